@@ -1,0 +1,84 @@
+"""Tells how large the compiled module of a wheel of workerlib is, as JSON, and checks with `--complete` what the wheel holds.
+
+It must hold one compiled module for the stable ABI, its stub, the mark of a typed package, and a RECORD that is right about every
+file. It does not load the module.
+"""
+
+import argparse
+import base64
+import csv
+import gzip
+import hashlib
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+
+def module_of(wheel: zipfile.ZipFile) -> str:
+    """Names the wheel's one compiled module."""
+    modules = [name for name in wheel.namelist() if name.endswith((".so", ".pyd", ".dylib"))]
+    if len(modules) != 1:
+        raise SystemExit(f"the wheel must hold one compiled module, and holds {modules}")
+    if not modules[0].startswith("workerlib/_native."):
+        raise SystemExit(f"the compiled module must be workerlib._native, and is {modules[0]}")
+    return modules[0]
+
+
+def check_files(wheel: zipfile.ZipFile) -> None:
+    """Checks that the files that make the package typed and whole are there, and none that would weigh on it."""
+    names = set(wheel.namelist())
+    missing = {"workerlib/__init__.py", "workerlib/py.typed", "workerlib/_native.pyi"} - names
+    if missing:
+        raise SystemExit(f"the wheel lacks {sorted(missing)}")
+    strange = [name for name in names if name.endswith(".pyc") or name.split("/")[0].partition("-")[0] != "workerlib"]
+    if strange:
+        raise SystemExit(f"the wheel must hold workerlib alone, and also holds {sorted(strange)}")
+
+
+def check_record(wheel: zipfile.ZipFile) -> None:
+    """Checks RECORD's hash and size of every file."""
+    names = [name for name in wheel.namelist() if not name.endswith("/")]
+    record = next(name for name in names if name.endswith(".dist-info/RECORD"))
+    rows = {row[0]: row[1:] for row in csv.reader(wheel.read(record).decode().splitlines())}
+    if set(rows) != set(names):
+        raise SystemExit(f"RECORD and the wheel differ about {sorted(set(rows) ^ set(names))}")
+    for name in names:
+        if name == record:
+            continue
+        content = wheel.read(name)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        if rows[name] != [f"sha256={digest}", str(len(content))]:
+            raise SystemExit(f"RECORD is wrong about {name}: it says {rows[name]}")
+
+
+def main() -> None:
+    """Inspects the wheel that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("wheel", type=Path)
+    parser.add_argument("--without", action="append", default=[], help="text that the module must not contain")
+    parser.add_argument("--complete", action="store_true", help="check the wheel's files and its RECORD")
+    parser.add_argument("--largest", type=int, help="the most bytes that the module may have")
+    arguments = parser.parse_args()
+    with zipfile.ZipFile(arguments.wheel) as wheel:
+        name = module_of(wheel)
+        module = wheel.read(name)
+        if arguments.complete:
+            check_files(wheel)
+            check_record(wheel)
+    for text in arguments.without:
+        if text.encode() in module:
+            raise SystemExit(f"{name} contains {text!r}, a path of the machine that built it")
+    if arguments.largest is not None and len(module) > arguments.largest:
+        raise SystemExit(f"{name} has {len(module)} bytes; {arguments.largest} is the most that it may have")
+    facts = {
+        "wheel": arguments.wheel.name,
+        "module": name,
+        "module_bytes": len(module),
+        "module_gzipped_bytes": len(gzip.compress(module)),
+    }
+    json.dump(facts, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+//! Checks that a wheel for Pyodide does not depend on where it was built: builds it again in a copy of the sources, in a folder
+//! whose name is longer, from nothing, and compares the bytes.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self as this, Command};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::folder;
+use crate::process;
+use crate::stamp::Fingerprint;
+use crate::steps::Outcome;
+use crate::wheel::{self, Kind};
+use crate::workspace::Workspace;
+
+/// Builds the wheel again elsewhere.
+///
+/// # Errors
+/// If the bytes differ, or it cannot be built.
+pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
+    let folder = env::temp_dir().join(format!("workerlib built in another folder {}", this::id()));
+    let result = compare(workspace, &folder);
+    // What could not be removed from a temporary folder is not worth failing for.
+    let _ = fs::remove_dir_all(&folder);
+    result
+}
+
+fn compare(workspace: &Workspace, folder: &Path) -> Result<Outcome> {
+    folder::empty(folder)?;
+    for file in sources(workspace)? {
+        folder::copy_file(&workspace.root().join(&file), &folder.join(&file))?;
+    }
+    let copy = Workspace::at(folder.to_path_buf());
+    wheel::build_of(&copy, workspace, Kind::Wasm, &wheel::epoch(workspace))?;
+    let (first, second) = (wheel::find(workspace, Kind::Wasm)?, wheel::find(&copy, Kind::Wasm)?);
+    let digest = |path: &Path| fs::read(path).map(|bytes| Fingerprint::new().bytes(&bytes).finish());
+    let (one, other) = (digest(&first)?, digest(&second)?);
+    if first.file_name() != second.file_name() || one != other {
+        let kept = workspace.target().join("not-reproduced.whl");
+        fs::copy(&second, &kept)?;
+        bail!("the wheels differ; compare {} and {}", first.display(), kept.display());
+    }
+    Ok(Outcome::Note(format!("the same {} bytes", fs::metadata(&first)?.len())))
+}
+
+/// Lists the files that belong to the sources, committed or not.
+///
+/// # Errors
+/// If git does not know the folder.
+pub(crate) fn sources(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]).current_dir(workspace.root());
+    let list = process::ask(&mut git).context("git does not list the files of this folder")?;
+    let files = list.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from);
+    Ok(files.filter(|file| workspace.root().join(file).is_file()).collect())
+}

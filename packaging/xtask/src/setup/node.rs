@@ -1,0 +1,44 @@
+//! The npm packages that the site and the tests under Node are made of, in `target/npm`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+use crate::stamp::{self, Fingerprint};
+use crate::steps::Outcome;
+use crate::workspace::Workspace;
+
+/// Finds Node, if it is new enough to run Pyodide.
+pub(crate) fn find() -> Option<PathBuf> {
+    let node = process::find_program("node")?;
+    let version = process::ask(Command::new(&node).arg("--version"))?;
+    let major: u32 = version.trim_start_matches('v').split('.').next()?.parse().ok()?;
+    (major >= 18).then_some(node)
+}
+
+/// Installs the packages of `packaging/npm/package-lock.json`.
+///
+/// # Errors
+/// If npm fails.
+pub(crate) fn ensure_packages(workspace: &Workspace) -> Result<Outcome> {
+    let source = workspace.packaging("npm");
+    let packages = workspace.node_modules();
+    let fingerprint = Fingerprint::new().path(&source.join("package-lock.json"))?.finish();
+    if stamp::is_fresh(&packages, &fingerprint) {
+        return Ok(Outcome::Unchanged);
+    }
+    let folder = workspace.target().join("npm");
+    fs::create_dir_all(&folder)?;
+    stamp::clear(&packages);
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        fs::copy(source.join(name), folder.join(name))
+            .with_context(|| format!("cannot copy packaging/npm/{name}"))?;
+    }
+    let npm = process::find_program("npm").context("npm is missing")?;
+    process::run(workspace, "npm", Command::new(npm).args(["ci", "--no-progress"]).current_dir(&folder))?;
+    stamp::set(&packages, &fingerprint)?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,116 @@
+//! The Python tools in `target/venv`, and the pure wheels of others that are installed in Pyodide.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+use crate::stamp::{self, Fingerprint};
+use crate::steps::Outcome;
+use crate::wheel::{self, Kind};
+use crate::workspace::Workspace;
+
+/// The variable that names the Python to use.
+pub(crate) const OVERRIDE: &str = "WORKERLIB_PYTHON";
+
+/// Finds a Python that can make the virtual environment: 3.11 or later, with `venv` and `ensurepip`.
+pub(crate) fn find() -> Option<PathBuf> {
+    let names = ["python3", "python3.11", "python3.12", "python3.13", "python3.14", "python"];
+    let named = std::env::var_os(OVERRIDE).map(PathBuf::from);
+    let candidates: Vec<PathBuf> = match named {
+        Some(python) => vec![python],
+        None => names
+            .into_iter()
+            .filter_map(process::find_program)
+            .chain([PathBuf::from("/usr/bin/python3")])
+            .collect(),
+    };
+    candidates.into_iter().find(|python| {
+        let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
+        process::ask(Command::new(python).args(["-c", check])).is_some()
+    })
+}
+
+/// Installs the tools of `packaging/python/requirements.txt`.
+///
+/// # Errors
+/// If there is no Python, or pip fails.
+pub(crate) fn ensure_tools(workspace: &Workspace) -> Result<Outcome> {
+    let python = find().context("Python 3.11 or later is missing")?;
+    let requirements = workspace.packaging("python").join("requirements.txt");
+    let version = process::ask(Command::new(&python).args(["-c", "import sys; print(sys.version)"]))
+        .unwrap_or_default();
+    let venv = workspace.venv();
+    let fingerprint =
+        Fingerprint::new().text(&python.to_string_lossy()).text(&version).path(&requirements)?.finish();
+    if stamp::is_fresh(&venv, &fingerprint) {
+        return Ok(Outcome::Unchanged);
+    }
+    stamp::clear(&venv);
+    process::run(workspace, "venv", Command::new(&python).args(["-m", "venv", "--clear"]).arg(&venv))?;
+    let mut pip = pip(workspace);
+    pip.args(["install", "--require-hashes", "--only-binary=:all:", "-r"]).arg(&requirements);
+    process::run(workspace, "pip-tools", &mut pip)?;
+    stamp::set(&venv, &fingerprint)?;
+    Ok(Outcome::Done)
+}
+
+/// Installs the native wheel of the library among the tools.
+///
+/// # Errors
+/// If pip fails.
+pub(crate) fn ensure_library(workspace: &Workspace) -> Result<Outcome> {
+    let library = wheel::find(workspace, Kind::Native)?;
+    let mark = workspace.venv().join("workerlib");
+    let fingerprint = Fingerprint::new().path(&library)?.finish();
+    if stamp::is_fresh(&mark, &fingerprint) {
+        return Ok(Outcome::Unchanged);
+    }
+    stamp::clear(&mark);
+    let mut pip = pip(workspace);
+    // The version stays while the content changes, so pip has to be told to install it again.
+    pip.args(["install", "--no-index", "--no-deps", "--force-reinstall"]);
+    process::run(workspace, "pip-workerlib", pip.arg(&library))?;
+    fs::write(&mark, "")?;
+    stamp::set(&mark, &fingerprint)?;
+    Ok(Outcome::Done)
+}
+
+/// Fetches the wheels of `packaging/python/pyodide.txt`.
+///
+/// # Errors
+/// If pip fails.
+pub(crate) fn ensure_pyodide_wheels(workspace: &Workspace) -> Result<Outcome> {
+    let requirements = workspace.packaging("python").join("pyodide.txt");
+    let folder = workspace.pure_wheels();
+    let fingerprint = Fingerprint::new().path(&requirements)?.finish();
+    if stamp::is_fresh(&folder, &fingerprint) {
+        return Ok(Outcome::Unchanged);
+    }
+    stamp::clear(&folder);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    let mut pip = pip(workspace);
+    // They are for Pyodide's Python, not for the one that fetches them.
+    pip.args([
+        "download",
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--python-version",
+        "3.13",
+        "-r",
+    ]);
+    process::run(workspace, "pip-pyodide", pip.arg(&requirements).arg("-d").arg(&folder))?;
+    stamp::set(&folder, &fingerprint)?;
+    Ok(Outcome::Done)
+}
+
+fn pip(workspace: &Workspace) -> Command {
+    let mut command = Command::new(workspace.python());
+    command.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
+    command
+}

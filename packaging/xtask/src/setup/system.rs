@@ -1,0 +1,148 @@
+//! The programs of the system. What is missing is installed where that can be done without asking (Debian, as root);
+//! elsewhere the error says what to install, and why.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::{Need, browser, node, python};
+use crate::compiler::{self, Missing};
+use crate::process;
+use crate::steps::Outcome;
+use crate::workspace::Workspace;
+
+/// A program that is missing.
+struct Lack {
+    what: String,
+    why: &'static str,
+    debian: &'static [&'static str],
+    elsewhere: String,
+}
+
+/// Looks for the programs that are needed, and installs those that are missing.
+///
+/// # Errors
+/// If a program is missing and cannot be installed here.
+pub(crate) fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<Outcome> {
+    let lacks = missing(needs);
+    if lacks.is_empty() {
+        return Ok(Outcome::Unchanged);
+    }
+    let packages: Vec<&str> = lacks.iter().flat_map(|lack| lack.debian.iter().copied()).collect();
+    if packages.is_empty() || !can_install() {
+        bail!(explain(&lacks));
+    }
+    install(workspace, &packages)?;
+    let lacks = missing(needs);
+    if !lacks.is_empty() {
+        bail!("Debian's packages did not bring all that is needed.\n\n{}", explain(&lacks));
+    }
+    Ok(Outcome::Note(format!("installed {}", packages.join(" "))))
+}
+
+fn missing(needs: &[Need]) -> Vec<Lack> {
+    needs.iter().filter_map(|&need| lack_of(need)).collect()
+}
+
+fn lack_of(need: Need) -> Option<Lack> {
+    match need {
+        Need::PythonTools | Need::PyodideWheels => python::find().is_none().then(|| Lack {
+            what: "Python 3.11 or later, with venv".into(),
+            why: "maturin, pytest and the other tools run in a virtual environment",
+            debian: &["python3", "python3-venv"],
+            elsewhere: format!(
+                "install Python from python.org or your system's packages, or name one by {}",
+                python::OVERRIDE
+            ),
+        }),
+        Need::NodePackages => {
+            (node::find().is_none() || process::find_program("npm").is_none()).then(|| Lack {
+                what: "Node 18 or later, with npm".into(),
+                why: "npm fetches Pyodide and PyScript; Node runs the tests inside Pyodide",
+                debian: &["nodejs", "npm"],
+                elsewhere: "install Node from nodejs.org or your system's packages".into(),
+            })
+        }
+        Need::Browser => browser::find().is_none().then(|| Lack {
+            what: "Chromium".into(),
+            why: "the demo and the browser tests drive it",
+            debian: &["chromium", "fonts-dejavu-core"],
+            elsewhere: format!("install Chromium or Chrome, or name its program by {}", browser::OVERRIDE),
+        }),
+        Need::WasmCompiler => compiler::find().err().map(|missing| match missing {
+            Missing::Rustc(refusals) => Lack {
+                what: format!("a Rust compiler for {}", compiler::TARGET),
+                why: "it builds the extension that runs in the browser",
+                debian: &["rustc-web", "cargo-web", "rust-web-src", "lld-22"],
+                elsewhere: format!(
+                    "run `rustup target add {}`, or name a rustc by {}\n    looked at: {}",
+                    compiler::TARGET,
+                    compiler::OVERRIDE,
+                    refusals.join("\n               ")
+                ),
+            },
+            Missing::Linker(llvm) => Lack {
+                what: format!("wasm-ld or rust-lld of LLVM {llvm} or later"),
+                why: "it links the extension that runs in the browser",
+                debian: &["lld-22"],
+                elsewhere: format!("install LLVM's lld {llvm}, or any Rust by rustup (it brings rust-lld)"),
+            },
+        }),
+        Need::RustLints => lints_missing().then(|| Lack {
+            what: "rustfmt and clippy".into(),
+            why: "the tests check the format and the lints of the Rust code",
+            debian: &[],
+            elsewhere: "run `rustup component add rustfmt clippy`".into(),
+        }),
+    }
+}
+
+fn lints_missing() -> bool {
+    ["fmt", "clippy"].into_iter().any(|name| process::ask(crate::cargo().args([name, "--version"])).is_none())
+}
+
+fn can_install() -> bool {
+    cfg!(target_os = "linux")
+        && process::find_program("apt-get").is_some()
+        && process::ask(Command::new("id").arg("-u")).as_deref() == Some("0")
+}
+
+fn install(workspace: &Workspace, packages: &[&str]) -> Result<()> {
+    let attempt = |name| {
+        let mut apt = apt();
+        process::capture(
+            workspace,
+            name,
+            apt.args(["install", "--yes", "--no-install-recommends"]).args(packages),
+        )
+    };
+    let (succeeded, _) = attempt("apt-install")?;
+    if !succeeded {
+        // The lists of a fresh system are empty, those of an old one name packages that are gone.
+        process::run(workspace, "apt-update", apt().arg("update"))?;
+        let (succeeded, output) = attempt("apt-install")?;
+        if !succeeded {
+            bail!("apt-get install {} failed; it wrote:\n\n{}", packages.join(" "), output.trim_end());
+        }
+    }
+    Ok(())
+}
+
+fn apt() -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive");
+    apt
+}
+
+fn explain(lacks: &[Lack]) -> String {
+    let mut text = String::from("this is missing and cannot be installed from here:\n");
+    for lack in lacks {
+        let _ = write!(text, "\n- {}\n    why: {}\n", lack.what, lack.why);
+        if !lack.debian.is_empty() {
+            let _ = writeln!(text, "    on Debian, as root: apt-get install {}", lack.debian.join(" "));
+        }
+        let _ = writeln!(text, "    elsewhere: {}", lack.elsewhere);
+    }
+    text
+}

@@ -1,0 +1,87 @@
+//! The checks of the Python code: lints, types, and the one suite in every Python that the library supports.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::{Report, counts};
+use crate::process;
+use crate::pyodide::Pyodide;
+use crate::setup::node;
+use crate::workspace::Workspace;
+
+/// The longest that the suite may take in one Python.
+const LIMIT: Duration = Duration::from_secs(420);
+
+/// Runs ruff, as linter and as formatter.
+pub(super) fn lint(workspace: &Workspace) -> Result<Report> {
+    let mut all = true;
+    let mut text = String::new();
+    for action in [["check", "--no-cache"].as_slice(), &["format", "--no-cache", "--check", "--diff"]] {
+        let mut ruff = Command::new(workspace.tool("ruff"));
+        ruff.args(action).args(["workerlib-py/python", "tests", "packaging"]).current_dir(workspace.root());
+        let (succeeded, output) = process::capture(workspace, &format!("ruff-{}", action[0]), &mut ruff)?;
+        all &= succeeded;
+        text.push_str(&output);
+    }
+    Ok(Report::of(all, "ruff check, ruff format --check", text))
+}
+
+/// Runs mypy on the package.
+pub(super) fn types(workspace: &Workspace) -> Result<Report> {
+    let mut mypy = Command::new(workspace.python());
+    mypy.args(["-m", "mypy", "--strict", "--config-file", "../pyproject.toml", "--cache-dir"]);
+    mypy.arg(workspace.target().join("mypy")).args(["--package", "workerlib"]);
+    let (succeeded, output) =
+        process::capture(workspace, "mypy", mypy.current_dir(workspace.package().join("python")))?;
+    let summary = output.lines().last().unwrap_or_default().to_owned();
+    Ok(Report::of(succeeded, format!("mypy --strict: {summary}"), output))
+}
+
+/// Compares the stub of the extension with the extension.
+pub(super) fn stubs(workspace: &Workspace) -> Result<Report> {
+    let mut stubtest = Command::new(workspace.python());
+    stubtest.args(["-m", "mypy.stubtest", "workerlib._native"]).current_dir(workspace.target());
+    let (succeeded, output) = process::capture(workspace, "stubtest", &mut stubtest)?;
+    Ok(Report::of(succeeded, "the stub of workerlib._native against the native wheel", output))
+}
+
+/// Runs the suite against the native wheel.
+pub(super) fn suite(workspace: &Workspace) -> Result<Report> {
+    let mut pytest = pytest(workspace);
+    let (succeeded, output) =
+        process::capture_within(workspace, "pytest", pytest.arg(workspace.tests("python")), LIMIT)?;
+    let counts = counts::of_pytest(&output);
+    Ok(super::of_counts(succeeded, &counts, "tests against the native wheel", output))
+}
+
+/// Makes the command that runs pytest where it finds no source tree and leaves nothing behind.
+pub(super) fn pytest(workspace: &Workspace) -> Command {
+    let mut pytest = Command::new(workspace.python());
+    pytest.args(["-m", "pytest", "--color=no", "-q"]).current_dir(workspace.target());
+    pytest.env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest.env("HYPOTHESIS_STORAGE_DIRECTORY", workspace.target().join("hypothesis"));
+    pytest
+}
+
+pub(super) fn suite_in_314(workspace: &Workspace) -> Result<Report> {
+    suite_in(workspace, Pyodide::V314)
+}
+
+pub(super) fn suite_in_029(workspace: &Workspace) -> Result<Report> {
+    suite_in(workspace, Pyodide::V0_29)
+}
+
+/// Runs the suite inside a Pyodide under Node.
+fn suite_in(workspace: &Workspace, pyodide: Pyodide) -> Result<Report> {
+    let mut node = Command::new(node::find().context("Node is missing")?);
+    node.arg(workspace.tests("node").join("run.mjs"))
+        .arg(pyodide.folder(workspace))
+        .arg(workspace.pure_wheels());
+    node.arg(workspace.tests("python")).args(["--color=no", "-q"]).current_dir(workspace.target());
+    let (succeeded, output) =
+        process::capture_within(workspace, &format!("pyodide-{pyodide}"), &mut node, LIMIT)?;
+    let counts = counts::of_pytest(&output);
+    Ok(super::of_counts(succeeded, &counts, &format!("tests in Pyodide {pyodide} under Node"), output))
+}

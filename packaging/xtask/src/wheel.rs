@@ -1,0 +1,255 @@
+//! Builds the two wheels of the library: one for every supported Pyodide, one for the Python of this machine.
+//!
+//! Both are made from the same crate by maturin, and work for CPython's stable ABI. The wasm wheel of a commit has the same bytes
+//! wherever it is built (see `reproducible`).
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::compiler::{self, Compiler};
+use crate::stamp::{self, Fingerprint};
+use crate::steps::Outcome;
+use crate::workspace::Workspace;
+use crate::{folder, linker, process};
+
+/// The most bytes that the wasm module may have: it grows with features, not with accidents.
+const LARGEST_MODULE: u64 = 400_000;
+
+/// The platforms of the one wheel: Pyodide 0.29 (its first releases knew only the first name), 314 and 315.
+const PLATFORMS: [&str; 4] = [
+    "pyodide_2025_0_wasm32",
+    "pyemscripten_2025_0_wasm32",
+    "pyemscripten_2026_0_wasm32",
+    "pyemscripten_2026_5_wasm32",
+];
+
+/// The date of the wheel's files where no commit tells one: 2026-01-01.
+const FALLBACK_EPOCH: &str = "1767225600";
+
+/// Which wheel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Wasm,
+    Native,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Wasm => "wasm",
+            Self::Native => "native",
+        }
+    }
+
+    fn owns(self, file_name: &str) -> bool {
+        file_name.ends_with(".whl") && (self == Self::Wasm) == file_name.contains("wasm32")
+    }
+}
+
+/// Builds one wheel, if its sources changed.
+///
+/// # Errors
+/// If a tool fails.
+pub(crate) fn build(workspace: &Workspace, kind: Kind) -> Result<Outcome> {
+    build_of(workspace, workspace, kind, &epoch(workspace))
+}
+
+/// Builds one wheel with the tools of `tools` from the sources of `workspace`, if they changed; `epoch` dates its files.
+///
+/// # Errors
+/// If a tool fails.
+pub(crate) fn build_of(workspace: &Workspace, tools: &Workspace, kind: Kind, epoch: &str) -> Result<Outcome> {
+    let compiler = match kind {
+        Kind::Wasm => Some(compiler::find().map_err(|missing| anyhow::anyhow!("{missing:?}"))?),
+        Kind::Native => None,
+    };
+    let stamped = workspace.wheels().join(kind.name());
+    let fingerprint = fingerprint(workspace, compiler.as_ref(), epoch)?;
+    if stamp::is_fresh(&stamped, &fingerprint) && find(workspace, kind).is_ok() {
+        return describe(workspace, tools, kind);
+    }
+    let packed = workspace.target().join(kind.name()).join("packed");
+    stamp::clear(&stamped);
+    folder::empty(&packed)?;
+    folder::empty(&stamped)?;
+    let mut maturin = Command::new(tools.tool("maturin"));
+    maturin.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]);
+    maturin.arg(workspace.package().join("Cargo.toml")).arg("--out").arg(&packed);
+    maturin
+        .arg("--interpreter")
+        .arg(tools.python())
+        .env("SOURCE_DATE_EPOCH", epoch)
+        .current_dir(workspace.root());
+    match &compiler {
+        Some(compiler) => configure_wasm(&mut maturin, workspace, compiler)?,
+        None => configure_native(&mut maturin),
+    }
+    process::run(workspace, &format!("maturin-{}", kind.name()), &mut maturin)?;
+    if kind == Kind::Wasm {
+        let mut retag = Command::new(tools.python());
+        retag
+            .args(["-m", "wheel", "tags", "--remove"])
+            .arg(format!("--platform-tag={}", PLATFORMS.join(".")));
+        process::run(
+            workspace,
+            "wheel-tags",
+            retag.arg(only_file(&packed)?).env("SOURCE_DATE_EPOCH", epoch),
+        )?;
+    }
+    let wheel = only_file(&packed)?;
+    fs::rename(&wheel, stamped.join(wheel.file_name().context("a wheel has a name")?))?;
+    let outcome = describe(workspace, tools, kind)?;
+    stamp::set(&stamped, &fingerprint)?;
+    Ok(outcome)
+}
+
+/// Finds a wheel that was built.
+///
+/// # Errors
+/// If it was not.
+pub(crate) fn find(workspace: &Workspace, kind: Kind) -> Result<PathBuf> {
+    let wheel = only_file(&workspace.wheels().join(kind.name()))?;
+    let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if !kind.owns(&name) {
+        bail!("{} is not a {} wheel; remove it", wheel.display(), kind.name());
+    }
+    Ok(wheel)
+}
+
+/// Tells a wheel's name and size.
+fn describe(workspace: &Workspace, tools: &Workspace, kind: Kind) -> Result<Outcome> {
+    inspect(workspace, tools, kind, &[]).map(Outcome::Note)
+}
+
+/// Checks all that a wheel holds, and tells its name and size.
+///
+/// # Errors
+/// If something is missing, wrong or too large.
+pub(crate) fn check(workspace: &Workspace, kind: Kind) -> Result<String> {
+    let limit = LARGEST_MODULE.to_string();
+    let flags: &[&str] =
+        if kind == Kind::Wasm { &["--complete", "--largest", &limit] } else { &["--complete"] };
+    inspect(workspace, workspace, kind, flags)
+}
+
+/// Runs `packaging/python/inspect_wheel.py`.
+fn inspect(workspace: &Workspace, tools: &Workspace, kind: Kind, flags: &[&str]) -> Result<String> {
+    let wheel = find(workspace, kind)?;
+    let mut inspect = Command::new(tools.python());
+    inspect.arg(tools.packaging("python").join("inspect_wheel.py")).arg(&wheel).args(flags);
+    if kind == Kind::Wasm {
+        // A path of this machine in the module would tell where it was built, and make its bytes depend on that.
+        inspect.args([
+            "--without",
+            &workspace.root().to_string_lossy(),
+            "--without",
+            &cargo_home().to_string_lossy(),
+        ]);
+    }
+    let output = process::run(workspace, "inspect-wheel", &mut inspect)?;
+    let facts: serde_json::Value =
+        serde_json::from_str(&output).context("inspect_wheel.py did not write JSON")?;
+    let number = |name: &str| {
+        facts.get(name).and_then(serde_json::Value::as_u64).with_context(|| format!("no {name}"))
+    };
+    let (raw, gzipped) = (number("module_bytes")?, number("module_gzipped_bytes")?);
+    let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(format!("{name}: module of {} kB, {} kB gzipped", raw.div_ceil(1000), gzipped.div_ceil(1000)))
+}
+
+/// Tells the date that the files in the wheel get: that of the commit.
+pub(crate) fn epoch(workspace: &Workspace) -> String {
+    if let Ok(epoch) = env::var("SOURCE_DATE_EPOCH") {
+        return epoch;
+    }
+    let mut git = Command::new("git");
+    git.args(["log", "-1", "--format=%ct"]).current_dir(workspace.root());
+    process::ask(&mut git).filter(|epoch| !epoch.is_empty()).unwrap_or_else(|| FALLBACK_EPOCH.to_owned())
+}
+
+fn configure_wasm(maturin: &mut Command, workspace: &Workspace, compiler: &Compiler) -> Result<()> {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        // What cargo told this program about itself, and the flags of the native build, must not reach the other build.
+        if text.starts_with("CARGO_PKG_")
+            || text.starts_with("CARGO_MANIFEST_")
+            || text.ends_with("RUSTFLAGS")
+            || text.starts_with("RUSTUP_TOOLCHAIN")
+        {
+            maturin.env_remove(&name);
+        }
+    }
+    let home = cargo_home();
+    let source_of_std = &compiler.library_source;
+    let flags = [
+        // Debian's compiler would else link its own start-up objects, which it does not have for this target.
+        "-Clink-self-contained=no".to_owned(),
+        // rustc applies the last prefix that fits, so the checkout comes last: it may lie below the others.
+        format!("--remap-path-prefix={}=rust", source_of_std.display()),
+        format!("--remap-path-prefix={}=cargo", home.display()),
+        format!("--remap-path-prefix={}=workerlib", workspace.root().display()),
+    ];
+    let mut path = vec![compiler.rustc.parent().context("rustc is in a folder")?.to_path_buf()];
+    path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    maturin
+        .args(["--target", compiler::TARGET])
+        .env("PATH", env::join_paths(path)?)
+        .env("RUSTC", &compiler.rustc)
+        .env("CARGO", &compiler.cargo)
+        .env("CARGO_TARGET_DIR", workspace.target().join("wasm"))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env("CARGO_TARGET_WASM32_UNKNOWN_EMSCRIPTEN_LINKER", env::current_exe()?)
+        .env(linker::WASM_LD, &compiler.linker)
+        // With a platform version, maturin does not ask emcc for one.
+        .env("MATURIN_PYEMSCRIPTEN_PLATFORM_VERSION", "2026_0");
+    if compiler.builds_std {
+        maturin.env("RUSTC_BOOTSTRAP", "1").env("CARGO_UNSTABLE_BUILD_STD", "std,panic_unwind");
+    }
+    Ok(())
+}
+
+fn configure_native(maturin: &mut Command) {
+    if cfg!(target_os = "linux") {
+        // The wheel is for this machine; one for PyPI is built in an old system and says `manylinux`.
+        maturin.args(["--compatibility", "linux"]);
+    }
+}
+
+fn fingerprint(workspace: &Workspace, compiler: Option<&Compiler>, epoch: &str) -> Result<String> {
+    let version = match compiler {
+        Some(compiler) => format!("{compiler:?}"),
+        None => process::ask(crate::cargo().arg("-vV")).unwrap_or_default(),
+    };
+    let mut fingerprint = Fingerprint::new().text(&version).text(epoch);
+    for name in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "workerlib-core",
+        "workerlib-codec",
+        "workerlib-py",
+        "packaging/python/requirements.txt",
+    ] {
+        fingerprint = fingerprint.path(&workspace.root().join(name))?;
+    }
+    for name in ["wheel.rs", "linker.rs", "compiler.rs"] {
+        fingerprint = fingerprint.path(&workspace.packaging("xtask").join("src").join(name))?;
+    }
+    Ok(fingerprint.finish())
+}
+
+fn cargo_home() -> PathBuf {
+    let home = || env::home_dir().unwrap_or_default().join(".cargo");
+    env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf> {
+    let files = stamp::files_under(folder)?;
+    match files.as_slice() {
+        [file] => Ok(file.clone()),
+        _ => bail!("{} should hold one wheel, and holds {}", folder.display(), files.len()),
+    }
+}

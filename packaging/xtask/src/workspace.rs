@@ -1,0 +1,84 @@
+//! Where things are: the repository, its `target` folder, and what lies in them.
+//!
+//! Every path that two commands share is named here once. Nothing is created or read.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Names the folders of one checkout.
+#[derive(Clone, Debug)]
+pub(crate) struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// Finds the checkout that this program was built from.
+    pub(crate) fn of_this_program() -> Self {
+        // cargo sets the variable when it runs us, so that a moved checkout still works.
+        let manifest = env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        let root = manifest.ancestors().nth(2).unwrap_or(&manifest).to_path_buf();
+        Self { root }
+    }
+
+    /// Names another checkout, at `root`.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The crate and Python package of the library.
+    pub(crate) fn package(&self) -> PathBuf {
+        self.root.join("workerlib-py")
+    }
+
+    pub(crate) fn packaging(&self, name: &str) -> PathBuf {
+        self.root.join("packaging").join(name)
+    }
+
+    pub(crate) fn tests(&self, name: &str) -> PathBuf {
+        self.root.join("tests").join(name)
+    }
+
+    pub(crate) fn target(&self) -> PathBuf {
+        self.root.join("target")
+    }
+
+    /// The wheels of this project, native and wasm.
+    pub(crate) fn wheels(&self) -> PathBuf {
+        self.target().join("wheels")
+    }
+
+    /// The pure wheels of others that are installed in Pyodide.
+    pub(crate) fn pure_wheels(&self) -> PathBuf {
+        self.target().join("pyodide-wheels")
+    }
+
+    pub(crate) fn node_modules(&self) -> PathBuf {
+        self.target().join("npm").join("node_modules")
+    }
+
+    /// The virtual environment of the tools.
+    pub(crate) fn venv(&self) -> PathBuf {
+        self.target().join("venv")
+    }
+
+    /// The Python of the virtual environment of the tools.
+    pub(crate) fn python(&self) -> PathBuf {
+        python_of(&self.venv())
+    }
+
+    /// A program of the virtual environment of the tools.
+    pub(crate) fn tool(&self, name: &str) -> PathBuf {
+        let (folder, suffix) = if cfg!(windows) { ("Scripts", ".exe") } else { ("bin", "") };
+        self.venv().join(folder).join(format!("{name}{suffix}"))
+    }
+}
+
+/// Names the Python of a virtual environment.
+pub(crate) fn python_of(venv: &Path) -> PathBuf {
+    if cfg!(windows) { venv.join("Scripts").join("python.exe") } else { venv.join("bin").join("python") }
+}

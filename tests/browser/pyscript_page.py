@@ -1,0 +1,106 @@
+"""A PyScript page in Chromium, its console, and the requests that it sends away from the site."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage
+from playwright.sync_api import Error as PlaywrightError
+
+LOAD_MILLISECONDS = 90_000
+SHARED_MODULES = Path(__file__).parents[1] / "python"
+
+
+class OffSiteProxy(AbstractContextManager["OffSiteProxy"]):
+    """A proxy that refuses and notes every request; browsers ask it for everything but their own machine."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        requests = self.requests
+
+        class Refuse(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                first = self.rfile.readline(8192).decode("latin-1").strip()
+                if first:
+                    requests.append(first)
+                self.wfile.write(
+                    b"HTTP/1.1 502 off the site\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                )
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refuse)
+        self._server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class PyScriptPage(AbstractContextManager["PyScriptPage"]):
+    """One page of tests/browser/pages, opened in a browser context of its own."""
+
+    def __init__(self, browser: Browser, site: str, path: str, *, faultless: bool = True) -> None:
+        self.off_site = OffSiteProxy()
+        self.site = site
+        self.console: list[str] = []
+        self.faults: list[str] = []
+        self._faultless = faultless
+        self._context = browser.new_context(proxy={"server": self.off_site.address, "bypass": "localhost"})
+        self.page = self._context.new_page()
+        self.page.on("console", self._note_console)
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.on("response", lambda answer: self._note_status(answer.status, answer.url))
+        try:
+            self.page.goto(f"{site}/tests/{path}", timeout=LOAD_MILLISECONDS)
+            self._wait_for("() => window.harness")
+            for name in ("exact", "values"):
+                source = (SHARED_MODULES / f"{name}.py").read_text()
+                self.page.evaluate(
+                    "([name, source]) => window.harness.add_module(name, source)", [name, source]
+                )
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.close()
+        self.off_site.__exit__()
+
+    def run(self, request: dict[str, Any]) -> None:
+        """Runs a test function in the page (see in_page) and fails with its traceback if it fails."""
+        __tracebackhide__ = True
+        trouble = self.page.evaluate("request => window.harness.run(request)", json.dumps(request))
+        if trouble:
+            pytest.fail(f"in the page {self.page.url}:\n{trouble}{self._said()}", pytrace=False)
+        if self._faultless and self.faults:
+            faults, self.faults = self.faults, []
+            pytest.fail("the page's console has errors:\n" + "\n".join(faults), pytrace=False)
+
+    def _wait_for(self, expression: str) -> None:
+        try:
+            self.page.wait_for_function(expression, timeout=LOAD_MILLISECONDS)
+        except PlaywrightError as error:
+            raise AssertionError(f"{self.page.url} did not get ready ({error}){self._said()}") from None
+
+    def _said(self) -> str:
+        return "\nthe page's console:\n" + "\n".join(self.console[-40:])
+
+    def _note_console(self, message: ConsoleMessage) -> None:
+        text = f"{message.type}: {message.text} ({message.location.get('url', '')})"
+        self.console.append(text)
+        if message.type == "error":
+            self.faults.append(text)
+
+    def _note_status(self, status: int, url: str) -> None:
+        if status >= 400:
+            self.console.append(f"HTTP {status}: {url}")

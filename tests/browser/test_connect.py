@@ -1,0 +1,217 @@
+"""Connecting: what works, and every way in which a worker can fail to be there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from in_page import in_page
+
+GOOD = """
+import workerlib
+
+@workerlib.export
+def answer():
+    return 42
+"""
+
+# Python scripts that fail, and the builtin class of the script's error.
+BROKEN = {
+    "syntax error": ("import workerlib\ndef f(:\n    pass\n", "SyntaxError"),
+    "misspelt name": ("import workerlib\n@workerlib.exprot\ndef f():\n    pass\n", "AttributeError"),
+    "undefined name": ("import workerlib\nundefined_name\n", "NameError"),
+    "missing module": ("import workerlib, no_such_module\n", "ModuleNotFoundError"),
+    "raised after an export": (GOOD + "raise ValueError('too late')\n", "ValueError"),
+    "raised after an await": (
+        "import asyncio\nimport workerlib\nawait asyncio.sleep(0.05)\n1 / 0\n",
+        "ZeroDivisionError",
+    ),
+    "raised before the import": (
+        "raise RuntimeError('before workerlib')\nimport workerlib\n",
+        "RuntimeError",
+    ),
+}
+
+# Scripts that run, but after which no worker answers.
+SILENT = {
+    "endless await": "import asyncio\nimport workerlib\nawait asyncio.Event().wait()\n",
+    "endless loop": "import workerlib\nwhile True:\n    pass\n",
+    "no workerlib": "x = 1\n",
+}
+
+
+@in_page
+async def test_the_only_worker_needs_no_name(workerlib: Any) -> None:
+    """`connect()` finds the page's only named worker."""
+    worker = await workerlib.connect()
+    assert await worker.add(1, 2) == 3
+    worker.close()
+
+
+@in_page
+async def test_several_connections_to_one_worker(workerlib: Any, raises: Any) -> None:
+    """Connections are independent: closing one leaves the other, and the worker, as they are."""
+    one = await workerlib.connect("bench")
+    other = await workerlib.connect("bench")
+    assert await one.add(1, 2) == await other.add(1, 2) == 3
+    one.close()
+    with raises(workerlib.ConnectionClosedError):
+        await one.add(1, 2)
+    assert await other.add(1, 2) == 3
+    other.close()
+
+
+@in_page
+async def test_async_with_closes(workerlib: Any, raises: Any) -> None:
+    """The connection is open inside of the block and closed after it, by an exception too."""
+    async with workerlib.connect("bench") as worker:
+        assert await worker.add(1, 2) == 3
+    with raises(workerlib.ConnectionClosedError):
+        await worker.add(1, 2)
+    with raises(KeyError):
+        async with workerlib.connect("bench") as worker:
+            raise KeyError("from the block")
+    with raises(ConnectionError):
+        await worker.add(1, 2)
+
+
+@in_page
+async def test_closing_ends_calls_in_flight(workerlib: Any, raises: Any) -> None:
+    """Nobody waits for an answer that cannot come."""
+    import asyncio
+
+    worker = await workerlib.connect("bench")
+    calls = [asyncio.create_task(worker.hold(f"closing {number}")) for number in range(3)]
+    await worker.add(1, 2)
+    worker.close()
+    for call in calls:
+        with raises(workerlib.ConnectionClosedError):
+            async with asyncio.timeout(5):
+                await call
+    worker.close()
+
+
+@in_page(page="mishaps")
+async def test_an_unknown_name(workerlib: Any, raises: Any) -> None:
+    """It says so after a grace of a second, and lists the names that there are."""
+    import time
+
+    start = time.monotonic()
+    with raises(workerlib.NoSuchWorkerError, "bench") as caught:
+        await workerlib.connect("bensch")
+    assert 0.5 < time.monotonic() - start < 10
+    assert "bensch" in str(caught.value)
+    assert isinstance(caught.value, LookupError)
+    assert isinstance(caught.value, workerlib.ConnectError)
+    assert isinstance(caught.value, workerlib.WorkerlibError)
+
+
+@in_page(page="mishaps")
+async def test_a_tag_that_comes_late(workerlib: Any, tags: Any) -> None:
+    """A tag that is added within the grace is found, and its worker waited for."""
+    import asyncio
+
+    text = "import workerlib\n@workerlib.export\ndef answer(): return 42\n"
+    connecting = asyncio.create_task(workerlib.connect("late"))
+    await asyncio.sleep(0.3)
+    tags.worker("late", text)
+    worker = await connecting
+    assert await worker.answer() == 42
+    worker.close()
+
+
+@in_page(page="mishaps")
+async def test_several_workers(workerlib: Any, tags: Any, raises: Any) -> None:
+    """Each is reached by its name; without a name, the error lists them."""
+    import asyncio
+
+    for number in (1, 2):
+        tags.worker(f"extra{number}", f"import workerlib\n@workerlib.export\ndef number(): return {number}\n")
+    with raises(workerlib.ConnectError, "extra1.*extra2|extra2.*extra1") as caught:
+        await workerlib.connect()
+    assert "bench" in str(caught.value)
+    first, second = await asyncio.gather(workerlib.connect("extra1"), workerlib.connect("extra2"))
+    assert [await first.number(), await second.number()] == [1, 2]
+    assert await (await workerlib.connect("bench")).add(1, 2) == 3
+
+
+@pytest.mark.parametrize(("script", "error"), BROKEN.values(), ids=BROKEN)
+@in_page(page="mishaps")
+async def test_a_script_that_fails(workerlib: Any, tags: Any, raises: Any, script: str, error: str) -> None:
+    """connect raises with the script's own error, while another worker is reached as ever."""
+    import traceback
+
+    name = tags.worker(None, script).getAttribute("name")
+    with raises(workerlib.WorkerStartError, name) as caught:
+        await workerlib.connect(name, timeout=30)
+    text = "".join(traceback.format_exception(caught.value))
+    assert error in text, text
+    assert type(caught.value.__cause__).__name__ == error, repr(caught.value.__cause__)
+    worker = await workerlib.connect("bench")
+    assert await worker.add(1, 2) == 3
+    worker.close()
+
+
+@pytest.mark.parametrize("script", SILENT.values(), ids=SILENT)
+@in_page(page="mishaps")
+async def test_a_worker_that_never_answers(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
+    """connect gives up when its time is over, and says what it waited for."""
+    import time
+
+    name = tags.worker(None, script).getAttribute("name")
+    start = time.monotonic()
+    with raises(workerlib.ConnectError, name) as caught:
+        await workerlib.connect(name, timeout=6)
+    assert time.monotonic() - start < 15
+    if isinstance(caught.value, workerlib.ConnectTimeoutError):
+        assert isinstance(caught.value, TimeoutError)
+        assert "6" in str(caught.value)
+    worker = await workerlib.connect("bench")
+    assert await worker.add(1, 2) == 3
+    worker.close()
+
+
+@in_page(page="mishaps")
+async def test_a_script_that_is_not_there(workerlib: Any, tags: Any, raises: Any) -> None:
+    """A src that answers 404 ends in an error within the timeout."""
+    tags.worker("absent", src="./no_such_script.py")
+    with raises(workerlib.ConnectError, "absent"):
+        await workerlib.connect("absent", timeout=6)
+
+
+@in_page(page="mishaps")
+async def test_a_micropython_worker(workerlib: Any, tags: Any, raises: Any) -> None:
+    """workerlib needs Pyodide on both sides and says so instead of waiting."""
+    tags.worker("small", "x = 1\n", kind="mpy", config={})
+    with raises(workerlib.ConnectError, "(?i)micropython|mpy|pyodide"):
+        await workerlib.connect("small", timeout=6)
+
+
+@in_page(page="mishaps")
+async def test_a_worker_that_exports_nothing(workerlib: Any, tags: Any, raises: Any) -> None:
+    """It connects, and a call says that there is nothing to call."""
+    tags.worker("empty", "import workerlib\nx = 1\n")
+    worker = await workerlib.connect("empty")
+    with raises(workerlib.NotExportedError, "x"):
+        await worker.x()
+    worker.close()
+
+
+@in_page(page="mishaps")
+async def test_exports_made_after_an_await(workerlib: Any, tags: Any) -> None:
+    """connect waits for the whole script, so that late exports are there."""
+    tags.worker(
+        "slow",
+        "import asyncio\nimport workerlib\nawait asyncio.sleep(0.3)\n@workerlib.export\ndef answer(): return 42\n",
+    )
+    worker = await workerlib.connect("slow")
+    assert await worker.answer() == 42
+    worker.close()
+
+
+@in_page(page="mishaps")
+async def test_wrong_timeouts(workerlib: Any, raises: Any) -> None:
+    """A timeout of no time ends at once, even for a worker that is there."""
+    with raises(workerlib.ConnectTimeoutError):
+        await workerlib.connect("bench", timeout=0)

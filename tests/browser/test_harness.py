@@ -1,0 +1,52 @@
+"""Checks that tests that run in a page can fail: otherwise every other result here is worthless."""
+
+from __future__ import annotations
+
+import pytest
+
+from in_page import in_page
+from pyscript_page import PyScriptPage
+
+
+@in_page(page="mishaps")
+async def wrong_after_an_await() -> None:
+    """Says something false, after the page's event loop has turned."""
+    import asyncio
+
+    await asyncio.sleep(0.01)
+    assert asyncio is None, "the canary's failure"
+
+
+@in_page(page="mishaps", limit=0.5)
+async def endless() -> None:
+    """Never ends."""
+    import asyncio
+
+    await asyncio.Event().wait()
+
+
+def test_a_failure_in_a_page_fails_the_test(mishaps: PyScriptPage) -> None:
+    """An assertion in the page arrives here, with the line that it stands in."""
+    with pytest.raises(pytest.fail.Exception, match="the canary's failure") as caught:
+        wrong_after_an_await(mishaps=mishaps)
+    assert 'assert asyncio is None, "the canary' in str(caught.value)
+
+
+def test_an_endless_test_fails(mishaps: PyScriptPage) -> None:
+    """A test in a page has a time limit."""
+    with pytest.raises(pytest.fail.Exception, match="TimeoutError"):
+        endless(mishaps=mishaps)
+
+
+def test_console_errors_are_noted(mishaps: PyScriptPage) -> None:
+    """What the page logs as an error is kept as a fault."""
+    before = len(mishaps.faults)
+    with mishaps.page.expect_console_message():
+        mishaps.page.evaluate("console.error('the canary speaks')")
+    assert "the canary speaks" in "\n".join(mishaps.faults[before:])
+
+
+def test_the_sites_differ_in_isolation(mishaps: PyScriptPage, request: pytest.FixtureRequest) -> None:
+    """Only one of the two sites sends the isolation headers."""
+    isolated = mishaps.page.evaluate("crossOriginIsolated")
+    assert isolated is ("[isolated]" in request.node.name)

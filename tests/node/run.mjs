@@ -1,0 +1,85 @@
+// Runs the pytest suite of tests/python inside Pyodide under Node.
+//
+//     node run.mjs PYODIDE_DIR WHEELS_DIR TESTS_DIR [pytest arguments ...]
+//
+// PYODIDE_DIR's lock file knows workerlib; WHEELS_DIR holds the pure wheels that the suite needs (pytest and what it
+// imports). Two runs: the canary (tests that must fail, to show that async tests are really awaited), then the suite.
+// Exits with pytest's code, or 70 if the canary did not fail as it must. Chooses no tests and judges none: that is
+// driver.py's and pytest's work.
+import { readdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
+
+const DEADLINE_SECONDS = Number(process.env.WORKERLIB_NODE_DEADLINE ?? 600);
+const CANARY_PASSED = 70;
+
+// Node would print the whole of Pyodide's minified source line above the message.
+process.on("uncaughtException", (error) => {
+  console.error(`run.mjs: ${error.stack ?? error}`);
+  process.exit(1);
+});
+
+const [pyodideDir, wheelsDir, testsDir, ...pytestArgs] = process.argv.slice(2);
+if (!testsDir) {
+  console.error("usage: node run.mjs PYODIDE_DIR WHEELS_DIR TESTS_DIR [pytest arguments ...]");
+  process.exit(64);
+}
+
+// A thread of its own, because a test that loops in Python blocks this one, timers included.
+const watchdog = new Worker(
+  `setTimeout(() => {
+     require("node:fs").writeSync(2, "\\nrun.mjs: no end after ${DEADLINE_SECONDS} s, giving up\\n");
+     process.kill(process.pid, "SIGKILL");
+   }, ${DEADLINE_SECONDS * 1000});`,
+  { eval: true },
+);
+watchdog.unref();
+
+const here = dirname(fileURLToPath(import.meta.url));
+const indexURL = resolve(pyodideDir);
+const { loadPyodide } = await import(pathToFileURL(join(indexURL, "pyodide.mjs")).href);
+const pyodide = await loadPyodide({ indexURL, env: { HOME: "/home/pyodide", PYTHONDONTWRITEBYTECODE: "1" } });
+
+pyodide.FS.mkdirTree("/tests");
+pyodide.mountNodeFS("/tests", resolve(testsDir, ".."));
+pyodide.FS.mkdirTree("/runner");
+pyodide.mountNodeFS("/runner", here);
+pyodide.FS.mkdirTree("/wheels");
+pyodide.mountNodeFS("/wheels", resolve(wheelsDir));
+
+const problems = [];
+await pyodide.loadPackage("workerlib", {
+  messageCallback: () => {},
+  errorCallback: (text) => problems.push(text),
+});
+if (problems.length > 0) {
+  console.error(`run.mjs: ${indexURL}/pyodide-lock.json does not give workerlib:\n${problems.join("\n")}`);
+  process.exit(1);
+}
+
+const wheels = readdirSync(resolve(wheelsDir)).filter((name) => name.endsWith("-none-any.whl"));
+pyodide.globals.set("wheels", pyodide.toPy(wheels));
+await pyodide.runPythonAsync(`
+import site, sys, zipfile
+for wheel in wheels:
+    zipfile.ZipFile(f"/wheels/{wheel}").extractall(site.getsitepackages()[0])
+del wheels
+sys.path.insert(0, "/runner")
+import driver
+`);
+
+async function pytest(args) {
+  pyodide.globals.set("pytest_args", pyodide.toPy(args));
+  return pyodide.runPythonAsync("await driver.main(list(pytest_args))");
+}
+
+const version = `Pyodide ${pyodide.version} under Node ${process.versions.node}`;
+const canaryHolds = await pyodide.runPythonAsync('await driver.canary_fails("/tests/python/canary")');
+if (!canaryHolds) {
+  console.error(`run.mjs: ${version}: the canary did not fail as it must, so a passing suite would prove nothing`);
+  process.exit(CANARY_PASSED);
+}
+console.log(`${version}: the canary failed as it must`);
+const code = await pytest(["/tests/python", ...pytestArgs]);
+process.exit(code);

@@ -1,0 +1,37 @@
+"""Settings of the suite; it runs natively against the native wheel and inside Pyodide (tests/node/run.mjs)."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from workerlib import Worker, _exports
+
+from async_tests import pytest_addoption, pytest_pyfunc_call
+from loopback import Channel, connected, loopback_channel, port_channel
+
+__all__ = ["pytest_addoption", "pytest_pyfunc_call"]
+
+CHANNELS: dict[str, Channel] = {"loopback": loopback_channel}
+if sys.platform == "emscripten":
+    CHANNELS["port"] = port_channel
+
+
+@pytest.fixture(autouse=True)
+def no_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test starts with nothing exported."""
+    monkeypatch.setattr(_exports, "functions", {})
+
+
+@pytest.fixture(params=CHANNELS)
+def connect(request: pytest.FixtureRequest) -> Callable[[], contextlib.AbstractAsyncContextManager[Worker]]:
+    """Connects to what the test has exported, over each kind of channel that this Python has."""
+
+    @contextlib.asynccontextmanager
+    async def over_channel() -> AsyncIterator[Worker]:
+        async with connected(CHANNELS[request.param]) as worker:
+            yield worker
+
+    return over_channel

@@ -1,0 +1,84 @@
+"""Two connected sides of the library in one Python, without a browser.
+
+`channel()` makes two endpoints that behave as a MessagePort does: frames are copied when they are posted, arrive in
+order and in a later turn of the event loop, wait for a listener, and what was posted before a close still arrives.
+`connected()` opens a connection over a pair of endpoints and gives the page's side of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from workerlib import Worker, __version__, _exports
+from workerlib._connection import Connection, Endpoint
+from workerlib._native import Session
+
+Channel = Callable[[], tuple[Endpoint, Endpoint]]
+
+
+class LoopbackEndpoint:
+    """One end of a channel in memory; implements `workerlib._connection.Endpoint`."""
+
+    def __init__(self) -> None:
+        self.other: LoopbackEndpoint
+        self.closed = False
+        self._arrived: deque[tuple[bytes, list[bytes]]] = deque()
+        self._on_message: Callable[[bytes, list[Any]], None] | None = None
+
+    def listen(
+        self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
+    ) -> None:
+        self._on_message = on_message
+        self._deliver_soon()
+
+    def post(self, frame: bytes, buffers: list[Any]) -> None:
+        if self.closed:
+            return
+        self.other._arrived.append((bytes(frame), [bytes(memoryview(buffer)) for buffer in buffers]))
+        self.other._deliver_soon()
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _deliver_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        if self._on_message is not None and self._arrived and not self.closed:
+            self._on_message(*self._arrived.popleft())
+
+
+def loopback_channel() -> tuple[LoopbackEndpoint, LoopbackEndpoint]:
+    """Makes the two ends of a channel in memory."""
+    one, other = LoopbackEndpoint(), LoopbackEndpoint()
+    one.other, other.other = other, one
+    return one, other
+
+
+def port_channel() -> tuple[Endpoint, Endpoint]:
+    """Makes the two ends of a JavaScript MessageChannel (in Pyodide only)."""
+    import js
+    from workerlib._port import PortEndpoint
+
+    ports = js.MessageChannel.new()
+    return PortEndpoint(ports.port1), PortEndpoint(ports.port2)
+
+
+@contextlib.asynccontextmanager
+async def connected(channel: Channel) -> AsyncIterator[Worker]:
+    """Serves what is exported now over a channel, and gives the caller's side; closes both sides in the end."""
+    page_end, worker_end = channel()
+    exports = _exports.describe_exports()
+    serving = Connection(Session.listen(__version__, exports), worker_end, _exports.functions)
+    calling = Connection(Session.connect(__version__), page_end, {})
+    try:
+        worker = Worker(calling, await calling.opened, "loopback", None)
+        yield worker
+    finally:
+        calling.close()
+        await serving.closed
+        await calling.closed

@@ -1,0 +1,195 @@
+"""Bytes that no peer of ours would send: an error, never a crash, never memory out of proportion."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+import tracemalloc
+
+import pytest
+import workerlib
+from workerlib._native import decode
+
+from trip import Frame, frame_of
+from values import VALUES
+
+IN_PYODIDE = sys.platform == "emscripten"
+RUNS = 2_000 if IN_PYODIDE else 20_000
+SMALL = [frame for frame in map(frame_of, VALUES.values()) if len(frame[0]) < 2_000]
+
+# Each announces more than there is, or what there cannot be.
+LIARS = {
+    "nothing": b"",
+    "unused marker": b"\xc1",
+    "list of 2**32-1": b"\xdd\xff\xff\xff\xff",
+    "dict of 2**32-1": b"\xdf\xff\xff\xff\xff",
+    "str of 2**32-1": b"\xdb\xff\xff\xff\xff",
+    "bytes of 2**32-1": b"\xc6\xff\xff\xff\xff",
+    "extension of 2**32-1": b"\xc9\xff\xff\xff\xff\x01",
+    "tuple of 2**32-1": b"\xd6\x10\xff\xff\xff\xff",
+    "unknown extension": b"\xd4\x7fx",
+    "list of lists of 2**32-1": b"\xdd\x00\x00\x00\x05" + b"\xdd\xff\xff\xff\xff" * 5,
+    "unhashable key": b"\x81\x90\xc0",
+    "unhashable key deep down": b"\x81\xd4\x10\x01\x80\xc0",
+    "str that is no UTF-8": b"\xa2\xff\xff",
+    "a surrogate in a plain str": b"\xa3\xed\xa0\x80",
+    "extension of surrogates that is no UTF-8": b"\xd5\x02\xff\xff",
+    "big int of no bytes": b"\xc7\x00\x01",
+    "buffer that did not come": b"\xd6\x05\x00\x00\x00\x00",
+    "buffer number 2**32-1": b"\xd6\x05\xff\xff\xff\xff",
+    "view without a header": b"\xc7\x00\x04\xc4\x00",
+    "view without data": b"\xc7\x05\x04\x94\xc3\x01\xa1B",
+    "trailing bytes": b"\xc0\xc0",
+    "MessagePack's timestamp": b"\xd6\xff\x00\x00\x00\x00",
+}
+
+
+def view_frame(header: bytes, data: bytes) -> bytes:
+    """Makes the frame of a memoryview with a header of its own making."""
+    return b"\xc7" + bytes([len(header)]) + b"\x04" + header + b"\xc4" + bytes([len(data)]) + data
+
+
+# MessagePack arrays of: read-only, itemsize, format, shape.
+BAD_VIEWS = {
+    "a shape of more than there is": b"\x94\xc3\x01\xa1B\x91\x64",
+    "a shape whose product overflows": b"\x94\xc3\x01\xa1B\x94\xce\xff\xff\xff\xff\xce\xff\xff\xff\xff\xce\xff\xff\xff\xff\x00",
+    "negative lengths": b"\x94\xc3\x01\xa1B\x91\xff",
+    "an item size below the format's": b"\x94\xc3\x01\xa1d\x91\x04",
+    "an item size of zero": b"\x94\xc3\x00\xa1B\x91\x04",
+    "an item size of 2**32-1": b"\x94\xc3\xce\xff\xff\xff\xff\xa1B\x91\x04",
+    "a format with a NUL": b"\x94\xc3\x01\xa2B\x00\x91\x04",
+    "Python objects as items": b"\x94\xc3\x04\xa1O\x91\x01",
+    "Python objects in a struct": b"\x94\xc3\x04\xa7T{O:a:}\x91\x01",
+    "70 dimensions": b"\x94\xc3\x01\xa1B\xdc\x00\x46" + b"\x01" * 69 + b"\x04",
+    "no array": b"\x81\xc3\x01",
+}
+
+# Formats that memoryview does not know: it may carry them, but not crash on them.
+ODD_VIEWS = {
+    "an item size above the format's": b"\x94\xc3\x02\xa1B\x91\x02",
+    "a format that is none": b"\x94\xc3\x01\xa1\x01\x91\x04",
+    "an empty format": b"\x94\xc3\x01\xa0\x91\x04",
+    "pointers as items": b"\x94\xc3\x04\xa1P\x91\x01",
+    "a struct": b"\x94\xc3\x04\xa7T{i:a:}\x91\x01",
+}
+
+
+def is_refused_or_read(data: bytes, buffers: list[bytes]) -> bool:
+    """Decodes; whatever the bytes are, there is a value or a FrameError."""
+    try:
+        value = decode(data, list(buffers))
+    except workerlib.FrameError as error:
+        assert str(error)
+        return True
+    # A value that was read can be used: a view of a wrong size would crash here.
+    repr(value)
+    if isinstance(value, memoryview):
+        value.tobytes()
+        with contextlib.suppress(NotImplementedError):
+            value.tolist()
+    return False
+
+
+@pytest.mark.parametrize("name", LIARS)
+def test_frames_that_lie(name: str) -> None:
+    """Each is refused with a FrameError."""
+    assert is_refused_or_read(LIARS[name], [])
+
+
+def test_frame_errors_are_value_errors_and_tell_the_place() -> None:
+    """The message has the offset and the section of the format's document."""
+    assert issubclass(workerlib.FrameError, ValueError)
+    with pytest.raises(workerlib.FrameError, match=r"offset 2|byte 2") as caught:
+        decode(b"\x92\xc0\xc1", [])
+    assert "wire-format" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", BAD_VIEWS)
+def test_views_that_lie(name: str) -> None:
+    """A header that does not fit its bytes is refused, and so is one with pointers or objects in it."""
+    assert is_refused_or_read(view_frame(BAD_VIEWS[name], b"\x01\x02\x03\x04"), [])
+
+
+@pytest.mark.parametrize("name", ODD_VIEWS)
+def test_views_that_nobody_can_read(name: str) -> None:
+    """Formats that are strange but harmless are refused or carried."""
+    is_refused_or_read(view_frame(ODD_VIEWS[name], b"\x01\x02\x03\x04"), [])
+
+
+def test_memory_stays_in_proportion() -> None:
+    """A few bytes that announce gigabytes get none of it."""
+    tracemalloc.start()
+    try:
+        for data in LIARS.values():
+            is_refused_or_read(data, [])
+        for header in BAD_VIEWS.values():
+            is_refused_or_read(view_frame(header, b"\x01\x02\x03\x04"), [])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_random_bytes() -> None:
+    """No bytes crash the decoder."""
+    chance = random.Random(20261122)
+    outcomes = {
+        is_refused_or_read(chance.randbytes(chance.randrange(1, 64)), [b"buffer"]) for _ in range(RUNS)
+    }
+    assert outcomes == {True, False}
+
+
+@pytest.mark.parametrize("step", [1] if not IN_PYODIDE else [7])
+def test_truncated_frames(step: int) -> None:
+    """Every value's frame, cut short anywhere, is refused."""
+    cuts = 0
+    for data, buffers in SMALL:
+        for end in range(0, len(data), step):
+            assert is_refused_or_read(data[:end], buffers), (data, end)
+            cuts += 1
+    assert cuts > 1_000
+
+
+def test_flipped_bits() -> None:
+    """Frames with a few bits changed are read as something or refused."""
+    chance = random.Random(7)
+    refused = 0
+    for _ in range(RUNS):
+        data, buffers = chance.choice(SMALL)
+        damaged = bytearray(data)
+        for _ in range(chance.randrange(1, 4)):
+            damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        refused += is_refused_or_read(bytes(damaged), buffers)
+    assert 0 < refused < RUNS
+
+
+def test_spliced_frames() -> None:
+    """Frames made of pieces of frames are read as something or refused."""
+    chance = random.Random(11)
+
+    def piece() -> bytes:
+        data, _ = chance.choice(SMALL)
+        start = chance.randrange(len(data))
+        return data[start : start + chance.randrange(1, 40)]
+
+    for _ in range(RUNS):
+        frame: Frame = (b"".join(piece() for _ in range(chance.randrange(1, 6))), [b"one", b"two"])
+        is_refused_or_read(*frame)
+
+
+def test_deep_frames() -> None:
+    """A million openings without an end neither overflow the stack nor take long."""
+    for opening in (b"\x91", b"\x81\xc0", b"\xd4\x10\x01"):
+        assert is_refused_or_read(opening * 1_000_000, [])
+
+
+def test_buffers_that_do_not_belong() -> None:
+    """Buffers that are missing, swapped or too short are refused."""
+    data, buffers = frame_of([b"x" * 50_000, memoryview(bytearray(b"y" * 60_000)).cast("H")])
+    assert len(buffers) == 2
+    assert not is_refused_or_read(data, buffers)
+    assert is_refused_or_read(data, [])
+    assert is_refused_or_read(data, buffers[:1])
+    assert is_refused_or_read(data, [buffers[0], buffers[1][:-2]])
+    assert is_refused_or_read(data, [buffers[0], buffers[1] + b"zz"])

@@ -1,0 +1,291 @@
+"""A peer that breaks the rules of docs/wire-format.md: an error for those who wait, never a hang or a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+import workerlib
+from workerlib import __version__
+from workerlib._connection import Connection
+from workerlib._native import Session, encode
+
+from loopback import LoopbackEndpoint, loopback_channel
+
+# Envelopes, written by hand (docs/wire-format.md, section 3).
+WELCOME = b"\x94\x01\x01\xa10\x91\x94\xa1f\xc0\xc0\xc0"
+WELCOME_OF_PROTOCOL_99 = b"\x94\x01\x63\xa10\x90"
+REFUSE = b"\x93\x02\x63\xa8too old!"
+CLOSE = b"\x92\x07\xa4done"
+
+
+def returns(call: int, value: object) -> bytes:
+    """Makes the frame that answers a call."""
+    return b"\x92\x04" + bytes([call]) + encode(value)[0]
+
+
+def raises(call: int, value: object) -> bytes:
+    """Makes the frame that answers a call by an exception."""
+    return b"\x92\x05" + bytes([call]) + encode(value)[0]
+
+
+class Peer:
+    """The other end of a connection, in the hands of the test."""
+
+    def __init__(self) -> None:
+        self.end, page_end = loopback_channel()
+        self.frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self.end.listen(lambda frame, buffers: self.frames.put_nowait(frame), lambda reason: None)
+        self.page_end: LoopbackEndpoint = page_end
+        self.connection = Connection(Session.connect(__version__), page_end, {})
+
+    def say(self, *frames: bytes) -> None:
+        """Sends frames as they are."""
+        for frame in frames:
+            self.end.post(frame, [])
+
+    async def open(self) -> None:
+        """Does the handshake."""
+        assert (await self.frames.get())[1] == 0
+        self.say(WELCOME)
+        await self.connection.opened
+
+    async def called(self) -> tuple[asyncio.Task[object], int]:
+        """Has the page call f(): the waiting task, and the call's id."""
+        task = asyncio.create_task(self.connection.call("f", (), {}))
+        frame = await self.frames.get()
+        assert frame[1] == 3
+        return task, frame[2]
+
+
+async def test_a_good_peer_written_by_hand() -> None:
+    """The frames of these tests are right, so that what follows fails for its own reason."""
+    peer = Peer()
+    await peer.open()
+    task, call = await peer.called()
+    peer.say(returns(call, [1, "two"]))
+    assert await task == [1, "two"]
+    peer.say(CLOSE)
+    assert "done" in await peer.connection.closed
+    assert peer.page_end.closed
+
+
+async def test_another_protocol() -> None:
+    """A peer of another protocol version is a ProtocolError that names both versions."""
+    peer = Peer()
+    peer.say(WELCOME_OF_PROTOCOL_99)
+    with pytest.raises(workerlib.ProtocolError, match="99"):
+        await peer.connection.opened
+
+
+async def test_a_refusal() -> None:
+    """A peer that refuses is a ProtocolError that names its version."""
+    peer = Peer()
+    peer.say(REFUSE)
+    with pytest.raises(workerlib.ProtocolError, match="99"):
+        await peer.connection.opened
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"\xc1", b"\xc0", b"\x90", b"\x91\x3f", b"\x92\x04\xc0", b"hello"], ids=repr
+)
+@pytest.mark.parametrize("opened", [False, True])
+async def test_frames_without_an_envelope(frame: bytes, opened: bool) -> None:
+    """The connection ends, for the handshake as for calls in flight."""
+    peer = Peer()
+    if opened:
+        await peer.open()
+        task, _ = await peer.called()
+        peer.say(frame)
+        with pytest.raises(workerlib.ConnectionClosedError):
+            await task
+    else:
+        peer.say(frame)
+        with pytest.raises((workerlib.ConnectError, workerlib.ConnectionClosedError)):
+            await peer.connection.opened
+    await peer.connection.closed
+    with pytest.raises(workerlib.ConnectionClosedError):
+        await peer.connection.call("f", (), {})
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xc1", b"\x92\xc0", b"\xdd\xff\xff\xff\xff", b"\xc0\xc0"], ids=repr
+)
+async def test_answers_that_cannot_be_read(payload: bytes) -> None:
+    """They are a FrameError for their caller alone."""
+    peer = Peer()
+    await peer.open()
+    task, call = await peer.called()
+    other, other_call = await peer.called()
+    peer.say(b"\x92\x04" + bytes([call]) + payload, returns(other_call, 7))
+    with pytest.raises(workerlib.FrameError):
+        await task
+    assert await other == 7
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        None,
+        [],
+        {},
+        {"type": "builtins.ValueError"},
+        {"type": 7, "args": (), "message": "", "notes": [], "traceback": ""},
+        {"type": "builtins.ValueError", "args": [], "message": "", "notes": [], "traceback": ""},
+    ],
+    ids=repr,
+)
+async def test_exceptions_that_are_none(description: object) -> None:
+    """An exception's description that lacks something is a FrameError."""
+    peer = Peer()
+    await peer.open()
+    task, call = await peer.called()
+    peer.say(raises(call, description))
+    with pytest.raises(workerlib.FrameError):
+        await task
+
+
+@pytest.mark.parametrize(
+    "type_name",
+    [
+        "builtins.eval",
+        "builtins.object",
+        "builtins.KeyboardInterrupt",
+        "os.system",
+        "workerlib.os",
+        "subprocess.Popen",
+    ],
+)
+async def test_exceptions_cannot_name_what_is_called(type_name: str) -> None:
+    """A peer's word for a class makes nothing run that is no builtin exception."""
+    peer = Peer()
+    await peer.open()
+    task, call = await peer.called()
+    description = {
+        "type": type_name,
+        "args": ("1",),
+        "message": "text",
+        "notes": [],
+        "traceback": "t",
+        "exceptions": None,
+    }
+    peer.say(raises(call, description))
+    with pytest.raises(workerlib.RemoteError, match="text") as caught:
+        await task
+    assert type_name.removeprefix("builtins.") == caught.value.type_name
+
+
+@pytest.mark.parametrize(
+    "frame", [returns(200, 1), raises(200, {}), b"\x92\x06\x7f"], ids=["return", "raise", "cancel"]
+)
+async def test_answers_to_no_call(frame: bytes) -> None:
+    """An answer that nobody asked for ends the connection or is passed over; nothing hangs."""
+    peer = Peer()
+    await peer.open()
+    task, call = await peer.called()
+    peer.say(frame, returns(call, "answer"))
+    results = await asyncio.gather(task, return_exceptions=True)
+    assert results == ["answer"] or isinstance(results[0], workerlib.ConnectionClosedError)
+
+
+async def test_a_second_answer() -> None:
+    """The first answer counts."""
+    peer = Peer()
+    await peer.open()
+    task, call = await peer.called()
+    peer.say(returns(call, "first"), returns(call, "second"))
+    assert await task == "first"
+
+
+async def test_silence_after_close() -> None:
+    """Frames after a close are not looked at."""
+    peer = Peer()
+    await peer.open()
+    peer.connection.close()
+    peer.say(b"\xc1", returns(1, 1), WELCOME)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    with pytest.raises(workerlib.ConnectionClosedError):
+        await peer.connection.call("f", (), {})
+
+
+async def test_a_channel_that_breaks() -> None:
+    """An endpoint that cannot post ends the connection with its reason."""
+    peer = Peer()
+    await peer.open()
+
+    def broken(frame: bytes, buffers: list[object]) -> None:
+        raise OSError("the cable is cut")
+
+    peer.page_end.post = broken  # type: ignore[method-assign, assignment]
+    with pytest.raises(workerlib.ConnectionClosedError, match="cable"):
+        await peer.connection.call("f", (), {})
+
+
+def _listening(page_end: LoopbackEndpoint, calls: list[object]) -> Connection:
+    def note(*args: object, **kwargs: object) -> None:
+        calls.append((args, kwargs))
+
+    return Connection(Session.listen(__version__, [("f", None, None, None)]), page_end, {"f": note})
+
+
+HELLO = b"\x94\x00\x01\xa10\x90"
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xc0\xc0", b"\x90\x80", b"\xd4\x10\x00\x90", b"\xd4\x10\x00", b"\xc1"], ids=repr
+)
+async def test_calls_that_cannot_be_read(payload: bytes) -> None:
+    """A serving side answers them by an exception, calls nothing, and goes on."""
+    calls: list[object] = []
+    end, serving_end = loopback_channel()
+    frames: asyncio.Queue[bytes] = asyncio.Queue()
+    end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
+    connection = _listening(serving_end, calls)
+    end.post(HELLO, [])
+    assert (await frames.get())[1] == 1
+    end.post(b"\x93\x03\x05\xa1f" + payload, [])
+    answer = await frames.get()
+    assert answer[:3] == b"\x92\x05\x05"
+    assert calls == []
+    end.post(b"\x93\x03\x06\xa1f\xd4\x10\x00\x80", [])
+    assert (await frames.get())[:3] == b"\x92\x04\x06"
+    assert calls == [((), {})]
+    connection.close()
+
+
+@pytest.mark.parametrize("make", ["serving", "calling"])
+async def test_noise(make: str) -> None:
+    """Damaged frames of every kind, from either side: each connection goes on or ends in order."""
+    chance = random.Random(5)
+    seeds = [
+        HELLO,
+        WELCOME,
+        REFUSE,
+        CLOSE,
+        returns(1, [1, 2]),
+        raises(1, {}),
+        b"\x93\x03\x01\xa1f\xd4\x10\x00\x80",
+        b"\x92\x06\x01",
+    ]
+    for _ in range(200):
+        calls: list[object] = []
+        end, own_end = loopback_channel()
+        end.listen(lambda frame, buffers: None, lambda reason: None)
+        connection = (
+            _listening(own_end, calls)
+            if make == "serving"
+            else Connection(Session.connect(__version__), own_end, {})
+        )
+        end.post(HELLO if make == "serving" else WELCOME, [])
+        for _ in range(5):
+            damaged = bytearray(chance.choice(seeds))
+            if chance.random() < 0.8:
+                damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+            end.post(bytes(damaged), [])
+        for _ in range(8):
+            await asyncio.sleep(0)
+        connection.close()
+        async with asyncio.timeout(5):
+            await connection.closed

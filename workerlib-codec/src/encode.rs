@@ -1,0 +1,256 @@
+//! From a [`Source`] to bytes: `docs/wire-format.md`, section 4.
+//!
+//! The walk keeps its own stack, so that depth costs memory and never the thread's stack.
+
+use crate::marker::{self, Container, ext};
+use crate::{Buffer, EncodeError, Item, Limits, Path, Source, metadata};
+
+/// Appends the encoding of `root` to `out`.
+///
+/// `buffers` counts the buffers that went out of band so far in this frame; they are handed to
+/// [`Source::keep_out_of_band`] in the order of their numbers.
+///
+/// # Errors
+///
+/// If the source refuses a value, changes under the walk, or a limit is passed; `out` then ends in the
+/// middle of a value and is of no use.
+pub fn encode<S: Source>(
+    source: &mut S,
+    root: S::Node,
+    limits: &Limits,
+    buffers: &mut u32,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError<S::Error>> {
+    let mut stack: Vec<Level<S::Walk>> = Vec::new();
+    let mut node = root;
+    loop {
+        match write(source, node, limits, buffers, out) {
+            Ok(None) => {}
+            Ok(Some(level)) => {
+                if stack.len() >= limits.depth {
+                    return Err(EncodeError::TooDeep { limit: limits.depth });
+                }
+                stack.push(level);
+            }
+            Err(refusal) => {
+                let path = path(source, &stack);
+                return Err(match refusal {
+                    Refusal::Source(error) => EncodeError::Source { path, error },
+                    Refusal::TooLong => EncodeError::TooLong { path },
+                });
+            }
+        }
+        loop {
+            let Some(level) = stack.last_mut() else { return Ok(()) };
+            match source.next(&mut level.walk) {
+                Ok(Some(next)) if level.left > 0 => {
+                    level.left -= 1;
+                    node = next;
+                    break;
+                }
+                Ok(None) if level.left == 0 => {
+                    stack.pop();
+                }
+                Ok(_) => {
+                    stack.pop();
+                    return Err(EncodeError::Changed { path: path(source, &stack) });
+                }
+                Err(error) => {
+                    stack.pop();
+                    return Err(EncodeError::Source { path: path(source, &stack), error });
+                }
+            }
+        }
+    }
+}
+
+/// One container whose elements are being written.
+struct Level<W> {
+    walk: W,
+    /// How many values its header has promised that are not written yet.
+    left: usize,
+}
+
+enum Refusal<E> {
+    Source(E),
+    TooLong,
+}
+
+fn path<S: Source>(source: &S, stack: &[Level<S::Walk>]) -> Path {
+    Path { steps: stack.iter().map(|level| source.step(&level.walk)).collect() }
+}
+
+/// Writes a scalar, or the header of a container whose walk it returns.
+#[inline]
+fn write<S: Source>(
+    source: &mut S,
+    node: S::Node,
+    limits: &Limits,
+    buffers: &mut u32,
+    out: &mut Vec<u8>,
+) -> Result<Option<Level<S::Walk>>, Refusal<S::Error>> {
+    match source.look(node).map_err(Refusal::Source)? {
+        Item::Nil => out.push(marker::NIL),
+        Item::Bool(value) => out.push(if value { marker::TRUE } else { marker::FALSE }),
+        Item::Int(value) => write_int(out, value),
+        Item::Uint(value) => write_uint(out, value),
+        Item::BigInt(bytes) => write_ext(out, ext::BIG_INT, bytes)?,
+        Item::Float(value) => write_float(out, value),
+        Item::Str(value) => write_str(out, value)?,
+        Item::Surrogates(bytes) => write_ext(out, ext::SURROGATES, bytes)?,
+        Item::Buffer(kind, data) => {
+            let detached = data.len() >= limits.out_of_band;
+            write_buffer(out, &kind, data, detached.then_some(*buffers))?;
+            if detached {
+                source.keep_out_of_band(node).map_err(Refusal::Source)?;
+                *buffers += 1;
+            }
+        }
+        Item::Container(kind, count, walk) => {
+            write_header(out, kind, count)?;
+            return Ok(Some(Level { walk, left: count * kind.values_per_element() }));
+        }
+    }
+    Ok(None)
+}
+
+#[inline]
+fn write_int(out: &mut Vec<u8>, value: i64) {
+    match value {
+        0.. => write_uint(out, value.unsigned_abs()),
+        -32..0 => out.push(value as u8),
+        _ => {
+            if let Ok(value) = i8::try_from(value) {
+                put(out, marker::INT8, value.to_be_bytes());
+            } else if let Ok(value) = i16::try_from(value) {
+                put(out, marker::INT16, value.to_be_bytes());
+            } else if let Ok(value) = i32::try_from(value) {
+                put(out, marker::INT32, value.to_be_bytes());
+            } else {
+                put(out, marker::INT64, value.to_be_bytes());
+            }
+        }
+    }
+}
+
+#[inline]
+fn write_uint(out: &mut Vec<u8>, value: u64) {
+    match value {
+        0..=0x7f => out.push(value as u8),
+        0x80..=0xff => out.extend_from_slice(&[marker::UINT8, value as u8]),
+        0x100..=0xffff => put(out, marker::UINT16, (value as u16).to_be_bytes()),
+        0x1_0000..=0xffff_ffff => put(out, marker::UINT32, (value as u32).to_be_bytes()),
+        _ => put(out, marker::UINT64, value.to_be_bytes()),
+    }
+}
+
+#[inline]
+fn write_float(out: &mut Vec<u8>, value: f64) {
+    put(out, marker::FLOAT64, value.to_be_bytes());
+}
+
+#[inline]
+fn write_str<E>(out: &mut Vec<u8>, value: &str) -> Result<(), Refusal<E>> {
+    match length(value.len())? {
+        count @ 0..=31 => out.push(marker::FIXSTR | count as u8),
+        count => write_length(out, count, [marker::STR8, marker::STR16, marker::STR32]),
+    }
+    out.extend_from_slice(value.as_bytes());
+    Ok(())
+}
+
+fn write_bin<E>(out: &mut Vec<u8>, data: &[u8]) -> Result<(), Refusal<E>> {
+    write_length(out, length(data.len())?, [marker::BIN8, marker::BIN16, marker::BIN32]);
+    out.extend_from_slice(data);
+    Ok(())
+}
+
+fn write_ext<E>(out: &mut Vec<u8>, kind: u8, payload: &[u8]) -> Result<(), Refusal<E>> {
+    match length(payload.len())? {
+        1 => out.push(marker::FIXEXT1),
+        2 => out.push(marker::FIXEXT2),
+        4 => out.push(marker::FIXEXT4),
+        8 => out.push(marker::FIXEXT8),
+        16 => out.push(marker::FIXEXT16),
+        count => write_length(out, count, [marker::EXT8, marker::EXT16, marker::EXT32]),
+    }
+    out.push(kind);
+    out.extend_from_slice(payload);
+    Ok(())
+}
+
+fn write_buffer<E>(
+    out: &mut Vec<u8>,
+    kind: &Buffer,
+    data: &[u8],
+    number: Option<u32>,
+) -> Result<(), Refusal<E>> {
+    if let Buffer::View(header) = kind {
+        let mut payload = Vec::new();
+        metadata::write(&mut payload, header);
+        write_ext(out, ext::VIEW, &payload)?;
+    }
+    match (kind, number) {
+        (Buffer::Bytearray, None) => write_ext(out, ext::BYTEARRAY, data),
+        (Buffer::Bytearray, Some(number)) => write_ext(out, ext::BUFFER_BYTEARRAY, &number.to_be_bytes()),
+        (Buffer::Bytes | Buffer::View(_), None) => write_bin(out, data),
+        (Buffer::Bytes | Buffer::View(_), Some(number)) => {
+            write_ext(out, ext::BUFFER_BYTES, &number.to_be_bytes())
+        }
+    }
+}
+
+#[inline]
+fn write_header<E>(out: &mut Vec<u8>, kind: Container, count: usize) -> Result<(), Refusal<E>> {
+    let count = length(count)?;
+    match kind {
+        Container::List if count < 16 => out.push(marker::FIXARRAY | count as u8),
+        Container::List => write_long_length(out, count, [marker::ARRAY16, marker::ARRAY32]),
+        Container::Dict if count < 16 => out.push(marker::FIXMAP | count as u8),
+        Container::Dict => write_long_length(out, count, [marker::MAP16, marker::MAP32]),
+        Container::Tuple => write_count(out, ext::TUPLE, count),
+    }
+    Ok(())
+}
+
+/// Writes an extension whose payload is the number of the values that follow: section 4.3.
+fn write_count(out: &mut Vec<u8>, kind: u8, count: u32) {
+    match count {
+        0..=0xff => out.extend_from_slice(&[marker::FIXEXT1, kind, count as u8]),
+        0x100..=0xffff => {
+            out.extend_from_slice(&[marker::FIXEXT2, kind]);
+            out.extend_from_slice(&(count as u16).to_be_bytes());
+        }
+        _ => {
+            out.extend_from_slice(&[marker::FIXEXT4, kind]);
+            out.extend_from_slice(&count.to_be_bytes());
+        }
+    }
+}
+
+fn write_length(out: &mut Vec<u8>, count: u32, [short, medium, long]: [u8; 3]) {
+    match u8::try_from(count) {
+        Ok(count) => out.extend_from_slice(&[short, count]),
+        Err(_) => write_long_length(out, count, [medium, long]),
+    }
+}
+
+fn write_long_length(out: &mut Vec<u8>, count: u32, [medium, long]: [u8; 2]) {
+    match u16::try_from(count) {
+        Ok(count) => put(out, medium, count.to_be_bytes()),
+        Err(_) => put(out, long, count.to_be_bytes()),
+    }
+}
+
+fn length<E>(count: usize) -> Result<u32, Refusal<E>> {
+    u32::try_from(count).map_err(|_| Refusal::TooLong)
+}
+
+/// Appends a marker and its bytes in one go, so that the vector checks its capacity once.
+#[inline]
+fn put<const N: usize>(out: &mut Vec<u8>, marker: u8, bytes: [u8; N]) {
+    let mut whole = [0; 9];
+    whole[0] = marker;
+    whole[1..=N].copy_from_slice(&bytes);
+    out.extend_from_slice(&whole[..=N]);
+}

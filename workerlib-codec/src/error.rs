@@ -1,0 +1,93 @@
+//! Why a value cannot be encoded, or a frame decoded.
+
+use crate::Path;
+
+/// Why a value could not be encoded, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncodeError<E> {
+    /// The source refused a value.
+    Source {
+        /// Where the value stands.
+        path: Path,
+        /// What the source says.
+        error: E,
+    },
+    /// Containers stand deeper inside each other than [`crate::Limits::depth`].
+    TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+    /// A container or buffer has more than 2³² - 1 elements or bytes, which MessagePack cannot say.
+    TooLong {
+        /// Where it stands.
+        path: Path,
+    },
+    /// A container had another number of elements at the end of the walk than at its start.
+    Changed {
+        /// Where it stands.
+        path: Path,
+    },
+}
+
+/// Why bytes could not be decoded, and where in them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset}: {kind} (docs/wire-format.md, section {section})")]
+pub struct DecodeError<E: std::error::Error + 'static> {
+    /// The position of the first byte that could not be read, from the start of the frame.
+    pub offset: usize,
+    /// The section of `docs/wire-format.md` that says what should have been there.
+    pub section: &'static str,
+    /// What is wrong.
+    #[source]
+    pub kind: DecodeErrorKind<E>,
+}
+
+/// What is wrong with the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeErrorKind<E: std::error::Error + 'static> {
+    /// The input ends in the middle of a value.
+    #[error("the frame ends here, in the middle of a value")]
+    Truncated,
+    /// Input is left after the last value.
+    #[error("{0} more bytes than the values take")]
+    Trailing(usize),
+    /// A marker that this version does not know.
+    #[error("0x{0:02x} is no marker of this version")]
+    UnknownMarker(u8),
+    /// An extension type that this version does not know.
+    #[error("extension type {0} is none of this version")]
+    UnknownExtension(i8),
+    /// The payload of an extension has a length that its type cannot have.
+    #[error("{1} bytes is no length of extension type {0}")]
+    ExtensionLength(u8, usize),
+    /// The header of a memoryview, or an envelope, is not what it must be.
+    #[error("{0}")]
+    Metadata(String),
+    /// A str is not UTF-8.
+    #[error("a str that is not UTF-8")]
+    Utf8,
+    /// A container or payload announces more than the input can hold.
+    #[error("{announced} values are announced where {left} bytes are left")]
+    Overlong {
+        /// How many values all open containers still wait for.
+        announced: usize,
+        /// How many bytes there are.
+        left: usize,
+    },
+    /// Containers stand deeper inside each other than [`crate::Limits::depth`].
+    #[error("more than {0} levels of containers")]
+    TooDeep(usize),
+    /// An out-of-band buffer is used twice or out of order.
+    #[error("buffer {found} stands where buffer {expected} should")]
+    BufferOrder {
+        /// The number in the frame.
+        found: usize,
+        /// The next number.
+        expected: usize,
+    },
+    /// The sink refused a value.
+    #[error("{0}")]
+    Sink(E),
+}

@@ -1,0 +1,116 @@
+//! The bytes that say what follows: `docs/wire-format.md`, section 4.
+//!
+//! MessagePack's own markers, and the extension types that carry what Python has beyond MessagePack. The
+//! numbers are the wire format: they are never given another meaning.
+
+/// `nil`: `None`.
+pub const NIL: u8 = 0xc0;
+/// `false`.
+pub const FALSE: u8 = 0xc2;
+/// `true`.
+pub const TRUE: u8 = 0xc3;
+/// `bin 8`: bytes, their number in one byte.
+pub const BIN8: u8 = 0xc4;
+/// `bin 16`.
+pub const BIN16: u8 = 0xc5;
+/// `bin 32`.
+pub const BIN32: u8 = 0xc6;
+/// `ext 8`: an extension, the length of its payload in one byte.
+pub const EXT8: u8 = 0xc7;
+/// `ext 16`.
+pub const EXT16: u8 = 0xc8;
+/// `ext 32`.
+pub const EXT32: u8 = 0xc9;
+/// `float 32`: read, never written.
+pub const FLOAT32: u8 = 0xca;
+/// `float 64`.
+pub const FLOAT64: u8 = 0xcb;
+/// `uint 8`.
+pub const UINT8: u8 = 0xcc;
+/// `uint 16`.
+pub const UINT16: u8 = 0xcd;
+/// `uint 32`.
+pub const UINT32: u8 = 0xce;
+/// `uint 64`.
+pub const UINT64: u8 = 0xcf;
+/// `int 8`.
+pub const INT8: u8 = 0xd0;
+/// `int 16`.
+pub const INT16: u8 = 0xd1;
+/// `int 32`.
+pub const INT32: u8 = 0xd2;
+/// `int 64`.
+pub const INT64: u8 = 0xd3;
+/// `fixext 1`: an extension with one byte of payload.
+pub const FIXEXT1: u8 = 0xd4;
+/// `fixext 2`.
+pub const FIXEXT2: u8 = 0xd5;
+/// `fixext 4`.
+pub const FIXEXT4: u8 = 0xd6;
+/// `fixext 8`.
+pub const FIXEXT8: u8 = 0xd7;
+/// `fixext 16`.
+pub const FIXEXT16: u8 = 0xd8;
+/// `str 8`.
+pub const STR8: u8 = 0xd9;
+/// `str 16`.
+pub const STR16: u8 = 0xda;
+/// `str 32`.
+pub const STR32: u8 = 0xdb;
+/// `array 16`.
+pub const ARRAY16: u8 = 0xdc;
+/// `array 32`.
+pub const ARRAY32: u8 = 0xdd;
+/// `map 16`.
+pub const MAP16: u8 = 0xde;
+/// `map 32`.
+pub const MAP32: u8 = 0xdf;
+/// The first `positive fixint` is 0x00, the last is this.
+pub const POSITIVE_FIXINT_LAST: u8 = 0x7f;
+/// The first `fixmap`; its low four bits are the number of pairs.
+pub const FIXMAP: u8 = 0x80;
+/// The first `fixarray`; its low four bits are the number of elements.
+pub const FIXARRAY: u8 = 0x90;
+/// The first `fixstr`; its low five bits are the number of bytes.
+pub const FIXSTR: u8 = 0xa0;
+/// The first `negative fixint`; the byte is the number as two's complement.
+pub const NEGATIVE_FIXINT: u8 = 0xe0;
+
+/// The extension types: section 4.3.
+pub mod ext {
+    /// An int beyond 64 bits: little-endian two's complement, as short as can be.
+    pub const BIG_INT: u8 = 1;
+    /// A str with lone surrogates: UTF-8 as Python's `surrogatepass` writes it.
+    pub const SURROGATES: u8 = 2;
+    /// A bytearray: the payload is its content.
+    pub const BYTEARRAY: u8 = 3;
+    /// A memoryview: the payload is its header, a bytes value follows.
+    pub const VIEW: u8 = 4;
+    /// Bytes out of band: the payload is the buffer's number, four bytes, big-endian.
+    pub const BUFFER_BYTES: u8 = 5;
+    /// A bytearray out of band: as [`BUFFER_BYTES`].
+    pub const BUFFER_BYTEARRAY: u8 = 6;
+    /// A tuple: the payload is the number of the elements, which follow.
+    pub const TUPLE: u8 = 16;
+}
+
+/// What holds other values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Container {
+    /// A list: a MessagePack array.
+    List,
+    /// A dict: a MessagePack map, in insertion order, any hashable key.
+    Dict,
+    /// A tuple: [`ext::TUPLE`].
+    Tuple,
+}
+
+impl Container {
+    /// How many values one of its elements takes: two where it maps keys to values.
+    pub fn values_per_element(self) -> usize {
+        match self {
+            Self::List | Self::Tuple => 1,
+            Self::Dict => 2,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What can be built: the object model on the receiving side.
+
+use crate::ViewHeader;
+use crate::marker::Container;
+
+/// Where the content of a buffer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data<'d> {
+    /// In the frame.
+    Inline(&'d [u8]),
+    /// Beside the frame: the number of the buffer. The decoder asks for each number once, in order.
+    OutOfBand(usize),
+}
+
+/// An object model that can be built without recursion.
+///
+/// The decoder has checked lengths and UTF-8; a sink checks what only its model knows (whether a key is
+/// hashable, whether a buffer with that number came along).
+pub trait Sink {
+    /// A finished value.
+    type Value;
+    /// A container whose elements are still being read.
+    type Build;
+    /// Why a value cannot be built.
+    type Error: std::error::Error + 'static;
+
+    /// Builds `None`.
+    fn nil(&mut self) -> Result<Self::Value, Self::Error>;
+    /// Builds a bool.
+    fn bool(&mut self, value: bool) -> Result<Self::Value, Self::Error>;
+    /// Builds an int.
+    fn int(&mut self, value: i64) -> Result<Self::Value, Self::Error>;
+    /// Builds an int.
+    fn uint(&mut self, value: u64) -> Result<Self::Value, Self::Error>;
+    /// Builds an int from its little-endian two's complement.
+    fn big_int(&mut self, bytes: &[u8]) -> Result<Self::Value, Self::Error>;
+    /// Builds a float.
+    fn float(&mut self, value: f64) -> Result<Self::Value, Self::Error>;
+    /// Builds a str.
+    fn str(&mut self, value: &str) -> Result<Self::Value, Self::Error>;
+    /// Builds a str from what Python's `surrogatepass` wrote; the sink checks that it is that.
+    fn surrogates(&mut self, bytes: &[u8]) -> Result<Self::Value, Self::Error>;
+    /// Builds a bytes object.
+    fn bytes(&mut self, data: Data<'_>) -> Result<Self::Value, Self::Error>;
+    /// Builds a bytearray.
+    fn bytearray(&mut self, data: Data<'_>) -> Result<Self::Value, Self::Error>;
+    /// Builds a memoryview; the sink checks that out-of-band data has the length that the header says.
+    fn view(&mut self, header: ViewHeader, data: Data<'_>) -> Result<Self::Value, Self::Error>;
+
+    /// Begins a container of `count` elements.
+    fn begin(&mut self, kind: Container, count: usize) -> Result<Self::Build, Self::Error>;
+    /// Adds the next value: an element, or a key, or the value of the key before it.
+    fn push(&mut self, build: &mut Self::Build, value: Self::Value) -> Result<(), Self::Error>;
+    /// Ends a container to which as many values were pushed as it was begun for.
+    fn finish(&mut self, build: Self::Build) -> Result<Self::Value, Self::Error>;
+}

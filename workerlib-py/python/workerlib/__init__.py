@@ -1,0 +1,69 @@
+"""Transparent Python-to-Python calls from a page to its Web Workers, under PyScript and Pyodide.
+
+In the worker's script::
+
+    import workerlib
+
+    @workerlib.export
+    def mean(values: list[float]) -> float:
+        return sum(values) / len(values)
+
+In the page's script::
+
+    import workerlib
+
+    worker = await workerlib.connect("stats")
+    print(await worker.mean([1.0, 2.5]))
+
+Arguments, results and exceptions arrive as themselves: no JsProxy, no conversion code. docs/values.md in
+the source tree is the table of what arrives as what.
+"""
+
+import sys
+
+from workerlib._connect import connect
+from workerlib._errors import (
+    ConnectError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    FrameError,
+    NoSuchWorkerError,
+    NotExportedError,
+    ProtocolError,
+    RemoteError,
+    RemoteTraceback,
+    UnsendableError,
+    WorkerlibError,
+    WorkerStartError,
+)
+from workerlib._exports import export
+from workerlib._version import __version__
+from workerlib._worker import Worker
+
+connectToWorker = connect
+"""The name that the pure-Python library of the same name gave to `connect`."""
+
+if sys.platform == "emscripten":
+    from workerlib import _pyscript
+
+    _pyscript.serve()
+
+__all__ = [
+    "ConnectError",
+    "ConnectTimeoutError",
+    "ConnectionClosedError",
+    "FrameError",
+    "NoSuchWorkerError",
+    "NotExportedError",
+    "ProtocolError",
+    "RemoteError",
+    "RemoteTraceback",
+    "UnsendableError",
+    "Worker",
+    "WorkerStartError",
+    "WorkerlibError",
+    "__version__",
+    "connect",
+    "connectToWorker",
+    "export",
+]

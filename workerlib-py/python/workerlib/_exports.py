@@ -1,0 +1,106 @@
+"""What this side offers to the other: the functions, and what the handshake tells about them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+Function = Callable[..., Any]
+_F = TypeVar("_F", bound=Function)
+
+ParameterDescription = tuple[str, int, str | None, str | None]
+"""Name, `inspect.Parameter.kind`, `repr()` of the default, text of the annotation."""
+ExportDescription = tuple[str, str | None, list[ParameterDescription] | None, str | None]
+"""Name, docstring, parameters if Python can tell them, text of the return annotation."""
+
+functions: dict[str, Function] = {}
+"""The exported functions by name."""
+
+
+@overload
+def export(function: _F, /) -> _F: ...
+@overload
+def export(function: Function, /, *functions: Function) -> None: ...
+@overload
+def export(*, name: str | None = None) -> Callable[[_F], _F]: ...
+def export(*exported: Function, name: str | None = None) -> Any:
+    """Makes functions of the worker callable from the page.
+
+    As a decorator, `@export` or `@export(name="…")`, or as a call, `export(f, g)`. The functions may be sync
+    or async and stay as they are: calling them in the worker is what it was before.
+
+    Args:
+        exported: The functions.
+        name: The name by which the page calls the function; by default the function's own.
+
+    Raises:
+        TypeError: If something is not callable, has no name, or `name` is given for several functions.
+        ValueError: If another function is exported under that name.
+    """
+    if not exported:
+        return lambda function: _export(function, name)
+    if name is not None and len(exported) > 1:
+        raise TypeError(
+            f"export() got one name, {name!r}, for {len(exported)} functions: export them one by one"
+        )
+    for function in exported:
+        _export(function, name)
+    return exported[0] if len(exported) == 1 else None
+
+
+def _export(function: _F, name: str | None) -> _F:
+    if not callable(function):
+        raise TypeError(f"export() takes functions, not {type(function).__qualname__}")
+    if name is None:
+        name = getattr(function, "__name__", None)
+    if not isinstance(name, str) or not name or name == "<lambda>":
+        raise TypeError(f"{function!r} has no name to be called by: use export(name='…')")
+    known = functions.get(name)
+    # A cell that is run again replaces its function; anything else would lose one without a word.
+    if known is not None and known is not function and _origin(known) != _origin(function):
+        raise ValueError(
+            f"{name!r} is exported already, as {known!r}: give one of them another name by export(name='…')"
+        )
+    functions[name] = function
+    return function
+
+
+def describe_exports() -> list[ExportDescription]:
+    """Describes every exported function, in the order of their export."""
+    return [_describe(name, function) for name, function in functions.items()]
+
+
+def _origin(function: Function) -> tuple[object, object]:
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+
+
+def _describe(name: str, function: Function) -> ExportDescription:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return name, inspect.getdoc(function), None, None
+    empty = inspect.Parameter.empty
+    parameters = [
+        (
+            parameter.name,
+            int(parameter.kind),
+            None if parameter.default is empty else _default(parameter.default),
+            _annotation(parameter.annotation),
+        )
+        for parameter in signature.parameters.values()
+    ]
+    return name, inspect.getdoc(function), parameters, _annotation(signature.return_annotation)
+
+
+def _default(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return "..."
+
+
+def _annotation(annotation: object) -> str | None:
+    if annotation is inspect.Parameter.empty:
+        return None
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)

@@ -1,0 +1,260 @@
+"""PyScript as a host: how a page finds its worker, and how a worker hands out a channel.
+
+All that is PyScript's stands here: script tags, its bridge between page and worker (`xworker.sync`), its
+messages. The two sides meet so: the page calls a function that the worker has put on the bridge; that
+posts one end of a MessageChannel to the page. From then on PyScript has no part in it.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import base64
+import itertools
+import sys
+import textwrap
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import js
+from pyodide.ffi import JsException, create_proxy, to_js
+
+import __main__
+from workerlib._connection import Connection, Endpoint
+from workerlib._errors import (
+    ConnectError,
+    NoSuchWorkerError,
+    WorkerStartError,
+    describe,
+    rebuild,
+)
+from workerlib._exports import describe_exports, functions
+from workerlib._native import Session, decode, encode
+from workerlib._port import PortEndpoint
+from workerlib._version import __version__
+
+# The tags that PyScript makes workers of.
+_TAGS = "script[worker][name], py-script[worker][name], mpy-script[worker][name]"
+# Tags can be added at run time: how many seconds a name may take to appear.
+_GRACE = 1.0
+# How often to look for what the page gives no event for, in seconds.
+_POLL = 0.02
+# After how many seconds without a sign of life to look whether the script exists at all.
+_SUSPICION = 3.0
+# The name on PyScript's bridge, and the mark of the message that brings the port.
+_BRIDGE = "workerlib_connect"
+
+_tokens = itertools.count(1)
+
+
+@dataclass
+class Progress:
+    """How far `open_channel` has come, for the message of a timeout."""
+
+    name: str | None
+    """The name that was asked for, then the one that was found."""
+    step: str = "looking for the worker's script tag"
+    """What is being waited for."""
+
+    @property
+    def subject(self) -> str:
+        """The worker, for messages."""
+        return "the worker" if self.name is None else f"the worker {self.name!r}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A worker that has handed out a channel."""
+
+    name: str
+    endpoint: Endpoint
+    worker: Any
+
+
+# The page's side.
+
+
+async def open_channel(progress: Progress) -> Found:
+    """Finds the worker, waits until its script has run, and gets a channel to it."""
+    if not hasattr(js, "document"):
+        raise ConnectError("connect() is for the page: this is a worker, whose functions the page calls")
+    tag = await _find_tag(progress.name)
+    name = progress.name = str(tag.getAttribute("name"))
+    if _is_micropython(tag):
+        raise ConnectError(
+            f'the worker {name!r} runs MicroPython (type="mpy"), which cannot load workerlib: use type="py"'
+        )
+    progress.step = "waiting for PyScript to start the worker"
+    while (xworker := getattr(tag, "xworker", None)) is None:
+        await asyncio.sleep(_POLL)
+    progress.step = "waiting for the worker's script to run to its end"
+    await _script_end(tag, name, xworker)
+    progress.step = "waiting for the worker to hand out a channel"
+    return Found(name, PortEndpoint(await _ask_for_port(tag, name, xworker)), xworker.sync)
+
+
+async def _find_tag(name: str | None) -> Any:
+    deadline = asyncio.get_running_loop().time() + _GRACE
+    while True:
+        tags = {str(tag.getAttribute("name")): tag for tag in js.document.querySelectorAll(_TAGS)}
+        if name is not None and name in tags:
+            return tags[name]
+        if name is None and len(tags) == 1:
+            return next(iter(tags.values()))
+        if name is None and len(tags) > 1:
+            raise ConnectError(f"the page has several workers, name one: connect({_listed(tags)})")
+        if asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(_POLL)
+    there_are = f"there are {_listed(tags)}" if tags else "it has no named worker at all"
+    wanted = "named worker" if name is None else f"worker named {name!r}"
+    raise NoSuchWorkerError(
+        f'the page has no {wanted}, {there_are}; a worker is a <script type="py" worker name="…"> tag'
+    )
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _is_micropython(tag: Any) -> bool:
+    return str(tag.tagName).lower() == "mpy-script" or tag.getAttribute("type") == "mpy"
+
+
+async def _script_end(tag: Any, name: str, xworker: Any) -> None:
+    """Waits for PyScript's word that the worker's script has ended, whichever way."""
+
+    async def ready() -> None:
+        try:
+            await xworker.ready
+        except JsException as error:
+            raise WorkerStartError(f"the worker {name!r} could not be started: {error}") from error
+
+    waiting = asyncio.ensure_future(ready())
+    try:
+        done, _ = await asyncio.wait({waiting}, timeout=_SUSPICION)
+        if not done:
+            # PyScript says nothing, ever, of a script that does not exist.
+            await _check_source(tag, name)
+        await waiting
+    finally:
+        waiting.cancel()
+
+
+async def _check_source(tag: Any, name: str) -> None:
+    if source := tag.getAttribute("src"):
+        try:
+            response = await js.fetch(source)
+        except JsException as error:
+            raise WorkerStartError(
+                f"the script of the worker {name!r}, {source}, cannot be fetched: {error}"
+            ) from error
+        if not response.ok:
+            raise WorkerStartError(
+                f"the script of the worker {name!r}, {source}, cannot be fetched: HTTP {response.status}"
+            )
+
+
+async def _ask_for_port(tag: Any, name: str, xworker: Any) -> Any:
+    """Calls the worker over PyScript's bridge and returns the port that it posts."""
+    mark = f"{_BRIDGE}:{next(_tokens)}"
+    port: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def receive(event: Any) -> None:
+        if event.data == mark and not port.done():
+            port.set_result(event.ports[0])
+
+    proxy = create_proxy(receive)
+    xworker.addEventListener("message", proxy)
+    try:
+        try:
+            failure = base64.b64decode(str(await getattr(xworker.sync, _BRIDGE)(mark)))
+        except JsException as error:
+            raise await _without_workerlib(tag, name) from error
+        if failure:
+            raise WorkerStartError(f"the script of the worker {name!r} failed") from rebuild(
+                decode(failure, [])
+            )
+        return await port
+    finally:
+        xworker.removeEventListener("message", proxy)
+        proxy.destroy()
+
+
+async def _without_workerlib(tag: Any, name: str) -> WorkerStartError:
+    """Explains why a worker whose script has ended does not answer on the bridge."""
+    where = tag.getAttribute("src") or f"<worker {name}>"
+    source = tag.textContent
+    if tag.getAttribute("src"):
+        source = await (await js.fetch(where)).text()
+    try:
+        compile(textwrap.dedent(str(source)), where, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    except SyntaxError as error:
+        failure = WorkerStartError(f"the script of the worker {name!r} failed: {error}")
+        failure.__cause__ = error
+        return failure
+    return WorkerStartError(
+        f"the script of the worker {name!r} ended without workerlib: either it does not import workerlib (its"
+        ' config needs packages = ["workerlib"], its script `import workerlib`), or it failed before that;'
+        " its own error is in the browser's console then, and here if `import workerlib` comes first"
+    )
+
+
+# The worker's side.
+
+_connections: set[Connection] = set()
+_script: FrameType | None = None
+
+
+def serve() -> None:
+    """Makes this worker ready to be connected to, if this is a worker of PyScript's.
+
+    It is called when workerlib is imported, so that what the rest of the script raises can be told to
+    those who connect.
+    """
+    try:
+        from polyscript import xworker
+    except ImportError:
+        return
+    global _script
+    _script = _script_frame()
+
+    def answer(mark: str) -> str:
+        error = _script_error()
+        if error is not None:
+            # PyScript's bridge carries strings unharmed, and nothing else of what an error is made of.
+            return base64.b64encode(encode(describe(error))[0]).decode()
+        channel = js.MessageChannel.new()
+        session = Session.listen(__version__, describe_exports())
+        connection = Connection(session, PortEndpoint(channel.port1), functions)
+        _connections.add(connection)
+        connection.closed.add_done_callback(lambda _: _connections.discard(connection))
+        xworker.postMessage(mark, to_js([channel.port2]))
+        return ""
+
+    setattr(xworker.sync, _BRIDGE, answer)
+
+
+def _script_frame() -> FrameType | None:
+    """Finds the frame of the worker's script, which is importing this module."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not (
+        frame.f_globals is __main__.__dict__ and frame.f_code.co_name == "<module>"
+    ):
+        frame = frame.f_back
+    return frame
+
+
+def _script_error() -> BaseException | None:
+    """Returns what the worker's script raised at its top level, if it did.
+
+    PyScript catches and prints it; Pyodide leaves it where Python's own prompt does (`sys.last_exc`).
+    """
+    error: BaseException | None = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    frames = None if error is None else error.__traceback__
+    while frames is not None:
+        if frames.tb_frame is _script:
+            return error
+        frames = frames.tb_next
+    return None

@@ -1,0 +1,147 @@
+"""The page's view of a worker: its exported functions as async methods."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any
+
+from workerlib._connection import Connection, not_exported
+from workerlib._exports import ExportDescription
+
+RemoteFunction = Callable[..., Coroutine[Any, Any, Any]]
+"""A function of the worker as the page sees it: the result of a call is a coroutine."""
+
+
+class Worker:
+    """A connection to a worker; its attributes are the functions that the worker exports.
+
+    `await worker.f(1, x=2)` calls `f` in the worker. A function whose name is one of this class's own
+    (`close`, `closed`, `name`, `worker`) is reached as `worker["close"]`. Used by `async with`, the
+    connection is closed at the end of the block; the worker itself goes on.
+    """
+
+    def __init__(
+        self, connection: Connection, exports: list[ExportDescription], name: str, worker: Any
+    ) -> None:
+        """Wraps an open connection; `connect()` is the way to get one.
+
+        Args:
+            connection: The connection, open.
+            exports: What the worker exports.
+            name: The worker's name, for people.
+            worker: The host's own object for the worker.
+        """
+        self._connection = connection
+        self._functions = {export[0]: _remote_function(connection, name, export) for export in exports}
+        self._name = name
+        self._worker = worker
+
+    @property
+    def name(self) -> str:
+        """The worker's name."""
+        return self._name
+
+    @property
+    def worker(self) -> Any:
+        """The host's own object: under PyScript what `pyscript.workers[name]` gives, a JsProxy."""
+        return self._worker
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
+        return self._connection.closed.done()
+
+    def close(self) -> None:
+        """Ends the connection; calls without an answer raise ConnectionClosedError. The worker goes on."""
+        self._connection.close()
+
+    async def __aenter__(self) -> Worker:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getitem__(self, name: str) -> RemoteFunction:
+        """Returns the exported function of that name, whatever the name is.
+
+        Raises:
+            NotExportedError: If the worker does not export it.
+        """
+        function = self._functions.get(name)
+        if function is None:
+            raise not_exported(name, self._functions)
+        return function
+
+    def __getattr__(self, name: str) -> RemoteFunction:
+        # Protocols of Python's own (copy, pickle, inspect …) ask for these; a list would only confuse.
+        if name.startswith("__") or name == "_functions":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self[name]
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._functions})
+
+    def __repr__(self) -> str:
+        functions = ", ".join(self._functions) or "nothing"
+        return (
+            f"<workerlib.Worker {self._name!r}, {'closed' if self.closed else 'open'}, exports {functions}>"
+        )
+
+
+class _Default:
+    """The default of a remote parameter, of which only the `repr()` is known here."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _remote_function(connection: Connection, worker: str, export: ExportDescription) -> RemoteFunction:
+    name, doc, parameters, returns = export
+    signature = None if parameters is None else _signature(parameters, returns)
+
+    async def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return await connection.call(name, args, kwargs)
+
+    def function(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        if signature is not None:
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{name}() {error}") from None
+        return call(args, kwargs)
+
+    for made in (function, call):
+        made.__name__ = name
+        made.__qualname__ = f"{worker}.{name}"
+    function.__module__ = __name__
+    function.__doc__ = doc
+    if signature is not None:
+        function.__signature__ = signature  # type: ignore[attr-defined]
+    # Python 3.12 has a mark for functions whose result is a coroutine though `async` is not written there.
+    mark = getattr(inspect, "markcoroutinefunction", None)
+    return function if mark is None else mark(function)
+
+
+def _signature(
+    parameters: list[tuple[str, int, str | None, str | None]], returns: str | None
+) -> inspect.Signature:
+    empty = inspect.Parameter.empty
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                name,
+                inspect._ParameterKind(kind),
+                default=empty if default is None else _Default(default),
+                annotation=empty if annotation is None else annotation,
+            )
+            for name, kind, default, annotation in parameters
+        ],
+        return_annotation=empty if returns is None else returns,
+    )

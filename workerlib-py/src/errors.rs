@@ -1,0 +1,64 @@
+//! From Rust's errors to the classes in `workerlib/_errors.py`: the one place that makes them.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+use workerlib_codec::{DecodeError, EncodeError};
+
+use crate::source::Refusal;
+
+fn class<'py>(
+    py: Python<'py>,
+    cell: &'static PyOnceLock<Py<PyType>>,
+    name: &str,
+) -> PyResult<&'py Bound<'py, PyType>> {
+    cell.import(py, "workerlib._errors", name)
+}
+
+/// Makes the `UnsendableError` (or what Python itself raised) for a value that could not be encoded.
+///
+/// `root` is the name of what was encoded, such as `args`.
+pub(crate) fn encode_error(py: Python<'_>, root: &str, error: EncodeError<Refusal>) -> PyErr {
+    let (path, type_name, reason) = match error {
+        EncodeError::Source { error: Refusal::Raised(error), .. } => return error,
+        EncodeError::Source { path, error: Refusal::Type(type_name) } => (path, type_name, None),
+        EncodeError::TooDeep { limit } => {
+            (Default::default(), String::new(), Some(format!("more than {limit} levels of containers")))
+        }
+        EncodeError::TooLong { path } => {
+            (path, String::new(), Some("longer than 4,294,967,295 elements or bytes".to_owned()))
+        }
+        EncodeError::Changed { path } => {
+            (path, String::new(), Some("it changed while it was being sent".to_owned()))
+        }
+        _ => (Default::default(), String::new(), Some("it cannot be encoded".to_owned())),
+    };
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    match class(py, &CLASS, "UnsendableError") {
+        Ok(class) => PyErr::from_type(class.clone(), (format!("{root}{path}"), type_name, reason)),
+        Err(error) => error,
+    }
+}
+
+/// Makes the `FrameError` for bytes that could not be decoded.
+pub(crate) fn decode_error(py: Python<'_>, error: &DecodeError<PyErr>) -> PyErr {
+    frame_error(py, &error.to_string())
+}
+
+/// Makes a `FrameError`.
+pub(crate) fn frame_error(py: Python<'_>, text: &str) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    match class(py, &CLASS, "FrameError") {
+        Ok(class) => PyErr::from_type(class.clone(), (text.to_owned(),)),
+        Err(error) => error,
+    }
+}
+
+/// Makes the `ConnectionClosedError` for a call on a session that is not open.
+pub(crate) fn closed_error(py: Python<'_>, text: &str) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    match class(py, &CLASS, "ConnectionClosedError") {
+        Ok(class) => PyErr::from_type(class.clone(), (text.to_owned(),)),
+        Err(error) => error,
+    }
+}

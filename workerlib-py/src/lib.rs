@@ -1,0 +1,26 @@
+//! The extension module `workerlib._native`: Python's objects for the codec, and the session for Python.
+//!
+//! What is decided here: nothing. Bytes are `workerlib-codec`'s business, the state of a connection is
+//! `workerlib-core`'s, and what a user sees is the Python package's (`python/workerlib`).
+
+mod block;
+mod errors;
+mod session;
+mod sink;
+mod source;
+
+use pyo3::prelude::*;
+
+/// The part of workerlib that is written in Rust; its names are private to the package.
+// Borrowed references are read without further locks: the GIL is what makes that right.
+#[pymodule(gil_used = true)]
+mod _native {
+    #[pymodule_export]
+    use crate::block::Block;
+    #[pymodule_export]
+    use crate::session::{Session, decode, encode};
+
+    /// The version of the wire format: docs/wire-format.md, section 1.
+    #[pymodule_export]
+    const PROTOCOL: u32 = workerlib_core::PROTOCOL;
+}

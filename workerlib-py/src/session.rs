@@ -1,0 +1,295 @@
+//! `workerlib._native.Session`: one side of a connection, for the driver in `workerlib/_connection.py`.
+//!
+//! Frames come in and go out as bytes with a list of buffers; calls and results are Python's objects. The
+//! rules are `workerlib_core::Session`'s: nothing is decided here.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use workerlib_codec::{DecodeError, DecodeErrorKind, Limits, envelope};
+use workerlib_core::{
+    CallId, CloseReason, Event, Export, Message, Parameter, ParameterKind, Peer, SessionError,
+};
+
+use crate::errors::{closed_error, decode_error, encode_error, frame_error};
+use crate::sink::PySink;
+use crate::source::{GcPause, PySource};
+
+/// A frame with the buffers beside it.
+struct Frame {
+    bytes: Py<PyBytes>,
+    /// Where the values begin, behind the envelope.
+    body: usize,
+    buffers: Vec<Py<PyAny>>,
+}
+
+/// An export as Python has it: name, docstring, parameters, return annotation.
+type PyExport = (String, Option<String>, Option<Vec<PyParameter>>, Option<String>);
+/// A parameter as Python has it: name, kind, `repr()` of the default, annotation.
+type PyParameter = (String, u8, Option<String>, Option<String>);
+
+/// One side of a connection.
+#[pyclass(module = "workerlib._native")]
+pub(crate) struct Session {
+    core: workerlib_core::Session<Frame>,
+    limits: Limits,
+}
+
+#[pymethods]
+impl Session {
+    /// Makes the side that connects.
+    #[staticmethod]
+    fn connect(version: &str) -> Self {
+        let core = workerlib_core::Session::connect(Peer::local(version, Vec::new()));
+        Self { core, limits: Limits::default() }
+    }
+
+    /// Makes the side that waits to be connected to, and tells it what it exports.
+    #[staticmethod]
+    fn listen(version: &str, exports: Vec<PyExport>) -> PyResult<Self> {
+        let exports = exports.into_iter().map(export).collect::<PyResult<_>>()?;
+        let core = workerlib_core::Session::listen(Peer::local(version, exports));
+        Ok(Self { core, limits: Limits::default() })
+    }
+
+    /// Starts a call with a copy of the arguments as they are now, and returns its id.
+    fn call<'py>(
+        &mut self,
+        py: Python<'py>,
+        function: &str,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+    ) -> PyResult<u32> {
+        let limits = &self.limits;
+        let id = self.core.call(function, |id| -> Result<Frame, CallError> {
+            let message = Message::Call { id, function: function.to_owned(), payload: () };
+            let values = [("args", args.as_any()), ("kwargs", kwargs.as_any())];
+            Frame::encode(py, &message, &values, limits).map_err(CallError::Raised)
+        });
+        id.map(|CallId(id)| id).map_err(|error| match error {
+            CallError::Raised(error) => error,
+            CallError::Session(error) => closed_error(py, &error.to_string()),
+        })
+    }
+
+    /// Gives up a call of this side; returns whether it was still waited for.
+    fn cancel(&mut self, id: u32) -> bool {
+        self.core.cancel(CallId(id))
+    }
+
+    /// Answers a call of the other side with a result; returns whether it was still to be answered.
+    fn return_value<'py>(&mut self, py: Python<'py>, id: u32, value: &Bound<'py, PyAny>) -> PyResult<bool> {
+        let id = CallId(id);
+        let message = Message::Return { id, payload: () };
+        let frame = Frame::encode(py, &message, &[("result", value)], &self.limits)?;
+        Ok(self.core.finish(id, Ok(frame)))
+    }
+
+    /// Answers a call of the other side with an exception, as `_errors.py` describes it in plain values.
+    fn raise_error<'py>(&mut self, py: Python<'py>, id: u32, error: &Bound<'py, PyAny>) -> PyResult<bool> {
+        let id = CallId(id);
+        let message = Message::Raise { id, payload: () };
+        let frame = Frame::encode(py, &message, &[("exception", error)], &self.limits)?;
+        Ok(self.core.finish(id, Err(frame)))
+    }
+
+    /// Ends the session.
+    fn close(&mut self, reason: &str) {
+        self.core.close(reason);
+    }
+
+    /// Takes in what the other side sent: bytes, and a list of the buffers beside them.
+    fn handle(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
+        match envelope::read(bytes.as_bytes()) {
+            Ok((message, body)) => {
+                let frame = Frame { bytes: bytes.unbind(), body, buffers };
+                self.core.handle_message(message.map(|()| frame));
+            }
+            Err(violation) => self.core.fail(&violation),
+        }
+    }
+
+    /// Takes out the next frame to send, if there is one: bytes, and a list of the buffers beside them.
+    fn poll_transmit<'py>(
+        &mut self,
+        py: Python<'py>,
+    ) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyList>)>> {
+        let Some(message) = self.core.poll_transmit() else { return Ok(None) };
+        let frame = match message {
+            Message::Call { payload, .. }
+            | Message::Return { payload, .. }
+            | Message::Raise { payload, .. } => payload,
+            message => Frame::encode(py, &message, &[], &self.limits)?,
+        };
+        Ok(Some((frame.bytes.into_bound(py), PyList::new(py, frame.buffers)?)))
+    }
+
+    /// Takes out the next event, if there is one: a tuple that starts with its name.
+    fn poll_event<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let Some(event) = self.core.poll_event() else { return Ok(None) };
+        let event = match event {
+            Event::Opened(peer) => {
+                let exports: Vec<PyExport> = peer.exports.into_iter().map(py_export).collect();
+                ("opened", peer.version, exports).into_pyobject(py)?
+            }
+            Event::Call { id: CallId(id), function, payload } => {
+                match payload.decode::<2>(py, &self.limits) {
+                    Ok([args, kwargs])
+                        if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
+                    {
+                        ("call", id, function, args, kwargs).into_pyobject(py)?
+                    }
+                    Ok(_) => ("bad_call", id, function, frame_error(py, "a call without a tuple and a dict"))
+                        .into_pyobject(py)?,
+                    Err(error) => ("bad_call", id, function, error).into_pyobject(py)?,
+                }
+            }
+            Event::Cancel { id: CallId(id) } => ("cancel", id).into_pyobject(py)?,
+            Event::Return { id: CallId(id), payload } => match payload.decode::<1>(py, &self.limits) {
+                Ok([value]) => ("return", id, value).into_pyobject(py)?,
+                Err(error) => ("bad_answer", id, error).into_pyobject(py)?,
+            },
+            Event::Raise { id: CallId(id), payload } => match payload.decode::<1>(py, &self.limits) {
+                Ok([error]) => ("raise", id, error).into_pyobject(py)?,
+                Err(error) => ("bad_answer", id, error).into_pyobject(py)?,
+            },
+            Event::Closed { reason, lost } => {
+                let kind = match reason {
+                    CloseReason::Protocol { .. } => "protocol",
+                    CloseReason::Violation(_) => "violation",
+                    CloseReason::Peer(_) => "peer",
+                    _ => "local",
+                };
+                let lost: Vec<u32> = lost.into_iter().map(|CallId(id)| id).collect();
+                ("closed", kind, reason.to_string(), lost).into_pyobject(py)?
+            }
+        };
+        Ok(Some(event))
+    }
+
+    /// Whether calls can be made.
+    #[getter]
+    fn is_open(&self) -> bool {
+        self.core.is_open()
+    }
+
+    /// The number of this side's calls that have no answer yet, cancelled ones included.
+    #[getter]
+    fn in_flight(&self) -> usize {
+        self.core.in_flight()
+    }
+
+    /// The number of the other side's calls that this side has not answered yet.
+    #[getter]
+    fn serving(&self) -> usize {
+        self.core.serving()
+    }
+}
+
+/// Encodes one value: bytes, and a list of the buffers beside them.
+///
+/// It raises UnsendableError where the value, or one in it, is of a type that cannot be sent.
+#[pyfunction]
+pub(crate) fn encode<'py>(value: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyBytes>, Vec<Py<PyAny>>)> {
+    let py = value.py();
+    let mut out = Vec::new();
+    let buffers = encode_values(py, &[("value", value)], &Limits::default(), &mut out)?;
+    Ok((PyBytes::new(py, &out), buffers))
+}
+
+/// Decodes one value; the opposite of `encode`.
+///
+/// It raises FrameError where the bytes are not exactly one value.
+#[pyfunction]
+pub(crate) fn decode<'py>(
+    bytes: Bound<'py, PyBytes>,
+    buffers: Vec<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = bytes.py();
+    let frame = Frame { bytes: bytes.unbind(), body: 0, buffers };
+    let [value] = frame.decode(py, &Limits::default())?;
+    Ok(value)
+}
+
+/// Why a call could not be started.
+enum CallError {
+    Session(SessionError),
+    Raised(PyErr),
+}
+
+impl From<SessionError> for CallError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+fn encode_values<'py>(
+    py: Python<'py>,
+    values: &[(&str, &Bound<'py, PyAny>)],
+    limits: &Limits,
+    out: &mut Vec<u8>,
+) -> PyResult<Vec<Py<PyAny>>> {
+    let mut source = PySource::new(py);
+    let mut buffers = 0;
+    let _pause = GcPause::new(py);
+    for (root, value) in values {
+        workerlib_codec::encode(&mut source, value.as_ptr(), limits, &mut buffers, out)
+            .map_err(|error| encode_error(py, root, error))?;
+    }
+    Ok(source.buffers)
+}
+
+impl Frame {
+    /// Writes a message and the values that it carries, each with the name that errors call it by.
+    fn encode<'py, P>(
+        py: Python<'py>,
+        message: &Message<P>,
+        values: &[(&str, &Bound<'py, PyAny>)],
+        limits: &Limits,
+    ) -> PyResult<Self> {
+        let mut out = Vec::with_capacity(64);
+        envelope::write(message, &mut out);
+        let body = out.len();
+        let buffers = encode_values(py, values, limits, &mut out)?;
+        Ok(Self { bytes: PyBytes::new(py, &out).unbind(), body, buffers })
+    }
+
+    /// Reads the values behind the envelope, of which there must be `N`.
+    fn decode<'py, const N: usize>(
+        &self,
+        py: Python<'py>,
+        limits: &Limits,
+    ) -> PyResult<[Bound<'py, PyAny>; N]> {
+        let frame = self.bytes.as_bytes(py);
+        let (mut position, mut taken) = (self.body, 0);
+        let buffers: Vec<_> = self.buffers.iter().map(|buffer| buffer.bind(py).clone()).collect();
+        let mut sink = PySink::new(py, &buffers);
+        let _pause = GcPause::new(py);
+        let mut values = Vec::with_capacity(N);
+        for _ in 0..N {
+            let value = workerlib_codec::decode(&mut sink, frame, &mut position, limits, &mut taken);
+            values.push(value.map_err(|error| decode_error(py, &error))?);
+        }
+        if position < frame.len() {
+            let kind = DecodeErrorKind::Trailing(frame.len() - position);
+            return Err(decode_error(py, &DecodeError { offset: position, section: "2", kind }));
+        }
+        values.try_into().map_err(|_| frame_error(py, "another number of values than there were"))
+    }
+}
+
+fn export((name, doc, parameters, returns): PyExport) -> PyResult<Export> {
+    let parameter = |(name, number, default, annotation): PyParameter| {
+        let kind = ParameterKind::from_number(number)
+            .ok_or_else(|| pyo3::exceptions::PyValueError::new_err("no such kind of parameter"))?;
+        Ok(Parameter { name, kind, default, annotation })
+    };
+    let parameters: Option<PyResult<Vec<_>>> =
+        parameters.map(|parameters| parameters.into_iter().map(parameter).collect());
+    Ok(Export { name, doc, parameters: parameters.transpose()?, returns })
+}
+
+fn py_export(export: Export) -> PyExport {
+    let parameter = |Parameter { name, kind, default, annotation }| (name, kind as u8, default, annotation);
+    let parameters = export.parameters.map(|all| all.into_iter().map(parameter).collect());
+    (export.name, export.doc, parameters, export.returns)
+}

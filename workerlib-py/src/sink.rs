@@ -1,0 +1,224 @@
+//! Python's objects as they are built from a frame, by raw pointers.
+//!
+//! Only builtin types are made here, with CPython's own constructors; a frame can name nothing else.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
+use workerlib_codec::marker::Container;
+use workerlib_codec::{Data, Sink, ViewHeader};
+
+use crate::block::Block;
+
+/// Python's objects as a [`Sink`].
+pub(crate) struct PySink<'py, 'b> {
+    py: Python<'py>,
+    /// What came along out of band, by number: objects that export a buffer, or JavaScript's buffers.
+    buffers: &'b [Bound<'py, PyAny>],
+}
+
+/// A container whose elements are still being read.
+pub(crate) struct Build<'py> {
+    kind: Container,
+    object: Bound<'py, PyAny>,
+    filled: ffi::Py_ssize_t,
+    key: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py, 'b> PySink<'py, 'b> {
+    pub(crate) fn new(py: Python<'py>, buffers: &'b [Bound<'py, PyAny>]) -> Self {
+        Self { py, buffers }
+    }
+
+    /// Takes over the result of a constructor of CPython's.
+    fn made(&self, object: *mut ffi::PyObject) -> PyResult<Bound<'py, PyAny>> {
+        // SAFETY: every caller passes a new reference, or null with an exception set.
+        unsafe { Bound::from_owned_ptr_or_err(self.py, object) }
+    }
+
+    fn buffer(&self, number: usize) -> PyResult<&'b Bound<'py, PyAny>> {
+        self.buffers
+            .get(number)
+            .ok_or_else(|| PyValueError::new_err(format!("buffer {number} did not come with the frame")))
+    }
+
+    /// The number of bytes in a buffer that came along.
+    fn buffer_len(&self, number: usize) -> PyResult<usize> {
+        let buffer = self.buffer(number)?;
+        // A JavaScript buffer (pyodide.ffi.JsBuffer) has its length under this name, and no buffer protocol.
+        match buffer.getattr_opt("byteLength")? {
+            Some(len) => len.extract(),
+            None => buffer.len(),
+        }
+    }
+
+    /// Copies a buffer that came along to `to`, where there is room for `len` bytes: its length.
+    fn fill(&self, number: usize, to: *mut u8, len: usize) -> PyResult<()> {
+        // SAFETY: the caller has just made the memory and keeps it alive; the view is dropped before that.
+        let view =
+            unsafe { ffi::PyMemoryView_FromMemory(to.cast(), len as ffi::Py_ssize_t, ffi::PyBUF_WRITE) };
+        let view = self.made(view)?;
+        let buffer = self.buffer(number)?;
+        if buffer.hasattr("assign_to")? {
+            buffer.call_method1("assign_to", (&view,))?;
+        } else {
+            view.set_item(pyo3::types::PySlice::full(self.py), buffer)?;
+        }
+        view.call_method0("release")?;
+        Ok(())
+    }
+}
+
+impl<'py> Sink for PySink<'py, '_> {
+    type Value = Bound<'py, PyAny>;
+    type Build = Build<'py>;
+    type Error = PyErr;
+
+    #[inline]
+    fn nil(&mut self) -> PyResult<Self::Value> {
+        Ok(self.py.None().into_bound(self.py))
+    }
+
+    #[inline]
+    fn bool(&mut self, value: bool) -> PyResult<Self::Value> {
+        // SAFETY: returns a new reference to a static.
+        self.made(unsafe { ffi::PyBool_FromLong(value.into()) })
+    }
+
+    #[inline]
+    fn int(&mut self, value: i64) -> PyResult<Self::Value> {
+        // SAFETY: attached to the interpreter, as `self.py` proves; so in all calls below.
+        self.made(unsafe { ffi::PyLong_FromLongLong(value) })
+    }
+
+    fn uint(&mut self, value: u64) -> PyResult<Self::Value> {
+        // SAFETY: as above.
+        self.made(unsafe { ffi::PyLong_FromUnsignedLongLong(value) })
+    }
+
+    fn big_int(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
+        let options = PyDict::new(self.py);
+        options.set_item("signed", true)?;
+        let bytes = PyBytes::new(self.py, bytes);
+        self.py.get_type::<pyo3::types::PyInt>().call_method("from_bytes", (bytes, "little"), Some(&options))
+    }
+
+    #[inline]
+    fn float(&mut self, value: f64) -> PyResult<Self::Value> {
+        // SAFETY: as above.
+        self.made(unsafe { ffi::PyFloat_FromDouble(value) })
+    }
+
+    #[inline]
+    fn str(&mut self, value: &str) -> PyResult<Self::Value> {
+        // SAFETY: the pointer and the length are those of a Rust str.
+        self.made(unsafe {
+            ffi::PyUnicode_FromStringAndSize(value.as_ptr().cast(), value.len() as ffi::Py_ssize_t)
+        })
+    }
+
+    fn surrogates(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
+        let bytes = PyBytes::new(self.py, bytes).into_any();
+        Ok(PyString::from_encoded_object(&bytes, Some(c"utf-8"), Some(c"surrogatepass"))?.into_any())
+    }
+
+    fn bytes(&mut self, data: Data<'_>) -> PyResult<Self::Value> {
+        match data {
+            Data::Inline(data) => Ok(PyBytes::new(self.py, data).into_any()),
+            Data::OutOfBand(number) => {
+                let buffer = self.buffer(number)?;
+                if buffer.is_exact_instance_of::<PyBytes>() {
+                    return Ok(buffer.clone());
+                }
+                let len = self.buffer_len(number)?;
+                // SAFETY: makes a bytes object whose content is not initialised; nobody but this function
+                // sees it before `fill` has written all of it, and where that fails it is dropped unread.
+                unsafe {
+                    let len_ssize = len as ffi::Py_ssize_t;
+                    let bytes = self.made(ffi::PyBytes_FromStringAndSize(std::ptr::null(), len_ssize))?;
+                    self.fill(number, ffi::PyBytes_AsString(bytes.as_ptr()).cast(), len)?;
+                    Ok(bytes)
+                }
+            }
+        }
+    }
+
+    fn bytearray(&mut self, data: Data<'_>) -> PyResult<Self::Value> {
+        match data {
+            Data::Inline(data) => Ok(PyByteArray::new(self.py, data).into_any()),
+            Data::OutOfBand(number) => {
+                let len = self.buffer_len(number)?;
+                // SAFETY: as in `bytes`.
+                unsafe {
+                    let len_ssize = len as ffi::Py_ssize_t;
+                    let bytes = self.made(ffi::PyByteArray_FromStringAndSize(std::ptr::null(), len_ssize))?;
+                    self.fill(number, ffi::PyByteArray_AsString(bytes.as_ptr()).cast(), len)?;
+                    Ok(bytes)
+                }
+            }
+        }
+    }
+
+    fn view(&mut self, header: ViewHeader, data: Data<'_>) -> PyResult<Self::Value> {
+        let impossible = || PyValueError::new_err(format!("no memory can have the header {header:?}"));
+        let len = match data {
+            Data::Inline(data) => data.len(),
+            Data::OutOfBand(number) => self.buffer_len(number)?,
+        };
+        // The length is compared before memory is asked for: a header may claim any.
+        if header.len() != Some(len as u64) {
+            return Err(impossible());
+        }
+        let block = Block::zeroed(&header).ok_or_else(impossible)?;
+        match data {
+            // SAFETY: the block has `len` bytes, and nobody else has seen it yet.
+            Data::Inline(data) => unsafe { block.start().copy_from_nonoverlapping(data.as_ptr(), len) },
+            Data::OutOfBand(number) => self.fill(number, block.start(), len)?,
+        }
+        let block = Bound::new(self.py, block)?;
+        // SAFETY: a block exports a buffer.
+        self.made(unsafe { ffi::PyMemoryView_FromObject(block.as_ptr()) })
+    }
+
+    #[inline]
+    fn begin(&mut self, kind: Container, count: usize) -> PyResult<Build<'py>> {
+        let count = count as ffi::Py_ssize_t;
+        // SAFETY: constructors of CPython's; the slots of list and tuple are null until `push`.
+        let object = self.made(unsafe {
+            match kind {
+                Container::List => ffi::PyList_New(count),
+                Container::Tuple => ffi::PyTuple_New(count),
+                Container::Dict => ffi::PyDict_New(),
+            }
+        })?;
+        Ok(Build { kind, object, filled: 0, key: None })
+    }
+
+    #[inline]
+    fn push(&mut self, build: &mut Build<'py>, value: Self::Value) -> PyResult<()> {
+        let object = build.object.as_ptr();
+        // SAFETY: the decoder pushes as many values as `begin` made room for; SetItem takes over the
+        // reference that `into_ptr` gives up, and only this function refers to the container.
+        let code = unsafe {
+            match build.kind {
+                Container::List => ffi::PyList_SetItem(object, build.filled, value.into_ptr()),
+                Container::Tuple => ffi::PyTuple_SetItem(object, build.filled, value.into_ptr()),
+                Container::Dict => match build.key.take() {
+                    None => {
+                        build.key = Some(value);
+                        return Ok(());
+                    }
+                    Some(key) => ffi::PyDict_SetItem(object, key.as_ptr(), value.as_ptr()),
+                },
+            }
+        };
+        build.filled += 1;
+        if code == 0 { Ok(()) } else { Err(PyErr::fetch(self.py)) }
+    }
+
+    #[inline]
+    fn finish(&mut self, build: Build<'py>) -> PyResult<Self::Value> {
+        Ok(build.object)
+    }
+}
