@@ -23,7 +23,9 @@ def entries_of(lock: dict, wheels: list[Path]) -> dict:
         version=lock["info"].get("version", ""),
     )
     others = {name: known_part(entry) for name, entry in lock["packages"].items()}
-    amended = add_wheels_to_spec(PyodideLockSpec(info=info, packages=others), wheels, base_path=wheels[0].parent)
+    amended = add_wheels_to_spec(
+        PyodideLockSpec(info=info, packages=others), wheels, base_path=wheels[0].parent
+    )
     names = {wheel.name: wheel for wheel in wheels}
     return {name: entry.model_dump() for name, entry in amended.packages.items() if entry.file_name in names}
 

@@ -31,7 +31,9 @@ def check_files(wheel: zipfile.ZipFile) -> None:
     missing = {"workerlib/__init__.py", "workerlib/py.typed", "workerlib/_native.pyi"} - names
     if missing:
         raise SystemExit(f"the wheel lacks {sorted(missing)}")
-    strange = [name for name in names if name.endswith(".pyc") or name.split("/")[0].partition("-")[0] != "workerlib"]
+    strange = [
+        name for name in names if name.endswith(".pyc") or name.split("/")[0].partition("-")[0] != "workerlib"
+    ]
     if strange:
         raise SystemExit(f"the wheel must hold workerlib alone, and also holds {sorted(strange)}")
 
@@ -56,7 +58,9 @@ def main() -> None:
     """Inspects the wheel that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wheel", type=Path)
-    parser.add_argument("--without", action="append", default=[], help="text that the module must not contain")
+    parser.add_argument(
+        "--without", action="append", default=[], help="text that the module must not contain"
+    )
     parser.add_argument("--complete", action="store_true", help="check the wheel's files and its RECORD")
     parser.add_argument("--largest", type=int, help="the most bytes that the module may have")
     arguments = parser.parse_args()

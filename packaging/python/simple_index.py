@@ -52,7 +52,9 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         projects.setdefault(project, []).append(add(folder, wheel))
     for project, links in projects.items():
-        (arguments.folder / project / "index.html").write_text(page(f"Links for {project}", links), encoding="utf-8")
+        (arguments.folder / project / "index.html").write_text(
+            page(f"Links for {project}", links), encoding="utf-8"
+        )
     links = [f'<a href="{project}/">{project}</a>' for project in sorted(projects)]
     (arguments.folder / "index.html").write_text(page("Simple index", links), encoding="utf-8")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socketserver
 import threading
 from contextlib import AbstractContextManager
@@ -79,6 +80,7 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
     def run(self, request: dict[str, Any]) -> None:
         """Runs a test function in the page (see in_page) and fails with its traceback if it fails."""
         __tracebackhide__ = True
+        self.console.clear()
         trouble = self.page.evaluate("request => window.harness.run(request)", json.dumps(request))
         if trouble:
             pytest.fail(f"in the page {self.page.url}:\n{trouble}{self._said()}", pytrace=False)
@@ -93,7 +95,11 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
             raise AssertionError(f"{self.page.url} did not get ready ({error}){self._said()}") from None
 
     def _said(self) -> str:
-        return "\nthe page's console:\n" + "\n".join(self.console[-40:])
+        # A JavaScript stack inside of Pyodide says nothing to a reader.
+        lines = [
+            line for line in "\n".join(self.console).splitlines() if not re.match(r"\s+at .*pyodide", line)
+        ]
+        return "\nthe page's console:\n" + "\n".join(lines[-60:])
 
     def _note_console(self, message: ConsoleMessage) -> None:
         text = f"{message.type}: {message.text} ({message.location.get('url', '')})"

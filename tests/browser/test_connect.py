@@ -82,13 +82,16 @@ async def test_closing_ends_calls_in_flight(workerlib: Any, raises: Any) -> None
     import asyncio
 
     worker = await workerlib.connect("bench")
-    calls = [asyncio.create_task(worker.hold(f"closing {number}")) for number in range(3)]
-    await worker.add(1, 2)
+    # Gathered before they fail: Pyodide tells the console of a task that fails while nobody waits for it.
+    calls = asyncio.gather(*(worker.hold(f"closing {number}") for number in range(3)), return_exceptions=True)
+    while len(await worker.held()) < 3:
+        pass
     worker.close()
-    for call in calls:
-        with raises(workerlib.ConnectionClosedError):
-            async with asyncio.timeout(5):
-                await call
+    async with asyncio.timeout(5):
+        errors = await calls
+    assert [type(error) for error in errors] == [workerlib.ConnectionClosedError] * 3
+    with raises(workerlib.ConnectionClosedError):
+        await worker.add(1, 2)
     worker.close()
 
 

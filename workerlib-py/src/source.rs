@@ -127,6 +127,10 @@ impl<'py> PySource<'py> {
             bytes.call((int, bits / 8 + 1, "little"), Some(&options))?.extract()
         };
         self.scratch = bytes(&int).map_err(Refusal::Raised)?;
+        // -2**(8n - 1) fits n bytes, though it has as many bits as numbers that do not.
+        if let [.., 0x80..=0xff, 0xff] = self.scratch[..] {
+            self.scratch.pop();
+        }
         if let [low @ .., 0] = &self.scratch[..]
             && let Ok(low) = <[u8; 8]>::try_from(low)
         {

@@ -1,0 +1,135 @@
+//! What is true of every value and of every sequence of bytes.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use workerlib_codec::{DecodeErrorKind, EncodeError, Limits, Value, ViewHeader};
+
+fn bytes() -> impl Strategy<Value = Bytes> {
+    prop::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from)
+}
+
+/// An int beyond 64 bits, as short as can be: its last byte is needed for its sign.
+fn big_int() -> impl Strategy<Value = Bytes> {
+    let low = prop::collection::vec(any::<u8>(), 8..20);
+    (low, 1..=0x7fu8).prop_map(|(mut low, high)| {
+        low.push(high);
+        Bytes::from(low)
+    })
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Nil),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        (i64::MAX as u64 + 1..).prop_map(Value::Uint),
+        big_int().prop_map(Value::BigInt),
+        any::<f64>().prop_map(Value::Float),
+        ".*".prop_map(Value::Str),
+        bytes().prop_map(Value::Surrogates),
+        bytes().prop_map(Value::Bytes),
+        bytes().prop_map(Value::Bytearray),
+        (any::<bool>(), bytes()).prop_map(|(readonly, data)| {
+            let shape = vec![data.len() as u64];
+            Value::View(ViewHeader { readonly, itemsize: 1, format: "B".into(), shape }, data)
+        }),
+    ];
+    leaf.prop_recursive(6, 200, 20, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..20).prop_map(Value::List),
+            prop::collection::vec(inner.clone(), 0..20).prop_map(Value::Tuple),
+            prop::collection::vec((inner.clone(), inner), 0..20).prop_map(Value::Dict),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_encoded_is_decoded_as_itself(value in value(), out_of_band in 0..60usize) {
+        let limits = Limits { out_of_band, ..Limits::default() };
+        let (frame, buffers) = value.encode(&limits).expect("it can be sent");
+        let decoded = Value::decode(&frame, buffers.clone(), &limits).expect("it can be read");
+        // Compared by their bytes: a NaN equals nothing.
+        prop_assert_eq!(decoded.encode(&limits).expect("it can be sent"), (frame, buffers));
+    }
+
+    #[test]
+    fn any_bytes_are_a_value_or_an_error(frame in prop::collection::vec(any::<u8>(), 0..200)) {
+        drop(Value::decode(&frame, vec![Bytes::new(); 3], &Limits::default()));
+    }
+
+    #[test]
+    fn a_frame_with_a_changed_byte_is_a_value_or_an_error(
+        value in value(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>(),
+    ) {
+        let (mut frame, buffers) = value.encode(&Limits::default()).expect("it can be sent");
+        let at = at.index(frame.len());
+        frame[at] = byte;
+        drop(Value::decode(&frame, buffers.clone(), &Limits::default()));
+        frame.truncate(cut.index(frame.len()));
+        prop_assert!(Value::decode(&frame, buffers, &Limits::default()).is_err() || !frame.is_empty());
+    }
+
+    /// The subset that plain MessagePack has too means the same to rmp-serde.
+    #[test]
+    fn rmp_serde_reads_plain_values_as_the_same(
+        ints in prop::collection::vec(any::<i64>(), 0..20),
+        floats in prop::collection::vec(-1e300..1e300f64, 0..20),
+        pairs in prop::collection::vec((".*", any::<bool>()), 0..20),
+    ) {
+        let value = Value::List(vec![
+            Value::List(ints.iter().copied().map(Value::Int).collect()),
+            Value::List(floats.iter().copied().map(Value::Float).collect()),
+            Value::Dict(pairs.iter().map(|(key, flag)| (Value::Str(key.clone()), Value::Bool(*flag))).collect()),
+        ]);
+        let (frame, _) = value.encode(&Limits::default()).expect("it can be sent");
+        type Plain = (Vec<i64>, Vec<f64>, Vec<(String, bool)>);
+        let (read_ints, read_floats, _): (Vec<i64>, Vec<f64>, serde_json::Value) =
+            rmp_serde::from_slice(&frame).expect("it is MessagePack");
+        prop_assert_eq!(&read_ints, &ints);
+        prop_assert_eq!(&read_floats, &floats);
+        let written: Plain = (ints, floats, Vec::new());
+        let plain = rmp_serde::to_vec(&(&written.0, &written.1)).expect("it is MessagePack");
+        prop_assert_eq!(&frame[1..plain.len()], &plain[1..], "rmp-serde writes the same bytes");
+    }
+}
+
+/// Depth costs memory, never the stack: this thread has a quarter of a browser worker's.
+#[test]
+fn a_hundred_thousand_levels_pass_on_a_small_stack() {
+    let test = || {
+        let deep = (0..100_000).fold(Value::Nil, |inner, level| {
+            if level % 2 == 0 { Value::List(vec![inner]) } else { Value::Tuple(vec![inner]) }
+        });
+        let (frame, _) = deep.encode(&Limits::default()).expect("it can be sent");
+        let decoded = Value::decode(&frame, Vec::new(), &Limits::default()).expect("it can be read");
+        assert_eq!(decoded.encode(&Limits::default()).expect("it can be sent").0, frame);
+    };
+    let thread = std::thread::Builder::new().stack_size(128 * 1024).spawn(test);
+    thread.expect("a thread").join().expect("no overflow");
+}
+
+#[test]
+fn depth_beyond_the_limit_is_refused_both_ways() {
+    let limits = Limits { depth: 3, ..Limits::default() };
+    let nested = |depth| (0..depth).fold(Value::Nil, |inner, _| Value::List(vec![inner]));
+    let (frame, _) = nested(4).encode(&Limits::default()).expect("the default limit is higher");
+    assert_eq!(nested(4).encode(&limits), Err(EncodeError::TooDeep { limit: 3 }));
+    let refused = Value::decode(&frame, Vec::new(), &limits).expect_err("it must be refused");
+    assert_eq!(refused.kind, DecodeErrorKind::TooDeep(3));
+    assert!(nested(3).encode(&limits).is_ok());
+}
+
+/// A frame of nested headers that each announce as much as the bytes could hold, were they alone.
+#[test]
+fn announced_lengths_do_not_add_up_beyond_the_bytes_that_are_left() {
+    let mut frame = Vec::new();
+    for _ in 0..10_000 {
+        frame.extend_from_slice(&[0xdd, 0, 0, 0x40, 0]);
+    }
+    let refused = Value::decode(&frame, Vec::new(), &Limits::default()).expect_err("it must be refused");
+    assert!(matches!(refused.kind, DecodeErrorKind::Overlong { .. }));
+    assert!(refused.offset < 100, "the third header at the latest: {}", refused.offset);
+}
