@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage
 from playwright.sync_api import Error as PlaywrightError
 
-LOAD_MILLISECONDS = 90_000
+LOAD_MILLISECONDS = 60_000
 SHARED_MODULES = Path(__file__).parents[1] / "python"
 
 
@@ -53,12 +53,13 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         self.site = site
         self.console: list[str] = []
         self.faults: list[str] = []
+        self.fetched: list[str] = []
         self._faultless = faultless
         self._context = browser.new_context(proxy={"server": self.off_site.address, "bypass": "localhost"})
         self.page = self._context.new_page()
         self.page.on("console", self._note_console)
         self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
-        self.page.on("response", lambda answer: self._note_status(answer.status, answer.url))
+        self.page.on("response", lambda answer: self._note_answer(answer.status, answer.url))
         try:
             self.page.goto(f"{site}/tests/{path}", timeout=LOAD_MILLISECONDS)
             self._wait_for("() => window.harness")
@@ -107,6 +108,7 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         if message.type == "error":
             self.faults.append(text)
 
-    def _note_status(self, status: int, url: str) -> None:
+    def _note_answer(self, status: int, url: str) -> None:
+        self.fetched.append(url)
         if status >= 400:
             self.console.append(f"HTTP {status}: {url}")

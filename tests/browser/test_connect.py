@@ -27,10 +27,6 @@ BROKEN = {
         "import asyncio\nimport workerlib\nawait asyncio.sleep(0.05)\n1 / 0\n",
         "ZeroDivisionError",
     ),
-    "raised before the import": (
-        "raise RuntimeError('before workerlib')\nimport workerlib\n",
-        "RuntimeError",
-    ),
 }
 
 # Scripts that run, but after which no worker answers.
@@ -60,6 +56,14 @@ async def test_several_connections_to_one_worker(workerlib: Any, raises: Any) ->
         await one.add(1, 2)
     assert await other.add(1, 2) == 3
     other.close()
+
+
+@in_page
+async def test_connecting_again_and_again(workerlib: Any) -> None:
+    """Connections that come and go leave the worker as it was."""
+    for number in range(30):
+        async with workerlib.connect("bench") as worker:
+            assert await worker.add(number, 1) == number + 1
 
 
 @in_page
@@ -111,6 +115,34 @@ async def test_an_unknown_name(workerlib: Any, raises: Any) -> None:
 
 
 @in_page(page="mishaps")
+async def test_a_page_without_workers(workerlib: Any, raises: Any) -> None:
+    """Without any named worker, the error says that there is none, with a name or without."""
+    import js
+
+    tag = js.document.querySelector("script[worker][name=bench]")
+    tag.removeAttribute("name")
+    try:
+        for names in ((), ("bench",)):
+            with raises(workerlib.NoSuchWorkerError, "no named worker|no worker"):
+                await workerlib.connect(*names)
+    finally:
+        tag.setAttribute("name", "bench")
+
+
+@in_page(page="mishaps")
+async def test_giving_up_while_connecting(workerlib: Any, raises: Any) -> None:
+    """A cancelled connect ends at once."""
+    import asyncio
+
+    connecting = asyncio.create_task(workerlib.connect("nobody"))
+    await asyncio.sleep(0.05)
+    connecting.cancel()
+    with raises(asyncio.CancelledError):
+        async with asyncio.timeout(0.5):
+            await connecting
+
+
+@in_page(page="mishaps")
 async def test_a_tag_that_comes_late(workerlib: Any, tags: Any) -> None:
     """A tag that is added within the grace is found, and its worker waited for."""
     import asyncio
@@ -154,6 +186,17 @@ async def test_a_script_that_fails(workerlib: Any, tags: Any, raises: Any, scrip
     worker = await workerlib.connect("bench")
     assert await worker.add(1, 2) == 3
     worker.close()
+
+
+@in_page(page="mishaps")
+async def test_a_script_that_fails_before_it_imports_workerlib(
+    workerlib: Any, tags: Any, raises: Any
+) -> None:
+    """Nobody could tell its error but the console, and the message says so."""
+    name = tags.worker(None, "raise RuntimeError('too early')\nimport workerlib\n").getAttribute("name")
+    with raises(workerlib.WorkerStartError, name) as caught:
+        await workerlib.connect(name, timeout=30)
+    assert "console" in str(caught.value) or "too early" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("script", SILENT.values(), ids=SILENT)
@@ -211,6 +254,17 @@ async def test_exports_made_after_an_await(workerlib: Any, tags: Any) -> None:
     worker = await workerlib.connect("slow")
     assert await worker.answer() == 42
     worker.close()
+
+
+@in_page(page="mishaps")
+async def test_connecting_from_a_worker(workerlib: Any, tags: Any, raises: Any) -> None:
+    """Calls go from the page to its workers; the other way round there is an error that says so."""
+    script = (
+        "import workerlib\n@workerlib.export\nasync def wrong_way():\n    await workerlib.connect('bench')\n"
+    )
+    async with workerlib.connect(tags.worker(None, script).getAttribute("name")) as worker:
+        with raises(workerlib.ConnectError, "page"):
+            await worker.wrong_way()
 
 
 @in_page(page="mishaps")

@@ -33,12 +33,14 @@ async def call_by_index(worker) -> None:
 def test_installing_by_the_lock_file_stays_on_the_site(bench: PyScriptPage) -> None:
     """Page and worker have workerlib, and no request was even tried beyond the site."""
     call_by_lock(bench=bench)
+    assert any(url.startswith(f"{bench.site}/pyodide/workerlib-") for url in bench.fetched)
     assert bench.off_site.requests == []
 
 
 def test_installing_by_the_index_stays_on_the_site(by_index: PyScriptPage) -> None:
     """The same by `index_urls`, with a micropip that comes from the site's own lock file."""
     call_by_index(by_index=by_index)
+    assert f"{by_index.site}/simple/workerlib/" in by_index.fetched
     assert by_index.off_site.requests == []
 
 

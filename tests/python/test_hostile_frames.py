@@ -100,7 +100,7 @@ def test_frames_that_lie(name: str) -> None:
 def test_frame_errors_are_value_errors_and_tell_the_place() -> None:
     """The message has the offset and the section of the format's document."""
     assert issubclass(workerlib.FrameError, ValueError)
-    with pytest.raises(workerlib.FrameError, match=r"offset 2|byte 2") as caught:
+    with pytest.raises(workerlib.FrameError, match="at byte 2:") as caught:
         decode(b"\x92\xc0\xc1", [])
     assert "wire-format" in str(caught.value)
 

@@ -33,7 +33,13 @@ fn compare(workspace: &Workspace, folder: &Path) -> Result<Outcome> {
         folder::copy_file(&workspace.root().join(&file), &folder.join(&file))?;
     }
     let copy = Workspace::at(folder.to_path_buf());
-    wheel::build_of(&copy, workspace, Kind::Wasm, &wheel::epoch(workspace))?;
+    let epoch = wheel::epoch(workspace);
+    if !wheel::is_built_from(workspace, &copy, Kind::Wasm, &epoch)? {
+        bail!(
+            "the wheel was not built from these files: they changed meanwhile, or some of them are ignored by git"
+        );
+    }
+    wheel::build_of(&copy, workspace, Kind::Wasm, &epoch)?;
     let (first, second) = (wheel::find(workspace, Kind::Wasm)?, wheel::find(&copy, Kind::Wasm)?);
     let digest = |path: &Path| fs::read(path).map(|bytes| Fingerprint::new().bytes(&bytes).finish());
     let (one, other) = (digest(&first)?, digest(&second)?);

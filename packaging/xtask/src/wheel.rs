@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::compiler::{self, Compiler};
 use crate::stamp::{self, Fingerprint};
@@ -63,10 +63,7 @@ pub(crate) fn build(workspace: &Workspace, kind: Kind) -> Result<Outcome> {
 /// # Errors
 /// If a tool fails.
 pub(crate) fn build_of(workspace: &Workspace, tools: &Workspace, kind: Kind, epoch: &str) -> Result<Outcome> {
-    let compiler = match kind {
-        Kind::Wasm => Some(compiler::find().map_err(|missing| anyhow::anyhow!("{missing:?}"))?),
-        Kind::Native => None,
-    };
+    let compiler = compiler_of(kind)?;
     let stamped = workspace.wheels().join(kind.name());
     let fingerprint = fingerprint(workspace, compiler.as_ref(), epoch)?;
     if stamp::is_fresh(&stamped, &fingerprint) && find(workspace, kind).is_ok() {
@@ -105,6 +102,20 @@ pub(crate) fn build_of(workspace: &Workspace, tools: &Workspace, kind: Kind, epo
     let outcome = describe(workspace, tools, kind)?;
     stamp::set(&stamped, &fingerprint)?;
     Ok(outcome)
+}
+
+/// Tells whether the wheel of `workspace` was built from the same sources as lie in `other`.
+///
+/// # Errors
+/// If they cannot be read.
+pub(crate) fn is_built_from(
+    workspace: &Workspace,
+    other: &Workspace,
+    kind: Kind,
+    epoch: &str,
+) -> Result<bool> {
+    let fingerprint = fingerprint(other, compiler_of(kind)?.as_ref(), epoch)?;
+    Ok(stamp::is_fresh(&workspace.wheels().join(kind.name()), &fingerprint))
 }
 
 /// Finds a wheel that was built.
@@ -169,6 +180,16 @@ pub(crate) fn epoch(workspace: &Workspace) -> String {
     let mut git = Command::new("git");
     git.args(["log", "-1", "--format=%ct"]).current_dir(workspace.root());
     process::ask(&mut git).filter(|epoch| !epoch.is_empty()).unwrap_or_else(|| FALLBACK_EPOCH.to_owned())
+}
+
+/// The compiler of a wheel, where it is not the one that runs the rest of the workspace.
+fn compiler_of(kind: Kind) -> Result<Option<Compiler>> {
+    match kind {
+        Kind::Wasm => {
+            compiler::find().map(Some).map_err(|_| anyhow!("there is no compiler for {}", compiler::TARGET))
+        }
+        Kind::Native => Ok(None),
+    }
 }
 
 fn configure_wasm(maturin: &mut Command, workspace: &Workspace, compiler: &Compiler) -> Result<()> {

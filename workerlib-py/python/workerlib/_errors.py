@@ -148,7 +148,7 @@ def _describe(error: BaseException) -> dict[str, Any]:
     kind = type(error)
     return {
         "type": f"{kind.__module__}.{kind.__qualname__}",
-        "args": tuple(_sendable(argument) for argument in error.args),
+        "args": tuple(_sendable(argument) for argument in _arguments(error)),
         "message": _text(error),
         "notes": [str(note) for note in getattr(error, "__notes__", [])],
         "traceback": "".join(traceback.format_exception(kind, error, own_frames)),
@@ -204,6 +204,15 @@ def _build(kind: Callable[..., BaseException], args: Iterable[Any]) -> BaseExcep
     except Exception:
         # Arguments that were replaced by their repr() may not be what the class demands.
         return None
+
+
+def _arguments(error: BaseException) -> tuple[object, ...]:
+    if isinstance(error, OSError):
+        # Its `args` leave out the file's name.
+        reduced = error.__reduce__()
+        if isinstance(reduced, tuple) and isinstance(reduced[1], tuple):
+            return reduced[1]
+    return error.args
 
 
 def _sendable(value: object) -> object:

@@ -1,0 +1,87 @@
+"""Reads the golden bytes of tests/vectors, which Rust's tests read too: both sides mean the same format."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+import workerlib
+from workerlib._native import decode
+
+from exact import assert_same
+from trip import frame_of
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "values.json").read_text(encoding="utf-8"))
+VALUES: list[dict[str, Any]] = VECTORS["values"]
+REFUSED: list[dict[str, Any]] = VECTORS["refused"]
+
+
+def value_of(description: Any) -> object:
+    """Makes the value that a vector describes: see "format" in the file."""
+    if description is None or isinstance(description, (bool, str)):
+        return description
+    if isinstance(description, list):
+        return [value_of(item) for item in description]
+    ((tag, content),) = description.items()
+    match tag:
+        case "int":
+            return int(content)
+        case "float":
+            return struct.unpack(">d", bytes.fromhex(content))[0]
+        case "surrogates":
+            return bytes.fromhex(content).decode("utf-8", "surrogatepass")
+        case "bytes":
+            return bytes.fromhex(content)
+        case "bytearray":
+            return bytearray.fromhex(content)
+        case "tuple":
+            return tuple(value_of(item) for item in content)
+        case "dict":
+            return {value_of(key): value_of(value) for key, value in content}
+        case "view":
+            return view_of(content)
+    raise ValueError(f"the vectors use a tag that this test does not know: {tag}")
+
+
+def view_of(content: dict[str, Any]) -> memoryview:
+    """Makes the memoryview that a vector describes."""
+    view = memoryview(bytearray.fromhex(content["data"]))
+    if 0 not in content["shape"]:
+        view = view.cast(content["format"], content["shape"])
+    assert view.itemsize == content["itemsize"]
+    assert view.format == content["format"]
+    assert list(view.shape or ()) == content["shape"]
+    return view.toreadonly() if content["readonly"] else view
+
+
+def test_the_vectors_were_read() -> None:
+    """An empty list would test nothing."""
+    assert len(VALUES) > 60
+    assert len(REFUSED) > 10
+
+
+@pytest.mark.parametrize("vector", VALUES, ids=[vector["name"] for vector in VALUES])
+def test_values_have_their_golden_bytes(vector: dict[str, Any]) -> None:
+    """Encoding gives exactly these bytes."""
+    frame, buffers = frame_of(value_of(vector["value"]))
+    assert frame.hex() == vector["frame"]
+    assert [buffer.hex() for buffer in buffers] == vector["buffers"]
+
+
+@pytest.mark.parametrize("vector", VALUES, ids=[vector["name"] for vector in VALUES])
+def test_golden_bytes_are_read_as_their_values(vector: dict[str, Any]) -> None:
+    """Decoding these bytes gives exactly the value."""
+    buffers = [bytes.fromhex(buffer) for buffer in vector["buffers"]]
+    assert_same(decode(bytes.fromhex(vector["frame"]), list(buffers)), value_of(vector["value"]))
+
+
+@pytest.mark.parametrize("vector", REFUSED, ids=[vector["name"] for vector in REFUSED])
+def test_refused_bytes_tell_where_and_why(vector: dict[str, Any]) -> None:
+    """The error names the offset and the section of docs/wire-format.md."""
+    with pytest.raises(workerlib.FrameError) as caught:
+        decode(bytes.fromhex(vector["frame"]), [])
+    assert f"at byte {vector['offset']}:" in str(caught.value)
+    assert f"docs/wire-format.md, section {vector['section']})" in str(caught.value)
