@@ -13,90 +13,216 @@ const VALUES: &str = "4.1";
 const CONTAINERS: &str = "4.2";
 const EXTENSIONS: &str = "4.3";
 const BUFFERS: &str = "4.4";
+const SHARING: &str = "4.5";
 
-/// Reads the value that starts at `*position` in `frame`, and leaves `*position` behind it.
-///
-/// `buffers` counts the out-of-band buffers that were taken so far in this frame.
-///
-/// # Errors
-///
-/// If the bytes are not a value of this version, or the sink refuses it.
-pub fn decode<S: Sink>(
-    sink: &mut S,
-    frame: &[u8],
-    position: &mut usize,
-    limits: &Limits,
-    buffers: &mut usize,
-) -> Result<S::Value, DecodeError<S::Error>> {
-    let mut reader = Reader { frame, position: *position, start: *position, buffers: *buffers };
-    let mut stack: Vec<Level<S::Build>> = Vec::new();
-    // How many values are announced, by all open containers together, of which no byte is read yet.
-    let mut unread = 1usize;
-    let result = 'values: loop {
-        unread -= 1;
-        let mut value = match reader.value(sink) {
-            Ok(Read::Value(value)) => value,
-            Ok(Read::Container(kind, count)) => {
-                let left = frame.len() - reader.position;
-                let values = count.saturating_mul(kind.values_per_element());
-                let announced = unread.saturating_add(values);
-                if announced > left {
-                    break Err((CONTAINERS, Kind::Overlong { announced, left }));
-                }
-                if stack.len() >= limits.depth {
-                    break Err((CONTAINERS, Kind::TooDeep(limits.depth)));
-                }
-                match sink.begin(kind, count) {
-                    Ok(build) => stack.push(Level { build, left: values }),
-                    Err(error) => break Err((CONTAINERS, Kind::Sink(error))),
-                }
-                unread = announced;
-                if values > 0 {
-                    continue;
-                }
-                let Some(level) = stack.pop() else { continue };
-                match sink.finish(level.build) {
-                    Ok(value) => value,
-                    Err(error) => break Err((CONTAINERS, Kind::Sink(error))),
-                }
-            }
-            Err(error) => break Err(error),
-        };
-        // A finished value goes into the innermost open container, which it may finish in turn.
+/// Reads the values of one frame.
+#[derive(Debug)]
+pub struct Decoder<'f, V> {
+    reader: Reader<'f>,
+    depth: usize,
+    deepest: usize,
+    /// The sharing table by position: where a value stands that others refer to, and its number.
+    expected: std::vec::IntoIter<(usize, usize)>,
+    /// The next of these.
+    next: Option<(usize, usize)>,
+    /// The values of the sharing table by number, once they are there.
+    defined: Vec<Option<V>>,
+}
+
+impl<'f, V> Decoder<'f, V> {
+    /// Starts with the sharing table (section 4.5), which stands at `position` in the frame.
+    ///
+    /// # Errors
+    ///
+    /// If there is no sharing table.
+    pub fn new<E: std::error::Error + 'static>(
+        frame: &'f [u8],
+        position: usize,
+        limits: &Limits,
+    ) -> Result<Self, DecodeError<E>> {
+        let mut rest = frame.get(position..).unwrap_or_default();
+        let table = metadata::read_positions(&mut rest).map_err(|error| {
+            let kind = Kind::Metadata(format!("no sharing table: {error}"));
+            DecodeError { offset: position, section: SHARING, kind }
+        })?;
+        let start = frame.len() - rest.len();
+        let mut expected: Vec<(usize, usize)> =
+            table.iter().enumerate().map(|(number, &position)| (start + position, number)).collect();
+        expected.sort_unstable();
+        let mut expected = expected.into_iter();
+        Ok(Self {
+            reader: Reader { frame, position: start, start, buffers: 0 },
+            depth: limits.depth,
+            deepest: 0,
+            next: expected.next(),
+            expected,
+            defined: std::iter::repeat_with(|| None).take(table.len()).collect(),
+        })
+    }
+
+    /// How many levels of containers the deepest value had.
+    pub fn deepest(&self) -> usize {
+        self.deepest
+    }
+
+    /// Reads the next value.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not a value of this version, or the sink refuses it.
+    pub fn decode<S: Sink<Value = V>>(&mut self, sink: &mut S) -> Result<V, DecodeError<S::Error>> {
+        let mut stack = Vec::new();
+        self.read(sink, &mut stack).map_err(|(section, kind)| {
+            // From the innermost on, so that none is freed within another.
+            while stack.pop().is_some() {}
+            DecodeError { offset: self.reader.start, section, kind }
+        })
+    }
+
+    /// Checks that nothing is left of the frame.
+    ///
+    /// # Errors
+    ///
+    /// If bytes are left, or the sharing table names a position where no value starts.
+    pub fn finish<E: std::error::Error + 'static>(self) -> Result<(), DecodeError<E>> {
+        let Reader { frame, position, .. } = self.reader;
+        if position < frame.len() {
+            let kind = Kind::Trailing(frame.len() - position);
+            return Err(DecodeError { offset: position, section: "2", kind });
+        }
+        match self.next {
+            Some((offset, _)) => Err(DecodeError { offset, section: SHARING, kind: Kind::Sharing(offset) }),
+            None => Ok(()),
+        }
+    }
+
+    fn read<S: Sink<Value = V>>(
+        &mut self,
+        sink: &mut S,
+        stack: &mut Vec<Level<S::Build>>,
+    ) -> Result<V, Wrong<S::Error>> {
+        let refused = |error| (CONTAINERS, Kind::Sink(error));
+        // How many values are announced, by all open containers together, of which no byte is read yet.
+        let mut unread = 1usize;
         loop {
-            let Some(level) = stack.last_mut() else { break 'values Ok(value) };
-            if let Err(error) = sink.push(&mut level.build, value) {
-                break 'values Err((CONTAINERS, Kind::Sink(error)));
-            }
-            level.left -= 1;
-            if level.left > 0 {
-                break;
-            }
-            let Some(level) = stack.pop() else { break };
-            match sink.finish(level.build) {
-                Ok(finished) => value = finished,
-                Err(error) => break 'values Err((CONTAINERS, Kind::Sink(error))),
+            unread -= 1;
+            let shared = self.shared_here()?;
+            let mut value = match self.reader.value(sink)? {
+                Read::Value(value) => self.define(sink, shared, value),
+                Read::Reference(number) => {
+                    let defined = self.defined.get(number).and_then(Option::as_ref);
+                    sink.refer(defined.ok_or((SHARING, Kind::Reference(number)))?)
+                }
+                Read::Container(kind, count, cycle) => {
+                    let left = self.reader.frame.len() - self.reader.position;
+                    let values = count.saturating_mul(kind.values_per_element());
+                    unread = unread.saturating_add(values).saturating_add(usize::from(cycle));
+                    if unread > left {
+                        return Err((CONTAINERS, Kind::Overlong { announced: unread, left }));
+                    }
+                    if stack.len() >= self.depth {
+                        return Err((CONTAINERS, Kind::TooDeep(self.depth)));
+                    }
+                    let build = sink.begin(kind, count).map_err(refused)?;
+                    let mut level = Level { build, left: values, shared, cycle };
+                    self.define_open(sink, &mut level);
+                    if values > 0 {
+                        stack.push(level);
+                        self.deepest = self.deepest.max(stack.len());
+                        continue;
+                    }
+                    self.close(sink, level)?
+                }
+            };
+            // A finished value goes into the innermost open container, which it may finish in turn.
+            loop {
+                let Some(level) = stack.last_mut() else { return Ok(value) };
+                sink.push(&mut level.build, value).map_err(refused)?;
+                level.left -= 1;
+                self.define_open(sink, level);
+                if level.left > 0 {
+                    break;
+                }
+                let Some(level) = stack.pop() else { break };
+                unread -= usize::from(level.cycle);
+                value = self.close(sink, level)?;
             }
         }
-    };
-    *position = reader.position;
-    *buffers = reader.buffers;
-    result.map_err(|(section, kind)| DecodeError { offset: reader.start, section, kind })
+    }
+
+    /// Ends a container all of whose values are there.
+    fn close<S: Sink<Value = V>>(
+        &mut self,
+        sink: &mut S,
+        level: Level<S::Build>,
+    ) -> Result<V, Wrong<S::Error>> {
+        if level.cycle {
+            // What was built stands in for what the reference behind it refers to.
+            self.reader.start = self.reader.position;
+            let Read::Reference(number) = self.reader.value(sink)? else {
+                return Err((SHARING, Kind::Metadata("a cycle without its reference".to_owned())));
+            };
+            let defined = self.defined.get(number).and_then(Option::as_ref);
+            return Ok(sink.refer(defined.ok_or((SHARING, Kind::Reference(number)))?));
+        }
+        let value = sink.finish(level.build).map_err(|error| (CONTAINERS, Kind::Sink(error)))?;
+        Ok(self.define(sink, level.shared, value))
+    }
+
+    /// Tells the number in the sharing table of the value that starts here.
+    #[inline]
+    fn shared_here<E: std::error::Error + 'static>(&mut self) -> Result<Option<usize>, Wrong<E>> {
+        let Some((position, number)) = self.next else { return Ok(None) };
+        if position > self.reader.position {
+            return Ok(None);
+        }
+        if position < self.reader.position {
+            return Err((SHARING, Kind::Sharing(position)));
+        }
+        self.next = self.expected.next();
+        Ok(Some(number))
+    }
+
+    #[inline]
+    fn define<S: Sink<Value = V>>(&mut self, sink: &mut S, shared: Option<usize>, value: V) -> V {
+        let Some(number) = shared else { return value };
+        let (value, defined) = sink.define(number, value);
+        self.defined[number] = Some(defined);
+        value
+    }
+
+    /// Lets a container be referred to as soon as it exists, so that its content can.
+    #[inline]
+    fn define_open<S: Sink<Value = V>>(&mut self, sink: &mut S, level: &mut Level<S::Build>) {
+        if let Some(number) = level.shared
+            && let Some(defined) = sink.define_open(number, &mut level.build)
+        {
+            self.defined[number] = Some(defined);
+            level.shared = None;
+        }
+    }
 }
 
 /// One container whose elements are being read.
 struct Level<B> {
     build: B,
     left: usize,
+    /// Its number in the sharing table, until it can be referred to.
+    shared: Option<usize>,
+    /// Whether a reference follows that stands for it.
+    cycle: bool,
 }
 
 enum Read<V> {
     Value(V),
-    Container(Container, usize),
+    Reference(usize),
+    /// Its kind, the number of its elements, and whether a reference follows that stands for it.
+    Container(Container, usize, bool),
 }
 
 type Wrong<E> = (&'static str, Kind<E>);
 
+#[derive(Debug)]
 struct Reader<'f> {
     frame: &'f [u8],
     position: usize,
@@ -112,10 +238,10 @@ impl<'f> Reader<'f> {
         let built = match self.byte()? {
             fixint @ 0..=marker::POSITIVE_FIXINT_LAST => sink.int(i64::from(fixint)),
             fixmap @ marker::FIXMAP..marker::FIXARRAY => {
-                return Ok(Read::Container(Container::Dict, usize::from(fixmap & 0x0f)));
+                return Ok(Read::Container(Container::Dict, usize::from(fixmap & 0x0f), false));
             }
             fixarray @ marker::FIXARRAY..marker::FIXSTR => {
-                return Ok(Read::Container(Container::List, usize::from(fixarray & 0x0f)));
+                return Ok(Read::Container(Container::List, usize::from(fixarray & 0x0f), false));
             }
             fixstr @ marker::FIXSTR..marker::NIL => sink.str(self.str(usize::from(fixstr & 0x1f))?),
             marker::NIL => sink.nil(),
@@ -147,10 +273,14 @@ impl<'f> Reader<'f> {
                 sink.str(self.str(count)?)
             }
             found @ (marker::ARRAY16 | marker::ARRAY32) => {
-                return Ok(Read::Container(Container::List, self.length(found - marker::ARRAY16 + 1)?));
+                return Ok(Read::Container(
+                    Container::List,
+                    self.length(found - marker::ARRAY16 + 1)?,
+                    false,
+                ));
             }
             found @ (marker::MAP16 | marker::MAP32) => {
-                return Ok(Read::Container(Container::Dict, self.length(found - marker::MAP16 + 1)?));
+                return Ok(Read::Container(Container::Dict, self.length(found - marker::MAP16 + 1)?, false));
             }
             found @ marker::NEGATIVE_FIXINT.. => sink.int(i64::from(found as i8)),
             unknown => return Err((VALUES, Kind::UnknownMarker(unknown))),
@@ -181,8 +311,25 @@ impl<'f> Reader<'f> {
                 }
                 sink.view(header, data)
             }
-            ext::TUPLE => return Ok(Read::Container(Container::Tuple, count_of(kind, payload)?)),
-            _ if kind == ext::BIG_INT => return Err((EXTENSIONS, Kind::ExtensionLength(kind, count))),
+            ext::COMPLEX if count == 16 => {
+                let mut halves = Reader { frame: payload, position: 0, start: 0, buffers: 0 };
+                sink.complex(f64::from_be_bytes(halves.array()?), f64::from_be_bytes(halves.array()?))
+            }
+            ext::ELLIPSIS if count == 0 => sink.ellipsis(),
+            ext::NOT_IMPLEMENTED if count == 0 => sink.not_implemented(),
+            ext::BIG_INT | ext::COMPLEX | ext::ELLIPSIS | ext::NOT_IMPLEMENTED => {
+                return Err((EXTENSIONS, Kind::ExtensionLength(kind, count)));
+            }
+            ext::REFERENCE => return Ok(Read::Reference(count_of(kind, payload)?)),
+            ext::CYCLE => return Ok(Read::Container(Container::Tuple, count_of(kind, payload)?, true)),
+            ext::TUPLE => return Ok(Read::Container(Container::Tuple, count_of(kind, payload)?, false)),
+            ext::SET => return Ok(Read::Container(Container::Set, count_of(kind, payload)?, false)),
+            ext::FROZENSET => {
+                return Ok(Read::Container(Container::Frozenset, count_of(kind, payload)?, false));
+            }
+            ext::FILLED_FIRST..=ext::FILLED_LAST | ext::BUILT_FIRST..=ext::BUILT_LAST => {
+                return Ok(Read::Container(Container::Extension(kind), count_of(kind, payload)?, false));
+            }
             _ => return Err((EXTENSIONS, Kind::UnknownExtension(kind as i8))),
         };
         built.map(Read::Value).map_err(|error| (EXTENSIONS, Kind::Sink(error)))

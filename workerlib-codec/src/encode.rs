@@ -3,65 +3,178 @@
 //! The walk keeps its own stack, so that depth costs memory and never the thread's stack.
 
 use crate::marker::{self, Container, ext};
+use crate::memo::Memo;
 use crate::{Buffer, EncodeError, Item, Limits, Path, Source, metadata};
 
-/// Appends the encoding of `root` to `out`.
-///
-/// `buffers` counts the buffers that went out of band so far in this frame; they are handed to
-/// [`Source::keep_out_of_band`] in the order of their numbers.
-///
-/// # Errors
-///
-/// If the source refuses a value, changes under the walk, or a limit is passed; `out` then ends in the
-/// middle of a value and is of no use.
-pub fn encode<S: Source>(
-    source: &mut S,
-    root: S::Node,
-    limits: &Limits,
-    buffers: &mut u32,
-    out: &mut Vec<u8>,
-) -> Result<(), EncodeError<S::Error>> {
-    let mut stack: Vec<Level<S::Walk>> = Vec::new();
-    let mut node = root;
-    loop {
-        match write(source, node, limits, buffers, out) {
-            Ok(None) => {}
-            Ok(Some(level)) => {
-                if stack.len() >= limits.depth {
-                    return Err(EncodeError::TooDeep { limit: limits.depth });
-                }
-                stack.push(level);
-            }
-            Err(refusal) => {
-                let path = path(source, &stack);
-                return Err(match refusal {
-                    Refusal::Source(error) => EncodeError::Source { path, error },
-                    Refusal::TooLong => EncodeError::TooLong { path },
-                });
-            }
-        }
+/// Writes the values of one frame; what they share is written once.
+#[derive(Debug)]
+pub struct Encoder<'l> {
+    limits: &'l Limits,
+    memo: Memo,
+    buffers: u32,
+    deepest: usize,
+    out: Vec<u8>,
+}
+
+impl<'l> Encoder<'l> {
+    /// Starts a frame's values.
+    pub fn new(limits: &'l Limits) -> Self {
+        Self { limits, memo: Memo::default(), buffers: 0, deepest: 0, out: Vec::with_capacity(64) }
+    }
+
+    /// How many levels of containers the deepest value had.
+    pub fn deepest(&self) -> usize {
+        self.deepest
+    }
+
+    /// Ends the values: returns the sharing table, as it is written before them (section 4.5), and the
+    /// values.
+    pub fn finish(self) -> (Vec<u8>, Vec<u8>) {
+        let mut table = Vec::new();
+        metadata::write(&mut table, &self.memo.into_shared());
+        (table, self.out)
+    }
+
+    /// Writes a value.
+    ///
+    /// # Errors
+    ///
+    /// If the source refuses a value, changes under the walk, or a limit is passed; the values then end in
+    /// the middle of one and are of no use.
+    pub fn encode<S: Source>(&mut self, source: &mut S, root: S::Node) -> Result<(), EncodeError<S::Error>> {
+        let mut stack: Vec<Level<S::Walk>> = Vec::new();
+        let mut node = root;
+        let mut identity = S::identity(node, 0);
         loop {
-            let Some(level) = stack.last_mut() else { return Ok(()) };
-            match source.next(&mut level.walk) {
-                Ok(Some(next)) if level.left > 0 => {
-                    level.left -= 1;
-                    node = next;
-                    break;
+            match self.write(source, node, identity) {
+                Ok(Written::Scalar) => {}
+                Ok(Written::Container(level)) => {
+                    if stack.len() >= self.limits.depth {
+                        return Err(EncodeError::TooDeep { limit: self.limits.depth });
+                    }
+                    stack.push(level);
+                    self.deepest = self.deepest.max(stack.len());
                 }
-                Ok(None) if level.left == 0 => {
-                    stack.pop();
+                Ok(Written::Converted(other)) => {
+                    // What it is sent as stands for it: the same identity, and nobody else refers to it.
+                    source.converted(node, path(source, &stack));
+                    node = other;
+                    continue;
                 }
-                Ok(_) => {
-                    stack.pop();
-                    return Err(EncodeError::Changed { path: path(source, &stack) });
+                Err(refusal) => {
+                    let path = path(source, &stack);
+                    return Err(match refusal {
+                        Refusal::Source(error) => EncodeError::Source { path, error },
+                        Refusal::TooLong => EncodeError::TooLong { path },
+                    });
                 }
-                Err(error) => {
-                    stack.pop();
-                    return Err(EncodeError::Source { path: path(source, &stack), error });
+            }
+            loop {
+                let Some(level) = stack.last_mut() else { return Ok(()) };
+                match source.next(&mut level.walk) {
+                    Ok(Some(next)) if level.left > 0 => {
+                        level.left -= 1;
+                        node = next;
+                        identity = S::identity(node, level.owners);
+                        break;
+                    }
+                    Ok(None) if level.left == 0 => {
+                        let shared = level.shared.take();
+                        stack.pop();
+                        self.finish_shared(shared);
+                    }
+                    Ok(_) => {
+                        stack.pop();
+                        return Err(EncodeError::Changed { path: path(source, &stack) });
+                    }
+                    Err(error) => {
+                        stack.pop();
+                        return Err(EncodeError::Source { path: path(source, &stack), error });
+                    }
                 }
             }
         }
     }
+
+    /// Writes a scalar, or the header of a container whose level it returns.
+    #[inline]
+    fn write<S: Source>(
+        &mut self,
+        source: &mut S,
+        node: S::Node,
+        identity: Option<usize>,
+    ) -> Result<Written<S>, Refusal<S::Error>> {
+        let out = &mut self.out;
+        if let Some(number) = identity.and_then(|identity| self.memo.refer(identity)) {
+            write_count(out, ext::REFERENCE, number);
+            return Ok(Written::Scalar);
+        }
+        let start = out.len();
+        match source.look(node).map_err(Refusal::Source)? {
+            Item::Nil => out.push(marker::NIL),
+            Item::Bool(value) => out.push(if value { marker::TRUE } else { marker::FALSE }),
+            Item::Int(value) => write_int(out, value),
+            Item::Uint(value) => write_uint(out, value),
+            Item::BigInt(bytes) => write_ext(out, ext::BIG_INT, bytes)?,
+            Item::Float(value) => write_float(out, value),
+            Item::Complex(real, imaginary) => {
+                let (real, imaginary) = (real.to_be_bytes(), imaginary.to_be_bytes());
+                write_ext(out, ext::COMPLEX, &[real, imaginary].concat())?;
+            }
+            Item::Ellipsis => write_ext(out, ext::ELLIPSIS, &[])?,
+            Item::NotImplemented => write_ext(out, ext::NOT_IMPLEMENTED, &[])?,
+            Item::Str(value) => write_str(out, value)?,
+            Item::Surrogates(bytes) => write_ext(out, ext::SURROGATES, bytes)?,
+            Item::Buffer(kind, data) => {
+                let detached = data.len() >= self.limits.out_of_band;
+                write_buffer(out, &kind, data, detached.then_some(self.buffers))?;
+                if detached {
+                    source.keep_out_of_band(node).map_err(Refusal::Source)?;
+                    self.buffers += 1;
+                }
+            }
+            Item::Container(kind, count, walk) => {
+                let type_at = start + 1;
+                write_header(out, kind, count)?;
+                let mut shared = None;
+                if let Some(identity) = identity {
+                    source.remember(node);
+                    if kind.is_filled() {
+                        self.memo.insert(identity, start);
+                    } else {
+                        shared = Some(Shared { identity, start, type_at });
+                    }
+                }
+                let left = count * kind.values_per_element();
+                return Ok(Written::Container(Level { owners: S::owners(&walk), walk, left, shared }));
+            }
+            Item::Converted(other) => return Ok(Written::Converted(other)),
+        }
+        if let Some(identity) = identity {
+            source.remember(node);
+            self.memo.insert(identity, start);
+        }
+        Ok(Written::Scalar)
+    }
+
+    /// Notes a container that can be referred to only now that its content is complete.
+    fn finish_shared(&mut self, shared: Option<Shared>) {
+        let Some(Shared { identity, start, type_at }) = shared else { return };
+        match self.memo.refer(identity) {
+            None => self.memo.insert(identity, start),
+            // Its content holds it, and was written, with a copy of it, in the meantime. The copy is it.
+            Some(number) => {
+                self.out[type_at] = ext::CYCLE;
+                write_count(&mut self.out, ext::REFERENCE, number);
+            }
+        }
+    }
+}
+
+enum Written<S: Source> {
+    Scalar,
+    Container(Level<S::Walk>),
+    Converted(S::Node),
 }
 
 /// One container whose elements are being written.
@@ -69,6 +182,16 @@ struct Level<W> {
     walk: W,
     /// How many values its header has promised that are not written yet.
     left: usize,
+    owners: usize,
+    shared: Option<Shared>,
+}
+
+/// A container that can be referred to when it is complete.
+struct Shared {
+    identity: usize,
+    start: usize,
+    /// Where its extension type stands.
+    type_at: usize,
 }
 
 enum Refusal<E> {
@@ -78,40 +201,6 @@ enum Refusal<E> {
 
 fn path<S: Source>(source: &S, stack: &[Level<S::Walk>]) -> Path {
     Path { steps: stack.iter().map(|level| source.step(&level.walk)).collect() }
-}
-
-/// Writes a scalar, or the header of a container whose walk it returns.
-#[inline]
-fn write<S: Source>(
-    source: &mut S,
-    node: S::Node,
-    limits: &Limits,
-    buffers: &mut u32,
-    out: &mut Vec<u8>,
-) -> Result<Option<Level<S::Walk>>, Refusal<S::Error>> {
-    match source.look(node).map_err(Refusal::Source)? {
-        Item::Nil => out.push(marker::NIL),
-        Item::Bool(value) => out.push(if value { marker::TRUE } else { marker::FALSE }),
-        Item::Int(value) => write_int(out, value),
-        Item::Uint(value) => write_uint(out, value),
-        Item::BigInt(bytes) => write_ext(out, ext::BIG_INT, bytes)?,
-        Item::Float(value) => write_float(out, value),
-        Item::Str(value) => write_str(out, value)?,
-        Item::Surrogates(bytes) => write_ext(out, ext::SURROGATES, bytes)?,
-        Item::Buffer(kind, data) => {
-            let detached = data.len() >= limits.out_of_band;
-            write_buffer(out, &kind, data, detached.then_some(*buffers))?;
-            if detached {
-                source.keep_out_of_band(node).map_err(Refusal::Source)?;
-                *buffers += 1;
-            }
-        }
-        Item::Container(kind, count, walk) => {
-            write_header(out, kind, count)?;
-            return Ok(Some(Level { walk, left: count * kind.values_per_element() }));
-        }
-    }
-    Ok(None)
 }
 
 #[inline]
@@ -209,6 +298,9 @@ fn write_header<E>(out: &mut Vec<u8>, kind: Container, count: usize) -> Result<(
         Container::Dict if count < 16 => out.push(marker::FIXMAP | count as u8),
         Container::Dict => write_long_length(out, count, [marker::MAP16, marker::MAP32]),
         Container::Tuple => write_count(out, ext::TUPLE, count),
+        Container::Set => write_count(out, ext::SET, count),
+        Container::Frozenset => write_count(out, ext::FROZENSET, count),
+        Container::Extension(kind) => write_count(out, kind, count),
     }
     Ok(())
 }

@@ -87,6 +87,12 @@ pub enum DecodeErrorKind<E: std::error::Error + 'static> {
         /// The next number.
         expected: usize,
     },
+    /// A reference to a value that has not been read, or not far enough to be referred to.
+    #[error("value {0} of the sharing table is referred to before it is there")]
+    Reference(usize),
+    /// The sharing table names a position where no value starts, or one position twice.
+    #[error("the sharing table names byte {0} of the values, where no value starts")]
+    Sharing(usize),
     /// The sink refused a value.
     #[error("{0}")]
     Sink(E),

@@ -1,6 +1,6 @@
 //! Values to bytes and back: the frames of `docs/wire-format.md`.
 //!
-//! A [`Source`] is walked by [`encode`], a [`Sink`] is built by [`decode`]; neither makes an intermediate
+//! A [`Source`] is walked by an [`Encoder`], a [`Sink`] is built by a [`Decoder`]; neither makes an intermediate
 //! tree. [`Value`] is an owned model of both for tests, fuzzing and tools. [`envelope`] is what stands
 //! before a value in a frame: which message it is, and of which call.
 //!
@@ -10,26 +10,27 @@
 //! # Untrusted input
 //!
 //! A frame comes from the other side of a connection. No bytes, however made, panic, overflow the stack,
-//! loop without end, or make [`decode`] allocate memory out of proportion to the length of the input.
+//! loop without end, or make a [`Decoder`] allocate memory out of proportion to the length of the input.
 
 mod decode;
 mod encode;
 pub mod envelope;
 mod error;
 pub mod marker;
+mod memo;
 mod metadata;
 mod path;
 mod sink;
 mod source;
 mod value;
 
-pub use decode::decode;
-pub use encode::encode;
+pub use decode::Decoder;
+pub use encode::Encoder;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use path::{Path, Step};
 pub use sink::{Data, Sink};
 pub use source::{Buffer, Item, Source, ViewHeader};
-pub use value::{BuildError, Builder, Value, Walk, Walker};
+pub use value::{Build, BuildError, Builder, Undefined, Value, Walk, Walker};
 
 /// What a codec does not go beyond, whatever a value or a frame asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

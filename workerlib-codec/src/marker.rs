@@ -90,8 +90,32 @@ pub mod ext {
     pub const BUFFER_BYTES: u8 = 5;
     /// A bytearray out of band: as [`BUFFER_BYTES`].
     pub const BUFFER_BYTEARRAY: u8 = 6;
+    /// A complex: two floats of eight bytes, big-endian.
+    pub const COMPLEX: u8 = 7;
+    /// `Ellipsis`: no payload.
+    pub const ELLIPSIS: u8 = 8;
+    /// `NotImplemented`: no payload.
+    pub const NOT_IMPLEMENTED: u8 = 9;
     /// A tuple: the payload is the number of the elements, which follow.
     pub const TUPLE: u8 = 16;
+    /// A set, likewise.
+    pub const SET: u8 = 17;
+    /// A frozenset, likewise.
+    pub const FROZENSET: u8 = 18;
+    /// The first of the types that are made from the first value that follows and filled with the others,
+    /// so that they can contain themselves.
+    pub const FILLED_FIRST: u8 = 19;
+    /// The last of these.
+    pub const FILLED_LAST: u8 = 31;
+    /// The first of the types that are made from all values that follow.
+    pub const BUILT_FIRST: u8 = 48;
+    /// The last of these.
+    pub const BUILT_LAST: u8 = 79;
+    /// A value that stands elsewhere in the frame: the payload is its number in the sharing table.
+    pub const REFERENCE: u8 = 80;
+    /// A value that contains itself and is made when its content is complete: the payload is the number of
+    /// values that follow; they are passed over for the reference behind them.
+    pub const CYCLE: u8 = 81;
 }
 
 /// What holds other values.
@@ -103,14 +127,27 @@ pub enum Container {
     Dict,
     /// A tuple: [`ext::TUPLE`].
     Tuple,
+    /// A set: [`ext::SET`].
+    Set,
+    /// A frozenset: [`ext::FROZENSET`].
+    Frozenset,
+    /// Another type, by its extension type: one of those from [`ext::FILLED_FIRST`] and
+    /// [`ext::BUILT_FIRST`] on. What its values mean is the object model's business.
+    Extension(u8),
 }
 
 impl Container {
     /// How many values one of its elements takes: two where it maps keys to values.
     pub fn values_per_element(self) -> usize {
+        if self == Self::Dict { 2 } else { 1 }
+    }
+
+    /// Returns whether it exists before its content does, and so can contain itself directly.
+    pub fn is_filled(self) -> bool {
         match self {
-            Self::List | Self::Tuple => 1,
-            Self::Dict => 2,
+            Self::List | Self::Dict | Self::Set => true,
+            Self::Tuple | Self::Frozenset => false,
+            Self::Extension(kind) => (ext::FILLED_FIRST..=ext::FILLED_LAST).contains(&kind),
         }
     }
 }

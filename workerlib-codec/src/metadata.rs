@@ -29,6 +29,24 @@ pub(crate) fn read(bytes: &mut &[u8]) -> Result<Fields, Malformed> {
     }
 }
 
+/// Reads an array of positions from the front of `bytes`, and leaves what follows it there.
+pub(crate) fn read_positions(bytes: &mut &[u8]) -> Result<Vec<usize>, Malformed> {
+    // Nearly every frame has none.
+    if let [NO_POSITIONS, rest @ ..] = bytes {
+        *bytes = rest;
+        return Ok(Vec::new());
+    }
+    let mut fields = read(bytes)?;
+    let mut positions = Vec::new();
+    while !fields.0.as_slice().is_empty() {
+        positions.push(fields.uint("a position")?);
+    }
+    Ok(positions)
+}
+
+/// An empty MessagePack array.
+const NO_POSITIONS: u8 = 0x90;
+
 /// What should have been there and was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} should stand here")]

@@ -36,6 +36,12 @@ pub trait Sink {
     fn big_int(&mut self, bytes: &[u8]) -> Result<Self::Value, Self::Error>;
     /// Builds a float.
     fn float(&mut self, value: f64) -> Result<Self::Value, Self::Error>;
+    /// Builds a complex.
+    fn complex(&mut self, real: f64, imaginary: f64) -> Result<Self::Value, Self::Error>;
+    /// Builds `Ellipsis`.
+    fn ellipsis(&mut self) -> Result<Self::Value, Self::Error>;
+    /// Builds `NotImplemented`.
+    fn not_implemented(&mut self) -> Result<Self::Value, Self::Error>;
     /// Builds a str.
     fn str(&mut self, value: &str) -> Result<Self::Value, Self::Error>;
     /// Builds a str from what Python's `surrogatepass` wrote; the sink checks that it is that.
@@ -53,4 +59,12 @@ pub trait Sink {
     fn push(&mut self, build: &mut Self::Build, value: Self::Value) -> Result<(), Self::Error>;
     /// Ends a container to which as many values were pushed as it was begun for.
     fn finish(&mut self, build: Self::Build) -> Result<Self::Value, Self::Error>;
+
+    /// Splits a value that the sharing table has as `number` into the one that stands here and the one that
+    /// references to it are made of.
+    fn define(&mut self, number: usize, value: Self::Value) -> (Self::Value, Self::Value);
+    /// Does the same for a container that is not finished, if it can be referred to yet.
+    fn define_open(&mut self, number: usize, build: &mut Self::Build) -> Option<Self::Value>;
+    /// Builds a reference to a defined value.
+    fn refer(&mut self, defined: &Self::Value) -> Self::Value;
 }

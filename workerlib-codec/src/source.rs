@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::Step;
 use crate::marker::Container;
+use crate::{Path, Step};
 
 /// Which of the buffer types a buffer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl ViewHeader {
 
 /// What a node of a [`Source`] is; scalars bring their content along.
 #[derive(Debug)]
-pub enum Item<'s, W> {
+pub enum Item<'s, N, W> {
     /// `None`.
     Nil,
     /// A bool.
@@ -56,6 +56,12 @@ pub enum Item<'s, W> {
     BigInt(&'s [u8]),
     /// A float.
     Float(f64),
+    /// A complex.
+    Complex(f64, f64),
+    /// `Ellipsis`.
+    Ellipsis,
+    /// `NotImplemented`.
+    NotImplemented,
     /// A str.
     Str(&'s str),
     /// A str with lone surrogates, as Python's `surrogatepass` writes it.
@@ -64,11 +70,13 @@ pub enum Item<'s, W> {
     Buffer(Buffer, &'s [u8]),
     /// Something that holds other nodes: its kind, how many elements it has, and the walk over them.
     Container(Container, usize, W),
+    /// Something that is sent as what another node is; the encoder tells [`Source::converted`] where.
+    Converted(N),
 }
 
 /// An object model that can be walked without recursion.
 pub trait Source {
-    /// A value in the model, good until the next call of `look`.
+    /// A value in the model, good until the walk moves on.
     type Node: Copy;
     /// The state of the walk over one container.
     type Walk;
@@ -80,7 +88,22 @@ pub trait Source {
     /// # Errors
     ///
     /// If the node is nothing that can be sent.
-    fn look(&mut self, node: Self::Node) -> Result<Item<'_, Self::Walk>, Self::Error>;
+    fn look(&mut self, node: Self::Node) -> Result<Item<'_, Self::Node, Self::Walk>, Self::Error>;
+
+    /// Tells what makes the node the same as another one, or `None` if nothing else can refer to it.
+    ///
+    /// `owners` is how many references to the node the walk knows of: [`Source::owners`], or 0 for a root.
+    fn identity(node: Self::Node, owners: usize) -> Option<usize>;
+
+    /// Tells how many references to each of its nodes a container's walk accounts for.
+    fn owners(walk: &Self::Walk) -> usize;
+
+    /// Hears that the identity of a node is remembered until the end of the frame: from now on no other
+    /// node may have it.
+    fn remember(&mut self, node: Self::Node);
+
+    /// Hears where a node stands that [`Source::look`] said is converted.
+    fn converted(&mut self, node: Self::Node, path: Path);
 
     /// Takes the next node of a container: elements in order, keys before their values.
     ///

@@ -1,14 +1,13 @@
 //! An owned object model: what tests, fuzzing and tools walk and build instead of Python's objects.
 
-use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
 
 use crate::marker::Container;
 use crate::{
-    Buffer, Data, DecodeError, DecodeErrorKind, EncodeError, Item, Limits, Sink, Source, Step, ViewHeader,
-    decode, encode,
+    Buffer, Data, DecodeError, Decoder, EncodeError, Encoder, Item, Limits, Path, Sink, Source, Step,
+    ViewHeader,
 };
 
 /// One value with everything in it.
@@ -42,21 +41,40 @@ pub enum Value {
     Tuple(Vec<Value>),
     /// A dict in its order.
     Dict(Vec<(Value, Value)>),
+    /// A set.
+    Set(Vec<Value>),
+    /// A frozenset.
+    Frozenset(Vec<Value>),
+    /// A complex.
+    Complex(f64, f64),
+    /// `Ellipsis`.
+    Ellipsis,
+    /// `NotImplemented`.
+    NotImplemented,
+    /// Another type, by its extension type.
+    Extension(u8, Vec<Value>),
+    /// A value to which [`Value::Shared`] of the same number refers.
+    Defined(usize, Box<Value>),
+    /// The value that has this number.
+    Shared(usize),
 }
 
 impl Value {
-    /// Encodes the value and the buffers that travel beside it.
+    /// Encodes the value as all that there is in a frame: the sharing table, the value, and the buffers that
+    /// travel beside it.
     ///
     /// # Errors
     ///
-    /// If a limit is passed.
-    pub fn encode(&self, limits: &Limits) -> Result<(Vec<u8>, Vec<Bytes>), EncodeError<Infallible>> {
-        let (mut walker, mut out, mut buffers) = (Walker::default(), Vec::new(), 0);
-        encode(&mut walker, self, limits, &mut buffers, &mut out)?;
-        Ok((out, walker.buffers))
+    /// If a limit is passed, or something is [`Value::Shared`] that is not [`Value::Defined`].
+    pub fn encode(&self, limits: &Limits) -> Result<(Vec<u8>, Vec<Bytes>), EncodeError<Undefined>> {
+        let (mut walker, mut encoder) = (Walker::default(), Encoder::new(limits));
+        encoder.encode(&mut walker, self)?;
+        let (mut frame, values) = encoder.finish();
+        frame.extend_from_slice(&values);
+        Ok((frame, walker.buffers))
     }
 
-    /// Decodes a value that takes the whole of `frame`, and the buffers that came along.
+    /// Decodes what [`Value::encode`] wrote.
     ///
     /// # Errors
     ///
@@ -66,12 +84,9 @@ impl Value {
         buffers: Vec<Bytes>,
         limits: &Limits,
     ) -> Result<Self, DecodeError<BuildError>> {
-        let (mut builder, mut position, mut taken) = (Builder { buffers }, 0, 0);
-        let value = decode(&mut builder, frame, &mut position, limits, &mut taken)?;
-        if position < frame.len() {
-            let kind = DecodeErrorKind::Trailing(frame.len() - position);
-            return Err(DecodeError { offset: position, section: "2", kind });
-        }
+        let (mut builder, mut decoder) = (Builder { buffers }, Decoder::new(frame, 0, limits)?);
+        let value = decoder.decode(&mut builder)?;
+        decoder.finish()?;
         Ok(value)
     }
 }
@@ -81,7 +96,12 @@ impl Drop for Value {
     fn drop(&mut self) {
         fn children(value: &mut Value, into: &mut Vec<Value>) {
             match value {
-                Value::List(values) | Value::Tuple(values) => into.append(values),
+                Value::List(values)
+                | Value::Tuple(values)
+                | Value::Set(values)
+                | Value::Frozenset(values)
+                | Value::Extension(_, values) => into.append(values),
+                Value::Defined(_, value) => into.push(std::mem::replace(value, Value::Nil)),
                 Value::Dict(pairs) => into.extend(std::mem::take(pairs).into_iter().flat_map(<[_; 2]>::from)),
                 _ => {}
             }
@@ -111,12 +131,19 @@ pub enum Walk<'v> {
     Pairs(&'v [(Value, Value)], usize),
 }
 
+/// A [`Value::Shared`] that nothing before it defines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("value {0} is not defined")]
+pub struct Undefined(pub usize);
+
 impl<'v> Source for Walker<'v> {
     type Node = &'v Value;
     type Walk = Walk<'v>;
-    type Error = Infallible;
+    type Error = Undefined;
 
-    fn look(&mut self, node: Self::Node) -> Result<Item<'_, Self::Walk>, Self::Error> {
+    fn look(&mut self, node: Self::Node) -> Result<Item<'_, Self::Node, Self::Walk>, Self::Error> {
+        let sequence =
+            |kind, values: &'v [Value]| Item::Container(kind, values.len(), Walk::Sequence(values, 0));
         Ok(match node {
             Value::Nil => Item::Nil,
             Value::Bool(value) => Item::Bool(*value),
@@ -124,18 +151,40 @@ impl<'v> Source for Walker<'v> {
             Value::Uint(value) => Item::Uint(*value),
             Value::BigInt(bytes) => Item::BigInt(bytes),
             Value::Float(value) => Item::Float(*value),
+            Value::Complex(real, imaginary) => Item::Complex(*real, *imaginary),
+            Value::Ellipsis => Item::Ellipsis,
+            Value::NotImplemented => Item::NotImplemented,
             Value::Str(value) => Item::Str(value),
             Value::Surrogates(bytes) => Item::Surrogates(bytes),
             Value::Bytes(data) => Item::Buffer(Buffer::Bytes, data),
             Value::Bytearray(data) => Item::Buffer(Buffer::Bytearray, data),
             Value::View(header, data) => Item::Buffer(Buffer::View(header.clone()), data),
-            Value::List(values) => Item::Container(Container::List, values.len(), Walk::Sequence(values, 0)),
-            Value::Tuple(values) => {
-                Item::Container(Container::Tuple, values.len(), Walk::Sequence(values, 0))
-            }
+            Value::List(values) => sequence(Container::List, values),
+            Value::Tuple(values) => sequence(Container::Tuple, values),
+            Value::Set(values) => sequence(Container::Set, values),
+            Value::Frozenset(values) => sequence(Container::Frozenset, values),
+            Value::Extension(kind, values) => sequence(Container::Extension(*kind), values),
             Value::Dict(pairs) => Item::Container(Container::Dict, pairs.len(), Walk::Pairs(pairs, 0)),
+            Value::Defined(_, value) => Item::Converted(value),
+            // The encoder asks only if it does not know the number yet.
+            Value::Shared(number) => return Err(Undefined(*number)),
         })
     }
+
+    fn identity(node: Self::Node, _owners: usize) -> Option<usize> {
+        match node {
+            Value::Defined(number, _) | Value::Shared(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn owners(_walk: &Self::Walk) -> usize {
+        1
+    }
+
+    fn remember(&mut self, _node: Self::Node) {}
+
+    fn converted(&mut self, _node: Self::Node, _path: Path) {}
 
     fn next(&mut self, walk: &mut Self::Walk) -> Result<Option<Self::Node>, Self::Error> {
         let (node, taken) = match walk {
@@ -172,6 +221,15 @@ pub struct Builder {
     pub buffers: Vec<Bytes>,
 }
 
+/// A container of a [`Value`] whose elements are still being read.
+#[derive(Debug)]
+pub struct Build {
+    kind: Container,
+    values: Vec<Value>,
+    /// Its number in the sharing table, if something may refer to it.
+    number: Option<usize>,
+}
+
 /// Why a [`Value`] cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -197,7 +255,7 @@ impl Builder {
 
 impl Sink for Builder {
     type Value = Value;
-    type Build = (Container, Vec<Value>);
+    type Build = Build;
     type Error = BuildError;
 
     fn nil(&mut self) -> Result<Value, BuildError> {
@@ -224,6 +282,18 @@ impl Sink for Builder {
         Ok(Value::Float(value))
     }
 
+    fn complex(&mut self, real: f64, imaginary: f64) -> Result<Value, BuildError> {
+        Ok(Value::Complex(real, imaginary))
+    }
+
+    fn ellipsis(&mut self) -> Result<Value, BuildError> {
+        Ok(Value::Ellipsis)
+    }
+
+    fn not_implemented(&mut self) -> Result<Value, BuildError> {
+        Ok(Value::NotImplemented)
+    }
+
     fn str(&mut self, value: &str) -> Result<Value, BuildError> {
         Ok(Value::Str(value.to_owned()))
     }
@@ -248,24 +318,51 @@ impl Sink for Builder {
         Ok(Value::View(header, data))
     }
 
-    fn begin(&mut self, kind: Container, count: usize) -> Result<Self::Build, BuildError> {
-        Ok((kind, Vec::with_capacity(count * kind.values_per_element())))
+    fn begin(&mut self, kind: Container, count: usize) -> Result<Build, BuildError> {
+        let values = Vec::with_capacity(count * kind.values_per_element());
+        Ok(Build { kind, values, number: None })
     }
 
-    fn push(&mut self, (_, values): &mut Self::Build, value: Value) -> Result<(), BuildError> {
-        values.push(value);
+    fn push(&mut self, build: &mut Build, value: Value) -> Result<(), BuildError> {
+        build.values.push(value);
         Ok(())
     }
 
-    fn finish(&mut self, (kind, values): Self::Build) -> Result<Value, BuildError> {
-        Ok(match kind {
+    fn finish(&mut self, Build { kind, values, number }: Build) -> Result<Value, BuildError> {
+        let value = match kind {
             Container::List => Value::List(values),
             Container::Tuple => Value::Tuple(values),
+            Container::Set => Value::Set(values),
+            Container::Frozenset => Value::Frozenset(values),
+            Container::Extension(kind) => Value::Extension(kind, values),
             Container::Dict => {
                 let mut values = values.into_iter();
                 let pairs = std::iter::from_fn(|| Some((values.next()?, values.next()?)));
                 Value::Dict(pairs.collect())
             }
+        };
+        Ok(match number {
+            Some(number) => Value::Defined(number, Box::new(value)),
+            None => value,
         })
+    }
+
+    fn define(&mut self, number: usize, value: Value) -> (Value, Value) {
+        (Value::Defined(number, Box::new(value)), Value::Shared(number))
+    }
+
+    fn define_open(&mut self, number: usize, build: &mut Build) -> Option<Value> {
+        let filled = match build.kind {
+            Container::Extension(_) => build.kind.is_filled() && !build.values.is_empty(),
+            kind => kind.is_filled(),
+        };
+        filled.then(|| {
+            build.number = Some(number);
+            Value::Shared(number)
+        })
+    }
+
+    fn refer(&mut self, defined: &Value) -> Value {
+        defined.clone()
     }
 }

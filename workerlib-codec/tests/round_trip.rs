@@ -25,6 +25,9 @@ fn value() -> impl Strategy<Value = Value> {
         (i64::MAX as u64 + 1..).prop_map(Value::Uint),
         big_int().prop_map(Value::BigInt),
         any::<f64>().prop_map(Value::Float),
+        any::<(f64, f64)>().prop_map(|(real, imaginary)| Value::Complex(real, imaginary)),
+        Just(Value::Ellipsis),
+        Just(Value::NotImplemented),
         ".*".prop_map(Value::Str),
         bytes().prop_map(Value::Surrogates),
         bytes().prop_map(Value::Bytes),
@@ -38,6 +41,10 @@ fn value() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..20).prop_map(Value::List),
             prop::collection::vec(inner.clone(), 0..20).prop_map(Value::Tuple),
+            prop::collection::vec(inner.clone(), 0..20).prop_map(Value::Set),
+            prop::collection::vec(inner.clone(), 0..20).prop_map(Value::Frozenset),
+            (prop_oneof![19..=31u8, 48..=79u8], prop::collection::vec(inner.clone(), 0..20))
+                .prop_map(|(kind, values)| Value::Extension(kind, values)),
             prop::collection::vec((inner.clone(), inner), 0..20).prop_map(Value::Dict),
         ]
     })
@@ -87,12 +94,12 @@ proptest! {
         let (frame, _) = value.encode(&Limits::default()).expect("it can be sent");
         type Plain = (Vec<i64>, Vec<f64>, Vec<(String, bool)>);
         let (read_ints, read_floats, _): (Vec<i64>, Vec<f64>, serde_json::Value) =
-            rmp_serde::from_slice(&frame).expect("it is MessagePack");
+            rmp_serde::from_slice(&frame[1..]).expect("it is MessagePack");
         prop_assert_eq!(&read_ints, &ints);
         prop_assert_eq!(&read_floats, &floats);
         let written: Plain = (ints, floats, Vec::new());
         let plain = rmp_serde::to_vec(&(&written.0, &written.1)).expect("it is MessagePack");
-        prop_assert_eq!(&frame[1..plain.len()], &plain[1..], "rmp-serde writes the same bytes");
+        prop_assert_eq!(&frame[2..=plain.len()], &plain[1..], "rmp-serde writes the same bytes");
     }
 }
 
@@ -125,11 +132,27 @@ fn depth_beyond_the_limit_is_refused_both_ways() {
 /// A frame of nested headers that each announce as much as the bytes could hold, were they alone.
 #[test]
 fn announced_lengths_do_not_add_up_beyond_the_bytes_that_are_left() {
-    let mut frame = Vec::new();
+    let mut frame = vec![0x90];
     for _ in 0..10_000 {
         frame.extend_from_slice(&[0xdd, 0, 0, 0x40, 0]);
     }
     let refused = Value::decode(&frame, Vec::new(), &Limits::default()).expect_err("it must be refused");
     assert!(matches!(refused.kind, DecodeErrorKind::Overlong { .. }));
     assert!(refused.offset < 100, "the third header at the latest: {}", refused.offset);
+}
+
+/// A frame in which every value refers to the one before twice: were they copied, memory would end.
+#[test]
+fn references_do_not_multiply() {
+    let levels = 200;
+    let mut value = Value::Defined(0, Box::new(Value::List(vec![Value::Nil])));
+    for number in 1..levels {
+        let list = Value::List(vec![value, Value::Shared(number - 1)]);
+        value = Value::Defined(number, Box::new(list));
+    }
+    let last = Value::List(vec![value, Value::Shared(levels - 1)]);
+    let (frame, _) = last.encode(&Limits::default()).expect("it can be sent");
+    assert!(frame.len() < 20 * levels, "{}", frame.len());
+    let decoded = Value::decode(&frame, Vec::new(), &Limits::default()).expect("it can be read");
+    assert_eq!(decoded.encode(&Limits::default()).expect("it can be sent").0, frame);
 }

@@ -21,7 +21,7 @@ fn class<'py>(
 pub(crate) fn encode_error(py: Python<'_>, root: &str, error: EncodeError<Refusal>) -> PyErr {
     let (path, type_name, reason) = match error {
         EncodeError::Source { error: Refusal::Raised(error), .. } => return error,
-        EncodeError::Source { path, error: Refusal::Type(type_name) } => (path, type_name, None),
+        EncodeError::Source { path, error: Refusal::Type(type_name, reason) } => (path, type_name, reason),
         EncodeError::TooDeep { limit } => {
             (Default::default(), String::new(), Some(format!("more than {limit} levels of containers")))
         }

@@ -4,10 +4,12 @@
 //! `workerlib-core`'s, and what a user sees is the Python package's (`python/workerlib`).
 
 mod block;
+mod deep;
 mod errors;
 mod session;
 mod sink;
 mod source;
+mod types;
 
 use pyo3::prelude::*;
 
@@ -17,6 +19,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::block::Block;
+    #[pymodule_export]
+    use crate::deep::dismantle;
     #[pymodule_export]
     use crate::session::{Session, decode, encode};
 

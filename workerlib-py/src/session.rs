@@ -4,15 +4,17 @@
 //! rules are `workerlib_core::Session`'s: nothing is decided here.
 
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
-use workerlib_codec::{DecodeError, DecodeErrorKind, Limits, envelope};
+use workerlib_codec::{DecodeError, Decoder, Encoder, Limits, envelope};
 use workerlib_core::{
     CallId, CloseReason, Event, Export, Message, Parameter, ParameterKind, Peer, SessionError,
 };
 
+use crate::deep::DEEP;
 use crate::errors::{closed_error, decode_error, encode_error, frame_error};
 use crate::sink::PySink;
-use crate::source::{GcPause, PySource};
+use crate::source::{Conversion, GcPause, PySource};
 
 /// A frame with the buffers beside it.
 struct Frame {
@@ -20,6 +22,16 @@ struct Frame {
     /// Where the values begin, behind the envelope.
     body: usize,
     buffers: Vec<Py<PyAny>>,
+    /// How deep the deepest of the values is, where this side wrote them.
+    deepest: usize,
+}
+
+/// How one side encodes and decodes.
+#[derive(Default)]
+struct Settings {
+    limits: Limits,
+    /// Whether an object that would arrive as something like it is refused.
+    strict: bool,
 }
 
 /// An export as Python has it: name, docstring, parameters, return annotation.
@@ -31,24 +43,26 @@ type PyParameter = (String, u8, Option<String>, Option<String>);
 #[pyclass(module = "workerlib._native")]
 pub(crate) struct Session {
     core: workerlib_core::Session<Frame>,
-    limits: Limits,
+    settings: Settings,
 }
 
 #[pymethods]
 impl Session {
     /// Makes the side that connects.
     #[staticmethod]
-    fn connect(version: &str) -> Self {
+    #[pyo3(signature = (version, *, strict = false))]
+    fn connect(version: &str, strict: bool) -> Self {
         let core = workerlib_core::Session::connect(Peer::local(version, Vec::new()));
-        Self { core, limits: Limits::default() }
+        Self { core, settings: Settings { strict, ..Settings::default() } }
     }
 
     /// Makes the side that waits to be connected to, and tells it what it exports.
     #[staticmethod]
-    fn listen(version: &str, exports: Vec<PyExport>) -> PyResult<Self> {
+    #[pyo3(signature = (version, exports, *, strict = false))]
+    fn listen(version: &str, exports: Vec<PyExport>, strict: bool) -> PyResult<Self> {
         let exports = exports.into_iter().map(export).collect::<PyResult<_>>()?;
         let core = workerlib_core::Session::listen(Peer::local(version, exports));
-        Ok(Self { core, limits: Limits::default() })
+        Ok(Self { core, settings: Settings { strict, ..Settings::default() } })
     }
 
     /// Starts a call with a copy of the arguments as they are now, and returns its id.
@@ -59,11 +73,11 @@ impl Session {
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
     ) -> PyResult<u32> {
-        let limits = &self.limits;
+        let settings = &self.settings;
         let id = self.core.call(function, |id| -> Result<Frame, CallError> {
             let message = Message::Call { id, function: function.to_owned(), payload: () };
             let values = [("args", args.as_any()), ("kwargs", kwargs.as_any())];
-            Frame::encode(py, &message, &values, limits).map_err(CallError::Raised)
+            Frame::encode(py, &message, &values, settings).map_err(CallError::Raised)
         });
         id.map(|CallId(id)| id).map_err(|error| match error {
             CallError::Raised(error) => error,
@@ -76,19 +90,22 @@ impl Session {
         self.core.cancel(CallId(id))
     }
 
-    /// Answers a call of the other side with a result; returns whether it was still to be answered.
+    /// Answers a call of the other side with a result; returns whether it is so deep that it has to be
+    /// taken apart by `dismantle`.
     fn return_value<'py>(&mut self, py: Python<'py>, id: u32, value: &Bound<'py, PyAny>) -> PyResult<bool> {
         let id = CallId(id);
         let message = Message::Return { id, payload: () };
-        let frame = Frame::encode(py, &message, &[("result", value)], &self.limits)?;
-        Ok(self.core.finish(id, Ok(frame)))
+        let frame = Frame::encode(py, &message, &[("result", value)], &self.settings)?;
+        let is_deep = frame.deepest > DEEP;
+        self.core.finish(id, Ok(frame));
+        Ok(is_deep)
     }
 
     /// Answers a call of the other side with an exception, as `_errors.py` describes it in plain values.
     fn raise_error<'py>(&mut self, py: Python<'py>, id: u32, error: &Bound<'py, PyAny>) -> PyResult<bool> {
         let id = CallId(id);
         let message = Message::Raise { id, payload: () };
-        let frame = Frame::encode(py, &message, &[("exception", error)], &self.limits)?;
+        let frame = Frame::encode(py, &message, &[("exception", error)], &self.settings)?;
         Ok(self.core.finish(id, Err(frame)))
     }
 
@@ -101,7 +118,7 @@ impl Session {
     fn handle(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
         match envelope::read(bytes.as_bytes()) {
             Ok((message, body)) => {
-                let frame = Frame { bytes: bytes.unbind(), body, buffers };
+                let frame = Frame { bytes: bytes.unbind(), body, buffers, deepest: 0 };
                 self.core.handle_message(message.map(|()| frame));
             }
             Err(violation) => self.core.fail(&violation),
@@ -118,7 +135,7 @@ impl Session {
             Message::Call { payload, .. }
             | Message::Return { payload, .. }
             | Message::Raise { payload, .. } => payload,
-            message => Frame::encode(py, &message, &[], &self.limits)?,
+            message => Frame::encode(py, &message, &[], &self.settings)?,
         };
         Ok(Some((frame.bytes.into_bound(py), PyList::new(py, frame.buffers)?)))
     }
@@ -132,11 +149,11 @@ impl Session {
                 ("opened", peer.version, exports).into_pyobject(py)?
             }
             Event::Call { id: CallId(id), function, payload } => {
-                match payload.decode::<2>(py, &self.limits) {
-                    Ok([args, kwargs])
+                match payload.decode::<2>(py, &self.settings.limits) {
+                    Ok(([args, kwargs], deepest))
                         if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
                     {
-                        ("call", id, function, args, kwargs).into_pyobject(py)?
+                        ("call", id, function, args, kwargs, deepest > DEEP).into_pyobject(py)?
                     }
                     Ok(_) => ("bad_call", id, function, frame_error(py, "a call without a tuple and a dict"))
                         .into_pyobject(py)?,
@@ -144,14 +161,17 @@ impl Session {
                 }
             }
             Event::Cancel { id: CallId(id) } => ("cancel", id).into_pyobject(py)?,
-            Event::Return { id: CallId(id), payload } => match payload.decode::<1>(py, &self.limits) {
-                Ok([value]) => ("return", id, value).into_pyobject(py)?,
+            Event::Return { id: CallId(id), payload } => match payload.decode::<1>(py, &self.settings.limits)
+            {
+                Ok(([value], _)) => ("return", id, value).into_pyobject(py)?,
                 Err(error) => ("bad_answer", id, error).into_pyobject(py)?,
             },
-            Event::Raise { id: CallId(id), payload } => match payload.decode::<1>(py, &self.limits) {
-                Ok([error]) => ("raise", id, error).into_pyobject(py)?,
-                Err(error) => ("bad_answer", id, error).into_pyobject(py)?,
-            },
+            Event::Raise { id: CallId(id), payload } => {
+                match payload.decode::<1>(py, &self.settings.limits) {
+                    Ok(([error], _)) => ("raise", id, error).into_pyobject(py)?,
+                    Err(error) => ("bad_answer", id, error).into_pyobject(py)?,
+                }
+            }
             Event::Closed { reason, lost } => {
                 let kind = match reason {
                     CloseReason::Protocol { .. } => "protocol",
@@ -189,11 +209,14 @@ impl Session {
 ///
 /// It raises UnsendableError where the value, or one in it, is of a type that cannot be sent.
 #[pyfunction]
-pub(crate) fn encode<'py>(value: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyBytes>, Vec<Py<PyAny>>)> {
-    let py = value.py();
-    let mut out = Vec::new();
-    let buffers = encode_values(py, &[("value", value)], &Limits::default(), &mut out)?;
-    Ok((PyBytes::new(py, &out), buffers))
+#[pyo3(signature = (value, *, strict = false))]
+pub(crate) fn encode<'py>(
+    value: &Bound<'py, PyAny>,
+    strict: bool,
+) -> PyResult<(Bound<'py, PyBytes>, Vec<Py<PyAny>>)> {
+    let settings = Settings { strict, ..Settings::default() };
+    let (bytes, buffers, _) = encode_values(value.py(), &[], &[("value", value)], &settings)?;
+    Ok((bytes, buffers))
 }
 
 /// Decodes one value; the opposite of `encode`.
@@ -205,8 +228,8 @@ pub(crate) fn decode<'py>(
     buffers: Vec<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = bytes.py();
-    let frame = Frame { bytes: bytes.unbind(), body: 0, buffers };
-    let [value] = frame.decode(py, &Limits::default())?;
+    let frame = Frame { bytes: bytes.unbind(), body: 0, buffers, deepest: 0 };
+    let ([value], _) = frame.decode(py, &Limits::default())?;
     Ok(value)
 }
 
@@ -222,20 +245,38 @@ impl From<SessionError> for CallError {
     }
 }
 
+/// Encodes the values of a frame, each with the name that errors call it by, behind `head`.
+///
+/// Returns the bytes, the buffers beside them, and how deep the deepest value is.
 fn encode_values<'py>(
     py: Python<'py>,
+    head: &[u8],
     values: &[(&str, &Bound<'py, PyAny>)],
-    limits: &Limits,
-    out: &mut Vec<u8>,
-) -> PyResult<Vec<Py<PyAny>>> {
-    let mut source = PySource::new(py);
-    let mut buffers = 0;
-    let _pause = GcPause::new(py);
-    for (root, value) in values {
-        workerlib_codec::encode(&mut source, value.as_ptr(), limits, &mut buffers, out)
-            .map_err(|error| encode_error(py, root, error))?;
+    settings: &Settings,
+) -> PyResult<(Bound<'py, PyBytes>, Vec<Py<PyAny>>, usize)> {
+    let mut source = PySource::new(py, settings.strict);
+    let mut encoder = Encoder::new(&settings.limits);
+    {
+        let _pause = GcPause::new(py);
+        for (root, value) in values {
+            encoder.encode(&mut source, value.as_ptr()).map_err(|error| encode_error(py, root, error))?;
+            for conversion in source.conversions.drain(..) {
+                warn_of_conversion(py, root, &conversion)?;
+            }
+        }
     }
-    Ok(source.buffers)
+    let deepest = encoder.deepest();
+    let (table, body) = if values.is_empty() { Default::default() } else { encoder.finish() };
+    let parts = [head, &table, &body];
+    let bytes = PyBytes::new_with(py, parts.iter().map(|part| part.len()).sum(), |mut bytes| {
+        for part in parts {
+            let (to, rest) = bytes.split_at_mut(part.len());
+            to.copy_from_slice(part);
+            bytes = rest;
+        }
+        Ok(())
+    })?;
+    Ok((bytes, source.buffers, deepest))
 }
 
 impl Frame {
@@ -244,37 +285,44 @@ impl Frame {
         py: Python<'py>,
         message: &Message<P>,
         values: &[(&str, &Bound<'py, PyAny>)],
-        limits: &Limits,
+        settings: &Settings,
     ) -> PyResult<Self> {
-        let mut out = Vec::with_capacity(64);
-        envelope::write(message, &mut out);
-        let body = out.len();
-        let buffers = encode_values(py, values, limits, &mut out)?;
-        Ok(Self { bytes: PyBytes::new(py, &out).unbind(), body, buffers })
+        let mut head = Vec::with_capacity(64);
+        envelope::write(message, &mut head);
+        let (bytes, buffers, deepest) = encode_values(py, &head, values, settings)?;
+        Ok(Self { bytes: bytes.unbind(), body: head.len(), buffers, deepest })
     }
 
-    /// Reads the values behind the envelope, of which there must be `N`.
+    /// Reads the values behind the envelope, of which there must be `N`, and how deep the deepest is.
     fn decode<'py, const N: usize>(
         &self,
         py: Python<'py>,
         limits: &Limits,
-    ) -> PyResult<[Bound<'py, PyAny>; N]> {
-        let frame = self.bytes.as_bytes(py);
-        let (mut position, mut taken) = (self.body, 0);
+    ) -> PyResult<([Bound<'py, PyAny>; N], usize)> {
         let buffers: Vec<_> = self.buffers.iter().map(|buffer| buffer.bind(py).clone()).collect();
         let mut sink = PySink::new(py, &buffers);
         let _pause = GcPause::new(py);
         let mut values = Vec::with_capacity(N);
-        for _ in 0..N {
-            let value = workerlib_codec::decode(&mut sink, frame, &mut position, limits, &mut taken);
-            values.push(value.map_err(|error| decode_error(py, &error))?);
-        }
-        if position < frame.len() {
-            let kind = DecodeErrorKind::Trailing(frame.len() - position);
-            return Err(decode_error(py, &DecodeError { offset: position, section: "2", kind }));
-        }
-        values.try_into().map_err(|_| frame_error(py, "another number of values than there were"))
+        let mut decode = || -> Result<usize, DecodeError<PyErr>> {
+            let mut decoder = Decoder::new(self.bytes.as_bytes(py), self.body, limits)?;
+            for _ in 0..N {
+                values.push(decoder.decode(&mut sink)?);
+            }
+            let deepest = decoder.deepest();
+            decoder.finish()?;
+            Ok(deepest)
+        };
+        let deepest = decode().map_err(|error| decode_error(py, &error))?;
+        let values = values.try_into();
+        values.map(|values| (values, deepest)).map_err(|_| frame_error(py, "another number of values"))
     }
+}
+
+/// Tells the user, once for each class, that an object arrives as something like it.
+fn warn_of_conversion(py: Python<'_>, root: &str, conversion: &Conversion) -> PyResult<()> {
+    static WARN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let path = format!("{root}{}", conversion.path);
+    WARN.import(py, "workerlib._types", "warn_of_conversion")?.call1((&conversion.class, path)).map(drop)
 }
 
 fn export((name, doc, parameters, returns): PyExport) -> PyResult<Export> {

@@ -1,6 +1,7 @@
 //! Python's objects as they are built from a frame, by raw pointers.
 //!
-//! Only builtin types are made here, with CPython's own constructors; a frame can name nothing else.
+//! Builtin types are made here, with CPython's own constructors, all others by the fixed table in
+//! `workerlib/_types.py`; a frame can name nothing else.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -10,25 +11,30 @@ use workerlib_codec::marker::Container;
 use workerlib_codec::{Data, Sink, ViewHeader};
 
 use crate::block::Block;
+use crate::types::Types;
 
 /// Python's objects as a [`Sink`].
 pub(crate) struct PySink<'py, 'b> {
     py: Python<'py>,
     /// What came along out of band, by number: objects that export a buffer, or JavaScript's buffers.
     buffers: &'b [Bound<'py, PyAny>],
+    types: Types<'py>,
 }
 
 /// A container whose elements are still being read.
 pub(crate) struct Build<'py> {
     kind: Container,
+    /// The container, or what collects its values until they are all there.
     object: Bound<'py, PyAny>,
+    /// A container that exists before its content does and collects its values elsewhere.
+    made: Option<Bound<'py, PyAny>>,
     filled: ffi::Py_ssize_t,
     key: Option<Bound<'py, PyAny>>,
 }
 
 impl<'py, 'b> PySink<'py, 'b> {
     pub(crate) fn new(py: Python<'py>, buffers: &'b [Bound<'py, PyAny>]) -> Self {
-        Self { py, buffers }
+        Self { py, buffers, types: Types::new(py, false) }
     }
 
     /// Takes over the result of a constructor of CPython's.
@@ -118,6 +124,19 @@ impl<'py> Sink for PySink<'py, '_> {
         })
     }
 
+    fn complex(&mut self, real: f64, imaginary: f64) -> PyResult<Self::Value> {
+        // SAFETY: as above.
+        self.made(unsafe { ffi::PyComplex_FromDoubles(real, imaginary) })
+    }
+
+    fn ellipsis(&mut self) -> PyResult<Self::Value> {
+        Ok(self.py.Ellipsis().into_bound(self.py))
+    }
+
+    fn not_implemented(&mut self) -> PyResult<Self::Value> {
+        Ok(self.py.NotImplemented().into_bound(self.py))
+    }
+
     fn surrogates(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
         let bytes = PyBytes::new(self.py, bytes).into_any();
         Ok(PyString::from_encoded_object(&bytes, Some(c"utf-8"), Some(c"surrogatepass"))?.into_any())
@@ -188,11 +207,13 @@ impl<'py> Sink for PySink<'py, '_> {
         let object = self.made(unsafe {
             match kind {
                 Container::List => ffi::PyList_New(count),
-                Container::Tuple => ffi::PyTuple_New(count),
                 Container::Dict => ffi::PyDict_New(),
+                Container::Set => ffi::PySet_New(std::ptr::null_mut()),
+                Container::Extension(_) if kind.is_filled() => ffi::PyList_New(0),
+                Container::Tuple | Container::Frozenset | Container::Extension(_) => ffi::PyTuple_New(count),
             }
         })?;
-        Ok(Build { kind, object, filled: 0, key: None })
+        Ok(Build { kind, object, made: None, filled: 0, key: None })
     }
 
     #[inline]
@@ -203,7 +224,17 @@ impl<'py> Sink for PySink<'py, '_> {
         let code = unsafe {
             match build.kind {
                 Container::List => ffi::PyList_SetItem(object, build.filled, value.into_ptr()),
-                Container::Tuple => ffi::PyTuple_SetItem(object, build.filled, value.into_ptr()),
+                Container::Set => ffi::PySet_Add(object, value.as_ptr()),
+                Container::Extension(kind) if build.kind.is_filled() => match build.made {
+                    Some(_) => ffi::PyList_Append(object, value.as_ptr()),
+                    None => {
+                        build.made = Some(self.types.make(kind, value)?);
+                        0
+                    }
+                },
+                Container::Tuple | Container::Frozenset | Container::Extension(_) => {
+                    ffi::PyTuple_SetItem(object, build.filled, value.into_ptr())
+                }
                 Container::Dict => match build.key.take() {
                     None => {
                         build.key = Some(value);
@@ -219,6 +250,33 @@ impl<'py> Sink for PySink<'py, '_> {
 
     #[inline]
     fn finish(&mut self, build: Build<'py>) -> PyResult<Self::Value> {
-        Ok(build.object)
+        match build.kind {
+            Container::List | Container::Dict | Container::Set | Container::Tuple => Ok(build.object),
+            // SAFETY: makes a new frozenset of the tuple's elements.
+            Container::Frozenset => self.made(unsafe { ffi::PyFrozenSet_New(build.object.as_ptr()) }),
+            Container::Extension(kind) if build.kind.is_filled() => {
+                let object = build.made.ok_or_else(|| PyValueError::new_err("no value to make it from"))?;
+                self.types.fill(kind, &object, &build.object)?;
+                Ok(object)
+            }
+            Container::Extension(kind) => self.types.build(kind, build.object.cast_into()?),
+        }
+    }
+
+    fn define(&mut self, _number: usize, value: Self::Value) -> (Self::Value, Self::Value) {
+        (value.clone(), value)
+    }
+
+    fn define_open(&mut self, _number: usize, build: &mut Build<'py>) -> Option<Self::Value> {
+        match build.kind {
+            Container::List | Container::Dict | Container::Set => Some(build.object.clone()),
+            Container::Extension(_) => build.made.clone(),
+            Container::Tuple | Container::Frozenset => None,
+        }
+    }
+
+    #[inline]
+    fn refer(&mut self, defined: &Self::Value) -> Self::Value {
+        defined.clone()
     }
 }

@@ -1,35 +1,68 @@
-//! Python's objects as they are walked: exact builtin types, by raw pointers.
+//! Python's objects as they are walked: exact builtin types by raw pointers, all others by the functions in
+//! `workerlib/_types.py`.
 //!
-//! A node is a borrowed pointer. That is right because no Python code runs during the walk: all types are
-//! builtin ones, and the collector, whose finalizers may be anybody's, is paused ([`GcPause`]). So nothing
-//! changes or frees a container on the walk's stack; each is owned by its [`Walk`] all the same.
+//! A node is a borrowed pointer. As long as the types are builtin ones no Python code runs, since the
+//! collector, whose finalizers may be anybody's, is paused ([`GcPause`]): nothing changes or frees what the
+//! walk stands on. From the first call of a Python function on, what is remembered or waited for is owned,
+//! and a container that changes under the walk is an error.
 
 use std::marker::PhantomData;
 use std::ptr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyTuple, PyType};
 use workerlib_codec::marker::Container;
-use workerlib_codec::{Buffer, Item, Source, Step};
+use workerlib_codec::{Buffer, Item, Path, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
+use crate::types::Types;
 
 type Object = *mut ffi::PyObject;
 
 /// Why an object cannot be sent.
+#[derive(Debug)]
 pub(crate) enum Refusal {
-    /// Its type is none that can be sent; the type's name.
-    Type(String),
+    /// Its type is none that can be sent; the type's name, and a reason where there is another one.
+    Type(String, Option<String>),
     /// Python raised while it was read.
     Raised(PyErr),
 }
 
+impl From<PyErr> for Refusal {
+    fn from(error: PyErr) -> Self {
+        Self::Raised(error)
+    }
+}
+
 /// The walk over one container, which it keeps alive.
 pub(crate) enum Walk {
-    List { list: Py<PyAny>, taken: ffi::Py_ssize_t },
-    Tuple { tuple: Py<PyAny>, taken: ffi::Py_ssize_t },
-    Dict { dict: Py<PyAny>, position: ffi::Py_ssize_t, taken: usize, key: Object, value: Object },
+    List {
+        list: Py<PyAny>,
+        taken: ffi::Py_ssize_t,
+    },
+    Tuple {
+        tuple: Py<PyAny>,
+        taken: ffi::Py_ssize_t,
+        /// How many references to each element the walk knows of: a copy of a set has two.
+        owners: usize,
+    },
+    Dict {
+        dict: Py<PyAny>,
+        size: ffi::Py_ssize_t,
+        position: ffi::Py_ssize_t,
+        /// How many keys and values were taken.
+        taken: usize,
+        value: Object,
+        /// The value again, where its key may run Python code before the value's turn.
+        kept: Option<Py<PyAny>>,
+    },
+}
+
+/// A class whose instance was converted, and where it stood.
+pub(crate) struct Conversion {
+    pub(crate) class: Py<PyType>,
+    pub(crate) path: Path,
 }
 
 /// Keeps Python's garbage collector, and with it everybody's finalizers, from running while it lives.
@@ -60,15 +93,35 @@ pub(crate) struct PySource<'py> {
     py: Python<'py>,
     /// What goes out of band, by number: objects whose buffer is the content.
     pub(crate) buffers: Vec<Py<PyAny>>,
+    /// What was converted to something like it, and was not announced before.
+    pub(crate) conversions: Vec<Conversion>,
     /// The buffer of the memoryview that was looked at last, if it could be used as it lies.
     held: Option<Held>,
     /// Content that had to be made for the last `look`.
     scratch: Vec<u8>,
+    /// What is remembered by its address, while nothing can free it.
+    remembered: Vec<Object>,
+    /// What must live as long as the walk.
+    kept: Vec<Py<PyAny>>,
+    /// Whether Python code ran: what is remembered must be owned then.
+    owning: bool,
+    types: Types<'py>,
 }
 
 impl<'py> PySource<'py> {
-    pub(crate) fn new(py: Python<'py>) -> Self {
-        Self { py, buffers: Vec::new(), held: None, scratch: Vec::new() }
+    /// Starts a walk; where `strict`, nothing is converted.
+    pub(crate) fn new(py: Python<'py>, strict: bool) -> Self {
+        Self {
+            py,
+            buffers: Vec::new(),
+            conversions: Vec::new(),
+            held: None,
+            scratch: Vec::new(),
+            remembered: Vec::new(),
+            kept: Vec::new(),
+            owning: false,
+            types: Types::new(py, strict),
+        }
     }
 
     fn owned(&self, node: Object) -> Bound<'py, PyAny> {
@@ -81,7 +134,7 @@ impl<'py> PySource<'py> {
     }
 
     #[inline]
-    fn str(&mut self, node: Object) -> Result<Item<'_, Walk>, Refusal> {
+    fn str(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let mut len = 0;
         // SAFETY: `node` is a str, alive.
         let text = unsafe { ffi::PyUnicode_AsUTF8AndSize(node, &raw mut len) };
@@ -93,7 +146,7 @@ impl<'py> PySource<'py> {
     }
 
     #[cold]
-    fn surrogates(&mut self, node: Object) -> Result<Item<'_, Walk>, Refusal> {
+    fn surrogates(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         drop(PyErr::take(self.py));
         let text = self.owned(node);
         // SAFETY: `text` is a str, alive; the result is a new reference or null.
@@ -108,7 +161,7 @@ impl<'py> PySource<'py> {
     }
 
     #[inline]
-    fn int(&mut self, node: Object) -> Result<Item<'_, Walk>, Refusal> {
+    fn int(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let mut overflow = 0;
         // SAFETY: `node` is an int, alive.
         let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(node, &raw mut overflow) };
@@ -116,13 +169,13 @@ impl<'py> PySource<'py> {
     }
 
     #[cold]
-    fn big_int(&mut self, node: Object) -> Result<Item<'_, Walk>, Refusal> {
+    fn big_int(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let int = self.owned(node);
         let bytes = |int: &Bound<'py, PyAny>| -> PyResult<Vec<u8>> {
             let bits: usize = int.call_method0("bit_length")?.extract()?;
             // One bit more for the sign.
             let bytes = int.py().import("builtins")?.getattr("int")?.getattr("to_bytes")?;
-            let options = pyo3::types::PyDict::new(int.py());
+            let options = PyDict::new(int.py());
             options.set_item("signed", true)?;
             bytes.call((int, bits / 8 + 1, "little"), Some(&options))?.extract()
         };
@@ -139,7 +192,7 @@ impl<'py> PySource<'py> {
         Ok(Item::BigInt(&self.scratch))
     }
 
-    fn view(&mut self, node: Object) -> Result<Item<'_, Walk>, Refusal> {
+    fn view(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let held = self.held.insert(Held::get(&self.owned(node)).map_err(Refusal::Raised)?);
         let header = held.header();
         if held.contiguous().is_none() {
@@ -151,9 +204,64 @@ impl<'py> PySource<'py> {
         Ok(Item::Buffer(Buffer::View(header), data))
     }
 
+    /// Copies a set's elements, which cannot be walked by position.
+    fn elements(&mut self, kind: Container, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+        // SAFETY: `node` is a set or a frozenset; the result is a new reference or null.
+        let tuple = unsafe { Bound::from_owned_ptr_or_err(self.py, ffi::PySequence_Tuple(node)) }?;
+        Ok(self.tuple(kind, tuple, 2))
+    }
+
+    /// Starts the walk over a tuple that was made for it.
+    fn tuple(&mut self, kind: Container, tuple: Bound<'py, PyAny>, owners: usize) -> Item<'_, Object, Walk> {
+        // SAFETY: every caller has a tuple.
+        let count = unsafe { ffi::PyTuple_Size(tuple.as_ptr()) };
+        let tuple = tuple.unbind();
+        // Its elements may be remembered by their address.
+        self.kept.push(tuple.clone_ref(self.py));
+        Item::Container(kind, count as usize, Walk::Tuple { tuple, taken: 0, owners })
+    }
+
+    /// Asks `workerlib/_types.py` what an object of another type is sent as.
     #[cold]
-    fn refuse(&self, node: Object) -> Refusal {
-        Refusal::Type(type_name(&self.owned(node).get_type()))
+    fn other(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+        let object = self.owned(node);
+        self.own_what_is_remembered();
+        let refuse = |reason| Refusal::Type(type_name(&object.get_type()), reason);
+        let Some(sending) = self.types.sending(&object.get_type())? else { return Err(refuse(None)) };
+        let made = sending.function.call1((&object,)).map_err(|error| match self.types.reason(&error) {
+            Some(reason) => refuse(Some(reason)),
+            None => Refusal::Raised(error),
+        })?;
+        match sending.kind {
+            Some(kind) if made.is_exact_instance_of::<PyTuple>() => {
+                Ok(self.tuple(Container::Extension(kind), made, 1))
+            }
+            Some(kind) => Err(refuse(Some(format!("extension type {kind} was not made of a tuple")))),
+            None => {
+                self.kept.push(object.unbind());
+                let node = made.as_ptr();
+                self.kept.push(made.unbind());
+                Ok(Item::Converted(node))
+            }
+        }
+    }
+
+    /// Takes references of what is remembered, before Python code can free it.
+    fn own_what_is_remembered(&mut self) {
+        if !self.owning {
+            self.owning = true;
+            let remembered = std::mem::take(&mut self.remembered);
+            let owned = remembered.into_iter().map(|node| self.owned(node).unbind());
+            let owned: Vec<_> = owned.collect();
+            self.kept.extend(owned);
+        }
+    }
+
+    /// Finds the key that stands at a position of a dict, as it is now.
+    fn key_at(&self, dict: &Py<PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
+        let dict = dict.bind(self.py).cast::<PyDict>().ok()?;
+        // `iter()` would panic if the dict changed, and a `repr()` has no right to.
+        dict.keys().get_item(index).ok()
     }
 }
 
@@ -169,7 +277,50 @@ impl Source for PySource<'_> {
     type Error = Refusal;
 
     #[inline]
-    fn look(&mut self, node: Object) -> Result<Item<'_, Walk>, Refusal> {
+    fn identity(node: Object, owners: usize) -> Option<usize> {
+        // SAFETY: a node is a live object. The low 32 bits are the count in every version of CPython that
+        // has more in that word than the count.
+        let count = unsafe { ffi::Py_REFCNT(node) } as u32;
+        if count as usize <= owners {
+            return None;
+        }
+        // SAFETY: a node is a live object.
+        let class = unsafe { ffi::Py_TYPE(node) };
+        let is = |exact: *mut ffi::PyTypeObject| ptr::eq(class, exact);
+        // As in pickle: these have no identity that anybody should rely on.
+        let scalar = is(&raw mut ffi::PyLong_Type)
+            || is(&raw mut ffi::PyFloat_Type)
+            || is(&raw mut ffi::PyBool_Type)
+            // SAFETY: Py_None is a static.
+            || ptr::eq(node, unsafe { ffi::Py_None() })
+            // SAFETY: it is a tuple.
+            || (is(&raw mut ffi::PyTuple_Type) && unsafe { ffi::PyTuple_Size(node) } == 0);
+        (!scalar).then_some(node as usize)
+    }
+
+    fn owners(walk: &Walk) -> usize {
+        match walk {
+            Walk::Tuple { owners, .. } => *owners,
+            Walk::List { .. } | Walk::Dict { .. } => 1,
+        }
+    }
+
+    #[inline]
+    fn remember(&mut self, node: Object) {
+        if self.owning {
+            self.kept.push(self.owned(node).unbind());
+        } else {
+            self.remembered.push(node);
+        }
+    }
+
+    fn converted(&mut self, node: Object, path: Path) {
+        let class = self.owned(node).get_type().unbind();
+        self.conversions.push(Conversion { class, path });
+    }
+
+    #[inline]
+    fn look(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         // SAFETY: a node is a live object; the statics are CPython's own types.
         let class = unsafe { ffi::Py_TYPE(node) };
         let is = |exact: *mut ffi::PyTypeObject| ptr::eq(class, exact);
@@ -184,10 +335,18 @@ impl Source for PySource<'_> {
         } else if is(&raw mut ffi::PyDict_Type) {
             // SAFETY: `node` is a dict.
             let count = unsafe { ffi::PyDict_Size(node) };
-            let dict = self.owned(node).unbind();
-            let walk =
-                Walk::Dict { dict, position: 0, taken: 0, key: ptr::null_mut(), value: ptr::null_mut() };
-            Ok(Item::Container(Container::Dict, count as usize, walk))
+            Ok(Item::Container(
+                Container::Dict,
+                count as usize,
+                Walk::Dict {
+                    dict: self.owned(node).unbind(),
+                    size: count,
+                    position: 0,
+                    taken: 0,
+                    value: ptr::null_mut(),
+                    kept: None,
+                },
+            ))
         } else if is(&raw mut ffi::PyList_Type) {
             // SAFETY: `node` is a list.
             let count = unsafe { ffi::PyList_Size(node) };
@@ -202,7 +361,7 @@ impl Source for PySource<'_> {
         } else if is(&raw mut ffi::PyTuple_Type) {
             // SAFETY: `node` is a tuple.
             let count = unsafe { ffi::PyTuple_Size(node) };
-            let walk = Walk::Tuple { tuple: self.owned(node).unbind(), taken: 0 };
+            let walk = Walk::Tuple { tuple: self.owned(node).unbind(), taken: 0, owners: 1 };
             Ok(Item::Container(Container::Tuple, count as usize, walk))
         } else if is(&raw mut ffi::PyBytes_Type) {
             // SAFETY: `node` is a bytes object; its content does not move or change while it lives.
@@ -215,8 +374,23 @@ impl Source for PySource<'_> {
             Ok(Item::Buffer(Buffer::Bytearray, data))
         } else if is(&raw mut ffi::PyMemoryView_Type) {
             self.view(node)
+        } else if is(&raw mut ffi::PySet_Type) {
+            self.elements(Container::Set, node)
+        } else if is(&raw mut ffi::PyFrozenSet_Type) {
+            self.elements(Container::Frozenset, node)
+        } else if is(&raw mut ffi::PyComplex_Type) {
+            // SAFETY: `node` is a complex.
+            let (real, imaginary) =
+                unsafe { (ffi::PyComplex_RealAsDouble(node), ffi::PyComplex_ImagAsDouble(node)) };
+            Ok(Item::Complex(real, imaginary))
+        // SAFETY: Py_Ellipsis is a static.
+        } else if ptr::eq(node, unsafe { ffi::Py_Ellipsis() }) {
+            Ok(Item::Ellipsis)
+        // SAFETY: Py_NotImplemented is a static.
+        } else if ptr::eq(node, unsafe { ffi::Py_NotImplemented() }) {
+            Ok(Item::NotImplemented)
         } else {
-            Err(self.refuse(node))
+            self.other(node)
         }
     }
 
@@ -233,7 +407,7 @@ impl Source for PySource<'_> {
                 if node.is_null() { Err(self.raised()) } else { Ok(Some(node)) }
             },
             // SAFETY: the walk owns the tuple; an index beyond its end is refused.
-            Walk::Tuple { tuple, taken } => unsafe {
+            Walk::Tuple { tuple, taken, .. } => unsafe {
                 if *taken >= ffi::PyTuple_Size(tuple.as_ptr()) {
                     return Ok(None);
                 }
@@ -241,14 +415,21 @@ impl Source for PySource<'_> {
                 *taken += 1;
                 if node.is_null() { Err(self.raised()) } else { Ok(Some(node)) }
             },
-            // SAFETY: the walk owns the dict, and with it key and value, since nothing changes it.
-            Walk::Dict { dict, position, taken, key, value } => unsafe {
+            // SAFETY: the walk owns the dict, whose size is what it was; key and value are in it, or kept.
+            Walk::Dict { dict, size, position, taken, value, kept } => unsafe {
                 *taken += 1;
                 if *taken % 2 == 0 {
                     return Ok(Some(*value));
                 }
-                let more = ffi::PyDict_Next(dict.as_ptr(), position, key, value);
-                Ok((more != 0).then_some(*key))
+                let mut key = ptr::null_mut();
+                if ffi::PyDict_Size(dict.as_ptr()) != *size
+                    || ffi::PyDict_Next(dict.as_ptr(), position, &raw mut key, value) == 0
+                {
+                    return Ok(None);
+                }
+                *kept = (!ptr::eq(ffi::Py_TYPE(key), &raw mut ffi::PyUnicode_Type))
+                    .then(|| self.owned(*value).unbind());
+                Ok(Some(key))
             },
         }
     }
@@ -266,20 +447,18 @@ impl Source for PySource<'_> {
     }
 
     fn step(&self, walk: &Walk) -> Step {
-        let repr = |key: Object| {
-            let text = self.owned(key).repr().map(|text| text.to_string_lossy().into_owned());
-            let text = text.unwrap_or_else(|_| "…".to_owned());
-            if text.chars().count() > 40 {
-                format!("{}…", text.chars().take(40).collect::<String>())
-            } else {
-                text
-            }
-        };
         match walk {
             Walk::List { taken, .. } | Walk::Tuple { taken, .. } => Step::Index((*taken - 1).max(0) as usize),
             Walk::Dict { taken, .. } if taken % 2 == 1 => Step::KeyAt(taken / 2),
-            Walk::Dict { key, .. } if key.is_null() => Step::KeyAt(0),
-            Walk::Dict { key, .. } => Step::Key(repr(*key)),
+            Walk::Dict { dict, taken, .. } => {
+                let index = (taken / 2).saturating_sub(1);
+                let text = self.key_at(dict, index).and_then(|key| key.repr().ok());
+                match text.map(|text| text.to_string_lossy().into_owned()) {
+                    None => Step::KeyAt(index),
+                    Some(text) if text.chars().count() <= 40 => Step::Key(text),
+                    Some(text) => Step::Key(text.chars().take(40).chain(['…']).collect()),
+                }
+            }
         }
     }
 }

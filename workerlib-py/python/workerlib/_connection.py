@@ -20,7 +20,7 @@ from workerlib._errors import (
     rebuild,
 )
 from workerlib._exports import ExportDescription, Function
-from workerlib._native import Session
+from workerlib._native import Session, dismantle
 
 
 class Endpoint(Protocol):
@@ -113,11 +113,11 @@ class Connection:
         if not self.opened.done():
             self.opened.set_result(exports)
 
-    def _on_call(self, call: int, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        task = self._loop.create_task(
-            self._serve(call, function, args, kwargs), name=f"workerlib: {function}"
-        )
-        self._served[call] = task
+    def _on_call(
+        self, call: int, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], is_deep: bool
+    ) -> None:
+        serving = self._serve(call, function, [args, kwargs], is_deep)
+        self._served[call] = self._loop.create_task(serving, name=f"workerlib: {function}")
 
     def _on_bad_call(self, call: int, function: str, error: FrameError) -> None:
         error.add_note(f"The arguments of {function}() could not be read in the worker.")
@@ -165,21 +165,33 @@ class Connection:
         self._endpoint.close()
         self.closed.set_result(reason)
 
-    async def _serve(self, call: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    async def _serve(self, call: int, name: str, arguments: list[Any], is_deep: bool) -> None:
+        """Runs a call of the other side and answers it.
+
+        Args:
+            call: Names the call.
+            name: The exported name.
+            arguments: The positional and the keyword arguments, to which nothing else refers.
+            is_deep: Whether Python would overflow the stack if it freed them.
+        """
+        result: list[Any] = []
         try:
             function = self._functions.get(name)
             if function is None:
                 raise not_exported(name, self._functions)
-            result = function(*args, **kwargs)
-            if inspect.isawaitable(result):
-                result = await result
-            self._session.return_value(call, result)
+            result.append(function(*arguments[0], **arguments[1]))
+            if inspect.isawaitable(result[0]):
+                result[0] = await result[0]
+            if self._session.return_value(call, result[0]):
+                dismantle(result)
             self._carry_out()
         # KeyboardInterrupt and SystemExit are the function's outcome too: they must not end the worker.
         except BaseException as error:
             self._answer_error(call, error)
         finally:
             del self._served[call]
+            if is_deep:
+                dismantle(arguments)
 
     def _answer_error(self, call: int, error: BaseException) -> None:
         self._session.raise_error(call, describe(error))

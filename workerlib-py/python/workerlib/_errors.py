@@ -90,10 +90,11 @@ class UnsendableError(WorkerlibError, TypeError):
 
     def __str__(self) -> str:
         if self.reason is not None:
-            return f"{self.path}: {self.reason}"
+            subject = f"{self.type_name} cannot be sent: " if self.type_name else ""
+            return f"{self.path}: {subject}{self.reason}"
         return (
-            f"{self.path}: {self.type_name} cannot be sent between a page and its worker; convert it to"
-            " None, bool, int, float, str, bytes, bytearray, memoryview, list, tuple or dict first"
+            f"{self.path}: {self.type_name} cannot be sent between a page and its worker; send what it is"
+            " made of instead: docs/values.md has the types that arrive as themselves"
         )
 
 
@@ -110,6 +111,10 @@ class RemoteError(WorkerlibError):
     def __str__(self) -> str:
         message = str(self.args[0])
         return f"{self.type_name}: {message}" if message else self.type_name
+
+
+class ConversionWarning(UserWarning):
+    """Tells that a value arrives as something like it: a generator as a list, a subclass as its base."""
 
 
 class RemoteTraceback(Exception):

@@ -1,0 +1,66 @@
+//! What the encoder has written already, so that what is shared is written once: section 4.5.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// The values of a frame that something may refer to again, by their identity.
+#[derive(Debug, Default)]
+pub(crate) struct Memo {
+    known: HashMap<usize, Slot, BuildHasherDefault<IdentityHasher>>,
+    shared: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    position: u32,
+    number: Option<u32>,
+}
+
+impl Memo {
+    /// Returns the number in the sharing table of a value that was written before.
+    #[inline]
+    pub(crate) fn refer(&mut self, identity: usize) -> Option<u32> {
+        let slot = self.known.get_mut(&identity)?;
+        let number = *slot.number.get_or_insert_with(|| {
+            self.shared.push(slot.position);
+            (self.shared.len() - 1) as u32
+        });
+        Some(number)
+    }
+
+    /// Notes where a value stands.
+    #[inline]
+    pub(crate) fn insert(&mut self, identity: usize, position: usize) {
+        // Beyond 4 GiB nothing is shared; the frame is refused there anyway.
+        if let Ok(position) = u32::try_from(position) {
+            self.known.insert(identity, Slot { position, number: None });
+        }
+    }
+
+    /// The positions of the values that were referred to, by their number.
+    pub(crate) fn into_shared(self) -> Vec<u32> {
+        self.shared
+    }
+}
+
+/// Spreads addresses, whose low bits are all the same, over the table.
+#[derive(Debug, Default)]
+struct IdentityHasher(u64);
+
+impl Hasher for IdentityHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_usize(usize::from(byte) ^ self.0 as usize);
+        }
+    }
+
+    #[inline]
+    fn write_usize(&mut self, identity: usize) {
+        // Fibonacci hashing: the high bits, which the table looks at first, depend on all others.
+        self.0 = (identity as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+    }
+}

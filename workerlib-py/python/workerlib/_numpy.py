@@ -1,0 +1,88 @@
+"""Arrays, scalars and dtypes of numpy; imported only where numpy is there already, or comes in a frame."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+from workerlib._types import RefusedError
+
+# Without their types: whether numpy is installed must not matter to who checks this package.
+np: Any = importlib.import_module("numpy")
+_format: Any = importlib.import_module("numpy.lib.format")
+
+
+def take_apart_array(array: Any) -> tuple[Any, ...]:
+    """Gives dtype, shape, order, whether it is writable, and the content as a memoryview."""
+    descr = _describe(array.dtype)
+    fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+    ordered = np.asarray(array.T if fortran else array, order="C")
+    content = memoryview(b"" if ordered.nbytes == 0 else ordered.reshape(-1).view(np.uint8))
+    return (descr, array.shape, "F" if fortran else "C", bool(array.flags.writeable), content)
+
+
+def build_array(descr: Any, shape: Any, order: Any, writeable: Any, content: Any) -> Any:
+    """Builds an array over the content."""
+    dtype = _dtype(descr)
+    if not isinstance(content, memoryview) or not isinstance(shape, tuple) or order not in ("C", "F"):
+        raise ValueError("no array")
+    if not all(type(length) is int and length >= 0 for length in shape):
+        raise ValueError(f"no shape of an array: {shape!r}")
+    if dtype.itemsize * math.prod(shape) != content.nbytes:
+        raise ValueError(f"{content.nbytes} bytes for an array of shape {shape!r} of {dtype}")
+    if content.nbytes == 0:
+        array = np.empty(shape, dtype, order)
+    else:
+        array = np.ndarray(shape, dtype, buffer=content, order=order)
+    if array.flags.writeable and not writeable:
+        array.flags.writeable = False
+    # A read-only array may have been sent from memory that had to be copied to be sent.
+    return array.copy(order) if writeable and not array.flags.writeable else array
+
+
+def take_apart_scalar(scalar: Any) -> tuple[Any, ...]:
+    """Gives dtype and content."""
+    # An empty str_ says that it has a character.
+    return (_describe(scalar.dtype), scalar.tobytes()[: scalar.dtype.itemsize])
+
+
+def build_scalar(descr: Any, content: Any) -> Any:
+    """Builds a scalar."""
+    dtype = _dtype(descr)
+    if not isinstance(content, bytes) or len(content) != dtype.itemsize:
+        raise ValueError(f"no {dtype}")
+    return (np.empty((), dtype) if not content else np.ndarray((), dtype, buffer=content))[()]
+
+
+def take_apart_dtype(dtype: Any) -> tuple[Any, ...]:
+    """Gives what numpy's own file format writes."""
+    return (_describe(dtype),)
+
+
+def build_dtype(descr: Any) -> Any:
+    """Builds a dtype."""
+    return _dtype(descr)
+
+
+def without_subclass(array: Any) -> Any:
+    """Gives a subclass's array as a plain one."""
+    return array.view(np.ndarray)
+
+
+def _describe(dtype: Any) -> Any:
+    if dtype.hasobject:
+        raise RefusedError(
+            "it holds Python objects, not numbers: send it as a list by tolist(), or convert it by astype()"
+        )
+    if dtype.metadata:
+        dtype = np.dtype(_format.dtype_to_descr(np.dtype(dtype, metadata=None)))
+    return _format.dtype_to_descr(dtype)
+
+
+def _dtype(descr: Any) -> Any:
+    dtype = _format.descr_to_dtype(descr)
+    # Pointers from the other side would be followed.
+    if dtype.hasobject:
+        raise ValueError("a dtype of Python objects")
+    return dtype

@@ -1,0 +1,580 @@
+"""What types beyond the builtin ones are sent as, and built from: the fixed table of this version.
+
+Each row stands for one type: the extension type that its values follow (docs/wire-format.md, section 4.6),
+the function that takes an object apart into these values, and the one that builds an object from them. A
+frame can build nothing that has no row here. Modules are imported when the first object of theirs is seen.
+
+What has no row may still be like something that has: `find_sending` says what it is sent as then.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import operator
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from workerlib._errors import ConversionWarning
+
+
+class RefusedError(ValueError):
+    """Says why an object cannot be sent although others of its type can."""
+
+
+Parts = tuple[Any, ...]
+TakeApart = Callable[[Any], Parts]
+Sending = tuple[int | None, Callable[[Any], Any]]
+"""The extension type and what makes its values; or None and what makes the object that is sent instead."""
+
+
+class Built(NamedTuple):
+    """A type whose objects are made from all of their values."""
+
+    kind: int
+    type_name: str
+    take_apart: TakeApart
+    build: Callable[..., Any]
+
+
+class Filled(NamedTuple):
+    """A type whose objects are made from the first of their values, then filled with the others.
+
+    They can contain themselves.
+    """
+
+    kind: int
+    type_name: str
+    take_apart: TakeApart
+    make: Callable[[Any], Any]
+    fill: Callable[[Any, list[Any]], None]
+
+
+def _lazy(path: str) -> Callable[..., Any]:
+    """Makes a function that calls what stands under that path, and imports its module at the first call."""
+    module, _, name = path.partition(":")
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return operator.attrgetter(name)(importlib.import_module(module))(*args, **kwargs)
+
+    return call
+
+
+def _attributes(*names: str) -> TakeApart:
+    get = operator.attrgetter(*names)
+    return get if len(names) > 1 else lambda value: (get(value),)
+
+
+def _text(value: object) -> Parts:
+    return (str(value),)
+
+
+# Containers of the standard library.
+
+
+def _pairs(mapping: Mapping[Any, Any]) -> Iterator[Any]:
+    for key, value in mapping.items():
+        yield key
+        yield value
+
+
+def _fill_mapping(mapping: Any, values: list[Any]) -> None:
+    if len(values) % 2:
+        raise ValueError("a key without a value")
+    # The class's own method: an instance cannot be asked what it thinks of it.
+    set_item = type(mapping).__setitem__
+    for key, value in zip(values[::2], values[1::2], strict=True):
+        set_item(mapping, key, value)
+
+
+def _fill_namespace(namespace: Any, values: list[Any]) -> None:
+    _fill_mapping(namespace.__dict__, values)
+
+
+def _make_deque(maxlen: object) -> Any:
+    from collections import deque
+
+    return deque(maxlen=maxlen)  # type: ignore[call-overload]
+
+
+def _make_default_dict(factory: object) -> Any:
+    from collections import defaultdict
+
+    if factory is not None and not isinstance(factory, type):
+        raise ValueError("a defaultdict whose factory is no class")
+    return defaultdict(factory)
+
+
+def _take_apart_default_dict(value: Any) -> Parts:
+    factory = value.default_factory
+    if factory is not None and type(factory) is not type:
+        raise RefusedError(f"its default_factory, {factory!r}, is no builtin class")
+    return (factory, *_pairs(value))
+
+
+def _fill_deque(deque: Any, values: list[Any]) -> None:
+    deque.extend(values)
+
+
+def _build_mapping_proxy(content: object) -> Any:
+    from types import MappingProxyType
+
+    if type(content) is not dict:
+        raise ValueError("a mappingproxy of something else than a dict")
+    return MappingProxyType(content)
+
+
+# Dates and times.
+
+
+def _take_apart_datetime(value: Any) -> Parts:
+    parts = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
+    return (*parts, value.tzinfo, value.fold)
+
+
+def _build_datetime(*parts: Any) -> Any:
+    from datetime import datetime
+
+    *numbers, tzinfo, fold = parts
+    return datetime(*numbers, _time_zone(tzinfo), fold=fold)  # type: ignore[misc]
+
+
+def _take_apart_time(value: Any) -> Parts:
+    return (value.hour, value.minute, value.second, value.microsecond, value.tzinfo, value.fold)
+
+
+def _build_time(*parts: Any) -> Any:
+    from datetime import time
+
+    *numbers, tzinfo, fold = parts
+    return time(*numbers, _time_zone(tzinfo), fold=fold)  # type: ignore[misc]
+
+
+def _time_zone(tzinfo: Any) -> Any:
+    from datetime import tzinfo as time_zone
+
+    if tzinfo is not None and not isinstance(tzinfo, time_zone):
+        raise ValueError("a time zone that is none")
+    return tzinfo
+
+
+def _take_apart_timezone(value: Any) -> Parts:
+    # (offset,) or (offset, name): whether a name was given cannot be seen otherwise.
+    return tuple(value.__getinitargs__())
+
+
+def _take_apart_zone(value: Any) -> Parts:
+    if value.key is None:
+        raise RefusedError("a ZoneInfo made from a file has no name by which the other side could find it")
+    return (value.key,)
+
+
+def _build_zone(key: object) -> Any:
+    from zoneinfo import ZoneInfo
+
+    if not isinstance(key, str) or len(key) > 255:
+        raise ValueError("no name of a time zone")
+    return ZoneInfo(key)
+
+
+# Numbers and names.
+
+
+def _build_fraction(numerator: object, denominator: object) -> Any:
+    from fractions import Fraction
+
+    if type(numerator) is not int or type(denominator) is not int or denominator < 1:
+        raise ValueError("no numerator and denominator")
+    fraction = object.__new__(Fraction)
+    # Not by Fraction(n, d): reducing what another Fraction had reduced may take minutes for long numbers.
+    fraction._numerator, fraction._denominator = numerator, denominator  # type: ignore[attr-defined]
+    return fraction
+
+
+def _take_apart_uuid(value: Any) -> Parts:
+    return (value.bytes, value.is_safe.value)
+
+
+def _build_uuid(content: object, is_safe: object) -> Any:
+    from uuid import UUID, SafeUUID
+
+    return UUID(bytes=content, is_safe=SafeUUID(is_safe))  # type: ignore[arg-type]
+
+
+def _path_builder(name: str) -> Callable[..., Any]:
+    # A concrete path of the other system (a WindowsPath in the browser) arrives as the pure one.
+    def build(path: str) -> Any:
+        import pathlib
+
+        return getattr(pathlib, name)(path)
+
+    return build
+
+
+def _build_path(path: str) -> Any:
+    from pathlib import Path
+
+    return Path(path)
+
+
+def _take_apart_network(value: Any) -> Parts:
+    return (value.with_prefixlen,)
+
+
+_PATTERN_LENGTH = 10_000
+
+
+def _take_apart_pattern(value: Any) -> Parts:
+    if len(value.pattern) > _PATTERN_LENGTH:
+        raise RefusedError(f"its pattern is longer than {_PATTERN_LENGTH:,} characters")
+    return (value.pattern, value.flags)
+
+
+def _build_pattern(pattern: object, flags: object) -> Any:
+    import re
+
+    if not isinstance(pattern, str | bytes) or not isinstance(flags, int) or len(pattern) > _PATTERN_LENGTH:
+        raise ValueError("no pattern")
+    return re.compile(pattern, flags)
+
+
+# Classes as values: the builtin ones, and those of this table.
+
+
+def _take_apart_class(value: type) -> Parts:
+    name = f"{value.__module__}.{value.__qualname__}"
+    if value.__module__ == "builtins" and getattr(builtins, value.__qualname__, None) is value:
+        return (name,)
+    if name in _BY_NAME and _find_class(name) is value:
+        return (name,)
+    raise RefusedError(f"the class {name} is none of those that both sides are sure to have")
+
+
+def _build_class(name: object) -> Any:
+    if isinstance(name, str):
+        module, _, attribute = name.rpartition(".")
+        found = getattr(builtins, attribute, None) if module == "builtins" else None
+        if name in _BY_NAME:
+            found = _find_class(name)
+        if isinstance(found, type):
+            return found
+    raise ValueError("no class that can be named")
+
+
+def _find_class(name: str) -> Any:
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+# Exceptions as values.
+
+_LINKS = ("__cause__", "__context__")
+
+
+def _take_apart_exception(value: BaseException) -> Parts:
+    kind = type(value)
+    arguments: Any = (
+        (value.message, list(value.exceptions)) if isinstance(value, BaseExceptionGroup) else value.args
+    )
+    state = dict(value.__dict__)
+    if isinstance(value, OSError | ImportError | NameError | AttributeError | SyntaxError | UnicodeError):
+        # These keep some of what they are in slots.
+        state |= {
+            name: content
+            for name in _SLOTS
+            if (content := getattr(value, name, None)) is not None and name not in state
+        }
+    links = (value.__cause__, value.__context__, value.__suppress_context__)
+    return ((kind.__name__, arguments), *links, state)
+
+
+_SLOTS = (
+    *("errno", "strerror", "filename", "filename2"),
+    *("name", "path", "name_from"),
+    *("msg", "lineno", "offset", "text", "end_lineno", "end_offset", "print_file_and_line"),
+    *("encoding", "object", "start", "end", "reason"),
+)
+
+
+def _make_exception(first: object) -> BaseException:
+    name, arguments = first if isinstance(first, tuple) and len(first) == 2 else (None, ())
+    kind = getattr(builtins, name, None) if isinstance(name, str) else None
+    if not (isinstance(kind, type) and issubclass(kind, BaseException) and isinstance(arguments, tuple)):
+        raise ValueError("no builtin exception")
+    if issubclass(kind, BaseExceptionGroup):
+        return kind(*arguments)
+    try:
+        error = kind(*arguments)
+    except Exception:
+        # Its constructor may want more than `args` keeps; the rest follows as attributes.
+        error = kind.__new__(kind)
+    error.args = arguments
+    return error
+
+
+def _fill_exception(error: BaseException, values: list[Any]) -> None:
+    cause, context, suppress, state = values
+    error.__cause__ = cause
+    error.__context__ = context
+    error.__suppress_context__ = bool(suppress)
+    if type(state) is not dict:
+        raise ValueError("no attributes of an exception")
+    for name, content in state.items():
+        # Nothing that Python itself would act on, such as __class__.
+        if not isinstance(name, str) or (name.startswith("__") and name != "__notes__"):
+            raise ValueError(f"{name!r} is no attribute of an exception")
+        setattr(error, name, content)
+
+
+# Arrays.
+
+
+def _take_apart_array(value: Any) -> Parts:
+    # Their characters have no format that a memoryview could be cast to.
+    if value.typecode in "uw":
+        return (value.typecode, str(value.tounicode()))
+    return (value.typecode, memoryview(value))
+
+
+def _build_array(typecode: object, content: Any) -> Any:
+    from array import array
+
+    if typecode in ("u", "w"):
+        # 'u' is on its way out of Python, 'w' came with 3.13.
+        return array("w" if sys.version_info >= (3, 13) else "u", content)
+    if not isinstance(content, memoryview) or not isinstance(typecode, str):
+        raise ValueError("no content of an array")
+    made = array(typecode)
+    if made.itemsize != content.itemsize:
+        # 'l' has four bytes here and eight there: the content decides.
+        made = array(content.format)
+    made.frombytes(content.cast("B"))
+    return made
+
+
+_ROWS: tuple[Built | Filled, ...] = (
+    Filled(19, "collections.deque", lambda v: (v.maxlen, *v), _make_deque, _fill_deque),
+    Filled(
+        20,
+        "collections.OrderedDict",
+        lambda v: (None, *_pairs(v)),
+        lambda _: _lazy("collections:OrderedDict")(),
+        _fill_mapping,
+    ),
+    Filled(
+        21,
+        "collections.defaultdict",
+        _take_apart_default_dict,
+        _make_default_dict,
+        _fill_mapping,
+    ),
+    Filled(
+        22,
+        "collections.Counter",
+        lambda v: (None, *_pairs(v)),
+        lambda _: _lazy("collections:Counter")(),
+        _fill_mapping,
+    ),
+    Filled(
+        23,
+        "types.SimpleNamespace",
+        lambda v: (None, *_pairs(v.__dict__)),
+        lambda _: _lazy("types:SimpleNamespace")(),
+        _fill_namespace,
+    ),
+    Built(48, "builtins.range", _attributes("start", "stop", "step"), range),
+    Built(49, "builtins.slice", _attributes("start", "stop", "step"), slice),
+    Built(50, "builtins.mappingproxy", lambda v: (dict(v),), _build_mapping_proxy),
+    Built(51, "array.array", _take_apart_array, _build_array),
+    Built(52, "datetime.datetime", _take_apart_datetime, _build_datetime),
+    Built(53, "datetime.date", _attributes("year", "month", "day"), _lazy("datetime:date")),
+    Built(54, "datetime.time", _take_apart_time, _build_time),
+    Built(
+        55, "datetime.timedelta", _attributes("days", "seconds", "microseconds"), _lazy("datetime:timedelta")
+    ),
+    Built(56, "datetime.timezone", _take_apart_timezone, _lazy("datetime:timezone")),
+    Built(57, "zoneinfo.ZoneInfo", _take_apart_zone, _build_zone),
+    Built(58, "decimal.Decimal", _text, _lazy("decimal:Decimal")),
+    Built(59, "fractions.Fraction", _attributes("numerator", "denominator"), _build_fraction),
+    Built(60, "uuid.UUID", _take_apart_uuid, _build_uuid),
+    Built(61, "pathlib.PurePosixPath", _text, _path_builder("PurePosixPath")),
+    Built(62, "pathlib.PureWindowsPath", _text, _path_builder("PureWindowsPath")),
+    Built(63, "pathlib.PosixPath", _text, _build_path),
+    Built(64, "pathlib.WindowsPath", _text, _path_builder("PureWindowsPath")),
+    Built(65, "ipaddress.IPv4Address", _text, _lazy("ipaddress:IPv4Address")),
+    Built(66, "ipaddress.IPv6Address", _text, _lazy("ipaddress:IPv6Address")),
+    Built(67, "ipaddress.IPv4Network", _take_apart_network, _lazy("ipaddress:IPv4Network")),
+    Built(68, "ipaddress.IPv6Network", _take_apart_network, _lazy("ipaddress:IPv6Network")),
+    Built(69, "ipaddress.IPv4Interface", _take_apart_network, _lazy("ipaddress:IPv4Interface")),
+    Built(70, "ipaddress.IPv6Interface", _take_apart_network, _lazy("ipaddress:IPv6Interface")),
+    Built(71, "re.Pattern", _take_apart_pattern, _build_pattern),
+    Built(72, "builtins.type", _take_apart_class, _build_class),
+    Built(
+        73, "numpy.ndarray", _lazy("workerlib._numpy:take_apart_array"), _lazy("workerlib._numpy:build_array")
+    ),
+    Built(
+        74,
+        "numpy.generic",
+        _lazy("workerlib._numpy:take_apart_scalar"),
+        _lazy("workerlib._numpy:build_scalar"),
+    ),
+    Built(
+        75, "numpy.dtype", _lazy("workerlib._numpy:take_apart_dtype"), _lazy("workerlib._numpy:build_dtype")
+    ),
+    Filled(24, "builtins.BaseException", _take_apart_exception, _make_exception, _fill_exception),
+)
+
+_BY_NAME: dict[str, Built | Filled] = {row.type_name: row for row in _ROWS}
+_BUILT: dict[int, Built] = {row.kind: row for row in _ROWS if isinstance(row, Built)}
+_FILLED: dict[int, Filled] = {row.kind: row for row in _ROWS if isinstance(row, Filled)}
+
+SENDING: dict[type, Sending] = {}
+"""How objects of the types that were met so far are sent; `_native` looks here first."""
+
+
+# What `_native` calls while it decodes.
+
+
+def build(kind: int, values: Parts) -> Any:
+    """Builds an object from all of its values, which may be anything: they come from a frame."""
+    row = _BUILT.get(kind)
+    if row is None:
+        raise ValueError(f"extension type {kind} is none of this version")
+    return row.build(*values)
+
+
+def make(kind: int, first: object) -> Any:
+    """Makes an object from the first of its values."""
+    row = _FILLED.get(kind)
+    if row is None:
+        raise ValueError(f"extension type {kind} is none of this version")
+    return row.make(first)
+
+
+def fill(kind: int, made: object, values: list[Any]) -> None:
+    """Fills an object that `make` made with the rest of its values."""
+    _FILLED[kind].fill(made, values)
+
+
+# What `_native` calls while it encodes.
+
+
+def find_sending(cls: type, strict: bool) -> Sending | None:
+    """Says how objects of a class that `SENDING` does not have are sent; None if they cannot be.
+
+    Args:
+        cls: The class.
+        strict: Whether an object that would arrive as something like it is refused instead.
+    """
+    if row := _row(cls):
+        sending = SENDING[cls] = (row.kind, row.take_apart)
+        return sending
+    likeness = _find_likeness(cls)
+    if likeness is None:
+        return None
+    name, convert = likeness
+    if strict:
+        return None, _refuse(f"it would arrive as {name}, and this connection is strict")
+    return None, convert
+
+
+def _row(cls: type) -> Built | Filled | None:
+    # Some modules define their classes elsewhere: pathlib._local.PosixPath is pathlib.PosixPath.
+    module = cls.__module__.partition("._")[0]
+    name = f"{module}.{cls.__qualname__}"
+    row = _BY_NAME.get(name)
+    if row is not None and _is_itself(cls, name):
+        return row
+    if (
+        module == "builtins"
+        and issubclass(cls, BaseException)
+        and getattr(builtins, cls.__name__, None) is cls
+    ):
+        return _BY_NAME["builtins.BaseException"]
+    # Each dtype, and each scalar, of numpy is of a class of its own.
+    if module == "numpy" or module.startswith("numpy."):
+        for base in cls.__mro__:
+            if base.__module__ == "numpy" and base.__qualname__ in ("generic", "dtype"):
+                return _BY_NAME[f"numpy.{base.__qualname__}"]
+    return None
+
+
+def _is_itself(cls: type, name: str) -> bool:
+    """Returns whether a class that has the name of a row is the one that the row means."""
+    if name in ("builtins.mappingproxy", "builtins.type"):
+        return cls.__module__ == "builtins"
+    try:
+        return _find_class(name) is cls
+    except AttributeError:
+        return False
+
+
+_BASES: dict[type, Callable[[Any], Any]] = {
+    # The base's own methods: those of a subclass may do anything.
+    int: int.__index__,
+    float: float.__float__,
+    complex: complex.__complex__,
+    str: str.__str__,
+    bytes: bytes.__bytes__,
+    bytearray: bytearray,
+    tuple: lambda value: tuple.__getitem__(value, slice(None)),
+    list: lambda value: list.__getitem__(value, slice(None)),
+    dict: dict.copy,
+    set: lambda value: set(set.__iter__(value)),
+    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
+}
+
+_likenesses: dict[type, tuple[str, Callable[[Any], Any]] | None] = {}
+
+
+def _find_likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
+    if cls not in _likenesses:
+        _likenesses[cls] = _likeness(cls)
+    return _likenesses[cls]
+
+
+def _likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
+    """Says what an object of another class is like, and makes that of it."""
+    names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
+    if any(name.startswith("pyodide.") or name.startswith("_pyodide") for name in names):
+        return "nothing", _refuse("it is an object of JavaScript's: convert it by its to_py() first")
+    if "numpy.ma.MaskedArray" in names:
+        return "nothing", _refuse("its mask would be lost: send its data and its mask")
+    if "numpy.ndarray" in names:
+        return "numpy.ndarray", _lazy("workerlib._numpy:without_subclass")
+    for base, convert in _BASES.items():
+        if issubclass(cls, base):
+            return base.__name__, convert
+    if issubclass(cls, Mapping):
+        return "dict", dict
+    if issubclass(cls, Iterable):
+        return "list", list
+    return None
+
+
+def _refuse(reason: str) -> Callable[[Any], Any]:
+    def refuse(_value: object) -> Any:
+        raise RefusedError(reason)
+
+    return refuse
+
+
+_warned: set[type] = set()
+
+
+def warn_of_conversion(cls: type, path: str) -> None:
+    """Warns, once for each class, that its objects arrive as something like them."""
+    if cls in _warned:
+        return
+    _warned.add(cls)
+    likeness = _find_likeness(cls)
+    name = likeness[0] if likeness else "something else"
+    made = "list(…)" if name == "list" else f"{name}(…)"
+    warnings.warn(
+        f"{path}: {cls.__module__}.{cls.__qualname__} arrives as {name}; send {made} to say so,"
+        " or connect with strict=True to have it refused",
+        ConversionWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,73 @@
+//! The tables in `workerlib/_types.py`: what types beyond the builtin ones are sent as, and built from.
+//!
+//! The one place that knows how these tables look.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+/// How objects of one type are sent.
+pub(crate) struct Sending<'py> {
+    /// The extension type whose values `function` makes, as a tuple; `None` if it makes another object that
+    /// is sent instead.
+    pub(crate) kind: Option<u8>,
+    /// Takes an object of that type.
+    pub(crate) function: Bound<'py, PyAny>,
+}
+
+/// The tables, looked up when the first object needs them.
+pub(crate) struct Types<'py> {
+    py: Python<'py>,
+    strict: bool,
+}
+
+impl<'py> Types<'py> {
+    pub(crate) fn new(py: Python<'py>, strict: bool) -> Self {
+        Self { py, strict }
+    }
+
+    /// Tells how objects of a type are sent; `None` if they cannot be.
+    pub(crate) fn sending(&self, class: &Bound<'py, PyType>) -> PyResult<Option<Sending<'py>>> {
+        static EXACT: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+        static FIND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let known = EXACT.import(self.py, "workerlib._types", "SENDING")?.get_item(class)?;
+        let found = match known {
+            Some(known) => known,
+            None => FIND.import(self.py, "workerlib._types", "find_sending")?.call1((class, self.strict))?,
+        };
+        let Some((kind, function)) = found.extract::<Option<(Option<u8>, Bound<'py, PyAny>)>>()? else {
+            return Ok(None);
+        };
+        Ok(Some(Sending { kind, function }))
+    }
+
+    /// Tells why a value cannot be sent, if that is what a function of the tables raised.
+    pub(crate) fn reason(&self, error: &PyErr) -> Option<String> {
+        static REFUSED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let class = REFUSED.import(self.py, "workerlib._types", "RefusedError").ok()?;
+        error.is_instance(self.py, class).then(|| error.value(self.py).to_string())
+    }
+
+    /// Builds an object of an extension type from all of its values.
+    pub(crate) fn build(&self, kind: u8, values: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        static BUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        BUILD.import(self.py, "workerlib._types", "build")?.call1((kind, values))
+    }
+
+    /// Makes an object of an extension type from the first of its values.
+    pub(crate) fn make(&self, kind: u8, first: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        MAKE.import(self.py, "workerlib._types", "make")?.call1((kind, first))
+    }
+
+    /// Fills an object that was made with the rest of its values.
+    pub(crate) fn fill(
+        &self,
+        kind: u8,
+        object: &Bound<'py, PyAny>,
+        values: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        static FILL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        FILL.import(self.py, "workerlib._types", "fill")?.call1((kind, object, values)).map(drop)
+    }
+}
