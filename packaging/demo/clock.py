@@ -14,7 +14,7 @@ from js import performance
 
 def now() -> float:
     """Tells the time on the shared clock."""
-    return performance.timeOrigin + performance.now()
+    return float(performance.timeOrigin + performance.now())
 
 
 @dataclass

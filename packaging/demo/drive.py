@@ -65,6 +65,10 @@ OWN_JSON = json.dumps(
 BROKEN_JSON = '[{"a": 1},\n {"a": 2},\n {"a": '
 
 
+class GaveUp(Exception):
+    """The page does not work at all: there is nothing more to look at."""
+
+
 class Visit:
     """One visit to the page: what was found wrong, and how to wait for what should appear."""
 
@@ -162,9 +166,9 @@ def arrive(visit: Visit, flights: list[dict[str, Any]]) -> None:
     try:
         page.wait_for_selector("#again:enabled, #trouble:not([hidden])", timeout=START_TIMEOUT_MS)
     except Error:
-        visit.check(False, f"the page was not ready after {START_TIMEOUT_MS / 1000:.0f} s")
+        raise GaveUp(f"the page was not ready after {START_TIMEOUT_MS / 1000:.0f} s") from None
     if page.is_visible("#trouble"):
-        visit.check(False, f"the page says: {visit.text('#trouble')}")
+        raise GaveUp(f"the page says: {visit.text('#trouble')}")
     isolated = "yes" if visit.isolated else "no"
     visit.wait_for("the versions", lambda: visit.text("#version-isolated") == isolated)
     everything = by_hour(flights, lambda _: True)
@@ -488,8 +492,8 @@ def main() -> int:
             print(f"\n{title}", flush=True)
             try:
                 step()
-            except Error as error:
-                visit.check(False, f"{title}: {error.message}")
+            except (GaveUp, Error) as error:
+                visit.check(False, f"{title}: {error}")
                 break
         if options.screenshot:
             visit.page.screenshot(path=options.screenshot, full_page=True)

@@ -160,7 +160,8 @@ class Page:
         running = asyncio.create_task(timed(call))
         while not (await asyncio.wait([running], timeout=0.05))[0]:
             words, done = await worker.status(kind)
-            view.progress(panel, words, done)
+            if not running.done():
+                view.progress(panel, words, done)
         # </show>
         return running.result()
 

@@ -7,7 +7,7 @@
  */
 
 const SECONDS_SHOWN = 8;
-const FROZEN_FROM_MS = 120;
+const FROZEN_FROM_MS = 200;
 const READOUT_EVERY_MS = 250;
 
 const canvas = document.getElementById("pulse");

@@ -9,7 +9,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,13 +49,12 @@ def read_table(name: str, data: bytes | bytearray) -> Steps[Table]:
     first = text.lstrip()[:1]
     if not first:
         raise ValueError(f"{name} is empty")
+    typed: Callable[[str, list[Any]], Column]
     ending = name.rpartition(".")[2].lower()
     if ending == "json" or (ending not in ("csv", "tsv", "txt") and first in "[{"):
-        cells = yield from _json_cells(text)
-        typed = _typed_json
+        cells, typed = (yield from _json_cells(text)), _typed_json
     else:
-        cells = yield from _csv_cells(text)
-        typed = _typed_text
+        cells, typed = (yield from _csv_cells(text)), _typed_text
     columns: dict[str, Column] = {}
     for number, (column, values) in enumerate(cells.items()):
         yield "finding the columns' types", 0.8 + 0.2 * number / len(cells)
@@ -92,7 +91,7 @@ def _json_cells(text: str) -> Steps[dict[str, list[Any]]]:
         document = _unwrap(document)
     if isinstance(document, dict):
         return dict(document)
-    if not document:
+    if not isinstance(document, list) or not document:
         raise ValueError("this JSON holds no rows")
     kinds = {type(item) for item in document}
     if kinds == {dict}:

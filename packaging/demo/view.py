@@ -7,6 +7,7 @@ import json
 import traceback
 from typing import Any
 
+from js import performance
 from pyscript import document
 from pyscript.js_modules import chart, pulse
 
@@ -46,9 +47,10 @@ def stage(which: str, state: str, words: str) -> None:
 
 
 def trouble(error: BaseException) -> None:
-    """Shows an error that the page cannot work without."""
+    """Shows an error that the page cannot go on after, and what caused it."""
     element("trouble").hidden = False
-    text("trouble", f"{type(error).__name__}: {error}")
+    chain = [error] if error.__cause__ is None else [error, error.__cause__]
+    text("trouble", " ← ".join(f"{type(link).__name__}: {link}" for link in chain))
 
 
 def enable() -> None:
@@ -106,6 +108,8 @@ def progress(panel: str, words: str, done: float) -> None:
     bar.dataset.active = ""
     bar.style.setProperty("--done", f"{100 * done:.1f}%")
     bar.setAttribute("aria-valuenow", f"{100 * done:.0f}")
+    # So many small changes are not for reading aloud.
+    element(f"{panel}-status").ariaBusy = "true"
     text(f"{panel}-status", f"{words[:1].upper()}{words[1:]} … {100 * done:.0f} %")
 
 
@@ -113,6 +117,7 @@ def finished(panel: str, words: str) -> None:
     """Takes the progress away and says how it ended."""
     bar = element(f"{panel}-progress")
     del bar.dataset.active
+    element(f"{panel}-status").ariaBusy = "false"
     text(f"{panel}-status", words)
 
 
@@ -154,8 +159,6 @@ def duration(milliseconds: float) -> str:
 
 def since_start() -> str:
     """Tells the time since the visitor opened the page."""
-    from js import performance
-
     return duration(now() - performance.timeOrigin)
 
 

@@ -171,21 +171,29 @@ async def test_several_workers(workerlib: Any, tags: Any, raises: Any) -> None:
     assert await (await workerlib.connect("bench")).add(1, 2) == 3
 
 
-@pytest.mark.parametrize(("script", "error"), BROKEN.values(), ids=BROKEN)
-@in_page(page="mishaps")
-async def test_a_script_that_fails(workerlib: Any, tags: Any, raises: Any, script: str, error: str) -> None:
+@pytest.mark.parametrize("broken", [BROKEN])
+@in_page(page="mishaps", limit=100)
+async def test_scripts_that_fail(workerlib: Any, tags: Any, broken: dict[str, tuple[str, str]]) -> None:
     """connect raises with the script's own error, while another worker is reached as ever."""
-    import traceback
+    import asyncio
 
-    name = tags.worker(None, script).getAttribute("name")
-    with raises(workerlib.WorkerStartError, name) as caught:
-        await workerlib.connect(name, timeout=30)
-    text = "".join(traceback.format_exception(caught.value))
-    assert error in text, text
-    assert type(caught.value.__cause__).__name__ == error, repr(caught.value.__cause__)
-    worker = await workerlib.connect("bench")
-    assert await worker.add(1, 2) == 3
-    worker.close()
+    async def connect(name: str) -> Exception | None:
+        try:
+            await workerlib.connect(name, timeout=60)
+        except workerlib.WorkerlibError as error:
+            return error
+        return None
+
+    # All at a time: each loads a Pyodide of its own.
+    for name, (script, _) in broken.items():
+        tags.worker(name, script)
+    errors = await asyncio.gather(*map(connect, broken))
+    for (name, (_, expected)), error in zip(broken.items(), errors, strict=True):
+        assert type(error) is workerlib.WorkerStartError, f"{name}: {error!r}"
+        assert name in str(error)
+        assert type(error.__cause__).__name__ == expected, f"{name}: {error} because of {error.__cause__!r}"
+    async with workerlib.connect("bench") as worker:
+        assert await worker.add(1, 2) == 3
 
 
 @in_page(page="mishaps")
@@ -193,37 +201,45 @@ async def test_a_script_that_fails_before_it_imports_workerlib(
     workerlib: Any, tags: Any, raises: Any
 ) -> None:
     """Nobody could tell its error but the console, and the message says so."""
-    name = tags.worker(None, "raise RuntimeError('too early')\nimport workerlib\n").getAttribute("name")
-    with raises(workerlib.WorkerStartError, name) as caught:
-        await workerlib.connect(name, timeout=30)
-    assert "console" in str(caught.value) or "too early" in str(caught.value.__cause__)
+    tags.worker("too early", "raise RuntimeError('too early')\nimport workerlib\n")
+    with raises(workerlib.WorkerStartError, "too early") as caught:
+        await workerlib.connect("too early", timeout=30)
+    assert "console" in str(caught.value) or "RuntimeError" in repr(caught.value.__cause__)
 
 
-@pytest.mark.parametrize("script", SILENT.values(), ids=SILENT)
+@pytest.mark.parametrize("silent", [SILENT])
 @in_page(page="mishaps")
-async def test_a_worker_that_never_answers(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
-    """connect gives up when its time is over, and says what it waited for."""
+async def test_workers_that_never_answer(workerlib: Any, tags: Any, silent: dict[str, str]) -> None:
+    """connect gives up when its time is over and says what it waited for, while another worker is reached as ever."""
+    import asyncio
     import time
 
-    name = tags.worker(None, script).getAttribute("name")
-    start = time.monotonic()
-    with raises(workerlib.ConnectError, name) as caught:
-        await workerlib.connect(name, timeout=6)
-    assert time.monotonic() - start < 15
-    if isinstance(caught.value, workerlib.ConnectTimeoutError):
-        assert isinstance(caught.value, TimeoutError)
-        assert "6" in str(caught.value)
-    worker = await workerlib.connect("bench")
-    assert await worker.add(1, 2) == 3
-    worker.close()
+    async def connect(name: str) -> tuple[Exception | None, float]:
+        start = time.monotonic()
+        try:
+            await workerlib.connect(name, timeout=6)
+        except workerlib.ConnectError as error:
+            return error, time.monotonic() - start
+        return None, 0
 
-
-@in_page(page="mishaps")
-async def test_a_script_that_is_not_there(workerlib: Any, tags: Any, raises: Any) -> None:
-    """A src that answers 404 ends in an error within the timeout."""
-    tags.worker("absent", src="./no_such_script.py")
-    with raises(workerlib.ConnectError, "absent"):
-        await workerlib.connect("absent", timeout=6)
+    for name, script in silent.items():
+        tags.worker(name, script)
+    tags.worker("no src", src="./no_such_script.py")
+    names = [*silent, "no src"]
+    outcomes = dict(zip(names, await asyncio.gather(*map(connect, names)), strict=True))
+    for name, (error, seconds) in outcomes.items():
+        assert error is not None, name
+        assert name in str(error)
+        assert seconds < 15, name
+        if isinstance(error, workerlib.ConnectTimeoutError):
+            assert isinstance(error, TimeoutError)
+            assert "6" in str(error)
+    for name in ("endless await", "endless loop"):
+        assert type(outcomes[name][0]) is workerlib.ConnectTimeoutError, outcomes[name]
+    assert type(outcomes["no src"][0]) is workerlib.WorkerStartError, outcomes["no src"]
+    assert "404" in str(outcomes["no src"][0])
+    async with workerlib.connect("bench") as worker:
+        assert await worker.add(1, 2) == 3
 
 
 @in_page(page="mishaps")
@@ -262,7 +278,8 @@ async def test_connecting_from_a_worker(workerlib: Any, tags: Any, raises: Any) 
     script = (
         "import workerlib\n@workerlib.export\nasync def wrong_way():\n    await workerlib.connect('bench')\n"
     )
-    async with workerlib.connect(tags.worker(None, script).getAttribute("name")) as worker:
+    tags.worker("wrong way", script)
+    async with workerlib.connect("wrong way") as worker:
         with raises(workerlib.ConnectError, "page"):
             await worker.wrong_way()
 

@@ -41,12 +41,17 @@ const indexURL = resolve(pyodideDir);
 const { loadPyodide } = await import(pathToFileURL(join(indexURL, "pyodide.mjs")).href);
 const pyodide = await loadPyodide({ indexURL, env: { HOME: "/home/pyodide", PYTHONDONTWRITEBYTECODE: "1" } });
 
-pyodide.FS.mkdirTree("/tests");
-pyodide.mountNodeFS("/tests", resolve(testsDir, ".."));
-pyodide.FS.mkdirTree("/runner");
-pyodide.mountNodeFS("/runner", here);
-pyodide.FS.mkdirTree("/wheels");
-pyodide.mountNodeFS("/wheels", resolve(wheelsDir));
+// The tests read ../vectors and ../../docs, so these stand as they do in the repository.
+const folders = {
+  "/tests": resolve(testsDir, ".."),
+  "/docs": resolve(testsDir, "../../docs"),
+  "/runner": here,
+  "/wheels": resolve(wheelsDir),
+};
+for (const [place, folder] of Object.entries(folders)) {
+  pyodide.FS.mkdirTree(place);
+  pyodide.mountNodeFS(place, folder);
+}
 
 const problems = [];
 await pyodide.loadPackage("workerlib", {

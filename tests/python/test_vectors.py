@@ -36,7 +36,7 @@ def value_of(description: Any) -> object:
         case "bytes":
             return bytes.fromhex(content)
         case "bytearray":
-            return bytearray.fromhex(content)
+            return bytearray(bytes.fromhex(content))
         case "tuple":
             return tuple(value_of(item) for item in content)
         case "dict":
@@ -48,7 +48,7 @@ def value_of(description: Any) -> object:
 
 def view_of(content: dict[str, Any]) -> memoryview:
     """Makes the memoryview that a vector describes."""
-    view = memoryview(bytearray.fromhex(content["data"]))
+    view = memoryview(bytearray(bytes.fromhex(content["data"])))
     if 0 not in content["shape"]:
         view = view.cast(content["format"], content["shape"])
     assert view.itemsize == content["itemsize"]

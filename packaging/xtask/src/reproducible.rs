@@ -6,11 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self as this, Command};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::folder;
 use crate::process;
-use crate::stamp::Fingerprint;
+use crate::stamp::{self, Fingerprint};
 use crate::steps::Outcome;
 use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
@@ -51,14 +51,29 @@ fn compare(workspace: &Workspace, folder: &Path) -> Result<Outcome> {
     Ok(Outcome::Note(format!("the same {} bytes", fs::metadata(&first)?.len())))
 }
 
-/// Lists the files that belong to the sources, committed or not.
+/// Lists the files that belong to the sources, committed or not, by their paths in the checkout.
 ///
 /// # Errors
-/// If git does not know the folder.
+/// If a folder cannot be read.
 pub(crate) fn sources(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]).current_dir(workspace.root());
-    let list = process::ask(&mut git).context("git does not list the files of this folder")?;
-    let files = list.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from);
-    Ok(files.filter(|file| workspace.root().join(file).is_file()).collect())
+    if let Some(list) = process::ask(&mut git) {
+        let files = list.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from);
+        return Ok(files.filter(|file| workspace.root().join(file).is_file()).collect());
+    }
+    // Without git, or in an unpacked archive: all but what is built.
+    let mut files = Vec::new();
+    for entry in fs::read_dir(workspace.root())? {
+        let name = PathBuf::from(entry?.file_name());
+        if name != Path::new("target") && name != Path::new(".git") {
+            let path = workspace.root().join(&name);
+            let below = stamp::files_under(&path)?;
+            files.extend(
+                below.iter().filter_map(|file| file.strip_prefix(workspace.root()).ok().map(PathBuf::from)),
+            );
+        }
+    }
+    files.sort();
+    Ok(files)
 }

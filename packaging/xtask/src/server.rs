@@ -1,20 +1,25 @@
 //! Serves folders over HTTP on this machine only, with the headers that a page needs to be isolated (or without them).
 //!
-//! It serves files and nothing else: no upload, no listing, no path outside its folders.
+//! It serves files and nothing else: no upload, no listing, no path outside its folders. Each connection has a thread of its own: a
+//! browser opens six at once and keeps them, and a pool that is smaller than that leaves some without an answer.
 
-use std::fs::{self, File};
-use std::io::{self, Cursor, Read};
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
-use std::path::{Component, Path, PathBuf};
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::UNIX_EPOCH;
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
-use tiny_http::{Header, Method, Request, Response, Server, StatusCode};
+use anyhow::{Result, anyhow};
 
-/// Threads that answer; a browser opens six connections to one host.
-const THREADS: usize = 8;
+use self::http::{Failure, Request, Response};
+
+mod files;
+mod http;
+
+/// How long a connection may be idle, or take to send a request or to read an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is served.
 #[derive(Clone, Debug)]
@@ -25,10 +30,11 @@ pub(crate) struct Site {
     pub(crate) isolated: bool,
 }
 
-/// A server that runs until it is dropped.
+/// A server that accepts connections until it is dropped.
 pub(crate) struct Running {
-    servers: Vec<Arc<Server>>,
+    addresses: Vec<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
+    stopped: Arc<AtomicBool>,
     port: u16,
 }
 
@@ -41,9 +47,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for server in &self.servers {
-            // Each call releases one thread.
-            (0..THREADS).for_each(|_| server.unblock());
+        self.stopped.store(true, Ordering::Relaxed);
+        for address in &self.addresses {
+            // A listener looks at the flag when someone knocks; if no one can knock, it has ended already.
+            let _ = TcpStream::connect_timeout(address, PATIENCE);
         }
         for thread in self.threads.drain(..) {
             // A thread that panicked has told so already.
@@ -62,146 +69,83 @@ pub(crate) fn start(site: Site, port: u16) -> Result<Running> {
         _ => anyhow!("cannot listen on port {port}: {error}"),
     })?;
     let port = listener.local_addr()?.port();
-    // Browsers try ::1 first for localhost; without it they fall back to 127.0.0.1.
+    // Browsers try ::1 first for localhost; where there is no IPv6 they take 127.0.0.1.
     let listeners = [Some(listener), TcpListener::bind((Ipv6Addr::LOCALHOST, port)).ok()];
-    let site = Arc::new(site);
-    let mut running = Running { servers: Vec::new(), threads: Vec::new(), port };
+    let (site, stopped) = (Arc::new(site), Arc::new(AtomicBool::new(false)));
+    let mut running =
+        Running { addresses: Vec::new(), threads: Vec::new(), stopped: Arc::clone(&stopped), port };
     for listener in listeners.into_iter().flatten() {
-        let server =
-            Server::from_listener(listener, None).map_err(|error| anyhow!("cannot serve: {error}"))?;
-        let server = Arc::new(server);
-        for _ in 0..THREADS {
-            let (server, site) = (Arc::clone(&server), Arc::clone(&site));
-            running.threads.push(thread::spawn(move || {
-                while let Ok(request) = server.recv() {
-                    answer(&site, request);
-                }
-            }));
-        }
-        running.servers.push(server);
+        running.addresses.push(listener.local_addr()?);
+        let (site, stopped) = (Arc::clone(&site), Arc::clone(&stopped));
+        running.threads.push(thread::spawn(move || accept(&listener, &site, &stopped)));
     }
     Ok(running)
 }
 
-fn answer(site: &Site, request: Request) {
-    let mut response = respond(site, &request).unwrap_or_else(|error| message(500, &format!("{error:#}")));
-    response.add_header(header("Cache-Control", "no-cache"));
-    if site.isolated {
-        response.add_header(header("Cross-Origin-Opener-Policy", "same-origin"));
-        response.add_header(header("Cross-Origin-Embedder-Policy", "require-corp"));
-        response.add_header(header("Cross-Origin-Resource-Policy", "cross-origin"));
-    }
-    // The browser may have gone meanwhile: that is its right.
-    let _ = request.respond(response);
-}
-
-type Answer = Response<Box<dyn Read + Send>>;
-
-fn respond(site: &Site, request: &Request) -> Result<Answer> {
-    if !matches!(request.method(), Method::Get | Method::Head) {
-        return Ok(message(405, "only GET and HEAD are served"));
-    }
-    let path = request.url().split(['?', '#']).next().unwrap_or_default();
-    let Some(file) = find(site, path) else {
-        return Ok(message(404, &format!("there is no {path}")));
-    };
-    if file.is_dir() {
-        // A page's own relative links need the slash.
-        return Ok(message(301, "see there").with_header(header("Location", &format!("{path}/"))));
-    }
-    let data = fs::metadata(&file)?;
-    let age = data.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let tag = format!("\"{:x}-{age:x}\"", data.len());
-    let known = request
-        .headers()
-        .iter()
-        .any(|header| header.field.equiv("If-None-Match") && header.value.as_str() == tag);
-    let (status, length, body): (u16, usize, Box<dyn Read + Send>) = if known {
-        (304, 0, Box::new(io::empty()))
-    } else {
-        let content = File::open(&file).with_context(|| format!("cannot read {path}"))?;
-        (200, usize::try_from(data.len())?, Box::new(content))
-    };
-    let headers = vec![header("Content-Type", media_type(&file)), header("ETag", &tag)];
-    // A length tells the page how far a download is; tiny_http would else send larger files in chunks.
-    Ok(Response::new(StatusCode(status), headers, body, Some(length), None)
-        .with_chunked_threshold(usize::MAX))
-}
-
-/// Finds the file that a path of a request names.
-fn find(site: &Site, path: &str) -> Option<PathBuf> {
-    let path = decode(path)?;
-    let wants_index = path.ends_with('/');
-    for (prefix, folder) in &site.mounts {
-        let Some(rest) = path.strip_prefix(prefix) else { continue };
-        let rest = Path::new(rest);
-        // `..`, a root or a drive letter would lead out of the folder.
-        if !rest.components().all(|component| matches!(component, Component::Normal(_))) {
+fn accept(listener: &TcpListener, site: &Arc<Site>, stopped: &Arc<AtomicBool>) {
+    for stream in listener.incoming() {
+        if stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(stream) = stream else {
+            // Too many open files, say: that passes when others close theirs.
+            thread::sleep(Duration::from_millis(50));
             continue;
-        }
-        let file = folder.join(rest);
-        let file = if wants_index { file.join("index.html") } else { file };
-        if file.exists() {
-            return Some(file);
-        }
-    }
-    None
-}
-
-/// Decodes the `%20`s of a path; `None` if that does not give text.
-fn decode(path: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        let byte = match byte {
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            _ => byte,
         };
-        bytes.push(byte);
-    }
-    String::from_utf8(bytes).ok().filter(|path| !path.contains(['\0', '\\']))
-}
-
-fn media_type(file: &Path) -> &'static str {
-    match file.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
-        "html" => "text/html; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "js" | "mjs" => "text/javascript; charset=utf-8",
-        "json" | "map" => "application/json",
-        "wasm" => "application/wasm",
-        "py" => "text/x-python; charset=utf-8",
-        "toml" => "application/toml",
-        "csv" => "text/csv; charset=utf-8",
-        "txt" | "md" | "metadata" | "ts" => "text/plain; charset=utf-8",
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        "ico" => "image/vnd.microsoft.icon",
-        "zip" | "whl" => "application/zip",
-        _ => "application/octet-stream",
+        let (site, stopped) = (Arc::clone(site), Arc::clone(stopped));
+        // A browser may go away at any time, and that is no error of ours.
+        thread::spawn(move || {
+            let _ = converse(&stream, &site, &stopped);
+        });
     }
 }
 
-fn message(status: u16, text: &str) -> Answer {
-    let body = format!("{text}\n").into_bytes();
-    let headers = vec![header("Content-Type", "text/plain; charset=utf-8")];
-    let length = body.len();
-    Response::new(StatusCode(status), headers, Box::new(Cursor::new(body)), Some(length), None)
+/// Answers the requests of one connection until either side ends it.
+fn converse(stream: &TcpStream, site: &Site, stopped: &AtomicBool) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    let mut writer = BufWriter::with_capacity(64 * 1024, stream);
+    loop {
+        let request = match Request::read(&mut reader) {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(Failure::Connection(error)) => return Err(error),
+            Err(Failure::Request(reason)) => {
+                Response::message(400, reason).write(&mut writer, false, false)?;
+                return writer.flush();
+            }
+        };
+        let goes_on = request.keeps_alive() && !stopped.load(Ordering::Relaxed);
+        let mut response =
+            files::answer(site, &request).unwrap_or_else(|error| Response::message(500, &error.to_string()));
+        add_policies(&mut response, site.isolated);
+        response.write(&mut writer, request.method == "HEAD", goes_on)?;
+        writer.flush()?;
+        if !goes_on {
+            return Ok(());
+        }
+    }
 }
 
-/// Makes a header; a value that HTTP does not allow (no value of ours) is sent empty.
-fn header(name: &str, value: &str) -> Header {
-    Header::from_bytes(name, value)
-        .unwrap_or_else(|()| Header::from_bytes("X-Refused", "").expect("ASCII is allowed"))
+/// Says who may use the answer, and how.
+fn add_policies(response: &mut Response, isolated: bool) {
+    response.header("Cache-Control", "no-cache");
+    // A page of another origin may take the library and its Pyodide from here; there is nothing but public files.
+    response.header("Access-Control-Allow-Origin", "*");
+    response.header("Cross-Origin-Resource-Policy", "cross-origin");
+    if isolated {
+        response.header("Cross-Origin-Opener-Policy", "same-origin");
+        response.header("Cross-Origin-Embedder-Policy", "require-corp");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
-    use std::net::TcpStream;
+    use std::io::Read as _;
+    use std::path::Path;
 
     /// Sends one request as it stands, and returns the answer.
     fn ask(port: u16, request: &str) -> String {
@@ -225,22 +169,29 @@ mod tests {
         let answer = ask(server.port, "GET /sources/main.rs?x=1 HTTP/1.1");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("cargo xtask"), "{answer}");
-        assert!(ask(server.port, "GET /node%2Ers HTTP/1.1").starts_with("HTTP/1.1 200"));
-        assert!(ask(server.port, "GET /nothing HTTP/1.1").starts_with("HTTP/1.1 404"));
-        assert!(ask(server.port, "POST /node.rs HTTP/1.1").starts_with("HTTP/1.1 405"));
+        for (request, status) in [
+            ("GET /node%2Ers HTTP/1.1", 200),
+            ("GET /nothing HTTP/1.1", 404),
+            ("POST /node.rs HTTP/1.1", 405),
+            ("GET /sources/setup HTTP/1.1", 301),
+            ("GET", 400),
+        ] {
+            assert!(ask(server.port, request).starts_with(&format!("HTTP/1.1 {status}")), "{request}");
+        }
     }
 
     #[test]
     fn nothing_outside_the_folders_is_served() {
         let server = serve(true);
-        for path in [
+        let paths = [
             "/../main.rs",
             "/%2e%2e/main.rs",
             "/sources/../../Cargo.toml",
             "//etc/passwd",
             "/..%5cmain.rs",
             "/%",
-        ] {
+        ];
+        for path in paths {
             let answer = ask(server.port, &format!("GET {path} HTTP/1.1"));
             assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
         }
@@ -262,5 +213,32 @@ mod tests {
         let tag = answer.lines().find_map(|line| line.strip_prefix("ETag: ")).expect("a tag");
         let answer = ask(server.port, &format!("GET /node.rs HTTP/1.1\r\nIf-None-Match: {tag}"));
         assert!(answer.starts_with("HTTP/1.1 304"), "{answer}");
+    }
+
+    #[test]
+    fn connections_that_are_kept_open_keep_no_one_from_being_answered() {
+        let server = serve(true);
+        let mut kept: Vec<TcpStream> = (0..40)
+            .map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).expect("the server listens"))
+            .collect();
+        for _ in 0..3 {
+            for stream in &mut kept {
+                write!(stream, "HEAD /node.rs HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    .expect("the server reads");
+            }
+            for stream in &mut kept {
+                stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
+                let mut answer = [0; 12];
+                stream.read_exact(&mut answer).expect("each connection is answered");
+                assert_eq!(&answer, b"HTTP/1.1 200");
+                // The rest of the head, up to the empty line.
+                let mut rest = Vec::new();
+                while !rest.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).expect("the head ends");
+                    rest.extend(byte);
+                }
+            }
+        }
     }
 }

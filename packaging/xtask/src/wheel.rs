@@ -133,10 +133,11 @@ pub(crate) fn find(workspace: &Workspace, kind: Kind) -> Result<PathBuf> {
 
 /// Tells a wheel's name and size.
 fn describe(workspace: &Workspace, tools: &Workspace, kind: Kind) -> Result<Outcome> {
-    inspect(workspace, tools, kind, &[]).map(Outcome::Note)
+    let name = find(workspace, kind)?.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Outcome::Note(format!("{name}: {}", inspect(workspace, tools, kind, &[])?)))
 }
 
-/// Checks all that a wheel holds, and tells its name and size.
+/// Checks all that a wheel holds, and tells its size.
 ///
 /// # Errors
 /// If something is missing, wrong or too large.
@@ -168,8 +169,7 @@ fn inspect(workspace: &Workspace, tools: &Workspace, kind: Kind, flags: &[&str])
         facts.get(name).and_then(serde_json::Value::as_u64).with_context(|| format!("no {name}"))
     };
     let (raw, gzipped) = (number("module_bytes")?, number("module_gzipped_bytes")?);
-    let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(format!("{name}: module of {} kB, {} kB gzipped", raw.div_ceil(1000), gzipped.div_ceil(1000)))
+    Ok(format!("module of {} kB, {} kB gzipped", raw.div_ceil(1000), gzipped.div_ceil(1000)))
 }
 
 /// Tells the date that the files in the wheel get: that of the commit.

@@ -8,9 +8,7 @@ A test function takes what it needs by name, as a pytest test takes fixtures: `w
 import __future__
 
 import asyncio
-import contextlib
 import importlib
-import itertools
 import json
 import linecache
 import re
@@ -47,7 +45,6 @@ class Raises:
 
 
 WORKER_CONFIG = {"packages": ["workerlib"], "packages_cache": "passthrough"}
-numbers = itertools.count(1)
 
 
 class Tags:
@@ -59,12 +56,13 @@ class Tags:
     def __init__(self):
         self.elements = []
 
-    def worker(self, name, text="", *, src=None, config=None, kind="py"):
-        """Appends a worker's script tag with `text`, or the address `src`, as its script; makes up a name for None."""
+    def worker(self, name, text="", *, config=None, kind="py", **attributes):
+        """Appends a worker's script tag with `text` as its script, if no attribute says more."""
         element = js.document.createElement("script")
         element.setAttribute("type", kind)
-        element.setAttribute("worker", src or "")
-        element.setAttribute("name", name or f"worker {next(numbers)}")
+        for attribute, value in {"worker": "", **attributes}.items():
+            element.setAttribute(attribute, value)
+        element.setAttribute("name", name)
         element.setAttribute("config", json.dumps(WORKER_CONFIG if config is None else config))
         element.textContent = text
         js.document.body.append(element)
@@ -135,12 +133,6 @@ def add_module(name, source):
         raise
 
 
-def forget(name):
-    """Closes the page's own connection, so that the worker has none."""
-    with contextlib.suppress(KeyError):
-        connections.pop(name).close()
-
-
-js.window.harness = create_proxy({"run": run, "add_module": add_module, "forget": forget}).toJs(
+js.window.harness = create_proxy({"run": run, "add_module": add_module}).toJs(
     dict_converter=js.Object.fromEntries
 )

@@ -2,9 +2,10 @@
 //! elsewhere the error says what to install, and why.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::{Need, browser, node, python};
 use crate::compiler::{self, Missing};
@@ -33,7 +34,7 @@ pub(crate) fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<Outcome> {
     if packages.is_empty() || !can_install() {
         bail!(explain(&lacks));
     }
-    install(workspace, &packages)?;
+    install(workspace, &packages).with_context(|| explain(&lacks))?;
     let lacks = missing(needs);
     if !lacks.is_empty() {
         bail!("Debian's packages did not bring all that is needed.\n\n{}", explain(&lacks));
@@ -47,7 +48,9 @@ fn missing(needs: &[Need]) -> Vec<Lack> {
 
 fn lack_of(need: Need) -> Option<Lack> {
     match need {
-        Need::PythonTools | Need::PyodideWheels => python::find().is_none().then(|| Lack {
+        // They are fetched by the Python tools.
+        Need::PyodideWheels => None,
+        Need::PythonTools => python::find().is_none().then(|| Lack {
             what: "Python 3.11 or later, with venv".into(),
             why: "maturin, pytest and the other tools run in a virtual environment",
             debian: &["python3", "python3-venv"],
@@ -102,29 +105,24 @@ fn lints_missing() -> bool {
     ["fmt", "clippy"].into_iter().any(|name| process::ask(crate::cargo().args([name, "--version"])).is_none())
 }
 
+/// Tells whether this is Debian and this program may install its packages; relatives of Debian name them differently.
 fn can_install() -> bool {
-    cfg!(target_os = "linux")
-        && process::find_program("apt-get").is_some()
+    let is_debian = |system: String| system.lines().any(|line| line.trim() == "ID=debian");
+    fs::read_to_string("/etc/os-release").is_ok_and(is_debian)
         && process::ask(Command::new("id").arg("-u")).as_deref() == Some("0")
 }
 
 fn install(workspace: &Workspace, packages: &[&str]) -> Result<()> {
-    let attempt = |name| {
+    let install = || {
         let mut apt = apt();
-        process::capture(
-            workspace,
-            name,
-            apt.args(["install", "--yes", "--no-install-recommends"]).args(packages),
-        )
+        apt.args(["install", "--yes", "--no-install-recommends"]).args(packages);
+        apt
     };
-    let (succeeded, _) = attempt("apt-install")?;
+    let (succeeded, _) = process::capture(workspace, "apt-install", &mut install())?;
     if !succeeded {
         // The lists of a fresh system are empty, those of an old one name packages that are gone.
         process::run(workspace, "apt-update", apt().arg("update"))?;
-        let (succeeded, output) = attempt("apt-install")?;
-        if !succeeded {
-            bail!("apt-get install {} failed; it wrote:\n\n{}", packages.join(" "), output.trim_end());
-        }
+        process::run(workspace, "apt-install", &mut install())?;
     }
     Ok(())
 }
@@ -136,7 +134,7 @@ fn apt() -> Command {
 }
 
 fn explain(lacks: &[Lack]) -> String {
-    let mut text = String::from("this is missing and cannot be installed from here:\n");
+    let mut text = String::from("this is missing, and was not installed:\n");
     for lack in lacks {
         let _ = write!(text, "\n- {}\n    why: {}\n", lack.what, lack.why);
         if !lack.debian.is_empty() {

@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 /// Checks what both wheels hold, and the size of the module.
 pub(super) fn wheels(workspace: &Workspace) -> Result<Report> {
     let (wasm, native) = (wheel::check(workspace, Kind::Wasm)?, wheel::check(workspace, Kind::Native)?);
-    Ok(Report { passed: 2, ..Report::passed(format!("{wasm}; {native}")) })
+    Ok(Report { passed: 2, ..Report::passed(format!("wasm: {wasm}; native: {native}")) })
 }
 
 /// Builds the wheel for Pyodide in another folder, unless these very bytes were reproduced before.
