@@ -5,7 +5,7 @@
 //! least one byte, so the values that all open containers together still wait for can never outnumber the
 //! bytes that are left; and every turn of the loop reads at least one byte.
 
-use crate::marker::{self, Container, ext};
+use crate::marker::{self, Container, SHALLOW, ext};
 use crate::metadata::{self, Malformed};
 use crate::{Data, DecodeError, DecodeErrorKind as Kind, Limits, Sink, ViewHeader};
 
@@ -26,7 +26,15 @@ pub struct Decoder<'f, V> {
     /// The next of these.
     next: Option<(usize, usize)>,
     /// The values of the sharing table by number, once they are there.
-    defined: Vec<Option<V>>,
+    defined: Vec<Option<Defined<V>>>,
+}
+
+/// A value of the sharing table.
+#[derive(Debug)]
+struct Defined<V> {
+    value: V,
+    /// How many levels of containers stand in it.
+    height: usize,
 }
 
 impl<'f, V> Decoder<'f, V> {
@@ -73,8 +81,7 @@ impl<'f, V> Decoder<'f, V> {
     pub fn decode<S: Sink<Value = V>>(&mut self, sink: &mut S) -> Result<V, DecodeError<S::Error>> {
         let mut stack = Vec::new();
         self.read(sink, &mut stack).map_err(|(section, kind)| {
-            // From the innermost on, so that none is freed within another.
-            while stack.pop().is_some() {}
+            stack.into_iter().for_each(|level| sink.discard(level.build));
             DecodeError { offset: self.reader.start, section, kind }
         })
     }
@@ -107,12 +114,9 @@ impl<'f, V> Decoder<'f, V> {
         loop {
             unread -= 1;
             let shared = self.shared_here()?;
-            let mut value = match self.reader.value(sink)? {
-                Read::Value(value) => self.define(sink, shared, value),
-                Read::Reference(number) => {
-                    let defined = self.defined.get(number).and_then(Option::as_ref);
-                    sink.refer(defined.ok_or((SHARING, Kind::Reference(number)))?)
-                }
+            let (mut value, mut height) = match self.reader.value(sink)? {
+                Read::Value(value) => (self.define(sink, shared, value, 0), 0),
+                Read::Reference(number) => self.refer(sink, number)?,
                 Read::Container(kind, count, cycle) => {
                     let left = self.reader.frame.len() - self.reader.position;
                     let values = count.saturating_mul(kind.values_per_element());
@@ -124,7 +128,8 @@ impl<'f, V> Decoder<'f, V> {
                         return Err((CONTAINERS, Kind::TooDeep(self.depth)));
                     }
                     let build = sink.begin(kind, count).map_err(refused)?;
-                    let mut level = Level { build, left: values, shared, cycle };
+                    let mut level =
+                        Level { kind, build, left: values, number: shared, open: false, cycle, height: 1 };
                     self.define_open(sink, &mut level);
                     if values > 0 {
                         stack.push(level);
@@ -137,7 +142,11 @@ impl<'f, V> Decoder<'f, V> {
             // A finished value goes into the innermost open container, which it may finish in turn.
             loop {
                 let Some(level) = stack.last_mut() else { return Ok(value) };
+                if height > SHALLOW && !level.kind.nests(level.left % 2 == 0) {
+                    return Err((CONTAINERS, Kind::TooDeep(SHALLOW)));
+                }
                 sink.push(&mut level.build, value).map_err(refused)?;
+                level.height = level.height.max(height + 1);
                 level.left -= 1;
                 self.define_open(sink, level);
                 if level.left > 0 {
@@ -145,28 +154,42 @@ impl<'f, V> Decoder<'f, V> {
                 }
                 let Some(level) = stack.pop() else { break };
                 unread -= usize::from(level.cycle);
-                value = self.close(sink, level)?;
+                (value, height) = self.close(sink, level)?;
             }
         }
     }
 
-    /// Ends a container all of whose values are there.
+    /// Ends a container all of whose values are there; returns it, and how many levels it has.
     fn close<S: Sink<Value = V>>(
         &mut self,
         sink: &mut S,
         level: Level<S::Build>,
-    ) -> Result<V, Wrong<S::Error>> {
+    ) -> Result<(V, usize), Wrong<S::Error>> {
         if level.cycle {
             // What was built stands in for what the reference behind it refers to.
             self.reader.start = self.reader.position;
-            let Read::Reference(number) = self.reader.value(sink)? else {
-                return Err((SHARING, Kind::Metadata("a cycle without its reference".to_owned())));
+            return match self.reader.value(sink)? {
+                Read::Reference(number) => self.refer(sink, number),
+                _ => Err((SHARING, Kind::Metadata("a cycle without its reference".to_owned()))),
             };
-            let defined = self.defined.get(number).and_then(Option::as_ref);
-            return Ok(sink.refer(defined.ok_or((SHARING, Kind::Reference(number)))?));
         }
-        let value = sink.finish(level.build).map_err(|error| (CONTAINERS, Kind::Sink(error)))?;
-        Ok(self.define(sink, level.shared, value))
+        let Level { build, number, open, height, .. } = level;
+        let value = sink.finish(build).map_err(|error| (CONTAINERS, Kind::Sink(error)))?;
+        if !open {
+            return Ok((self.define(sink, number, value, height), height));
+        }
+        if let Some(defined) = number.and_then(|number| self.defined[number].as_mut()) {
+            defined.height = height;
+        }
+        Ok((value, height))
+    }
+
+    /// Builds a reference; returns it, and how many levels it has.
+    fn refer<S: Sink<Value = V>>(&self, sink: &mut S, number: usize) -> Result<(V, usize), Wrong<S::Error>> {
+        match self.defined.get(number) {
+            Some(Some(defined)) => Ok((sink.refer(&defined.value), defined.height)),
+            _ => Err((SHARING, Kind::Reference(number))),
+        }
     }
 
     /// Tells the number in the sharing table of the value that starts here.
@@ -184,33 +207,44 @@ impl<'f, V> Decoder<'f, V> {
     }
 
     #[inline]
-    fn define<S: Sink<Value = V>>(&mut self, sink: &mut S, shared: Option<usize>, value: V) -> V {
-        let Some(number) = shared else { return value };
+    fn define<S: Sink<Value = V>>(
+        &mut self,
+        sink: &mut S,
+        number: Option<usize>,
+        value: V,
+        height: usize,
+    ) -> V {
+        let Some(number) = number else { return value };
         let (value, defined) = sink.define(number, value);
-        self.defined[number] = Some(defined);
+        self.defined[number] = Some(Defined { value: defined, height });
         value
     }
 
     /// Lets a container be referred to as soon as it exists, so that its content can.
     #[inline]
     fn define_open<S: Sink<Value = V>>(&mut self, sink: &mut S, level: &mut Level<S::Build>) {
-        if let Some(number) = level.shared
-            && let Some(defined) = sink.define_open(number, &mut level.build)
+        if let (Some(number), false) = (level.number, level.open)
+            && let Some(value) = sink.define_open(number, &mut level.build)
         {
-            self.defined[number] = Some(defined);
-            level.shared = None;
+            self.defined[number] = Some(Defined { value, height: 0 });
+            level.open = true;
         }
     }
 }
 
 /// One container whose elements are being read.
 struct Level<B> {
+    kind: Container,
     build: B,
     left: usize,
-    /// Its number in the sharing table, until it can be referred to.
-    shared: Option<usize>,
+    /// Its number in the sharing table.
+    number: Option<usize>,
+    /// Whether it can be referred to already.
+    open: bool,
     /// Whether a reference follows that stands for it.
     cycle: bool,
+    /// How many levels of containers it has so far, itself included.
+    height: usize,
 }
 
 enum Read<V> {

@@ -2,7 +2,7 @@
 //!
 //! The walk keeps its own stack, so that depth costs memory and never the thread's stack.
 
-use crate::marker::{self, Container, ext};
+use crate::marker::{self, Container, SHALLOW, ext};
 use crate::memo::Memo;
 use crate::{Buffer, EncodeError, Item, Limits, Path, Source, metadata};
 
@@ -79,9 +79,14 @@ impl<'l> Encoder<'l> {
                         break;
                     }
                     Ok(None) if level.left == 0 => {
-                        let shared = level.shared.take();
+                        let (shared, height) = (level.shared.take(), level.height);
                         stack.pop();
                         self.finish_shared(shared);
+                        let Some(outer) = stack.last_mut() else { continue };
+                        if height > SHALLOW && !outer.kind.nests(outer.left % 2 == 1) {
+                            return Err(EncodeError::TooDeep { limit: SHALLOW });
+                        }
+                        outer.height = outer.height.max(height + 1);
                     }
                     Ok(_) => {
                         stack.pop();
@@ -146,7 +151,8 @@ impl<'l> Encoder<'l> {
                     }
                 }
                 let left = count * kind.values_per_element();
-                return Ok(Written::Container(Level { owners: S::owners(&walk), walk, left, shared }));
+                let owners = S::owners(&walk);
+                return Ok(Written::Container(Level { kind, walk, left, owners, shared, height: 1 }));
             }
             Item::Converted(other) => return Ok(Written::Converted(other)),
         }
@@ -179,11 +185,14 @@ enum Written<S: Source> {
 
 /// One container whose elements are being written.
 struct Level<W> {
+    kind: Container,
     walk: W,
     /// How many values its header has promised that are not written yet.
     left: usize,
     owners: usize,
     shared: Option<Shared>,
+    /// How many levels of containers it has so far, itself included.
+    height: usize,
 }
 
 /// A container that can be referred to when it is complete.

@@ -118,6 +118,10 @@ pub mod ext {
     pub const CYCLE: u8 = 81;
 }
 
+/// How many levels of containers may stand in a dict's key, or in a container that is no list, tuple or
+/// dict: section 6.
+pub const SHALLOW: usize = 200;
+
 /// What holds other values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Container {
@@ -140,6 +144,19 @@ impl Container {
     /// How many values one of its elements takes: two where it maps keys to values.
     pub fn values_per_element(self) -> usize {
         if self == Self::Dict { 2 } else { 1 }
+    }
+
+    /// Returns whether what stands in it may be nested without limit; `is_key` tells a dict's keys from its
+    /// values.
+    ///
+    /// Python hashes, compares and frees by recursion; only what is freed by hand may be deeper than that
+    /// can go.
+    pub fn nests(self, is_key: bool) -> bool {
+        match self {
+            Self::List | Self::Tuple => true,
+            Self::Dict => !is_key,
+            Self::Set | Self::Frozenset | Self::Extension(_) => false,
+        }
     }
 
     /// Returns whether it exists before its content does, and so can contain itself directly.

@@ -60,6 +60,9 @@ pub trait Sink {
     /// Ends a container to which as many values were pushed as it was begun for.
     fn finish(&mut self, build: Self::Build) -> Result<Self::Value, Self::Error>;
 
+    /// Takes back a container that will never be finished, because the frame is bad.
+    fn discard(&mut self, build: Self::Build);
+
     /// Splits a value that the sharing table has as `number` into the one that stands here and the one that
     /// references to it are made of.
     fn define(&mut self, number: usize, value: Self::Value) -> (Self::Value, Self::Value);

@@ -347,6 +347,8 @@ impl Sink for Builder {
         })
     }
 
+    fn discard(&mut self, _build: Build) {}
+
     fn define(&mut self, number: usize, value: Value) -> (Value, Value) {
         (Value::Defined(number, Box::new(value)), Value::Shared(number))
     }

@@ -312,7 +312,13 @@ impl Frame {
             decoder.finish()?;
             Ok(deepest)
         };
-        let deepest = decode().map_err(|error| decode_error(py, &error))?;
+        let deepest = match decode() {
+            Ok(deepest) => deepest,
+            Err(error) => {
+                sink.free(values)?;
+                return Err(decode_error(py, &error));
+            }
+        };
         let values = values.try_into();
         values.map(|values| (values, deepest)).map_err(|_| frame_error(py, "another number of values"))
     }

@@ -6,11 +6,12 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString};
 use workerlib_codec::marker::Container;
 use workerlib_codec::{Data, Sink, ViewHeader};
 
 use crate::block::Block;
+use crate::deep::dismantle;
 use crate::types::Types;
 
 /// Python's objects as a [`Sink`].
@@ -19,6 +20,8 @@ pub(crate) struct PySink<'py, 'b> {
     /// What came along out of band, by number: objects that export a buffer, or JavaScript's buffers.
     buffers: &'b [Bound<'py, PyAny>],
     types: Types<'py>,
+    /// The content of a bad frame, to be freed with care.
+    discarded: Vec<Bound<'py, PyAny>>,
 }
 
 /// A container whose elements are still being read.
@@ -34,7 +37,13 @@ pub(crate) struct Build<'py> {
 
 impl<'py, 'b> PySink<'py, 'b> {
     pub(crate) fn new(py: Python<'py>, buffers: &'b [Bound<'py, PyAny>]) -> Self {
-        Self { py, buffers, types: Types::new(py, false) }
+        Self { py, buffers, types: Types::new(py, false), discarded: Vec::new() }
+    }
+
+    /// Frees what was built of a bad frame, which may be deeper than Python could free it.
+    pub(crate) fn free(self, values: Vec<Bound<'py, PyAny>>) -> PyResult<()> {
+        let all = PyList::new(self.py, self.discarded.into_iter().chain(values).collect::<Vec<_>>())?;
+        dismantle(&all)
     }
 
     /// Takes over the result of a constructor of CPython's.
@@ -261,6 +270,10 @@ impl<'py> Sink for PySink<'py, '_> {
             }
             Container::Extension(kind) => self.types.build(kind, build.object.cast_into()?),
         }
+    }
+
+    fn discard(&mut self, build: Build<'py>) {
+        self.discarded.extend([Some(build.object), build.made, build.key].into_iter().flatten());
     }
 
     fn define(&mut self, _number: usize, value: Self::Value) -> (Self::Value, Self::Value) {

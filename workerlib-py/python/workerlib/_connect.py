@@ -52,7 +52,7 @@ class Connecting(Coroutine[Any, Any, Worker]):
             self._worker.close()
 
 
-def connect(name: str | None = None, *, timeout: float | None = _TIMEOUT) -> Connecting:
+def connect(name: str | None = None, *, timeout: float | None = _TIMEOUT, strict: bool = False) -> Connecting:
     """Connects to a worker of the page.
 
     `worker = await connect("name")`, or `async with connect("name") as worker:`, which closes the
@@ -61,6 +61,8 @@ def connect(name: str | None = None, *, timeout: float | None = _TIMEOUT) -> Con
     Args:
         name: The `name` attribute of the worker's script tag; by default that of the page's only one.
         timeout: After how many seconds to give up, None for never. Pyodide's own loading time is in it.
+        strict: Whether arguments that would arrive as something like them (a generator as a list, an
+            instance of a subclass as one of its base) are refused instead of converted with a warning.
 
     Raises:
         NoSuchWorkerError: If no tag has that name, after a second's grace for tags that are being added.
@@ -69,10 +71,10 @@ def connect(name: str | None = None, *, timeout: float | None = _TIMEOUT) -> Con
         ProtocolError: If the worker has another version of workerlib that this one does not understand.
         ConnectError: If there are several workers to choose from, or this is no page.
     """
-    return Connecting(_connect(name, timeout))
+    return Connecting(_connect(name, timeout, strict))
 
 
-async def _connect(name: str | None, timeout: float | None) -> Worker:
+async def _connect(name: str | None, timeout: float | None, strict: bool) -> Worker:
     if sys.platform != "emscripten":
         raise ConnectError("connect() needs a page: this Python does not run in a browser")
     # Imported where it is needed: outside a browser its own imports do not exist.
@@ -83,7 +85,7 @@ async def _connect(name: str | None, timeout: float | None) -> Worker:
         async with asyncio.timeout(timeout):
             found = await _pyscript.open_channel(progress)
             progress.step = "waiting for the worker's side of the handshake"
-            connection = Connection(Session.connect(__version__), found.endpoint, {})
+            connection = Connection(Session.connect(__version__, strict=strict), found.endpoint, {})
             try:
                 exports = await connection.opened
             except BaseException:

@@ -77,7 +77,7 @@ class Found:
 
 async def open_channel(progress: Progress) -> Found:
     """Finds the worker, waits until its script has run, and gets a channel to it."""
-    if not hasattr(js, "document"):
+    if _bridge_of_worker() is not None:
         raise ConnectError("connect() is for the page: this is a worker, whose functions the page calls")
     tag = await _find_tag(progress.name)
     name = progress.name = str(tag.getAttribute("name"))
@@ -170,8 +170,11 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any) -> Any:
     try:
         try:
             failure = base64.b64decode(str(await getattr(xworker.sync, _BRIDGE)(mark)))
-        except JsException as error:
-            raise await _without_workerlib(tag, name) from error
+        except JsException:
+            error = await _without_workerlib(tag, name)
+            # What it came from says that a JavaScript object lacks a property: nothing to a reader of Python.
+            error.__suppress_context__ = True
+            raise error  # noqa: B904
         if failure:
             raise WorkerStartError(f"the script of the worker {name!r} failed") from rebuild(
                 decode(failure, [])
@@ -183,7 +186,10 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any) -> Any:
 
 
 async def _without_workerlib(tag: Any, name: str) -> WorkerStartError:
-    """Explains why a worker whose script has ended does not answer on the bridge."""
+    """Explains why a worker whose script has ended does not answer on the bridge.
+
+    The error's `__cause__` is the script's own error, where it can be told.
+    """
     where = tag.getAttribute("src") or f"<worker {name}>"
     source = tag.textContent
     if tag.getAttribute("src"):
@@ -213,9 +219,8 @@ def serve() -> None:
     It is called when workerlib is imported, so that what the rest of the script raises can be told to
     those who connect.
     """
-    try:
-        from polyscript import xworker
-    except ImportError:
+    xworker = _bridge_of_worker()
+    if xworker is None:
         return
     global _script
     _script = _script_frame()
@@ -234,6 +239,15 @@ def serve() -> None:
         return ""
 
     setattr(xworker.sync, _BRIDGE, answer)
+
+
+def _bridge_of_worker() -> Any:
+    """Returns PyScript's bridge from this worker to its page; None if this is no worker of PyScript's."""
+    try:
+        from polyscript import xworker
+    except ImportError:
+        return None
+    return xworker
 
 
 def _script_frame() -> FrameType | None:
