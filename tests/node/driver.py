@@ -61,8 +61,11 @@ async def main(args: list[str], plugins: list[object] | None = None) -> int:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
         else:
             session.exitstatus = pytest.ExitCode.OK
-    except (Session.Interrupted, Session.Failed) as stop:
-        print(stop)
+    except Session.Failed:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    except Session.Interrupted:
+        # The summary tells why, but only if it was told so by this hook.
+        config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
         session.exitstatus = pytest.ExitCode.INTERRUPTED
     except Exception:  # noqa: BLE001 - an internal error of pytest, whatever it is, must show and fail the run
         traceback.print_exc()
