@@ -273,6 +273,20 @@ impl<'py> Sink for PySink<'py, '_> {
     }
 
     fn discard(&mut self, build: Build<'py>) {
+        let object = build.object.as_ptr();
+        // SAFETY: list and tuple have as many slots as `begin` asked for, of which those from `filled` on
+        // are null, which Python code must never see; each gets a reference to None of its own.
+        unsafe {
+            if ffi::PyTuple_Check(object) != 0 {
+                for slot in build.filled..ffi::PyTuple_Size(object) {
+                    ffi::PyTuple_SetItem(object, slot, self.py.None().into_ptr());
+                }
+            } else if build.kind == Container::List {
+                for slot in build.filled..ffi::PyList_Size(object) {
+                    ffi::PyList_SetItem(object, slot, self.py.None().into_ptr());
+                }
+            }
+        }
         self.discarded.extend([Some(build.object), build.made, build.key].into_iter().flatten());
     }
 
