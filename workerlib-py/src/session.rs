@@ -34,6 +34,12 @@ struct Settings {
     strict: bool,
 }
 
+impl Settings {
+    fn new(strict: bool, depth: usize) -> Self {
+        Self { limits: Limits { depth, ..Limits::default() }, strict }
+    }
+}
+
 /// An export as Python has it: name, docstring, parameters, return annotation.
 type PyExport = (String, Option<String>, Option<Vec<PyParameter>>, Option<String>);
 /// A parameter as Python has it: name, kind, `repr()` of the default, annotation.
@@ -50,19 +56,19 @@ pub(crate) struct Session {
 impl Session {
     /// Makes the side that connects.
     #[staticmethod]
-    #[pyo3(signature = (version, *, strict = false))]
-    fn connect(version: &str, strict: bool) -> Self {
+    #[pyo3(signature = (version, *, strict = false, max_depth = Limits::default().depth))]
+    fn connect(version: &str, strict: bool, max_depth: usize) -> Self {
         let core = workerlib_core::Session::connect(Peer::local(version, Vec::new()));
-        Self { core, settings: Settings { strict, ..Settings::default() } }
+        Self { core, settings: Settings::new(strict, max_depth) }
     }
 
     /// Makes the side that waits to be connected to, and tells it what it exports.
     #[staticmethod]
-    #[pyo3(signature = (version, exports, *, strict = false))]
-    fn listen(version: &str, exports: Vec<PyExport>, strict: bool) -> PyResult<Self> {
+    #[pyo3(signature = (version, exports, *, strict = false, max_depth = Limits::default().depth))]
+    fn listen(version: &str, exports: Vec<PyExport>, strict: bool, max_depth: usize) -> PyResult<Self> {
         let exports = exports.into_iter().map(export).collect::<PyResult<_>>()?;
         let core = workerlib_core::Session::listen(Peer::local(version, exports));
-        Ok(Self { core, settings: Settings { strict, ..Settings::default() } })
+        Ok(Self { core, settings: Settings::new(strict, max_depth) })
     }
 
     /// Starts a call with a copy of the arguments as they are now, and returns its id.

@@ -23,6 +23,7 @@ import sys
 
 from workerlib._connect import connect
 from workerlib._errors import (
+    ConfigError,
     ConnectError,
     ConnectionClosedError,
     ConnectTimeoutError,
@@ -50,6 +51,7 @@ if sys.platform == "emscripten":
     _pyscript.serve()
 
 __all__ = [
+    "ConfigError",
     "ConnectError",
     "ConnectTimeoutError",
     "ConnectionClosedError",

@@ -8,6 +8,7 @@
     │   ├── WorkerStartError       the worker's script failed, or could not be loaded
     │   ├── ConnectTimeoutError    (also a TimeoutError) the worker did not answer in time
     │   └── ProtocolError          the two sides have different versions of workerlib
+    ├── ConfigError                (also a ValueError) a configuration that cannot be right
     ├── NotExportedError           (also an AttributeError) the worker does not export that name
     ├── UnsendableError            (also a TypeError) a value of a type that cannot be sent
     ├── FrameError                 (also a ValueError) bytes from the other side that cannot be read
@@ -58,6 +59,10 @@ class ConnectTimeoutError(ConnectError, TimeoutError):
 
 class ProtocolError(ConnectError):
     """Tells that the two sides have versions of workerlib that do not understand each other."""
+
+
+class ConfigError(WorkerlibError, ValueError):
+    """Tells what in the configuration of a page or a worker cannot be right."""
 
 
 class NotExportedError(WorkerlibError, AttributeError):

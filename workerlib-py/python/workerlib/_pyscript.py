@@ -19,10 +19,13 @@ from typing import Any
 
 import js
 from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.http import open_url
 
 import __main__
+from workerlib._config import parse, settings
 from workerlib._connection import Connection, Endpoint
 from workerlib._errors import (
+    ConfigError,
     ConnectError,
     NoSuchWorkerError,
     WorkerStartError,
@@ -70,6 +73,33 @@ class Found:
     name: str
     endpoint: Endpoint
     worker: Any
+
+
+def read_config() -> dict[str, Any]:
+    """Reads this script's configuration.
+
+    On the page PyScript has parsed it. A worker has the text of its tag's attribute: the configuration
+    itself, or a path that is relative to a page whose address the worker does not know; but the worker
+    has fetched it, and the browser has noted from where.
+
+    Raises:
+        ConfigError: If it cannot be found or parsed.
+    """
+    import polyscript
+
+    raw = getattr(polyscript, "config", None)
+    if raw is None:
+        return {}
+    if not isinstance(raw, str):
+        return parse(str(js.JSON.stringify(raw)))
+    path = raw.strip()
+    if not path.endswith((".toml", ".json", ".txt")):
+        return parse(path) if path else {}
+    name = path.lstrip("./")
+    for entry in js.performance.getEntriesByType("resource"):
+        if str(entry.name).partition("?")[0].endswith(f"/{name}"):
+            return parse(open_url(str(entry.name)).getvalue())
+    raise ConfigError(f"the configuration {path!r} of this worker cannot be found again")
 
 
 # The page's side.
@@ -227,11 +257,17 @@ def serve() -> None:
 
     def answer(mark: str) -> str:
         error = _script_error()
+        try:
+            chosen = settings(read_config())
+        except ConfigError as wrong:
+            error = error or wrong
         if error is not None:
             # PyScript's bridge carries strings unharmed, and nothing else of what an error is made of.
             return base64.b64encode(encode(describe(error))[0]).decode()
         channel = js.MessageChannel.new()
-        session = Session.listen(__version__, describe_exports())
+        session = Session.listen(
+            __version__, describe_exports(), strict=chosen.strict, max_depth=chosen.max_depth
+        )
         connection = Connection(session, PortEndpoint(channel.port1), functions)
         _connections.add(connection)
         connection.closed.add_done_callback(lambda _: _connections.discard(connection))

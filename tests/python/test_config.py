@@ -1,0 +1,45 @@
+"""The section `[workerlib]` of a configuration: what it may say, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+import workerlib
+from workerlib._config import Settings, parse, settings
+
+
+def test_a_configuration_is_json_or_toml() -> None:
+    """Both forms of PyScript's configuration are read."""
+    expected = {"packages": ["workerlib"], "workerlib": {"strict": True}}
+    assert parse('{"packages": ["workerlib"], "workerlib": {"strict": true}}') == expected
+    assert parse('packages = ["workerlib"]\n[workerlib]\nstrict = true\n') == expected
+
+
+@pytest.mark.parametrize("text", ["{", "strict = yes", "[workerlib"])
+def test_a_configuration_that_is_neither_is_refused(text: str) -> None:
+    """A misspelt configuration is an error of ours that says so."""
+    with pytest.raises(workerlib.ConfigError, match="neither JSON nor TOML"):
+        parse(text)
+
+
+def test_settings_have_defaults_and_arguments_win() -> None:
+    """Nothing need be said; what a call says counts more than what the configuration says."""
+    assert settings({}) == Settings(strict=False, max_depth=1_000_000)
+    assert settings({"workerlib": {"strict": True}}, strict=None).strict
+    assert not settings({"workerlib": {"strict": True}}, strict=False).strict
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"strikt": True}, "no key 'strikt'; it has strict, max_depth"),
+        ({"strict": "yes"}, "strict = 'yes' should be of type bool"),
+        ({"max_depth": True}, "max_depth = True should be of type int"),
+        ({"max_depth": 0}, "max_depth = 0 should be 1 at least"),
+        (["strict"], r"\[workerlib\] is a section"),
+    ],
+)
+def test_a_section_that_cannot_be_right_is_refused(section: object, message: str) -> None:
+    """The message quotes the entry and says what there is."""
+    with pytest.raises(workerlib.ConfigError, match=message):
+        settings({"workerlib": section})

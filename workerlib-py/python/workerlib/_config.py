@@ -1,0 +1,64 @@
+"""The section `[workerlib]` of a page's or worker's configuration, and the settings that it makes.
+
+It knows no host: where the configuration comes from is the host's business.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from workerlib._errors import ConfigError
+
+_SECTION = "workerlib"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one side of a connection behaves; each field is a key of `[workerlib]`."""
+
+    strict: bool = False
+    """Whether an object that would arrive as something like it is refused."""
+    max_depth: int = 1_000_000
+    """How many containers may stand inside each other, in what is sent and in what arrives."""
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Parses a configuration, JSON or TOML.
+
+    Raises:
+        ConfigError: If it is neither.
+    """
+    try:
+        parsed = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"the configuration is neither JSON nor TOML: {error}") from error
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def settings(config: Mapping[str, Any], **overrides: Any) -> Settings:
+    """Reads the settings of a configuration; arguments that are not None win over it.
+
+    Raises:
+        ConfigError: If the section has an unknown key, or a value of the wrong type.
+    """
+    section = config.get(_SECTION, {})
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"[{_SECTION}] is a section with keys, not {section!r}")
+    known = {field.name: field.default for field in fields(Settings)}
+    chosen = {**section, **{key: value for key, value in overrides.items() if value is not None}}
+    for key, value in chosen.items():
+        if key not in known:
+            raise ConfigError(f"[{_SECTION}] has no key {key!r}; it has {', '.join(known)}")
+        if type(value) is not type(known[key]):
+            raise ConfigError(
+                f"[{_SECTION}] {key} = {value!r} should be of type {type(known[key]).__name__},"
+                f" such as the default, {known[key]!r}"
+            )
+    if chosen.get("max_depth", 1) < 1:
+        raise ConfigError(f"[{_SECTION}] max_depth = {chosen['max_depth']!r} should be 1 at least")
+    return Settings(**chosen)
