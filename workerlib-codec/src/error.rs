@@ -39,7 +39,6 @@ pub struct DecodeError<E: std::error::Error + 'static> {
     /// The section of `docs/wire-format.md` that says what should have been there.
     pub section: &'static str,
     /// What is wrong.
-    #[source]
     pub kind: DecodeErrorKind<E>,
 }
 
