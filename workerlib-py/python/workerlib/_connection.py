@@ -61,7 +61,7 @@ class Connection:
         """Done when the connection has ended: with the reason."""
         # Nobody has to ask for the outcome of the handshake.
         self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())
-        endpoint.listen(self._receive, self._break)
+        endpoint.listen(self._receive, self.close)
         self._carry_out()
 
     async def call(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -95,9 +95,6 @@ class Connection:
     def _receive(self, frame: bytes, buffers: list[Any]) -> None:
         self._session.handle(frame, buffers)
         self._carry_out()
-
-    def _break(self, reason: str) -> None:
-        self.close(reason)
 
     def _carry_out(self) -> None:
         """Sends what the session wants sent and does what its events say."""
@@ -156,12 +153,6 @@ class Connection:
             )
         for task in self._served.values():
             task.cancel()
-        # What the close itself has to say must be on its way before the channel goes.
-        while (transmit := self._session.poll_transmit()) is not None:
-            try:
-                self._endpoint.post(*transmit)
-            except Exception:
-                break
         self._endpoint.close()
         self.closed.set_result(reason)
 
