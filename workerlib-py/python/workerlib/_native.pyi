@@ -1,8 +1,11 @@
 """The part of workerlib that is written in Rust; its names are private to the package."""
 
+import sys
 from typing import Any, final
 
 from workerlib._exports import ExportDescription
+
+__all__ = ["PROTOCOL", "Block", "Session", "decode", "dismantle", "encode"]
 
 PROTOCOL: int
 
@@ -11,7 +14,8 @@ class Block:
     """Memory that a memoryview can be made of: what a received or a sent memoryview stands on."""
 
     def __len__(self) -> int: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class Session:
