@@ -32,8 +32,10 @@ def portable(cls: _C) -> _C:
     if not isinstance(cls, type):
         raise TypeError(f"portable is a decorator for classes, not for {cls!r}")
     if _makes_its_own(cls):
-        raise TypeError(f"instances of {_key(cls)} cannot be made empty and filled: they hold more than attributes")
-    _portable[_key(cls)] = cls
+        raise TypeError(
+            f"instances of {key_of(cls)} cannot be made empty and filled: they hold more than attributes"
+        )
+    _portable[key_of(cls)] = cls
     return cls
 
 
@@ -47,7 +49,7 @@ def find_kind(cls: type) -> str | None:
         return "namedtuple"
     if _makes_its_own(cls):
         return None
-    if _portable.get(_key(cls)) is cls:
+    if _portable.get(key_of(cls)) is cls:
         return "portable"
     if dataclasses.is_dataclass(cls):
         return "dataclass"
@@ -87,7 +89,7 @@ def find_class(key: object, kind: str) -> type:
 
 def take_apart_namedtuple(value: Any) -> tuple[Any, ...]:
     """Gives the class, its fields, and the values."""
-    return (_key(type(value)), type(value)._fields, *value)
+    return (key_of(type(value)), type(value)._fields, *value)
 
 
 def build_namedtuple(key: object, names: object, *values: Any) -> Any:
@@ -103,8 +105,8 @@ def take_apart_enum(value: Any) -> tuple[Any, ...]:
     """Gives the class and the member's name; of several flags the value."""
     cls = type(value)
     if value.name is not None and cls.__members__.get(value.name) is value:
-        return (_key(cls), value.name)
-    return (_key(cls), None, value.value)
+        return (key_of(cls), value.name)
+    return (key_of(cls), None, value.value)
 
 
 def build_enum(key: object, name: object, *value: Any) -> Any:
@@ -124,11 +126,9 @@ def take_apart_object(value: Any) -> tuple[Any, ...]:
     """Gives kind, class and fields, then the attributes, each with its value."""
     cls = type(value)
     kind = find_kind(cls)
-    if kind == "pydantic":
-        state = _pydantic_base(cls).__getstate__(value)
-    else:
-        state = dict(_attributes(value))
-    first = (kind, _key(cls), _fields(cls, kind))
+    base = _pydantic_base(cls) if kind == "pydantic" else None
+    state = dict(attributes(value)) if base is None else base.__getstate__(value)
+    first = (kind, key_of(cls), _fields(cls, kind))
     return (first, *(part for pair in state.items() for part in pair))
 
 
@@ -160,7 +160,8 @@ def fill_object(made: Any, values: list[Any]) -> None:
         object.__setattr__(made, name, value)
 
 
-def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+def attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    """Gives what stands in the slots and the `__dict__` of an object, by its name there."""
     for cls in reversed(type(value).__mro__):
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
@@ -188,7 +189,7 @@ def _fields(cls: Any, kind: str | None) -> tuple[str, ...] | None:
 def _check_fields(cls: type, theirs: object, ours: tuple[str, ...] | None) -> None:
     if theirs != ours:
         raise ValueError(
-            f"{_key(cls)} has other fields on the two sides: {_listed(theirs)} there, {_listed(ours)} here"
+            f"{key_of(cls)} has other fields on the two sides: {_listed(theirs)} there, {_listed(ours)} here"
         )
 
 
@@ -196,14 +197,15 @@ def _listed(names: object) -> str:
     return ", ".join(map(str, names)) or "none" if isinstance(names, tuple) else repr(names)
 
 
-def _key(cls: type) -> str:
+def key_of(cls: type) -> str:
+    """Names a class as a frame does."""
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _article(kind: str | None) -> str:
-    return {None: "nothing that may be made", "attrs": "an attrs class", "enum": "an enum", "exception": "an exception"}.get(
-        kind, f"a {kind}"
-    )
+    if kind is None:
+        return "nothing that may be made"
+    return f"an {kind}" if kind[0] in "ae" else f"a {kind}"
 
 
 def _makes_its_own(cls: type) -> bool:

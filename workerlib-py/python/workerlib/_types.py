@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from workerlib import _classes
 from workerlib._errors import ConversionWarning
 
 
@@ -245,6 +246,8 @@ def _build_pattern(pattern: object, flags: object) -> Any:
 
 def _take_apart_class(value: type) -> Parts:
     name = f"{value.__module__}.{value.__qualname__}"
+    if value.__module__ != "builtins" and (kind := _classes.find_kind(value)):
+        return (_classes.key_of(value), kind)
     if value.__module__ == "builtins" and getattr(builtins, value.__qualname__, None) is value:
         return (name,)
     if name in _BY_NAME and _find_class(name) is value:
@@ -252,7 +255,9 @@ def _take_apart_class(value: type) -> Parts:
     raise RefusedError(f"the class {name} is none of those that both sides are sure to have")
 
 
-def _build_class(name: object) -> Any:
+def _build_class(name: object, *kind: Any) -> Any:
+    if kind:
+        return _classes.find_class(name, *kind)
     if isinstance(name, str):
         module, _, attribute = name.rpartition(".")
         found = getattr(builtins, attribute, None) if module == "builtins" else None
@@ -278,7 +283,7 @@ def _take_apart_exception(value: BaseException) -> Parts:
     arguments: Any = (
         (value.message, list(value.exceptions)) if isinstance(value, BaseExceptionGroup) else value.args
     )
-    state = dict(value.__dict__)
+    state = dict(_classes.attributes(value))
     if isinstance(value, OSError | ImportError | NameError | AttributeError | SyntaxError | UnicodeError):
         # These keep some of what they are in slots.
         state |= {
@@ -287,7 +292,8 @@ def _take_apart_exception(value: BaseException) -> Parts:
             if (content := getattr(value, name, None)) is not None and name not in state
         }
     links = (value.__cause__, value.__context__, value.__suppress_context__)
-    return ((kind.__name__, arguments), *links, state)
+    name = kind.__name__ if kind.__module__ == "builtins" else _classes.key_of(kind)
+    return ((name, arguments), *links, state)
 
 
 _SLOTS = (
@@ -300,6 +306,13 @@ _SLOTS = (
 
 def _make_exception(first: object) -> BaseException:
     name, arguments = first if isinstance(first, tuple) and len(first) == 2 else (None, ())
+    if isinstance(name, str) and ":" in name:
+        own = _classes.find_class(name, "exception")
+        error: BaseException = (
+            own.__new__(own, *arguments) if issubclass(own, BaseExceptionGroup) else own.__new__(own)
+        )
+        error.args = arguments
+        return error
     kind = getattr(builtins, name, None) if isinstance(name, str) else None
     if not (isinstance(kind, type) and issubclass(kind, BaseException) and isinstance(arguments, tuple)):
         raise ValueError("no builtin exception")
@@ -424,6 +437,10 @@ _ROWS: tuple[Built | Filled, ...] = (
         75, "numpy.dtype", _lazy("workerlib._numpy:take_apart_dtype"), _lazy("workerlib._numpy:build_dtype")
     ),
     Filled(24, "builtins.BaseException", _take_apart_exception, _make_exception, _fill_exception),
+    # Users' own classes, by their kind.
+    Filled(25, "object", _classes.take_apart_object, _classes.make_object, _classes.fill_object),
+    Built(76, "enum", _classes.take_apart_enum, _classes.build_enum),
+    Built(77, "namedtuple", _classes.take_apart_namedtuple, _classes.build_namedtuple),
 )
 
 _BY_NAME: dict[str, Built | Filled] = {row.type_name: row for row in _ROWS}
@@ -498,7 +515,17 @@ def _row(cls: type) -> Built | Filled | None:
         for base in cls.__mro__:
             if base.__module__ == "numpy" and base.__qualname__ in ("generic", "dtype"):
                 return _BY_NAME[f"numpy.{base.__qualname__}"]
-    return None
+    if issubclass(cls, type):
+        return _BY_NAME["builtins.type"]
+    match _classes.find_kind(cls):
+        case None:
+            return None
+        case "exception":
+            return _BY_NAME["builtins.BaseException"]
+        case "enum" | "namedtuple" as kind:
+            return _BY_NAME[kind]
+        case _:
+            return _BY_NAME["object"]
 
 
 def _is_itself(cls: type, name: str) -> bool:
