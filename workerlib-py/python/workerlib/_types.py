@@ -293,7 +293,7 @@ def _take_apart_exception(value: BaseException) -> Parts:
         }
     links = (value.__cause__, value.__context__, value.__suppress_context__)
     name = kind.__name__ if kind.__module__ == "builtins" else _classes.key_of(kind)
-    return ((name, arguments), *links, state)
+    return ((*arguments, name), *links, state)
 
 
 _SLOTS = (
@@ -305,16 +305,16 @@ _SLOTS = (
 
 
 def _make_exception(first: object) -> BaseException:
-    name, arguments = first if isinstance(first, tuple) and len(first) == 2 else (None, ())
+    # The name stands last, so that an argument has the index in a path that it has in `args`.
+    arguments, name = (first[:-1], first[-1]) if isinstance(first, tuple) and first else ((), None)
     if isinstance(name, str) and ":" in name:
-        own = _classes.find_class(name, "exception")
-        error: BaseException = (
-            own.__new__(own, *arguments) if issubclass(own, BaseExceptionGroup) else own.__new__(own)
-        )
-        error.args = arguments
-        return error
+        own: Any = _classes.find_class(name, "exception")
+        # A group wants its members when it is made; others take whatever `args` is.
+        made: Any = own.__new__(own, *arguments)
+        made.args = arguments
+        return made  # type: ignore[no-any-return]
     kind = getattr(builtins, name, None) if isinstance(name, str) else None
-    if not (isinstance(kind, type) and issubclass(kind, BaseException) and isinstance(arguments, tuple)):
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
         raise ValueError("no builtin exception")
     if issubclass(kind, BaseExceptionGroup):
         return kind(*arguments)
