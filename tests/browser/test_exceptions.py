@@ -85,18 +85,16 @@ async def test_the_workers_traceback_is_shown(worker: Any, raises: Any) -> None:
 @in_page
 async def test_an_argument_that_cannot_be_sent(worker: Any, workerlib: Any, raises: Any) -> None:
     """The error names the type and the path to it; nothing was sent, and the next call works."""
-    import datetime
-
-    date = datetime.date(2026, 1, 2)
-    with raises(TypeError, r"args\[0\]\['when'\]: datetime\.date") as caught:
-        await worker.echo({"when": date})
+    thing = object()
+    with raises(TypeError, r"args\[0\]\['when'\]: object") as caught:
+        await worker.echo({"when": thing})
     assert isinstance(caught.value, workerlib.UnsendableError)
     assert caught.value.path == "args[0]['when']"
-    assert caught.value.type_name == "datetime.date"
+    assert caught.value.type_name == "object"
     with raises(workerlib.UnsendableError, r"args\[1\]\[2\]\[0\]"):
-        await worker.echo(0, [1, 2, (date,)])
+        await worker.echo(0, [1, 2, (thing,)])
     with raises(workerlib.UnsendableError, "when"):
-        await worker.echo(when=date)
+        await worker.echo(when=thing)
     assert await worker.add(1, 2) == 3
 
 
@@ -113,9 +111,9 @@ async def test_objects_of_javascript_cannot_be_sent(worker: Any, workerlib: Any,
 @in_page
 async def test_a_result_that_cannot_be_sent(worker: Any, workerlib: Any, raises: Any) -> None:
     """The caller gets the error with the path into the result."""
-    with raises(workerlib.UnsendableError, r"\['rows'\]\[1\]\[1\]: datetime\.date") as caught:
-        await worker.give_a_date()
-    assert caught.value.type_name == "datetime.date"
+    with raises(workerlib.UnsendableError, r"\['rows'\]\[1\]\[1\]: object") as caught:
+        await worker.give_a_thing()
+    assert caught.value.type_name == "object"
     assert await worker.add(1, 2) == 3
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-_SCALARS = (type(None), bool, int, str, bytes, bytearray)
+_SCALARS = (type(None), bool, int, str, bytes, bytearray, type(...), type(NotImplemented))
 
 
 class _Trail:
@@ -76,6 +76,12 @@ def _difference(one: Any, other: Any) -> tuple[str, str, str] | None:
         )
     if isinstance(one, float):
         return ("", repr(one), repr(other)) if struct.pack(">d", one) != struct.pack(">d", other) else None
+    if isinstance(one, complex):
+        return _difference(one.real, other.real) or _difference(one.imag, other.imag)
+    if isinstance(one, (set, frozenset)):
+        # Elements are equal across types too: 1, 1.0 and True.
+        typed = [sorted((type(item).__name__, repr(item)) for item in items) for items in (one, other)]
+        return ("", _short(one), _short(other)) if one != other or typed[0] != typed[1] else None
     if isinstance(one, _SCALARS):
         return ("", _short(one), _short(other)) if one != other else None
     raise TypeError(f"assert_same knows no {type(one).__name__}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -28,6 +27,15 @@ class NastyError(Exception):
 
     __repr__ = __str__
 
+
+class Thing:
+    """A user's class, which cannot be sent."""
+
+    def __repr__(self) -> str:
+        return "a thing"
+
+
+THING = f"{__name__}.Thing"
 
 BUILTIN = [
     ValueError("text", 1),
@@ -135,13 +143,14 @@ async def test_exceptions_with_unsendable_arguments(connect: Connect) -> None:
 
     @workerlib.export
     def fail() -> None:
-        raise ValueError("when", datetime.date(2026, 1, 2), b"\xff")
+        raise ValueError("when", OddError("the odd one"), Thing(), b"\xff")
 
     async with connect() as worker:
-        with pytest.raises(ValueError, match="2026") as caught:
+        with pytest.raises(ValueError, match="a thing") as caught:
             await worker.fail()
         assert caught.value.args[0] == "when"
-        assert caught.value.args[2] == b"\xff"
+        assert caught.value.args[2] == "a thing"
+        assert caught.value.args[3] == b"\xff"
 
 
 async def test_groups_and_notes(connect: Connect) -> None:
@@ -212,20 +221,20 @@ async def test_unsendable_arguments(connect: Connect) -> None:
         calls.append((args, kwargs))
         return len(calls)
 
-    date = datetime.date(2026, 1, 2)
+    thing = Thing()
     cases: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
-        (({"when": date},), {}, "args[0]['when']"),
-        ((0, [1, (2, date)]), {}, "args[1][1][1]"),
-        ((), {"when": date}, "kwargs['when']"),
-        ((b"x" * 50_000, date), {}, "args[1]"),
+        (({"when": thing},), {}, "args[0]['when']"),
+        ((0, [1, (2, thing)]), {}, "args[1][1][1]"),
+        ((), {"when": thing}, "kwargs['when']"),
+        ((b"x" * 50_000, thing), {}, "args[1]"),
     ]
     async with connect() as worker:
         for args, kwargs, path in cases:
             with pytest.raises(workerlib.UnsendableError) as caught:
                 await worker.note(*args, **kwargs)
             assert caught.value.path == path
-            assert caught.value.type_name == "datetime.date"
-            assert f"{path}: datetime.date" in str(caught.value)
+            assert caught.value.type_name == THING
+            assert f"{path}: {THING}" in str(caught.value)
         assert await worker.note(1) == 1
     assert calls == [((1,), {})]
 
@@ -235,13 +244,13 @@ async def test_unsendable_results(connect: Connect) -> None:
 
     @workerlib.export
     def give(sendable: bool) -> Any:
-        return [1, {"rows": (b"x" * 50_000, 3 if sendable else datetime.date(2026, 1, 2))}]
+        return [1, {"rows": (b"x" * 50_000, 3 if sendable else Thing())}]
 
     async with connect() as worker:
         with pytest.raises(workerlib.UnsendableError) as caught:
             await worker.give(False)
         assert caught.value.path == "result[1]['rows'][1]"
-        assert caught.value.type_name == "datetime.date"
+        assert caught.value.type_name == THING
         assert (await worker.give(True))[1]["rows"][1] == 3
 
 

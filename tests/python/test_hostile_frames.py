@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import sys
 import tracemalloc
+from pathlib import Path
 
 import pytest
 import workerlib
@@ -16,7 +18,12 @@ from values import VALUES
 
 IN_PYODIDE = sys.platform == "emscripten"
 RUNS = 2_000 if IN_PYODIDE else 20_000
-SMALL = [frame for frame in map(frame_of, VALUES.values()) if len(frame[0]) < 2_000]
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "values.json").read_text(encoding="utf-8"))
+GOLDEN: list[Frame] = [(bytes.fromhex(one["frame"]), []) for one in [*VECTORS["shared"], *VECTORS["library"]]]
+SMALL = [frame for frame in [*map(frame_of, VALUES.values()), *GOLDEN] if len(frame[0]) < 2_000]
+
+# The sharing table of a frame in which nothing is shared (docs/wire-format.md, section 4.5); the value follows.
+TABLE = b"\x90"
 
 # Each announces more than there is, or what there cannot be.
 LIARS = {
@@ -44,10 +51,23 @@ LIARS = {
     "MessagePack's timestamp": b"\xd6\xff\x00\x00\x00\x00",
 }
 
+BAD_TABLES = [
+    b"",
+    b"\xc0",
+    b"\x81\x00\x00",
+    b"\x91\x09",
+    b"\x91\xff",
+    b"\x91\xa1x",
+    b"\x92\x00\x00",
+    b"\x91\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
+    b"\xdd\xff\xff\xff\xff",
+    b"\xdd\x00\x00\x00\x03\x00\x01",
+]
+
 
 def view_frame(header: bytes, data: bytes) -> bytes:
     """Makes the frame of a memoryview with a header of its own making."""
-    return b"\xc7" + bytes([len(header)]) + b"\x04" + header + b"\xc4" + bytes([len(data)]) + data
+    return TABLE + b"\xc7" + bytes([len(header)]) + b"\x04" + header + b"\xc4" + bytes([len(data)]) + data
 
 
 # MessagePack arrays of: read-only, itemsize, format, shape.
@@ -94,14 +114,20 @@ def is_refused_or_read(data: bytes, buffers: list[bytes]) -> bool:
 @pytest.mark.parametrize("name", LIARS)
 def test_frames_that_lie(name: str) -> None:
     """Each is refused with a FrameError."""
-    assert is_refused_or_read(LIARS[name], [])
+    assert is_refused_or_read(TABLE + LIARS[name], [])
+
+
+@pytest.mark.parametrize("table", BAD_TABLES, ids=bytes.hex)
+def test_sharing_tables_that_lie(table: bytes) -> None:
+    """A table that does not fit the value is refused."""
+    assert is_refused_or_read(table + b"\x92\xa1a\xa1b", [])
 
 
 def test_frame_errors_are_value_errors_and_tell_the_place() -> None:
     """The message has the offset and the section of the format's document."""
     assert issubclass(workerlib.FrameError, ValueError)
-    with pytest.raises(workerlib.FrameError, match="at byte 2:") as caught:
-        decode(b"\x92\xc0\xc1", [])
+    with pytest.raises(workerlib.FrameError, match="at byte 3:") as caught:
+        decode(TABLE + b"\x92\xc0\xc1", [])
     assert "wire-format" in str(caught.value)
 
 
@@ -122,6 +148,7 @@ def test_memory_stays_in_proportion() -> None:
     tracemalloc.start()
     try:
         for data in LIARS.values():
+            is_refused_or_read(TABLE + data, [])
             is_refused_or_read(data, [])
         for header in BAD_VIEWS.values():
             is_refused_or_read(view_frame(header, b"\x01\x02\x03\x04"), [])
@@ -134,9 +161,13 @@ def test_memory_stays_in_proportion() -> None:
 def test_random_bytes() -> None:
     """No bytes crash the decoder."""
     chance = random.Random(20261122)
-    outcomes = {
-        is_refused_or_read(chance.randbytes(chance.randrange(1, 64)), [b"buffer"]) for _ in range(RUNS)
-    }
+    outcomes = set()
+    for number in range(RUNS):
+        table = (TABLE, TABLE, b"\x91" + chance.randbytes(1), b"")[number % 4]
+        body = chance.randbytes(chance.randrange(1, 64))
+        # Half of them begin with a container or an extension, which random bytes seldom do.
+        start = chance.choice((b"", b"", b"\x92", b"\x81", b"\xd4", b"\xd5", b"\xd6", b"\xc7"))
+        outcomes.add(is_refused_or_read(table + start + body, [b"buffer"]))
     assert outcomes == {True, False}
 
 
@@ -174,14 +205,14 @@ def test_spliced_frames() -> None:
         return data[start : start + chance.randrange(1, 40)]
 
     for _ in range(RUNS):
-        frame: Frame = (b"".join(piece() for _ in range(chance.randrange(1, 6))), [b"one", b"two"])
+        frame: Frame = (TABLE + b"".join(piece() for _ in range(chance.randrange(1, 6))), [b"one", b"two"])
         is_refused_or_read(*frame)
 
 
 def test_deep_frames() -> None:
     """A million openings without an end neither overflow the stack nor take long."""
     for opening in (b"\x91", b"\x81\xc0", b"\xd4\x10\x01"):
-        assert is_refused_or_read(opening * 1_000_000, [])
+        assert is_refused_or_read(TABLE + opening * 1_000_000, [])
 
 
 def test_buffers_that_do_not_belong() -> None:

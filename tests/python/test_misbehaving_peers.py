@@ -20,6 +20,10 @@ REFUSE = b"\x93\x02\x63\xa8too old!"
 CLOSE = b"\x92\x07\xa4done"
 
 
+# What stands before the values of a frame in which nothing is shared (section 4.5).
+TABLE = b"\x90"
+
+
 def returns(call: int, value: object) -> bytes:
     """Makes the frame that answers a call."""
     return b"\x92\x04" + bytes([call]) + encode(value)[0]
@@ -118,7 +122,7 @@ async def test_answers_that_cannot_be_read(payload: bytes) -> None:
     await peer.open()
     task, call = await peer.called()
     other, other_call = await peer.called()
-    peer.say(b"\x92\x04" + bytes([call]) + payload, returns(other_call, 7))
+    peer.say(b"\x92\x04" + bytes([call]) + TABLE + payload, returns(other_call, 7))
     with pytest.raises(workerlib.FrameError):
         await task
     assert await other == 7
@@ -245,11 +249,11 @@ async def test_calls_that_cannot_be_read(payload: bytes) -> None:
     connection = _listening(serving_end, calls)
     end.post(HELLO, [])
     assert (await frames.get())[1] == 1
-    end.post(b"\x93\x03\x05\xa1f" + payload, [])
+    end.post(b"\x93\x03\x05\xa1f" + TABLE + payload, [])
     answer = await frames.get()
     assert answer[:3] == b"\x92\x05\x05"
     assert calls == []
-    end.post(b"\x93\x03\x06\xa1f\xd4\x10\x00\x80", [])
+    end.post(b"\x93\x03\x06\xa1f" + TABLE + b"\xd4\x10\x00\x80", [])
     assert (await frames.get())[:3] == b"\x92\x04\x06"
     assert calls == [((), {})]
     connection.close()
@@ -266,7 +270,7 @@ async def test_noise(make: str) -> None:
         CLOSE,
         returns(1, [1, 2]),
         raises(1, {}),
-        b"\x93\x03\x01\xa1f\xd4\x10\x00\x80",
+        b"\x93\x03\x01\xa1f\x90\xd4\x10\x00\x80",
         b"\x92\x06\x01",
     ]
     for _ in range(200):

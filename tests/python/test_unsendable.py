@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
-import fractions
-from array import array
-from typing import Any
+import enum
+import sys
 
 import pytest
 import workerlib
@@ -17,27 +15,28 @@ class Odd:
     """A user's class."""
 
 
-class OddList(list[Any]):
-    """A subclass of a builtin: it would lose its class on the way."""
+class Colour(enum.Enum):
+    """An enumeration without a builtin base."""
+
+    RED = 1
 
 
-DATE = datetime.date(2026, 1, 2)
+THING = object()
 CASES: list[tuple[object, str, str]] = [
-    (DATE, "value", "datetime.date"),
-    ([DATE], "value[0]", "datetime.date"),
-    ({"when": DATE}, "value['when']", "datetime.date"),
-    ([{"when": DATE}], "value[0]['when']", "datetime.date"),
-    ([0, (1, {"a": [2, DATE]})], "value[1][1]['a'][1]", "datetime.date"),
-    ({1: {(2, "x"): DATE}}, "value[1][(2, 'x')]", "datetime.date"),
-    ({b"k": {None: DATE}}, "value[b'k'][None]", "datetime.date"),
-    ({"it's": DATE}, 'value["it\'s"]', "datetime.date"),
-    ([fractions.Fraction(1, 2)], "value[0]", "fractions.Fraction"),
+    (THING, "value", "object"),
+    ([THING], "value[0]", "object"),
+    ({"when": THING}, "value['when']", "object"),
+    ([{"when": THING}], "value[0]['when']", "object"),
+    ([0, (1, {"a": [2, THING]})], "value[1][1]['a'][1]", "object"),
+    ({1: {(2, "x"): THING}}, "value[1][(2, 'x')]", "object"),
+    ({b"k": {None: THING}}, "value[b'k'][None]", "object"),
+    ({"it's": THING}, 'value["it\'s"]', "object"),
     ([Odd], "value[0]", "type"),
     ([len], "value[0]", "builtin_function_or_method"),
-    ([iter([])], "value[0]", "list_iterator"),
     ([object()], "value[0]", "object"),
     ([lambda: None], "value[0]", "function"),
-    ([array], "value[0]", "type"),
+    ([sys], "value[0]", "module"),
+    ({"a": Colour.RED}, "value['a']", f"{__name__}.Colour"),
 ]
 
 
@@ -58,32 +57,12 @@ def test_a_users_class_is_named_with_its_module() -> None:
     assert caught.value.type_name == f"{Odd.__module__}.Odd"
 
 
-def test_subclasses_of_builtins_are_no_builtins() -> None:
-    """A subclass is refused rather than silently flattened."""
-    for value in (
-        OddList([1]),
-        datetime.datetime.max,
-        type("OddInt", (int,), {})(1),
-        type("OddDict", (dict,), {})(),
-    ):
-        with pytest.raises(workerlib.UnsendableError):
-            round_trip([value])
-
-
 def test_a_key_that_cannot_be_sent() -> None:
     """A dict's key is looked at as its values are."""
-    with pytest.raises(workerlib.UnsendableError, match=r"datetime\.date"):
-        round_trip({"a": 1, DATE: 2})
-    with pytest.raises(workerlib.UnsendableError, match=r"datetime\.date"):
-        round_trip([{(1, (DATE,)): 2}])
-
-
-def test_a_value_that_contains_itself() -> None:
-    """A cycle ends in an error, not in an endless frame."""
-    cycle: list[object] = []
-    cycle.append(cycle)
-    with pytest.raises(workerlib.UnsendableError, match="level|itself|deep"):
-        round_trip(cycle)
+    with pytest.raises(workerlib.UnsendableError, match="object"):
+        round_trip({"a": 1, THING: 2})
+    with pytest.raises(workerlib.UnsendableError, match="object"):
+        round_trip([{(1, (THING,)): 2}])
 
 
 def test_a_released_view() -> None:
@@ -101,8 +80,7 @@ def test_it_is_a_type_error() -> None:
 
 
 def test_the_remedy_is_named() -> None:
-    """The message says what could be sent instead."""
+    """The message says what to do about it."""
     with pytest.raises(workerlib.UnsendableError) as caught:
-        round_trip(DATE)
-    assert "list" in str(caught.value)
-    assert "dict" in str(caught.value)
+        round_trip(THING)
+    assert "docs/values.md" in str(caught.value)

@@ -17,6 +17,8 @@ from trip import frame_of
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "values.json").read_text(encoding="utf-8"))
 VALUES: list[dict[str, Any]] = VECTORS["values"]
 REFUSED: list[dict[str, Any]] = VECTORS["refused"]
+# Values that JSON cannot describe: each is a Python expression.
+EXPRESSIONS: list[dict[str, Any]] = [*VECTORS["shared"], *VECTORS["library"]]
 
 
 def value_of(description: Any) -> object:
@@ -43,6 +45,16 @@ def value_of(description: Any) -> object:
             return {value_of(key): value_of(value) for key, value in content}
         case "view":
             return view_of(content)
+        case "complex":
+            return complex(*struct.unpack(">2d", bytes.fromhex(content)))
+        case "set":
+            return {value_of(item) for item in content}
+        case "frozenset":
+            return frozenset(value_of(item) for item in content)
+        case "ellipsis":
+            return ...
+        case "notimplemented":
+            return NotImplemented
     raise ValueError(f"the vectors use a tag that this test does not know: {tag}")
 
 
@@ -61,6 +73,7 @@ def test_the_vectors_were_read() -> None:
     """An empty list would test nothing."""
     assert len(VALUES) > 60
     assert len(REFUSED) > 10
+    assert len(EXPRESSIONS) > 20
 
 
 @pytest.mark.parametrize("vector", VALUES, ids=[vector["name"] for vector in VALUES])
@@ -76,6 +89,17 @@ def test_golden_bytes_are_read_as_their_values(vector: dict[str, Any]) -> None:
     """Decoding these bytes gives exactly the value."""
     buffers = [bytes.fromhex(buffer) for buffer in vector["buffers"]]
     assert_same(decode(bytes.fromhex(vector["frame"]), list(buffers)), value_of(vector["value"]))
+
+
+@pytest.mark.parametrize("vector", EXPRESSIONS, ids=[vector["name"] for vector in EXPRESSIONS])
+def test_expressions_have_their_golden_bytes(vector: dict[str, Any]) -> None:
+    """What is shared or of the standard library is written as these bytes, and so is what they are read as."""
+    value = eval(vector["python"])
+    assert frame_of(value) == (bytes.fromhex(vector["frame"]), [])
+    back = decode(bytes.fromhex(vector["frame"]), [])
+    assert type(back) is type(value)
+    assert repr(back) == repr(value)
+    assert frame_of(back) == (bytes.fromhex(vector["frame"]), [])
 
 
 @pytest.mark.parametrize("vector", REFUSED, ids=[vector["name"] for vector in REFUSED])

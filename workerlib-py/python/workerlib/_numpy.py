@@ -10,7 +10,6 @@ from workerlib._types import RefusedError
 
 # Without their types: whether numpy is installed must not matter to who checks this package.
 np: Any = importlib.import_module("numpy")
-_format: Any = importlib.import_module("numpy.lib.format")
 
 
 def take_apart_array(array: Any) -> tuple[Any, ...]:
@@ -56,7 +55,7 @@ def build_scalar(descr: Any, content: Any) -> Any:
 
 
 def take_apart_dtype(dtype: Any) -> tuple[Any, ...]:
-    """Gives what numpy's own file format writes."""
+    """Gives its description."""
     return (_describe(dtype),)
 
 
@@ -71,17 +70,36 @@ def without_subclass(array: Any) -> Any:
 
 
 def _describe(dtype: Any) -> Any:
+    """Describes a dtype: its str; base and shape of a sub-array; a dict of a structure's fields."""
     if dtype.hasobject:
         raise RefusedError(
             "it holds Python objects, not numbers: send it as a list by tolist(), or convert it by astype()"
         )
-    if dtype.metadata:
-        dtype = np.dtype(_format.dtype_to_descr(np.dtype(dtype, metadata=None)))
-    return _format.dtype_to_descr(dtype)
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return (_describe(base), shape)
+    if dtype.names is None:
+        return dtype.str
+    fields = [dtype.fields[name] for name in dtype.names]
+    return {
+        "names": list(dtype.names),
+        "formats": [_describe(kind) for kind, *_ in fields],
+        "offsets": [offset for _, offset, *_ in fields],
+        "titles": [field[2] if len(field) > 2 else None for field in fields],
+        "itemsize": dtype.itemsize,
+        "aligned": dtype.isalignedstruct,
+    }
 
 
 def _dtype(descr: Any) -> Any:
-    dtype = _format.descr_to_dtype(descr)
+    if isinstance(descr, tuple) and len(descr) == 2:
+        dtype = np.dtype((_dtype(descr[0]), descr[1]))
+    elif isinstance(descr, dict) and isinstance(descr.get("formats"), list):
+        dtype = np.dtype({**descr, "formats": [_dtype(kind) for kind in descr["formats"]]})
+    elif isinstance(descr, str):
+        dtype = np.dtype(descr)
+    else:
+        raise ValueError(f"no description of a dtype: {descr!r}")
     # Pointers from the other side would be followed.
     if dtype.hasobject:
         raise ValueError("a dtype of Python objects")

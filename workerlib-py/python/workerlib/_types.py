@@ -13,9 +13,11 @@ import builtins
 import importlib
 import operator
 import sys
+import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, WeakSet
 
 from workerlib import _classes
 from workerlib._errors import ConversionWarning
@@ -70,6 +72,18 @@ def _attributes(*names: str) -> TakeApart:
 
 def _text(value: object) -> Parts:
     return (str(value),)
+
+
+def _from_text(path: str) -> Callable[..., Any]:
+    """Makes a function that builds from a str; from a long int, say, it might take minutes."""
+    build = _lazy(path)
+
+    def from_text(text: object) -> Any:
+        if not isinstance(text, str):
+            raise ValueError(f"no text of {path.partition(':')[2]}")
+        return build(text)
+
+    return from_text
 
 
 # Containers of the standard library.
@@ -220,10 +234,6 @@ def _build_path(path: str) -> Any:
     return Path(path)
 
 
-def _take_apart_network(value: Any) -> Parts:
-    return (value.with_prefixlen,)
-
-
 _PATTERN_LENGTH = 10_000
 
 
@@ -248,9 +258,7 @@ def _take_apart_class(value: type) -> Parts:
     name = f"{value.__module__}.{value.__qualname__}"
     if value.__module__ != "builtins" and (kind := _classes.find_kind(value)):
         return (_classes.key_of(value), kind)
-    if value.__module__ == "builtins" and getattr(builtins, value.__qualname__, None) is value:
-        return (name,)
-    if name in _BY_NAME and _find_class(name) is value:
+    if _class_of_name(name) is value:
         return (name,)
     raise RefusedError(f"the class {name} is none of those that both sides are sure to have")
 
@@ -258,14 +266,27 @@ def _take_apart_class(value: type) -> Parts:
 def _build_class(name: object, *kind: Any) -> Any:
     if kind:
         return _classes.find_class(name, *kind)
-    if isinstance(name, str):
-        module, _, attribute = name.rpartition(".")
-        found = getattr(builtins, attribute, None) if module == "builtins" else None
-        if name in _BY_NAME:
-            found = _find_class(name)
-        if isinstance(found, type):
-            return found
-    raise ValueError("no class that can be named")
+    found = _class_of_name(name) if isinstance(name, str) else None
+    if found is None:
+        raise ValueError("no class that can be named")
+    return found
+
+
+_NAMELESS: dict[str, type] = {
+    f"builtins.{cls.__qualname__}": cls
+    for cls in (types.NoneType, types.EllipsisType, types.NotImplementedType, types.MappingProxyType)
+}
+"""Builtin classes that the module builtins has no name for."""
+
+
+def _class_of_name(name: str) -> type | None:
+    module, _, attribute = name.rpartition(".")
+    found = _NAMELESS.get(name)
+    if found is None and module == "builtins":
+        found = getattr(builtins, attribute, None)
+    elif found is None and name in _BY_NAME:
+        found = _find_class(name)
+    return found if isinstance(found, type) else None
 
 
 def _find_class(name: str) -> Any:
@@ -284,24 +305,37 @@ def _take_apart_exception(value: BaseException) -> Parts:
         (value.message, list(value.exceptions)) if isinstance(value, BaseExceptionGroup) else value.args
     )
     state = dict(_classes.attributes(value))
-    if isinstance(value, OSError | ImportError | NameError | AttributeError | SyntaxError | UnicodeError):
-        # These keep some of what they are in slots.
-        state |= {
-            name: content
-            for name in _SLOTS
-            if (content := getattr(value, name, None)) is not None and name not in state
-        }
+    for name in _builtin_slots(kind):
+        # Some keep a part of what they are in slots of their builtin class.
+        content = _slot_content(value, name)
+        if name not in state and content is not None:
+            state[name] = content
     links = (value.__cause__, value.__context__, value.__suppress_context__)
     name = kind.__name__ if kind.__module__ == "builtins" else _classes.key_of(kind)
     return ((*arguments, name), *links, state)
 
 
 _SLOTS = (
-    *("errno", "strerror", "filename", "filename2"),
+    *("errno", "strerror", "filename", "filename2", "characters_written"),
     *("name", "path", "name_from"),
     *("msg", "lineno", "offset", "text", "end_lineno", "end_offset", "print_file_and_line"),
     *("encoding", "object", "start", "end", "reason"),
+    *("value", "code"),
 )
+
+
+def _builtin_slots(kind: type) -> dict[str, Any]:
+    """Gives the slots of an exception's builtin classes by name: a subclass may call other things so."""
+    builtin = [vars(base) for base in kind.__mro__ if base.__module__ == "builtins"]
+    return {name: slots[name] for slots in builtin for name in _SLOTS if name in slots}
+
+
+def _slot_content(error: BaseException, name: str) -> object:
+    try:
+        return _builtin_slots(type(error))[name].__get__(error)
+    except AttributeError:
+        # As characters_written is where nothing was written.
+        return None
 
 
 def _make_exception(first: object) -> BaseException:
@@ -334,11 +368,29 @@ def _fill_exception(error: BaseException, values: list[Any]) -> None:
     error.__suppress_context__ = bool(suppress)
     if type(state) is not dict:
         raise ValueError("no attributes of an exception")
+    slots = _builtin_slots(type(error))
     for name, content in state.items():
         # Nothing that Python itself would act on, such as __class__.
         if not isinstance(name, str) or (name.startswith("__") and name != "__notes__"):
             raise ValueError(f"{name!r} is no attribute of an exception")
-        setattr(error, name, content)
+        if slot := slots.get(name):
+            slot.__set__(error, content)
+        else:
+            # Not the class's own __setattr__, which may do anything.
+            BaseException.__setattr__(error, name, content)
+    check_positions(error)
+
+
+def check_positions(error: BaseException) -> None:
+    """Checks what CPython believes when it makes the text of a UnicodeError: it would read any address.
+
+    Raises:
+        ValueError: If the error's position is none in what could not be converted.
+    """
+    if isinstance(error, UnicodeDecodeError | UnicodeEncodeError | UnicodeTranslateError):
+        kind = bytes if isinstance(error, UnicodeDecodeError) else str
+        if type(error.object) is not kind or error.start < 0:
+            raise ValueError("no position of a UnicodeError")
 
 
 # Arrays.
@@ -409,19 +461,19 @@ _ROWS: tuple[Built | Filled, ...] = (
     ),
     Built(56, "datetime.timezone", _take_apart_timezone, _lazy("datetime:timezone")),
     Built(57, "zoneinfo.ZoneInfo", _take_apart_zone, _build_zone),
-    Built(58, "decimal.Decimal", _text, _lazy("decimal:Decimal")),
+    Built(58, "decimal.Decimal", _text, _from_text("decimal:Decimal")),
     Built(59, "fractions.Fraction", _attributes("numerator", "denominator"), _build_fraction),
     Built(60, "uuid.UUID", _take_apart_uuid, _build_uuid),
     Built(61, "pathlib.PurePosixPath", _text, _path_builder("PurePosixPath")),
     Built(62, "pathlib.PureWindowsPath", _text, _path_builder("PureWindowsPath")),
     Built(63, "pathlib.PosixPath", _text, _build_path),
     Built(64, "pathlib.WindowsPath", _text, _path_builder("PureWindowsPath")),
-    Built(65, "ipaddress.IPv4Address", _text, _lazy("ipaddress:IPv4Address")),
-    Built(66, "ipaddress.IPv6Address", _text, _lazy("ipaddress:IPv6Address")),
-    Built(67, "ipaddress.IPv4Network", _take_apart_network, _lazy("ipaddress:IPv4Network")),
-    Built(68, "ipaddress.IPv6Network", _take_apart_network, _lazy("ipaddress:IPv6Network")),
-    Built(69, "ipaddress.IPv4Interface", _take_apart_network, _lazy("ipaddress:IPv4Interface")),
-    Built(70, "ipaddress.IPv6Interface", _take_apart_network, _lazy("ipaddress:IPv6Interface")),
+    Built(65, "ipaddress.IPv4Address", _text, _from_text("ipaddress:IPv4Address")),
+    Built(66, "ipaddress.IPv6Address", _text, _from_text("ipaddress:IPv6Address")),
+    Built(67, "ipaddress.IPv4Network", _text, _from_text("ipaddress:IPv4Network")),
+    Built(68, "ipaddress.IPv6Network", _text, _from_text("ipaddress:IPv6Network")),
+    Built(69, "ipaddress.IPv4Interface", _text, _from_text("ipaddress:IPv4Interface")),
+    Built(70, "ipaddress.IPv6Interface", _text, _from_text("ipaddress:IPv6Interface")),
     Built(71, "re.Pattern", _take_apart_pattern, _build_pattern),
     Built(72, "builtins.type", _take_apart_class, _build_class),
     Built(
@@ -499,7 +551,7 @@ def find_sending(cls: type, strict: bool) -> Sending | None:
 
 def _row(cls: type) -> Built | Filled | None:
     # Some modules define their classes elsewhere: pathlib._local.PosixPath is pathlib.PosixPath.
-    module = cls.__module__.partition("._")[0]
+    module = str(cls.__module__).partition("._")[0]
     name = f"{module}.{cls.__qualname__}"
     row = _BY_NAME.get(name)
     if row is not None and _is_itself(cls, name):
@@ -553,7 +605,7 @@ _BASES: dict[type, Callable[[Any], Any]] = {
     frozenset: lambda value: frozenset(frozenset.__iter__(value)),
 }
 
-_likenesses: dict[type, tuple[str, Callable[[Any], Any]] | None] = {}
+_likenesses: WeakKeyDictionary[type, tuple[str, Callable[[Any], Any]] | None] = WeakKeyDictionary()
 
 
 def _find_likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
@@ -564,6 +616,9 @@ def _find_likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
 
 def _likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
     """Says what an object of another class is like, and makes that of it."""
+    if issubclass(cls, type | types.GenericAlias):
+        # An Enum iterates over its members, list[int] over itself.
+        return None
     names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
     if any(name.startswith("pyodide.") or name.startswith("_pyodide") for name in names):
         return "nothing", _refuse("it is an object of JavaScript's: convert it by its to_py() first")
@@ -571,6 +626,9 @@ def _likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
         return "nothing", _refuse("its mask would be lost: send its data and its mask")
     if "numpy.ndarray" in names:
         return "numpy.ndarray", _lazy("workerlib._numpy:without_subclass")
+    if "collections.UserString" in names:
+        # Its characters are UserStrings.
+        return "str", str
     for base, convert in _BASES.items():
         if issubclass(cls, base):
             return base.__name__, convert
@@ -588,7 +646,7 @@ def _refuse(reason: str) -> Callable[[Any], Any]:
     return refuse
 
 
-_warned: set[type] = set()
+_warned: WeakSet[type] = WeakSet()
 
 
 def warn_of_conversion(cls: type, path: str) -> None:

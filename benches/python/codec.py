@@ -1,0 +1,140 @@
+"""Measures workerlib's codec against its peers, natively or in Pyodide, and prints the result as JSON.
+
+    python codec.py [--quick] [--shape NAME …]
+
+All peers of a shape take turns within each round, so that a machine that gets slower gets slower for all of them; a
+ratio is the median, over the rounds, of pickle's time by the codec's. A garbage collection that a codec makes due falls
+into its own time. What this does not do: judge. The goals are xtask's business.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import statistics
+import sys
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+from peers import Peer, all_peers
+from shapes import Shape, all_shapes
+
+ROUNDS, QUICK_ROUNDS = 41, 11
+BUFFER_ROUNDS, QUICK_BUFFER_ROUNDS = 9, 5
+
+
+class Timing:
+    """The times of one codec on one shape, in seconds, a pair for each round."""
+
+    def __init__(self) -> None:
+        self.encode: list[float] = []
+        self.decode: list[float] = []
+
+    @property
+    def both(self) -> list[float]:
+        """Adds up each round's two times."""
+        return [there + back for there, back in zip(self.encode, self.decode, strict=True)]
+
+
+def can(peer: Peer, value: Any) -> bool:
+    """Tells whether a codec gives back this value as it was."""
+    try:
+        encoded = peer.encode(value)
+        decoded = peer.decode(encoded)
+        peer.release(encoded)
+    except Exception:
+        return False
+    return type(decoded) is type(value) and is_equal(decoded, value)
+
+
+def is_equal(one: Any, other: Any) -> bool:
+    """Compares two values, numpy's among them."""
+    same = one == other
+    return same if isinstance(same, bool) else bool(same.all())
+
+
+def measure_once(peer: Peer, value: Any, repeat: int, timing: Timing) -> None:
+    """Appends one round of one codec."""
+    gc.collect()
+    start = perf_counter()
+    for _ in range(repeat):
+        encoded = peer.encode(value)
+    let_collection_run()
+    timing.encode.append((perf_counter() - start) / repeat)
+    gc.collect()
+    start = perf_counter()
+    for _ in range(repeat):
+        decoded = peer.decode(encoded)
+    let_collection_run()
+    timing.decode.append((perf_counter() - start) / repeat)
+    peer.release(encoded)
+    del decoded
+
+
+def let_collection_run() -> None:
+    """Runs the garbage collection that is due, if one is, as the program's next steps would."""
+    for _ in range(2):
+        # Making a container notes that it is due, going round the loop runs it.
+        [[]]
+
+
+def measure(shape: Shape, peers: Sequence[Peer], rounds: int) -> dict[str, Any]:
+    """Measures all codecs that can do a shape."""
+    value = shape.make()
+    timings = {peer.name: Timing() for peer in peers if can(peer, value)}
+    able = [peer for peer in peers if peer.name in timings]
+    for _ in range(rounds):
+        for peer in able:
+            measure_once(peer, value, shape.repeat, timings[peer.name])
+    pickle = timings["pickle 5"]
+    return {
+        "shape": shape.name,
+        "rounds": rounds,
+        "peers": {name: summary(timing, pickle) for name, timing in timings.items()},
+    }
+
+
+def summary(timing: Timing, pickle: Timing) -> dict[str, float]:
+    """Sums up a codec's rounds: medians in milliseconds, and how many times faster than pickle it is."""
+    result = {}
+    for name in ("encode", "decode", "both"):
+        own, others = getattr(timing, name), getattr(pickle, name)
+        result[f"{name}_ms"] = round(statistics.median(own) * 1e3, 5)
+        result[f"{name}_ratio"] = round(
+            statistics.median(other / time for time, other in zip(own, others, strict=True)), 3
+        )
+    return result
+
+
+def python_version() -> str:
+    """Names the Python that is measured."""
+    version = f"CPython {platform.python_version()}"
+    if sys.platform == "emscripten":
+        import pyodide
+
+        return f"Pyodide {pyodide.__version__} ({version})"
+    return version
+
+
+def main(arguments: Sequence[str]) -> dict[str, Any]:
+    """Measures what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--shape", nargs="*", help="only these shapes")
+    options = parser.parse_args(arguments)
+    peers = all_peers()
+    results = []
+    for shape in all_shapes():
+        if options.shape and shape.name not in options.shape:
+            continue
+        rounds = (QUICK_ROUNDS, QUICK_BUFFER_ROUNDS) if options.quick else (ROUNDS, BUFFER_ROUNDS)
+        results.append(measure(shape, peers, rounds[shape.is_buffer]))
+        print(f"{shape.name}: measured", file=sys.stderr)
+    return {"python": python_version(), "results": results}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1:]), indent=2))
