@@ -45,12 +45,20 @@ impl<'l> Encoder<'l> {
         let mut stack: Vec<Level<S::Walk>> = Vec::new();
         let mut node = root;
         let mut identity = S::identity(node, 0);
+        let mut is_converted = false;
+        // How many open levels are no plain list, tuple or dict. What is converted may go on for ever: an
+        // iterable whose elements are iterables of its own kind.
+        let mut foreign = 0usize;
         loop {
             match self.write(source, node, identity) {
                 Ok(Written::Scalar) => {}
-                Ok(Written::Container(level)) => {
-                    if stack.len() >= self.limits.depth {
-                        return Err(EncodeError::TooDeep { limit: self.limits.depth });
+                Ok(Written::Container(mut level)) => {
+                    level.is_foreign = is_converted || !level.kind.nests(false);
+                    foreign += usize::from(level.is_foreign);
+                    for (levels, limit) in [(stack.len() + 1, self.limits.depth), (foreign, SHALLOW)] {
+                        if levels > limit {
+                            return Err(EncodeError::TooDeep { limit });
+                        }
                     }
                     stack.push(level);
                     self.deepest = self.deepest.max(stack.len());
@@ -59,6 +67,7 @@ impl<'l> Encoder<'l> {
                     // What it is sent as stands for it: the same identity, and nobody else refers to it.
                     source.converted(node, path(source, &stack));
                     node = other;
+                    is_converted = true;
                     continue;
                 }
                 Err(refusal) => {
@@ -69,8 +78,12 @@ impl<'l> Encoder<'l> {
                     });
                 }
             }
+            is_converted = false;
             loop {
                 let Some(level) = stack.last_mut() else { return Ok(()) };
+                if level.left == level.open_at {
+                    self.open_shared(&mut level.shared);
+                }
                 match source.next(&mut level.walk) {
                     Ok(Some(next)) if level.left > 0 => {
                         level.left -= 1;
@@ -80,6 +93,7 @@ impl<'l> Encoder<'l> {
                     }
                     Ok(None) if level.left == 0 => {
                         let (shared, height) = (level.shared.take(), level.height);
+                        foreign -= usize::from(level.is_foreign);
                         stack.pop();
                         self.finish_shared(shared);
                         let Some(outer) = stack.last_mut() else { continue };
@@ -141,18 +155,24 @@ impl<'l> Encoder<'l> {
             Item::Container(kind, count, walk) => {
                 let type_at = start + 1;
                 write_header(out, kind, count)?;
-                let mut shared = None;
-                if let Some(identity) = identity {
-                    source.remember(node);
-                    if kind.is_filled() {
-                        self.memo.insert(identity, start);
-                    } else {
-                        shared = Some(Shared { identity, start, type_at });
-                    }
-                }
                 let left = count * kind.values_per_element();
-                let owners = S::owners(&walk);
-                return Ok(Written::Container(Level { kind, walk, left, owners, shared, height: 1 }));
+                let mut level = Level {
+                    kind,
+                    left,
+                    owners: S::owners(&walk),
+                    walk,
+                    shared: identity.map(|identity| Shared { identity, start, type_at }),
+                    open_at: kind.exists_after().map_or(usize::MAX, |values| left.saturating_sub(values)),
+                    height: 1,
+                    is_foreign: false,
+                };
+                if identity.is_some() {
+                    source.remember(node);
+                }
+                if kind.exists_after() == Some(0) {
+                    self.open_shared(&mut level.shared);
+                }
+                return Ok(Written::Container(level));
             }
             Item::Converted(other) => return Ok(Written::Converted(other)),
         }
@@ -161,6 +181,17 @@ impl<'l> Encoder<'l> {
             self.memo.insert(identity, start);
         }
         Ok(Written::Scalar)
+    }
+
+    /// Notes a container that can be referred to from now on, though its content is not complete.
+    fn open_shared(&mut self, shared: &mut Option<Shared>) {
+        // Known is one that stood in its own first value, where a copy of it was written: the copy is it.
+        if let Some(Shared { identity, start, .. }) = *shared
+            && !self.memo.is_known(identity)
+        {
+            self.memo.insert(identity, start);
+            *shared = None;
+        }
     }
 
     /// Notes a container that can be referred to only now that its content is complete.
@@ -191,11 +222,16 @@ struct Level<W> {
     left: usize,
     owners: usize,
     shared: Option<Shared>,
+    /// With how many values left it can be referred to.
+    open_at: usize,
+    /// Whether it is no plain list, tuple or dict.
+    is_foreign: bool,
     /// How many levels of containers it has so far, itself included.
     height: usize,
 }
 
-/// A container that can be referred to when it is complete.
+/// A container that something may refer to, but not yet.
+#[derive(Clone, Copy)]
 struct Shared {
     identity: usize,
     start: usize,

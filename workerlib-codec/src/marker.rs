@@ -159,12 +159,17 @@ impl Container {
         }
     }
 
-    /// Returns whether it exists before its content does, and so can contain itself directly.
-    pub fn is_filled(self) -> bool {
+    /// How many of its values must be there before it exists and can be referred to; `None` if all.
+    pub fn exists_after(self) -> Option<usize> {
         match self {
-            Self::List | Self::Dict | Self::Set => true,
-            Self::Tuple | Self::Frozenset => false,
-            Self::Extension(kind) => (ext::FILLED_FIRST..=ext::FILLED_LAST).contains(&kind),
+            Self::List | Self::Dict | Self::Set => Some(0),
+            Self::Extension(ext::FILLED_FIRST..=ext::FILLED_LAST) => Some(1),
+            Self::Tuple | Self::Frozenset | Self::Extension(_) => None,
         }
+    }
+
+    /// Returns whether it exists before all of its content does, and so can contain itself.
+    pub fn is_filled(self) -> bool {
+        self.exists_after().is_some()
     }
 }

@@ -28,6 +28,11 @@ impl Memo {
         Some(number)
     }
 
+    /// Returns whether a value was written before.
+    pub(crate) fn is_known(&self, identity: usize) -> bool {
+        self.known.contains_key(&identity)
+    }
+
     /// Notes where a value stands.
     #[inline]
     pub(crate) fn insert(&mut self, identity: usize, position: usize) {

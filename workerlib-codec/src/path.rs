@@ -11,6 +11,8 @@ pub enum Step {
     Key(String),
     /// To a key itself, given by its position among the keys.
     KeyAt(usize),
+    /// To an attribute, by its name.
+    Attribute(String),
 }
 
 /// The steps from a root, such as `args`, to a value: `args[0].rows[17]['when']`.
@@ -36,6 +38,7 @@ impl fmt::Display for Path {
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Key(key) => write!(f, "[{key}]")?,
                 Step::KeyAt(index) => write!(f, ".keys()[{index}]")?,
+                Step::Attribute(name) => write!(f, ".{name}")?,
             }
         }
         Ok(())
@@ -48,8 +51,9 @@ mod tests {
 
     #[test]
     fn a_path_reads_like_the_python_that_reaches_the_value() {
-        let path = Path { steps: vec![Step::Index(0), Step::Key("'when'".into()), Step::KeyAt(2)] };
-        assert_eq!(path.to_string(), "[0]['when'].keys()[2]");
+        let steps =
+            vec![Step::Index(0), Step::Key("'when'".into()), Step::Attribute("rows".into()), Step::KeyAt(2)];
+        assert_eq!(Path { steps }.to_string(), "[0]['when'].rows.keys()[2]");
     }
 
     #[test]

@@ -354,11 +354,8 @@ impl Sink for Builder {
     }
 
     fn define_open(&mut self, number: usize, build: &mut Build) -> Option<Value> {
-        let filled = match build.kind {
-            Container::Extension(_) => build.kind.is_filled() && !build.values.is_empty(),
-            kind => kind.is_filled(),
-        };
-        filled.then(|| {
+        let exists = build.kind.exists_after().is_some_and(|values| build.values.len() >= values);
+        exists.then(|| {
             build.number = Some(number);
             Value::Shared(number)
         })

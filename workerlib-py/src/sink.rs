@@ -24,6 +24,24 @@ pub(crate) struct PySink<'py, 'b> {
     discarded: Vec<Bound<'py, PyAny>>,
 }
 
+/// Puts None into the slots of a list or a tuple that are still null, which Python code must never see.
+fn fill_slots(py: Python<'_>, object: &Bound<'_, PyAny>, from: ffi::Py_ssize_t) {
+    let (object, none) = (object.as_ptr(), || py.None().into_ptr());
+    // SAFETY: the slots from `from` on are there and null; each gets a reference of its own. A tuple is not
+    // shared yet, as `PyTuple_SetItem` demands.
+    unsafe {
+        if ffi::PyTuple_CheckExact(object) != 0 {
+            for slot in from..ffi::PyTuple_Size(object) {
+                ffi::PyTuple_SetItem(object, slot, none());
+            }
+        } else if ffi::PyList_CheckExact(object) != 0 {
+            for slot in from..ffi::PyList_Size(object) {
+                ffi::PyList_SetItem(object, slot, none());
+            }
+        }
+    }
+}
+
 /// A container whose elements are still being read.
 pub(crate) struct Build<'py> {
     kind: Container,
@@ -273,20 +291,7 @@ impl<'py> Sink for PySink<'py, '_> {
     }
 
     fn discard(&mut self, build: Build<'py>) {
-        let object = build.object.as_ptr();
-        // SAFETY: list and tuple have as many slots as `begin` asked for, of which those from `filled` on
-        // are null, which Python code must never see; each gets a reference to None of its own.
-        unsafe {
-            if ffi::PyTuple_Check(object) != 0 {
-                for slot in build.filled..ffi::PyTuple_Size(object) {
-                    ffi::PyTuple_SetItem(object, slot, self.py.None().into_ptr());
-                }
-            } else if build.kind == Container::List {
-                for slot in build.filled..ffi::PyList_Size(object) {
-                    ffi::PyList_SetItem(object, slot, self.py.None().into_ptr());
-                }
-            }
-        }
+        fill_slots(self.py, &build.object, build.filled);
         self.discarded.extend([Some(build.object), build.made, build.key].into_iter().flatten());
     }
 
@@ -296,7 +301,12 @@ impl<'py> Sink for PySink<'py, '_> {
 
     fn define_open(&mut self, _number: usize, build: &mut Build<'py>) -> Option<Self::Value> {
         match build.kind {
-            Container::List | Container::Dict | Container::Set => Some(build.object.clone()),
+            Container::List => {
+                // From here on a user's `__eq__` or `__hash__` may come across it.
+                fill_slots(self.py, &build.object, build.filled);
+                Some(build.object.clone())
+            }
+            Container::Dict | Container::Set => Some(build.object.clone()),
             Container::Extension(_) => build.made.clone(),
             Container::Tuple | Container::Frozenset => None,
         }

@@ -16,7 +16,7 @@ use workerlib_codec::marker::Container;
 use workerlib_codec::{Buffer, Item, Path, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
-use crate::types::Types;
+use crate::types::{self, Types};
 
 type Object = *mut ffi::PyObject;
 
@@ -46,6 +46,8 @@ pub(crate) enum Walk {
         taken: ffi::Py_ssize_t,
         /// How many references to each element the walk knows of: a copy of a set has two.
         owners: usize,
+        /// The extension type whose values these are.
+        extension: Option<u8>,
     },
     Dict {
         dict: Py<PyAny>,
@@ -218,7 +220,8 @@ impl<'py> PySource<'py> {
         let tuple = tuple.unbind();
         // Its elements may be remembered by their address.
         self.kept.push(tuple.clone_ref(self.py));
-        Item::Container(kind, count as usize, Walk::Tuple { tuple, taken: 0, owners })
+        let extension = if let Container::Extension(kind) = kind { Some(kind) } else { None };
+        Item::Container(kind, count as usize, Walk::Tuple { tuple, taken: 0, owners, extension })
     }
 
     /// Asks `workerlib/_types.py` what an object of another type is sent as.
@@ -361,7 +364,7 @@ impl Source for PySource<'_> {
         } else if is(&raw mut ffi::PyTuple_Type) {
             // SAFETY: `node` is a tuple.
             let count = unsafe { ffi::PyTuple_Size(node) };
-            let walk = Walk::Tuple { tuple: self.owned(node).unbind(), taken: 0, owners: 1 };
+            let walk = Walk::Tuple { tuple: self.owned(node).unbind(), taken: 0, owners: 1, extension: None };
             Ok(Item::Container(Container::Tuple, count as usize, walk))
         } else if is(&raw mut ffi::PyBytes_Type) {
             // SAFETY: `node` is a bytes object; its content does not move or change while it lives.
@@ -448,16 +451,17 @@ impl Source for PySource<'_> {
 
     fn step(&self, walk: &Walk) -> Step {
         match walk {
+            Walk::Tuple { tuple, taken, extension: Some(kind), .. } => {
+                let index = (*taken - 1).max(0) as usize;
+                // The value before this one: its key or its name, if it has one.
+                let before = tuple.bind(self.py).get_item(index.saturating_sub(1)).ok();
+                types::step(*kind, index, before.as_ref())
+            }
             Walk::List { taken, .. } | Walk::Tuple { taken, .. } => Step::Index((*taken - 1).max(0) as usize),
             Walk::Dict { taken, .. } if taken % 2 == 1 => Step::KeyAt(taken / 2),
             Walk::Dict { dict, taken, .. } => {
                 let index = (taken / 2).saturating_sub(1);
-                let text = self.key_at(dict, index).and_then(|key| key.repr().ok());
-                match text.map(|text| text.to_string_lossy().into_owned()) {
-                    None => Step::KeyAt(index),
-                    Some(text) if text.chars().count() <= 40 => Step::Key(text),
-                    Some(text) => Step::Key(text.chars().take(40).chain(['…']).collect()),
-                }
+                self.key_at(dict, index).map_or(Step::KeyAt(index), |key| types::key_step(&key))
             }
         }
     }

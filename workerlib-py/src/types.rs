@@ -5,6 +5,7 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
+use workerlib_codec::Step;
 
 /// How objects of one type are sent.
 pub(crate) struct Sending<'py> {
@@ -70,4 +71,32 @@ impl<'py> Types<'py> {
         static FILL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         FILL.import(self.py, "workerlib._types", "fill")?.call1((kind, object, values)).map(drop)
     }
+}
+
+/// Tells where in an object of an extension type the value with that index stands, as Python would say it.
+///
+/// `before` is the value before it: its key or its name, where the type has such.
+pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) -> Step {
+    match (kind, index) {
+        (19, 1..) => Step::Index(index - 1),
+        (21, 0) => Step::Attribute("default_factory".to_owned()),
+        (20..=22, 1..) if index % 2 == 1 => Step::KeyAt(index / 2),
+        (20..=22, 1..) => before.map_or(Step::KeyAt(index / 2), key_step),
+        (23 | 25, 1..) => Step::Attribute(before.map_or_else(String::new, |name| name.to_string())),
+        (24, _) => {
+            let names = ["args", "__cause__", "__context__", "__suppress_context__", "__dict__"];
+            Step::Attribute(names.get(index).map_or_else(String::new, |&name| name.to_owned()))
+        }
+        _ => Step::Index(index),
+    }
+}
+
+/// Tells the way to the value of a key, which Python's `repr()` shows if it is short.
+pub(crate) fn key_step(key: &Bound<'_, PyAny>) -> Step {
+    const SHOWN: usize = 40;
+    let text = key.repr().map_or_else(|_| "…".to_owned(), |text| text.to_string_lossy().into_owned());
+    if text.chars().count() <= SHOWN {
+        return Step::Key(text);
+    }
+    Step::Key(text.chars().take(SHOWN).chain(['…']).collect())
 }

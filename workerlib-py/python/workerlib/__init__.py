@@ -21,6 +21,7 @@ the source tree is the table of what arrives as what.
 
 import sys
 
+from workerlib._classes import portable
 from workerlib._connect import connect
 from workerlib._errors import (
     ConfigError,
@@ -70,4 +71,5 @@ __all__ = [
     "connect",
     "connectToWorker",
     "export",
+    "portable",
 ]

@@ -53,7 +53,9 @@ class Connection:
         self._session = session
         self._endpoint = endpoint
         self._functions = functions
-        self._calls: dict[int, asyncio.Future[Any]] = {}
+        # A result travels in a list, out of which it is taken: the future would keep it alive otherwise
+        # until the loop's next turn, and with it memory, or a depth that its user is about to dismantle.
+        self._calls: dict[int, asyncio.Future[list[Any]]] = {}
         self._served: dict[int, asyncio.Task[None]] = {}
         self.opened: asyncio.Future[list[ExportDescription]] = self._loop.create_future()
         """Done when the handshake has ended: with what the other side exports, or with an error."""
@@ -81,7 +83,7 @@ class Connection:
         future = self._calls[call] = self._loop.create_future()
         self._carry_out()
         try:
-            return await future
+            return (await future).pop()
         finally:
             del self._calls[call]
             if self._session.cancel(call):
@@ -127,7 +129,7 @@ class Connection:
     def _on_return(self, call: int, value: object) -> None:
         future = self._calls[call]
         if not future.done():
-            future.set_result(value)
+            future.set_result([value])
 
     def _on_raise(self, call: int, description: object) -> None:
         try:

@@ -209,11 +209,16 @@ def _class(type_name: str) -> type[BaseException] | None:
 
 
 def _build(kind: Callable[..., BaseException], args: Iterable[Any]) -> BaseException | None:
+    # Imported late: that module needs the classes of this one.
+    from workerlib._types import check_positions
+
     try:
-        return kind(*args)
+        error = kind(*args)
+        check_positions(error)
     except Exception:
         # Arguments that were replaced by their repr() may not be what the class demands.
         return None
+    return error
 
 
 def _arguments(error: BaseException) -> tuple[object, ...]:

@@ -84,9 +84,12 @@ def read_config() -> dict[str, Any]:
 
     Raises:
         ConfigError: If it cannot be found or parsed.
+        ConnectError: If there is no PyScript.
     """
-    import polyscript
-
+    try:
+        import polyscript
+    except ImportError:
+        raise ConnectError("connect() needs a page of PyScript's: this Pyodide runs without it") from None
     raw = getattr(polyscript, "config", None)
     if raw is None:
         return {}

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
+from workerlib import _classes
 from workerlib._errors import ConversionWarning
 
 
@@ -255,12 +256,16 @@ def _build_pattern(pattern: object, flags: object) -> Any:
 
 def _take_apart_class(value: type) -> Parts:
     name = f"{value.__module__}.{value.__qualname__}"
+    if value.__module__ != "builtins" and (kind := _classes.find_kind(value)):
+        return (_classes.key_of(value), kind)
     if _class_of_name(name) is value:
         return (name,)
     raise RefusedError(f"the class {name} is none of those that both sides are sure to have")
 
 
-def _build_class(name: object) -> Any:
+def _build_class(name: object, *kind: Any) -> Any:
+    if kind:
+        return _classes.find_class(name, *kind)
     found = _class_of_name(name) if isinstance(name, str) else None
     if found is None:
         raise ValueError("no class that can be named")
@@ -299,15 +304,15 @@ def _take_apart_exception(value: BaseException) -> Parts:
     arguments: Any = (
         (value.message, list(value.exceptions)) if isinstance(value, BaseExceptionGroup) else value.args
     )
-    state = dict(value.__dict__)
-    # Some keep a part of what they are in slots.
-    state |= {
-        name: content
-        for name in _SLOTS
-        if name not in state and (content := getattr(value, name, None)) is not None
-    }
+    state = dict(_classes.attributes(value))
+    for name in _builtin_slots(kind):
+        # Some keep a part of what they are in slots of their builtin class.
+        content = _slot_content(value, name)
+        if name not in state and content is not None:
+            state[name] = content
     links = (value.__cause__, value.__context__, value.__suppress_context__)
-    return ((kind.__name__, arguments), *links, state)
+    name = kind.__name__ if kind.__module__ == "builtins" else _classes.key_of(kind)
+    return ((*arguments, name), *links, state)
 
 
 _SLOTS = (
@@ -319,10 +324,31 @@ _SLOTS = (
 )
 
 
+def _builtin_slots(kind: type) -> dict[str, Any]:
+    """Gives the slots of an exception's builtin classes by name: a subclass may call other things so."""
+    builtin = [vars(base) for base in kind.__mro__ if base.__module__ == "builtins"]
+    return {name: slots[name] for slots in builtin for name in _SLOTS if name in slots}
+
+
+def _slot_content(error: BaseException, name: str) -> object:
+    try:
+        return _builtin_slots(type(error))[name].__get__(error)
+    except AttributeError:
+        # As characters_written is where nothing was written.
+        return None
+
+
 def _make_exception(first: object) -> BaseException:
-    name, arguments = first if isinstance(first, tuple) and len(first) == 2 else (None, ())
+    # The name stands last, so that an argument has the index in a path that it has in `args`.
+    arguments, name = (first[:-1], first[-1]) if isinstance(first, tuple) and first else ((), None)
+    if isinstance(name, str) and ":" in name:
+        own: Any = _classes.find_class(name, "exception")
+        # A group wants its members when it is made; others take whatever `args` is.
+        made: Any = own.__new__(own, *arguments)
+        made.args = arguments
+        return made  # type: ignore[no-any-return]
     kind = getattr(builtins, name, None) if isinstance(name, str) else None
-    if not (isinstance(kind, type) and issubclass(kind, BaseException) and isinstance(arguments, tuple)):
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
         raise ValueError("no builtin exception")
     if issubclass(kind, BaseExceptionGroup):
         return kind(*arguments)
@@ -342,11 +368,16 @@ def _fill_exception(error: BaseException, values: list[Any]) -> None:
     error.__suppress_context__ = bool(suppress)
     if type(state) is not dict:
         raise ValueError("no attributes of an exception")
+    slots = _builtin_slots(type(error))
     for name, content in state.items():
         # Nothing that Python itself would act on, such as __class__.
         if not isinstance(name, str) or (name.startswith("__") and name != "__notes__"):
             raise ValueError(f"{name!r} is no attribute of an exception")
-        setattr(error, name, content)
+        if slot := slots.get(name):
+            slot.__set__(error, content)
+        else:
+            # Not the class's own __setattr__, which may do anything.
+            BaseException.__setattr__(error, name, content)
     check_positions(error)
 
 
@@ -458,6 +489,10 @@ _ROWS: tuple[Built | Filled, ...] = (
         75, "numpy.dtype", _lazy("workerlib._numpy:take_apart_dtype"), _lazy("workerlib._numpy:build_dtype")
     ),
     Filled(24, "builtins.BaseException", _take_apart_exception, _make_exception, _fill_exception),
+    # Users' own classes, by their kind.
+    Filled(25, "object", _classes.take_apart_object, _classes.make_object, _classes.fill_object),
+    Built(76, "enum", _classes.take_apart_enum, _classes.build_enum),
+    Built(77, "namedtuple", _classes.take_apart_namedtuple, _classes.build_namedtuple),
 )
 
 _BY_NAME: dict[str, Built | Filled] = {row.type_name: row for row in _ROWS}
@@ -532,7 +567,17 @@ def _row(cls: type) -> Built | Filled | None:
         for base in cls.__mro__:
             if base.__module__ == "numpy" and base.__qualname__ in ("generic", "dtype"):
                 return _BY_NAME[f"numpy.{base.__qualname__}"]
-    return None
+    if issubclass(cls, type):
+        return _BY_NAME["builtins.type"]
+    match _classes.find_kind(cls):
+        case None:
+            return None
+        case "exception":
+            return _BY_NAME["builtins.BaseException"]
+        case "enum" | "namedtuple" as kind:
+            return _BY_NAME[kind]
+        case _:
+            return _BY_NAME["object"]
 
 
 def _is_itself(cls: type, name: str) -> bool:
