@@ -14,6 +14,12 @@ const CONTAINERS: &str = "4.2";
 const EXTENSIONS: &str = "4.3";
 const BUFFERS: &str = "4.4";
 const SHARING: &str = "4.5";
+const LIBRARY: &str = "4.6";
+
+/// The section that says how a container is built.
+fn section_of(kind: Container) -> &'static str {
+    if let Container::Extension(_) = kind { LIBRARY } else { CONTAINERS }
+}
 
 /// Reads the values of one frame.
 #[derive(Debug)]
@@ -54,8 +60,11 @@ impl<'f, V> Decoder<'f, V> {
             DecodeError { offset: position, section: SHARING, kind }
         })?;
         let start = frame.len() - rest.len();
-        let mut expected: Vec<(usize, usize)> =
-            table.iter().enumerate().map(|(number, &position)| (start + position, number)).collect();
+        let mut expected: Vec<(usize, usize)> = table
+            .iter()
+            .enumerate()
+            .map(|(number, &position)| (start.saturating_add(position), number))
+            .collect();
         expected.sort_unstable();
         let mut expected = expected.into_iter();
         Ok(Self {
@@ -80,7 +89,8 @@ impl<'f, V> Decoder<'f, V> {
     /// If the bytes are not a value of this version, or the sink refuses it.
     pub fn decode<S: Sink<Value = V>>(&mut self, sink: &mut S) -> Result<V, DecodeError<S::Error>> {
         let mut stack = Vec::new();
-        self.read(sink, &mut stack).map_err(|(section, kind)| {
+        self.read(sink, &mut stack).map_err(|wrong| {
+            let (section, kind) = *wrong;
             stack.into_iter().for_each(|level| sink.discard(level.build));
             DecodeError { offset: self.reader.start, section, kind }
         })
@@ -108,7 +118,7 @@ impl<'f, V> Decoder<'f, V> {
         sink: &mut S,
         stack: &mut Vec<Level<S::Build>>,
     ) -> Result<V, Wrong<S::Error>> {
-        let refused = |error| (CONTAINERS, Kind::Sink(error));
+        let refused = |kind, error| wrong(section_of(kind), Kind::Sink(error));
         // How many values are announced, by all open containers together, of which no byte is read yet.
         let mut unread = 1usize;
         loop {
@@ -122,12 +132,12 @@ impl<'f, V> Decoder<'f, V> {
                     let values = count.saturating_mul(kind.values_per_element());
                     unread = unread.saturating_add(values).saturating_add(usize::from(cycle));
                     if unread > left {
-                        return Err((CONTAINERS, Kind::Overlong { announced: unread, left }));
+                        return Err(wrong(CONTAINERS, Kind::Overlong { announced: unread, left }));
                     }
                     if stack.len() >= self.depth {
-                        return Err((CONTAINERS, Kind::TooDeep(self.depth)));
+                        return Err(wrong(CONTAINERS, Kind::TooDeep(self.depth)));
                     }
-                    let build = sink.begin(kind, count).map_err(refused)?;
+                    let build = sink.begin(kind, count).map_err(|error| refused(kind, error))?;
                     let mut level =
                         Level { kind, build, left: values, number: shared, open: false, cycle, height: 1 };
                     self.define_open(sink, &mut level);
@@ -143,9 +153,10 @@ impl<'f, V> Decoder<'f, V> {
             loop {
                 let Some(level) = stack.last_mut() else { return Ok(value) };
                 if height > SHALLOW && !level.kind.nests(level.left % 2 == 0) {
-                    return Err((CONTAINERS, Kind::TooDeep(SHALLOW)));
+                    return Err(wrong(CONTAINERS, Kind::TooDeep(SHALLOW)));
                 }
-                sink.push(&mut level.build, value).map_err(refused)?;
+                let kind = level.kind;
+                sink.push(&mut level.build, value).map_err(|error| refused(kind, error))?;
                 level.height = level.height.max(height + 1);
                 level.left -= 1;
                 self.define_open(sink, level);
@@ -170,11 +181,11 @@ impl<'f, V> Decoder<'f, V> {
             self.reader.start = self.reader.position;
             return match self.reader.value(sink)? {
                 Read::Reference(number) => self.refer(sink, number),
-                _ => Err((SHARING, Kind::Metadata("a cycle without its reference".to_owned()))),
+                _ => Err(wrong(SHARING, Kind::Metadata("a cycle without its reference".to_owned()))),
             };
         }
-        let Level { build, number, open, height, .. } = level;
-        let value = sink.finish(build).map_err(|error| (CONTAINERS, Kind::Sink(error)))?;
+        let Level { kind, build, number, open, height, .. } = level;
+        let value = sink.finish(build).map_err(|error| wrong(section_of(kind), Kind::Sink(error)))?;
         if !open {
             return Ok((self.define(sink, number, value, height), height));
         }
@@ -188,7 +199,7 @@ impl<'f, V> Decoder<'f, V> {
     fn refer<S: Sink<Value = V>>(&self, sink: &mut S, number: usize) -> Result<(V, usize), Wrong<S::Error>> {
         match self.defined.get(number) {
             Some(Some(defined)) => Ok((sink.refer(&defined.value), defined.height)),
-            _ => Err((SHARING, Kind::Reference(number))),
+            _ => Err(wrong(SHARING, Kind::Reference(number))),
         }
     }
 
@@ -200,7 +211,7 @@ impl<'f, V> Decoder<'f, V> {
             return Ok(None);
         }
         if position < self.reader.position {
-            return Err((SHARING, Kind::Sharing(position)));
+            return Err(wrong(SHARING, Kind::Sharing(position)));
         }
         self.next = self.expected.next();
         Ok(Some(number))
@@ -254,7 +265,13 @@ enum Read<V> {
     Container(Container, usize, bool),
 }
 
-type Wrong<E> = (&'static str, Kind<E>);
+/// The section that was broken, and how; boxed, because nearly every result is none.
+type Wrong<E> = Box<(&'static str, Kind<E>)>;
+
+#[cold]
+fn wrong<E: std::error::Error + 'static>(section: &'static str, kind: Kind<E>) -> Wrong<E> {
+    Box::new((section, kind))
+}
 
 #[derive(Debug)]
 struct Reader<'f> {
@@ -266,7 +283,7 @@ struct Reader<'f> {
 }
 
 impl<'f> Reader<'f> {
-    #[inline]
+    #[inline(always)]
     fn value<S: Sink>(&mut self, sink: &mut S) -> Result<Read<S::Value>, Wrong<S::Error>> {
         self.start = self.position;
         let built = match self.byte()? {
@@ -277,7 +294,7 @@ impl<'f> Reader<'f> {
             fixarray @ marker::FIXARRAY..marker::FIXSTR => {
                 return Ok(Read::Container(Container::List, usize::from(fixarray & 0x0f), false));
             }
-            fixstr @ marker::FIXSTR..marker::NIL => sink.str(self.str(usize::from(fixstr & 0x1f))?),
+            fixstr @ marker::FIXSTR..marker::NIL => return self.str(sink, usize::from(fixstr & 0x1f)),
             marker::NIL => sink.nil(),
             marker::FALSE => sink.bool(false),
             marker::TRUE => sink.bool(true),
@@ -288,6 +305,10 @@ impl<'f> Reader<'f> {
             found @ marker::EXT8..=marker::EXT32 => {
                 let count = self.length(found - marker::EXT8)?;
                 return self.extension(sink, count);
+            }
+            marker::FIXEXT1 if self.frame.get(self.position) == Some(&ext::REFERENCE) => {
+                self.position += 1;
+                return Ok(Read::Reference(usize::from(self.byte()?)));
             }
             found @ marker::FIXEXT1..=marker::FIXEXT16 => {
                 return self.extension(sink, 1 << (found - marker::FIXEXT1));
@@ -304,7 +325,7 @@ impl<'f> Reader<'f> {
             marker::INT64 => sink.int(i64::from_be_bytes(self.array()?)),
             found @ marker::STR8..=marker::STR32 => {
                 let count = self.length(found - marker::STR8)?;
-                sink.str(self.str(count)?)
+                return self.str(sink, count);
             }
             found @ (marker::ARRAY16 | marker::ARRAY32) => {
                 return Ok(Read::Container(
@@ -317,12 +338,13 @@ impl<'f> Reader<'f> {
                 return Ok(Read::Container(Container::Dict, self.length(found - marker::MAP16 + 1)?, false));
             }
             found @ marker::NEGATIVE_FIXINT.. => sink.int(i64::from(found as i8)),
-            unknown => return Err((VALUES, Kind::UnknownMarker(unknown))),
+            unknown => return Err(wrong(VALUES, Kind::UnknownMarker(unknown))),
         };
-        built.map(Read::Value).map_err(|error| (VALUES, Kind::Sink(error)))
+        built.map(Read::Value).map_err(|error| wrong(VALUES, Kind::Sink(error)))
     }
 
     /// Reads an extension after its length: its type, its payload, and what its type says follows.
+    #[inline(never)]
     fn extension<S: Sink>(&mut self, sink: &mut S, count: usize) -> Result<Read<S::Value>, Wrong<S::Error>> {
         let kind = self.byte()?;
         let payload = self.take(count)?;
@@ -334,14 +356,14 @@ impl<'f> Reader<'f> {
             ext::BUFFER_BYTEARRAY => sink.bytearray(self.out_of_band(payload)?),
             ext::VIEW => {
                 let header = view_header(payload).map_err(|error| {
-                    (BUFFERS, Kind::Metadata(format!("no header of a memoryview: {error}")))
+                    wrong(BUFFERS, Kind::Metadata(format!("no header of a memoryview: {error}")))
                 })?;
                 let data = self.view_data()?;
                 if let Data::Inline(data) = data
                     && header.len() != Some(data.len() as u64)
                 {
                     let text = format!("{} bytes for a memoryview of shape {:?}", data.len(), header.shape);
-                    return Err((BUFFERS, Kind::Metadata(text)));
+                    return Err(wrong(BUFFERS, Kind::Metadata(text)));
                 }
                 sink.view(header, data)
             }
@@ -352,7 +374,7 @@ impl<'f> Reader<'f> {
             ext::ELLIPSIS if count == 0 => sink.ellipsis(),
             ext::NOT_IMPLEMENTED if count == 0 => sink.not_implemented(),
             ext::BIG_INT | ext::COMPLEX | ext::ELLIPSIS | ext::NOT_IMPLEMENTED => {
-                return Err((EXTENSIONS, Kind::ExtensionLength(kind, count)));
+                return Err(wrong(EXTENSIONS, Kind::ExtensionLength(kind, count)));
             }
             ext::REFERENCE => return Ok(Read::Reference(count_of(kind, payload)?)),
             ext::CYCLE => return Ok(Read::Container(Container::Tuple, count_of(kind, payload)?, true)),
@@ -364,9 +386,9 @@ impl<'f> Reader<'f> {
             ext::FILLED_FIRST..=ext::FILLED_LAST | ext::BUILT_FIRST..=ext::BUILT_LAST => {
                 return Ok(Read::Container(Container::Extension(kind), count_of(kind, payload)?, false));
             }
-            _ => return Err((EXTENSIONS, Kind::UnknownExtension(kind as i8))),
+            _ => return Err(wrong(EXTENSIONS, Kind::UnknownExtension(kind as i8))),
         };
-        built.map(Read::Value).map_err(|error| (EXTENSIONS, Kind::Sink(error)))
+        built.map(Read::Value).map_err(|error| wrong(EXTENSIONS, Kind::Sink(error)))
     }
 
     /// Reads the value that must follow a memoryview's header: bytes, in the frame or out of band.
@@ -381,37 +403,41 @@ impl<'f> Reader<'f> {
                 let payload = self.take(4)?;
                 self.out_of_band(payload)
             }
-            found => Err((BUFFERS, Kind::UnknownMarker(found))),
+            found => Err(wrong(BUFFERS, Kind::UnknownMarker(found))),
         }
     }
 
     fn out_of_band<E: std::error::Error + 'static>(&mut self, payload: &[u8]) -> Result<Data<'f>, Wrong<E>> {
         let number: [u8; 4] = payload
             .try_into()
-            .map_err(|_| (BUFFERS, Kind::ExtensionLength(ext::BUFFER_BYTES, payload.len())))?;
+            .map_err(|_| wrong(BUFFERS, Kind::ExtensionLength(ext::BUFFER_BYTES, payload.len())))?;
         let (found, expected) = (u32::from_be_bytes(number) as usize, self.buffers);
         if found != expected {
-            return Err((BUFFERS, Kind::BufferOrder { found, expected }));
+            return Err(wrong(BUFFERS, Kind::BufferOrder { found, expected }));
         }
         self.buffers += 1;
         Ok(Data::OutOfBand(found))
     }
 
     #[inline]
-    fn str<E: std::error::Error + 'static>(&mut self, count: usize) -> Result<&'f str, Wrong<E>> {
-        std::str::from_utf8(self.take(count)?).map_err(|_| (VALUES, Kind::Utf8))
+    fn str<S: Sink>(&mut self, sink: &mut S, count: usize) -> Result<Read<S::Value>, Wrong<S::Error>> {
+        match sink.str(self.take(count)?) {
+            Ok(Some(value)) => Ok(Read::Value(value)),
+            Ok(None) => Err(wrong(VALUES, Kind::Utf8)),
+            Err(error) => Err(wrong(VALUES, Kind::Sink(error))),
+        }
     }
 
     #[inline]
     fn byte<E: std::error::Error + 'static>(&mut self) -> Result<u8, Wrong<E>> {
-        let byte = *self.frame.get(self.position).ok_or((VALUES, Kind::Truncated))?;
+        let byte = *self.frame.get(self.position).ok_or_else(|| wrong(VALUES, Kind::Truncated))?;
         self.position += 1;
         Ok(byte)
     }
 
     #[inline]
     fn take<E: std::error::Error + 'static>(&mut self, count: usize) -> Result<&'f [u8], Wrong<E>> {
-        let bytes = self.frame[self.position..].get(..count).ok_or((VALUES, Kind::Truncated))?;
+        let bytes = self.frame[self.position..].get(..count).ok_or_else(|| wrong(VALUES, Kind::Truncated))?;
         self.position += count;
         Ok(bytes)
     }
@@ -440,7 +466,7 @@ fn count_of<E: std::error::Error + 'static>(kind: u8, payload: &[u8]) -> Result<
         [a] => Ok(usize::from(a)),
         [a, b] => Ok(usize::from(u16::from_be_bytes([a, b]))),
         [a, b, c, d] => Ok(u32::from_be_bytes([a, b, c, d]) as usize),
-        _ => Err((EXTENSIONS, Kind::ExtensionLength(kind, payload.len()))),
+        _ => Err(wrong(EXTENSIONS, Kind::ExtensionLength(kind, payload.len()))),
     }
 }
 

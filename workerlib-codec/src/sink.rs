@@ -14,7 +14,7 @@ pub enum Data<'d> {
 
 /// An object model that can be built without recursion.
 ///
-/// The decoder has checked lengths and UTF-8; a sink checks what only its model knows (whether a key is
+/// The decoder has checked lengths; a sink checks what only its model knows (whether a key is
 /// hashable, whether a buffer with that number came along).
 pub trait Sink {
     /// A finished value.
@@ -42,8 +42,10 @@ pub trait Sink {
     fn ellipsis(&mut self) -> Result<Self::Value, Self::Error>;
     /// Builds `NotImplemented`.
     fn not_implemented(&mut self) -> Result<Self::Value, Self::Error>;
-    /// Builds a str.
-    fn str(&mut self, value: &str) -> Result<Self::Value, Self::Error>;
+    /// Builds a str of what should be UTF-8, as Rust understands it; `None` if it is not.
+    ///
+    /// The check is the sink's, because a model that makes its own copy checks anyway.
+    fn str(&mut self, bytes: &[u8]) -> Result<Option<Self::Value>, Self::Error>;
     /// Builds a str from what Python's `surrogatepass` wrote; the sink checks that it is that.
     fn surrogates(&mut self, bytes: &[u8]) -> Result<Self::Value, Self::Error>;
     /// Builds a bytes object.

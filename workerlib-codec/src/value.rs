@@ -294,8 +294,8 @@ impl Sink for Builder {
         Ok(Value::NotImplemented)
     }
 
-    fn str(&mut self, value: &str) -> Result<Value, BuildError> {
-        Ok(Value::Str(value.to_owned()))
+    fn str(&mut self, bytes: &[u8]) -> Result<Option<Value>, BuildError> {
+        Ok(std::str::from_utf8(bytes).ok().map(|text| Value::Str(text.to_owned())))
     }
 
     fn surrogates(&mut self, bytes: &[u8]) -> Result<Value, BuildError> {

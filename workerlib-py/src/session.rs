@@ -108,10 +108,12 @@ impl Session {
     }
 
     /// Answers a call of the other side with an exception, as `_errors.py` describes it in plain values.
+    ///
+    /// The limits that users set are for their values; an exception is told whatever they are.
     fn raise_error<'py>(&mut self, py: Python<'py>, id: u32, error: &Bound<'py, PyAny>) -> PyResult<bool> {
         let id = CallId(id);
         let message = Message::Raise { id, payload: () };
-        let frame = Frame::encode(py, &message, &[("exception", error)], &self.settings)?;
+        let frame = Frame::encode(py, &message, &[("exception", error)], &Settings::default())?;
         Ok(self.core.finish(id, Err(frame)))
     }
 
@@ -169,7 +171,10 @@ impl Session {
             Event::Cancel { id: CallId(id) } => ("cancel", id).into_pyobject(py)?,
             Event::Return { id: CallId(id), payload } => match payload.decode::<1>(py, &self.settings.limits)
             {
-                Ok(([value], _)) => ("return", id, value).into_pyobject(py)?,
+                Ok(([value], deepest)) => {
+                    // In a list, out of which it can be taken without that anything else holds it.
+                    ("return", id, PyList::new(py, [value])?, deepest > DEEP).into_pyobject(py)?
+                }
                 Err(error) => ("bad_answer", id, error).into_pyobject(py)?,
             },
             Event::Raise { id: CallId(id), payload } => {
@@ -306,7 +311,7 @@ impl Frame {
         limits: &Limits,
     ) -> PyResult<([Bound<'py, PyAny>; N], usize)> {
         let buffers: Vec<_> = self.buffers.iter().map(|buffer| buffer.bind(py).clone()).collect();
-        let mut sink = PySink::new(py, &buffers);
+        let mut sink = PySink::new(py, &buffers, self.bytes.as_bytes(py).len());
         let _pause = GcPause::new(py);
         let mut values = Vec::with_capacity(N);
         let mut decode = || -> Result<usize, DecodeError<PyErr>> {

@@ -3,10 +3,10 @@
 //! Builtin types are made here, with CPython's own constructors, all others by the fixed table in
 //! `workerlib/_types.py`; a frame can name nothing else.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyUnicodeDecodeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PySet, PyString, PyTuple};
 use workerlib_codec::marker::Container;
 use workerlib_codec::{Data, Sink, ViewHeader};
 
@@ -22,6 +22,42 @@ pub(crate) struct PySink<'py, 'b> {
     types: Types<'py>,
     /// The content of a bad frame, to be freed with care.
     discarded: Vec<Bound<'py, PyAny>>,
+    /// How many bytes the frame has.
+    frame_len: usize,
+    /// How much was handed to builders, as [`PySink::account`] counts it.
+    handed: usize,
+}
+
+/// What a builder gets of this many bytes or elements, or fewer, is not counted.
+const SMALL: usize = 256;
+/// How often, on the average, what a frame holds may be handed to builders.
+const COPIES: usize = 8;
+
+/// The number of bytes or elements that a builder may copy, if it is worth counting.
+fn length(value: &Bound<'_, PyAny>) -> usize {
+    let len = if let Ok(text) = value.cast_exact::<PyString>() {
+        text.len().unwrap_or(0)
+    } else if value.is_exact_instance_of::<PyInt>() {
+        let mut overflow = 0;
+        // SAFETY: it is an int, alive.
+        unsafe { ffi::PyLong_AsLongLongAndOverflow(value.as_ptr(), &raw mut overflow) };
+        // One that is longer than 64 bits is asked how long.
+        let bits = (overflow != 0).then(|| value.call_method0("bit_length").and_then(|bits| bits.extract()));
+        bits.and_then(Result::ok).unwrap_or(0usize) / 8
+    } else if let Ok(view) = value.cast_exact::<PyMemoryView>() {
+        view.getattr("nbytes").and_then(|nbytes| nbytes.extract()).unwrap_or(0)
+    } else if value.is_exact_instance_of::<PyBytes>()
+        || value.is_exact_instance_of::<PyByteArray>()
+        || value.is_exact_instance_of::<PyList>()
+        || value.is_exact_instance_of::<PyTuple>()
+        || value.is_exact_instance_of::<PyDict>()
+        || value.is_exact_instance_of::<PySet>()
+    {
+        value.len().unwrap_or(0)
+    } else {
+        0
+    };
+    if len > SMALL { len } else { 0 }
 }
 
 /// Puts None into the slots of a list or a tuple that are still null, which Python code must never see.
@@ -54,8 +90,36 @@ pub(crate) struct Build<'py> {
 }
 
 impl<'py, 'b> PySink<'py, 'b> {
-    pub(crate) fn new(py: Python<'py>, buffers: &'b [Bound<'py, PyAny>]) -> Self {
-        Self { py, buffers, types: Types::new(py, false), discarded: Vec::new() }
+    /// Starts to build what a frame of that many bytes holds.
+    pub(crate) fn new(py: Python<'py>, buffers: &'b [Bound<'py, PyAny>], frame_len: usize) -> Self {
+        let types = Types::new(py, false);
+        Self { py, buffers, types, discarded: Vec::new(), frame_len, handed: 0 }
+    }
+
+    /// Counts what a builder may copy, and refuses what the frame does not account for.
+    ///
+    /// A reference to a long value takes three bytes; builders that copy it would make memory of nothing.
+    fn account(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
+        let mut len = length(value);
+        if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+            // Arguments of an exception, say, stand one level deeper.
+            len += tuple.iter_borrowed().map(|element| length(&element)).sum::<usize>();
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        self.handed += len;
+        if self.handed > COPIES * self.frame_len + (64 << 10) {
+            let mut all = self.frame_len;
+            for number in 0..self.buffers.len() {
+                all += self.buffer_len(number)?;
+            }
+            if self.handed > COPIES * all + (64 << 10) {
+                let text = "references to long values make more memory than the frame accounts for";
+                return Err(PyValueError::new_err(text));
+            }
+        }
+        Ok(())
     }
 
     /// Frees what was built of a bad frame, which may be deeper than Python could free it.
@@ -68,6 +132,13 @@ impl<'py, 'b> PySink<'py, 'b> {
     fn made(&self, object: *mut ffi::PyObject) -> PyResult<Bound<'py, PyAny>> {
         // SAFETY: every caller passes a new reference, or null with an exception set.
         unsafe { Bound::from_owned_ptr_or_err(self.py, object) }
+    }
+
+    /// Tells apart why CPython made no str: because it is not UTF-8, or anything else.
+    #[cold]
+    fn no_text(&self) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let error = PyErr::fetch(self.py);
+        if error.is_instance_of::<PyUnicodeDecodeError>(self.py) { Ok(None) } else { Err(error) }
     }
 
     fn buffer(&self, number: usize) -> PyResult<&'b Bound<'py, PyAny>> {
@@ -134,7 +205,7 @@ impl<'py> Sink for PySink<'py, '_> {
         let options = PyDict::new(self.py);
         options.set_item("signed", true)?;
         let bytes = PyBytes::new(self.py, bytes);
-        self.py.get_type::<pyo3::types::PyInt>().call_method("from_bytes", (bytes, "little"), Some(&options))
+        self.py.get_type::<PyInt>().call_method("from_bytes", (bytes, "little"), Some(&options))
     }
 
     #[inline]
@@ -144,11 +215,12 @@ impl<'py> Sink for PySink<'py, '_> {
     }
 
     #[inline]
-    fn str(&mut self, value: &str) -> PyResult<Self::Value> {
-        // SAFETY: the pointer and the length are those of a Rust str.
-        self.made(unsafe {
-            ffi::PyUnicode_FromStringAndSize(value.as_ptr().cast(), value.len() as ffi::Py_ssize_t)
-        })
+    fn str(&mut self, bytes: &[u8]) -> PyResult<Option<Self::Value>> {
+        // SAFETY: the pointer and the length are those of a slice. CPython's decoder is as strict as Rust's.
+        let text = unsafe {
+            ffi::PyUnicode_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as ffi::Py_ssize_t)
+        };
+        if text.is_null() { self.no_text() } else { self.made(text).map(Some) }
     }
 
     fn complex(&mut self, real: f64, imaginary: f64) -> PyResult<Self::Value> {
@@ -255,6 +327,7 @@ impl<'py> Sink for PySink<'py, '_> {
                 Container::Extension(kind) if build.kind.is_filled() => match build.made {
                     Some(_) => ffi::PyList_Append(object, value.as_ptr()),
                     None => {
+                        self.account(&value)?;
                         build.made = Some(self.types.make(kind, value)?);
                         0
                     }
@@ -286,7 +359,13 @@ impl<'py> Sink for PySink<'py, '_> {
                 self.types.fill(kind, &object, &build.object)?;
                 Ok(object)
             }
-            Container::Extension(kind) => self.types.build(kind, build.object.cast_into()?),
+            Container::Extension(kind) => {
+                let values: Bound<'py, PyTuple> = build.object.cast_into()?;
+                for value in values.iter_borrowed() {
+                    self.account(&value)?;
+                }
+                self.types.build(kind, values)
+            }
         }
     }
 

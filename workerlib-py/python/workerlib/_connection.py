@@ -126,10 +126,13 @@ class Connection:
         if task := self._served.get(call):
             task.cancel()
 
-    def _on_return(self, call: int, value: object) -> None:
+    def _on_return(self, call: int, result: list[Any], is_deep: bool) -> None:
         future = self._calls[call]
         if not future.done():
-            future.set_result([value])
+            future.set_result(result)
+        elif is_deep:
+            # Its caller was cancelled in this turn of the loop.
+            dismantle(result)
 
     def _on_raise(self, call: int, description: object) -> None:
         try:
@@ -187,7 +190,12 @@ class Connection:
                 dismantle(arguments)
 
     def _answer_error(self, call: int, error: BaseException) -> None:
-        self._session.raise_error(call, describe(error))
+        try:
+            self._session.raise_error(call, describe(error))
+        except Exception as failure:
+            # Whatever it is, the caller must not wait for ever.
+            text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"
+            self._session.raise_error(call, describe(RuntimeError(text)))
         self._carry_out()
 
 

@@ -235,7 +235,8 @@ def _sendable(value: object) -> object:
     from workerlib._native import encode
 
     try:
-        encode(value)
+        # Strictly: what would be converted, an iterator say, would be used up by the trial.
+        encode(value, strict=True)
     except Exception:
         return _text(value, repr)
     return value
