@@ -122,6 +122,11 @@ impl<'f, V> Decoder<'f, V> {
         // How many values are announced, by all open containers together, of which no byte is read yet.
         let mut unread = 1usize;
         loop {
+            if let Some(level) = stack.last_mut()
+                && matches!(level.kind, Container::List | Container::Dict)
+            {
+                self.read_scalars(sink, level, &mut unread)?;
+            }
             unread -= 1;
             let shared = self.shared_here()?;
             let (mut value, mut height) = match self.reader.value(sink)? {
@@ -168,6 +173,75 @@ impl<'f, V> Decoder<'f, V> {
                 (value, height) = self.close(sink, level)?;
             }
         }
+    }
+
+    /// Reads scalars, as long as there are some, straight into a container: most of what is sent stands so.
+    ///
+    /// Leaves everything that needs more care to `read`, which does all this too, only slower.
+    #[inline(always)]
+    fn read_scalars<S: Sink<Value = V>>(
+        &mut self,
+        sink: &mut S,
+        level: &mut Level<S::Build>,
+        unread: &mut usize,
+    ) -> Result<(), Wrong<S::Error>> {
+        let frame = self.reader.frame;
+        let mut position = self.reader.position;
+        let shared_at = self.next.map_or(usize::MAX, |(position, _)| position);
+        // The last value ends the container, which is for `read` to do.
+        while level.left > 1 && position != shared_at {
+            let Some((&found, rest)) = frame[position..].split_first() else { break };
+            let (len, value) = match found {
+                0..=marker::POSITIVE_FIXINT_LAST => (1, sink.int(i64::from(found))),
+                marker::NEGATIVE_FIXINT.. => (1, sink.int(i64::from(found as i8))),
+                marker::UINT8 => {
+                    let [a, ..] = *rest else { break };
+                    (2, sink.int(i64::from(a)))
+                }
+                marker::UINT16 => {
+                    let [a, b, ..] = *rest else { break };
+                    (3, sink.int(i64::from(u16::from_be_bytes([a, b]))))
+                }
+                marker::UINT32 => {
+                    let [a, b, c, d, ..] = *rest else { break };
+                    (5, sink.int(i64::from(u32::from_be_bytes([a, b, c, d]))))
+                }
+                marker::FLOAT64 => {
+                    let Some(bytes) = rest.first_chunk() else { break };
+                    (9, sink.float(f64::from_be_bytes(*bytes)))
+                }
+                marker::NIL => (1, sink.nil()),
+                marker::FALSE | marker::TRUE => (1, sink.bool(found == marker::TRUE)),
+                marker::FIXSTR..marker::NIL => {
+                    let count = usize::from(found & 0x1f);
+                    let Some(bytes) = rest.get(..count) else { break };
+                    match sink.str(bytes) {
+                        Ok(Some(value)) => (1 + count, Ok(value)),
+                        // Read again where the error is made.
+                        Ok(None) => break,
+                        Err(error) => (1, Err(error)),
+                    }
+                }
+                marker::FIXEXT1 => {
+                    let [ext::REFERENCE, number, ..] = *rest else { break };
+                    match self.defined.get(usize::from(number)) {
+                        Some(Some(defined)) if defined.height == 0 => (3, Ok(sink.refer(&defined.value))),
+                        _ => break,
+                    }
+                }
+                _ => break,
+            };
+            let pushed = value.and_then(|value| sink.push(&mut level.build, value));
+            if let Err(error) = pushed {
+                self.reader.start = position;
+                return Err(wrong(section_of(level.kind), Kind::Sink(error)));
+            }
+            position += len;
+            level.left -= 1;
+            *unread -= 1;
+        }
+        self.reader.position = position;
+        Ok(())
     }
 
     /// Ends a container all of whose values are there; returns it, and how many levels it has.

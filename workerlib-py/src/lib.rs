@@ -6,6 +6,7 @@
 mod block;
 mod deep;
 mod errors;
+mod owned;
 mod session;
 mod sink;
 mod source;

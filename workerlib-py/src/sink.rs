@@ -12,6 +12,7 @@ use workerlib_codec::{Data, Sink, ViewHeader};
 
 use crate::block::Block;
 use crate::deep::dismantle;
+use crate::owned::Owned;
 use crate::types::Types;
 
 /// Python's objects as a [`Sink`].
@@ -61,7 +62,7 @@ fn length(value: &Bound<'_, PyAny>) -> usize {
 }
 
 /// Puts None into the slots of a list or a tuple that are still null, which Python code must never see.
-fn fill_slots(py: Python<'_>, object: &Bound<'_, PyAny>, from: ffi::Py_ssize_t) {
+fn fill_slots(py: Python<'_>, object: &Owned<'_>, from: ffi::Py_ssize_t) {
     let (object, none) = (object.as_ptr(), || py.None().into_ptr());
     // SAFETY: the slots from `from` on are there and null; each gets a reference of its own. A tuple is not
     // shared yet, as `PyTuple_SetItem` demands.
@@ -82,11 +83,11 @@ fn fill_slots(py: Python<'_>, object: &Bound<'_, PyAny>, from: ffi::Py_ssize_t) 
 pub(crate) struct Build<'py> {
     kind: Container,
     /// The container, or what collects its values until they are all there.
-    object: Bound<'py, PyAny>,
+    object: Owned<'py>,
     /// A container that exists before its content does and collects its values elsewhere.
-    made: Option<Bound<'py, PyAny>>,
+    made: Option<Owned<'py>>,
     filled: ffi::Py_ssize_t,
-    key: Option<Bound<'py, PyAny>>,
+    key: Option<Owned<'py>>,
 }
 
 impl<'py, 'b> PySink<'py, 'b> {
@@ -128,7 +129,14 @@ impl<'py, 'b> PySink<'py, 'b> {
         dismantle(&all)
     }
 
-    /// Takes over the result of a constructor of CPython's.
+    /// Takes over the result of a constructor of CPython's that is called for nearly every value.
+    #[inline(always)]
+    fn new_value(&self, object: *mut ffi::PyObject) -> PyResult<Owned<'py>> {
+        // SAFETY: every caller passes a new reference, or null with an exception set.
+        unsafe { Owned::from_owned(self.py, object) }.ok_or_else(|| PyErr::fetch(self.py))
+    }
+
+    /// Takes over the result of any other.
     fn made(&self, object: *mut ffi::PyObject) -> PyResult<Bound<'py, PyAny>> {
         // SAFETY: every caller passes a new reference, or null with an exception set.
         unsafe { Bound::from_owned_ptr_or_err(self.py, object) }
@@ -136,7 +144,7 @@ impl<'py, 'b> PySink<'py, 'b> {
 
     /// Tells apart why CPython made no str: because it is not UTF-8, or anything else.
     #[cold]
-    fn no_text(&self) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn no_text(&self) -> PyResult<Option<Owned<'py>>> {
         let error = PyErr::fetch(self.py);
         if error.is_instance_of::<PyUnicodeDecodeError>(self.py) { Ok(None) } else { Err(error) }
     }
@@ -157,6 +165,43 @@ impl<'py, 'b> PySink<'py, 'b> {
         }
     }
 
+    /// Adds a value to a container of a kind that is not met so often.
+    fn push_other(&mut self, build: &mut Build<'py>, value: Owned<'py>) -> PyResult<()> {
+        let object = build.object.as_ptr();
+        // SAFETY: as in `push`.
+        let code = unsafe {
+            match build.kind {
+                Container::Set => ffi::PySet_Add(object, value.as_ptr()),
+                Container::Extension(_) if build.made.is_some() => ffi::PyList_Append(object, value.as_ptr()),
+                Container::Extension(kind) if build.kind.is_filled() => {
+                    let value = value.into_bound(self.py);
+                    self.account(&value)?;
+                    build.made = Some(self.types.make(kind, value)?.into());
+                    0
+                }
+                _ => ffi::PyTuple_SetItem(object, build.filled, value.into_ptr()),
+            }
+        };
+        build.filled += 1;
+        if code == 0 { Ok(()) } else { Err(PyErr::fetch(self.py)) }
+    }
+
+    /// Builds an object of an extension type of what was collected.
+    fn finish_extension(&mut self, kind: u8, build: Build<'py>) -> PyResult<Owned<'py>> {
+        let collected = build.object.into_bound(self.py);
+        if build.kind.is_filled() {
+            let made = build.made.ok_or_else(|| PyValueError::new_err("no value to make it from"))?;
+            let made = made.into_bound(self.py);
+            self.types.fill(kind, &made, &collected)?;
+            return Ok(made.into());
+        }
+        let values: Bound<'py, PyTuple> = collected.cast_into()?;
+        for value in values.iter_borrowed() {
+            self.account(&value)?;
+        }
+        self.types.build(kind, values).map(Owned::from)
+    }
+
     /// Copies a buffer that came along to `to`, where there is room for `len` bytes: its length.
     fn fill(&self, number: usize, to: *mut u8, len: usize) -> PyResult<()> {
         // SAFETY: the caller has just made the memory and keeps it alive; the view is dropped before that.
@@ -175,43 +220,45 @@ impl<'py, 'b> PySink<'py, 'b> {
 }
 
 impl<'py> Sink for PySink<'py, '_> {
-    type Value = Bound<'py, PyAny>;
+    type Value = Owned<'py>;
     type Build = Build<'py>;
     type Error = PyErr;
 
     #[inline]
     fn nil(&mut self) -> PyResult<Self::Value> {
-        Ok(self.py.None().into_bound(self.py))
+        // SAFETY: Py_None is a static.
+        Ok(unsafe { Owned::from_borrowed(self.py, ffi::Py_None()) })
     }
 
     #[inline]
     fn bool(&mut self, value: bool) -> PyResult<Self::Value> {
         // SAFETY: returns a new reference to a static.
-        self.made(unsafe { ffi::PyBool_FromLong(value.into()) })
+        self.new_value(unsafe { ffi::PyBool_FromLong(value.into()) })
     }
 
     #[inline]
     fn int(&mut self, value: i64) -> PyResult<Self::Value> {
         // SAFETY: attached to the interpreter, as `self.py` proves; so in all calls below.
-        self.made(unsafe { ffi::PyLong_FromLongLong(value) })
+        self.new_value(unsafe { ffi::PyLong_FromLongLong(value) })
     }
 
     fn uint(&mut self, value: u64) -> PyResult<Self::Value> {
         // SAFETY: as above.
-        self.made(unsafe { ffi::PyLong_FromUnsignedLongLong(value) })
+        self.new_value(unsafe { ffi::PyLong_FromUnsignedLongLong(value) })
     }
 
     fn big_int(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
         let options = PyDict::new(self.py);
         options.set_item("signed", true)?;
         let bytes = PyBytes::new(self.py, bytes);
-        self.py.get_type::<PyInt>().call_method("from_bytes", (bytes, "little"), Some(&options))
+        let int = self.py.get_type::<PyInt>();
+        int.call_method("from_bytes", (bytes, "little"), Some(&options)).map(Owned::from)
     }
 
     #[inline]
     fn float(&mut self, value: f64) -> PyResult<Self::Value> {
         // SAFETY: as above.
-        self.made(unsafe { ffi::PyFloat_FromDouble(value) })
+        self.new_value(unsafe { ffi::PyFloat_FromDouble(value) })
     }
 
     #[inline]
@@ -220,34 +267,34 @@ impl<'py> Sink for PySink<'py, '_> {
         let text = unsafe {
             ffi::PyUnicode_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as ffi::Py_ssize_t)
         };
-        if text.is_null() { self.no_text() } else { self.made(text).map(Some) }
+        if text.is_null() { self.no_text() } else { self.new_value(text).map(Some) }
     }
 
     fn complex(&mut self, real: f64, imaginary: f64) -> PyResult<Self::Value> {
         // SAFETY: as above.
-        self.made(unsafe { ffi::PyComplex_FromDoubles(real, imaginary) })
+        self.new_value(unsafe { ffi::PyComplex_FromDoubles(real, imaginary) })
     }
 
     fn ellipsis(&mut self) -> PyResult<Self::Value> {
-        Ok(self.py.Ellipsis().into_bound(self.py))
+        Ok(self.py.Ellipsis().into_bound(self.py).into())
     }
 
     fn not_implemented(&mut self) -> PyResult<Self::Value> {
-        Ok(self.py.NotImplemented().into_bound(self.py))
+        Ok(self.py.NotImplemented().into_bound(self.py).into())
     }
 
     fn surrogates(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
         let bytes = PyBytes::new(self.py, bytes).into_any();
-        Ok(PyString::from_encoded_object(&bytes, Some(c"utf-8"), Some(c"surrogatepass"))?.into_any())
+        Ok(PyString::from_encoded_object(&bytes, Some(c"utf-8"), Some(c"surrogatepass"))?.into_any().into())
     }
 
     fn bytes(&mut self, data: Data<'_>) -> PyResult<Self::Value> {
         match data {
-            Data::Inline(data) => Ok(PyBytes::new(self.py, data).into_any()),
+            Data::Inline(data) => Ok(PyBytes::new(self.py, data).into_any().into()),
             Data::OutOfBand(number) => {
                 let buffer = self.buffer(number)?;
                 if buffer.is_exact_instance_of::<PyBytes>() {
-                    return Ok(buffer.clone());
+                    return Ok(buffer.clone().into());
                 }
                 let len = self.buffer_len(number)?;
                 // SAFETY: makes a bytes object whose content is not initialised; nobody but this function
@@ -256,7 +303,7 @@ impl<'py> Sink for PySink<'py, '_> {
                     let len_ssize = len as ffi::Py_ssize_t;
                     let bytes = self.made(ffi::PyBytes_FromStringAndSize(std::ptr::null(), len_ssize))?;
                     self.fill(number, ffi::PyBytes_AsString(bytes.as_ptr()).cast(), len)?;
-                    Ok(bytes)
+                    Ok(bytes.into())
                 }
             }
         }
@@ -264,7 +311,7 @@ impl<'py> Sink for PySink<'py, '_> {
 
     fn bytearray(&mut self, data: Data<'_>) -> PyResult<Self::Value> {
         match data {
-            Data::Inline(data) => Ok(PyByteArray::new(self.py, data).into_any()),
+            Data::Inline(data) => Ok(PyByteArray::new(self.py, data).into_any().into()),
             Data::OutOfBand(number) => {
                 let len = self.buffer_len(number)?;
                 // SAFETY: as in `bytes`.
@@ -272,7 +319,7 @@ impl<'py> Sink for PySink<'py, '_> {
                     let len_ssize = len as ffi::Py_ssize_t;
                     let bytes = self.made(ffi::PyByteArray_FromStringAndSize(std::ptr::null(), len_ssize))?;
                     self.fill(number, ffi::PyByteArray_AsString(bytes.as_ptr()).cast(), len)?;
-                    Ok(bytes)
+                    Ok(bytes.into())
                 }
             }
         }
@@ -296,14 +343,14 @@ impl<'py> Sink for PySink<'py, '_> {
         }
         let block = Bound::new(self.py, block)?;
         // SAFETY: a block exports a buffer.
-        self.made(unsafe { ffi::PyMemoryView_FromObject(block.as_ptr()) })
+        self.new_value(unsafe { ffi::PyMemoryView_FromObject(block.as_ptr()) })
     }
 
     #[inline]
     fn begin(&mut self, kind: Container, count: usize) -> PyResult<Build<'py>> {
         let count = count as ffi::Py_ssize_t;
         // SAFETY: constructors of CPython's; the slots of list and tuple are null until `push`.
-        let object = self.made(unsafe {
+        let object = self.new_value(unsafe {
             match kind {
                 Container::List => ffi::PyList_New(count),
                 Container::Dict => ffi::PyDict_New(),
@@ -315,7 +362,7 @@ impl<'py> Sink for PySink<'py, '_> {
         Ok(Build { kind, object, made: None, filled: 0, key: None })
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, build: &mut Build<'py>, value: Self::Value) -> PyResult<()> {
         let object = build.object.as_ptr();
         // SAFETY: the decoder pushes as many values as `begin` made room for; SetItem takes over the
@@ -323,18 +370,6 @@ impl<'py> Sink for PySink<'py, '_> {
         let code = unsafe {
             match build.kind {
                 Container::List => ffi::PyList_SetItem(object, build.filled, value.into_ptr()),
-                Container::Set => ffi::PySet_Add(object, value.as_ptr()),
-                Container::Extension(kind) if build.kind.is_filled() => match build.made {
-                    Some(_) => ffi::PyList_Append(object, value.as_ptr()),
-                    None => {
-                        self.account(&value)?;
-                        build.made = Some(self.types.make(kind, value)?);
-                        0
-                    }
-                },
-                Container::Tuple | Container::Frozenset | Container::Extension(_) => {
-                    ffi::PyTuple_SetItem(object, build.filled, value.into_ptr())
-                }
                 Container::Dict => match build.key.take() {
                     None => {
                         build.key = Some(value);
@@ -342,6 +377,7 @@ impl<'py> Sink for PySink<'py, '_> {
                     }
                     Some(key) => ffi::PyDict_SetItem(object, key.as_ptr(), value.as_ptr()),
                 },
+                _ => return self.push_other(build, value),
             }
         };
         build.filled += 1;
@@ -353,25 +389,15 @@ impl<'py> Sink for PySink<'py, '_> {
         match build.kind {
             Container::List | Container::Dict | Container::Set | Container::Tuple => Ok(build.object),
             // SAFETY: makes a new frozenset of the tuple's elements.
-            Container::Frozenset => self.made(unsafe { ffi::PyFrozenSet_New(build.object.as_ptr()) }),
-            Container::Extension(kind) if build.kind.is_filled() => {
-                let object = build.made.ok_or_else(|| PyValueError::new_err("no value to make it from"))?;
-                self.types.fill(kind, &object, &build.object)?;
-                Ok(object)
-            }
-            Container::Extension(kind) => {
-                let values: Bound<'py, PyTuple> = build.object.cast_into()?;
-                for value in values.iter_borrowed() {
-                    self.account(&value)?;
-                }
-                self.types.build(kind, values)
-            }
+            Container::Frozenset => self.new_value(unsafe { ffi::PyFrozenSet_New(build.object.as_ptr()) }),
+            Container::Extension(kind) => self.finish_extension(kind, build),
         }
     }
 
     fn discard(&mut self, build: Build<'py>) {
         fill_slots(self.py, &build.object, build.filled);
-        self.discarded.extend([Some(build.object), build.made, build.key].into_iter().flatten());
+        let parts = [Some(build.object), build.made, build.key].into_iter().flatten();
+        self.discarded.extend(parts.map(|part| part.into_bound(self.py)));
     }
 
     fn define(&mut self, _number: usize, value: Self::Value) -> (Self::Value, Self::Value) {
