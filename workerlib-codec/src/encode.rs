@@ -4,7 +4,7 @@
 
 use crate::marker::{self, Container, SHALLOW, ext};
 use crate::memo::Memo;
-use crate::{Buffer, EncodeError, Item, Limits, Path, Source, metadata};
+use crate::{Buffer, EncodeError, Item, Limits, Path, Peek, Source, metadata};
 
 /// Writes the values of one frame; what they share is written once.
 #[derive(Debug)]
@@ -52,6 +52,11 @@ impl<'l> Encoder<'l> {
         loop {
             match self.write(source, node, identity) {
                 Ok(Written::Scalar) => {}
+                Ok(Written::Reference(height)) => {
+                    if let Some(level) = stack.last_mut() {
+                        level.take_in(height)?;
+                    }
+                }
                 Ok(Written::Container(mut level)) => {
                     level.is_foreign = is_converted || !level.kind.nests(false);
                     foreign += usize::from(level.is_foreign);
@@ -84,6 +89,7 @@ impl<'l> Encoder<'l> {
                 if level.left == level.open_at {
                     self.open_shared(&mut level.shared);
                 }
+                self.write_scalars(source, level);
                 match source.next(&mut level.walk) {
                     Ok(Some(next)) if level.left > 0 => {
                         level.left -= 1;
@@ -94,13 +100,14 @@ impl<'l> Encoder<'l> {
                     Ok(None) if level.left == 0 => {
                         let (shared, height) = (level.shared.take(), level.height);
                         foreign -= usize::from(level.is_foreign);
-                        stack.pop();
-                        self.finish_shared(shared);
-                        let Some(outer) = stack.last_mut() else { continue };
-                        if height > SHALLOW && !outer.kind.nests(outer.left % 2 == 1) {
-                            return Err(EncodeError::TooDeep { limit: SHALLOW });
+                        if let Some(identity) = level.identity {
+                            self.memo.set_height(identity, height);
                         }
-                        outer.height = outer.height.max(height + 1);
+                        stack.pop();
+                        self.finish_shared(shared, height);
+                        if let Some(outer) = stack.last_mut() {
+                            outer.take_in(height)?;
+                        }
                     }
                     Ok(_) => {
                         stack.pop();
@@ -115,6 +122,34 @@ impl<'l> Encoder<'l> {
         }
     }
 
+    /// Writes the next elements of a container as long as they are easily told: most of what is sent is so.
+    ///
+    /// Leaves everything that needs more care to `write`, which does all this too, only slower.
+    #[inline(always)]
+    fn write_scalars<S: Source>(&mut self, source: &mut S, level: &mut Level<S::Walk>) {
+        let out = &mut self.out;
+        // The value after which a container can be referred to is for the caller to see.
+        while level.left > 0 && level.left != level.open_at {
+            match source.peek(&mut level.walk) {
+                Some(Peek::Int(value)) => write_int(out, value),
+                Some(Peek::Float(value)) => write_float(out, value),
+                Some(Peek::Nil) => out.push(marker::NIL),
+                Some(Peek::Bool(value)) => out.push(if value { marker::TRUE } else { marker::FALSE }),
+                Some(Peek::Str(value)) if value.len() < 32 => {
+                    out.push(marker::FIXSTR | value.len() as u8);
+                    out.extend_from_slice(value.as_bytes());
+                }
+                Some(Peek::Shared(identity)) => match self.memo.refer_to_shallow(identity) {
+                    Some(number) => write_count(out, ext::REFERENCE, number),
+                    None => return,
+                },
+                Some(Peek::Str(_)) | None => return,
+            }
+            source.skip(&mut level.walk);
+            level.left -= 1;
+        }
+    }
+
     /// Writes a scalar, or the header of a container whose level it returns.
     #[inline]
     fn write<S: Source>(
@@ -124,9 +159,9 @@ impl<'l> Encoder<'l> {
         identity: Option<usize>,
     ) -> Result<Written<S>, Refusal<S::Error>> {
         let out = &mut self.out;
-        if let Some(number) = identity.and_then(|identity| self.memo.refer(identity)) {
+        if let Some((number, height)) = identity.and_then(|identity| self.memo.refer(identity)) {
             write_count(out, ext::REFERENCE, number);
-            return Ok(Written::Scalar);
+            return Ok(if height == 0 { Written::Scalar } else { Written::Reference(height) });
         }
         let start = out.len();
         match source.look(node).map_err(Refusal::Source)? {
@@ -161,6 +196,7 @@ impl<'l> Encoder<'l> {
                     left,
                     owners: S::owners(&walk),
                     walk,
+                    identity,
                     shared: identity.map(|identity| Shared { identity, start, type_at }),
                     open_at: kind.exists_after().map_or(usize::MAX, |values| left.saturating_sub(values)),
                     height: 1,
@@ -169,8 +205,9 @@ impl<'l> Encoder<'l> {
                 if identity.is_some() {
                     source.remember(node);
                 }
-                if kind.exists_after() == Some(0) {
+                if level.open_at == left {
                     self.open_shared(&mut level.shared);
+                    level.open_at = usize::MAX;
                 }
                 return Ok(Written::Container(level));
             }
@@ -195,12 +232,15 @@ impl<'l> Encoder<'l> {
     }
 
     /// Notes a container that can be referred to only now that its content is complete.
-    fn finish_shared(&mut self, shared: Option<Shared>) {
+    fn finish_shared(&mut self, shared: Option<Shared>, height: usize) {
         let Some(Shared { identity, start, type_at }) = shared else { return };
         match self.memo.refer(identity) {
-            None => self.memo.insert(identity, start),
+            None => {
+                self.memo.insert(identity, start);
+                self.memo.set_height(identity, height);
+            }
             // Its content holds it, and was written, with a copy of it, in the meantime. The copy is it.
-            Some(number) => {
+            Some((number, _)) => {
                 self.out[type_at] = ext::CYCLE;
                 write_count(&mut self.out, ext::REFERENCE, number);
             }
@@ -210,6 +250,8 @@ impl<'l> Encoder<'l> {
 
 enum Written<S: Source> {
     Scalar,
+    /// A reference to a container of so many levels.
+    Reference(usize),
     Container(Level<S::Walk>),
     Converted(S::Node),
 }
@@ -221,6 +263,7 @@ struct Level<W> {
     /// How many values its header has promised that are not written yet.
     left: usize,
     owners: usize,
+    identity: Option<usize>,
     shared: Option<Shared>,
     /// With how many values left it can be referred to.
     open_at: usize,
@@ -228,6 +271,17 @@ struct Level<W> {
     is_foreign: bool,
     /// How many levels of containers it has so far, itself included.
     height: usize,
+}
+
+impl<W> Level<W> {
+    /// Notes that a container of so many levels stands in this one.
+    fn take_in<E>(&mut self, height: usize) -> Result<(), EncodeError<E>> {
+        if height > SHALLOW && !self.kind.nests(self.left % 2 == 1) {
+            return Err(EncodeError::TooDeep { limit: SHALLOW });
+        }
+        self.height = self.height.max(height + 1);
+        Ok(())
+    }
 }
 
 /// A container that something may refer to, but not yet.

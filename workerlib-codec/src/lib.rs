@@ -29,7 +29,7 @@ pub use encode::Encoder;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use path::{Path, Step};
 pub use sink::{Data, Sink};
-pub use source::{Buffer, Item, Source, ViewHeader};
+pub use source::{Buffer, Item, Peek, Source, ViewHeader};
 pub use value::{Build, BuildError, Builder, Undefined, Value, Walk, Walker};
 
 /// What a codec does not go beyond, whatever a value or a frame asks for.

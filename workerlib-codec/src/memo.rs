@@ -14,18 +14,35 @@ pub(crate) struct Memo {
 struct Slot {
     position: u32,
     number: Option<u32>,
+    /// How many levels of containers the value has, as far as it is known.
+    height: u32,
 }
 
 impl Memo {
-    /// Returns the number in the sharing table of a value that was written before.
+    /// Returns the number in the sharing table of a value that was written before, and how many levels of
+    /// containers it has.
     #[inline]
-    pub(crate) fn refer(&mut self, identity: usize) -> Option<u32> {
+    pub(crate) fn refer(&mut self, identity: usize) -> Option<(u32, usize)> {
         let slot = self.known.get_mut(&identity)?;
         let number = *slot.number.get_or_insert_with(|| {
             self.shared.push(slot.position);
             (self.shared.len() - 1) as u32
         });
-        Some(number)
+        Some((number, slot.height as usize))
+    }
+
+    /// Returns the number of a value that was referred to before and is no container.
+    #[inline]
+    pub(crate) fn refer_to_shallow(&self, identity: usize) -> Option<u32> {
+        let slot = self.known.get(&identity)?;
+        if slot.height == 0 { slot.number } else { None }
+    }
+
+    /// Notes how many levels of containers a value has.
+    pub(crate) fn set_height(&mut self, identity: usize, height: usize) {
+        if let Some(slot) = self.known.get_mut(&identity) {
+            slot.height = u32::try_from(height).unwrap_or(u32::MAX);
+        }
     }
 
     /// Returns whether a value was written before.
@@ -38,7 +55,7 @@ impl Memo {
     pub(crate) fn insert(&mut self, identity: usize, position: usize) {
         // Beyond 4 GiB nothing is shared; the frame is refused there anyway.
         if let Ok(position) = u32::try_from(position) {
-            self.known.insert(identity, Slot { position, number: None });
+            self.known.insert(identity, Slot { position, number: None, height: 0 });
         }
     }
 

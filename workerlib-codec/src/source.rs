@@ -74,6 +74,23 @@ pub enum Item<'s, N, W> {
     Converted(N),
 }
 
+/// What [`Source::peek`] tells of a node.
+#[derive(Debug)]
+pub enum Peek<'s> {
+    /// `None`.
+    Nil,
+    /// A bool.
+    Bool(bool),
+    /// An int within 64 bits.
+    Int(i64),
+    /// A float.
+    Float(f64),
+    /// A str that nothing else refers to.
+    Str(&'s str),
+    /// Something that others may refer to: its identity.
+    Shared(usize),
+}
+
 /// An object model that can be walked without recursion.
 pub trait Source {
     /// A value in the model, good until the walk moves on.
@@ -111,6 +128,16 @@ pub trait Source {
     ///
     /// If the container is no longer what it was when the walk began.
     fn next(&mut self, walk: &mut Self::Walk) -> Result<Option<Self::Node>, Self::Error>;
+
+    /// Tells what the next node of a container is, without taking it, if that is easily told.
+    ///
+    /// It makes the most frequent values quick; a source may always answer `None`.
+    fn peek(&mut self, _walk: &mut Self::Walk) -> Option<Peek<'_>> {
+        None
+    }
+
+    /// Takes the node that was peeked at, and leaves it at that.
+    fn skip(&mut self, _walk: &mut Self::Walk) {}
 
     /// Takes the buffer that [`Source::look`] returned last out of the walk, to be sent beside the frame.
     ///

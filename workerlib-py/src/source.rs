@@ -13,7 +13,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use workerlib_codec::marker::Container;
-use workerlib_codec::{Buffer, Item, Path, Source, Step};
+use workerlib_codec::{Buffer, Item, Path, Peek, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
 use crate::types::{self, Types};
@@ -55,6 +55,8 @@ pub(crate) enum Walk {
         position: ffi::Py_ssize_t,
         /// How many keys and values were taken.
         taken: usize,
+        /// The next key, where it was peeked at already.
+        key: Object,
         value: Object,
         /// The value again, where its key may run Python code before the value's turn.
         kept: Option<Py<PyAny>>,
@@ -268,6 +270,21 @@ impl<'py> PySource<'py> {
     }
 }
 
+/// Takes the next key and value of a dict; returns false if there are no more, or the dict has changed.
+#[inline(always)]
+fn next_pair(
+    dict: &Py<PyAny>,
+    size: ffi::Py_ssize_t,
+    position: &mut ffi::Py_ssize_t,
+    key: &mut Object,
+    value: &mut Object,
+) -> bool {
+    // SAFETY: it is a dict, alive; the pointers are to places that may be written.
+    unsafe {
+        ffi::PyDict_Size(dict.as_ptr()) == size && ffi::PyDict_Next(dict.as_ptr(), position, key, value) != 0
+    }
+}
+
 /// Names a type as a user would import it: `datetime.date`, but `complex`.
 pub(crate) fn type_name(class: &Bound<'_, PyType>) -> String {
     let name = class.fully_qualified_name().map(|name| name.to_string());
@@ -346,6 +363,7 @@ impl Source for PySource<'_> {
                     size: count,
                     position: 0,
                     taken: 0,
+                    key: ptr::null_mut(),
                     value: ptr::null_mut(),
                     kept: None,
                 },
@@ -418,22 +436,83 @@ impl Source for PySource<'_> {
                 *taken += 1;
                 if node.is_null() { Err(self.raised()) } else { Ok(Some(node)) }
             },
-            // SAFETY: the walk owns the dict, whose size is what it was; key and value are in it, or kept.
-            Walk::Dict { dict, size, position, taken, value, kept } => unsafe {
+            Walk::Dict { dict, size, position, taken, key, value, kept } => {
                 *taken += 1;
                 if *taken % 2 == 0 {
                     return Ok(Some(*value));
                 }
-                let mut key = ptr::null_mut();
-                if ffi::PyDict_Size(dict.as_ptr()) != *size
-                    || ffi::PyDict_Next(dict.as_ptr(), position, &raw mut key, value) == 0
-                {
+                if key.is_null() && !next_pair(dict, *size, position, key, value) {
                     return Ok(None);
                 }
-                *kept = (!ptr::eq(ffi::Py_TYPE(key), &raw mut ffi::PyUnicode_Type))
-                    .then(|| self.owned(*value).unbind());
+                let key = std::mem::replace(key, ptr::null_mut());
+                // SAFETY: key and value are in the dict, which has not changed.
+                unsafe {
+                    *kept = (!ptr::eq(ffi::Py_TYPE(key), &raw mut ffi::PyUnicode_Type))
+                        .then(|| self.owned(*value).unbind());
+                }
                 Ok(Some(key))
-            },
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn peek(&mut self, walk: &mut Walk) -> Option<Peek<'_>> {
+        let node = match walk {
+            // SAFETY: the walk owns the list; an index beyond its end gives null and an exception.
+            Walk::List { list, taken } => unsafe { ffi::PyList_GetItem(list.as_ptr(), *taken) },
+            Walk::Dict { taken, value, .. } if *taken % 2 == 1 => *value,
+            Walk::Dict { dict, size, position, key, value, .. } => {
+                if key.is_null() && !next_pair(dict, *size, position, key, value) {
+                    return None;
+                }
+                *key
+            }
+            Walk::Tuple { .. } => return None,
+        };
+        if node.is_null() {
+            // The list has shrunk: `next` will see.
+            drop(PyErr::take(self.py));
+            return None;
+        }
+        // SAFETY: a node is a live object; the statics are CPython's own types; the calls are for their type.
+        unsafe {
+            let class = ffi::Py_TYPE(node);
+            if ptr::eq(class, &raw mut ffi::PyUnicode_Type) {
+                if ffi::Py_REFCNT(node) as u32 > 1 {
+                    return Some(Peek::Shared(node as usize));
+                }
+                let mut len = 0;
+                let text = ffi::PyUnicode_AsUTF8AndSize(node, &raw mut len);
+                if text.is_null() {
+                    drop(PyErr::take(self.py));
+                    return None;
+                }
+                return Some(Peek::Str(std::str::from_utf8_unchecked(bytes_at(text.cast(), len))));
+            }
+            if ptr::eq(class, &raw mut ffi::PyLong_Type) {
+                let mut overflow = 0;
+                let value = ffi::PyLong_AsLongLongAndOverflow(node, &raw mut overflow);
+                return (overflow == 0).then_some(Peek::Int(value));
+            }
+            if ptr::eq(class, &raw mut ffi::PyFloat_Type) {
+                return Some(Peek::Float(ffi::PyFloat_AsDouble(node)));
+            }
+            if ptr::eq(node, ffi::Py_None()) {
+                return Some(Peek::Nil);
+            }
+            ptr::eq(class, &raw mut ffi::PyBool_Type).then(|| Peek::Bool(ptr::eq(node, ffi::Py_True())))
+        }
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, walk: &mut Walk) {
+        match walk {
+            Walk::List { taken, .. } | Walk::Tuple { taken, .. } => *taken += 1,
+            Walk::Dict { taken, key, kept, .. } => {
+                *taken += 1;
+                *key = ptr::null_mut();
+                *kept = None;
+            }
         }
     }
 
