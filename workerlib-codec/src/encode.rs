@@ -50,23 +50,28 @@ impl<'l> Encoder<'l> {
         // iterable whose elements are iterables of its own kind.
         let mut foreign = 0usize;
         loop {
-            match self.write(source, node, identity) {
+            match self.write(source, node, identity, &mut stack) {
                 Ok(Written::Scalar) => {}
                 Ok(Written::Reference(height)) => {
                     if let Some(level) = stack.last_mut() {
                         level.take_in(height)?;
                     }
                 }
-                Ok(Written::Container(mut level)) => {
-                    level.is_foreign = is_converted || !level.kind.nests(false);
-                    foreign += usize::from(level.is_foreign);
-                    for (levels, limit) in [(stack.len() + 1, self.limits.depth), (foreign, SHALLOW)] {
-                        if levels > limit {
-                            return Err(EncodeError::TooDeep { limit });
-                        }
+                Ok(Written::Container) => {
+                    let levels = stack.len();
+                    self.deepest = self.deepest.max(levels);
+                    if let Some(level) = stack.last_mut()
+                        && (is_converted || !level.kind.nests(false))
+                    {
+                        level.is_foreign = true;
+                        foreign += 1;
                     }
-                    stack.push(level);
-                    self.deepest = self.deepest.max(stack.len());
+                    if levels > self.limits.depth {
+                        return Err(EncodeError::TooDeep { limit: self.limits.depth });
+                    }
+                    if foreign > SHALLOW {
+                        return Err(EncodeError::TooDeep { limit: SHALLOW });
+                    }
                 }
                 Ok(Written::Converted(other)) => {
                     // What it is sent as stands for it: the same identity, and nobody else refers to it.
@@ -157,6 +162,7 @@ impl<'l> Encoder<'l> {
         source: &mut S,
         node: S::Node,
         identity: Option<usize>,
+        stack: &mut Vec<Level<S::Walk>>,
     ) -> Result<Written<S>, Refusal<S::Error>> {
         let out = &mut self.out;
         if let Some((number, height)) = identity.and_then(|identity| self.memo.refer(identity)) {
@@ -191,25 +197,23 @@ impl<'l> Encoder<'l> {
                 let type_at = start + 1;
                 write_header(out, kind, count)?;
                 let left = count * kind.values_per_element();
-                let mut level = Level {
-                    kind,
-                    left,
-                    owners: S::owners(&walk),
-                    walk,
-                    identity,
-                    shared: identity.map(|identity| Shared { identity, start, type_at }),
-                    open_at: kind.exists_after().map_or(usize::MAX, |values| left.saturating_sub(values)),
-                    height: 1,
-                    is_foreign: false,
-                };
+                let (mut shared, mut open_at) = (None, usize::MAX);
+                if let Some(identity) = identity {
+                    match kind.exists_after() {
+                        Some(0) => self.memo.insert(identity, start),
+                        after => {
+                            shared = Some(Shared { identity, start, type_at });
+                            open_at = after.map_or(usize::MAX, |values| left.saturating_sub(values));
+                        }
+                    }
+                }
+                let owners = S::owners(&walk);
+                let (height, is_foreign) = (1, false);
+                stack.push(Level { kind, walk, left, owners, identity, shared, open_at, is_foreign, height });
                 if identity.is_some() {
                     source.remember(node);
                 }
-                if level.open_at == left {
-                    self.open_shared(&mut level.shared);
-                    level.open_at = usize::MAX;
-                }
-                return Ok(Written::Container(level));
+                return Ok(Written::Container);
             }
             Item::Converted(other) => return Ok(Written::Converted(other)),
         }
@@ -252,7 +256,8 @@ enum Written<S: Source> {
     Scalar,
     /// A reference to a container of so many levels.
     Reference(usize),
-    Container(Level<S::Walk>),
+    /// A container whose level is on the stack now.
+    Container,
     Converted(S::Node),
 }
 

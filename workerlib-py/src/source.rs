@@ -16,6 +16,7 @@ use workerlib_codec::marker::Container;
 use workerlib_codec::{Buffer, Item, Path, Peek, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
+use crate::owned::Owned;
 use crate::types::{self, Types};
 
 type Object = *mut ffi::PyObject;
@@ -36,13 +37,13 @@ impl From<PyErr> for Refusal {
 }
 
 /// The walk over one container, which it keeps alive.
-pub(crate) enum Walk {
+pub(crate) enum Walk<'py> {
     List {
-        list: Py<PyAny>,
+        list: Owned<'py>,
         taken: ffi::Py_ssize_t,
     },
     Tuple {
-        tuple: Py<PyAny>,
+        tuple: Owned<'py>,
         taken: ffi::Py_ssize_t,
         /// How many references to each element the walk knows of: a copy of a set has two.
         owners: usize,
@@ -50,7 +51,7 @@ pub(crate) enum Walk {
         extension: Option<u8>,
     },
     Dict {
-        dict: Py<PyAny>,
+        dict: Owned<'py>,
         size: ffi::Py_ssize_t,
         position: ffi::Py_ssize_t,
         /// How many keys and values were taken.
@@ -59,7 +60,7 @@ pub(crate) enum Walk {
         key: Object,
         value: Object,
         /// The value again, where its key may run Python code before the value's turn.
-        kept: Option<Py<PyAny>>,
+        kept: Option<Owned<'py>>,
     },
 }
 
@@ -133,12 +134,18 @@ impl<'py> PySource<'py> {
         unsafe { Bound::from_borrowed_ptr(self.py, node) }
     }
 
+    #[inline(always)]
+    fn counted(&self, node: Object) -> Owned<'py> {
+        // SAFETY: a node is a live object.
+        unsafe { Owned::from_borrowed(self.py, node) }
+    }
+
     fn raised(&self) -> Refusal {
         Refusal::Raised(PyErr::fetch(self.py))
     }
 
     #[inline]
-    fn str(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+    fn str(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
         let mut len = 0;
         // SAFETY: `node` is a str, alive.
         let text = unsafe { ffi::PyUnicode_AsUTF8AndSize(node, &raw mut len) };
@@ -150,7 +157,7 @@ impl<'py> PySource<'py> {
     }
 
     #[cold]
-    fn surrogates(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+    fn surrogates(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
         drop(PyErr::take(self.py));
         let text = self.owned(node);
         // SAFETY: `text` is a str, alive; the result is a new reference or null.
@@ -165,7 +172,7 @@ impl<'py> PySource<'py> {
     }
 
     #[inline]
-    fn int(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+    fn int(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
         let mut overflow = 0;
         // SAFETY: `node` is an int, alive.
         let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(node, &raw mut overflow) };
@@ -173,7 +180,7 @@ impl<'py> PySource<'py> {
     }
 
     #[cold]
-    fn big_int(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+    fn big_int(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
         let int = self.owned(node);
         let bytes = |int: &Bound<'py, PyAny>| -> PyResult<Vec<u8>> {
             let bits: usize = int.call_method0("bit_length")?.extract()?;
@@ -196,7 +203,7 @@ impl<'py> PySource<'py> {
         Ok(Item::BigInt(&self.scratch))
     }
 
-    fn view(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+    fn view(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
         let held = self.held.insert(Held::get(&self.owned(node)).map_err(Refusal::Raised)?);
         let header = held.header();
         if held.contiguous().is_none() {
@@ -209,26 +216,31 @@ impl<'py> PySource<'py> {
     }
 
     /// Copies a set's elements, which cannot be walked by position.
-    fn elements(&mut self, kind: Container, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+    fn elements(&mut self, kind: Container, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
         // SAFETY: `node` is a set or a frozenset; the result is a new reference or null.
         let tuple = unsafe { Bound::from_owned_ptr_or_err(self.py, ffi::PySequence_Tuple(node)) }?;
         Ok(self.tuple(kind, tuple, 2))
     }
 
     /// Starts the walk over a tuple that was made for it.
-    fn tuple(&mut self, kind: Container, tuple: Bound<'py, PyAny>, owners: usize) -> Item<'_, Object, Walk> {
+    fn tuple(
+        &mut self,
+        kind: Container,
+        tuple: Bound<'py, PyAny>,
+        owners: usize,
+    ) -> Item<'_, Object, Walk<'py>> {
         // SAFETY: every caller has a tuple.
         let count = unsafe { ffi::PyTuple_Size(tuple.as_ptr()) };
-        let tuple = tuple.unbind();
         // Its elements may be remembered by their address.
-        self.kept.push(tuple.clone_ref(self.py));
+        self.kept.push(tuple.clone().unbind());
+        let tuple = Owned::from(tuple);
         let extension = if let Container::Extension(kind) = kind { Some(kind) } else { None };
         Item::Container(kind, count as usize, Walk::Tuple { tuple, taken: 0, owners, extension })
     }
 
     /// Asks `workerlib/_types.py` what an object of another type is sent as.
     #[cold]
-    fn other(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+    fn other(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
         let object = self.owned(node);
         self.own_what_is_remembered();
         let refuse = |reason| Refusal::Type(type_name(&object.get_type()), reason);
@@ -263,8 +275,8 @@ impl<'py> PySource<'py> {
     }
 
     /// Finds the key that stands at a position of a dict, as it is now.
-    fn key_at(&self, dict: &Py<PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
-        let dict = dict.bind(self.py).cast::<PyDict>().ok()?;
+    fn key_at(&self, dict: &Owned<'py>, index: usize) -> Option<Bound<'py, PyAny>> {
+        let dict = dict.clone().into_bound(self.py).cast_into::<PyDict>().ok()?;
         // `iter()` would panic if the dict changed, and a `repr()` has no right to.
         dict.keys().get_item(index).ok()
     }
@@ -273,7 +285,7 @@ impl<'py> PySource<'py> {
 /// Takes the next key and value of a dict; returns false if there are no more, or the dict has changed.
 #[inline(always)]
 fn next_pair(
-    dict: &Py<PyAny>,
+    dict: &Owned<'_>,
     size: ffi::Py_ssize_t,
     position: &mut ffi::Py_ssize_t,
     key: &mut Object,
@@ -291,9 +303,9 @@ pub(crate) fn type_name(class: &Bound<'_, PyType>) -> String {
     name.unwrap_or_else(|_| "a type without a name".to_owned())
 }
 
-impl Source for PySource<'_> {
+impl<'py> Source for PySource<'py> {
     type Node = Object;
-    type Walk = Walk;
+    type Walk = Walk<'py>;
     type Error = Refusal;
 
     #[inline]
@@ -318,7 +330,7 @@ impl Source for PySource<'_> {
         (!scalar).then_some(node as usize)
     }
 
-    fn owners(walk: &Walk) -> usize {
+    fn owners(walk: &Walk<'py>) -> usize {
         match walk {
             Walk::Tuple { owners, .. } => *owners,
             Walk::List { .. } | Walk::Dict { .. } => 1,
@@ -340,7 +352,7 @@ impl Source for PySource<'_> {
     }
 
     #[inline]
-    fn look(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+    fn look(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
         // SAFETY: a node is a live object; the statics are CPython's own types.
         let class = unsafe { ffi::Py_TYPE(node) };
         let is = |exact: *mut ffi::PyTypeObject| ptr::eq(class, exact);
@@ -359,7 +371,7 @@ impl Source for PySource<'_> {
                 Container::Dict,
                 count as usize,
                 Walk::Dict {
-                    dict: self.owned(node).unbind(),
+                    dict: self.counted(node),
                     size: count,
                     position: 0,
                     taken: 0,
@@ -371,7 +383,7 @@ impl Source for PySource<'_> {
         } else if is(&raw mut ffi::PyList_Type) {
             // SAFETY: `node` is a list.
             let count = unsafe { ffi::PyList_Size(node) };
-            let walk = Walk::List { list: self.owned(node).unbind(), taken: 0 };
+            let walk = Walk::List { list: self.counted(node), taken: 0 };
             Ok(Item::Container(Container::List, count as usize, walk))
         } else if is(&raw mut ffi::PyBool_Type) {
             // SAFETY: Py_True is a static.
@@ -382,7 +394,7 @@ impl Source for PySource<'_> {
         } else if is(&raw mut ffi::PyTuple_Type) {
             // SAFETY: `node` is a tuple.
             let count = unsafe { ffi::PyTuple_Size(node) };
-            let walk = Walk::Tuple { tuple: self.owned(node).unbind(), taken: 0, owners: 1, extension: None };
+            let walk = Walk::Tuple { tuple: self.counted(node), taken: 0, owners: 1, extension: None };
             Ok(Item::Container(Container::Tuple, count as usize, walk))
         } else if is(&raw mut ffi::PyBytes_Type) {
             // SAFETY: `node` is a bytes object; its content does not move or change while it lives.
@@ -416,7 +428,7 @@ impl Source for PySource<'_> {
     }
 
     #[inline]
-    fn next(&mut self, walk: &mut Walk) -> Result<Option<Object>, Refusal> {
+    fn next(&mut self, walk: &mut Walk<'py>) -> Result<Option<Object>, Refusal> {
         match walk {
             // SAFETY: the walk owns the list; an index beyond its end is refused.
             Walk::List { list, taken } => unsafe {
@@ -448,7 +460,7 @@ impl Source for PySource<'_> {
                 // SAFETY: key and value are in the dict, which has not changed.
                 unsafe {
                     *kept = (!ptr::eq(ffi::Py_TYPE(key), &raw mut ffi::PyUnicode_Type))
-                        .then(|| self.owned(*value).unbind());
+                        .then(|| self.counted(*value));
                 }
                 Ok(Some(key))
             }
@@ -456,7 +468,7 @@ impl Source for PySource<'_> {
     }
 
     #[inline(always)]
-    fn peek(&mut self, walk: &mut Walk) -> Option<Peek<'_>> {
+    fn peek(&mut self, walk: &mut Walk<'py>) -> Option<Peek<'_>> {
         let node = match walk {
             // SAFETY: the walk owns the list; an index beyond its end gives null and an exception.
             Walk::List { list, taken } => unsafe { ffi::PyList_GetItem(list.as_ptr(), *taken) },
@@ -505,7 +517,7 @@ impl Source for PySource<'_> {
     }
 
     #[inline(always)]
-    fn skip(&mut self, walk: &mut Walk) {
+    fn skip(&mut self, walk: &mut Walk<'py>) {
         match walk {
             Walk::List { taken, .. } | Walk::Tuple { taken, .. } => *taken += 1,
             Walk::Dict { taken, key, kept, .. } => {
@@ -528,12 +540,13 @@ impl Source for PySource<'_> {
         Ok(())
     }
 
-    fn step(&self, walk: &Walk) -> Step {
+    fn step(&self, walk: &Walk<'py>) -> Step {
         match walk {
             Walk::Tuple { tuple, taken, extension: Some(kind), .. } => {
                 let index = (*taken - 1).max(0) as usize;
                 // The value before this one: its key or its name, if it has one.
-                let before = tuple.bind(self.py).get_item(index.saturating_sub(1)).ok();
+                let tuple = tuple.clone().into_bound(self.py);
+                let before = tuple.get_item(index.saturating_sub(1)).ok();
                 types::step(*kind, index, before.as_ref())
             }
             Walk::List { taken, .. } | Walk::Tuple { taken, .. } => Step::Index((*taken - 1).max(0) as usize),
