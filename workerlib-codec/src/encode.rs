@@ -95,26 +95,28 @@ impl<'l> Encoder<'l> {
                     self.open_shared(&mut level.shared);
                 }
                 self.write_scalars(source, level);
+                if level.left == 0 {
+                    let (shared, height) = (level.shared.take(), level.height);
+                    foreign -= usize::from(level.is_foreign);
+                    if let Some(identity) = level.identity {
+                        self.memo.set_height(identity, height);
+                    }
+                    stack.pop();
+                    self.finish_shared(shared, height);
+                    if let Some(outer) = stack.last_mut() {
+                        outer.take_in(height)?;
+                    }
+                    continue;
+                }
                 match source.next(&mut level.walk) {
-                    Ok(Some(next)) if level.left > 0 => {
+                    Ok(Some(next)) => {
                         level.left -= 1;
                         node = next;
                         identity = S::identity(node, level.owners);
                         break;
                     }
-                    Ok(None) if level.left == 0 => {
-                        let (shared, height) = (level.shared.take(), level.height);
-                        foreign -= usize::from(level.is_foreign);
-                        if let Some(identity) = level.identity {
-                            self.memo.set_height(identity, height);
-                        }
-                        stack.pop();
-                        self.finish_shared(shared, height);
-                        if let Some(outer) = stack.last_mut() {
-                            outer.take_in(height)?;
-                        }
-                    }
-                    Ok(_) => {
+                    // What has grown meanwhile is sent as it was when its header was written.
+                    Ok(None) => {
                         stack.pop();
                         return Err(EncodeError::Changed { path: path(source, &stack) });
                     }

@@ -430,14 +430,15 @@ impl<'py> Source for PySource<'py> {
     #[inline]
     fn next(&mut self, walk: &mut Walk<'py>) -> Result<Option<Object>, Refusal> {
         match walk {
-            // SAFETY: the walk owns the list; an index beyond its end is refused.
+            // SAFETY: the walk owns the list; an index beyond its end gives null and an exception.
             Walk::List { list, taken } => unsafe {
-                if *taken >= ffi::PyList_Size(list.as_ptr()) {
-                    return Ok(None);
-                }
                 let node = ffi::PyList_GetItem(list.as_ptr(), *taken);
                 *taken += 1;
-                if node.is_null() { Err(self.raised()) } else { Ok(Some(node)) }
+                if node.is_null() {
+                    drop(PyErr::take(self.py));
+                    return Ok(None);
+                }
+                Ok(Some(node))
             },
             // SAFETY: the walk owns the tuple; an index beyond its end is refused.
             Walk::Tuple { tuple, taken, .. } => unsafe {
