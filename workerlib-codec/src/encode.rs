@@ -146,7 +146,7 @@ impl<'l> Encoder<'l> {
                     out.push(marker::FIXSTR | value.len() as u8);
                     out.extend_from_slice(value.as_bytes());
                 }
-                Some(Peek::Shared(identity)) => match self.memo.refer_to_shallow(identity) {
+                Some(Peek::Shared(identity)) => match self.memo.refer_to_scalar(identity) {
                     Some(number) => write_count(out, ext::REFERENCE, number),
                     None => return,
                 },

@@ -4,10 +4,22 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// The values of a frame that something may refer to again, by their identity.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Memo {
     known: HashMap<usize, Slot, BuildHasherDefault<IdentityHasher>>,
     shared: Vec<u32>,
+    /// Identities and numbers of scalars that were referred to lately: the keys of records, mostly.
+    recent: [(usize, u32); RECENT],
+}
+
+/// A power of two: the keys of most records fit, and clearing it costs next to nothing.
+const RECENT: usize = 64;
+
+impl Default for Memo {
+    fn default() -> Self {
+        // An identity that nothing has: no object stands at the last address.
+        Self { known: HashMap::default(), shared: Vec::new(), recent: [(usize::MAX, 0); RECENT] }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +43,21 @@ impl Memo {
         Some((number, slot.height as usize))
     }
 
-    /// Returns the number of a value that was referred to before and is no container.
-    #[inline]
-    pub(crate) fn refer_to_shallow(&self, identity: usize) -> Option<u32> {
-        let slot = self.known.get(&identity)?;
-        if slot.height == 0 { slot.number } else { None }
+    /// Returns the number of a value that was written before and is no container.
+    #[inline(always)]
+    pub(crate) fn refer_to_scalar(&mut self, identity: usize) -> Option<u32> {
+        // The lowest bits of an address are all the same.
+        let (known, number) = self.recent[(identity >> 4) % RECENT];
+        if known == identity { Some(number) } else { self.look_for_scalar(identity) }
+    }
+
+    fn look_for_scalar(&mut self, identity: usize) -> Option<u32> {
+        if self.known.get(&identity)?.height > 0 {
+            return None;
+        }
+        let (number, _) = self.refer(identity)?;
+        self.recent[(identity >> 4) % RECENT] = (identity, number);
+        Some(number)
     }
 
     /// Notes how many levels of containers a value has.

@@ -5,6 +5,7 @@
 
 use pyo3::exceptions::{PyUnicodeDecodeError, PyValueError};
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PySet, PyString, PyTuple};
 use workerlib_codec::marker::Container;
@@ -43,10 +44,11 @@ fn length(value: &Bound<'_, PyAny>) -> usize {
         // SAFETY: it is an int, alive.
         unsafe { ffi::PyLong_AsLongLongAndOverflow(value.as_ptr(), &raw mut overflow) };
         // One that is longer than 64 bits is asked how long.
-        let bits = (overflow != 0).then(|| value.call_method0("bit_length").and_then(|bits| bits.extract()));
+        let bits = (overflow != 0)
+            .then(|| value.call_method0(intern!(value.py(), "bit_length")).and_then(|bits| bits.extract()));
         bits.and_then(Result::ok).unwrap_or(0usize) / 8
     } else if let Ok(view) = value.cast_exact::<PyMemoryView>() {
-        view.getattr("nbytes").and_then(|nbytes| nbytes.extract()).unwrap_or(0)
+        view.getattr(intern!(view.py(), "nbytes")).and_then(|nbytes| nbytes.extract()).unwrap_or(0)
     } else if value.is_exact_instance_of::<PyBytes>()
         || value.is_exact_instance_of::<PyByteArray>()
         || value.is_exact_instance_of::<PyList>()
@@ -159,7 +161,7 @@ impl<'py, 'b> PySink<'py, 'b> {
     fn buffer_len(&self, number: usize) -> PyResult<usize> {
         let buffer = self.buffer(number)?;
         // A JavaScript buffer (pyodide.ffi.JsBuffer) has its length under this name, and no buffer protocol.
-        match buffer.getattr_opt("byteLength")? {
+        match buffer.getattr_opt(intern!(self.py, "byteLength"))? {
             Some(len) => len.extract(),
             None => buffer.len(),
         }
@@ -209,12 +211,12 @@ impl<'py, 'b> PySink<'py, 'b> {
             unsafe { ffi::PyMemoryView_FromMemory(to.cast(), len as ffi::Py_ssize_t, ffi::PyBUF_WRITE) };
         let view = self.made(view)?;
         let buffer = self.buffer(number)?;
-        if buffer.hasattr("assign_to")? {
-            buffer.call_method1("assign_to", (&view,))?;
+        if buffer.hasattr(intern!(self.py, "assign_to"))? {
+            buffer.call_method1(intern!(self.py, "assign_to"), (&view,))?;
         } else {
             view.set_item(pyo3::types::PySlice::full(self.py), buffer)?;
         }
-        view.call_method0("release")?;
+        view.call_method0(intern!(self.py, "release"))?;
         Ok(())
     }
 }
@@ -249,10 +251,10 @@ impl<'py> Sink for PySink<'py, '_> {
 
     fn big_int(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
         let options = PyDict::new(self.py);
-        options.set_item("signed", true)?;
+        options.set_item(intern!(self.py, "signed"), true)?;
         let bytes = PyBytes::new(self.py, bytes);
         let int = self.py.get_type::<PyInt>();
-        int.call_method("from_bytes", (bytes, "little"), Some(&options)).map(Owned::from)
+        int.call_method(intern!(self.py, "from_bytes"), (bytes, "little"), Some(&options)).map(Owned::from)
     }
 
     #[inline]

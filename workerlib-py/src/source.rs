@@ -10,8 +10,9 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
 use workerlib_codec::marker::Container;
 use workerlib_codec::{Buffer, Item, Path, Peek, Source, Step};
 
@@ -183,11 +184,11 @@ impl<'py> PySource<'py> {
     fn big_int(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
         let int = self.owned(node);
         let bytes = |int: &Bound<'py, PyAny>| -> PyResult<Vec<u8>> {
-            let bits: usize = int.call_method0("bit_length")?.extract()?;
+            let bits: usize = int.call_method0(intern!(int.py(), "bit_length"))?.extract()?;
             // One bit more for the sign.
-            let bytes = int.py().import("builtins")?.getattr("int")?.getattr("to_bytes")?;
+            let bytes = int.py().get_type::<PyInt>().getattr(intern!(int.py(), "to_bytes"))?;
             let options = PyDict::new(int.py());
-            options.set_item("signed", true)?;
+            options.set_item(intern!(int.py(), "signed"), true)?;
             bytes.call((int, bits / 8 + 1, "little"), Some(&options))?.extract()
         };
         self.scratch = bytes(&int).map_err(Refusal::Raised)?;
