@@ -126,17 +126,20 @@ def _take_apart_other(value: Any) -> Apart:
     if isinstance(value, UUID):
         return (value.bytes, value.is_safe), []
     if isinstance(value, Pattern):
-        return value.flags, [(".pattern", value.pattern)]
+        # re keeps patterns in a cache: the str in one may be that of another.
+        return (value.flags, type(value.pattern).__name__, value.pattern), []
     raise TypeError(f"assert_alike knows no {type(value).__name__}")
 
 
 def _take_apart_exception(error: BaseException) -> Apart:
-    slots = [(f".{name}", getattr(error, name)) for name in _SLOTS if name in dir(type(error))]
+    slots = [(f".{name}", getattr(error, name, None)) for name in _SLOTS if name in dir(type(error))]
     # The tuple in which a group keeps its members is its own.
-    slots = [(step, list(part) if step == ".exceptions" else part) for step, part in slots]
+    slots = [(step, [*part] if step == ".exceptions" and part else part) for step, part in slots]
     links = [(".__cause__", error.__cause__), (".__context__", error.__context__)]
-    parts = [(".args", error.args), *slots, *links, *_items(error.__dict__)]
-    return error.__suppress_context__, parts
+    # Names of attributes are interned: which str it is says nothing.
+    attributes = [(f".{name}", part) for name, part in error.__dict__.items()]
+    parts = [(".args", error.args), *slots, *links, *attributes]
+    return (error.__suppress_context__, *error.__dict__), parts
 
 
 def _items(mapping: Any) -> Parts:
@@ -164,6 +167,6 @@ def _name(item: Any) -> str:
 def _short(value: object) -> str:
     try:
         text = ascii(value)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a repr() raises
         text = f"one whose repr() raises {error!r}"
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

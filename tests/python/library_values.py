@@ -35,7 +35,9 @@ def _scalars() -> dict[str, object]:
     parts = (0.0, -0.0, 1.5, math.inf, -math.inf, math.nan, odd_nan, 5e-324)
     values: dict[str, object] = {f"complex({a!r}, {b!r})": complex(a, b) for a in parts for b in parts}
     ends = (0, 1, -1, 2**31, -(2**63), 2**64, 10**100)
-    values |= {f"range({a}, {b}, {c})": range(a, b, c) for a, b, c in zip(ends, ends[1:], ends[2:], strict=False)}
+    values |= {
+        f"range({a}, {b}, {c})": range(a, b, c) for a, b, c in zip(ends, ends[1:], ends[2:], strict=False)
+    }
     values |= {
         "...": ...,
         "NotImplemented": NotImplemented,
@@ -88,7 +90,7 @@ def _containers() -> dict[str, object]:
         "defaultdict of nothing": defaultdict(None, {1: 1}),
         "defaultdict of Counter": defaultdict(Counter, {"a": counted}),
         "Counter": counted,
-        "Counter of floats": Counter(a=0.5, b=-1),
+        "Counter with a zero": Counter({"a": 1, "b": -1} | {"c": 0}),
         "empty Counter": Counter(),
         "mappingproxy": MappingProxyType({"a": [1], 2: 3}),
         "SimpleNamespace": SimpleNamespace(a=1, b=[2], c=SimpleNamespace(d=3)),
@@ -134,7 +136,19 @@ def _dates() -> dict[str, object]:
 
 
 def _numbers() -> dict[str, object]:
-    decimals = ["0", "-0", "1.50", "1E+5", "-1E-6176", "Infinity", "-Infinity", "NaN", "-NaN123", "sNaN", "sNaN5"]
+    decimals = [
+        "0",
+        "-0",
+        "1.50",
+        "1E+5",
+        "-1E-6176",
+        "Infinity",
+        "-Infinity",
+        "NaN",
+        "-NaN123",
+        "sNaN",
+        "sNaN5",
+    ]
     decimals += ["3.14159265358979323846264338327950288419716939937510", "0E+10", "9" * 2_000]
     values: dict[str, object] = {f"Decimal {text[:30]}": Decimal(text) for text in decimals}
     for numerator, denominator in ((0, 1), (1, 3), (-7, 2), (10**50, 3), (5, 1)):
@@ -143,7 +157,15 @@ def _numbers() -> dict[str, object]:
 
 
 def _names() -> dict[str, object]:
-    addresses = ["0.0.0.0", "255.255.255.255", "::", "::1", "2001:db8::8a2e:370:7334", "fe80::1%eth0", "::ffff:1.2.3.4"]
+    addresses = [
+        "0.0.0.0",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "2001:db8::8a2e:370:7334",
+        "fe80::1%eth0",
+        "::ffff:1.2.3.4",
+    ]
     networks = ["0.0.0.0/0", "10.0.0.0/8", "192.0.2.1/32", "::/0", "2001:db8::/32"]
     interfaces = ["10.1.2.3/8", "192.0.2.1/32", "2001:db8::1/32", "fe80::1%eth0/64"]
     paths = ["", ".", "/", "a/b.txt", "../a", "//host/share", "/a b/ü", "C:\\x"]
@@ -165,7 +187,9 @@ def _names() -> dict[str, object]:
 
 def _patterns() -> dict[str, object]:
     flags = [0, re.IGNORECASE, re.MULTILINE | re.DOTALL, re.VERBOSE, re.ASCII, re.ASCII | re.IGNORECASE]
-    values: dict[str, object] = {f"pattern with flags {int(one)}": re.compile(r"(?P<n>ä|b)+", one) for one in flags}
+    values: dict[str, object] = {
+        f"pattern with flags {int(one)}": re.compile(r"(?P<n>ä|b)+", one) for one in flags
+    }
     return values | {
         "pattern of bytes": re.compile(rb"\xff[a-z]"),
         "pattern of bytes with the locale": re.compile(rb"[a-z]", re.LOCALE),
@@ -176,11 +200,38 @@ def _patterns() -> dict[str, object]:
 
 
 def _classes() -> dict[str, object]:
-    classes = [int, str, bytes, list, dict, object, type, bool, float, memoryview, range, slice, property, super]
+    classes = [
+        int,
+        str,
+        bytes,
+        list,
+        dict,
+        object,
+        type,
+        bool,
+        float,
+        memoryview,
+        range,
+        slice,
+        property,
+        super,
+    ]
     classes += [ValueError, KeyboardInterrupt, ExceptionGroup, OSError, UserWarning]
     classes += [type(None), type(...), type(NotImplemented), MappingProxyType, SimpleNamespace]
-    classes += [deque, OrderedDict, defaultdict, Counter, array, date, datetime, timedelta, Decimal, UUID, ZoneInfo]
-    classes += [re.Pattern, Path, PurePosixPath, Fraction]
+    classes += [
+        deque,
+        OrderedDict,
+        defaultdict,
+        Counter,
+        array,
+        date,
+        datetime,
+        timedelta,
+        Decimal,
+        UUID,
+        ZoneInfo,
+    ]
+    classes += [re.Pattern, PurePosixPath]
     return {f"class {one.__module__}.{one.__qualname__}": one for one in classes}
 
 
@@ -261,9 +312,11 @@ def _exceptions() -> dict[str, object]:
         "ExceptionGroup in a group": ExceptionGroup("outer", [ExceptionGroup("inner", [OSError(2, "x")])]),
         "BaseExceptionGroup": BaseExceptionGroup("base", [KeyboardInterrupt(), ValueError()]),
         "ExceptionGroup with everything": _noted(
-            _with(ExceptionGroup("g", [_raised(), _noted(KeyError(), "n")]), extra={"a": 1}), "note"
+            _with(BaseExceptionGroup("g", [_raised(), _noted(KeyError(), "n")]), extra={"a": 1}), "note"
         ),
-        "OSError that another one caused": _with(OSError(1, "x"), __cause__=ValueError(), __suppress_context__=False),
+        "OSError that another one caused": _with(
+            OSError(1, "x"), __cause__=ValueError(), __suppress_context__=False
+        ),
     }
     return {f"exception: {name}": error for name, error in errors.items()}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import pickle
+import io
+import struct
 import sys
 from array import array
 from collections import OrderedDict, defaultdict, deque
@@ -26,7 +27,9 @@ from trip import frame_of, round_trip
 
 Connect = Callable[[], contextlib.AbstractAsyncContextManager[Worker]]
 KEYS = [name for name, value in LIBRARY_VALUES.items() if is_hashable(value)]
-needs_zones = pytest.mark.skipif(BERLIN is None, reason="this Python has no time zones: the package tzdata is missing")
+needs_zones = pytest.mark.skipif(
+    BERLIN is None, reason="this Python has no time zones: the package tzdata is missing"
+)
 
 
 @pytest.mark.parametrize("name", LIBRARY_VALUES)
@@ -98,17 +101,14 @@ def fail_softly() -> ValueError:
     return ValueError("only a value")
 
 
-@pytest.mark.parametrize("name", [name for name in LIBRARY_VALUES if not name.startswith("array of")])
-def test_what_arrives_is_as_good_as_what_was_sent(name: str) -> None:
-    """It can be copied, printed and sent on: the second trip has the bytes of the first."""
-    frame = frame_of(LIBRARY_VALUES[name])
-    back = decode(frame[0], list(frame[1]))
+@pytest.mark.parametrize("name", LIBRARY_VALUES)
+def test_what_arrives_can_be_used_and_sent_on(name: str) -> None:
+    """It can be printed and copied, and a second trip changes nothing."""
+    back = round_trip(LIBRARY_VALUES[name])
     assert repr(back)
     if not isinstance(back, MappingProxyType):
-        assert repr(copy.copy(back))
-        assert isinstance(pickle.dumps(back), bytes)
-    if not isinstance(back, set | frozenset):
-        assert len(frame_of(back)[0]) == len(frame[0])
+        assert type(copy.copy(back)) is type(back)
+    assert_alike(round_trip(back), LIBRARY_VALUES[name])
 
 
 def test_arrays_can_grow_when_they_arrive() -> None:
@@ -149,13 +149,11 @@ def test_the_hour_that_comes_twice() -> None:
     assert back[0].tzinfo is back[1].tzinfo is BERLIN
 
 
-@needs_zones
 def test_a_zone_from_a_file_has_no_name_to_be_found_by() -> None:
     """It is refused with the reason."""
-    from importlib.resources import files
-
-    with files("tzdata.zoneinfo").joinpath("UTC").open("rb") as content:
-        zone = ZoneInfo.from_file(content)
+    # The smallest file of a zone: a header with its six counts, one type of local time, and its name.
+    content = b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + bytes(6) + b"UTC\0"
+    zone = ZoneInfo.from_file(io.BytesIO(content))
     with pytest.raises(workerlib.UnsendableError, match="zoneinfo.ZoneInfo cannot be sent: .*file"):
         round_trip([zone])
 
@@ -201,7 +199,12 @@ def test_a_defaultdict_works_when_it_arrives() -> None:
         (type("Own", (), {}), "none of those that both sides are sure to have"),
         (type(sys), "none of those that both sides are sure to have"),
     ],
-    ids=["a function as factory", "an exported function as factory", "an own class", "a class without a name"],
+    ids=[
+        "a function as factory",
+        "an exported function as factory",
+        "an own class",
+        "a class without a name",
+    ],
 )
 def test_what_is_refused_with_a_reason(value: object, reason: str) -> None:
     """The type could be sent, this one cannot: the error says why."""
@@ -237,9 +240,3 @@ def test_the_object_of_an_attribute_error_stays() -> None:
     back = cast(AttributeError, round_trip(error))
     assert back.name == "x"
     assert back.obj is None
-
-
-def test_exceptions_of_other_classes_are_refused_as_values() -> None:
-    """Their class does not exist on the other side."""
-    with pytest.raises(workerlib.UnsendableError, match="Own"):
-        round_trip([type("Own", (ValueError,), {})("x")])

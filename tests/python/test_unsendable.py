@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import sys
 
 import pytest
@@ -13,12 +12,6 @@ from trip import round_trip
 
 class Odd:
     """A user's class."""
-
-
-class Colour(enum.Enum):
-    """An enumeration without a builtin base."""
-
-    RED = 1
 
 
 THING = object()
@@ -36,7 +29,7 @@ CASES: list[tuple[object, str, str]] = [
     ([object()], "value[0]", "object"),
     ([lambda: None], "value[0]", "function"),
     ([sys], "value[0]", "module"),
-    ({"a": Colour.RED}, "value['a']", f"{__name__}.Colour"),
+    ({"a": Odd()}, "value['a']", f"{__name__}.Odd"),
 ]
 
 

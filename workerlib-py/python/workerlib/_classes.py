@@ -9,15 +9,35 @@ imported; nothing is imported because a frame names it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+import types
+from collections.abc import Collection
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 _C = TypeVar("_C", bound=type)
 
 _portable: dict[str, type] = {}
+
+
+class _Description(NamedTuple):
+    """What is known of a class whose instances travel."""
+
+    kind: str
+    first: tuple[str, str, tuple[str, ...] | None]
+    """Kind, key and fields: one object for all instances, so that a frame has it once."""
+    slots: tuple[str, ...]
+    """The names of its slots, those of its bases first."""
+
+
+_descriptions: WeakKeyDictionary[type, _Description] = WeakKeyDictionary()
+_found_again: WeakSet[type] = WeakSet()
+
+# The attribute in which attrs keeps the hash of an instance.
+_ATTRS_HASH = "_attrs_cached_hash"
 
 
 def portable(cls: _C) -> _C:
@@ -31,16 +51,31 @@ def portable(cls: _C) -> _C:
     """
     if not isinstance(cls, type):
         raise TypeError(f"portable is a decorator for classes, not for {cls!r}")
-    if _makes_its_own(cls):
+    if find_kind(cls) is None and _makes_its_own(cls):
         raise TypeError(
             f"instances of {key_of(cls)} cannot be made empty and filled: they hold more than attributes"
         )
     _portable[key_of(cls)] = cls
+    # It may have been met as one of another kind.
+    _descriptions.pop(cls, None)
     return cls
 
 
 def find_kind(cls: type) -> str | None:
     """Says by which of the kinds instances of a class travel; None if by none."""
+    description = _describe(cls)
+    return description.kind if description else None
+
+
+def _describe(cls: type) -> _Description | None:
+    description = _descriptions.get(cls)
+    if description is None and (kind := _find_kind(cls)):
+        slots = tuple(name for base in reversed(cls.__mro__) for name in vars(base) if _slot_of(base, name))
+        description = _descriptions[cls] = _Description(kind, (kind, key_of(cls), _fields(cls, kind)), slots)
+    return description
+
+
+def _find_kind(cls: type) -> str | None:
     if isinstance(cls, enum.EnumMeta):
         return "enum"
     if issubclass(cls, BaseException):
@@ -53,11 +88,32 @@ def find_kind(cls: type) -> str | None:
         return "portable"
     if dataclasses.is_dataclass(cls):
         return "dataclass"
-    if "__attrs_attrs__" in cls.__dict__:
+    if isinstance(getattr(cls, "__attrs_attrs__", None), tuple):
         return "attrs"
     if _pydantic_base(cls) is not None:
         return "pydantic"
     return None
+
+
+def check_sendable(cls: type) -> None:
+    """Checks that a class is found again under its own name, as the other side will look for its own.
+
+    Raises:
+        RefusedError: If it is not.
+    """
+    if cls in _found_again:
+        return
+    try:
+        if find_class(key_of(cls), _described(cls).kind) is cls:
+            _found_again.add(cls)
+            return
+    except ValueError:
+        # The reason would tell of the other side.
+        pass
+    raise _refused(
+        f"no class is found as {cls.__qualname__} in {cls.__module__}, where the other side would look for"
+        " it: define it at the top level of a module, or of both scripts, or register it: @workerlib.portable"
+    )
 
 
 def find_class(key: object, kind: str) -> type:
@@ -69,13 +125,12 @@ def find_class(key: object, kind: str) -> type:
     if not isinstance(key, str):
         raise ValueError(f"{key!r} is no name of a class")
     cls: object = _portable.get(key)
+    if not isinstance(cls, type) or find_kind(cls) != kind:
+        # What a decorator above `@portable` made instead of the registered class stands in the module.
+        cls = _look_up(key) or cls
     module, _, name = key.partition(":")
-    if cls is None:
-        cls = sys.modules.get(module)
-        if cls is None:
-            raise ValueError(f"the class {name} is not known here: import {module} on this side too")
-        for part in name.split("."):
-            cls = getattr(cls, part, None)
+    if cls is None and module not in sys.modules:
+        raise ValueError(f"the class {name} is not known here: import {module} on this side too")
     if not isinstance(cls, type):
         raise ValueError(f"the class {name} is not known here: {module} has no such class on this side")
     found = find_kind(cls)
@@ -84,36 +139,66 @@ def find_class(key: object, kind: str) -> type:
     return cls
 
 
+def _look_up(key: str) -> object:
+    """Finds what stands under a key without that any code runs: a module's `__getattr__` might import."""
+    module, _, name = key.partition(":")
+    found: object = sys.modules.get(module)
+    if not isinstance(found, types.ModuleType):
+        return None
+    content = types.ModuleType.__getattribute__(found, "__dict__")
+    for part in name.split("."):
+        found = content.get(part)
+        content = vars(found) if isinstance(found, type) else {}
+    return found
+
+
 # Named tuples and enums: made from all of their content.
 
 
 def take_apart_namedtuple(value: Any) -> tuple[Any, ...]:
-    """Gives the class, its fields, and the values."""
-    return (key_of(type(value)), type(value)._fields, *value)
+    """Gives the class, its fields, and the values; then its attributes if it has more than its fields."""
+    cls = type(value)
+    check_sendable(cls)
+    # Not by the class's own __iter__.
+    values = tuple.__getitem__(value, slice(None))
+    state = attributes(value)
+    return (key_of(cls), cls._fields, *values, *((state,) if state else ()))
 
 
 def build_namedtuple(key: object, names: object, *values: Any) -> Any:
     """Makes a named tuple."""
     cls: Any = find_class(key, "namedtuple")
     _check_fields(cls, names, cls._fields)
-    if len(values) != len(cls._fields):
+    count = len(cls._fields)
+    made = tuple.__new__(cls, values[:count])
+    if len(values) > count and type(values[count]) is dict:
+        set_attributes(made, values[count])
+        count += 1
+    if len(values) != count:
         raise ValueError(f"{len(values)} values for the {len(cls._fields)} fields of {key}")
-    return tuple.__new__(cls, values)
+    return made
 
 
 def take_apart_enum(value: Any) -> tuple[Any, ...]:
     """Gives the class and the member's name; of several flags the value."""
-    cls = type(value)
-    if value.name is not None and cls.__members__.get(value.name) is value:
-        return (key_of(cls), value.name)
-    return (key_of(cls), None, value.value)
+    # The sunder names: a member or a property may be called `name` or `value`.
+    cls, name = type(value), value._name_
+    check_sendable(cls)
+    if name is not None and cls.__members__.get(name) is value:
+        return (key_of(cls), name)
+    return (key_of(cls), None, value._value_)
 
 
 def build_enum(key: object, name: object, *value: Any) -> Any:
     """Finds the member."""
     cls: Any = find_class(key, "enum")
     if name is None and len(value) == 1 and issubclass(cls, enum.Flag) and type(value[0]) is int:
-        return cls(value[0])
+        known = cls._value2member_map_.get(value[0])
+        # As cls(value) does it, but never by a `_missing_` of the class's own.
+        made = vars(enum.Flag)["_missing_"].__func__(cls, value[0]) if known is None else known
+        if not isinstance(made, cls):
+            raise ValueError(f"{value[0]} is no combination of {key} on this side")
+        return made
     if not isinstance(name, str) or name not in cls.__members__:
         raise ValueError(f"{key} has no member {name!r} on this side; it has {', '.join(cls.__members__)}")
     return cls.__members__[name]
@@ -124,12 +209,16 @@ def build_enum(key: object, name: object, *value: Any) -> Any:
 
 def take_apart_object(value: Any) -> tuple[Any, ...]:
     """Gives kind, class and fields, then the attributes, each with its value."""
-    cls = type(value)
-    kind = find_kind(cls)
-    base = _pydantic_base(cls) if kind == "pydantic" else None
-    state = dict(attributes(value)) if base is None else base.__getstate__(value)
-    first = (kind, key_of(cls), _fields(cls, kind))
-    return (first, *(part for pair in state.items() for part in pair))
+    description = _described(type(value))
+    check_sendable(type(value))
+    if description.kind == "pydantic":
+        state = _pydantic_base(type(value)).__getstate__(value)
+    else:
+        state = attributes(value)
+        if description.kind == "attrs" and _ATTRS_HASH in state:
+            # Hashes of strs are others in another Python.
+            state[_ATTRS_HASH] = None
+    return (description.first, *(part for pair in state.items() for part in pair))
 
 
 def make_object(first: object) -> Any:
@@ -138,42 +227,134 @@ def make_object(first: object) -> Any:
     if kind not in ("dataclass", "attrs", "pydantic", "portable"):
         raise ValueError(f"{kind!r} is no kind of an object")
     cls = find_class(key, kind)
-    _check_fields(cls, names, _fields(cls, kind))
+    _check_fields(cls, names, _described(cls).first[2])
     return object.__new__(cls)
 
 
 def fill_object(made: Any, values: list[Any]) -> None:
     """Gives the object its attributes."""
+    if len(values) % 2:
+        raise ValueError("an attribute without a value")
+    state = dict(zip(values[::2], values[1::2], strict=True))
+    if find_kind(type(made)) == "pydantic":
+        _check_pydantic(state)
+        _pydantic_base(type(made)).__setstate__(made, state)
+    else:
+        set_attributes(made, state)
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """Gives what stands in the slots and the `__dict__` of an object, by its name there.
+
+    Raises:
+        RefusedError: If a name is one of those that belong to Python.
+    """
+    cls = type(value)
+    state: dict[str, Any] = {}
+    for name in _described(cls).slots:
+        # By the slot itself: a subclass may call something else so. And a slot may be empty.
+        with contextlib.suppress(AttributeError):
+            state[name] = _find_slot(cls, name).__get__(value)
+    for name, content in _dict_of(value).items():
+        if not _is_pythons(name):
+            state[name] = content
+        # What typing notes of Box[int](1) says nothing about the object.
+        elif name != "__orig_class__":
+            raise _refused(f"the name of its attribute {name} is one of those that belong to Python")
+    return state
+
+
+def set_attributes(made: Any, state: dict[Any, Any], also_slots: Collection[str] = ()) -> None:
+    """Gives an object its attributes, without that a method, a property or a descriptor of its class runs.
+
+    Args:
+        made: The object.
+        state: What `attributes` gave.
+        also_slots: Names of what stands in slots of builtin classes.
+
+    Raises:
+        ValueError: If a name cannot be one of an attribute.
+    """
     cls = type(made)
-    names = values[::2]
-    if len(values) % 2 or not all(isinstance(name, str) for name in names):
-        raise ValueError("no attributes of an object")
-    state = dict(zip(names, values[1::2], strict=True))
-    if (base := _pydantic_base(cls)) is not None and find_kind(cls) == "pydantic":
-        base.__setstate__(made, state)
-        return
+    slots = _described(cls).slots
+    content = _dict_of(made)
     for name, value in state.items():
-        # Not what Python itself acts on, such as __class__; what a name mangles to is fine.
-        if name.startswith("__") and name.endswith("__"):
+        if not isinstance(name, str) or _is_pythons(name):
             raise ValueError(f"{name!r} is no attribute of an object")
-        # Not the class's own __setattr__: that of a frozen one refuses.
-        object.__setattr__(made, name, value)
+        slot = _find_slot(cls, name, also_slots) if name in slots or name in also_slots else None
+        if slot is not None:
+            slot.__set__(made, value)
+        elif content is _NO_DICT:
+            raise ValueError(f"{key_of(cls)} has no place for the attribute {name!r} on this side")
+        else:
+            content[name] = value
 
 
-def attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    """Gives what stands in the slots and the `__dict__` of an object, by its name there."""
-    for cls in reversed(type(value).__mro__):
-        slots = cls.__dict__.get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            if name in ("__dict__", "__weakref__"):
-                continue
-            mangled = f"_{cls.__name__.lstrip('_')}{name}" if name.startswith("__") else name
-            try:
-                yield mangled, object.__getattribute__(value, mangled)
-            except AttributeError:
-                # A slot may be empty.
-                continue
-    yield from getattr(value, "__dict__", {}).items()
+def _is_pythons(name: object) -> bool:
+    # What a private name mangles to ends otherwise. Notes are exceptions' attributes as any other.
+    return isinstance(name, str) and name[:2] == name[-2:] == "__" and name != "__notes__"
+
+
+def _slot_of(cls: type, name: str) -> bool:
+    """Returns whether a class itself has a slot of that name."""
+    own = vars(cls)
+    return "__slots__" in own and isinstance(own.get(name), types.MemberDescriptorType)
+
+
+def _find_slot(cls: type, name: str, also: Collection[str] = ()) -> Any:
+    """Finds the slot in which a class keeps an attribute; None if that stands in the `__dict__`."""
+    for base in cls.__mro__:
+        if name not in vars(base):
+            continue
+        found = vars(base)[name]
+        if _slot_of(base, name) or (base.__module__ == "builtins" and name in also):
+            return found
+        # A property may stand before a slot of its name; what is only a value hides the slot.
+        if not hasattr(type(found), "__set__"):
+            return None
+    return None
+
+
+_NO_DICT: dict[str, Any] = {}
+
+
+def _dict_of(value: object) -> dict[str, Any]:
+    try:
+        # Not getattr(): the class may have a __getattr__ that answers for another object.
+        content: dict[str, Any] = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return _NO_DICT
+    return content
+
+
+_PYDANTIC_STATE: dict[str, tuple[type, ...]] = {
+    "__dict__": (dict,),
+    "__pydantic_extra__": (dict, types.NoneType),
+    "__pydantic_fields_set__": (set,),
+    "__pydantic_private__": (dict, types.NoneType),
+}
+
+
+def _check_pydantic(state: dict[Any, Any]) -> None:
+    if state.keys() != _PYDANTIC_STATE.keys():
+        raise ValueError("no content of a pydantic model")
+    for name, value in state.items():
+        if type(value) not in _PYDANTIC_STATE[name] or not all(type(key) is str for key in value or ()):
+            raise ValueError(f"{name} of a pydantic model is of another type")
+
+
+def _refused(reason: str) -> ValueError:
+    # Imported late: that module imports this one.
+    from workerlib._types import RefusedError
+
+    return RefusedError(reason)
+
+
+def _described(cls: type) -> _Description:
+    description = _describe(cls)
+    if description is None:
+        raise ValueError(f"instances of {key_of(cls)} may not be made any more")
+    return description
 
 
 def _fields(cls: Any, kind: str | None) -> tuple[str, ...] | None:
@@ -208,18 +389,23 @@ def _article(kind: str | None) -> str:
     return f"an {kind}" if kind[0] in "ae" else f"a {kind}"
 
 
+_HEAP_TYPE = 1 << 9
+"""The flag of classes that were made while Python ran."""
+
+
 def _makes_its_own(cls: type) -> bool:
     """Returns whether instances hold what only the class's own base can put there, as those of `dict` do."""
-    new: Callable[..., Any] = object.__new__
-    try:
-        new(cls)
-    except TypeError:
-        return True
-    return False
+    # As copyreg sees it: it is the nearest base written in C that makes an instance.
+    for base in cls.__mro__:
+        made_in_c = isinstance(vars(base).get("__new__"), types.BuiltinFunctionType)
+        if made_in_c or not base.__flags__ & _HEAP_TYPE:
+            return base is not object
+    return True
 
 
 def _pydantic_base(cls: type) -> Any:
     for base in cls.__mro__:
-        if base.__name__ == "BaseModel" and base.__module__.startswith("pydantic."):
-            return base
+        # Version 1 of pydantic has other models of that name.
+        if base.__name__ == "BaseModel" and base.__module__ == "pydantic.main":
+            return base if hasattr(base, "__pydantic_fields_set__") else None
     return None

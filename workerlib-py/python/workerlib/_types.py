@@ -156,6 +156,12 @@ def _build_datetime(*parts: Any) -> Any:
     return datetime(*numbers, _time_zone(tzinfo), fold=fold)  # type: ignore[misc]
 
 
+def _build_timedelta(days: Any, seconds: Any, microseconds: Any) -> Any:
+    from datetime import timedelta
+
+    return timedelta(days, seconds, microseconds)
+
+
 def _take_apart_time(value: Any) -> Parts:
     return (value.hour, value.minute, value.second, value.microsecond, value.tzinfo, value.fold)
 
@@ -248,15 +254,19 @@ def _build_pattern(pattern: object, flags: object) -> Any:
 
     if not isinstance(pattern, str | bytes) or not isinstance(flags, int) or len(pattern) > _PATTERN_LENGTH:
         raise ValueError("no pattern")
-    return re.compile(pattern, flags)
+    with warnings.catch_warnings():
+        # Who wrote the pattern was warned where it was compiled first.
+        warnings.simplefilter("ignore")
+        return re.compile(pattern, flags)
 
 
 # Classes as values: the builtin ones, and those of this table.
 
 
 def _take_apart_class(value: type) -> Parts:
-    name = f"{value.__module__}.{value.__qualname__}"
+    name = _name_of(value)
     if value.__module__ != "builtins" and (kind := _classes.find_kind(value)):
+        _classes.check_sendable(value)
         return (_classes.key_of(value), kind)
     if _class_of_name(name) is value:
         return (name,)
@@ -301,17 +311,22 @@ _LINKS = ("__cause__", "__context__")
 
 def _take_apart_exception(value: BaseException) -> Parts:
     kind = type(value)
-    arguments: Any = (
-        (value.message, list(value.exceptions)) if isinstance(value, BaseExceptionGroup) else value.args
-    )
-    state = dict(_classes.attributes(value))
+    # By the builtin class's own attributes: the user's class may call something else so.
+    arguments: Any = BaseException.args.__get__(value)  # type: ignore[attr-defined]
+    if isinstance(value, BaseExceptionGroup):
+        group: Any = BaseExceptionGroup
+        arguments = (group.message.__get__(value), list(group.exceptions.__get__(value)))
+    state = _classes.attributes(value)
     for name in _builtin_slots(kind):
         # Some keep a part of what they are in slots of their builtin class.
         content = _slot_content(value, name)
         if name not in state and content is not None:
             state[name] = content
     links = (value.__cause__, value.__context__, value.__suppress_context__)
-    name = kind.__name__ if kind.__module__ == "builtins" else _classes.key_of(kind)
+    name = kind.__name__
+    if kind.__module__ != "builtins":
+        _classes.check_sendable(kind)
+        name = _classes.key_of(kind)
     return ((*arguments, name), *links, state)
 
 
@@ -342,11 +357,14 @@ def _make_exception(first: object) -> BaseException:
     # The name stands last, so that an argument has the index in a path that it has in `args`.
     arguments, name = (first[:-1], first[-1]) if isinstance(first, tuple) and first else ((), None)
     if isinstance(name, str) and ":" in name:
-        own: Any = _classes.find_class(name, "exception")
+        own = _classes.find_class(name, "exception")
+        builtin: Any = own
+        while builtin.__module__ != "builtins":
+            builtin = builtin.__base__
         # A group wants its members when it is made; others take whatever `args` is.
-        made: Any = own.__new__(own, *arguments)
-        made.args = arguments
-        return made  # type: ignore[no-any-return]
+        made: BaseException = builtin.__new__(own, *arguments)
+        BaseException.args.__set__(made, arguments)  # type: ignore[attr-defined]
+        return made
     kind = getattr(builtins, name, None) if isinstance(name, str) else None
     if not (isinstance(kind, type) and issubclass(kind, BaseException)):
         raise ValueError("no builtin exception")
@@ -368,16 +386,7 @@ def _fill_exception(error: BaseException, values: list[Any]) -> None:
     error.__suppress_context__ = bool(suppress)
     if type(state) is not dict:
         raise ValueError("no attributes of an exception")
-    slots = _builtin_slots(type(error))
-    for name, content in state.items():
-        # Nothing that Python itself would act on, such as __class__.
-        if not isinstance(name, str) or (name.startswith("__") and name != "__notes__"):
-            raise ValueError(f"{name!r} is no attribute of an exception")
-        if slot := slots.get(name):
-            slot.__set__(error, content)
-        else:
-            # Not the class's own __setattr__, which may do anything.
-            BaseException.__setattr__(error, name, content)
+    _classes.set_attributes(error, state, _SLOTS)
     check_positions(error)
 
 
@@ -456,9 +465,7 @@ _ROWS: tuple[Built | Filled, ...] = (
     Built(52, "datetime.datetime", _take_apart_datetime, _build_datetime),
     Built(53, "datetime.date", _attributes("year", "month", "day"), _lazy("datetime:date")),
     Built(54, "datetime.time", _take_apart_time, _build_time),
-    Built(
-        55, "datetime.timedelta", _attributes("days", "seconds", "microseconds"), _lazy("datetime:timedelta")
-    ),
+    Built(55, "datetime.timedelta", _attributes("days", "seconds", "microseconds"), _build_timedelta),
     Built(56, "datetime.timezone", _take_apart_timezone, _lazy("datetime:timezone")),
     Built(57, "zoneinfo.ZoneInfo", _take_apart_zone, _build_zone),
     Built(58, "decimal.Decimal", _text, _from_text("decimal:Decimal")),
@@ -550,9 +557,8 @@ def find_sending(cls: type, strict: bool) -> Sending | None:
 
 
 def _row(cls: type) -> Built | Filled | None:
-    # Some modules define their classes elsewhere: pathlib._local.PosixPath is pathlib.PosixPath.
-    module = str(cls.__module__).partition("._")[0]
-    name = f"{module}.{cls.__qualname__}"
+    name = _name_of(cls)
+    module = name.removesuffix(f".{cls.__qualname__}")
     row = _BY_NAME.get(name)
     if row is not None and _is_itself(cls, name):
         return row
@@ -580,14 +586,19 @@ def _row(cls: type) -> Built | Filled | None:
             return _BY_NAME["object"]
 
 
+def _name_of(cls: type) -> str:
+    # Some modules define their classes elsewhere: pathlib._local.PosixPath is pathlib.PosixPath.
+    module = str(cls.__module__).partition("._")[0]
+    return f"{module}.{cls.__qualname__}"
+
+
 def _is_itself(cls: type, name: str) -> bool:
     """Returns whether a class that has the name of a row is the one that the row means."""
     if name in ("builtins.mappingproxy", "builtins.type"):
         return cls.__module__ == "builtins"
-    try:
-        return _find_class(name) is cls
-    except AttributeError:
-        return False
+    # Not imported: a class of that module could not be here.
+    module, _, attribute = name.rpartition(".")
+    return getattr(sys.modules.get(module), attribute, None) is cls
 
 
 _BASES: dict[type, Callable[[Any], Any]] = {
@@ -622,9 +633,9 @@ def _likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
     names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
     if any(name.startswith("pyodide.") or name.startswith("_pyodide") for name in names):
         return "nothing", _refuse("it is an object of JavaScript's: convert it by its to_py() first")
-    if "numpy.ma.MaskedArray" in names:
-        return "nothing", _refuse("its mask would be lost: send its data and its mask")
-    if "numpy.ndarray" in names:
+    if (numpy := sys.modules.get("numpy")) and issubclass(cls, numpy.ndarray):
+        if "numpy.ma.MaskedArray" in names:
+            return "nothing", _refuse("its mask would be lost: send its data and its mask")
         return "numpy.ndarray", _lazy("workerlib._numpy:without_subclass")
     if "collections.UserString" in names:
         # Its characters are UserStrings.
