@@ -7,6 +7,7 @@
 
 use crate::marker::{self, Container, SHALLOW, ext};
 use crate::metadata::{self, Malformed};
+use crate::plain::{Defined, PlainReader};
 use crate::{Data, DecodeError, DecodeErrorKind as Kind, Limits, Sink, ViewHeader};
 
 const VALUES: &str = "4.1";
@@ -33,14 +34,6 @@ pub struct Decoder<'f, V> {
     next: Option<(usize, usize)>,
     /// The values of the sharing table by number, once they are there.
     defined: Vec<Option<Defined<V>>>,
-}
-
-/// A value of the sharing table.
-#[derive(Debug)]
-struct Defined<V> {
-    value: V,
-    /// How many levels of containers stand in it.
-    height: usize,
 }
 
 impl<'f, V> Decoder<'f, V> {
@@ -121,17 +114,12 @@ impl<'f, V> Decoder<'f, V> {
         let refused = |kind, error| wrong(section_of(kind), Kind::Sink(error));
         // How many values are announced, by all open containers together, of which no byte is read yet.
         let mut unread = 1usize;
-        loop {
-            if let Some(level) = stack.last_mut()
-                && matches!(level.kind, Container::List | Container::Dict)
-            {
-                self.read_scalars(sink, level, &mut unread)?;
-            }
+        'values: loop {
             unread -= 1;
             let shared = self.shared_here()?;
-            let (mut value, mut height) = match self.reader.value(sink)? {
-                Read::Value(value) => (self.define(sink, shared, value, 0), 0),
-                Read::Reference(number) => self.refer(sink, number)?,
+            let mut finished = match self.reader.value(sink)? {
+                Read::Value(value) => Some((self.define(sink, shared, value, 0), 0)),
+                Read::Reference(number) => Some(self.refer(sink, number)?),
                 Read::Container(kind, count, cycle) => {
                     let left = self.reader.frame.len() - self.reader.position;
                     let values = count.saturating_mul(kind.values_per_element());
@@ -143,130 +131,109 @@ impl<'f, V> Decoder<'f, V> {
                         return Err(wrong(CONTAINERS, Kind::TooDeep(self.depth)));
                     }
                     let build = sink.begin(kind, count).map_err(|error| refused(kind, error))?;
-                    let mut level =
-                        Level { kind, build, left: values, number: shared, open: false, cycle, height: 1 };
-                    self.define_open(sink, &mut level);
-                    if values > 0 {
-                        stack.push(level);
-                        self.deepest = self.deepest.max(stack.len());
-                        continue;
+                    stack.push(Level {
+                        kind,
+                        build,
+                        left: values,
+                        number: shared,
+                        open: false,
+                        cycle,
+                        height: 1,
+                    });
+                    self.deepest = self.deepest.max(stack.len());
+                    if let (Some(_), Some(level)) = (shared, stack.last_mut()) {
+                        self.define_open(sink, level);
                     }
-                    self.close(sink, level)?
+                    None
                 }
             };
             // A finished value goes into the innermost open container, which it may finish in turn.
-            loop {
-                let Some(level) = stack.last_mut() else { return Ok(value) };
-                if height > SHALLOW && !level.kind.nests(level.left % 2 == 0) {
-                    return Err(wrong(CONTAINERS, Kind::TooDeep(SHALLOW)));
+            while let Some(level) = stack.last_mut() {
+                if let Some((value, height)) = finished {
+                    if height > SHALLOW && !level.kind.nests(level.left % 2 == 0) {
+                        return Err(wrong(CONTAINERS, Kind::TooDeep(SHALLOW)));
+                    }
+                    let kind = level.kind;
+                    sink.push(&mut level.build, value).map_err(|error| refused(kind, error))?;
+                    level.height = level.height.max(height + 1);
+                    level.left -= 1;
+                    if level.number.is_some() {
+                        self.define_open(sink, level);
+                    }
                 }
-                let kind = level.kind;
-                sink.push(&mut level.build, value).map_err(|error| refused(kind, error))?;
-                level.height = level.height.max(height + 1);
-                level.left -= 1;
-                self.define_open(sink, level);
+                if level.left > 0 && level.kind.nests(false) {
+                    unread -= self.plain(sink, level)?;
+                }
                 if level.left > 0 {
-                    break;
+                    continue 'values;
                 }
-                let Some(level) = stack.pop() else { break };
                 unread -= usize::from(level.cycle);
-                (value, height) = self.close(sink, level)?;
+                finished = Some(self.close(sink, level)?);
+                // Dropped where it is: `pop` would copy it first.
+                stack.truncate(stack.len() - 1);
+            }
+            if let Some((value, _)) = finished {
+                return Ok(value);
             }
         }
     }
 
-    /// Reads scalars, as long as there are some, straight into a container: most of what is sent stands so.
-    ///
-    /// Leaves everything that needs more care to `read`, which does all this too, only slower.
-    #[inline(always)]
-    fn read_scalars<S: Sink<Value = V>>(
+    /// Lets the sink take the plain values that come next in a container; returns how many it took.
+    #[inline]
+    fn plain<S: Sink<Value = V>>(
         &mut self,
         sink: &mut S,
         level: &mut Level<S::Build>,
-        unread: &mut usize,
-    ) -> Result<(), Wrong<S::Error>> {
+    ) -> Result<usize, Wrong<S::Error>> {
         let frame = self.reader.frame;
-        let mut position = self.reader.position;
-        let shared_at = self.next.map_or(usize::MAX, |(position, _)| position);
-        // The last value ends the container, which is for `read` to do.
-        while level.left > 1 && position != shared_at {
-            let Some((&found, rest)) = frame[position..].split_first() else { break };
-            let (len, value) = match found {
-                0..=marker::POSITIVE_FIXINT_LAST => (1, sink.int(i64::from(found))),
-                marker::NEGATIVE_FIXINT.. => (1, sink.int(i64::from(found as i8))),
-                marker::UINT8 => {
-                    let [a, ..] = *rest else { break };
-                    (2, sink.int(i64::from(a)))
-                }
-                marker::UINT16 => {
-                    let [a, b, ..] = *rest else { break };
-                    (3, sink.int(i64::from(u16::from_be_bytes([a, b]))))
-                }
-                marker::UINT32 => {
-                    let [a, b, c, d, ..] = *rest else { break };
-                    (5, sink.int(i64::from(u32::from_be_bytes([a, b, c, d]))))
-                }
-                marker::FLOAT64 => {
-                    let Some(bytes) = rest.first_chunk() else { break };
-                    (9, sink.float(f64::from_be_bytes(*bytes)))
-                }
-                marker::NIL => (1, sink.nil()),
-                marker::FALSE | marker::TRUE => (1, sink.bool(found == marker::TRUE)),
-                marker::FIXSTR..marker::NIL => {
-                    let count = usize::from(found & 0x1f);
-                    let Some(bytes) = rest.get(..count) else { break };
-                    match sink.str(bytes) {
-                        Ok(Some(value)) => (1 + count, Ok(value)),
-                        // Read again where the error is made.
-                        Ok(None) => break,
-                        Err(error) => (1, Err(error)),
-                    }
-                }
-                marker::FIXEXT1 => {
-                    let [ext::REFERENCE, number, ..] = *rest else { break };
-                    match self.defined.get(usize::from(number)) {
-                        Some(Some(defined)) if defined.height == 0 => (3, Ok(sink.refer(&defined.value))),
-                        _ => break,
-                    }
-                }
-                _ => break,
-            };
-            let pushed = value.and_then(|value| sink.push(&mut level.build, value));
-            if let Err(error) = pushed {
-                self.reader.start = position;
-                return Err(wrong(section_of(level.kind), Kind::Sink(error)));
-            }
-            position += len;
-            level.left -= 1;
-            *unread -= 1;
-        }
-        self.reader.position = position;
-        Ok(())
+        let rest = &frame[self.reader.position..];
+        let mut reader = PlainReader {
+            rest,
+            last: rest,
+            left: level.left,
+            shared: self.next.map_or(0, |(position, _)| frame.len().saturating_sub(position)),
+            defined: &self.defined,
+        };
+        let filled = sink.plain(&mut level.build, &mut reader);
+        let taken = level.left - reader.left;
+        level.left = reader.left;
+        self.reader.position = frame.len() - reader.rest.len();
+        self.reader.start = frame.len() - reader.last.len();
+        filled.map(|()| taken).map_err(|error| wrong(CONTAINERS, Kind::Sink(error)))
     }
 
     /// Ends a container all of whose values are there; returns it, and how many levels it has.
+    #[inline]
     fn close<S: Sink<Value = V>>(
         &mut self,
         sink: &mut S,
-        level: Level<S::Build>,
+        level: &mut Level<S::Build>,
     ) -> Result<(V, usize), Wrong<S::Error>> {
         if level.cycle {
             // What was built stands in for what the reference behind it refers to.
-            self.reader.start = self.reader.position;
-            return match self.reader.value(sink)? {
-                Read::Reference(number) => self.refer(sink, number),
-                _ => Err(wrong(SHARING, Kind::Metadata("a cycle without its reference".to_owned()))),
-            };
+            return self.cycle(sink);
         }
-        let Level { kind, build, number, open, height, .. } = level;
-        let value = sink.finish(build).map_err(|error| wrong(section_of(kind), Kind::Sink(error)))?;
-        if !open {
-            return Ok((self.define(sink, number, value, height), height));
+        let (kind, height) = (level.kind, level.height);
+        let value =
+            sink.finish(&mut level.build).map_err(|error| wrong(section_of(kind), Kind::Sink(error)))?;
+        let Some(number) = level.number else { return Ok((value, height)) };
+        if !level.open {
+            return Ok((self.define(sink, Some(number), value, height), height));
         }
-        if let Some(defined) = number.and_then(|number| self.defined[number].as_mut()) {
+        if let Some(defined) = &mut self.defined[number] {
             defined.height = height;
         }
         Ok((value, height))
+    }
+
+    /// Reads the reference that must follow a cycle.
+    #[inline(never)]
+    fn cycle<S: Sink<Value = V>>(&mut self, sink: &mut S) -> Result<(V, usize), Wrong<S::Error>> {
+        self.reader.start = self.reader.position;
+        match self.reader.value(sink)? {
+            Read::Reference(number) => self.refer(sink, number),
+            _ => Err(wrong(SHARING, Kind::Metadata("a cycle without its reference".to_owned()))),
+        }
     }
 
     /// Builds a reference; returns it, and how many levels it has.

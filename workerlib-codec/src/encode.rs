@@ -4,7 +4,7 @@
 
 use crate::marker::{self, Container, SHALLOW, ext};
 use crate::memo::Memo;
-use crate::{Buffer, EncodeError, Item, Limits, Path, Peek, Source, metadata};
+use crate::{Buffer, EncodeError, Item, Limits, Path, PlainWriter, Source, metadata};
 
 /// Writes the values of one frame; what they share is written once.
 #[derive(Debug)]
@@ -13,13 +13,23 @@ pub struct Encoder<'l> {
     memo: Memo,
     buffers: u32,
     deepest: usize,
+    /// How many open containers are no plain list, tuple or dict. What is converted may go on for ever: an
+    /// iterable whose elements are iterables of its own kind.
+    foreign: usize,
     out: Vec<u8>,
 }
 
 impl<'l> Encoder<'l> {
     /// Starts a frame's values.
     pub fn new(limits: &'l Limits) -> Self {
-        Self { limits, memo: Memo::default(), buffers: 0, deepest: 0, out: Vec::with_capacity(64) }
+        Self {
+            limits,
+            memo: Memo::default(),
+            buffers: 0,
+            deepest: 0,
+            foreign: 0,
+            out: Vec::with_capacity(64),
+        }
     }
 
     /// How many levels of containers the deepest value had.
@@ -46,131 +56,91 @@ impl<'l> Encoder<'l> {
         let mut node = root;
         let mut identity = S::identity(node, 0);
         let mut is_converted = false;
-        // How many open levels are no plain list, tuple or dict. What is converted may go on for ever: an
-        // iterable whose elements are iterables of its own kind.
-        let mut foreign = 0usize;
         loop {
-            match self.write(source, node, identity, &mut stack) {
-                Ok(Written::Scalar) => {}
-                Ok(Written::Reference(height)) => {
-                    if let Some(level) = stack.last_mut() {
-                        level.take_in(height)?;
-                    }
-                }
-                Ok(Written::Container) => {
-                    let levels = stack.len();
-                    self.deepest = self.deepest.max(levels);
-                    if let Some(level) = stack.last_mut()
-                        && (is_converted || !level.kind.nests(false))
-                    {
-                        level.is_foreign = true;
-                        foreign += 1;
-                    }
-                    if levels > self.limits.depth {
-                        return Err(EncodeError::TooDeep { limit: self.limits.depth });
-                    }
-                    if foreign > SHALLOW {
-                        return Err(EncodeError::TooDeep { limit: SHALLOW });
-                    }
-                }
-                Ok(Written::Converted(other)) => {
+            match self.write(source, node, identity, is_converted, &mut stack) {
+                Ok(None) => {}
+                Ok(Some(other)) => {
                     // What it is sent as stands for it: the same identity, and nobody else refers to it.
-                    source.converted(node, path(source, &stack));
+                    let path = path(source, &stack);
+                    source.converted(node, path);
                     node = other;
                     is_converted = true;
                     continue;
                 }
-                Err(refusal) => {
-                    let path = path(source, &stack);
-                    return Err(match refusal {
-                        Refusal::Source(error) => EncodeError::Source { path, error },
-                        Refusal::TooLong => EncodeError::TooLong { path },
-                    });
-                }
+                Err(refusal) => return Err(refused(source, &stack, *refusal)),
             }
             is_converted = false;
             loop {
                 let Some(level) = stack.last_mut() else { return Ok(()) };
+                if level.kind.nests(false) {
+                    let mut writer = PlainWriter { out: &mut self.out, memo: &mut self.memo };
+                    level.left -= source.plain(&mut level.walk, level.left, &mut writer);
+                }
                 if level.left == level.open_at {
                     self.open_shared(&mut level.shared);
                 }
-                self.write_scalars(source, level);
-                if level.left == 0 {
-                    let (shared, height) = (level.shared.take(), level.height);
-                    foreign -= usize::from(level.is_foreign);
-                    if let Some(identity) = level.identity {
-                        self.memo.set_height(identity, height);
-                    }
-                    stack.pop();
-                    self.finish_shared(shared, height);
-                    if let Some(outer) = stack.last_mut() {
-                        outer.take_in(height)?;
-                    }
-                    continue;
-                }
-                match source.next(&mut level.walk) {
-                    Ok(Some(next)) => {
+                if level.left > 0 {
+                    if let Some(next) = source.next(&mut level.walk) {
                         level.left -= 1;
                         node = next;
-                        identity = S::identity(node, level.owners);
+                        // What stands in a container that is shared, and not known yet, may be met again by way of
+                        // it, though nothing else refers to it.
+                        let owners = if level.shared.is_some() { 0 } else { S::owners(&level.walk) };
+                        identity = S::identity(node, owners);
                         break;
                     }
-                    // What has grown meanwhile is sent as it was when its header was written.
-                    Ok(None) => {
-                        stack.pop();
-                        return Err(EncodeError::Changed { path: path(source, &stack) });
+                } else if source.leave(&level.walk) {
+                    let (shared, height) = (level.shared, level.height);
+                    self.foreign -= usize::from(level.is_foreign);
+                    stack.truncate(stack.len() - 1);
+                    if let Some(shared) = shared {
+                        self.finish_shared(shared);
                     }
-                    Err(error) => {
-                        stack.pop();
-                        return Err(EncodeError::Source { path: path(source, &stack), error });
+                    let Some(outer) = stack.last_mut() else { continue };
+                    if height > SHALLOW && !outer.kind.nests(outer.left % 2 == 1) {
+                        return Err(EncodeError::TooDeep { limit: SHALLOW });
                     }
+                    outer.height = outer.height.max(height + 1);
+                    continue;
                 }
+                stack.truncate(stack.len() - 1);
+                return Err(EncodeError::Changed { path: path(source, &stack) });
             }
         }
     }
 
-    /// Writes the next elements of a container as long as they are easily told: most of what is sent is so.
-    ///
-    /// Leaves everything that needs more care to `write`, which does all this too, only slower.
-    #[inline(always)]
-    fn write_scalars<S: Source>(&mut self, source: &mut S, level: &mut Level<S::Walk>) {
-        let out = &mut self.out;
-        // The value after which a container can be referred to is for the caller to see.
-        while level.left > 0 && level.left != level.open_at {
-            match source.peek(&mut level.walk) {
-                Some(Peek::Int(value)) => write_int(out, value),
-                Some(Peek::Float(value)) => write_float(out, value),
-                Some(Peek::Nil) => out.push(marker::NIL),
-                Some(Peek::Bool(value)) => out.push(if value { marker::TRUE } else { marker::FALSE }),
-                Some(Peek::Str(value)) if value.len() < 32 => {
-                    out.push(marker::FIXSTR | value.len() as u8);
-                    out.extend_from_slice(value.as_bytes());
-                }
-                Some(Peek::Shared(identity)) => match self.memo.refer_to_scalar(identity) {
-                    Some(number) => write_count(out, ext::REFERENCE, number),
-                    None => return,
-                },
-                Some(Peek::Str(_)) | None => return,
-            }
-            source.skip(&mut level.walk);
-            level.left -= 1;
-        }
-    }
-
-    /// Writes a scalar, or the header of a container whose level it returns.
+    /// Writes a scalar, or the header of a container that it puts on the stack; returns what the node is to be
+    /// converted to before it is written, if it is.
     #[inline]
     fn write<S: Source>(
         &mut self,
         source: &mut S,
         node: S::Node,
         identity: Option<usize>,
+        is_converted: bool,
         stack: &mut Vec<Level<S::Walk>>,
-    ) -> Result<Written<S>, Refusal<S::Error>> {
-        let out = &mut self.out;
-        if let Some((number, height)) = identity.and_then(|identity| self.memo.refer(identity)) {
-            write_count(out, ext::REFERENCE, number);
-            return Ok(if height == 0 { Written::Scalar } else { Written::Reference(height) });
+    ) -> Result<Option<S::Node>, Box<Refusal<S::Error>>> {
+        if let Some(number) = identity.and_then(|identity| self.memo.refer(identity)) {
+            write_count(&mut self.out, ext::REFERENCE, number);
+            return Ok(None);
         }
+        match source.enter(node) {
+            Some(entered) => self.open(source, node, identity, is_converted, entered, stack).map(|()| None),
+            None => self.write_seldom(source, node, identity, is_converted, stack),
+        }
+    }
+
+    /// Does the same for a node of any kind that is not known.
+    #[inline(never)]
+    fn write_seldom<S: Source>(
+        &mut self,
+        source: &mut S,
+        node: S::Node,
+        identity: Option<usize>,
+        is_converted: bool,
+        stack: &mut Vec<Level<S::Walk>>,
+    ) -> Result<Option<S::Node>, Box<Refusal<S::Error>>> {
+        let out = &mut self.out;
         let start = out.len();
         match source.look(node).map_err(Refusal::Source)? {
             Item::Nil => out.push(marker::NIL),
@@ -196,34 +166,54 @@ impl<'l> Encoder<'l> {
                 }
             }
             Item::Container(kind, count, walk) => {
-                let type_at = start + 1;
-                write_header(out, kind, count)?;
-                let left = count * kind.values_per_element();
-                let (mut shared, mut open_at) = (None, usize::MAX);
-                if let Some(identity) = identity {
-                    match kind.exists_after() {
-                        Some(0) => self.memo.insert(identity, start),
-                        after => {
-                            shared = Some(Shared { identity, start, type_at });
-                            open_at = after.map_or(usize::MAX, |values| left.saturating_sub(values));
-                        }
-                    }
-                }
-                let owners = S::owners(&walk);
-                let (height, is_foreign) = (1, false);
-                stack.push(Level { kind, walk, left, owners, identity, shared, open_at, is_foreign, height });
-                if identity.is_some() {
-                    source.remember(node);
-                }
-                return Ok(Written::Container);
+                let entered = (kind, count, walk);
+                self.open(source, node, identity, is_converted, entered, stack)?;
+                return Ok(None);
             }
-            Item::Converted(other) => return Ok(Written::Converted(other)),
+            Item::Converted(other) => return Ok(Some(other)),
         }
         if let Some(identity) = identity {
             source.remember(node);
             self.memo.insert(identity, start);
         }
-        Ok(Written::Scalar)
+        Ok(None)
+    }
+
+    /// Writes the header of a container, and puts it on the stack.
+    // Inlined, so that the level is written where it will be, and nowhere before.
+    #[inline(always)]
+    fn open<S: Source>(
+        &mut self,
+        source: &mut S,
+        node: S::Node,
+        identity: Option<usize>,
+        is_converted: bool,
+        (kind, count, walk): (Container, usize, S::Walk),
+        stack: &mut Vec<Level<S::Walk>>,
+    ) -> Result<(), Box<Refusal<S::Error>>> {
+        let is_foreign = is_converted || !kind.nests(false);
+        self.foreign += usize::from(is_foreign);
+        if stack.len() >= self.limits.depth {
+            return Err(Box::new(Refusal::TooDeep(self.limits.depth)));
+        }
+        if self.foreign > SHALLOW {
+            return Err(Box::new(Refusal::TooDeep(SHALLOW)));
+        }
+        let start = self.out.len();
+        write_header(&mut self.out, kind, count)?;
+        let left = count * kind.values_per_element();
+        let mut shared = None;
+        if let Some(identity) = identity {
+            source.remember(node);
+            shared = Some(Shared { identity, start, type_at: start + 1 });
+            if kind.exists_after() == Some(0) {
+                self.open_shared(&mut shared);
+            }
+        }
+        let open_at = kind.exists_after().map_or(usize::MAX, |values| left.saturating_sub(values));
+        stack.push(Level { kind, walk, left, shared, open_at, is_foreign, height: 1 });
+        self.deepest = self.deepest.max(stack.len());
+        Ok(())
     }
 
     /// Notes a container that can be referred to from now on, though its content is not complete.
@@ -238,29 +228,16 @@ impl<'l> Encoder<'l> {
     }
 
     /// Notes a container that can be referred to only now that its content is complete.
-    fn finish_shared(&mut self, shared: Option<Shared>, height: usize) {
-        let Some(Shared { identity, start, type_at }) = shared else { return };
+    fn finish_shared(&mut self, Shared { identity, start, type_at }: Shared) {
         match self.memo.refer(identity) {
-            None => {
-                self.memo.insert(identity, start);
-                self.memo.set_height(identity, height);
-            }
+            None => self.memo.insert(identity, start),
             // Its content holds it, and was written, with a copy of it, in the meantime. The copy is it.
-            Some((number, _)) => {
+            Some(number) => {
                 self.out[type_at] = ext::CYCLE;
                 write_count(&mut self.out, ext::REFERENCE, number);
             }
         }
     }
-}
-
-enum Written<S: Source> {
-    Scalar,
-    /// A reference to a container of so many levels.
-    Reference(usize),
-    /// A container whose level is on the stack now.
-    Container,
-    Converted(S::Node),
 }
 
 /// One container whose elements are being written.
@@ -269,8 +246,6 @@ struct Level<W> {
     walk: W,
     /// How many values its header has promised that are not written yet.
     left: usize,
-    owners: usize,
-    identity: Option<usize>,
     shared: Option<Shared>,
     /// With how many values left it can be referred to.
     open_at: usize,
@@ -278,17 +253,6 @@ struct Level<W> {
     is_foreign: bool,
     /// How many levels of containers it has so far, itself included.
     height: usize,
-}
-
-impl<W> Level<W> {
-    /// Notes that a container of so many levels stands in this one.
-    fn take_in<E>(&mut self, height: usize) -> Result<(), EncodeError<E>> {
-        if height > SHALLOW && !self.kind.nests(self.left % 2 == 1) {
-            return Err(EncodeError::TooDeep { limit: SHALLOW });
-        }
-        self.height = self.height.max(height + 1);
-        Ok(())
-    }
 }
 
 /// A container that something may refer to, but not yet.
@@ -300,17 +264,31 @@ struct Shared {
     type_at: usize,
 }
 
-enum Refusal<E> {
+pub(crate) enum Refusal<E> {
     Source(E),
     TooLong,
+    TooDeep(usize),
 }
 
-fn path<S: Source>(source: &S, stack: &[Level<S::Walk>]) -> Path {
+#[cold]
+fn refused<S: Source>(
+    source: &mut S,
+    stack: &[Level<S::Walk>],
+    refusal: Refusal<S::Error>,
+) -> EncodeError<S::Error> {
+    match refusal {
+        Refusal::Source(error) => EncodeError::Source { path: path(source, stack), error },
+        Refusal::TooLong => EncodeError::TooLong { path: path(source, stack) },
+        Refusal::TooDeep(limit) => EncodeError::TooDeep { limit },
+    }
+}
+
+fn path<S: Source>(source: &mut S, stack: &[Level<S::Walk>]) -> Path {
     Path { steps: stack.iter().map(|level| source.step(&level.walk)).collect() }
 }
 
 #[inline]
-fn write_int(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn write_int(out: &mut Vec<u8>, value: i64) {
     match value {
         0.. => write_uint(out, value.unsigned_abs()),
         -32..0 => out.push(value as u8),
@@ -340,27 +318,55 @@ fn write_uint(out: &mut Vec<u8>, value: u64) {
 }
 
 #[inline]
-fn write_float(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
     put(out, marker::FLOAT64, value.to_be_bytes());
 }
 
 #[inline]
-fn write_str<E>(out: &mut Vec<u8>, value: &str) -> Result<(), Refusal<E>> {
+pub(crate) fn write_str<E>(out: &mut Vec<u8>, value: &str) -> Result<(), Box<Refusal<E>>> {
     match length(value.len())? {
         count @ 0..=31 => out.push(marker::FIXSTR | count as u8),
         count => write_length(out, count, [marker::STR8, marker::STR16, marker::STR32]),
     }
-    out.extend_from_slice(value.as_bytes());
+    write_text(out, value.as_bytes());
     Ok(())
 }
 
-fn write_bin<E>(out: &mut Vec<u8>, data: &[u8]) -> Result<(), Refusal<E>> {
+/// Appends bytes of which there mostly are few.
+#[inline]
+fn write_text(out: &mut Vec<u8>, bytes: &[u8]) {
+    // Up to here a copy of known length costs less than a call of `memcpy`, which is in another module.
+    const SHORT: usize = 16;
+    let len = bytes.len();
+    let mut block = [0; SHORT];
+    match len {
+        8..=SHORT => {
+            block[..8].copy_from_slice(&bytes[..8]);
+            block[len - 8..len].copy_from_slice(&bytes[len - 8..]);
+        }
+        4..8 => {
+            block[..4].copy_from_slice(&bytes[..4]);
+            block[len - 4..len].copy_from_slice(&bytes[len - 4..]);
+        }
+        0..4 => {
+            for (to, from) in block.iter_mut().zip(bytes) {
+                *to = *from;
+            }
+        }
+        _ => return out.extend_from_slice(bytes),
+    }
+    let end = out.len() + len;
+    out.extend_from_slice(&block);
+    out.truncate(end);
+}
+
+fn write_bin<E>(out: &mut Vec<u8>, data: &[u8]) -> Result<(), Box<Refusal<E>>> {
     write_length(out, length(data.len())?, [marker::BIN8, marker::BIN16, marker::BIN32]);
     out.extend_from_slice(data);
     Ok(())
 }
 
-fn write_ext<E>(out: &mut Vec<u8>, kind: u8, payload: &[u8]) -> Result<(), Refusal<E>> {
+fn write_ext<E>(out: &mut Vec<u8>, kind: u8, payload: &[u8]) -> Result<(), Box<Refusal<E>>> {
     match length(payload.len())? {
         1 => out.push(marker::FIXEXT1),
         2 => out.push(marker::FIXEXT2),
@@ -379,7 +385,7 @@ fn write_buffer<E>(
     kind: &Buffer,
     data: &[u8],
     number: Option<u32>,
-) -> Result<(), Refusal<E>> {
+) -> Result<(), Box<Refusal<E>>> {
     if let Buffer::View(header) = kind {
         let mut payload = Vec::new();
         metadata::write(&mut payload, header);
@@ -396,7 +402,7 @@ fn write_buffer<E>(
 }
 
 #[inline]
-fn write_header<E>(out: &mut Vec<u8>, kind: Container, count: usize) -> Result<(), Refusal<E>> {
+fn write_header<E>(out: &mut Vec<u8>, kind: Container, count: usize) -> Result<(), Box<Refusal<E>>> {
     let count = length(count)?;
     match kind {
         Container::List if count < 16 => out.push(marker::FIXARRAY | count as u8),
@@ -412,7 +418,7 @@ fn write_header<E>(out: &mut Vec<u8>, kind: Container, count: usize) -> Result<(
 }
 
 /// Writes an extension whose payload is the number of the values that follow: section 4.3.
-fn write_count(out: &mut Vec<u8>, kind: u8, count: u32) {
+pub(crate) fn write_count(out: &mut Vec<u8>, kind: u8, count: u32) {
     match count {
         0..=0xff => out.extend_from_slice(&[marker::FIXEXT1, kind, count as u8]),
         0x100..=0xffff => {
@@ -440,8 +446,8 @@ fn write_long_length(out: &mut Vec<u8>, count: u32, [medium, long]: [u8; 2]) {
     }
 }
 
-fn length<E>(count: usize) -> Result<u32, Refusal<E>> {
-    u32::try_from(count).map_err(|_| Refusal::TooLong)
+fn length<E>(count: usize) -> Result<u32, Box<Refusal<E>>> {
+    u32::try_from(count).map_err(|_| Box::new(Refusal::TooLong))
 }
 
 /// Appends a marker and its bytes in one go, so that the vector checks its capacity once.

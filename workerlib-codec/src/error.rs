@@ -23,7 +23,7 @@ pub enum EncodeError<E> {
         /// Where it stands.
         path: Path,
     },
-    /// A container had fewer elements at the end of the walk than at its start, or a dict another number.
+    /// A container had another number of elements at the end of the walk than at its start.
     Changed {
         /// Where it stands.
         path: Path,

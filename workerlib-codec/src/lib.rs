@@ -20,6 +20,7 @@ pub mod marker;
 mod memo;
 mod metadata;
 mod path;
+mod plain;
 mod sink;
 mod source;
 mod value;
@@ -28,8 +29,9 @@ pub use decode::Decoder;
 pub use encode::Encoder;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use path::{Path, Step};
+pub use plain::{Plain, PlainReader, PlainWriter};
 pub use sink::{Data, Sink};
-pub use source::{Buffer, Item, Peek, Source, ViewHeader};
+pub use source::{Buffer, Item, Source, ViewHeader};
 pub use value::{Build, BuildError, Builder, Undefined, Value, Walk, Walker};
 
 /// What a codec does not go beyond, whatever a value or a frame asks for.

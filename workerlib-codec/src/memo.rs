@@ -1,110 +1,97 @@
 //! What the encoder has written already, so that what is shared is written once: section 4.5.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 /// The values of a frame that something may refer to again, by their identity.
-#[derive(Debug)]
+///
+/// A table with linear probing, never more than half full: nothing is ever taken out of it, and the encoder
+/// asks it for each key of each dict.
+#[derive(Debug, Default)]
 pub(crate) struct Memo {
-    known: HashMap<usize, Slot, BuildHasherDefault<IdentityHasher>>,
+    slots: Vec<Slot>,
+    used: usize,
     shared: Vec<u32>,
-    /// Identities and numbers of scalars that were referred to lately: the keys of records, mostly.
-    recent: [(usize, u32); RECENT],
-}
-
-/// A power of two: the keys of most records fit, and clearing it costs next to nothing.
-const RECENT: usize = 64;
-
-impl Default for Memo {
-    fn default() -> Self {
-        // An identity that nothing has: no object stands at the last address.
-        Self { known: HashMap::default(), shared: Vec::new(), recent: [(usize::MAX, 0); RECENT] }
-    }
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
+    identity: usize,
     position: u32,
-    number: Option<u32>,
-    /// How many levels of containers the value has, as far as it is known.
-    height: u32,
+    number: u32,
 }
 
+/// A position that no value has: the slot is free.
+const FREE: u32 = u32::MAX;
+/// A number that no value has: nothing refers to it so far.
+const UNSHARED: u32 = u32::MAX;
+
 impl Memo {
-    /// Returns the number in the sharing table of a value that was written before, and how many levels of
-    /// containers it has.
+    /// Returns the number in the sharing table of a value that was written before.
     #[inline]
-    pub(crate) fn refer(&mut self, identity: usize) -> Option<(u32, usize)> {
-        let slot = self.known.get_mut(&identity)?;
-        let number = *slot.number.get_or_insert_with(|| {
-            self.shared.push(slot.position);
-            (self.shared.len() - 1) as u32
-        });
-        Some((number, slot.height as usize))
-    }
-
-    /// Returns the number of a value that was written before and is no container.
-    #[inline(always)]
-    pub(crate) fn refer_to_scalar(&mut self, identity: usize) -> Option<u32> {
-        // The lowest bits of an address are all the same.
-        let (known, number) = self.recent[(identity >> 4) % RECENT];
-        if known == identity { Some(number) } else { self.look_for_scalar(identity) }
-    }
-
-    fn look_for_scalar(&mut self, identity: usize) -> Option<u32> {
-        if self.known.get(&identity)?.height > 0 {
+    pub(crate) fn refer(&mut self, identity: usize) -> Option<u32> {
+        if self.slots.is_empty() {
             return None;
         }
-        let (number, _) = self.refer(identity)?;
-        self.recent[(identity >> 4) % RECENT] = (identity, number);
-        Some(number)
-    }
-
-    /// Notes how many levels of containers a value has.
-    pub(crate) fn set_height(&mut self, identity: usize, height: usize) {
-        if let Some(slot) = self.known.get_mut(&identity) {
-            slot.height = u32::try_from(height).unwrap_or(u32::MAX);
+        let index = self.find(identity);
+        let slot = &mut self.slots[index];
+        if slot.position == FREE {
+            return None;
         }
+        if slot.number == UNSHARED {
+            slot.number = self.shared.len() as u32;
+            self.shared.push(slot.position);
+        }
+        Some(slot.number)
     }
 
     /// Returns whether a value was written before.
     pub(crate) fn is_known(&self, identity: usize) -> bool {
-        self.known.contains_key(&identity)
+        !self.slots.is_empty() && self.slots[self.find(identity)].position != FREE
     }
 
     /// Notes where a value stands.
     #[inline]
     pub(crate) fn insert(&mut self, identity: usize, position: usize) {
         // Beyond 4 GiB nothing is shared; the frame is refused there anyway.
-        if let Ok(position) = u32::try_from(position) {
-            self.known.insert(identity, Slot { position, number: None, height: 0 });
+        let Some(position) = u32::try_from(position).ok().filter(|&position| position != FREE) else {
+            return;
+        };
+        if self.used * 2 >= self.slots.len() {
+            self.grow();
         }
+        let index = self.find(identity);
+        self.used += usize::from(self.slots[index].position == FREE);
+        self.slots[index] = Slot { identity, position, number: UNSHARED };
     }
 
     /// The positions of the values that were referred to, by their number.
     pub(crate) fn into_shared(self) -> Vec<u32> {
         self.shared
     }
-}
 
-/// Spreads addresses, whose low bits are all the same, over the table.
-#[derive(Debug, Default)]
-struct IdentityHasher(u64);
-
-impl Hasher for IdentityHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_usize(usize::from(byte) ^ self.0 as usize);
+    /// Finds the slot of an identity, or the free one where it belongs; there must be slots.
+    #[inline]
+    fn find(&self, identity: usize) -> usize {
+        let mask = self.slots.len() - 1;
+        // Fibonacci hashing: addresses have equal low bits, the high ones of the product depend on all others.
+        let hash = (identity as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let mut index = hash as usize & mask;
+        loop {
+            let slot = &self.slots[index];
+            if slot.identity == identity || slot.position == FREE {
+                return index;
+            }
+            index = (index + 1) & mask;
         }
     }
 
-    #[inline]
-    fn write_usize(&mut self, identity: usize) {
-        // Fibonacci hashing: the high bits, which the table looks at first, depend on all others.
-        self.0 = (identity as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+    #[cold]
+    fn grow(&mut self) {
+        let free = Slot { identity: 0, position: FREE, number: UNSHARED };
+        let larger = vec![free; (self.slots.len() * 2).max(16)];
+        for slot in std::mem::replace(&mut self.slots, larger) {
+            if slot.position != FREE {
+                let index = self.find(slot.identity);
+                self.slots[index] = slot;
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What can be built: the object model on the receiving side.
 
-use crate::ViewHeader;
 use crate::marker::Container;
+use crate::{PlainReader, ViewHeader};
 
 /// Where the content of a buffer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Data<'d> {
 pub trait Sink {
     /// A finished value.
     type Value;
-    /// A container whose elements are still being read.
+    /// A container whose elements are still being read; it ends in [`Sink::finish`] or [`Sink::discard`].
     type Build;
     /// Why a value cannot be built.
     type Error: std::error::Error + 'static;
@@ -59,8 +59,19 @@ pub trait Sink {
     fn begin(&mut self, kind: Container, count: usize) -> Result<Self::Build, Self::Error>;
     /// Adds the next value: an element, or a key, or the value of the key before it.
     fn push(&mut self, build: &mut Self::Build, value: Self::Value) -> Result<(), Self::Error>;
-    /// Ends a container to which as many values were pushed as it was begun for.
-    fn finish(&mut self, build: Self::Build) -> Result<Self::Value, Self::Error>;
+    /// Adds values to a list, tuple or dict as long as the reader finds plain ones, as `push` would; it may
+    /// leave them all to `push`. A value that it takes out of the reader and refuses makes the frame bad.
+    fn plain(
+        &mut self,
+        build: &mut Self::Build,
+        reader: &mut PlainReader<'_, '_, Self::Value>,
+    ) -> Result<(), Self::Error> {
+        let _ = (build, reader);
+        Ok(())
+    }
+    /// Takes out a container to which as many values were pushed as it was begun for; after that, `build` is
+    /// only dropped, or discarded where this fails.
+    fn finish(&mut self, build: &mut Self::Build) -> Result<Self::Value, Self::Error>;
 
     /// Takes back a container that will never be finished, because the frame is bad.
     fn discard(&mut self, build: Self::Build);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::marker::Container;
-use crate::{Path, Step};
+use crate::{Path, PlainWriter, Step};
 
 /// Which of the buffer types a buffer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,29 +74,12 @@ pub enum Item<'s, N, W> {
     Converted(N),
 }
 
-/// What [`Source::peek`] tells of a node.
-#[derive(Debug)]
-pub enum Peek<'s> {
-    /// `None`.
-    Nil,
-    /// A bool.
-    Bool(bool),
-    /// An int within 64 bits.
-    Int(i64),
-    /// A float.
-    Float(f64),
-    /// A str that nothing else refers to.
-    Str(&'s str),
-    /// Something that others may refer to: its identity.
-    Shared(usize),
-}
-
 /// An object model that can be walked without recursion.
 pub trait Source {
     /// A value in the model, good until the walk moves on.
     type Node: Copy;
-    /// The state of the walk over one container.
-    type Walk;
+    /// The state of the walk over one container. It is copied and dropped without notice.
+    type Walk: Copy;
     /// Why a node cannot be sent.
     type Error;
 
@@ -122,22 +105,29 @@ pub trait Source {
     /// Hears where a node stands that [`Source::look`] said is converted.
     fn converted(&mut self, node: Self::Node, path: Path);
 
-    /// Takes the next node of a container: elements in order, keys before their values.
-    ///
-    /// # Errors
-    ///
-    /// If the container is no longer what it was when the walk began.
-    fn next(&mut self, walk: &mut Self::Walk) -> Result<Option<Self::Node>, Self::Error>;
-
-    /// Tells what the next node of a container is, without taking it, if that is easily told.
-    ///
-    /// It makes the most frequent values quick; a source may always answer `None`.
-    fn peek(&mut self, _walk: &mut Self::Walk) -> Option<Peek<'_>> {
+    /// Begins the walk over a node that is a list, a tuple or a dict, as [`Source::look`] would, which may do
+    /// it instead; tells its kind and how many elements it has.
+    fn enter(&mut self, node: Self::Node) -> Option<(Container, usize, Self::Walk)> {
+        let _ = node;
         None
     }
 
-    /// Takes the node that was peeked at, and leaves it at that.
-    fn skip(&mut self, _walk: &mut Self::Walk) {}
+    /// Takes the next node of a container: elements in order, keys before their values. `None` if there is
+    /// none, since the container is no longer what it was when the walk began.
+    ///
+    /// The encoder asks for as many as were announced.
+    fn next(&mut self, walk: &mut Self::Walk) -> Option<Self::Node>;
+
+    /// Ends a walk of which all nodes were taken, and tells whether the container is still what it was when
+    /// the walk began.
+    fn leave(&mut self, walk: &Self::Walk) -> bool;
+
+    /// Takes nodes of a list, tuple or dict, at most `limit`, as long as they are plain, and writes them;
+    /// returns how many it took. What it leaves is [`Source::next`]'s, and it may leave all.
+    fn plain(&mut self, walk: &mut Self::Walk, limit: usize, writer: &mut PlainWriter<'_>) -> usize {
+        let _ = (walk, limit, writer);
+        0
+    }
 
     /// Takes the buffer that [`Source::look`] returned last out of the walk, to be sent beside the frame.
     ///
@@ -149,5 +139,5 @@ pub trait Source {
     fn keep_out_of_band(&mut self, node: Self::Node) -> Result<(), Self::Error>;
 
     /// Tells which node of the container the walk returned last, for the message of an error.
-    fn step(&self, walk: &Self::Walk) -> Step;
+    fn step(&mut self, walk: &Self::Walk) -> Step;
 }

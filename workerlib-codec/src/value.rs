@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::marker::Container;
 use crate::{
-    Buffer, Data, DecodeError, Decoder, EncodeError, Encoder, Item, Limits, Path, Sink, Source, Step,
-    ViewHeader,
+    Buffer, Data, DecodeError, Decoder, EncodeError, Encoder, Item, Limits, Path, Plain, PlainReader,
+    PlainWriter, Sink, Source, Step, ViewHeader,
 };
 
 /// One value with everything in it.
@@ -123,7 +123,7 @@ pub struct Walker<'v> {
 }
 
 /// The walk over one container of a [`Value`].
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Walk<'v> {
     /// A list or a tuple, and how many elements were taken.
     Sequence(&'v [Value], usize),
@@ -186,16 +186,40 @@ impl<'v> Source for Walker<'v> {
 
     fn converted(&mut self, _node: Self::Node, _path: Path) {}
 
-    fn next(&mut self, walk: &mut Self::Walk) -> Result<Option<Self::Node>, Self::Error> {
+    fn next(&mut self, walk: &mut Self::Walk) -> Option<Self::Node> {
         let (node, taken) = match walk {
-            Walk::Sequence(values, taken) => (values.get(*taken), taken),
+            Walk::Sequence(values, taken) => (values.get(*taken)?, taken),
             Walk::Pairs(pairs, taken) => {
-                let pair = pairs.get(*taken / 2);
-                (pair.map(|(key, value)| if *taken % 2 == 0 { key } else { value }), taken)
+                let (key, value) = pairs.get(*taken / 2)?;
+                (if *taken % 2 == 0 { key } else { value }, taken)
             }
         };
-        *taken += usize::from(node.is_some());
-        Ok(node)
+        *taken += 1;
+        Some(node)
+    }
+
+    fn leave(&mut self, _walk: &Self::Walk) -> bool {
+        // It is borrowed: nothing can change it.
+        true
+    }
+
+    fn plain(&mut self, walk: &mut Self::Walk, limit: usize, writer: &mut PlainWriter<'_>) -> usize {
+        let mut count = 0;
+        while count < limit {
+            let mut ahead = *walk;
+            match self.next(&mut ahead) {
+                Some(Value::Nil) => writer.nil(),
+                Some(Value::Bool(value)) => writer.bool(*value),
+                Some(Value::Int(value)) => writer.int(*value),
+                Some(Value::Float(value)) => writer.float(*value),
+                Some(Value::Str(value)) if writer.str(value) => {}
+                Some(Value::Shared(number)) if writer.refer(*number) => {}
+                _ => break,
+            }
+            *walk = ahead;
+            count += 1;
+        }
+        count
     }
 
     fn keep_out_of_band(&mut self, node: Self::Node) -> Result<(), Self::Error> {
@@ -205,7 +229,7 @@ impl<'v> Source for Walker<'v> {
         Ok(())
     }
 
-    fn step(&self, walk: &Self::Walk) -> Step {
+    fn step(&mut self, walk: &Self::Walk) -> Step {
         match walk {
             Walk::Sequence(_, taken) => Step::Index(taken.saturating_sub(1)),
             Walk::Pairs(_, taken) if taken % 2 == 1 => Step::KeyAt(taken / 2),
@@ -328,8 +352,33 @@ impl Sink for Builder {
         Ok(())
     }
 
-    fn finish(&mut self, Build { kind, values, number }: Build) -> Result<Value, BuildError> {
-        let value = match kind {
+    fn plain(
+        &mut self,
+        build: &mut Build,
+        reader: &mut PlainReader<'_, '_, Value>,
+    ) -> Result<(), BuildError> {
+        while let Some(plain) = reader.next() {
+            build.values.push(match plain {
+                Plain::Nil => Value::Nil,
+                Plain::Bool(value) => Value::Bool(value),
+                Plain::Int(value) => Value::Int(value),
+                Plain::Float(value) => Value::Float(value),
+                Plain::Known(value) => value.clone(),
+                Plain::Str(utf8) => match std::str::from_utf8(utf8) {
+                    Ok(text) => Value::Str(text.to_owned()),
+                    Err(_) => {
+                        reader.give_back();
+                        break;
+                    }
+                },
+            });
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, build: &mut Build) -> Result<Value, BuildError> {
+        let values = std::mem::take(&mut build.values);
+        let value = match build.kind {
             Container::List => Value::List(values),
             Container::Tuple => Value::Tuple(values),
             Container::Set => Value::Set(values),
@@ -341,7 +390,7 @@ impl Sink for Builder {
                 Value::Dict(pairs.collect())
             }
         };
-        Ok(match number {
+        Ok(match build.number {
             Some(number) => Value::Defined(number, Box::new(value)),
             None => value,
         })

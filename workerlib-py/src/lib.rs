@@ -6,7 +6,7 @@
 mod block;
 mod deep;
 mod errors;
-mod owned;
+mod plain;
 mod session;
 mod sink;
 mod source;

@@ -317,7 +317,7 @@ impl Frame {
         let mut decode = || -> Result<usize, DecodeError<PyErr>> {
             let mut decoder = Decoder::new(self.bytes.as_bytes(py), self.body, limits)?;
             for _ in 0..N {
-                values.push(decoder.decode(&mut sink)?.into_bound(py));
+                values.push(decoder.decode(&mut sink)?);
             }
             let deepest = decoder.deepest();
             decoder.finish()?;

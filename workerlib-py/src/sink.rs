@@ -3,17 +3,19 @@
 //! Builtin types are made here, with CPython's own constructors, all others by the fixed table in
 //! `workerlib/_types.py`; a frame can name nothing else.
 
+use std::{mem, ptr};
+
 use pyo3::exceptions::{PyUnicodeDecodeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PySet, PyString, PyTuple};
 use workerlib_codec::marker::Container;
-use workerlib_codec::{Data, Sink, ViewHeader};
+use workerlib_codec::{Data, PlainReader, Sink, ViewHeader};
 
 use crate::block::Block;
 use crate::deep::dismantle;
-use crate::owned::Owned;
+use crate::plain;
 use crate::types::Types;
 
 /// Python's objects as a [`Sink`].
@@ -64,7 +66,7 @@ fn length(value: &Bound<'_, PyAny>) -> usize {
 }
 
 /// Puts None into the slots of a list or a tuple that are still null, which Python code must never see.
-fn fill_slots(py: Python<'_>, object: &Owned<'_>, from: ffi::Py_ssize_t) {
+fn fill_slots(py: Python<'_>, object: &Bound<'_, PyAny>, from: ffi::Py_ssize_t) {
     let (object, none) = (object.as_ptr(), || py.None().into_ptr());
     // SAFETY: the slots from `from` on are there and null; each gets a reference of its own. A tuple is not
     // shared yet, as `PyTuple_SetItem` demands.
@@ -82,14 +84,18 @@ fn fill_slots(py: Python<'_>, object: &Owned<'_>, from: ffi::Py_ssize_t) {
 }
 
 /// A container whose elements are still being read.
-pub(crate) struct Build<'py> {
+///
+/// It owns its references, and gives them up in [`Sink::finish`] or [`Sink::discard`]: a drop of its own would
+/// keep it out of registers.
+pub(crate) struct Build {
     kind: Container,
-    /// The container, or what collects its values until they are all there.
-    object: Owned<'py>,
-    /// A container that exists before its content does and collects its values elsewhere.
-    made: Option<Owned<'py>>,
+    /// The container, or what collects its values until they are all there; null when it was taken out.
+    object: *mut ffi::PyObject,
+    /// A container that exists before its content does and collects its values elsewhere, or null.
+    made: *mut ffi::PyObject,
     filled: ffi::Py_ssize_t,
-    key: Option<Owned<'py>>,
+    /// A key whose value has not come yet, or null.
+    key: *mut ffi::PyObject,
 }
 
 impl<'py, 'b> PySink<'py, 'b> {
@@ -131,14 +137,7 @@ impl<'py, 'b> PySink<'py, 'b> {
         dismantle(&all)
     }
 
-    /// Takes over the result of a constructor of CPython's that is called for nearly every value.
-    #[inline(always)]
-    fn new_value(&self, object: *mut ffi::PyObject) -> PyResult<Owned<'py>> {
-        // SAFETY: every caller passes a new reference, or null with an exception set.
-        unsafe { Owned::from_owned(self.py, object) }.ok_or_else(|| PyErr::fetch(self.py))
-    }
-
-    /// Takes over the result of any other.
+    /// Takes over the result of a constructor of CPython's.
     fn made(&self, object: *mut ffi::PyObject) -> PyResult<Bound<'py, PyAny>> {
         // SAFETY: every caller passes a new reference, or null with an exception set.
         unsafe { Bound::from_owned_ptr_or_err(self.py, object) }
@@ -146,7 +145,7 @@ impl<'py, 'b> PySink<'py, 'b> {
 
     /// Tells apart why CPython made no str: because it is not UTF-8, or anything else.
     #[cold]
-    fn no_text(&self) -> PyResult<Option<Owned<'py>>> {
+    fn no_text(&self) -> PyResult<Option<Bound<'py, PyAny>>> {
         let error = PyErr::fetch(self.py);
         if error.is_instance_of::<PyUnicodeDecodeError>(self.py) { Ok(None) } else { Err(error) }
     }
@@ -157,6 +156,32 @@ impl<'py, 'b> PySink<'py, 'b> {
             .ok_or_else(|| PyValueError::new_err(format!("buffer {number} did not come with the frame")))
     }
 
+    /// Makes what a container becomes that only collected its values so far.
+    #[inline(never)]
+    fn convert(
+        &mut self,
+        kind: Container,
+        values: Bound<'py, PyAny>,
+        made: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match kind {
+            Container::Extension(number) if kind.is_filled() => {
+                let object = made.ok_or_else(|| PyValueError::new_err("no value to make it from"))?;
+                self.types.fill(number, &object, &values)?;
+                Ok(object)
+            }
+            Container::Extension(number) => {
+                let values: Bound<'py, PyTuple> = values.cast_into()?;
+                for value in values.iter_borrowed() {
+                    self.account(&value)?;
+                }
+                self.types.build(number, values)
+            }
+            // SAFETY: makes a new frozenset of the tuple's elements.
+            _ => self.made(unsafe { ffi::PyFrozenSet_New(values.as_ptr()) }),
+        }
+    }
+
     /// The number of bytes in a buffer that came along.
     fn buffer_len(&self, number: usize) -> PyResult<usize> {
         let buffer = self.buffer(number)?;
@@ -165,43 +190,6 @@ impl<'py, 'b> PySink<'py, 'b> {
             Some(len) => len.extract(),
             None => buffer.len(),
         }
-    }
-
-    /// Adds a value to a container of a kind that is not met so often.
-    fn push_other(&mut self, build: &mut Build<'py>, value: Owned<'py>) -> PyResult<()> {
-        let object = build.object.as_ptr();
-        // SAFETY: as in `push`.
-        let code = unsafe {
-            match build.kind {
-                Container::Set => ffi::PySet_Add(object, value.as_ptr()),
-                Container::Extension(_) if build.made.is_some() => ffi::PyList_Append(object, value.as_ptr()),
-                Container::Extension(kind) if build.kind.is_filled() => {
-                    let value = value.into_bound(self.py);
-                    self.account(&value)?;
-                    build.made = Some(self.types.make(kind, value)?.into());
-                    0
-                }
-                _ => ffi::PyTuple_SetItem(object, build.filled, value.into_ptr()),
-            }
-        };
-        build.filled += 1;
-        if code == 0 { Ok(()) } else { Err(PyErr::fetch(self.py)) }
-    }
-
-    /// Builds an object of an extension type of what was collected.
-    fn finish_extension(&mut self, kind: u8, build: Build<'py>) -> PyResult<Owned<'py>> {
-        let collected = build.object.into_bound(self.py);
-        if build.kind.is_filled() {
-            let made = build.made.ok_or_else(|| PyValueError::new_err("no value to make it from"))?;
-            let made = made.into_bound(self.py);
-            self.types.fill(kind, &made, &collected)?;
-            return Ok(made.into());
-        }
-        let values: Bound<'py, PyTuple> = collected.cast_into()?;
-        for value in values.iter_borrowed() {
-            self.account(&value)?;
-        }
-        self.types.build(kind, values).map(Owned::from)
     }
 
     /// Copies a buffer that came along to `to`, where there is room for `len` bytes: its length.
@@ -222,45 +210,47 @@ impl<'py, 'b> PySink<'py, 'b> {
 }
 
 impl<'py> Sink for PySink<'py, '_> {
-    type Value = Owned<'py>;
-    type Build = Build<'py>;
+    type Value = Bound<'py, PyAny>;
+    type Build = Build;
     type Error = PyErr;
 
     #[inline]
     fn nil(&mut self) -> PyResult<Self::Value> {
-        // SAFETY: Py_None is a static.
-        Ok(unsafe { Owned::from_borrowed(self.py, ffi::Py_None()) })
+        Ok(self.py.None().into_bound(self.py))
     }
 
     #[inline]
     fn bool(&mut self, value: bool) -> PyResult<Self::Value> {
         // SAFETY: returns a new reference to a static.
-        self.new_value(unsafe { ffi::PyBool_FromLong(value.into()) })
+        self.made(unsafe { ffi::PyBool_FromLong(value.into()) })
     }
 
     #[inline]
     fn int(&mut self, value: i64) -> PyResult<Self::Value> {
         // SAFETY: attached to the interpreter, as `self.py` proves; so in all calls below.
-        self.new_value(unsafe { ffi::PyLong_FromLongLong(value) })
+        self.made(unsafe { ffi::PyLong_FromLongLong(value) })
     }
 
     fn uint(&mut self, value: u64) -> PyResult<Self::Value> {
         // SAFETY: as above.
-        self.new_value(unsafe { ffi::PyLong_FromUnsignedLongLong(value) })
+        self.made(unsafe { ffi::PyLong_FromUnsignedLongLong(value) })
     }
 
     fn big_int(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
         let options = PyDict::new(self.py);
         options.set_item(intern!(self.py, "signed"), true)?;
         let bytes = PyBytes::new(self.py, bytes);
-        let int = self.py.get_type::<PyInt>();
-        int.call_method(intern!(self.py, "from_bytes"), (bytes, "little"), Some(&options)).map(Owned::from)
+        self.py.get_type::<PyInt>().call_method(
+            intern!(self.py, "from_bytes"),
+            (bytes, "little"),
+            Some(&options),
+        )
     }
 
     #[inline]
     fn float(&mut self, value: f64) -> PyResult<Self::Value> {
         // SAFETY: as above.
-        self.new_value(unsafe { ffi::PyFloat_FromDouble(value) })
+        self.made(unsafe { ffi::PyFloat_FromDouble(value) })
     }
 
     #[inline]
@@ -269,43 +259,43 @@ impl<'py> Sink for PySink<'py, '_> {
         let text = unsafe {
             ffi::PyUnicode_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as ffi::Py_ssize_t)
         };
-        if text.is_null() { self.no_text() } else { self.new_value(text).map(Some) }
+        if text.is_null() { self.no_text() } else { self.made(text).map(Some) }
     }
 
     fn complex(&mut self, real: f64, imaginary: f64) -> PyResult<Self::Value> {
         // SAFETY: as above.
-        self.new_value(unsafe { ffi::PyComplex_FromDoubles(real, imaginary) })
+        self.made(unsafe { ffi::PyComplex_FromDoubles(real, imaginary) })
     }
 
     fn ellipsis(&mut self) -> PyResult<Self::Value> {
-        Ok(self.py.Ellipsis().into_bound(self.py).into())
+        Ok(self.py.Ellipsis().into_bound(self.py))
     }
 
     fn not_implemented(&mut self) -> PyResult<Self::Value> {
-        Ok(self.py.NotImplemented().into_bound(self.py).into())
+        Ok(self.py.NotImplemented().into_bound(self.py))
     }
 
     fn surrogates(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
         let bytes = PyBytes::new(self.py, bytes).into_any();
-        Ok(PyString::from_encoded_object(&bytes, Some(c"utf-8"), Some(c"surrogatepass"))?.into_any().into())
+        Ok(PyString::from_encoded_object(&bytes, Some(c"utf-8"), Some(c"surrogatepass"))?.into_any())
     }
 
     fn bytes(&mut self, data: Data<'_>) -> PyResult<Self::Value> {
         match data {
-            Data::Inline(data) => Ok(PyBytes::new(self.py, data).into_any().into()),
+            Data::Inline(data) => Ok(PyBytes::new(self.py, data).into_any()),
             Data::OutOfBand(number) => {
                 let buffer = self.buffer(number)?;
                 if buffer.is_exact_instance_of::<PyBytes>() {
-                    return Ok(buffer.clone().into());
+                    return Ok(buffer.clone());
                 }
                 let len = self.buffer_len(number)?;
                 // SAFETY: makes a bytes object whose content is not initialised; nobody but this function
                 // sees it before `fill` has written all of it, and where that fails it is dropped unread.
                 unsafe {
                     let len_ssize = len as ffi::Py_ssize_t;
-                    let bytes = self.made(ffi::PyBytes_FromStringAndSize(std::ptr::null(), len_ssize))?;
+                    let bytes = self.made(ffi::PyBytes_FromStringAndSize(ptr::null(), len_ssize))?;
                     self.fill(number, ffi::PyBytes_AsString(bytes.as_ptr()).cast(), len)?;
-                    Ok(bytes.into())
+                    Ok(bytes)
                 }
             }
         }
@@ -313,15 +303,15 @@ impl<'py> Sink for PySink<'py, '_> {
 
     fn bytearray(&mut self, data: Data<'_>) -> PyResult<Self::Value> {
         match data {
-            Data::Inline(data) => Ok(PyByteArray::new(self.py, data).into_any().into()),
+            Data::Inline(data) => Ok(PyByteArray::new(self.py, data).into_any()),
             Data::OutOfBand(number) => {
                 let len = self.buffer_len(number)?;
                 // SAFETY: as in `bytes`.
                 unsafe {
                     let len_ssize = len as ffi::Py_ssize_t;
-                    let bytes = self.made(ffi::PyByteArray_FromStringAndSize(std::ptr::null(), len_ssize))?;
+                    let bytes = self.made(ffi::PyByteArray_FromStringAndSize(ptr::null(), len_ssize))?;
                     self.fill(number, ffi::PyByteArray_AsString(bytes.as_ptr()).cast(), len)?;
-                    Ok(bytes.into())
+                    Ok(bytes)
                 }
             }
         }
@@ -345,41 +335,58 @@ impl<'py> Sink for PySink<'py, '_> {
         }
         let block = Bound::new(self.py, block)?;
         // SAFETY: a block exports a buffer.
-        self.new_value(unsafe { ffi::PyMemoryView_FromObject(block.as_ptr()) })
-    }
-
-    #[inline]
-    fn begin(&mut self, kind: Container, count: usize) -> PyResult<Build<'py>> {
-        let count = count as ffi::Py_ssize_t;
-        // SAFETY: constructors of CPython's; the slots of list and tuple are null until `push`.
-        let object = self.new_value(unsafe {
-            match kind {
-                Container::List => ffi::PyList_New(count),
-                Container::Dict => ffi::PyDict_New(),
-                Container::Set => ffi::PySet_New(std::ptr::null_mut()),
-                Container::Extension(_) if kind.is_filled() => ffi::PyList_New(0),
-                Container::Tuple | Container::Frozenset | Container::Extension(_) => ffi::PyTuple_New(count),
-            }
-        })?;
-        Ok(Build { kind, object, made: None, filled: 0, key: None })
+        self.made(unsafe { ffi::PyMemoryView_FromObject(block.as_ptr()) })
     }
 
     #[inline(always)]
-    fn push(&mut self, build: &mut Build<'py>, value: Self::Value) -> PyResult<()> {
-        let object = build.object.as_ptr();
+    fn begin(&mut self, kind: Container, count: usize) -> PyResult<Build> {
+        let count = count as ffi::Py_ssize_t;
+        // SAFETY: constructors of CPython's; the slots of list and tuple are null until `push`.
+        let object = unsafe {
+            match kind {
+                Container::List => ffi::PyList_New(count),
+                Container::Dict => ffi::PyDict_New(),
+                Container::Set => ffi::PySet_New(ptr::null_mut()),
+                Container::Extension(_) if kind.is_filled() => ffi::PyList_New(0),
+                Container::Tuple | Container::Frozenset | Container::Extension(_) => ffi::PyTuple_New(count),
+            }
+        };
+        if object.is_null() {
+            return Err(PyErr::fetch(self.py));
+        }
+        Ok(Build { kind, object, made: ptr::null_mut(), filled: 0, key: ptr::null_mut() })
+    }
+
+    #[inline]
+    fn push(&mut self, build: &mut Build, value: Self::Value) -> PyResult<()> {
+        let object = build.object;
         // SAFETY: the decoder pushes as many values as `begin` made room for; SetItem takes over the
-        // reference that `into_ptr` gives up, and only this function refers to the container.
+        // reference that `into_ptr` gives up, and only this function refers to the container. The key's
+        // reference is taken over from `build`.
         let code = unsafe {
             match build.kind {
                 Container::List => ffi::PyList_SetItem(object, build.filled, value.into_ptr()),
-                Container::Dict => match build.key.take() {
-                    None => {
-                        build.key = Some(value);
-                        return Ok(());
+                Container::Dict if build.key.is_null() => {
+                    build.key = value.into_ptr();
+                    return Ok(());
+                }
+                Container::Dict => {
+                    let key = Bound::from_owned_ptr(self.py, mem::replace(&mut build.key, ptr::null_mut()));
+                    ffi::PyDict_SetItem(object, key.as_ptr(), value.as_ptr())
+                }
+                Container::Set => ffi::PySet_Add(object, value.as_ptr()),
+                Container::Extension(kind) if build.kind.is_filled() => {
+                    if build.made.is_null() {
+                        self.account(&value)?;
+                        build.made = self.types.make(kind, value)?.into_ptr();
+                        0
+                    } else {
+                        ffi::PyList_Append(object, value.as_ptr())
                     }
-                    Some(key) => ffi::PyDict_SetItem(object, key.as_ptr(), value.as_ptr()),
-                },
-                _ => return self.push_other(build, value),
+                }
+                Container::Tuple | Container::Frozenset | Container::Extension(_) => {
+                    ffi::PyTuple_SetItem(object, build.filled, value.into_ptr())
+                }
             }
         };
         build.filled += 1;
@@ -387,34 +394,56 @@ impl<'py> Sink for PySink<'py, '_> {
     }
 
     #[inline]
-    fn finish(&mut self, build: Build<'py>) -> PyResult<Self::Value> {
+    fn plain(&mut self, build: &mut Build, reader: &mut PlainReader<'_, '_, Self::Value>) -> PyResult<()> {
         match build.kind {
-            Container::List | Container::Dict | Container::Set | Container::Tuple => Ok(build.object),
-            // SAFETY: makes a new frozenset of the tuple's elements.
-            Container::Frozenset => self.new_value(unsafe { ffi::PyFrozenSet_New(build.object.as_ptr()) }),
-            Container::Extension(kind) => self.finish_extension(kind, build),
+            Container::List => plain::fill_list(self.py, build.object, &mut build.filled, reader),
+            Container::Dict => plain::fill_dict(self.py, build.object, &mut build.key, reader),
+            _ => Ok(()),
         }
     }
 
-    fn discard(&mut self, build: Build<'py>) {
-        fill_slots(self.py, &build.object, build.filled);
-        let parts = [Some(build.object), build.made, build.key].into_iter().flatten();
-        self.discarded.extend(parts.map(|part| part.into_bound(self.py)));
+    #[inline(always)]
+    fn finish(&mut self, build: &mut Build) -> PyResult<Self::Value> {
+        // SAFETY: the reference is taken over from `build`.
+        let object =
+            unsafe { Bound::from_owned_ptr(self.py, mem::replace(&mut build.object, ptr::null_mut())) };
+        match build.kind {
+            Container::List | Container::Dict | Container::Set | Container::Tuple => Ok(object),
+            kind => {
+                let made = mem::replace(&mut build.made, ptr::null_mut());
+                // SAFETY: the reference is taken over from `build`.
+                let made = unsafe { Bound::from_owned_ptr_or_opt(self.py, made) };
+                self.convert(kind, object, made)
+            }
+        }
+    }
+
+    fn discard(&mut self, build: Build) {
+        // SAFETY: the references are taken over from `build`.
+        let owned = |object| unsafe { Bound::from_owned_ptr_or_opt(self.py, object) };
+        let (object, made, key) = (owned(build.object), owned(build.made), owned(build.key));
+        if let Some(object) = &object {
+            fill_slots(self.py, object, build.filled);
+        }
+        self.discarded.extend([object, made, key].into_iter().flatten());
     }
 
     fn define(&mut self, _number: usize, value: Self::Value) -> (Self::Value, Self::Value) {
         (value.clone(), value)
     }
 
-    fn define_open(&mut self, _number: usize, build: &mut Build<'py>) -> Option<Self::Value> {
+    fn define_open(&mut self, _number: usize, build: &mut Build) -> Option<Self::Value> {
+        // SAFETY: what `build` owns is alive, or null; this takes a reference of its own.
+        let shared = |object| unsafe { Bound::from_borrowed_ptr_or_opt(self.py, object) };
         match build.kind {
             Container::List => {
+                let object = shared(build.object)?;
                 // From here on a user's `__eq__` or `__hash__` may come across it.
-                fill_slots(self.py, &build.object, build.filled);
-                Some(build.object.clone())
+                fill_slots(self.py, &object, build.filled);
+                Some(object)
             }
-            Container::Dict | Container::Set => Some(build.object.clone()),
-            Container::Extension(_) => build.made.clone(),
+            Container::Dict | Container::Set => shared(build.object),
+            Container::Extension(_) => shared(build.made),
             Container::Tuple | Container::Frozenset => None,
         }
     }

@@ -14,10 +14,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
 use workerlib_codec::marker::Container;
-use workerlib_codec::{Buffer, Item, Path, Peek, Source, Step};
+use workerlib_codec::{Buffer, Item, Path, PlainWriter, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
-use crate::owned::Owned;
 use crate::types::{self, Types};
 
 type Object = *mut ffi::PyObject;
@@ -37,14 +36,15 @@ impl From<PyErr> for Refusal {
     }
 }
 
-/// The walk over one container, which it keeps alive.
-pub(crate) enum Walk<'py> {
+/// The walk over one container, which is among [`PySource::open`] or [`PySource::kept`].
+#[derive(Clone, Copy)]
+pub(crate) enum Walk {
     List {
-        list: Owned<'py>,
+        list: Object,
         taken: ffi::Py_ssize_t,
     },
     Tuple {
-        tuple: Owned<'py>,
+        tuple: Object,
         taken: ffi::Py_ssize_t,
         /// How many references to each element the walk knows of: a copy of a set has two.
         owners: usize,
@@ -52,16 +52,12 @@ pub(crate) enum Walk<'py> {
         extension: Option<u8>,
     },
     Dict {
-        dict: Owned<'py>,
+        dict: Object,
         size: ffi::Py_ssize_t,
         position: ffi::Py_ssize_t,
         /// How many keys and values were taken.
         taken: usize,
-        /// The next key, where it was peeked at already.
-        key: Object,
         value: Object,
-        /// The value again, where its key may run Python code before the value's turn.
-        kept: Option<Owned<'py>>,
     },
 }
 
@@ -107,9 +103,11 @@ pub(crate) struct PySource<'py> {
     scratch: Vec<u8>,
     /// What is remembered by its address, while nothing can free it.
     remembered: Vec<Object>,
-    /// What must live as long as the walk.
+    /// The containers whose walk has begun and is not over, while nothing can free them.
+    open: Vec<Object>,
+    /// What must live as long as the frame is being written.
     kept: Vec<Py<PyAny>>,
-    /// Whether Python code ran: what is remembered must be owned then.
+    /// Whether Python code ran: what is remembered or open must be owned then.
     owning: bool,
     types: Types<'py>,
 }
@@ -124,6 +122,7 @@ impl<'py> PySource<'py> {
             held: None,
             scratch: Vec::new(),
             remembered: Vec::new(),
+            open: Vec::new(),
             kept: Vec::new(),
             owning: false,
             types: Types::new(py, strict),
@@ -135,18 +134,8 @@ impl<'py> PySource<'py> {
         unsafe { Bound::from_borrowed_ptr(self.py, node) }
     }
 
-    #[inline(always)]
-    fn counted(&self, node: Object) -> Owned<'py> {
-        // SAFETY: a node is a live object.
-        unsafe { Owned::from_borrowed(self.py, node) }
-    }
-
-    fn raised(&self) -> Refusal {
-        Refusal::Raised(PyErr::fetch(self.py))
-    }
-
     #[inline]
-    fn str(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
+    fn str(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let mut len = 0;
         // SAFETY: `node` is a str, alive.
         let text = unsafe { ffi::PyUnicode_AsUTF8AndSize(node, &raw mut len) };
@@ -158,7 +147,7 @@ impl<'py> PySource<'py> {
     }
 
     #[cold]
-    fn surrogates(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
+    fn surrogates(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         drop(PyErr::take(self.py));
         let text = self.owned(node);
         // SAFETY: `text` is a str, alive; the result is a new reference or null.
@@ -173,7 +162,7 @@ impl<'py> PySource<'py> {
     }
 
     #[inline]
-    fn int(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
+    fn int(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let mut overflow = 0;
         // SAFETY: `node` is an int, alive.
         let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(node, &raw mut overflow) };
@@ -181,7 +170,7 @@ impl<'py> PySource<'py> {
     }
 
     #[cold]
-    fn big_int(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
+    fn big_int(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let int = self.owned(node);
         let bytes = |int: &Bound<'py, PyAny>| -> PyResult<Vec<u8>> {
             let bits: usize = int.call_method0(intern!(int.py(), "bit_length"))?.extract()?;
@@ -204,7 +193,7 @@ impl<'py> PySource<'py> {
         Ok(Item::BigInt(&self.scratch))
     }
 
-    fn view(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
+    fn view(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let held = self.held.insert(Held::get(&self.owned(node)).map_err(Refusal::Raised)?);
         let header = held.header();
         if held.contiguous().is_none() {
@@ -217,33 +206,29 @@ impl<'py> PySource<'py> {
     }
 
     /// Copies a set's elements, which cannot be walked by position.
-    fn elements(&mut self, kind: Container, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
+    fn elements(&mut self, kind: Container, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         // SAFETY: `node` is a set or a frozenset; the result is a new reference or null.
         let tuple = unsafe { Bound::from_owned_ptr_or_err(self.py, ffi::PySequence_Tuple(node)) }?;
         Ok(self.tuple(kind, tuple, 2))
     }
 
     /// Starts the walk over a tuple that was made for it.
-    fn tuple(
-        &mut self,
-        kind: Container,
-        tuple: Bound<'py, PyAny>,
-        owners: usize,
-    ) -> Item<'_, Object, Walk<'py>> {
+    fn tuple(&mut self, kind: Container, tuple: Bound<'py, PyAny>, owners: usize) -> Item<'_, Object, Walk> {
         // SAFETY: every caller has a tuple.
         let count = unsafe { ffi::PyTuple_Size(tuple.as_ptr()) };
-        // Its elements may be remembered by their address.
-        self.kept.push(tuple.clone().unbind());
-        let tuple = Owned::from(tuple);
         let extension = if let Container::Extension(kind) = kind { Some(kind) } else { None };
-        Item::Container(kind, count as usize, Walk::Tuple { tuple, taken: 0, owners, extension })
+        let walk = Walk::Tuple { tuple: tuple.as_ptr(), taken: 0, owners, extension };
+        self.open(tuple.as_ptr());
+        // To the end: its elements may be remembered by their address.
+        self.kept.push(tuple.unbind());
+        Item::Container(kind, count as usize, walk)
     }
 
     /// Asks `workerlib/_types.py` what an object of another type is sent as.
     #[cold]
-    fn other(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
+    fn other(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let object = self.owned(node);
-        self.own_what_is_remembered();
+        self.own();
         let refuse = |reason| Refusal::Type(type_name(&object.get_type()), reason);
         let Some(sending) = self.types.sending(&object.get_type())? else { return Err(refuse(None)) };
         let made = sending.function.call1((&object,)).map_err(|error| match self.types.reason(&error) {
@@ -264,37 +249,101 @@ impl<'py> PySource<'py> {
         }
     }
 
-    /// Takes references of what is remembered, before Python code can free it.
-    fn own_what_is_remembered(&mut self) {
+    /// Takes references of what is remembered or open, before Python code can free it.
+    fn own(&mut self) {
         if !self.owning {
             self.owning = true;
-            let remembered = std::mem::take(&mut self.remembered);
-            let owned = remembered.into_iter().map(|node| self.owned(node).unbind());
-            let owned: Vec<_> = owned.collect();
+            let borrowed = [std::mem::take(&mut self.remembered), std::mem::take(&mut self.open)].concat();
+            let owned: Vec<_> = borrowed.into_iter().map(|node| self.owned(node).unbind()).collect();
             self.kept.extend(owned);
         }
     }
 
+    /// Notes that the walk over a container begins.
+    #[inline]
+    fn open(&mut self, container: Object) {
+        if self.owning {
+            self.kept.push(self.owned(container).unbind());
+        } else {
+            self.open.push(container);
+        }
+    }
+
+    /// Takes what a container gave for an index: null, and an error that nobody needs, if it has become
+    /// shorter.
+    #[inline]
+    fn found(&self, node: Object) -> Option<Object> {
+        if node.is_null() {
+            drop(PyErr::take(self.py));
+            return None;
+        }
+        Some(node)
+    }
+
+    /// Writes a node if it is plain; nothing is written, and no error left, if it is not, or null.
+    #[inline(always)]
+    fn write_plain(&mut self, node: Object, writer: &mut PlainWriter<'_>) -> bool {
+        if node.is_null() {
+            drop(PyErr::take(self.py));
+            return false;
+        }
+        // SAFETY: a node is a live object; the statics are CPython's own types.
+        let class = unsafe { ffi::Py_TYPE(node) };
+        let is = |exact: *mut ffi::PyTypeObject| ptr::eq(class, exact);
+        if is(&raw mut ffi::PyUnicode_Type) {
+            // What the container's reference is to a str that it took from somewhere.
+            let identity = Self::identity(node, 1);
+            if let Some(identity) = identity
+                && writer.refer(identity)
+            {
+                return true;
+            }
+            let mut len = 0;
+            // SAFETY: `node` is a str, alive.
+            let text = unsafe { ffi::PyUnicode_AsUTF8AndSize(node, &raw mut len) };
+            if text.is_null() {
+                drop(PyErr::take(self.py));
+                return false;
+            }
+            // SAFETY: CPython keeps these `len` bytes of UTF-8 as long as the str lives.
+            let text = unsafe { std::str::from_utf8_unchecked(bytes_at(text.cast(), len)) };
+            let Some(identity) = identity else { return writer.str(text) };
+            let written = writer.shared_str(identity, text);
+            if written {
+                self.remember(node);
+            }
+            return written;
+        }
+        if is(&raw mut ffi::PyLong_Type) {
+            let mut overflow = 0;
+            // SAFETY: `node` is an int, alive.
+            let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(node, &raw mut overflow) };
+            if overflow == 0 {
+                writer.int(value);
+            }
+            overflow == 0
+        } else if is(&raw mut ffi::PyFloat_Type) {
+            // SAFETY: `node` is a float.
+            writer.float(unsafe { ffi::PyFloat_AsDouble(node) });
+            true
+        } else if is(&raw mut ffi::PyBool_Type) {
+            // SAFETY: Py_True is a static.
+            writer.bool(ptr::eq(node, unsafe { ffi::Py_True() }));
+            true
+        // SAFETY: Py_None is a static.
+        } else if ptr::eq(node, unsafe { ffi::Py_None() }) {
+            writer.nil();
+            true
+        } else {
+            false
+        }
+    }
+
     /// Finds the key that stands at a position of a dict, as it is now.
-    fn key_at(&self, dict: &Owned<'py>, index: usize) -> Option<Bound<'py, PyAny>> {
-        let dict = dict.clone().into_bound(self.py).cast_into::<PyDict>().ok()?;
+    fn key_at(&self, dict: Object, index: usize) -> Option<Bound<'py, PyAny>> {
+        let dict = self.owned(dict).cast_into::<PyDict>().ok()?;
         // `iter()` would panic if the dict changed, and a `repr()` has no right to.
         dict.keys().get_item(index).ok()
-    }
-}
-
-/// Takes the next key and value of a dict; returns false if there are no more, or the dict has changed.
-#[inline(always)]
-fn next_pair(
-    dict: &Owned<'_>,
-    size: ffi::Py_ssize_t,
-    position: &mut ffi::Py_ssize_t,
-    key: &mut Object,
-    value: &mut Object,
-) -> bool {
-    // SAFETY: it is a dict, alive; the pointers are to places that may be written.
-    unsafe {
-        ffi::PyDict_Size(dict.as_ptr()) == size && ffi::PyDict_Next(dict.as_ptr(), position, key, value) != 0
     }
 }
 
@@ -304,9 +353,9 @@ pub(crate) fn type_name(class: &Bound<'_, PyType>) -> String {
     name.unwrap_or_else(|_| "a type without a name".to_owned())
 }
 
-impl<'py> Source for PySource<'py> {
+impl Source for PySource<'_> {
     type Node = Object;
-    type Walk = Walk<'py>;
+    type Walk = Walk;
     type Error = Refusal;
 
     #[inline]
@@ -331,7 +380,7 @@ impl<'py> Source for PySource<'py> {
         (!scalar).then_some(node as usize)
     }
 
-    fn owners(walk: &Walk<'py>) -> usize {
+    fn owners(walk: &Walk) -> usize {
         match walk {
             Walk::Tuple { owners, .. } => *owners,
             Walk::List { .. } | Walk::Dict { .. } => 1,
@@ -353,7 +402,7 @@ impl<'py> Source for PySource<'py> {
     }
 
     #[inline]
-    fn look(&mut self, node: Object) -> Result<Item<'_, Object, Walk<'py>>, Refusal> {
+    fn look(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         // SAFETY: a node is a live object; the statics are CPython's own types.
         let class = unsafe { ffi::Py_TYPE(node) };
         let is = |exact: *mut ffi::PyTypeObject| ptr::eq(class, exact);
@@ -365,38 +414,12 @@ impl<'py> Source for PySource<'py> {
         } else if is(&raw mut ffi::PyFloat_Type) {
             // SAFETY: `node` is a float.
             Ok(Item::Float(unsafe { ffi::PyFloat_AsDouble(node) }))
-        } else if is(&raw mut ffi::PyDict_Type) {
-            // SAFETY: `node` is a dict.
-            let count = unsafe { ffi::PyDict_Size(node) };
-            Ok(Item::Container(
-                Container::Dict,
-                count as usize,
-                Walk::Dict {
-                    dict: self.counted(node),
-                    size: count,
-                    position: 0,
-                    taken: 0,
-                    key: ptr::null_mut(),
-                    value: ptr::null_mut(),
-                    kept: None,
-                },
-            ))
-        } else if is(&raw mut ffi::PyList_Type) {
-            // SAFETY: `node` is a list.
-            let count = unsafe { ffi::PyList_Size(node) };
-            let walk = Walk::List { list: self.counted(node), taken: 0 };
-            Ok(Item::Container(Container::List, count as usize, walk))
         } else if is(&raw mut ffi::PyBool_Type) {
             // SAFETY: Py_True is a static.
             Ok(Item::Bool(ptr::eq(node, unsafe { ffi::Py_True() })))
         // SAFETY: Py_None is a static.
         } else if ptr::eq(node, unsafe { ffi::Py_None() }) {
             Ok(Item::Nil)
-        } else if is(&raw mut ffi::PyTuple_Type) {
-            // SAFETY: `node` is a tuple.
-            let count = unsafe { ffi::PyTuple_Size(node) };
-            let walk = Walk::Tuple { tuple: self.counted(node), taken: 0, owners: 1, extension: None };
-            Ok(Item::Container(Container::Tuple, count as usize, walk))
         } else if is(&raw mut ffi::PyBytes_Type) {
             // SAFETY: `node` is a bytes object; its content does not move or change while it lives.
             let data = unsafe { bytes_at(ffi::PyBytes_AsString(node).cast(), ffi::PyBytes_Size(node)) };
@@ -429,105 +452,142 @@ impl<'py> Source for PySource<'py> {
     }
 
     #[inline]
-    fn next(&mut self, walk: &mut Walk<'py>) -> Result<Option<Object>, Refusal> {
-        match walk {
-            // SAFETY: the walk owns the list; an index beyond its end gives null and an exception.
-            Walk::List { list, taken } => unsafe {
-                let node = ffi::PyList_GetItem(list.as_ptr(), *taken);
-                *taken += 1;
-                if node.is_null() {
-                    drop(PyErr::take(self.py));
-                    return Ok(None);
-                }
-                Ok(Some(node))
-            },
-            // SAFETY: the walk owns the tuple; an index beyond its end is refused.
-            Walk::Tuple { tuple, taken, .. } => unsafe {
-                if *taken >= ffi::PyTuple_Size(tuple.as_ptr()) {
-                    return Ok(None);
-                }
-                let node = ffi::PyTuple_GetItem(tuple.as_ptr(), *taken);
-                *taken += 1;
-                if node.is_null() { Err(self.raised()) } else { Ok(Some(node)) }
-            },
-            Walk::Dict { dict, size, position, taken, key, value, kept } => {
-                *taken += 1;
-                if *taken % 2 == 0 {
-                    return Ok(Some(*value));
-                }
-                if key.is_null() && !next_pair(dict, *size, position, key, value) {
-                    return Ok(None);
-                }
-                let key = std::mem::replace(key, ptr::null_mut());
-                // SAFETY: key and value are in the dict, which has not changed.
-                unsafe {
-                    *kept = (!ptr::eq(ffi::Py_TYPE(key), &raw mut ffi::PyUnicode_Type))
-                        .then(|| self.counted(*value));
-                }
-                Ok(Some(key))
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn peek(&mut self, walk: &mut Walk<'py>) -> Option<Peek<'_>> {
-        let node = match walk {
-            // SAFETY: the walk owns the list; an index beyond its end gives null and an exception.
-            Walk::List { list, taken } => unsafe { ffi::PyList_GetItem(list.as_ptr(), *taken) },
-            Walk::Dict { taken, value, .. } if *taken % 2 == 1 => *value,
-            Walk::Dict { dict, size, position, key, value, .. } => {
-                if key.is_null() && !next_pair(dict, *size, position, key, value) {
-                    return None;
-                }
-                *key
-            }
-            Walk::Tuple { .. } => return None,
-        };
-        if node.is_null() {
-            // The list has shrunk: `next` will see.
-            drop(PyErr::take(self.py));
+    fn enter(&mut self, node: Object) -> Option<(Container, usize, Walk)> {
+        // SAFETY: a node is a live object; the statics are CPython's own types.
+        let class = unsafe { ffi::Py_TYPE(node) };
+        let is = |exact: *mut ffi::PyTypeObject| ptr::eq(class, exact);
+        let (kind, count, walk) = if is(&raw mut ffi::PyDict_Type) {
+            // SAFETY: `node` is a dict.
+            let size = unsafe { ffi::PyDict_Size(node) };
+            let walk = Walk::Dict { dict: node, size, position: 0, taken: 0, value: ptr::null_mut() };
+            (Container::Dict, size, walk)
+        } else if is(&raw mut ffi::PyList_Type) {
+            // SAFETY: `node` is a list.
+            let count = unsafe { ffi::PyList_Size(node) };
+            (Container::List, count, Walk::List { list: node, taken: 0 })
+        } else if is(&raw mut ffi::PyTuple_Type) {
+            // SAFETY: `node` is a tuple.
+            let count = unsafe { ffi::PyTuple_Size(node) };
+            (Container::Tuple, count, Walk::Tuple { tuple: node, taken: 0, owners: 1, extension: None })
+        } else {
             return None;
-        }
-        // SAFETY: a node is a live object; the statics are CPython's own types; the calls are for their type.
-        unsafe {
-            let class = ffi::Py_TYPE(node);
-            if ptr::eq(class, &raw mut ffi::PyUnicode_Type) {
-                if ffi::Py_REFCNT(node) as u32 > 1 {
-                    return Some(Peek::Shared(node as usize));
+        };
+        self.open(node);
+        Some((kind, count as usize, walk))
+    }
+
+    #[inline]
+    fn next(&mut self, walk: &mut Walk) -> Option<Object> {
+        match walk {
+            Walk::List { list, taken } => {
+                // SAFETY: the list is open or kept; an index beyond its end is refused.
+                let node = self.found(unsafe { ffi::PyList_GetItem(*list, *taken) })?;
+                *taken += 1;
+                Some(node)
+            }
+            Walk::Tuple { tuple, taken, .. } => {
+                // SAFETY: the tuple is open or kept; an index beyond its end is refused.
+                let node = self.found(unsafe { ffi::PyTuple_GetItem(*tuple, *taken) })?;
+                *taken += 1;
+                Some(node)
+            }
+            // SAFETY: the dict is open or kept, and has the size that it had; key and value are in it, or kept.
+            Walk::Dict { dict, size, position, taken, value } => unsafe {
+                if *taken % 2 == 1 {
+                    *taken += 1;
+                    return Some(*value);
                 }
-                let mut len = 0;
-                let text = ffi::PyUnicode_AsUTF8AndSize(node, &raw mut len);
-                if text.is_null() {
-                    drop(PyErr::take(self.py));
+                let mut key = ptr::null_mut();
+                if ffi::PyDict_Size(*dict) != *size
+                    || ffi::PyDict_Next(*dict, position, &raw mut key, value) == 0
+                {
                     return None;
                 }
-                return Some(Peek::Str(std::str::from_utf8_unchecked(bytes_at(text.cast(), len))));
-            }
-            if ptr::eq(class, &raw mut ffi::PyLong_Type) {
-                let mut overflow = 0;
-                let value = ffi::PyLong_AsLongLongAndOverflow(node, &raw mut overflow);
-                return (overflow == 0).then_some(Peek::Int(value));
-            }
-            if ptr::eq(class, &raw mut ffi::PyFloat_Type) {
-                return Some(Peek::Float(ffi::PyFloat_AsDouble(node)));
-            }
-            if ptr::eq(node, ffi::Py_None()) {
-                return Some(Peek::Nil);
-            }
-            ptr::eq(class, &raw mut ffi::PyBool_Type).then(|| Peek::Bool(ptr::eq(node, ffi::Py_True())))
+                *taken += 1;
+                if !ptr::eq(ffi::Py_TYPE(key), &raw mut ffi::PyUnicode_Type) {
+                    // Such a key may run Python code before the value's turn.
+                    self.kept.push(self.owned(*value).unbind());
+                }
+                Some(key)
+            },
         }
     }
 
-    #[inline(always)]
-    fn skip(&mut self, walk: &mut Walk<'py>) {
+    #[inline]
+    fn leave(&mut self, walk: &Walk) -> bool {
+        if !self.owning {
+            // Nothing can have changed it.
+            self.open.pop();
+            return true;
+        }
+        match *walk {
+            // SAFETY: the list is kept.
+            Walk::List { list, taken } => unsafe { ffi::PyList_Size(list) == taken },
+            Walk::Tuple { .. } => true,
+            // SAFETY: the dict is kept.
+            Walk::Dict { dict, size, .. } => unsafe { ffi::PyDict_Size(dict) == size },
+        }
+    }
+
+    fn plain(&mut self, walk: &mut Walk, limit: usize, writer: &mut PlainWriter<'_>) -> usize {
+        let mut count = 0;
         match walk {
-            Walk::List { taken, .. } | Walk::Tuple { taken, .. } => *taken += 1,
-            Walk::Dict { taken, key, kept, .. } => {
-                *taken += 1;
-                *key = ptr::null_mut();
-                *kept = None;
+            Walk::List { list, taken } => {
+                while count < limit {
+                    // SAFETY: the list is open or kept; an index beyond its end is refused.
+                    let node = unsafe { ffi::PyList_GetItem(*list, *taken) };
+                    if !self.write_plain(node, writer) {
+                        break;
+                    }
+                    *taken += 1;
+                    count += 1;
+                }
+            }
+            Walk::Tuple { tuple, taken, owners: 1, extension: None } => {
+                while count < limit {
+                    // SAFETY: the tuple is open or kept; an index beyond its end is refused.
+                    let node = unsafe { ffi::PyTuple_GetItem(*tuple, *taken) };
+                    if !self.write_plain(node, writer) {
+                        break;
+                    }
+                    *taken += 1;
+                    count += 1;
+                }
+            }
+            Walk::Tuple { .. } => {}
+            Walk::Dict { dict, size, position, taken, value } => {
+                // SAFETY: the dict is open or kept.
+                if unsafe { ffi::PyDict_Size(*dict) } != *size {
+                    return 0;
+                }
+                if *taken % 2 == 1 {
+                    // Its key was not plain.
+                    if limit == 0 || !self.write_plain(*value, writer) {
+                        return 0;
+                    }
+                    *taken += 1;
+                    count += 1;
+                }
+                while count < limit {
+                    let (mut key, mut ahead) = (ptr::null_mut(), *position);
+                    // SAFETY: the dict is open or kept, and is what it was: no Python code runs here. Key and
+                    // value are borrowed from it.
+                    let found = unsafe { ffi::PyDict_Next(*dict, &raw mut ahead, &raw mut key, value) };
+                    if found == 0 || !self.write_plain(key, writer) {
+                        break;
+                    }
+                    *position = ahead;
+                    *taken += 1;
+                    count += 1;
+                    if !self.write_plain(*value, writer) {
+                        break;
+                    }
+                    *taken += 1;
+                    count += 1;
+                }
             }
         }
+        count
     }
 
     fn keep_out_of_band(&mut self, node: Object) -> Result<(), Refusal> {
@@ -542,20 +602,21 @@ impl<'py> Source for PySource<'py> {
         Ok(())
     }
 
-    fn step(&self, walk: &Walk<'py>) -> Step {
+    fn step(&mut self, walk: &Walk) -> Step {
+        // A `repr()` is anybody's code.
+        self.own();
         match walk {
             Walk::Tuple { tuple, taken, extension: Some(kind), .. } => {
                 let index = (*taken - 1).max(0) as usize;
                 // The value before this one: its key or its name, if it has one.
-                let tuple = tuple.clone().into_bound(self.py);
-                let before = tuple.get_item(index.saturating_sub(1)).ok();
+                let before = self.owned(*tuple).get_item(index.saturating_sub(1)).ok();
                 types::step(*kind, index, before.as_ref())
             }
             Walk::List { taken, .. } | Walk::Tuple { taken, .. } => Step::Index((*taken - 1).max(0) as usize),
             Walk::Dict { taken, .. } if taken % 2 == 1 => Step::KeyAt(taken / 2),
             Walk::Dict { dict, taken, .. } => {
                 let index = (taken / 2).saturating_sub(1);
-                self.key_at(dict, index).map_or(Step::KeyAt(index), |key| types::key_step(&key))
+                self.key_at(*dict, index).map_or(Step::KeyAt(index), |key| types::key_step(&key))
             }
         }
     }

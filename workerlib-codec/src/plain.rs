@@ -1,0 +1,197 @@
+//! A way of their own for the values that frames are full of: ints, floats, strs, bools and `None` that stand
+//! next to each other in one container.
+//!
+//! The object model drives here: it goes from one plain value to the next without a look at the encoder's or
+//! decoder's stack between them, and nothing has to be put in a form that could hold any value. What is not
+//! plain, or not right, is left to [`crate::Encoder`] and [`crate::Decoder`], which can do all that is done
+//! here; so nothing here fails.
+
+use crate::encode::{write_count, write_float, write_int, write_str};
+use crate::marker::{self, ext};
+use crate::memo::Memo;
+
+/// Writes plain values: docs/wire-format.md, section 4.1.
+#[derive(Debug)]
+pub struct PlainWriter<'e> {
+    pub(crate) out: &'e mut Vec<u8>,
+    pub(crate) memo: &'e mut Memo,
+}
+
+impl PlainWriter<'_> {
+    /// Writes `None`.
+    #[inline]
+    pub fn nil(&mut self) {
+        self.out.push(marker::NIL);
+    }
+
+    /// Writes a bool.
+    #[inline]
+    pub fn bool(&mut self, value: bool) {
+        self.out.push(if value { marker::TRUE } else { marker::FALSE });
+    }
+
+    /// Writes an int.
+    #[inline]
+    pub fn int(&mut self, value: i64) {
+        write_int(self.out, value);
+    }
+
+    /// Writes a float.
+    #[inline]
+    pub fn float(&mut self, value: f64) {
+        write_float(self.out, value);
+    }
+
+    /// Writes a str to which nothing else refers; returns whether it could be.
+    #[inline]
+    pub fn str(&mut self, value: &str) -> bool {
+        write_str::<()>(self.out, value).is_ok()
+    }
+
+    /// Writes a reference to a value that was written before; returns whether there is one.
+    #[inline]
+    pub fn refer(&mut self, identity: usize) -> bool {
+        let number = self.memo.refer(identity);
+        if let Some(number) = number {
+            write_count(self.out, ext::REFERENCE, number);
+        }
+        number.is_some()
+    }
+
+    /// Writes a str to which something may refer again; returns whether it could be. The source remembers it.
+    #[inline]
+    pub fn shared_str(&mut self, identity: usize, value: &str) -> bool {
+        let start = self.out.len();
+        let written = self.str(value);
+        if written {
+            self.memo.insert(identity, start);
+        }
+        written
+    }
+}
+
+/// A plain value as a [`PlainReader`] finds it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Plain<'f, 'd, V> {
+    /// `None`.
+    Nil,
+    /// A bool.
+    Bool(bool),
+    /// An int.
+    Int(i64),
+    /// A float.
+    Float(f64),
+    /// What should be the UTF-8 of a str.
+    Str(&'f [u8]),
+    /// A value that was defined before, and is no container.
+    Known(&'d V),
+}
+
+/// A value of the sharing table.
+#[derive(Debug)]
+pub(crate) struct Defined<V> {
+    pub(crate) value: V,
+    /// How many levels of containers stand in it.
+    pub(crate) height: usize,
+}
+
+/// Reads the plain values that follow each other in one container: docs/wire-format.md, section 4.1.
+#[derive(Debug)]
+pub struct PlainReader<'f, 'd, V> {
+    pub(crate) rest: &'f [u8],
+    /// The last value and what follows it.
+    pub(crate) last: &'f [u8],
+    /// How many values the container still waits for.
+    pub(crate) left: usize,
+    /// How many bytes are left where the next value starts that others refer to, which is not read here.
+    pub(crate) shared: usize,
+    pub(crate) defined: &'d [Option<Defined<V>>],
+}
+
+impl<'f, 'd, V> Iterator for PlainReader<'f, 'd, V> {
+    type Item = Plain<'f, 'd, V>;
+
+    /// Reads the next value; `None` if it is not plain, or not there.
+    #[inline(always)]
+    fn next(&mut self) -> Option<Plain<'f, 'd, V>> {
+        let len = self.rest.len();
+        if self.left == 0 || len <= self.shared {
+            return None;
+        }
+        let (&marker, rest) = self.rest.split_first()?;
+        let (plain, rest) = match marker {
+            fixint @ 0..=marker::POSITIVE_FIXINT_LAST => (Plain::Int(i64::from(fixint)), rest),
+            fixstr @ marker::FIXSTR..marker::NIL => {
+                let (text, rest) = rest.split_at_checked(usize::from(fixstr & 0x1f))?;
+                (Plain::Str(text), rest)
+            }
+            marker::NIL => (Plain::Nil, rest),
+            marker::FALSE => (Plain::Bool(false), rest),
+            marker::TRUE => (Plain::Bool(true), rest),
+            marker::FLOAT64 => {
+                let (&bytes, rest) = rest.split_first_chunk()?;
+                (Plain::Float(f64::from_be_bytes(bytes)), rest)
+            }
+            marker::UINT8 => {
+                let (&value, rest) = rest.split_first()?;
+                (Plain::Int(i64::from(value)), rest)
+            }
+            marker::UINT16 => {
+                let (&bytes, rest) = rest.split_first_chunk()?;
+                (Plain::Int(i64::from(u16::from_be_bytes(bytes))), rest)
+            }
+            marker::UINT32 => {
+                let (&bytes, rest) = rest.split_first_chunk()?;
+                (Plain::Int(i64::from(u32::from_be_bytes(bytes))), rest)
+            }
+            marker::UINT64 => {
+                let (&bytes, rest) = rest.split_first_chunk()?;
+                (Plain::Int(i64::try_from(u64::from_be_bytes(bytes)).ok()?), rest)
+            }
+            marker::INT16 => {
+                let (&bytes, rest) = rest.split_first_chunk()?;
+                (Plain::Int(i64::from(i16::from_be_bytes(bytes))), rest)
+            }
+            marker::INT32 => {
+                let (&bytes, rest) = rest.split_first_chunk()?;
+                (Plain::Int(i64::from(i32::from_be_bytes(bytes))), rest)
+            }
+            marker::INT64 => {
+                let (&bytes, rest) = rest.split_first_chunk()?;
+                (Plain::Int(i64::from_be_bytes(bytes)), rest)
+            }
+            marker::FIXEXT1 => match rest {
+                [ext::REFERENCE, number, rest @ ..] => match self.defined.get(usize::from(*number)) {
+                    Some(Some(Defined { value, height: 0 })) => (Plain::Known(value), rest),
+                    _ => return None,
+                },
+                _ => return None,
+            },
+            marker::STR8 => {
+                let (&count, rest) = rest.split_first()?;
+                let (text, rest) = rest.split_at_checked(usize::from(count))?;
+                (Plain::Str(text), rest)
+            }
+            marker::STR16 => {
+                let (&count, rest) = rest.split_first_chunk()?;
+                let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(count)))?;
+                (Plain::Str(text), rest)
+            }
+            negative @ marker::NEGATIVE_FIXINT.. => (Plain::Int(i64::from(negative as i8)), rest),
+            _ => return None,
+        };
+        self.last = self.rest;
+        self.rest = rest;
+        self.left -= 1;
+        Some(plain)
+    }
+}
+
+impl<V> PlainReader<'_, '_, V> {
+    /// Gives back the last value, which the decoder then reads, and says what is wrong with it.
+    #[cold]
+    pub fn give_back(&mut self) {
+        self.rest = self.last;
+        self.left += 1;
+    }
+}

@@ -1,0 +1,109 @@
+//! The objects that calls are full of (ints, floats, strs, bools and None in lists, tuples and dicts), read
+//! and made in loops that do nothing else.
+//!
+//! What is done here is done by [`crate::source`] and [`crate::sink`] too, for every other object and place;
+//! this is where the speed of the codec is decided (`cargo xtask bench codec`).
+
+use std::{mem, ptr};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use workerlib_codec::{Plain, PlainReader};
+
+type Known<'py> = Bound<'py, PyAny>;
+
+/// Makes the object of a plain value; null, and no error, if there can be none.
+#[inline(always)]
+fn make<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: constructors of CPython's, each of which returns a new reference, or null and an exception;
+    // pointer and length of a str are those of a slice, and CPython checks that it is UTF-8.
+    let made = unsafe {
+        Bound::from_owned_ptr_or_opt(
+            py,
+            match plain {
+                Plain::Int(value) => ffi::PyLong_FromLongLong(value),
+                Plain::Float(value) => ffi::PyFloat_FromDouble(value),
+                Plain::Str(utf8) => {
+                    ffi::PyUnicode_FromStringAndSize(utf8.as_ptr().cast(), utf8.len() as ffi::Py_ssize_t)
+                }
+                Plain::Nil => ffi::Py_NewRef(ffi::Py_None()),
+                Plain::Bool(value) => ffi::PyBool_FromLong(value.into()),
+                Plain::Known(object) => ffi::Py_NewRef(object.as_ptr()),
+            },
+        )
+    };
+    if made.is_none() {
+        forget_error(py);
+    }
+    made
+}
+
+#[cold]
+fn forget_error(py: Python<'_>) {
+    drop(PyErr::take(py));
+}
+
+/// Puts plain values into the slots of a list from `slot` on, which becomes the first that is left.
+pub(crate) fn fill_list<'py>(
+    py: Python<'py>,
+    list: *mut ffi::PyObject,
+    slot: &mut ffi::Py_ssize_t,
+    reader: &mut PlainReader<'_, '_, Known<'py>>,
+) -> PyResult<()> {
+    while let Some(plain) = reader.next() {
+        let Some(value) = make(py, plain) else {
+            reader.give_back();
+            break;
+        };
+        // SAFETY: the decoder's list is alive; an index beyond its end is refused; the reference is given up.
+        if unsafe { ffi::PyList_SetItem(list, *slot, value.into_ptr()) } != 0 {
+            return Err(PyErr::fetch(py));
+        }
+        *slot += 1;
+    }
+    Ok(())
+}
+
+/// Puts plain keys and values into a dict; `waiting` is a key whose value has not come yet, and owned.
+pub(crate) fn fill_dict<'py>(
+    py: Python<'py>,
+    dict: *mut ffi::PyObject,
+    waiting: &mut *mut ffi::PyObject,
+    reader: &mut PlainReader<'_, '_, Known<'py>>,
+) -> PyResult<()> {
+    loop {
+        // A key that is known needs no reference of its own until it is in the dict.
+        let made;
+        let key = if waiting.is_null() {
+            match reader.next() {
+                None => return Ok(()),
+                Some(Plain::Known(key)) => key,
+                Some(plain) => {
+                    let Some(key) = make(py, plain) else {
+                        reader.give_back();
+                        return Ok(());
+                    };
+                    made = key;
+                    &made
+                }
+            }
+        } else {
+            // SAFETY: the reference is taken over.
+            made = unsafe { Bound::from_owned_ptr(py, mem::replace(waiting, ptr::null_mut())) };
+            &made
+        };
+        let Some(plain) = reader.next() else {
+            *waiting = key.clone().into_ptr();
+            return Ok(());
+        };
+        let Some(value) = make(py, plain) else {
+            reader.give_back();
+            *waiting = key.clone().into_ptr();
+            return Ok(());
+        };
+        // SAFETY: the decoder's dict is alive, as key and value are.
+        if unsafe { ffi::PyDict_SetItem(dict, key.as_ptr(), value.as_ptr()) } != 0 {
+            return Err(PyErr::fetch(py));
+        }
+    }
+}
