@@ -14,7 +14,7 @@ from typing import Any
 
 MEGABYTE = 1024 * 1024
 SEED = 20_260_101
-WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu".split()
+WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def short_strings() -> list[str]:
     source = random.Random(SEED)
     ends = ["", "é", "ß"]
     return [
-        f"{source.choice(WORDS)[:4]}{number}{ends[source.choices([0, 1, 2], [18, 1, 1])[0]]}" for number in range(50_000)
+        f"{source.choice(WORDS)[:4]}{number}{ends[source.choices([0, 1, 2], [18, 1, 1])[0]]}"
+        for number in range(50_000)
     ]
 
 

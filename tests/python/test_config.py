@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 import workerlib
 from workerlib._config import Settings, parse, settings
 

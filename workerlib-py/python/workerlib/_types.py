@@ -306,8 +306,6 @@ def _find_class(name: str) -> Any:
 
 # Exceptions as values.
 
-_LINKS = ("__cause__", "__context__")
-
 
 def _take_apart_exception(value: BaseException) -> Parts:
     kind = type(value)

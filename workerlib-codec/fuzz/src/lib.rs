@@ -1,0 +1,10 @@
+//! What the fuzz targets share: values made from any bytes, and the comparison of two values.
+//!
+//! The targets are in `targets`, one for each property; `cargo xtask fuzz` builds and runs them.
+
+mod compare;
+mod make;
+pub mod plain;
+
+pub use compare::same;
+pub use make::{Made, Subset, make};
