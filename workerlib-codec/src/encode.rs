@@ -20,15 +20,15 @@ pub struct Encoder<'l> {
 }
 
 impl<'l> Encoder<'l> {
-    /// Starts a frame's values.
-    pub fn new(limits: &'l Limits) -> Self {
+    /// Starts a frame's values, for which it makes room for `capacity` bytes.
+    pub fn new(limits: &'l Limits, capacity: usize) -> Self {
         Self {
             limits,
             memo: Memo::default(),
             buffers: 0,
             deepest: 0,
             foreign: 0,
-            out: Vec::with_capacity(64),
+            out: Vec::with_capacity(capacity),
         }
     }
 

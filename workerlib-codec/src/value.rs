@@ -67,7 +67,7 @@ impl Value {
     ///
     /// If a limit is passed, or something is [`Value::Shared`] that is not [`Value::Defined`].
     pub fn encode(&self, limits: &Limits) -> Result<(Vec<u8>, Vec<Bytes>), EncodeError<Undefined>> {
-        let (mut walker, mut encoder) = (Walker::default(), Encoder::new(limits));
+        let (mut walker, mut encoder) = (Walker::default(), Encoder::new(limits, 0));
         encoder.encode(&mut walker, self)?;
         let (mut frame, values) = encoder.finish();
         frame.extend_from_slice(&values);

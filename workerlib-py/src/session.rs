@@ -3,6 +3,9 @@
 //! Frames come in and go out as bytes with a list of buffers; calls and results are Python's objects. The
 //! rules are `workerlib_core::Session`'s: nothing is decided here.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -256,6 +259,12 @@ impl From<SessionError> for CallError {
     }
 }
 
+/// How many bytes the values of the last frame took: those of the next one often take as many, and room that
+/// has to grow is copied.
+static EXPECTED: AtomicUsize = AtomicUsize::new(64);
+/// The most room that is made in advance.
+const MOST_EXPECTED: usize = 4 << 20;
+
 /// Encodes the values of a frame, each with the name that errors call it by, behind `head`.
 ///
 /// Returns the bytes, the buffers beside them, and how deep the deepest value is.
@@ -266,7 +275,7 @@ fn encode_values<'py>(
     settings: &Settings,
 ) -> PyResult<(Bound<'py, PyBytes>, Vec<Py<PyAny>>, usize)> {
     let mut source = PySource::new(py, settings.strict);
-    let mut encoder = Encoder::new(&settings.limits);
+    let mut encoder = Encoder::new(&settings.limits, EXPECTED.load(Ordering::Relaxed));
     {
         let _pause = GcPause::new(py);
         for (root, value) in values {
@@ -278,16 +287,26 @@ fn encode_values<'py>(
     }
     let deepest = encoder.deepest();
     let (table, body) = if values.is_empty() { Default::default() } else { encoder.finish() };
+    EXPECTED.store(body.len().clamp(64, MOST_EXPECTED), Ordering::Relaxed);
     let parts = [head, &table, &body];
-    let bytes = PyBytes::new_with(py, parts.iter().map(|part| part.len()).sum(), |mut bytes| {
+    Ok((concatenated(py, &parts)?, source.buffers, deepest))
+}
+
+/// Makes a bytes object of parts, without the zeros that `PyBytes::new_with` writes first.
+fn concatenated<'py>(py: Python<'py>, parts: &[&[u8]]) -> PyResult<Bound<'py, PyBytes>> {
+    let len = parts.iter().map(|part| part.len()).sum::<usize>();
+    // SAFETY: makes a bytes object whose content is not initialised; all of it is written before anybody
+    // sees it.
+    unsafe {
+        let bytes = ffi::PyBytes_FromStringAndSize(std::ptr::null(), len as ffi::Py_ssize_t);
+        let bytes = Bound::from_owned_ptr_or_err(py, bytes)?;
+        let mut to = ffi::PyBytes_AsString(bytes.as_ptr()).cast::<u8>();
         for part in parts {
-            let (to, rest) = bytes.split_at_mut(part.len());
-            to.copy_from_slice(part);
-            bytes = rest;
+            to.copy_from_nonoverlapping(part.as_ptr(), part.len());
+            to = to.add(part.len());
         }
-        Ok(())
-    })?;
-    Ok((bytes, source.buffers, deepest))
+        Ok(bytes.cast_into_unchecked())
+    }
 }
 
 impl Frame {
