@@ -192,7 +192,9 @@ def test_flags_arrive_combined(flags: enum.Flag) -> None:
     """Several at once, none, a combination with a name, bits without one; no `_missing_` of the class runs."""
     back = trip(flags)
     assert back == flags
-    assert back is type(flags)(flags.value)
+    same = type(flags)(flags.value)
+    # Early releases of 3.11 make combinations with unknown bits anew each time.
+    assert back is same or same is not type(flags)(flags.value)
 
 
 # Exceptions, as values.

@@ -196,7 +196,8 @@ def build_enum(key: object, name: object, *value: Any) -> Any:
         known = cls._value2member_map_.get(value[0])
         # As cls(value) does it, but never by a `_missing_` of the class's own.
         made = vars(enum.Flag)["_missing_"].__func__(cls, value[0]) if known is None else known
-        if not isinstance(made, cls):
+        # Early releases of 3.11 drop the bits that a Flag does not know.
+        if not isinstance(made, cls) or made._value_ != value[0]:
             raise ValueError(f"{value[0]} is no combination of {key} on this side")
         return made
     if not isinstance(name, str) or name not in cls.__members__:
