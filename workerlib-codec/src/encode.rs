@@ -17,6 +17,8 @@ pub struct Encoder<'l> {
     /// iterable whose elements are iterables of its own kind.
     foreign: usize,
     out: Vec<u8>,
+    /// How many bytes come into what is written later ([`PlainWriter::late_str`]).
+    late: usize,
 }
 
 impl<'l> Encoder<'l> {
@@ -29,6 +31,7 @@ impl<'l> Encoder<'l> {
             deepest: 0,
             foreign: 0,
             out: Vec::with_capacity(capacity),
+            late: 0,
         }
     }
 
@@ -37,8 +40,14 @@ impl<'l> Encoder<'l> {
         self.deepest
     }
 
+    /// Where in the frame's values the next one will stand.
+    #[inline]
+    fn position(&self) -> usize {
+        self.out.len() + self.late
+    }
+
     /// Ends the values: returns the sharing table, as it is written before them (section 4.5), and the
-    /// values.
+    /// values, into which the source puts what was left out by [`PlainWriter::late_str`].
     pub fn finish(self) -> (Vec<u8>, Vec<u8>) {
         let mut table = Vec::new();
         metadata::write(&mut table, &self.memo.into_shared());
@@ -73,7 +82,8 @@ impl<'l> Encoder<'l> {
             loop {
                 let Some(level) = stack.last_mut() else { return Ok(()) };
                 if level.kind.nests(false) {
-                    let mut writer = PlainWriter { out: &mut self.out, memo: &mut self.memo };
+                    let mut writer =
+                        PlainWriter { out: &mut self.out, memo: &mut self.memo, late: &mut self.late };
                     level.left -= source.plain(&mut level.walk, level.left, &mut writer);
                 }
                 if level.left == level.open_at {
@@ -140,8 +150,8 @@ impl<'l> Encoder<'l> {
         is_converted: bool,
         stack: &mut Vec<Level<S::Walk>>,
     ) -> Result<Option<S::Node>, Box<Refusal<S::Error>>> {
+        let start = self.position();
         let out = &mut self.out;
-        let start = out.len();
         match source.look(node).map_err(Refusal::Source)? {
             Item::Nil => out.push(marker::NIL),
             Item::Bool(value) => out.push(if value { marker::TRUE } else { marker::FALSE }),
@@ -199,13 +209,13 @@ impl<'l> Encoder<'l> {
         if self.foreign > SHALLOW {
             return Err(Box::new(Refusal::TooDeep(SHALLOW)));
         }
-        let start = self.out.len();
+        let (start, type_at) = (self.position(), self.out.len() + 1);
         write_header(&mut self.out, kind, count)?;
         let left = count * kind.values_per_element();
         let mut shared = None;
         if let Some(identity) = identity {
             source.remember(node);
-            shared = Some(Shared { identity, start, type_at: start + 1 });
+            shared = Some(Shared { identity, start, type_at });
             if kind.exists_after() == Some(0) {
                 self.open_shared(&mut shared);
             }
@@ -260,7 +270,7 @@ struct Level<W> {
 struct Shared {
     identity: usize,
     start: usize,
-    /// Where its extension type stands.
+    /// Where its extension type stands in what is written.
     type_at: usize,
 }
 
@@ -324,11 +334,17 @@ pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
 
 #[inline]
 pub(crate) fn write_str<E>(out: &mut Vec<u8>, value: &str) -> Result<(), Box<Refusal<E>>> {
-    match length(value.len())? {
+    write_str_header(out, value.len())?;
+    write_text(out, value.as_bytes());
+    Ok(())
+}
+
+#[inline]
+pub(crate) fn write_str_header<E>(out: &mut Vec<u8>, len: usize) -> Result<(), Box<Refusal<E>>> {
+    match length(len)? {
         count @ 0..=31 => out.push(marker::FIXSTR | count as u8),
         count => write_length(out, count, [marker::STR8, marker::STR16, marker::STR32]),
     }
-    write_text(out, value.as_bytes());
     Ok(())
 }
 

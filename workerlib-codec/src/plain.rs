@@ -6,7 +6,7 @@
 //! plain, or not right, is left to [`crate::Encoder`] and [`crate::Decoder`], which can do all that is done
 //! here; so nothing here fails.
 
-use crate::encode::{write_count, write_float, write_int, write_str};
+use crate::encode::{write_count, write_float, write_int, write_str, write_str_header};
 use crate::marker::{self, ext};
 use crate::memo::Memo;
 
@@ -15,6 +15,7 @@ use crate::memo::Memo;
 pub struct PlainWriter<'e> {
     pub(crate) out: &'e mut Vec<u8>,
     pub(crate) memo: &'e mut Memo,
+    pub(crate) late: &'e mut usize,
 }
 
 impl PlainWriter<'_> {
@@ -61,12 +62,27 @@ impl PlainWriter<'_> {
     /// Writes a str to which something may refer again; returns whether it could be. The source remembers it.
     #[inline]
     pub fn shared_str(&mut self, identity: usize, value: &str) -> bool {
-        let start = self.out.len();
+        let start = self.out.len() + *self.late;
         let written = self.str(value);
         if written {
             self.memo.insert(identity, start);
         }
         written
+    }
+
+    /// Writes all of a str but its `len` bytes, which come into the frame when it is put together, so that a
+    /// long text is copied once; returns where among what the encoder wrote they belong, if the str can be
+    /// written.
+    ///
+    /// It is the source that keeps them until then, and remembers the str if it has an identity.
+    pub fn late_str(&mut self, identity: Option<usize>, len: usize) -> Option<usize> {
+        let start = self.out.len() + *self.late;
+        write_str_header::<()>(self.out, len).ok()?;
+        *self.late += len;
+        if let Some(identity) = identity {
+            self.memo.insert(identity, start);
+        }
+        Some(self.out.len())
     }
 }
 

@@ -17,7 +17,7 @@ use workerlib_core::{
 use crate::deep::DEEP;
 use crate::errors::{closed_error, decode_error, encode_error, frame_error};
 use crate::sink::PySink;
-use crate::source::{Conversion, GcPause, PySource};
+use crate::source::{Conversion, GcPause, PySource, text_of};
 
 /// A frame with the buffers beside it.
 struct Frame {
@@ -288,7 +288,16 @@ fn encode_values<'py>(
     let deepest = encoder.deepest();
     let (table, body) = if values.is_empty() { Default::default() } else { encoder.finish() };
     EXPECTED.store(body.len().clamp(64, MOST_EXPECTED), Ordering::Relaxed);
-    let parts = [head, &table, &body];
+    let mut parts = vec![head, &table];
+    let mut rest = (0, &body[..]);
+    for (position, text) in &source.late {
+        let (before, after) = rest.1.split_at(position - rest.0);
+        // SAFETY: these are strs, owned by the source.
+        let text = unsafe { text_of(text.as_ptr()) }.ok_or_else(|| PyErr::fetch(py))?;
+        parts.extend([before, text.as_bytes()]);
+        rest = (*position, after);
+    }
+    parts.push(rest.1);
     Ok((concatenated(py, &parts)?, source.buffers, deepest))
 }
 

@@ -21,6 +21,9 @@ use crate::types::{self, Types};
 
 type Object = *mut ffi::PyObject;
 
+/// From how many bytes on the content of a str is copied only when the frame is put together.
+const LONG: usize = 512;
+
 /// Why an object cannot be sent.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -97,6 +100,8 @@ pub(crate) struct PySource<'py> {
     pub(crate) buffers: Vec<Py<PyAny>>,
     /// What was converted to something like it, and was not announced before.
     pub(crate) conversions: Vec<Conversion>,
+    /// Long strs whose content is still to be put among what the encoder wrote, and where.
+    pub(crate) late: Vec<(usize, Py<PyAny>)>,
     /// The buffer of the memoryview that was looked at last, if it could be used as it lies.
     held: Option<Held>,
     /// Content that had to be made for the last `look`.
@@ -119,6 +124,7 @@ impl<'py> PySource<'py> {
             py,
             buffers: Vec::new(),
             conversions: Vec::new(),
+            late: Vec::new(),
             held: None,
             scratch: Vec::new(),
             remembered: Vec::new(),
@@ -298,18 +304,21 @@ impl<'py> PySource<'py> {
             {
                 return true;
             }
-            let mut len = 0;
-            // SAFETY: `node` is a str, alive.
-            let text = unsafe { ffi::PyUnicode_AsUTF8AndSize(node, &raw mut len) };
-            if text.is_null() {
+            // SAFETY: `node` is a str, alive until the frame is written.
+            let Some(text) = (unsafe { text_of(node) }) else {
                 drop(PyErr::take(self.py));
                 return false;
-            }
-            // SAFETY: CPython keeps these `len` bytes of UTF-8 as long as the str lives.
-            let text = unsafe { std::str::from_utf8_unchecked(bytes_at(text.cast(), len)) };
-            let Some(identity) = identity else { return writer.str(text) };
-            let written = writer.shared_str(identity, text);
-            if written {
+            };
+            let written = if text.len() >= LONG {
+                let Some(position) = writer.late_str(identity, text.len()) else { return false };
+                self.late.push((position, self.owned(node).unbind()));
+                true
+            } else if let Some(identity) = identity {
+                writer.shared_str(identity, text)
+            } else {
+                return writer.str(text);
+            };
+            if written && identity.is_some() {
                 self.remember(node);
             }
             return written;
@@ -344,6 +353,21 @@ impl<'py> PySource<'py> {
         let dict = self.owned(dict).cast_into::<PyDict>().ok()?;
         // `iter()` would panic if the dict changed, and a `repr()` has no right to.
         dict.keys().get_item(index).ok()
+    }
+}
+
+/// The content of a str, which CPython keeps as UTF-8; `None`, and an exception, if it has lone surrogates.
+///
+/// # Safety
+///
+/// `object` must be a str, and live as long as the result is used.
+#[inline(always)]
+pub(crate) unsafe fn text_of<'a>(object: Object) -> Option<&'a str> {
+    let mut len = 0;
+    // SAFETY: it is a str, and what CPython gives are its `len` bytes of UTF-8.
+    unsafe {
+        let text = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut len);
+        (!text.is_null()).then(|| std::str::from_utf8_unchecked(bytes_at(text.cast(), len)))
     }
 }
 
