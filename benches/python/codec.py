@@ -2,9 +2,9 @@
 
     python codec.py [--quick] [--shape NAME …]
 
-All peers of a shape take turns within each round, so that a machine that gets slower gets slower for all of them; a
-ratio is the median, over the rounds, of pickle's time by the codec's. A garbage collection that a codec makes due falls
-into its own time. What this does not do: judge. The goals are xtask's business.
+All peers of a shape take turns within each round, so that a machine that gets slower gets slower for all of
+them; a ratio is the median, over the rounds, of pickle's time by the codec's. A garbage collection that a
+codec makes due falls into its own time. What this does not do: judge. The goals are xtask's business.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
-from peers import Peer, all_peers
+from peers import Peer, all_peers, missing_peers
 from shapes import Shape, all_shapes
 
 ROUNDS, QUICK_ROUNDS = 41, 11
@@ -39,15 +39,14 @@ class Timing:
         return [there + back for there, back in zip(self.encode, self.decode, strict=True)]
 
 
-def can(peer: Peer, value: Any) -> bool:
-    """Tells whether a codec gives back this value as it was."""
+def refusal(peer: Peer, value: Any) -> str | None:
+    """Tells why a codec cannot be measured on a value: it does not give it back as it was."""
     try:
-        encoded = peer.encode(value)
-        decoded = peer.decode(encoded)
-        peer.release(encoded)
-    except Exception:
-        return False
-    return type(decoded) is type(value) and is_equal(decoded, value)
+        decoded = peer.decode(peer.encode(value))
+    except Exception as error:  # each codec has errors of its own
+        return f"{type(error).__name__}: {error}"[:200]
+    same = type(decoded) is type(value) and is_equal(decoded, value)
+    return None if same else f"another {type(decoded).__name__} comes back"
 
 
 def is_equal(one: Any, other: Any) -> bool:
@@ -70,7 +69,6 @@ def measure_once(peer: Peer, value: Any, repeat: int, timing: Timing) -> None:
         decoded = peer.decode(encoded)
     let_collection_run()
     timing.decode.append((perf_counter() - start) / repeat)
-    peer.release(encoded)
     del decoded
 
 
@@ -78,13 +76,14 @@ def let_collection_run() -> None:
     """Runs the garbage collection that is due, if one is, as the program's next steps would."""
     for _ in range(2):
         # Making a container notes that it is due, going round the loop runs it.
-        [[]]
+        _ = [[]]
 
 
 def measure(shape: Shape, peers: Sequence[Peer], rounds: int) -> dict[str, Any]:
     """Measures all codecs that can do a shape."""
     value = shape.make()
-    timings = {peer.name: Timing() for peer in peers if can(peer, value)}
+    refusals = {peer.name: refusal(peer, value) for peer in peers}
+    timings = {name: Timing() for name, reason in refusals.items() if reason is None}
     able = [peer for peer in peers if peer.name in timings]
     for _ in range(rounds):
         for peer in able:
@@ -93,6 +92,7 @@ def measure(shape: Shape, peers: Sequence[Peer], rounds: int) -> dict[str, Any]:
     return {
         "shape": shape.name,
         "rounds": rounds,
+        "refused": {name: reason for name, reason in refusals.items() if reason is not None},
         "peers": {name: summary(timing, pickle) for name, timing in timings.items()},
     }
 
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
         rounds = (QUICK_ROUNDS, QUICK_BUFFER_ROUNDS) if options.quick else (ROUNDS, BUFFER_ROUNDS)
         results.append(measure(shape, peers, rounds[shape.is_buffer]))
         print(f"{shape.name}: measured", file=sys.stderr)
-    return {"python": python_version(), "results": results}
+    return {"python": python_version(), "missing": missing_peers(), "results": results}
 
 
 if __name__ == "__main__":

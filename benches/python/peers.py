@@ -1,11 +1,12 @@
 """The codecs that are compared: what each one's way to bytes and back is.
 
-Each does the same whole job: a value leaves as bytes and buffers that belong to nobody else, and arrives in memory of
-its own. So where a codec hands out a view of the sender's memory, its copy counts, on either side.
+Each does the same whole job: a value leaves as bytes and buffers that belong to nobody else, and arrives in
+memory of its own. So where a codec hands out a view of the sender's memory, its copy counts, on either side.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import marshal
 import pickle
 import sys
@@ -15,6 +16,9 @@ from typing import Any
 
 from workerlib import _native
 
+#: The compiled codecs that native Python is compared with.
+FROM_PYPI = ("msgpack", "orjson")
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -23,8 +27,6 @@ class Peer:
     name: str
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
-    #: Ends what decode must not own: only JavaScript's objects need it.
-    release: Callable[[Any], None] = lambda encoded: None
 
 
 def workerlib_encode(value: Any) -> Any:
@@ -53,20 +55,33 @@ def pickle_decode(encoded: Any) -> Any:
 
 def native_peers() -> list[Peer]:
     """Lists the compiled codecs from PyPI that are installed with this benchmark."""
-    import msgpack
-    import orjson
+    peers = []
+    if is_installed("msgpack"):
+        import msgpack
 
-    return [
-        Peer("msgpack", msgpack.packb, lambda data: msgpack.unpackb(data, strict_map_key=False)),
-        Peer("orjson", orjson.dumps, orjson.loads),
-    ]
+        peers.append(Peer("msgpack", msgpack.packb, lambda data: msgpack.unpackb(data, strict_map_key=False)))
+    if is_installed("orjson"):
+        import orjson
+
+        peers.append(Peer("orjson", orjson.dumps, orjson.loads))
+    return peers
+
+
+def missing_peers() -> list[str]:
+    """Lists the codecs that would be measured here and are not installed."""
+    return [] if sys.platform == "emscripten" else [name for name in FROM_PYPI if not is_installed(name)]
+
+
+def is_installed(name: str) -> bool:
+    """Tells whether a module can be imported."""
+    return importlib.util.find_spec(name) is not None
 
 
 def pyodide_peers() -> list[Peer]:
     """Lists what Pyodide itself converts with."""
     from pyodide.ffi import to_js
 
-    return [Peer("to_js/to_py", to_js, lambda value: value.to_py(), lambda value: value.destroy())]
+    return [Peer("to_js/to_py", to_js, lambda value: value.to_py())]
 
 
 def all_peers() -> list[Peer]:

@@ -54,6 +54,12 @@ impl Arguments {
         Ok(values)
     }
 
+    /// Takes what is no flag, if that comes first.
+    pub(crate) fn first(&mut self) -> Option<String> {
+        let is_there = self.rest.first().is_some_and(|argument| !argument.starts_with('-'));
+        is_there.then(|| self.rest.remove(0))
+    }
+
     /// Ends the parsing.
     ///
     /// # Errors

@@ -16,13 +16,16 @@ use crate::wheel::Kind;
 use crate::workspace::Workspace;
 
 mod arguments;
+mod bench;
 mod compiler;
 mod demo;
 mod folder;
+mod fuzz;
 mod linker;
 mod process;
 mod pyodide;
 mod reproducible;
+mod sanitize;
 mod server;
 mod setup;
 mod site;
@@ -50,6 +53,15 @@ cargo xtask COMMAND
   test    runs every check
             --only PART …      only these parts (see --list)
             --list             names the parts
+  bench   measures the codec against its peers, and writes a table into benches/results
+            codec              this is what is measured
+            --quick            fewer rounds, and not the Rust side
+  fuzz    runs the fuzz targets of the codec
+            --executions N     how often each runs (1,000,000)
+            --target NAME …    only these: decode, round_trip, plain
+            --no-sanitizer     no address sanitizer (it needs a nightly compiler anyway)
+  sanitize  runs the native tests of the codec under valgrind
+            --only FILE …      only these files of tests/python
   help    shows this text";
 
 fn main() -> ExitCode {
@@ -77,6 +89,9 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         "wheel" => wheel(&workspace, rest),
         "site" => site(&workspace, rest),
         "test" => test::main(&workspace, rest),
+        "bench" => bench::main(&workspace, rest),
+        "fuzz" => fuzz::main(&workspace, rest),
+        "sanitize" => sanitize::main(&workspace, rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -26,6 +26,10 @@ pub(crate) enum Need {
     Browser,
     /// rustfmt and clippy.
     RustLints,
+    /// A C++ compiler, which builds libFuzzer.
+    CxxCompiler,
+    /// Valgrind, which watches the memory of the native tests.
+    Valgrind,
 }
 
 /// Adds the steps that put the given things in place.

@@ -18,9 +18,9 @@ use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
 
 mod artefacts;
-mod counts;
+pub(crate) mod counts;
 mod pages;
-mod python;
+pub(crate) mod python;
 mod rust;
 
 /// Something that is built before the parts run.

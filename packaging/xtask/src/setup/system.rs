@@ -98,7 +98,30 @@ fn lack_of(need: Need) -> Option<Lack> {
             debian: &[],
             elsewhere: "run `rustup component add rustfmt clippy`".into(),
         }),
+        Need::CxxCompiler => {
+            let compilers = ["c++", "g++", "clang++"];
+            let found = std::env::var_os("CXX").is_some() || compilers.into_iter().any(has_program);
+            (!found).then(|| Lack {
+                what: "a C++ compiler".into(),
+                why: "it builds libFuzzer, which runs the fuzz targets",
+                debian: &["g++"],
+                elsewhere: "install clang or GCC, or name a compiler by CXX".into(),
+            })
+        }
+        Need::Valgrind => (!has_program("valgrind")).then(|| Lack {
+            what: "valgrind".into(),
+            why: "it watches what the native tests do to memory",
+            // CPython's and the C library's symbols make its reports readable.
+            debian: &["valgrind", "libc6-dbg"],
+            elsewhere:
+                "install valgrind from your system's packages; it exists for Linux, FreeBSD and Solaris"
+                    .into(),
+        }),
     }
+}
+
+fn has_program(name: &str) -> bool {
+    process::find_program(name).is_some()
 }
 
 fn lints_missing() -> bool {

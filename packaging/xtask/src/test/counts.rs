@@ -2,10 +2,10 @@
 
 /// The sums of one run.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Counts {
-    pub(super) passed: u64,
-    pub(super) failed: u64,
-    pub(super) skipped: u64,
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
 }
 
 /// Reads the lines `test result: ok. 3 passed; 0 failed; 1 ignored; …` of `cargo test`.
@@ -24,7 +24,7 @@ pub(super) fn of_cargo(output: &str) -> Counts {
 }
 
 /// Reads the last line of the kind `=== 1 failed, 2 passed, 1 skipped in 0.12s ===` of pytest.
-pub(super) fn of_pytest(output: &str) -> Counts {
+pub(crate) fn of_pytest(output: &str) -> Counts {
     let is_summary = |line: &&str| line.contains(" in ") && of_words(line) != Counts::default();
     output.lines().rev().find(is_summary).map(of_words).unwrap_or_default()
 }

@@ -58,7 +58,11 @@ pub(super) fn suite(workspace: &Workspace) -> Result<Report> {
 
 /// Makes the command that runs pytest where it finds no source tree and leaves nothing behind.
 pub(super) fn pytest(workspace: &Workspace) -> Command {
-    let mut pytest = Command::new(workspace.python());
+    pytest_by(workspace, Command::new(workspace.python()))
+}
+
+/// Does the same with a Python that runs in some way of its own.
+pub(crate) fn pytest_by(workspace: &Workspace, mut pytest: Command) -> Command {
     pytest.args(["-m", "pytest", "--color=no", "-q"]).current_dir(workspace.target());
     pytest.env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env("HYPOTHESIS_STORAGE_DIRECTORY", workspace.target().join("hypothesis"));

@@ -1,0 +1,236 @@
+//! `cargo xtask bench codec`: measures the codec against its peers, natively, in Pyodide and in Rust, and holds the result
+//! against the goals.
+//!
+//! The measuring is done by `benches`; here the numbers become one table, in `benches/results`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::arguments::Arguments;
+use crate::process;
+use crate::pyodide::{self, Pyodide};
+use crate::setup::{self, node};
+use crate::site;
+use crate::steps::{Outcome, Steps};
+use crate::wheel::{self, Kind};
+use crate::workspace::Workspace;
+
+mod criterion;
+
+/// The longest that one run may take.
+const LIMIT: Duration = Duration::from_secs(1500);
+
+/// What is compared, and what by.
+const OWN: &str = "workerlib";
+const PICKLE: &str = "pickle 5";
+
+/// The shape that has a goal of its own in Pyodide, and by how much it should be faster than pickle there.
+const RECORDS: (&str, f64) = ("records", 1.5);
+
+/// Measures what the arguments name.
+///
+/// # Errors
+/// If something cannot be built or measured.
+pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
+    let quick = arguments.flag("--quick");
+    match arguments.first().as_deref() {
+        Some("codec") => {}
+        Some(other) => bail!("there is no benchmark {other}; there is codec"),
+        None => bail!("which benchmark? There is codec"),
+    }
+    arguments.finish()?;
+    let (mut native, mut wasm, mut rust) = (Value::Null, Value::Null, Value::Null);
+    let mut steps = Steps::default();
+    setup::add(&mut steps, workspace, &site::NEEDS);
+    steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
+    steps.add("building the native wheel", || wheel::build(workspace, Kind::Native));
+    steps.add("installing the native wheel", || setup::python::ensure_library(workspace));
+    steps.add("adding the wheel to Pyodide 314", || pyodide::assemble(workspace, Pyodide::V314));
+    steps.add("measuring natively", || {
+        measure(workspace, "native", native_command(workspace), quick, &mut native)
+    });
+    steps.add("measuring in Pyodide 314 under Node", || {
+        measure(workspace, "pyodide", pyodide_command(workspace)?, quick, &mut wasm)
+    });
+    if !quick {
+        steps.add("measuring in Rust", || criterion::measure(workspace, LIMIT, &mut rust));
+    }
+    steps.run()?;
+    let mut results = json!({ "quick": quick, "native": native, "pyodide": wasm });
+    if !quick {
+        results["rust"] = rust;
+    }
+    let table = table(&results)?;
+    let folder = workspace.root().join("benches").join("results");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("codec.json"), format!("{results:#}\n"))?;
+    fs::write(folder.join("codec.md"), &table)?;
+    println!("\n{table}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn native_command(workspace: &Workspace) -> Command {
+    let mut python = Command::new(workspace.python());
+    python.arg(workspace.root().join("benches").join("python").join("codec.py"));
+    python
+}
+
+fn pyodide_command(workspace: &Workspace) -> Result<Command> {
+    let mut node = Command::new(node::find().context("Node is missing")?);
+    node.arg(workspace.root().join("benches").join("node").join("codec.mjs"));
+    node.arg(Pyodide::V314.folder(workspace));
+    Ok(node)
+}
+
+fn measure(
+    workspace: &Workspace,
+    name: &str,
+    mut command: Command,
+    quick: bool,
+    result: &mut Value,
+) -> Result<Outcome> {
+    command
+        .args(quick.then_some("--quick"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .current_dir(workspace.target());
+    let (succeeded, output) =
+        process::capture_within(workspace, &format!("bench-{name}"), &mut command, LIMIT)?;
+    // The progress stands before the JSON.
+    let json = output.find("{\n").map(|start| &output[start..]);
+    match json.map(serde_json::from_str) {
+        Some(Ok(measured)) if succeeded => *result = measured,
+        _ => bail!("the benchmark wrote no result:\n\n{output}"),
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes the results as one table in Markdown, with the peers' ratios and what goal is met.
+fn table(results: &Value) -> Result<String> {
+    let mut text = String::from("# The codec's speed\n\n");
+    if results["quick"] == true {
+        text.push_str("A quick run: fewer rounds, and noisier.\n\n");
+    }
+    text.push_str(
+        "How many times faster than pickle, protocol 5 with out-of-band buffers: medians of rounds in one process in which all \
+         take turns. More than 1 is faster. A peer without a number cannot give that shape back as it was, or is not \
+         there (see below).\n\n",
+    );
+    let (native, wasm) = (rows(&results["native"])?, rows(&results["pyodide"])?);
+    let mut peers: Vec<String> = Vec::new();
+    for row in native.iter().chain(&wasm) {
+        let new = row.peers.iter().map(|(name, _)| name).filter(|name| !peers.contains(name));
+        peers.extend(new.cloned().collect::<Vec<_>>());
+    }
+    let others = peers.iter().map(|name| format!(" {name}, both |")).collect::<String>();
+    let _ = writeln!(text, "| in | shape | encode | decode | both | goal | is |{others}");
+    let _ =
+        writeln!(text, "| --- | --- | ---: | ---: | ---: | ---: | --- |{}", " ---: |".repeat(peers.len()));
+    for (place, rows) in [("CPython", &native), ("Pyodide", &wasm)] {
+        for row in rows {
+            let goal = goal(place == "Pyodide", &row.shape);
+            let is = if is_met(row.both, goal) { "met" } else { "**not met**" };
+            let _ = write!(
+                text,
+                "| {place} | {} | {:.2} | {:.2} | {:.2} | {goal:.1} | {is} |",
+                row.shape, row.encode, row.decode, row.both
+            );
+            for peer in &peers {
+                let ratio = row.peers.iter().find(|(name, _)| name == peer);
+                let _ =
+                    write!(text, " {} |", ratio.map_or("–".to_owned(), |(_, ratio)| format!("{ratio:.2}")));
+            }
+            text.push('\n');
+        }
+    }
+    let all = native.iter().map(|row| (row, false)).chain(wasm.iter().map(|row| (row, true)));
+    let (mut met, mut count) = (0, 0);
+    for (row, in_pyodide) in all {
+        count += 1;
+        met += usize::from(is_met(row.both, goal(in_pyodide, &row.shape)));
+    }
+    let _ = writeln!(text, "\n{met} of {count} goals are met.");
+    for place in ["native", "pyodide"] {
+        let python = results[place]["python"].as_str().context("the benchmark names no Python")?;
+        let _ = writeln!(text, "\n- {place}: {python}");
+        for missing in results[place]["missing"].as_array().into_iter().flatten() {
+            let _ = writeln!(text, "- not installed there: {}", missing.as_str().unwrap_or_default());
+        }
+    }
+    if let Some(rows) = results["rust"].as_array() {
+        text.push_str(&criterion::table(rows));
+    }
+    Ok(text)
+}
+
+/// How many times faster than pickle encoding and decoding a shape should be.
+fn goal(in_pyodide: bool, shape: &str) -> f64 {
+    if in_pyodide && shape == RECORDS.0 { RECORDS.1 } else { 1.0 }
+}
+
+fn is_met(ratio: f64, goal: f64) -> bool {
+    ratio >= goal
+}
+
+/// The ratios of one shape in one place.
+struct Row {
+    shape: String,
+    encode: f64,
+    decode: f64,
+    both: f64,
+    peers: Vec<(String, f64)>,
+}
+
+fn rows(results: &Value) -> Result<Vec<Row>> {
+    let shapes = results["results"].as_array().filter(|shapes| !shapes.is_empty());
+    shapes.context("the benchmark measured nothing")?.iter().map(row).collect()
+}
+
+fn row(result: &Value) -> Result<Row> {
+    let shape = result["shape"].as_str().context("a shape without a name")?.to_owned();
+    let measured = result["peers"].as_object().with_context(|| format!("{shape} was not measured"))?;
+    let ratio = |peer: &str, what: &str| {
+        let value = measured.get(peer).and_then(|peer| peer[format!("{what}_ratio")].as_f64());
+        value.with_context(|| format!("{peer} did not {what} {shape}, or did not give it back as it was"))
+    };
+    let (encode, decode, both) = (ratio(OWN, "encode")?, ratio(OWN, "decode")?, ratio(OWN, "both")?);
+    let names = measured.keys().filter(|name| *name != OWN && *name != PICKLE);
+    let peers = names.map(|name| Ok((name.clone(), ratio(name, "both")?))).collect::<Result<_>>()?;
+    Ok(Row { shape, encode, decode, both, peers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results(ratio: f64) -> Value {
+        let codec = |ratio: f64| json!({"encode_ratio": ratio, "decode_ratio": ratio, "both_ratio": ratio});
+        let peers = json!({"workerlib": codec(ratio), "pickle 5": codec(1.0), "marshal": codec(3.0)});
+        let place = json!({"python": "a Python", "missing": ["orjson"], "results": [{"shape": "records", "peers": peers}]});
+        json!({"quick": false, "native": place, "pyodide": place})
+    }
+
+    #[test]
+    fn each_place_has_its_goal() {
+        let table = table(&results(1.2)).expect("a table");
+        assert!(table.contains("| CPython | records | 1.20 | 1.20 | 1.20 | 1.0 | met | 3.00 |"), "{table}");
+        assert!(
+            table.contains("| Pyodide | records | 1.20 | 1.20 | 1.20 | 1.5 | **not met** | 3.00 |"),
+            "{table}"
+        );
+        assert!(table.contains("1 of 2 goals") && table.contains("not installed there: orjson"), "{table}");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_an_error() {
+        let mut lacking = results(1.2);
+        lacking["native"]["results"][0]["peers"]["workerlib"] = Value::Null;
+        assert!(table(&lacking).is_err());
+        lacking["native"]["results"] = json!([]);
+        assert!(table(&lacking).is_err());
+    }
+}
