@@ -3,14 +3,13 @@
     python codec.py [--quick] [--shape NAME …]
 
 All peers of a shape take turns within each round, so that a machine that gets slower gets slower for all of
-them; a ratio is the median, over the rounds, of pickle's time by the codec's. A garbage collection that a
-codec makes due falls into its own time. What this does not do: judge. The goals are xtask's business.
+them; a ratio is the median, over the rounds, of pickle's time by the codec's. What this does not do: judge.
+The goals are xtask's business.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import platform
 import statistics
@@ -56,27 +55,20 @@ def is_equal(one: Any, other: Any) -> bool:
 
 
 def measure_once(peer: Peer, value: Any, repeat: int, timing: Timing) -> None:
-    """Appends one round of one codec."""
-    gc.collect()
+    """Appends one round of one codec.
+
+    The collector runs as it always does, and what was decoded is freed within its own time: a collection
+    before each measurement would make the next one, whoever it falls to, look at the whole heap.
+    """
     start = perf_counter()
     for _ in range(repeat):
         encoded = peer.encode(value)
-    let_collection_run()
     timing.encode.append((perf_counter() - start) / repeat)
-    gc.collect()
     start = perf_counter()
     for _ in range(repeat):
         decoded = peer.decode(encoded)
-    let_collection_run()
+        del decoded
     timing.decode.append((perf_counter() - start) / repeat)
-    del decoded
-
-
-def let_collection_run() -> None:
-    """Runs the garbage collection that is due, if one is, as the program's next steps would."""
-    for _ in range(2):
-        # Making a container notes that it is due, going round the loop runs it.
-        _ = [[]]
 
 
 def measure(shape: Shape, peers: Sequence[Peer], rounds: int) -> dict[str, Any]:
