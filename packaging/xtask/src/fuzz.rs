@@ -58,8 +58,8 @@ pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<Ex
         Some(text) => number(&text)?,
         None => EXECUTIONS,
     };
-    let targets = choose(&arguments.values("--target")?)?;
     let sanitizer = !arguments.flag("--no-sanitizer") && has_nightly();
+    let targets = choose(&arguments.values("--target")?)?;
     arguments.finish()?;
     let plan = Plan { executions, targets, sanitizer };
     let mut steps = Steps::default();
