@@ -65,6 +65,12 @@ def _lazy(path: str) -> Callable[..., Any]:
     return call
 
 
+def _empty(path: str) -> Callable[[Any], Any]:
+    """Makes a function that makes an empty object of a class, whatever its first value is."""
+    create = _lazy(path)
+    return lambda _first: create()
+
+
 def _attributes(*names: str) -> TakeApart:
     get = operator.attrgetter(*names)
     return get if len(names) > 1 else lambda value: (get(value),)
@@ -432,7 +438,7 @@ _ROWS: tuple[Built | Filled, ...] = (
         20,
         "collections.OrderedDict",
         lambda v: (None, *_pairs(v)),
-        lambda _: _lazy("collections:OrderedDict")(),
+        _empty("collections:OrderedDict"),
         _fill_mapping,
     ),
     Filled(
@@ -446,14 +452,14 @@ _ROWS: tuple[Built | Filled, ...] = (
         22,
         "collections.Counter",
         lambda v: (None, *_pairs(v)),
-        lambda _: _lazy("collections:Counter")(),
+        _empty("collections:Counter"),
         _fill_mapping,
     ),
     Filled(
         23,
         "types.SimpleNamespace",
         lambda v: (None, *_pairs(v.__dict__)),
-        lambda _: _lazy("types:SimpleNamespace")(),
+        _empty("types:SimpleNamespace"),
         _fill_namespace,
     ),
     Built(48, "builtins.range", _attributes("start", "stop", "step"), range),
