@@ -275,14 +275,14 @@ PATHS: dict[str, tuple[object, str]] = {
     "defaultdict": (collections.defaultdict(list, {"a": [object()]}), "value['a'][0]"),
     "SimpleNamespace": (SimpleNamespace(a=[object()]), "value.a[0]"),
     "deque": (collections.deque([1, object()], 5), "value[1]"),
-    "mappingproxy": (MappingProxyType({"a": object()}), "value[0]['a']"),
+    "mappingproxy": (MappingProxyType({"a": object()}), "value['a']"),
     "exception": (ValueError(1, object()), "value.args[1]"),
 }
 
 
 @pytest.mark.parametrize("name", PATHS)
 def test_the_path_leads_through_other_containers(name: str) -> None:
-    """It is an expression that finds the value; a mappingproxy has its dict at 0, though nobody sees that."""
+    """It is an expression that finds the value."""
     value, path = PATHS[name]
     with pytest.raises(UnsendableError) as caught:
         round_trip(value)
@@ -360,14 +360,10 @@ def outcome(value: object) -> object:
         try:
             data, buffers = encode(value)
         except UnsendableError as error:
-            assert "changed" in str(error) or "cannot be sent" in str(error)
-            return error
-        try:
-            back = decode(data, [bytes(memoryview(buffer)) for buffer in buffers])
-        except workerlib.FrameError as error:
             # An iterable may be hashable; the list that it arrives as is not.
-            assert "unhashable" in str(error)
+            assert any(text in str(error) for text in ("changed", "cannot be sent", "cannot hash"))
             return error
+        back = decode(data, [bytes(memoryview(buffer)) for buffer in buffers])
         repr(back)
         return back
 

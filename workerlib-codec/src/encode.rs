@@ -3,7 +3,7 @@
 //! The walk keeps its own stack, so that depth costs memory and never the thread's stack.
 
 use crate::marker::{self, Container, SHALLOW, ext};
-use crate::memo::Memo;
+use crate::memo::{Memo, Nesting};
 use crate::{Buffer, EncodeError, Item, Limits, Path, PlainWriter, Source, metadata};
 
 /// Writes the values of one frame; what they share is written once.
@@ -87,7 +87,7 @@ impl<'l> Encoder<'l> {
                     level.left -= source.plain(&mut level.walk, level.left, &mut writer);
                 }
                 if level.left == level.open_at {
-                    self.open_shared(&mut level.shared);
+                    self.open_shared(level.shared.as_mut(), level.nesting.hashable);
                 }
                 if level.left > 0 {
                     if let Some(next) = source.next(&mut level.walk) {
@@ -95,23 +95,22 @@ impl<'l> Encoder<'l> {
                         node = next;
                         // What stands in a container that is shared, and not known yet, may be met again by way of
                         // it, though nothing else refers to it.
-                        let owners = if level.shared.is_some() { 0 } else { S::owners(&level.walk) };
+                        let is_known = level.shared.is_none_or(|shared| shared.is_open);
+                        let owners = if is_known { S::owners(&level.walk) } else { 0 };
                         identity = S::identity(node, owners);
                         break;
                     }
                 } else if source.leave(&level.walk) {
-                    let (shared, height) = (level.shared, level.height);
+                    let (shared, mut nesting) = (level.shared, level.nesting);
                     self.foreign -= usize::from(level.is_foreign);
                     stack.truncate(stack.len() - 1);
                     if let Some(shared) = shared {
-                        self.finish_shared(shared);
+                        nesting = self.finish_shared(shared, nesting);
                     }
-                    let Some(outer) = stack.last_mut() else { continue };
-                    if height > SHALLOW && !outer.kind.nests(outer.left % 2 == 1) {
-                        return Err(EncodeError::TooDeep { limit: SHALLOW });
+                    match hold::<S>(&mut stack, nesting) {
+                        Ok(()) => continue,
+                        Err(refusal) => return Err(refused(source, &stack, *refusal)),
                     }
-                    outer.height = outer.height.max(height + 1);
-                    continue;
                 }
                 stack.truncate(stack.len() - 1);
                 return Err(EncodeError::Changed { path: path(source, &stack) });
@@ -130,9 +129,9 @@ impl<'l> Encoder<'l> {
         is_converted: bool,
         stack: &mut Vec<Level<S::Walk>>,
     ) -> Result<Option<S::Node>, Box<Refusal<S::Error>>> {
-        if let Some(number) = identity.and_then(|identity| self.memo.refer(identity)) {
+        if let Some((number, nesting)) = identity.and_then(|identity| self.memo.refer(identity)) {
             write_count(&mut self.out, ext::REFERENCE, number);
-            return Ok(None);
+            return hold::<S>(stack, nesting).map(|()| None);
         }
         match source.enter(node) {
             Some(entered) => self.open(source, node, identity, is_converted, entered, stack).map(|()| None),
@@ -152,6 +151,7 @@ impl<'l> Encoder<'l> {
     ) -> Result<Option<S::Node>, Box<Refusal<S::Error>>> {
         let start = self.position();
         let out = &mut self.out;
+        let mut nesting = Nesting::FLAT;
         match source.look(node).map_err(Refusal::Source)? {
             Item::Nil => out.push(marker::NIL),
             Item::Bool(value) => out.push(if value { marker::TRUE } else { marker::FALSE }),
@@ -168,6 +168,7 @@ impl<'l> Encoder<'l> {
             Item::Str(value) => write_str(out, value)?,
             Item::Surrogates(bytes) => write_ext(out, ext::SURROGATES, bytes)?,
             Item::Buffer(kind, data) => {
+                nesting.hashable = !S::HASHES || kind != Buffer::Bytearray;
                 let detached = data.len() >= self.limits.out_of_band;
                 write_buffer(out, &kind, data, detached.then_some(self.buffers))?;
                 if detached {
@@ -184,9 +185,9 @@ impl<'l> Encoder<'l> {
         }
         if let Some(identity) = identity {
             source.remember(node);
-            self.memo.insert(identity, start);
+            self.memo.insert(identity, start, nesting);
         }
-        Ok(None)
+        if nesting.hashable { Ok(None) } else { hold::<S>(stack, nesting).map(|()| None) }
     }
 
     /// Writes the header of a container, and puts it on the stack.
@@ -212,39 +213,49 @@ impl<'l> Encoder<'l> {
         let (start, type_at) = (self.position(), self.out.len() + 1);
         write_header(&mut self.out, kind, count)?;
         let left = count * kind.values_per_element();
+        let nesting = Nesting { levels: 1, hashable: !S::HASHES || kind.is_hashable() };
         let mut shared = None;
         if let Some(identity) = identity {
             source.remember(node);
-            shared = Some(Shared { identity, start, type_at });
+            shared = Some(Shared { identity, start, type_at, is_open: false });
             if kind.exists_after() == Some(0) {
-                self.open_shared(&mut shared);
+                self.open_shared(shared.as_mut(), nesting.hashable);
             }
         }
         let open_at = kind.exists_after().map_or(usize::MAX, |values| left.saturating_sub(values));
-        stack.push(Level { kind, walk, left, shared, open_at, is_foreign, height: 1 });
+        stack.push(Level { kind, walk, left, shared, open_at, is_foreign, nesting });
         self.deepest = self.deepest.max(stack.len());
         Ok(())
     }
 
     /// Notes a container that can be referred to from now on, though its content is not complete.
-    fn open_shared(&mut self, shared: &mut Option<Shared>) {
+    fn open_shared(&mut self, shared: Option<&mut Shared>, hashable: bool) {
         // Known is one that stood in its own first value, where a copy of it was written: the copy is it.
-        if let Some(Shared { identity, start, .. }) = *shared
-            && !self.memo.is_known(identity)
+        if let Some(shared) = shared
+            && !self.memo.is_known(shared.identity)
         {
-            self.memo.insert(identity, start);
-            *shared = None;
+            self.memo.insert(shared.identity, shared.start, Nesting { levels: 0, hashable });
+            shared.is_open = true;
         }
     }
 
-    /// Notes a container that can be referred to only now that its content is complete.
-    fn finish_shared(&mut self, Shared { identity, start, type_at }: Shared) {
+    /// Notes a container whose content is complete, and returns what there is in what it is now.
+    fn finish_shared(&mut self, shared: Shared, nesting: Nesting) -> Nesting {
+        let Shared { identity, start, type_at, is_open } = shared;
+        if is_open {
+            self.memo.complete(identity, nesting);
+            return nesting;
+        }
         match self.memo.refer(identity) {
-            None => self.memo.insert(identity, start),
+            None => {
+                self.memo.insert(identity, start, nesting);
+                nesting
+            }
             // Its content holds it, and was written, with a copy of it, in the meantime. The copy is it.
-            Some(number) => {
+            Some((number, of_copy)) => {
                 self.out[type_at] = ext::CYCLE;
                 write_count(&mut self.out, ext::REFERENCE, number);
+                of_copy
             }
         }
     }
@@ -261,23 +272,46 @@ struct Level<W> {
     open_at: usize,
     /// Whether it is no plain list, tuple or dict.
     is_foreign: bool,
-    /// How many levels of containers it has so far, itself included.
-    height: usize,
+    /// What there is in it so far.
+    nesting: Nesting,
 }
 
-/// A container that something may refer to, but not yet.
+/// A container that something may refer to.
 #[derive(Clone, Copy)]
 struct Shared {
     identity: usize,
     start: usize,
     /// Where its extension type stands in what is written.
     type_at: usize,
+    /// Whether it can be referred to already, though its content is not complete.
+    is_open: bool,
+}
+
+/// Counts what was put into the innermost container last, and refuses what cannot stand there: section 6.
+#[inline]
+fn hold<S: Source>(stack: &mut [Level<S::Walk>], held: Nesting) -> Result<(), Box<Refusal<S::Error>>> {
+    let Some(outer) = stack.last_mut() else { return Ok(()) };
+    // An element of a dict has two values: the one before the last of them is its key.
+    let is_key = outer.left % 2 == 1;
+    if usize::from(held.levels) > SHALLOW && !outer.kind.nests(is_key) {
+        return Err(Box::new(Refusal::TooDeep(SHALLOW)));
+    }
+    outer.nesting.levels = outer.nesting.levels.max(held.levels.saturating_add(1));
+    if !held.hashable {
+        if outer.kind.hashes(is_key) {
+            return Err(Box::new(Refusal::Unhashable));
+        }
+        // Another container's class has a hash of its own, which may not ask for its content's.
+        outer.nesting.hashable &= outer.kind != Container::Tuple;
+    }
+    Ok(())
 }
 
 pub(crate) enum Refusal<E> {
     Source(E),
     TooLong,
     TooDeep(usize),
+    Unhashable,
 }
 
 #[cold]
@@ -286,15 +320,25 @@ fn refused<S: Source>(
     stack: &[Level<S::Walk>],
     refusal: Refusal<S::Error>,
 ) -> EncodeError<S::Error> {
+    let path = path(source, stack);
     match refusal {
-        Refusal::Source(error) => EncodeError::Source { path: path(source, stack), error },
-        Refusal::TooLong => EncodeError::TooLong { path: path(source, stack) },
-        Refusal::TooDeep(limit) => EncodeError::TooDeep { limit },
+        Refusal::Source(error) => EncodeError::Source { path, error },
+        Refusal::TooLong => EncodeError::TooLong { path },
+        Refusal::TooDeep(limit) => EncodeError::TooDeep { path, limit },
+        Refusal::Unhashable => EncodeError::Unhashable { path },
     }
 }
 
 fn path<S: Source>(source: &mut S, stack: &[Level<S::Walk>]) -> Path {
-    Path { steps: stack.iter().map(|level| source.step(&level.walk)).collect() }
+    let mut step = |level: &Level<S::Walk>| source.step(&level.walk);
+    let omitted = stack.len().saturating_sub(2 * Path::END);
+    let steps = if omitted == 0 {
+        stack.iter().map(step).collect()
+    } else {
+        let (start, end) = (&stack[..Path::END], &stack[Path::END + omitted..]);
+        start.iter().chain(end).map(&mut step).collect()
+    };
+    Path { steps, omitted }
 }
 
 #[inline]

@@ -13,10 +13,18 @@ pub enum EncodeError<E> {
         /// What the source says.
         error: E,
     },
-    /// Containers stand deeper inside each other than [`crate::Limits::depth`].
+    /// Containers stand deeper inside each other than [`crate::Limits::depth`], or than
+    /// [`crate::marker::SHALLOW`] where that is the limit.
     TooDeep {
+        /// Where that was seen.
+        path: Path,
         /// The limit.
         limit: usize,
+    },
+    /// What stands as a dict's key or in a set would have no hash on the other side.
+    Unhashable {
+        /// Where it stands.
+        path: Path,
     },
     /// A container or buffer has more than 2³² - 1 elements or bytes, which MessagePack cannot say.
     TooLong {

@@ -107,6 +107,10 @@ pub mod ext {
     pub const FILLED_FIRST: u8 = 19;
     /// The last of these.
     pub const FILLED_LAST: u8 = 31;
+    /// The first of those that are filled with keys and values, as a dict is.
+    pub const MAPPING_FIRST: u8 = 20;
+    /// The last of these.
+    pub const MAPPING_LAST: u8 = 22;
     /// The first of the types that are made from all values that follow.
     pub const BUILT_FIRST: u8 = 48;
     /// The last of these.
@@ -156,6 +160,20 @@ impl Container {
             Self::List | Self::Tuple => true,
             Self::Dict => !is_key,
             Self::Set | Self::Frozenset | Self::Extension(_) => false,
+        }
+    }
+
+    /// Returns whether Python hashes it, as long as its content can be hashed.
+    pub fn is_hashable(self) -> bool {
+        !matches!(self, Self::List | Self::Dict | Self::Set)
+    }
+
+    /// Returns whether what stands in it is hashed; `is_key` tells keys from their values.
+    pub fn hashes(self, is_key: bool) -> bool {
+        match self {
+            Self::Dict | Self::Extension(ext::MAPPING_FIRST..=ext::MAPPING_LAST) => is_key,
+            Self::Set | Self::Frozenset => true,
+            Self::List | Self::Tuple | Self::Extension(_) => false,
         }
     }
 

@@ -1,5 +1,19 @@
 //! What the encoder has written already, so that what is shared is written once: section 4.5.
 
+/// What a container has to know of a value that is put into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Nesting {
+    /// How many levels of containers it has, itself included, as far as that matters.
+    pub(crate) levels: u8,
+    /// Whether it may be a key, or stand in a set.
+    pub(crate) hashable: bool,
+}
+
+impl Nesting {
+    /// What a scalar has, and a container that is still open.
+    pub(crate) const FLAT: Self = Self { levels: 0, hashable: true };
+}
+
 /// The values of a frame that something may refer to again, by their identity.
 ///
 /// A table with linear probing, never more than half full: nothing is ever taken out of it, and the encoder
@@ -16,6 +30,7 @@ struct Slot {
     identity: usize,
     position: u32,
     number: u32,
+    nesting: Nesting,
 }
 
 /// A position that no value has: the slot is free.
@@ -24,22 +39,41 @@ const FREE: u32 = u32::MAX;
 const UNSHARED: u32 = u32::MAX;
 
 impl Memo {
-    /// Returns the number in the sharing table of a value that was written before.
+    /// Returns the number in the sharing table of a value that was written before, and what there is in it.
     #[inline]
-    pub(crate) fn refer(&mut self, identity: usize) -> Option<u32> {
+    pub(crate) fn refer(&mut self, identity: usize) -> Option<(u32, Nesting)> {
+        self.refer_if(identity, |_| true)
+    }
+
+    /// Does the same for a value that is no container, or still open.
+    #[inline]
+    pub(crate) fn refer_flat(&mut self, identity: usize) -> Option<u32> {
+        self.refer_if(identity, |nesting| nesting == Nesting::FLAT).map(|(number, _)| number)
+    }
+
+    #[inline(always)]
+    fn refer_if(&mut self, identity: usize, is_fit: impl Fn(Nesting) -> bool) -> Option<(u32, Nesting)> {
         if self.slots.is_empty() {
             return None;
         }
         let index = self.find(identity);
         let slot = &mut self.slots[index];
-        if slot.position == FREE {
+        if slot.position == FREE || !is_fit(slot.nesting) {
             return None;
         }
         if slot.number == UNSHARED {
             slot.number = self.shared.len() as u32;
             self.shared.push(slot.position);
         }
-        Some(slot.number)
+        Some((slot.number, slot.nesting))
+    }
+
+    /// Notes what there is in a value, now that all of it has been written.
+    pub(crate) fn complete(&mut self, identity: usize, nesting: Nesting) {
+        if !self.slots.is_empty() {
+            let index = self.find(identity);
+            self.slots[index].nesting = nesting;
+        }
     }
 
     /// Returns whether a value was written before.
@@ -49,7 +83,7 @@ impl Memo {
 
     /// Notes where a value stands.
     #[inline]
-    pub(crate) fn insert(&mut self, identity: usize, position: usize) {
+    pub(crate) fn insert(&mut self, identity: usize, position: usize, nesting: Nesting) {
         // Beyond 4 GiB nothing is shared; the frame is refused there anyway.
         let Some(position) = u32::try_from(position).ok().filter(|&position| position != FREE) else {
             return;
@@ -59,7 +93,7 @@ impl Memo {
         }
         let index = self.find(identity);
         self.used += usize::from(self.slots[index].position == FREE);
-        self.slots[index] = Slot { identity, position, number: UNSHARED };
+        self.slots[index] = Slot { identity, position, number: UNSHARED, nesting };
     }
 
     /// The positions of the values that were referred to, by their number.
@@ -85,7 +119,7 @@ impl Memo {
 
     #[cold]
     fn grow(&mut self) {
-        let free = Slot { identity: 0, position: FREE, number: UNSHARED };
+        let free = Slot { identity: 0, position: FREE, number: UNSHARED, nesting: Nesting::FLAT };
         let larger = vec![free; (self.slots.len() * 2).max(16)];
         for slot in std::mem::replace(&mut self.slots, larger) {
             if slot.position != FREE {

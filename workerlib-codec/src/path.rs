@@ -13,32 +13,38 @@ pub enum Step {
     KeyAt(usize),
     /// To an attribute, by its name.
     Attribute(String),
+    /// To something that Python has no other way to than to the container itself.
+    Within,
 }
 
 /// The steps from a root, such as `args`, to a value: `args[0].rows[17]['when']`.
+///
+/// A path of a hundred thousand steps helps nobody, and takes its time: of a long one only the ends are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Path {
     /// The steps, from the root on.
     pub steps: Vec<Step>,
+    /// How many levels are left out after the first [`Path::END`] steps.
+    pub omitted: usize,
+}
+
+impl Path {
+    /// How many steps each end of a long path has.
+    pub const END: usize = 12;
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A path of a hundred thousand steps helps nobody: its two ends do.
-        const SHOWN: usize = 12;
-        let steps = &self.steps;
-        for (position, step) in steps.iter().enumerate() {
-            if steps.len() > 2 * SHOWN && position == SHOWN {
-                write!(f, "[… {} levels …]", steps.len() - 2 * SHOWN)?;
-            }
-            if steps.len() > 2 * SHOWN && (SHOWN..steps.len() - SHOWN).contains(&position) {
-                continue;
+        for (position, step) in self.steps.iter().enumerate() {
+            if self.omitted > 0 && position == Self::END {
+                write!(f, "[… {} levels …]", self.omitted)?;
             }
             match step {
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Key(key) => write!(f, "[{key}]")?,
                 Step::KeyAt(index) => write!(f, ".keys()[{index}]")?,
                 Step::Attribute(name) => write!(f, ".{name}")?,
+                Step::Within => {}
             }
         }
         Ok(())
@@ -53,14 +59,14 @@ mod tests {
     fn a_path_reads_like_the_python_that_reaches_the_value() {
         let steps =
             vec![Step::Index(0), Step::Key("'when'".into()), Step::Attribute("rows".into()), Step::KeyAt(2)];
-        assert_eq!(Path { steps }.to_string(), "[0]['when'].rows.keys()[2]");
+        assert_eq!(Path { steps, omitted: 0 }.to_string(), "[0]['when'].rows.keys()[2]");
     }
 
     #[test]
-    fn a_very_deep_path_shows_its_two_ends() {
-        let path = Path { steps: (0..1000).map(Step::Index).collect() };
+    fn what_a_path_leaves_out_is_said() {
+        let path = Path { steps: (0..12).chain(988..1000).map(Step::Index).collect(), omitted: 976 };
         let text = path.to_string();
         assert!(text.starts_with("[0][1]") && text.ends_with("[998][999]"), "{text}");
-        assert!(text.contains("[… 976 levels …]"), "{text}");
+        assert!(text.contains("[11][… 976 levels …][988]"), "{text}");
     }
 }

@@ -8,7 +8,7 @@
 
 use crate::encode::{write_count, write_float, write_int, write_str, write_str_header};
 use crate::marker::{self, ext};
-use crate::memo::Memo;
+use crate::memo::{Memo, Nesting};
 
 /// Writes plain values: docs/wire-format.md, section 4.1.
 #[derive(Debug)]
@@ -49,10 +49,10 @@ impl PlainWriter<'_> {
         write_str::<()>(self.out, value).is_ok()
     }
 
-    /// Writes a reference to a value that was written before; returns whether there is one.
+    /// Writes a reference to a value that was written before and is no container; returns whether there is one.
     #[inline]
     pub fn refer(&mut self, identity: usize) -> bool {
-        let number = self.memo.refer(identity);
+        let number = self.memo.refer_flat(identity);
         if let Some(number) = number {
             write_count(self.out, ext::REFERENCE, number);
         }
@@ -65,7 +65,7 @@ impl PlainWriter<'_> {
         let start = self.out.len() + *self.late;
         let written = self.str(value);
         if written {
-            self.memo.insert(identity, start);
+            self.memo.insert(identity, start, Nesting::FLAT);
         }
         written
     }
@@ -80,7 +80,7 @@ impl PlainWriter<'_> {
         write_str_header::<()>(self.out, len).ok()?;
         *self.late += len;
         if let Some(identity) = identity {
-            self.memo.insert(identity, start);
+            self.memo.insert(identity, start, Nesting::FLAT);
         }
         Some(self.out.len())
     }

@@ -82,6 +82,8 @@ pub trait Source {
     type Walk: Copy;
     /// Why a node cannot be sent.
     type Error;
+    /// Whether lists, dicts, sets and bytearrays cannot be keys, nor stand in sets, as in Python.
+    const HASHES: bool = false;
 
     /// Tells what a node is.
     ///

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use workerlib_codec::{DecodeErrorKind, EncodeError, Limits, Value, ViewHeader};
+use workerlib_codec::{DecodeErrorKind, EncodeError, Limits, Path, Step, Value, ViewHeader};
 
 fn bytes() -> impl Strategy<Value = Bytes> {
     prop::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from)
@@ -123,10 +123,35 @@ fn depth_beyond_the_limit_is_refused_both_ways() {
     let limits = Limits { depth: 3, ..Limits::default() };
     let nested = |depth| (0..depth).fold(Value::Nil, |inner, _| Value::List(vec![inner]));
     let (frame, _) = nested(4).encode(&Limits::default()).expect("the default limit is higher");
-    assert_eq!(nested(4).encode(&limits), Err(EncodeError::TooDeep { limit: 3 }));
+    let path = Path { steps: vec![Step::Index(0); 3], omitted: 0 };
+    assert_eq!(nested(4).encode(&limits), Err(EncodeError::TooDeep { path, limit: 3 }));
     let refused = Value::decode(&frame, Vec::new(), &limits).expect_err("it must be refused");
     assert_eq!(refused.kind, DecodeErrorKind::TooDeep(3));
     assert!(nested(3).encode(&limits).is_ok());
+}
+
+/// What a reader would count behind a reference, the writer counts too.
+#[test]
+fn the_levels_of_what_is_referred_to_are_counted_both_ways() {
+    let nested = |depth| (0..depth).fold(Value::Nil, |inner, _| Value::Tuple(vec![inner]));
+    let twice = |depth| {
+        let deep = Value::Defined(0, Box::new(nested(depth)));
+        Value::List(vec![deep, Value::Set(vec![Value::Tuple(vec![Value::Shared(0)])])])
+    };
+    let (frame, _) = twice(199).encode(&Limits::default()).expect("200 levels may stand in a set");
+    assert!(Value::decode(&frame, Vec::new(), &Limits::default()).is_ok());
+    let path = Path { steps: vec![Step::Index(1), Step::Index(0)], omitted: 0 };
+    assert_eq!(twice(200).encode(&Limits::default()), Err(EncodeError::TooDeep { path, limit: 200 }));
+}
+
+/// The path of an error takes no time or memory that grows with its depth.
+#[test]
+fn the_path_to_what_is_too_deep_has_its_ends_only() {
+    let limits = Limits { depth: 100_000, ..Limits::default() };
+    let deep = (0..100_001).fold(Value::Nil, |inner, _| Value::List(vec![inner]));
+    let Err(EncodeError::TooDeep { path, .. }) = deep.encode(&limits) else { panic!("it must be refused") };
+    assert_eq!((path.steps.len(), path.omitted), (2 * Path::END, 100_000 - 2 * Path::END));
+    assert!(path.to_string().len() < 200);
 }
 
 /// A frame of nested headers that each announce as much as the bytes could hold, were they alone.

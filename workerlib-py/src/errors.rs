@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+use workerlib_codec::marker::SHALLOW;
 use workerlib_codec::{DecodeError, EncodeError};
 
 use crate::source::Refusal;
@@ -22,8 +23,14 @@ pub(crate) fn encode_error(py: Python<'_>, root: &str, error: EncodeError<Refusa
     let (path, type_name, reason) = match error {
         EncodeError::Source { error: Refusal::Raised(error), .. } => return error,
         EncodeError::Source { path, error: Refusal::Type(type_name, reason) } => (path, type_name, reason),
-        EncodeError::TooDeep { limit } => {
-            (Default::default(), String::new(), Some(format!("more than {limit} levels of containers")))
+        EncodeError::TooDeep { path, limit } => {
+            let place = if limit == SHALLOW { " in a key, a set or a library type" } else { "" };
+            (path, String::new(), Some(format!("more than {limit} levels of containers{place}")))
+        }
+        EncodeError::Unhashable { path } => {
+            let reason = "it would arrive as a list, dict, set or bytearray, or with one in it, which Python cannot \
+                          hash: a key or an element of a set must be a tuple or a frozenset of it";
+            (path, String::new(), Some(reason.to_owned()))
         }
         EncodeError::TooLong { path } => {
             (path, String::new(), Some("longer than 4,294,967,295 elements or bytes".to_owned()))

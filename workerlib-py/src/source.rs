@@ -381,6 +381,7 @@ impl Source for PySource<'_> {
     type Node = Object;
     type Walk = Walk;
     type Error = Refusal;
+    const HASHES: bool = true;
 
     #[inline]
     fn identity(node: Object, owners: usize) -> Option<usize> {

@@ -87,6 +87,8 @@ pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) ->
             let names = ["args", "__cause__", "__context__", "__suppress_context__", "__dict__"];
             Step::Attribute(names.get(index).map_or_else(String::new, |&name| name.to_owned()))
         }
+        // A mappingproxy's dict.
+        (50, _) => Step::Within,
         // The class and its fields come first.
         (77, 2..) => Step::Index(index - 2),
         _ => Step::Index(index),
