@@ -1,7 +1,10 @@
-"""Settings of the browser suite: Chromium, the two sites (with and without isolation headers) and the shared pages.
+"""Settings of the browser suite: the browser, the two sites (with and without isolation headers), the shared pages.
 
 Environment: WORKERLIB_SITE_ISOLATED and WORKERLIB_SITE_PLAIN are the addresses of two running servers of the same
-site; CHROMIUM is the browser's path (default /usr/bin/chromium). `cargo xtask test --only browser` sets them.
+site; WORKERLIB_ENGINE is chromium (the default), firefox or webkit; CHROMIUM, FIREFOX, WEBKIT_DRIVER and WEBKIT_BROWSER
+are paths. `cargo xtask test --only browser firefox webkit` sets them.
+
+The whole suite runs in Chromium; what is marked `every_engine` runs in the others too.
 """
 
 from __future__ import annotations
@@ -12,19 +15,10 @@ from collections.abc import Iterator
 from types import FrameType
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
+from engines import AnyBrowser, launch
 from pyscript_page import PyScriptPage
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SITES = {"isolated": "WORKERLIB_SITE_ISOLATED", "plain": "WORKERLIB_SITE_PLAIN"}
 LIMIT_SECONDS = 180
 
@@ -46,13 +40,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, one for the whole run."""
-    with sync_playwright() as playwright:
-        path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
+def browser() -> Iterator[AnyBrowser]:
+    """The browser, one for the whole run."""
+    engine = os.environ.get("WORKERLIB_ENGINE", "chromium")
+    with launch(engine) as launched:
+        yield launched
 
 
 @pytest.fixture(scope="session", params=SITES)
@@ -66,14 +58,14 @@ def site(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def bench(browser: Browser, site: str) -> Iterator[PyScriptPage]:
+def bench(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page with one worker, "bench": a console error fails the test in which it shows."""
     with PyScriptPage(browser, site, "bench.html") as page:
         yield page
 
 
 @pytest.fixture(scope="session")
-def mishaps(browser: Browser, site: str) -> Iterator[PyScriptPage]:
+def mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The same page for tests whose workers fail, of which PyScript tells the console."""
     with PyScriptPage(browser, site, "bench.html", faultless=False) as page:
         yield page

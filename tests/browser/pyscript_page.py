@@ -1,4 +1,4 @@
-"""A PyScript page in Chromium, its console, and the requests that it sends away from the site."""
+"""A PyScript page in a browser, its console, and the requests that it sends away from the site."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from types import TracebackType
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage
+from playwright.sync_api import ConsoleMessage
 from playwright.sync_api import Error as PlaywrightError
+
+from engines import AnyBrowser
+from webdriver import Message, WebDriverError
 
 LOAD_MILLISECONDS = 60_000
 SHARED_MODULES = Path(__file__).parents[1] / "python"
@@ -48,7 +51,7 @@ class OffSiteProxy(AbstractContextManager["OffSiteProxy"]):
 class PyScriptPage(AbstractContextManager["PyScriptPage"]):
     """One page of tests/browser/pages, opened in a browser context of its own."""
 
-    def __init__(self, browser: Browser, site: str, path: str, *, faultless: bool = True) -> None:
+    def __init__(self, browser: AnyBrowser, site: str, path: str, *, faultless: bool = True) -> None:
         self.off_site = OffSiteProxy()
         self.site = site
         self.console: list[str] = []
@@ -92,7 +95,7 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
     def _wait_for(self, expression: str) -> None:
         try:
             self.page.wait_for_function(expression, timeout=LOAD_MILLISECONDS)
-        except PlaywrightError as error:
+        except (PlaywrightError, WebDriverError) as error:
             raise AssertionError(f"{self.page.url} did not get ready ({error}){self._said()}") from None
 
     def _said(self) -> str:
@@ -102,7 +105,7 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         ]
         return "\nthe page's console:\n" + "\n".join(lines[-60:])
 
-    def _note_console(self, message: ConsoleMessage) -> None:
+    def _note_console(self, message: ConsoleMessage | Message) -> None:
         text = f"{message.type}: {message.text} ({message.location.get('url', '')})"
         self.console.append(text)
         if message.type == "error":

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from in_page import in_page
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_sync_and_async_functions(worker: Any) -> None:
     """Both kinds are called the same way, by position, by keyword and with defaults."""
@@ -25,6 +28,7 @@ async def test_each_way_to_export(worker: Any) -> None:
     assert "_divide" not in dir(worker)
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_wrong_arguments(worker: Any, raises: Any) -> None:
     """Arguments that do not fit are a TypeError, as for a local function, and the worker lives on."""
@@ -34,6 +38,7 @@ async def test_wrong_arguments(worker: Any, raises: Any) -> None:
     assert await worker.add(1, 2) == 3
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_many_at_a_time(worker: Any) -> None:
     """A thousand calls in flight each get their own answer."""
@@ -77,6 +82,7 @@ async def test_a_call_behind_a_busy_function_waits_its_turn(worker: Any) -> None
     assert await busy > 0
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_the_page_never_freezes(worker: Any, frames: Any) -> None:
     """The page's animation goes on while the worker computes for two seconds."""
@@ -105,13 +111,17 @@ async def test_several_run_sync_at_a_time(worker: Any) -> None:
     assert await asyncio.gather(*blocked) == ["waited"] * 4
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_run_sync_after_a_call(worker: Any) -> None:
     """The code after `await worker.f()` may block on an awaitable, on another call as well."""
     import asyncio
 
+    import js
     from pyodide.ffi import run_sync
 
+    if not hasattr(js.WebAssembly, "Suspending"):
+        return  # this engine has no JSPI
     assert await worker.add(1, 2) == 3
     run_sync(asyncio.sleep(0.01))
     assert await worker.add(1, 3) == 4

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from in_page import in_page
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_every_value_comes_back_as_it_was(worker: Any, exact: Any, values: Any) -> None:
     """Each value alone, as an argument and inside of a result."""
@@ -69,6 +72,7 @@ async def test_arguments_are_copies(worker: Any) -> None:
     assert items == ["mine"]
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_results_own_their_memory(worker: Any) -> None:
     """A result stays as it is while later calls reuse the memory that carried it, and grow the heap."""
@@ -80,6 +84,7 @@ async def test_results_own_their_memory(worker: Any) -> None:
     first[0][0] = 0
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_large_values(worker: Any, exact: Any) -> None:
     """Sixteen megabytes of bytes, and a hundred thousand records."""

@@ -24,12 +24,23 @@ pub(crate) enum Need {
     PyodideWheels,
     /// A Chromium to drive.
     Browser,
+    /// A Firefox to drive, where one can be had.
+    Firefox,
+    /// A WebKit to drive, where one can be had.
+    WebKit,
     /// rustfmt and clippy.
     RustLints,
     /// A C++ compiler, which builds libFuzzer.
     CxxCompiler,
     /// Valgrind, which watches the memory of the native tests.
     Valgrind,
+}
+
+impl Need {
+    /// Whether what needs it goes on without it, and says so.
+    fn is_optional(self) -> bool {
+        matches!(self, Self::Firefox | Self::WebKit)
+    }
 }
 
 /// Adds the steps that put the given things in place.

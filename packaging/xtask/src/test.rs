@@ -56,6 +56,11 @@ impl Report {
         Self { passed: succeeded.into(), failed: (!succeeded).into(), summary: summary.into(), output }
     }
 
+    /// Reports that nothing could be checked here, and why.
+    fn skipped(reason: impl Into<String>) -> Self {
+        Self { passed: 0, failed: 0, summary: format!("skipped: {}", reason.into()), output: String::new() }
+    }
+
     fn failed(output: String) -> Self {
         Self { passed: 0, failed: 1, summary: String::new(), output }
     }
@@ -79,7 +84,7 @@ struct Part {
     run: fn(&Workspace) -> Result<Report>,
 }
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 16] = [
     Part { name: "rustfmt", needs: &[Need::RustLints], products: &[], run: rust::format },
     Part { name: "clippy", needs: &[Need::RustLints], products: &[], run: rust::lint },
     Part { name: "cargo-test", needs: &[], products: &[], run: rust::test },
@@ -105,6 +110,8 @@ const PARTS: [Part; 14] = [
         run: python::suite_in_029,
     },
     Part { name: "browser", needs: &PAGES, products: &[Product::Site], run: pages::browser },
+    Part { name: "firefox", needs: &FIREFOX, products: &[Product::Site], run: pages::firefox },
+    Part { name: "webkit", needs: &WEBKIT, products: &[Product::Site], run: pages::webkit },
     Part { name: "demo", needs: &PAGES, products: &[Product::Site], run: pages::demo },
     Part {
         name: "wheels",
@@ -124,6 +131,11 @@ const PARTS: [Part; 14] = [
 const WHEELS: [Need; 2] = [Need::PythonTools, Need::WasmCompiler];
 const PAGES: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Browser];
+
+const FIREFOX: [Need; 5] =
+    [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Firefox];
+const WEBKIT: [Need; 5] =
+    [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::WebKit];
 
 /// Sets up what the chosen parts need, runs them, and tells what each came to.
 ///
@@ -196,7 +208,11 @@ fn prepare(workspace: &Workspace, parts: &[&Part]) -> Result<()> {
 }
 
 fn status(report: &Report) -> &'static str {
-    if report.failed > 0 { "FAILED" } else { "ok" }
+    match report {
+        Report { failed: 1.., .. } => "FAILED",
+        Report { passed: 0, .. } => "none",
+        _ => "ok",
+    }
 }
 
 /// Prints a line for each part, then the sums.

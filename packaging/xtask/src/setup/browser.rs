@@ -1,12 +1,88 @@
-//! Finds the Chromium that the demo and the browser tests drive.
+//! Finds the browsers that the demo, the browser tests and the benchmark drive: one of each engine.
 
 use std::env;
 use std::path::PathBuf;
 
+use super::Need;
 use crate::process::find_program;
 
-/// The variable that names the browser.
+/// The variable that names the Chromium.
 pub(crate) const OVERRIDE: &str = "CHROMIUM";
+/// The variable that names the Firefox.
+pub(crate) const FIREFOX: &str = "FIREFOX";
+/// The variables that name WebKit's driver and the browser that it starts.
+pub(crate) const WEBKIT: [&str; 2] = ["WEBKIT_DRIVER", "WEBKIT_BROWSER"];
+
+/// An engine that pages are tested and measured in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Engine {
+    Chromium,
+    Firefox,
+    WebKit,
+}
+
+impl Engine {
+    pub(crate) const ALL: [Self; 3] = [Self::Chromium, Self::Firefox, Self::WebKit];
+
+    /// What the tests call it (WORKERLIB_ENGINE in `tests/browser`).
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Chromium => "chromium",
+            Self::Firefox => "firefox",
+            Self::WebKit => "webkit",
+        }
+    }
+
+    /// What has to be put in place before it can be driven.
+    pub(crate) fn need(self) -> Need {
+        match self {
+            Self::Chromium => Need::Browser,
+            Self::Firefox => Need::Firefox,
+            Self::WebKit => Need::WebKit,
+        }
+    }
+
+    /// Finds its programs: the variables that name them to those who drive it. `None` if one is missing.
+    pub(crate) fn find(self) -> Option<Vec<(&'static str, PathBuf)>> {
+        let programs = match self {
+            Self::Chromium => vec![(OVERRIDE, find()?)],
+            Self::Firefox => vec![(FIREFOX, find_firefox()?)],
+            Self::WebKit => {
+                // Neither has a mode without a screen, so they get one that nobody looks at.
+                find_program("Xvfb")?;
+                let [driver, browser] = WEBKIT;
+                vec![
+                    (driver, named(driver).or_else(|| find_program("WebKitWebDriver"))?),
+                    (browser, named(browser).or_else(find_mini_browser)?),
+                ]
+            }
+        };
+        Some(programs)
+    }
+}
+
+fn named(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).map(PathBuf::from).filter(|path| path.is_file())
+}
+
+fn find_firefox() -> Option<PathBuf> {
+    let application = PathBuf::from("/Applications/Firefox.app/Contents/MacOS/firefox");
+    named(FIREFOX)
+        .or_else(|| ["firefox-esr", "firefox"].into_iter().find_map(find_program))
+        .or_else(|| Some(application).filter(|path| path.is_file()))
+}
+
+/// Finds WebKitGTK's own small browser, which its packages do not put on the PATH.
+fn find_mini_browser() -> Option<PathBuf> {
+    let libraries = ["/usr/lib", "/usr/lib64", "/usr/libexec"].into_iter().map(PathBuf::from);
+    let machine = PathBuf::from(format!("/usr/lib/{}-linux-gnu", env::consts::ARCH));
+    libraries
+        .chain([machine])
+        .flat_map(|folder| {
+            ["4.1", "4.0", "6.0"].map(|api| folder.join(format!("webkit2gtk-{api}/MiniBrowser")))
+        })
+        .find(|path| path.is_file())
+}
 
 /// Finds a Chromium, or a Chrome.
 pub(crate) fn find() -> Option<PathBuf> {

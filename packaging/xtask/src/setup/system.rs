@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Need, browser, node, python};
+use super::{Need, browser, browser::Engine, node, python};
 use crate::compiler::{self, Missing};
 use crate::process;
 use crate::steps::Outcome;
@@ -26,20 +26,35 @@ struct Lack {
 /// # Errors
 /// If a program is missing and cannot be installed here.
 pub(crate) fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<Outcome> {
-    let lacks = missing(needs);
-    if lacks.is_empty() {
-        return Ok(Outcome::Unchanged);
+    let (optional, required): (Vec<Need>, Vec<Need>) = needs.iter().partition(|need| need.is_optional());
+    let mut notes = Vec::new();
+    let lacks = missing(&required);
+    if !lacks.is_empty() {
+        notes.push(install_all(workspace, &lacks, &required)?);
     }
+    for need in optional {
+        let lacks = missing(&[need]);
+        if let Some(lack) = lacks.first() {
+            notes.push(
+                install_all(workspace, &lacks, &[need]).unwrap_or_else(|_| format!("no {}", lack.what)),
+            );
+        }
+    }
+    Ok(if notes.is_empty() { Outcome::Unchanged } else { Outcome::Note(notes.join("; ")) })
+}
+
+/// Installs what is missing and looks again; tells what was installed.
+fn install_all(workspace: &Workspace, lacks: &[Lack], needs: &[Need]) -> Result<String> {
     let packages: Vec<&str> = lacks.iter().flat_map(|lack| lack.debian.iter().copied()).collect();
     if packages.is_empty() || !can_install() {
-        bail!(explain(&lacks));
+        bail!(explain(lacks));
     }
-    install(workspace, &packages).with_context(|| explain(&lacks))?;
+    install(workspace, &packages).with_context(|| explain(lacks))?;
     let lacks = missing(needs);
     if !lacks.is_empty() {
         bail!("Debian's packages did not bring all that is needed.\n\n{}", explain(&lacks));
     }
-    Ok(Outcome::Note(format!("installed {}", packages.join(" "))))
+    Ok(format!("installed {}", packages.join(" ")))
 }
 
 fn missing(needs: &[Need]) -> Vec<Lack> {
@@ -72,6 +87,21 @@ fn lack_of(need: Need) -> Option<Lack> {
             why: "the demo and the browser tests drive it",
             debian: &["chromium", "fonts-dejavu-core"],
             elsewhere: format!("install Chromium or Chrome, or name its program by {}", browser::OVERRIDE),
+        }),
+        Need::Firefox => Engine::Firefox.find().is_none().then(|| Lack {
+            what: "Firefox".into(),
+            why: "some of the browser tests run in it too",
+            debian: &["firefox-esr"],
+            elsewhere: format!("install Firefox, or name its program by {}", browser::FIREFOX),
+        }),
+        Need::WebKit => Engine::WebKit.find().is_none().then(|| Lack {
+            what: "WebKitGTK with its driver, and Xvfb".into(),
+            why: "some of the browser tests run in it too",
+            debian: &["webkit2gtk-driver", "xvfb"],
+            elsewhere: format!(
+                "install WebKitGTK's WebKitWebDriver and MiniBrowser, or name them by {}, and Xvfb",
+                browser::WEBKIT.join(" and ")
+            ),
         }),
         Need::WasmCompiler => compiler::find().err().map(|missing| match missing {
             Missing::Rustc(refusals) => Lack {

@@ -2,29 +2,51 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{Report, counts, python};
 use crate::demo;
 use crate::process;
 use crate::server::{self, Running, Site};
-use crate::setup::browser as chromium;
+use crate::setup::browser::Engine;
 use crate::site;
 use crate::workspace::Workspace;
 
 /// The longest that a part may take.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Runs the browser suite against the site with isolation headers, and without.
+/// Runs the browser suite in Chromium.
 pub(super) fn browser(workspace: &Workspace) -> Result<Report> {
+    suite(workspace, Engine::Chromium)
+}
+
+/// Runs those of its tests in Firefox that every engine must pass.
+pub(super) fn firefox(workspace: &Workspace) -> Result<Report> {
+    suite(workspace, Engine::Firefox)
+}
+
+/// Runs those of its tests in WebKit that every engine must pass.
+pub(super) fn webkit(workspace: &Workspace) -> Result<Report> {
+    suite(workspace, Engine::WebKit)
+}
+
+/// Runs the browser suite against the site with isolation headers, and without.
+fn suite(workspace: &Workspace, engine: Engine) -> Result<Report> {
+    let Some(programs) = engine.find() else {
+        return Ok(Report::skipped(format!("{} is not here and cannot be installed", engine.name())));
+    };
     let (isolated, plain) = (serve(workspace, true)?, serve(workspace, false)?);
     let mut pytest = python::pytest(workspace);
     pytest.arg(workspace.tests("browser"));
     pytest.env("WORKERLIB_SITE_ISOLATED", isolated.url()).env("WORKERLIB_SITE_PLAIN", plain.url());
-    pytest.env(chromium::OVERRIDE, chromium::find().context("Chromium is missing")?);
-    let (succeeded, output) = process::capture_within(workspace, "browser", &mut pytest, LIMIT)?;
+    pytest.env("WORKERLIB_ENGINE", engine.name()).envs(programs);
+    if engine != Engine::Chromium {
+        pytest.args(["-m", "every_engine"]);
+    }
+    let (succeeded, output) = process::capture_within(workspace, engine.name(), &mut pytest, LIMIT)?;
     let counts = counts::of_pytest(&output);
-    Ok(super::of_counts(succeeded, &counts, "tests in Chromium, with and without isolation", output))
+    let what = format!("tests in {}, with and without isolation", engine.name());
+    Ok(super::of_counts(succeeded, &counts, &what, output))
 }
 
 /// Drives the demo page, with isolation headers and without.
