@@ -16,7 +16,8 @@ from typing import Any
 
 from webdriver import SCRIPT_MILLISECONDS, START_SECONDS, Output, WebDriverBrowser, WebDriverError, terminate
 
-CONSOLE = re.compile(r"^(?:console\.|JavaScript )(?P<type>\w+): (?P<text>.*)$")
+# Errors of the browser's own scripts are not the page's.
+CONSOLE = re.compile(r"^(?:console\.|JavaScript )(?P<type>\w+): (?!resource:|chrome:)(?P<text>.*)$")
 PREFERENCES = {
     "marionette.port": 0,
     # Where `Output` reads.

@@ -23,6 +23,16 @@ PATHS = {
     "ExecuteAsyncScript": "/execute/async",
     "NewSession": "",
 }
+ENVIRONMENT = {
+    # Without it, WebKitGTK has no SharedArrayBuffer even on an isolated page.
+    "JSC_useSharedArrayBuffer": "1",
+    # There is no desktop whose services could be asked, and no graphics card.
+    "DBUS_SESSION_BUS_ADDRESS": "disabled:",
+    "GSETTINGS_BACKEND": "memory",
+    "GTK_A11Y": "none",
+    "NO_AT_BRIDGE": "1",
+    "LIBGL_ALWAYS_SOFTWARE": "1",
+}
 
 
 class HttpDriver:
@@ -68,7 +78,7 @@ class HttpDriver:
         terminate(self._process)
 
     def _request(self, method: str, path: str, body: str | None) -> Any:
-        limit = SCRIPT_MILLISECONDS / 1000 + 10
+        limit = SCRIPT_MILLISECONDS / 1000 + 10 if self._session else START_SECONDS
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=limit)
         with contextlib.closing(connection):
             headers = {"Content-Type": "application/json"}
@@ -91,6 +101,14 @@ class HttpDriver:
                 time.sleep(0.02)
 
 
+def start(environment: dict[str, str], proxy: dict[str, Any] | None) -> HttpDriver:
+    """Starts a session, a second time if the browser does not come up the first time."""
+    try:
+        return HttpDriver(environment, proxy)
+    except TimeoutError:
+        return HttpDriver(environment, proxy)
+
+
 @contextlib.contextmanager
 def webkit() -> Iterator[WebDriverBrowser]:
     """Starts the screen, for as long as the block runs."""
@@ -107,9 +125,8 @@ def webkit() -> Iterator[WebDriverBrowser]:
         number = Path(f"/dev/fd/{reading}").read_text().strip()
         if not number:
             raise WebDriverError("Xvfb did not start")
-        # Without the second, WebKitGTK has no SharedArrayBuffer even on an isolated page.
-        environment = {**os.environ, "DISPLAY": f":{number}", "JSC_useSharedArrayBuffer": "1"}
-        yield WebDriverBrowser(lambda proxy: HttpDriver(environment, proxy))
+        environment = {**os.environ, **ENVIRONMENT, "DISPLAY": f":{number}"}
+        yield WebDriverBrowser(lambda proxy: start(environment, proxy))
     finally:
         os.close(reading)
         terminate(screen)

@@ -1,4 +1,6 @@
-//! `cargo xtask bench codec`: measures the codec against its peers, natively, in Pyodide and in Rust, and holds the result
+//! `cargo xtask bench`: the transfer between page and worker (`browser`), or the codec alone.
+//!
+//! `cargo xtask bench codec` measures the codec against its peers, natively, in Pyodide and in Rust, and holds the result
 //! against the goals.
 //!
 //! The measuring is done by `benches`; here the numbers become one table, in `benches/results`.
@@ -20,6 +22,7 @@ use crate::steps::{Outcome, Steps};
 use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
 
+mod browser;
 mod criterion;
 
 /// The longest that one run may take.
@@ -38,10 +41,15 @@ const RECORDS: (&str, f64) = ("records", 1.5);
 /// If something cannot be built or measured.
 pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
     let quick = arguments.flag("--quick");
+    let engines = arguments.values("--browser")?;
+    if !engines.is_empty() {
+        arguments.finish()?;
+        return browser::main(workspace, &engines, quick);
+    }
     match arguments.first().as_deref() {
         Some("codec") => {}
-        Some(other) => bail!("there is no benchmark {other}; there is codec"),
-        None => bail!("which benchmark? There is codec"),
+        Some(other) => bail!("there is no benchmark {other}; there are codec and --browser"),
+        None => bail!("which benchmark? There are codec and --browser"),
     }
     arguments.finish()?;
     let (mut native, mut wasm, mut rust) = (Value::Null, Value::Null, Value::Null);

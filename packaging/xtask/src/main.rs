@@ -53,9 +53,10 @@ cargo xtask COMMAND
   test    runs every check
             --only PART …      only these parts (see --list)
             --list             names the parts
-  bench   measures the codec against its peers, and writes a table into benches/results
-            codec              this is what is measured
-            --quick            fewer rounds, and not the Rust side
+  bench   measures against peers, and writes tables into benches/results
+            codec              the codec, natively, in Pyodide and in Rust
+            --browser NAME …   calls between a page and its worker, in chromium, firefox or webkit
+            --quick            fewer rounds; of the codec not the Rust side, of buffers not the largest
   fuzz    runs the fuzz targets of the codec
             --executions N     how often each runs (1,000,000)
             --target NAME …    only these: decode, round_trip, plain

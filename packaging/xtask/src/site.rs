@@ -1,4 +1,4 @@
-//! Assembles `target/site`: the demo page and all that it is made of, so that nothing is asked of another server.
+//! Assembles `target/site`: the demo page, the benchmark and all that they are made of, so that nothing is asked of another server.
 
 use std::fs;
 use std::path::PathBuf;
@@ -62,6 +62,15 @@ fn assemble(workspace: &Workspace, pyodide: Pyodide) -> Result<Outcome> {
         )
         .with_context(|| format!("vega-datasets has no {name}"))?;
     }
+    let bench = site.join("bench");
+    let benches = workspace.root().join("benches");
+    folder::copy(&benches.join("browser"), &bench)?;
+    let _ = fs::remove_file(bench.join("drive.py"));
+    folder::copy_file(&benches.join("python").join("shapes.py"), &bench.join("shapes.py"))?;
+    folder::copy_file(
+        &modules.join("comlink").join("dist").join("esm").join("comlink.mjs"),
+        &bench.join("comlink.mjs"),
+    )?;
     let mut index = Command::new(workspace.python());
     index.arg(workspace.packaging("python").join("simple_index.py")).arg(site.join("simple"));
     process::run(workspace, "simple-index", index.arg(wheel::find(workspace, Kind::Wasm)?))?;

@@ -1,0 +1,72 @@
+// Charts of the benchmark's results as SVG text: one for each group of measurements, a bar for each peer.
+
+const WIDTH = 760;
+const LABEL = 230;
+const BAR = 18;
+const COLOURS = { workerlib: "#0b6e4f", "JS ping": "#8a8f98", "JS ping, 32 bytes": "#8a8f98", "four memcpys": "#8a8f98" };
+const OTHER = "#7aa6c2";
+
+/** @typedef {{group: string, name: string, unit: string, values: Record<string, number>, ratios: Record<string, number>}} Row */
+
+const escape = (text) => String(text).replace(/[&<>"]/g, (found) => `&#${found.charCodeAt(0)};`);
+
+/** Writes a number with three digits that count. */
+export function digits(value) {
+  if (!Number.isFinite(value)) return "–";
+  if (value >= 100) return Math.round(value).toLocaleString("en");
+  return String(Number(value.toPrecision(3)));
+}
+
+/** Draws the rows of one group. */
+function chart(group, rows) {
+  const lines = [];
+  let y = 34;
+  for (const row of rows) {
+    lines.push(`<text x="12" y="${y}" class="name">${escape(row.name)}</text>`);
+    y += 8;
+    const most = Math.max(...Object.values(row.values));
+    for (const [peer, value] of Object.entries(row.values).sort(([, one], [, other]) => one - other)) {
+      const width = Math.max(2, (value / most) * (WIDTH - LABEL - 170));
+      const ratio = row.ratios[peer];
+      const note = peer === "workerlib" || ratio === undefined ? "" : ` (${digits(ratio)}×)`;
+      lines.push(
+        `<text x="${LABEL - 8}" y="${y + 13}" class="peer">${escape(peer)}</text>`,
+        `<rect x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 4}" rx="2" fill="${COLOURS[peer] ?? OTHER}"/>`,
+        `<text x="${LABEL + width + 6}" y="${y + 12}" class="value">${digits(value)} ${escape(row.unit)}${note}</text>`,
+      );
+      y += BAR;
+    }
+    y += 26;
+  }
+  const height = y - 8;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
+<title>${escape(group)}</title>
+<style>text{font:13px system-ui,sans-serif;fill:#1c2024}.name{font-weight:600}.peer{text-anchor:end}.value{fill:#555c66}</style>
+<rect width="${WIDTH}" height="${height}" fill="#fff"/>
+${lines.join("\n")}
+</svg>`;
+}
+
+/**
+ * Draws all charts.
+ *
+ * @param {{rows: Row[]}} results - What the suite measured.
+ * @returns {Record<string, string>} SVG texts by the groups' names.
+ */
+export function charts(results) {
+  const groups = new Map();
+  for (const row of results.rows) {
+    if (row.unit === "times") continue;
+    groups.set(row.group, [...(groups.get(row.group) ?? []), row]);
+  }
+  return Object.fromEntries([...groups].map(([group, rows]) => [group, chart(group, rows)]));
+}
+
+/** Writes the goals as a table in HTML. */
+export function table(goals) {
+  const rows = goals.map(
+    ({ name, goal, value, met }) =>
+      `<tr class="${met ? "met" : "missed"}"><td>${escape(name)}</td><td>${escape(goal)}</td><td>${digits(value)}</td><td>${met ? "met" : "not met"}</td></tr>`,
+  );
+  return `<table><thead><tr><th>goal</th><th>wanted</th><th>is</th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+}

@@ -1,0 +1,42 @@
+"""Opens the benchmark's page in a browser, has it measure, and prints the results as JSON.
+
+    python drive.py ENGINE URL [--quick]
+
+The results have one more key, "charts": SVG texts by name. `cargo xtask bench --browser ENGINE` runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "browser"))
+
+from engines import launch
+
+START_MILLISECONDS = 120_000
+
+
+def main() -> None:
+    """Does what the arguments say."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("engine", choices=["chromium", "firefox", "webkit"])
+    parser.add_argument("url")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    with launch(options.engine) as browser:
+        context = browser.new_context()
+        page = context.new_page()
+        page.on("console", lambda message: print(f"{message.type}: {message.text}", file=sys.stderr))
+        page.goto(f"{options.url}/bench/", timeout=START_MILLISECONDS)
+        page.wait_for_function("() => window.bench?.isReady", timeout=START_MILLISECONDS)
+        results = json.loads(page.evaluate("(quick) => window.bench.run(quick)", options.quick))
+        results["charts"] = page.evaluate("(results) => window.bench.charts(results)", results)
+        context.close()
+    print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()

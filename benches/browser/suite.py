@@ -1,0 +1,297 @@
+"""What is measured, in one run on one page: all ways to the worker take turns, round by round.
+
+The result is plain data: rows of medians with their ratios, and what became of the goals.
+"""
+
+import asyncio
+import gc
+import json
+import statistics
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import js
+import peers
+import pyodide_js
+import shapes
+import workerlib
+from peers import COMLINK, MEMCPY, PICKLE_PORT, PING, PYSCRIPT, WORKERLIB, Connected, Peer
+
+KILOBYTE, MEGABYTE = 1 << 10, 1 << 20
+SMALL_CALLS = 1000
+IN_FLIGHT = (1, 10, 100, 1000)
+SIZES = tuple(KILOBYTE << shift for shift in range(0, 19, 2))
+MEMORY_CALLS = 10_000
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured."""
+
+    rounds: int
+    largest: int
+    memory_calls: int
+
+
+QUICK = Effort(rounds=3, largest=64 * MEGABYTE, memory_calls=0)
+FULL = Effort(rounds=5, largest=256 * MEGABYTE, memory_calls=MEMORY_CALLS)
+
+
+@dataclass
+class Row:
+    """One measurement of all its peers."""
+
+    group: str
+    name: str
+    unit: str
+    """ms and us are better when small, calls/s and times when large."""
+    values: dict[str, float] = field(default_factory=dict)
+    details: dict[str, dict[str, float]] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=dict)
+    """How many times as long workerlib takes as a peer: medians of the rounds' ratios."""
+
+
+@dataclass
+class Goal:
+    """A goal, and whether it is met."""
+
+    name: str
+    goal: str
+    value: float
+    met: bool
+
+
+class Suite:
+    """One run."""
+
+    def __init__(self, connected: Connected, effort: Effort, tell: Callable[[str], None]) -> None:
+        self.ways = connected
+        self.effort = effort
+        self.tell = tell
+        self.rows: list[Row] = []
+        self.isolated = bool(js.crossOriginIsolated)
+
+    async def run(self) -> dict[str, Any]:
+        """Measures everything."""
+        await self.small_calls()
+        await self.in_flight()
+        await self.buffers("bytes", bytes, peers.comlink_bytes)
+        await self.buffers("float64 array", lambda size: array("d", bytes(size)), peers.comlink_floats)
+        await self.records()
+        await self.connecting()
+        if self.effort.memory_calls:
+            await self.memory(None, "a number")
+            await self.memory(bytes(MEGABYTE), "1 MB each")
+        return {
+            "agent": js.navigator.userAgent,
+            "cores": js.navigator.hardwareConcurrency,
+            "isolated": self.isolated,
+            "pyodide": pyodide_js.version,
+            "workerlib": workerlib.__version__,
+            "rows": [vars(row) for row in self.rows],
+            "goals": [vars(goal) for goal in self.goals()],
+        }
+
+    async def rounds(self, row: Row, ways: Sequence[Any], value: Any, count: int, *, rounds: int) -> None:
+        """Has all ways take turns; a way that fails drops out of the row, and says so."""
+        self.tell(f"{row.group}: {row.name}")
+        by_round: dict[str, list[float]] = {way.name: [] for way in ways}
+        singles: dict[str, list[float]] = {way.name: [] for way in ways}
+        able = list(ways)
+        for number in range(rounds + 1):
+            for way in list(able):
+                gc.collect()
+                try:
+                    times = await way.in_a_row(value, count)
+                except Exception as error:
+                    if way.name == WORKERLIB:
+                        raise
+                    js.console.log(f"{way.name} cannot do {row.group}, {row.name}: {error}")
+                    able.remove(way)
+                    continue
+                # The first round warms up.
+                if number:
+                    by_round[way.name].append(statistics.fmean(times) if count > 1 else times[0])
+                    singles[way.name].extend(times)
+        scale = 1e3 if row.unit == "us" else 1
+        for way in able:
+            name = way.name
+            row.values[name] = statistics.median(by_round[name]) * scale
+            if count > 1:
+                cuts = statistics.quantiles(singles[name], n=100)
+                row.details[name] = {
+                    "median": cuts[49] * scale,
+                    "p95": cuts[94] * scale,
+                    "p99": cuts[98] * scale,
+                }
+            # A clock may be too coarse for what takes no time.
+            pairs = zip(by_round[WORKERLIB], by_round[name], strict=True)
+            row.ratios[name] = statistics.median(own / max(other, 1e-6) for own, other in pairs)
+        self.rows.append(row)
+
+    async def small_calls(self) -> None:
+        """A number there and back, a thousand in a row."""
+        ways = [*self.ways.ping, *self.ways.python, peers.comlink_number()]
+        row = Row("small call", f"mean of {SMALL_CALLS:,} in a row", "us")
+        await self.rounds(row, ways, 1, SMALL_CALLS, rounds=max(5, self.effort.rounds))
+
+    async def in_flight(self) -> None:
+        """Calls per second, by how many are in flight at a time."""
+        ways: list[Any] = [AtOnce(peer) for peer in self.ways.python]
+        ways.append(ComlinkAtOnce())
+        for at_once in IN_FLIGHT:
+            row = Row("calls in flight", f"{at_once:,} at a time", "us")
+            for way in ways:
+                way.at_once = at_once
+            await self.rounds(row, ways, 1, 1, rounds=self.effort.rounds)
+
+    async def buffers(self, kind: str, make: Callable[[int], Any], comlink: Callable[[int], Any]) -> None:
+        """An echo of one buffer, by its size."""
+        for size in SIZES:
+            if size > self.effort.largest:
+                break
+            count = max(1, min(200, 4 * MEGABYTE // size))
+            ways = [peers.FourCopies(), *self.ways.python, comlink(size)]
+            rounds = self.effort.rounds if size < 64 * MEGABYTE else max(3, self.effort.rounds)
+            await self.rounds(
+                Row(f"echo of {kind}", size_name(size), "ms"), ways, make(size), count, rounds=rounds
+            )
+
+    async def records(self) -> None:
+        """An echo of 5,000 dicts of int, str, float, list."""
+        value = shapes.records()
+        ways = [*self.ways.python, peers.comlink_json(json.dumps(value))]
+        await self.rounds(
+            Row("echo of records", f"{len(value):,} dicts", "ms"),
+            ways,
+            value,
+            1,
+            rounds=2 * self.effort.rounds,
+        )
+
+    async def connecting(self) -> None:
+        """From `connect()` to an open connection with a worker that is up, and a first call."""
+        await self.rounds(Row("connect", "and one call", "ms"), [Connect()], 1, 1, rounds=self.effort.rounds)
+
+    async def memory(self, value: Any, name: str) -> None:
+        """What the heaps of both sides have grown by after many calls."""
+        calls = self.effort.memory_calls
+        worker = self.ways.worker
+        self.tell(f"memory: {calls:,} calls with {name}")
+        for _ in range(calls // 20):
+            await worker.echo(value)
+        before = await self.heaps()
+        for _ in range(calls):
+            await worker.echo(value)
+        after = await self.heaps()
+        row = Row("memory", f"after {calls:,} calls with {name}", "times")
+        row.values = {side: after[side] / before[side] for side in before}
+        row.details = {"before": before, "after": after}
+        self.rows.append(row)
+
+    async def heaps(self) -> dict[str, float]:
+        """The bytes of both sides' Python heaps, and of JavaScript where the browser tells."""
+        gc.collect()
+        heaps = {"page": pyodide_js._module.HEAPU8.byteLength, "worker": await self.ways.worker.heap()}
+        if hasattr(js.performance, "measureUserAgentSpecificMemory"):
+            heaps["browser"] = (await js.performance.measureUserAgentSpecificMemory()).bytes
+        return heaps
+
+    def goals(self) -> list[Goal]:
+        """Holds the rows against the goals of the project."""
+        found = []
+
+        def goal(name: str, value: float | None, most: float) -> None:
+            if value is not None:
+                found.append(Goal(name, f"<= {most}", value, value <= most))
+
+        small = self.row("small call")
+        goal("small call, times the JS ping floor", small.ratios.get(PING), 2)
+        goal("small call, times PyScript's own", small.ratios.get(PYSCRIPT), 0.6)
+        one, many = (
+            self.row("calls in flight", f"{at_once:,} at").values[WORKERLIB] for at_once in (1, 1000)
+        )
+        found.append(
+            Goal(
+                "1,000 in flight, times the calls per second of one at a time",
+                ">= 5",
+                one / many,
+                one / many >= 5,
+            )
+        )
+        large = self.row("echo of bytes", "64 MB")
+        goal("64 MB of bytes, times four memcpys", large.ratios.get(MEMCPY), 0.9 if self.isolated else 1.5)
+        records = self.row("echo of records")
+        goal("5,000 records, times PyScript's own", records.ratios.get(PYSCRIPT), 0.2)
+        goal("5,000 records, times pickle 5 over a port", records.ratios.get(PICKLE_PORT), 1)
+        if self.effort.memory_calls:
+            heaps = self.row("memory", "1 MB").values
+            goal(
+                "heaps after 10,000 calls with 1 MB, times before", max(heaps["page"], heaps["worker"]), 1.05
+            )
+        slower = [ratio for row in self.rows if (ratio := row.ratios.get(PYSCRIPT)) is not None]
+        goal("all measurements, times PyScript's own, the worst", max(slower), 1)
+        return found
+
+    def row(self, group: str, name: str = "") -> Row:
+        """Finds a row by its group and a part of its name."""
+        return next(row for row in self.rows if row.group == group and name in row.name)
+
+
+@dataclass
+class AtOnce:
+    """A thousand calls of a peer, so many at a time; the time is that of one call."""
+
+    peer: Peer
+    at_once: int = 1
+
+    @property
+    def name(self) -> str:
+        """The peer's."""
+        return self.peer.name
+
+    async def in_a_row(self, value: Any, _count: int) -> list[float]:
+        """Takes the time of the whole."""
+        start = perf_counter()
+        for _ in range(SMALL_CALLS // self.at_once):
+            if self.at_once == 1:
+                await self.peer.echo(value)
+            else:
+                await asyncio.gather(*(self.peer.echo(value) for _ in range(self.at_once)))
+        return [(perf_counter() - start) * 1e3 / SMALL_CALLS]
+
+
+@dataclass
+class ComlinkAtOnce:
+    """The same by Comlink."""
+
+    name = COMLINK
+    at_once: int = 1
+
+    async def in_a_row(self, _value: Any, _count: int) -> list[float]:
+        """Takes the time of the whole."""
+        times = [
+            await js.peers.comlinkNumbersAtOnce(self.at_once) for _ in range(SMALL_CALLS // self.at_once)
+        ]
+        return [sum(times) / SMALL_CALLS]
+
+
+class Connect:
+    """Connects, calls and closes."""
+
+    name = WORKERLIB
+
+    async def in_a_row(self, value: Any, _count: int) -> list[float]:
+        """Takes the time until the first answer."""
+        start = perf_counter()
+        async with workerlib.connect("bench") as worker:
+            await worker.echo(value)
+            return [(perf_counter() - start) * 1e3]
+
+
+def size_name(size: int) -> str:
+    """Writes a size for people."""
+    return f"{size // MEGABYTE} MB" if size >= MEGABYTE else f"{size // KILOBYTE} KB"

@@ -1,0 +1,219 @@
+//! `cargo xtask bench --browser ENGINE …`: measures calls between a page and its worker against their peers.
+//!
+//! The measuring is done by the page in `benches/browser`, once with isolation headers and once without; here the numbers
+//! become a table, and the charts files, in `benches/results`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::process;
+use crate::pyodide::Pyodide;
+use crate::server::{self, Site};
+use crate::setup::browser::Engine;
+use crate::site;
+use crate::steps::{Outcome, Steps};
+use crate::workspace::Workspace;
+
+/// The longest that one page may take.
+const LIMIT: Duration = Duration::from_secs(1800);
+/// Whose times the ratios are of.
+const OWN: &str = "workerlib";
+/// The pages that are measured: what they are called, and whether they are isolated.
+const PAGES: [(&str, bool); 2] = [("isolated", true), ("plain", false)];
+
+/// Measures in the engines of these names.
+///
+/// # Errors
+/// If a name is not one of an engine, or something cannot be built or measured.
+pub(super) fn main(workspace: &Workspace, names: &[String], quick: bool) -> Result<ExitCode> {
+    let engines = names
+        .iter()
+        .map(|name| Engine::ALL.into_iter().find(|engine| engine.name() == name))
+        .collect::<Option<Vec<_>>>()
+        .with_context(|| format!("the engines are {}", Engine::ALL.map(Engine::name).join(", ")))?;
+    let needs: Vec<_> = engines.iter().map(|engine| engine.need()).collect();
+    let mut steps = Steps::default();
+    site::add(&mut steps, workspace, Pyodide::V314, &needs);
+    steps.run()?;
+    for engine in engines {
+        if engine.find().is_none() {
+            println!("{} is not here and cannot be installed", engine.name());
+            continue;
+        }
+        let mut results = vec![Value::Null; PAGES.len()];
+        let mut steps = Steps::default();
+        for ((page, isolated), result) in PAGES.into_iter().zip(&mut results) {
+            steps.add(format!("measuring in {}, {page}", engine.name()), move || {
+                measure(workspace, engine, isolated, quick, result)
+            });
+        }
+        steps.run()?;
+        let text = write(workspace, engine, &results, quick)?;
+        println!("\n{text}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(
+    workspace: &Workspace,
+    engine: Engine,
+    isolated: bool,
+    quick: bool,
+    result: &mut Value,
+) -> Result<Outcome> {
+    let server = server::start(Site { mounts: vec![("/", site::folder(workspace))], isolated }, 0)?;
+    let mut drive = Command::new(workspace.python());
+    drive.arg(workspace.root().join("benches").join("browser").join("drive.py"));
+    drive.args([engine.name(), &server.url()]).args(quick.then_some("--quick"));
+    drive.envs(engine.find().with_context(|| format!("{} is missing", engine.name()))?);
+    drive.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(workspace.target());
+    let name = format!("bench-{}", engine.name());
+    let (succeeded, output) = process::capture_within(workspace, &name, &mut drive, LIMIT)?;
+    // The page's console stands before the JSON.
+    let json = output.find("{\n").map(|start| &output[start..]);
+    match json.map(serde_json::from_str) {
+        Some(Ok(measured)) if succeeded => *result = measured,
+        _ => bail!("the benchmark wrote no result:\n\n{output}"),
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes table, numbers and charts into `benches/results`, and returns the table.
+fn write(workspace: &Workspace, engine: Engine, results: &[Value], quick: bool) -> Result<String> {
+    let folder = workspace.root().join("benches").join("results");
+    fs::create_dir_all(&folder)?;
+    let name = engine.name();
+    let mut text = format!("# Calls between a page and its worker, in {name}\n");
+    if quick {
+        text.push_str("\nA quick run: fewer rounds, smaller buffers, and noisier.\n");
+    }
+    let mut numbers = serde_json::Map::new();
+    for ((page, _), measured) in PAGES.iter().zip(results) {
+        text.push_str(&section(page, measured)?);
+        let mut measured = measured.clone();
+        let charts = measured.as_object_mut().and_then(|measured| measured.remove("charts"));
+        for (group, svg) in charts.as_ref().and_then(Value::as_object).into_iter().flatten() {
+            let file = format!("{name}-{page}-{}.svg", group.replace(' ', "-"));
+            fs::write(folder.join(file), svg.as_str().context("a chart is no text")?)?;
+        }
+        numbers.insert((*page).to_owned(), measured);
+    }
+    fs::write(folder.join(format!("{name}.json")), format!("{:#}\n", Value::Object(numbers)))?;
+    fs::write(folder.join(format!("{name}.md")), &text)?;
+    Ok(text)
+}
+
+/// Writes one page's results in Markdown: its goals, then its rows, each peer's median with workerlib's ratio to it.
+fn section(page: &str, results: &Value) -> Result<String> {
+    let rows = results["rows"].as_array().filter(|rows| !rows.is_empty()).context("nothing was measured")?;
+    let goals = results["goals"].as_array().context("there are no goals")?;
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut text =
+        format!("\n## {}\n\n", if page == "isolated" { "Isolated page" } else { "Page without isolation" });
+    let _ = writeln!(
+        text,
+        "{}; {} processors; Pyodide {}.\n",
+        word(&results["agent"]),
+        results["cores"],
+        word(&results["pyodide"])
+    );
+    text.push_str("| goal | wanted | is | |\n| --- | --- | ---: | --- |\n");
+    for goal in goals {
+        let is = if goal["met"] == true { "met" } else { "**not met**" };
+        let value = goal["value"].as_f64().context("a goal without a value")?;
+        let _ = writeln!(text, "| {} | {} | {value:.2} | {is} |", word(&goal["name"]), word(&goal["goal"]));
+    }
+    text.push_str(
+        "\nMedians of rounds in which all take turns. In brackets: how many times as long workerlib takes; below 1 it is \
+         faster.\n",
+    );
+    let mut group = Value::Null;
+    for row in rows {
+        let values = row["values"].as_object().context("a row without values")?;
+        if row["group"] != group {
+            group = row["group"].clone();
+            let peers = values.keys().map(|peer| format!(" {peer} |")).collect::<String>();
+            let _ = write!(text, "\n| {} | unit |{peers}\n| --- | --- |", word(&group));
+            text.push_str(&" ---: |".repeat(values.len()));
+            text.push('\n');
+        }
+        let _ = write!(text, "| {} | {} |", word(&row["name"]), word(&row["unit"]));
+        for (peer, value) in values {
+            let value = value.as_f64().with_context(|| format!("{peer} has no number"))?;
+            let _ = match row["ratios"][peer].as_f64() {
+                Some(ratio) if peer != OWN => write!(text, " {} ({ratio:.2}) |", digits(value)),
+                _ => write!(text, " {} |", digits(value)),
+            };
+        }
+        text.push('\n');
+        let details = row["details"].as_object().into_iter().flatten();
+        let tails: Vec<String> = details
+            .filter_map(|(peer, times)| {
+                let [p95, p99] = [times["p95"].as_f64()?, times["p99"].as_f64()?];
+                (word(&row["group"]) == "small call")
+                    .then(|| format!("{peer} {} / {}", digits(p95), digits(p99)))
+            })
+            .collect();
+        if !tails.is_empty() {
+            let _ = writeln!(
+                text,
+                "\np95 / p99 of single calls in {}: {}.",
+                word(&row["unit"]),
+                tails.join("; ")
+            );
+        }
+    }
+    Ok(text)
+}
+
+/// Writes a number with three digits that count.
+fn digits(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn results() -> Value {
+        json!({
+            "agent": "a browser", "cores": 2, "pyodide": "314",
+            "goals": [
+                {"name": "small call", "goal": "<= 2", "value": 1.5, "met": true},
+                {"name": "records", "goal": "<= 1", "value": 2.5, "met": false},
+            ],
+            "rows": [{
+                "group": "small call", "name": "mean", "unit": "us",
+                "values": {"workerlib": 60.0, "JS ping": 40.0},
+                "ratios": {"workerlib": 1.0, "JS ping": 1.5},
+                "details": {"workerlib": {"median": 55.0, "p95": 80.0, "p99": 101.0}},
+            }],
+        })
+    }
+
+    #[test]
+    fn goals_and_ratios_are_told() {
+        let text = section("plain", &results()).expect("a section");
+        assert!(text.contains("| small call | <= 2 | 1.50 | met |"), "{text}");
+        assert!(text.contains("| records | <= 1 | 2.50 | **not met** |"), "{text}");
+        assert!(text.contains("40.0 (1.50) |") && text.contains(" 60.0 |"), "{text}");
+        assert!(text.contains("workerlib 80.0 / 101"), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_an_error() {
+        let mut lacking = results();
+        lacking["rows"] = json!([]);
+        assert!(section("plain", &lacking).is_err());
+    }
+}
