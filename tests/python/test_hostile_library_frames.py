@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import random
+import re
 import sys
 import time
 import traceback
@@ -247,6 +248,12 @@ EXPENSIVE: dict[str, tuple[int, tuple[object, ...]]] = {
     "a pattern of repeats": (71, ("(?:a{65535}){65535}" * 500, 0)),
     "a pattern of ranges": (71, ("[" + "\x00-\uffff" * 3_000 + "]", 0)),
     "a pattern of many branches": (71, ("|".join("ab" for _ in range(3_000)), 2)),
+    "a pattern of wide sets": (71, ("[^\x00-\uffff]" * 1_990, 2)),
+    "a pattern of wide sets, escaped": (71, (r"[\0-\uffff]" * 900, 2)),
+    "a pattern of sets with another case beyond Latin 1": (71, ("[sk]" * 2_500, 2)),
+    "a pattern of groups that become sets": (71, ("(s|k)" * 2_000, 2)),
+    "a pattern of names that do not end": (71, ("\\N{" * 3_300, 2)),
+    "many patterns": (16, tuple(re.compile("[a-z]" * 30 + str(number)) for number in range(200))),
     "a long pattern": (71, ("a" * 500_000, 0)),
     "a zone with a long name": (57, ("a/" * 100_000,)),
     "a zone outside of the zones": (57, ("../../../../etc/passwd",)),

@@ -224,6 +224,36 @@ def test_a_pattern_beyond_the_cap_is_refused() -> None:
         decode(frame, [])
 
 
+@pytest.mark.parametrize(
+    "patterns",
+    [["[^\x00-\uffff]" * 100], [f"[\x00-\uffff]{number}" for number in range(100)]],
+    ids=["in one", "in many"],
+)
+def test_patterns_that_take_long_to_compile_are_refused(patterns: list[str]) -> None:
+    """By sender and receiver alike: what counts is what all patterns of a frame take together."""
+    import re
+
+    with pytest.raises(workerlib.UnsendableError, match="too long") as caught:
+        round_trip([re.compile(pattern, re.IGNORECASE) for pattern in patterns])
+    assert caught.value.type_name == "re.Pattern"
+    assert caught.value.path == f"value[{59 if len(patterns) > 1 else 0}]"
+    bodies = [frame_of(pattern)[0][1:] for pattern in patterns]
+    frame = b"\x90\xdc" + len(bodies).to_bytes(2, "big")
+    frame += b"".join(b"\xd4\x47\x02" + body + b"\x02" for body in bodies)
+    with pytest.raises(workerlib.FrameError, match="too long"):
+        decode(frame, [])
+
+
+def test_patterns_of_programs_are_sent() -> None:
+    """What people write is far from the limit."""
+    import re
+
+    scripts = "[\u0370-\u03ff\u0400-\u04ff\u4e00-\u9fff\U0001f300-\U0001faff\uac00-\ud7af]+"
+    tokens = [rf"\b(?:{word}|{word}s)\b[\w.-]*" for word in map(str, range(500))]
+    patterns = [re.compile(pattern) for pattern in [*[scripts] * 10, *tokens, "|".join(tokens[:300])]]
+    assert round_trip(patterns) == patterns
+
+
 def test_exceptions_arrive_without_traceback() -> None:
     """Frames of the stack stay where they are."""
     error = cast(BaseException, LIBRARY_VALUES["exception: with cause and context"])

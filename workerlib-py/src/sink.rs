@@ -16,7 +16,7 @@ use workerlib_codec::{Data, PlainReader, Sink, ViewHeader};
 use crate::block::Block;
 use crate::deep::dismantle;
 use crate::plain;
-use crate::types::Types;
+use crate::types::{PATTERN, Types};
 
 /// Python's objects as a [`Sink`].
 pub(crate) struct PySink<'py, 'b> {
@@ -30,6 +30,8 @@ pub(crate) struct PySink<'py, 'b> {
     frame_len: usize,
     /// How much was handed to builders, as [`PySink::account`] counts it.
     handed: usize,
+    /// What the patterns weigh together.
+    patterns: usize,
 }
 
 /// What a builder gets of this many bytes or elements, or fewer, is not counted.
@@ -102,7 +104,7 @@ impl<'py, 'b> PySink<'py, 'b> {
     /// Starts to build what a frame of that many bytes holds.
     pub(crate) fn new(py: Python<'py>, buffers: &'b [Bound<'py, PyAny>], frame_len: usize) -> Self {
         let types = Types::new(py, false);
-        Self { py, buffers, types, discarded: Vec::new(), frame_len, handed: 0 }
+        Self { py, buffers, types, discarded: Vec::new(), frame_len, handed: 0, patterns: 0 }
     }
 
     /// Counts what a builder may copy, and refuses what the frame does not account for.
@@ -174,6 +176,9 @@ impl<'py, 'b> PySink<'py, 'b> {
                 let values: Bound<'py, PyTuple> = values.cast_into()?;
                 for value in values.iter_borrowed() {
                     self.account(&value)?;
+                }
+                if number == PATTERN && !values.is_empty() {
+                    self.patterns = self.types.weigh(self.patterns, &values)?;
                 }
                 self.types.build(number, values)
             }

@@ -17,7 +17,7 @@ use workerlib_codec::marker::Container;
 use workerlib_codec::{Buffer, Item, Path, PlainWriter, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
-use crate::types::{self, Types};
+use crate::types::{self, PATTERN, Types};
 
 type Object = *mut ffi::PyObject;
 
@@ -114,6 +114,8 @@ pub(crate) struct PySource<'py> {
     kept: Vec<Py<PyAny>>,
     /// Whether Python code ran: what is remembered or open must be owned then.
     owning: bool,
+    /// What the patterns weigh together.
+    patterns: usize,
     types: Types<'py>,
 }
 
@@ -131,6 +133,7 @@ impl<'py> PySource<'py> {
             open: Vec::new(),
             kept: Vec::new(),
             owning: false,
+            patterns: 0,
             types: Types::new(py, strict),
         }
     }
@@ -237,10 +240,14 @@ impl<'py> PySource<'py> {
         self.own();
         let refuse = |reason| Refusal::Type(type_name(&object.get_type()), reason);
         let Some(sending) = self.types.sending(&object.get_type())? else { return Err(refuse(None)) };
-        let made = sending.function.call1((&object,)).map_err(|error| match self.types.reason(&error) {
+        let refused = |error| match self.types.reason(&error) {
             Some(reason) => refuse(Some(reason)),
             None => Refusal::Raised(error),
-        })?;
+        };
+        let made = sending.function.call1((&object,)).map_err(refused)?;
+        if sending.kind == Some(PATTERN) {
+            self.patterns = self.types.weigh(self.patterns, &made).map_err(refused)?;
+        }
         match sending.kind {
             Some(kind) if made.is_exact_instance_of::<PyTuple>() => {
                 Ok(self.tuple(Container::Extension(kind), made, 1))

@@ -7,6 +7,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use workerlib_codec::Step;
 
+/// The extension type of a pattern, which takes time to build: those of a frame have a limit together.
+pub(crate) const PATTERN: u8 = 71;
+
 /// How objects of one type are sent.
 pub(crate) struct Sending<'py> {
     /// The extension type whose values `function` makes, as a tuple; `None` if it makes another object that
@@ -47,6 +50,13 @@ impl<'py> Types<'py> {
         static REFUSED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         let class = REFUSED.import(self.py, "workerlib._types", "RefusedError").ok()?;
         error.is_instance(self.py, class).then(|| error.value(self.py).to_string())
+    }
+
+    /// Adds what a pattern with these values weighs to `so_far`, and refuses what is too much.
+    pub(crate) fn weigh(&self, so_far: usize, values: &Bound<'py, PyAny>) -> PyResult<usize> {
+        static WEIGH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let pattern = values.get_item(0)?;
+        WEIGH.import(self.py, "workerlib._patterns", "weigh")?.call1((so_far, pattern))?.extract()
     }
 
     /// Builds an object of an extension type from all of its values.

@@ -246,26 +246,6 @@ def _build_path(path: str) -> Any:
     return Path(path)
 
 
-_PATTERN_LENGTH = 10_000
-
-
-def _take_apart_pattern(value: Any) -> Parts:
-    if len(value.pattern) > _PATTERN_LENGTH:
-        raise RefusedError(f"its pattern is longer than {_PATTERN_LENGTH:,} characters")
-    return (value.pattern, value.flags)
-
-
-def _build_pattern(pattern: object, flags: object) -> Any:
-    import re
-
-    if not isinstance(pattern, str | bytes) or not isinstance(flags, int) or len(pattern) > _PATTERN_LENGTH:
-        raise ValueError("no pattern")
-    with warnings.catch_warnings():
-        # Who wrote the pattern was warned where it was compiled first.
-        warnings.simplefilter("ignore")
-        return re.compile(pattern, flags)
-
-
 # Classes as values: the builtin ones, and those of this table.
 
 
@@ -485,7 +465,12 @@ _ROWS: tuple[Built | Filled, ...] = (
     Built(68, "ipaddress.IPv6Network", _text, _from_text("ipaddress:IPv6Network")),
     Built(69, "ipaddress.IPv4Interface", _text, _from_text("ipaddress:IPv4Interface")),
     Built(70, "ipaddress.IPv6Interface", _text, _from_text("ipaddress:IPv6Interface")),
-    Built(71, "re.Pattern", _take_apart_pattern, _build_pattern),
+    Built(
+        71,
+        "re.Pattern",
+        _lazy("workerlib._patterns:take_apart_pattern"),
+        _lazy("workerlib._patterns:build_pattern"),
+    ),
     Built(72, "builtins.type", _take_apart_class, _build_class),
     Built(
         73, "numpy.ndarray", _lazy("workerlib._numpy:take_apart_array"), _lazy("workerlib._numpy:build_array")
