@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Mapping
 from types import TracebackType
 from typing import Any
 
 from workerlib._config import settings
 from workerlib._connection import Connection
 from workerlib._errors import ConnectError, ConnectTimeoutError
+from workerlib._host import Found, Progress
 from workerlib._native import Session
 from workerlib._version import __version__
 from workerlib._worker import Worker
@@ -50,46 +52,71 @@ class Connecting(Coroutine[Any, Any, Worker]):
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
     ) -> None:
         if self._worker is not None:
-            self._worker.close()
+            await self._worker.__aexit__(kind, error, frames)
 
 
 def connect(
-    name: str | None = None, *, timeout: float | None = _TIMEOUT, strict: bool | None = None
+    name: str | os.PathLike[str] | None = None,
+    *,
+    timeout: float | None = _TIMEOUT,
+    strict: bool | None = None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Connecting:
-    """Connects to a worker of the page.
+    """Connects to a worker of the page; outside of a browser, starts the worker as a subprocess.
 
     `worker = await connect("name")`, or `async with connect("name") as worker:`, which closes the
     connection at the end of the block.
 
     Args:
         name: The `name` attribute of the worker's script tag; by default that of the page's only one.
+            Outside of a browser the worker's script: a file (`"worker.py"`), or the name of a module.
         timeout: After how many seconds to give up, None for never. Pyodide's own loading time is in it.
         strict: Whether arguments that would arrive as something like them (a generator as a list, an
             instance of a subclass as one of its base) are refused instead of converted with a warning;
             by default what the configuration says under `[workerlib]`, else False.
+        config: Outside of a browser the configuration of both sides: the path of a TOML or JSON file, its
+            text, or a dict. In a page the script tags have it.
 
     Raises:
-        NoSuchWorkerError: If no tag has that name, after a second's grace for tags that are being added.
+        NoSuchWorkerError: If no tag has that name, after a second's grace for tags that are being added; if
+            there is no such script.
         WorkerStartError: If the worker's script failed or could not be loaded.
         ConnectTimeoutError: If the worker did not answer in time.
         ProtocolError: If the worker has another version of workerlib that this one does not understand.
-        ConfigError: If the configuration of the page cannot be right.
-        ConnectError: If there are several workers to choose from, or this is no page.
+        ConfigError: If the configuration cannot be right.
+        ConnectError: If there are several workers to choose from, this is a page without PyScript, or
+            `config` is given in a page.
     """
-    return Connecting(_connect(name, timeout, strict))
+    return Connecting(_connect(None if name is None else os.fspath(name), timeout, strict, config))
 
 
-async def _connect(name: str | None, timeout: float | None, strict: bool | None) -> Worker:
-    if sys.platform != "emscripten":
-        raise ConnectError("connect() needs a page: this Python does not run in a browser")
-    # Imported where it is needed: outside a browser its own imports do not exist.
-    from workerlib import _pyscript
+async def _connect(
+    name: str | None,
+    timeout: float | None,
+    strict: bool | None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None,
+) -> Worker:
+    progress = Progress(name)
+    opening: Coroutine[Any, Any, Found]
+    # Imported where they are needed: each one's own imports exist on its own host only.
+    if sys.platform == "emscripten":
+        from workerlib import _pyscript
 
-    chosen = settings(_pyscript.read_config(), strict=strict)
-    progress = _pyscript.Progress(name)
+        if config is not None:
+            raise ConnectError(
+                "config= is for workers outside of a browser: a page's script tags have their own"
+            )
+        chosen = settings(_pyscript.read_config(), strict=strict)
+        opening = _pyscript.open_channel(progress)
+    else:
+        from workerlib import _subprocess
+
+        parsed = _subprocess.read_config(config)
+        chosen = settings(parsed, strict=strict)
+        opening = _subprocess.open_channel(progress, config, parsed)
     try:
         async with asyncio.timeout(timeout):
-            found = await _pyscript.open_channel(progress)
+            found = await opening
             progress.step = "waiting for the worker's side of the handshake"
             session = Session.connect(__version__, strict=chosen.strict, max_depth=chosen.max_depth)
             connection = Connection(session, found.endpoint, {})
@@ -102,4 +129,4 @@ async def _connect(name: str | None, timeout: float | None, strict: bool | None)
         raise ConnectTimeoutError(
             f"{progress.subject} did not answer within {timeout} seconds; connect() was {progress.step}"
         ) from None
-    return Worker(connection, exports, found.name, found.worker)
+    return Worker(connection, exports, found.name, found.worker, found.ended)

@@ -13,7 +13,6 @@ import base64
 import itertools
 import sys
 import textwrap
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -23,7 +22,7 @@ from pyodide.http import open_url
 
 import __main__
 from workerlib._config import parse, settings
-from workerlib._connection import Connection, Endpoint
+from workerlib._connection import Connection
 from workerlib._errors import (
     ConfigError,
     ConnectError,
@@ -33,6 +32,7 @@ from workerlib._errors import (
     rebuild,
 )
 from workerlib._exports import describe_exports, functions
+from workerlib._host import Found, Progress
 from workerlib._native import Session, decode, encode
 from workerlib._port import PortEndpoint
 from workerlib._version import __version__
@@ -49,30 +49,6 @@ _SUSPICION = 3.0
 _BRIDGE = "workerlib_connect"
 
 _tokens = itertools.count(1)
-
-
-@dataclass
-class Progress:
-    """How far `open_channel` has come, for the message of a timeout."""
-
-    name: str | None
-    """The name that was asked for, then the one that was found."""
-    step: str = "looking for the worker's script tag"
-    """What is being waited for."""
-
-    @property
-    def subject(self) -> str:
-        """The worker, for messages."""
-        return "the worker" if self.name is None else f"the worker {self.name!r}"
-
-
-@dataclass(frozen=True)
-class Found:
-    """A worker that has handed out a channel."""
-
-    name: str
-    endpoint: Endpoint
-    worker: Any
 
 
 def read_config() -> dict[str, Any]:
@@ -110,6 +86,7 @@ def read_config() -> dict[str, Any]:
 
 async def open_channel(progress: Progress) -> Found:
     """Finds the worker, waits until its script has run, and gets a channel to it."""
+    progress.step = "looking for the worker's script tag"
     if _bridge_of_worker() is not None:
         raise ConnectError("connect() is for the page: this is a worker, whose functions the page calls")
     tag = await _find_tag(progress.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any
 
@@ -19,11 +19,16 @@ class Worker:
 
     `await worker.f(1, x=2)` calls `f` in the worker. A function whose name is one of this class's own
     (`close`, `closed`, `name`, `worker`) is reached as `worker["close"]`. Used by `async with`, the
-    connection is closed at the end of the block; the worker itself goes on.
+    connection is closed at the end of the block; a page's worker goes on, a subprocess has ended then.
     """
 
     def __init__(
-        self, connection: Connection, exports: list[ExportDescription], name: str, worker: Any
+        self,
+        connection: Connection,
+        exports: list[ExportDescription],
+        name: str,
+        worker: Any,
+        ended: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Wraps an open connection; `connect()` is the way to get one.
 
@@ -32,11 +37,13 @@ class Worker:
             exports: What the worker exports.
             name: The worker's name, for people.
             worker: The host's own object for the worker.
+            ended: Waits until the worker has ended, where it ends with its connection.
         """
         self._connection = connection
         self._functions = {export[0]: _remote_function(connection, name, export) for export in exports}
         self._name = name
         self._worker = worker
+        self._ended = ended
 
     @property
     def name(self) -> str:
@@ -45,7 +52,10 @@ class Worker:
 
     @property
     def worker(self) -> Any:
-        """The host's own object: under PyScript what `pyscript.workers[name]` gives, a JsProxy."""
+        """The host's own object: under PyScript what `pyscript.workers[name]` gives, a JsProxy.
+
+        Outside of a browser the worker's process, an `asyncio.subprocess.Process`.
+        """
         return self._worker
 
     @property
@@ -54,7 +64,10 @@ class Worker:
         return self._connection.closed.done()
 
     def close(self) -> None:
-        """Ends the connection; calls without an answer raise ConnectionClosedError. The worker goes on."""
+        """Ends the connection; calls without an answer raise ConnectionClosedError.
+
+        A page's worker goes on; outside of a browser the worker's process ends.
+        """
         self._connection.close()
 
     async def __aenter__(self) -> Worker:
@@ -64,6 +77,8 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
     ) -> None:
         self.close()
+        if self._ended is not None:
+            await self._ended()
 
     def __getitem__(self, name: str) -> RemoteFunction:
         """Returns the exported function of that name, whatever the name is.

@@ -1,0 +1,42 @@
+"""What `connect()` asks of a host: that it finds or starts the worker, and opens a channel to it.
+
+There are two hosts: a page of PyScript's (`_pyscript.py`), and outside of a browser a subprocess
+(`_subprocess.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from workerlib._connection import Endpoint
+
+
+@dataclass
+class Progress:
+    """How far a host has come, for the message of a timeout."""
+
+    name: str | None
+    """The name that was asked for, then the one that was found."""
+    step: str = "looking for the worker"
+    """What is being waited for."""
+
+    @property
+    def subject(self) -> str:
+        """The worker, for messages."""
+        return "the worker" if self.name is None else f"the worker {self.name!r}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A worker that has handed out a channel."""
+
+    name: str
+    """The worker's name, for people."""
+    endpoint: Endpoint
+    """The channel."""
+    worker: Any
+    """The host's own object for the worker."""
+    ended: Callable[[], Awaitable[None]] | None = None
+    """Waits until the worker has ended, where it ends with its connection."""

@@ -1,0 +1,126 @@
+"""Outside of a browser, the worker's side: a process that runs the worker's script and serves its exports.
+
+`_subprocess.py` starts it. The script runs as a worker's script does under PyScript: as `__main__`, inside of
+a running event loop, and it may await at its top level. A module is imported by its own name instead. The
+process ends when its stdin does, that is with the process that started it, whatever the script is doing.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import inspect
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from types import ModuleType
+from typing import Any
+
+from workerlib import _exports
+from workerlib._config import settings
+from workerlib._connection import Connection
+from workerlib._errors import describe
+from workerlib._native import Session, decode, encode
+from workerlib._pipe import open_pipe
+from workerlib._subprocess import is_file_name
+from workerlib._version import __version__
+
+# How many seconds after its stdin has ended a process may take to end.
+_GRACE = 2.0
+_SOFTWARE_ERROR = 70
+
+
+def main(handed: int | str) -> None:
+    """Runs the process.
+
+    Args:
+        handed: The socket for the session: its number, or on Windows what `socket.share()` gave.
+    """
+    sock = _take_over(handed)
+    _keep_stdin_from_the_script()
+    # Ctrl-C in a terminal reaches every process there: this one ends by the end of its stdin.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What is printed is to be seen at once, and not to be lost if the process is killed.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    sys.exit(asyncio.run(_run(sock)))
+
+
+def _take_over(handed: int | str) -> socket.socket:
+    if sys.platform == "win32":
+        return socket.fromshare(bytes.fromhex(str(handed)))
+    # Processes that the script starts must not hold the channel open.
+    os.set_inheritable(int(handed), False)
+    return socket.socket(fileno=int(handed))
+
+
+def _keep_stdin_from_the_script() -> None:
+    """Watches the end of stdin in a thread, and gives the script an empty one."""
+    lifeline = os.dup(0)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it is the script's, for as long as it runs
+
+    def watch() -> None:
+        while os.read(lifeline, 4096):
+            pass
+        time.sleep(_GRACE)
+        os._exit(_SOFTWARE_ERROR)
+
+    threading.Thread(target=watch, name="workerlib: the end of stdin", daemon=True).start()
+
+
+async def _run(sock: socket.socket) -> int:
+    """Runs the script and serves its exports until the other side closes; returns the exit code."""
+    pipe = await open_pipe(sock)
+    if sys.platform == "win32":
+        pipe.post(b"open", [])
+    received = await pipe.receive()
+    if received is None:
+        return 0
+    start: Any = decode(*received)
+    script, config = start["script"], start["config"]
+    try:
+        chosen = settings(config)
+        await _run_script(script)
+    except BaseException as error:
+        pipe.post(*encode(_refusal(script, error)))
+        pipe.close()
+        await pipe.ended
+        return 1
+    pipe.post(*encode(None))
+    session = Session.listen(
+        __version__, _exports.describe_exports(), strict=chosen.strict, max_depth=chosen.max_depth
+    )
+    await Connection(session, pipe, _exports.functions).closed
+    return 0
+
+
+def _refusal(script: str, error: BaseException) -> tuple[str, Any]:
+    if (
+        isinstance(error, ModuleNotFoundError)
+        and not is_file_name(script)
+        and error.name is not None
+        and (script == error.name or script.startswith(f"{error.name}."))
+    ):
+        return "missing", f"a file is given as './{script}.py'; {error}"
+    return "failed", describe(error)
+
+
+async def _run_script(script: str) -> None:
+    sys.argv = [script]
+    if not is_file_name(script):
+        sys.modules["__main__"] = importlib.import_module(script)
+        return
+    sys.path.insert(0, os.path.dirname(script))
+    module = ModuleType("__main__")
+    module.__file__ = script
+    sys.modules["__main__"] = module
+    with open(script, "rb") as file:
+        code = compile(file.read(), script, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    outcome = eval(code, module.__dict__)
+    if inspect.iscoroutine(outcome):
+        await outcome
