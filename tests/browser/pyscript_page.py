@@ -15,11 +15,17 @@ import pytest
 from playwright.sync_api import ConsoleMessage
 from playwright.sync_api import Error as PlaywrightError
 
+import shared_tests
 from engines import AnyBrowser
 from webdriver import Message, WebDriverError
 
 LOAD_MILLISECONDS = 60_000
-SHARED_MODULES = Path(__file__).parents[1] / "python"
+_TESTS = Path(__file__).parents[1]
+# What pages can import, each after what it imports itself.
+SHARED_MODULES = [
+    *(_TESTS / "python" / f"{name}.py" for name in ("exact", "alike", "values", "library_values")),
+    *(_TESTS / "shared" / f"{name}.py" for name in ("expecting", *shared_tests.MODULES, "suite")),
+]
 
 
 class OffSiteProxy(AbstractContextManager["OffSiteProxy"]):
@@ -66,10 +72,10 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         try:
             self.page.goto(f"{site}/tests/{path}", timeout=LOAD_MILLISECONDS)
             self._wait_for("() => window.harness")
-            for name in ("exact", "values"):
-                source = (SHARED_MODULES / f"{name}.py").read_text()
+            for module in SHARED_MODULES:
                 self.page.evaluate(
-                    "([name, source]) => window.harness.add_module(name, source)", [name, source]
+                    "([name, source]) => window.harness.add_module(name, source)",
+                    [module.stem, module.read_text()],
                 )
         except BaseException:
             self.__exit__(None, None, None)
@@ -84,8 +90,17 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
     def run(self, request: dict[str, Any]) -> None:
         """Runs a test function in the page (see in_page) and fails with its traceback if it fails."""
         __tracebackhide__ = True
+        self._run("request => window.harness.run(request)", json.dumps(request))
+
+    def run_shared(self, name: str, limit: float = 60) -> None:
+        """Runs a test of tests/shared, by its name there, in the page within `limit` seconds."""
+        __tracebackhide__ = True
+        self._run("([name, limit]) => window.harness.run_shared(name, limit)", [name, limit])
+
+    def _run(self, expression: str, argument: object) -> None:
+        __tracebackhide__ = True
         self.console.clear()
-        trouble = self.page.evaluate("request => window.harness.run(request)", json.dumps(request))
+        trouble = self.page.evaluate(expression, argument)
         if trouble:
             pytest.fail(f"in the page {self.page.url}:\n{trouble}{self._said()}", pytrace=False)
         if self._faultless and self.faults:

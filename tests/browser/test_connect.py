@@ -66,39 +66,6 @@ async def test_connecting_again_and_again(workerlib: Any) -> None:
             assert await worker.add(number, 1) == number + 1
 
 
-@in_page
-async def test_async_with_closes(workerlib: Any, raises: Any) -> None:
-    """The connection is open inside of the block and closed after it, by an exception too."""
-    async with workerlib.connect("bench") as worker:
-        assert await worker.add(1, 2) == 3
-    with raises(workerlib.ConnectionClosedError):
-        await worker.add(1, 2)
-    with raises(KeyError):
-        async with workerlib.connect("bench") as worker:
-            raise KeyError("from the block")
-    with raises(ConnectionError):
-        await worker.add(1, 2)
-
-
-@in_page
-async def test_closing_ends_calls_in_flight(workerlib: Any, raises: Any) -> None:
-    """Nobody waits for an answer that cannot come."""
-    import asyncio
-
-    worker = await workerlib.connect("bench")
-    # Gathered before they fail: Pyodide tells the console of a task that fails while nobody waits for it.
-    calls = asyncio.gather(*(worker.hold(f"closing {number}") for number in range(3)), return_exceptions=True)
-    while len(await worker.held()) < 3:
-        pass
-    worker.close()
-    async with asyncio.timeout(5):
-        errors = await calls
-    assert [type(error) for error in errors] == [workerlib.ConnectionClosedError] * 3
-    with raises(workerlib.ConnectionClosedError):
-        await worker.add(1, 2)
-    worker.close()
-
-
 @in_page(page="mishaps")
 async def test_an_unknown_name(workerlib: Any, raises: Any) -> None:
     """It says so after a grace of a second, and lists the names that there are."""

@@ -84,7 +84,7 @@ struct Part {
     run: fn(&Workspace) -> Result<Report>,
 }
 
-const PARTS: [Part; 16] = [
+const PARTS: [Part; 17] = [
     Part { name: "rustfmt", needs: &[Need::RustLints], products: &[], run: rust::format },
     Part { name: "clippy", needs: &[Need::RustLints], products: &[], run: rust::lint },
     Part { name: "cargo-test", needs: &[], products: &[], run: rust::test },
@@ -97,6 +97,12 @@ const PARTS: [Part; 16] = [
         run: python::stubs,
     },
     Part { name: "pytest", needs: &[Need::PythonTools], products: &[Product::Installed], run: python::suite },
+    Part {
+        name: "local",
+        needs: &[Need::PythonTools],
+        products: &[Product::Installed],
+        run: python::subprocesses,
+    },
     Part {
         name: "pyodide-314",
         needs: &site::NEEDS,

@@ -1,8 +1,9 @@
 """Runs test functions that arrive as source text, in the page's own Python; see tests/browser/in_page.py.
 
 A test function takes what it needs by name, as a pytest test takes fixtures: `worker` (a connection to the worker
-"bench", shared by the page's tests), `workerlib`, `values` and `exact` (the modules of tests/python), `raises`,
-`tags` (adds script tags, removed when the test ends), `frames` (frames.js).
+"bench", shared by the page's tests), `workerlib`, `values` and `exact` (the modules of tests/python), `raises`
+(tests/shared/expecting.py), `tags` (adds script tags, removed when the test ends), `frames` (frames.js). The tests of
+tests/shared are run by their names.
 """
 
 import __future__
@@ -11,7 +12,6 @@ import asyncio
 import importlib
 import json
 import linecache
-import re
 import sys
 import traceback
 import types
@@ -20,28 +20,6 @@ import js
 from pyodide.ffi import create_proxy
 
 connections = {}
-
-
-class Raises:
-    """Expects an exception in its `with` block and keeps it as `value`, as pytest.raises does."""
-
-    def __init__(self, expected, match=None):
-        self.expected = expected
-        self.match = match
-        self.value = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        if error is None:
-            raise AssertionError(f"{self.expected.__name__} was not raised")
-        if not isinstance(error, self.expected):
-            return False
-        if self.match is not None and not re.search(self.match, str(error)):
-            raise AssertionError(f"{str(error)!r} does not match {self.match!r}") from error
-        self.value = error
-        return True
 
 
 WORKER_CONFIG = {"packages": ["workerlib"], "packages_cache": "passthrough"}
@@ -91,7 +69,7 @@ async def provide(name, tags):
     if name == "worker":
         return await bench_connection()
     if name == "raises":
-        return Raises
+        return importlib.import_module("expecting").raises
     if name == "tags":
         return tags
     if name == "frames":
@@ -122,17 +100,33 @@ async def run(request):
     return None
 
 
+async def run_shared(name, limit):
+    """Runs one test of the shared suite; returns None, or the traceback as text."""
+    import workerlib
+
+    import suite
+
+    try:
+        async with asyncio.timeout(limit):
+            await suite.run(name, await bench_connection(), lambda: workerlib.connect("bench"))
+    except BaseException:  # noqa: BLE001 - as above
+        return traceback.format_exc()
+    return None
+
+
 def add_module(name, source):
     """Makes a module importable in the page."""
     module = types.ModuleType(name)
     sys.modules[name] = module
+    file = f"{name}.py"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     try:
-        exec(compile(source, f"{name}.py", "exec"), module.__dict__)  # noqa: S102
+        exec(compile(source, file, "exec"), module.__dict__)  # noqa: S102
     except BaseException:
         del sys.modules[name]
         raise
 
 
-js.window.harness = create_proxy({"run": run, "add_module": add_module}).toJs(
+js.window.harness = create_proxy({"run": run, "run_shared": run_shared, "add_module": add_module}).toJs(
     dict_converter=js.Object.fromEntries
 )

@@ -68,6 +68,10 @@ pub(super) fn demo(workspace: &Workspace) -> Result<Report> {
 }
 
 fn serve(workspace: &Workspace, isolated: bool) -> Result<Running> {
-    let mounts = vec![("/tests/", workspace.tests("browser").join("pages")), ("/", site::folder(workspace))];
+    let mounts = vec![
+        ("/tests/", workspace.tests("browser").join("pages")),
+        ("/shared/", workspace.tests("shared")),
+        ("/", site::folder(workspace)),
+    ];
     server::start(Site { mounts, isolated }, 0)
 }

@@ -49,11 +49,20 @@ pub(super) fn stubs(workspace: &Workspace) -> Result<Report> {
 
 /// Runs the suite against the native wheel.
 pub(super) fn suite(workspace: &Workspace) -> Result<Report> {
+    natively(workspace, "python", "tests against the native wheel")
+}
+
+/// Runs the tests of workers that are subprocesses, the shared suite among them, against the native wheel.
+pub(super) fn subprocesses(workspace: &Workspace) -> Result<Report> {
+    natively(workspace, "local", "tests of workers as subprocesses")
+}
+
+fn natively(workspace: &Workspace, folder: &str, what: &str) -> Result<Report> {
     let mut pytest = pytest(workspace);
+    pytest.arg(workspace.tests(folder));
     let (succeeded, output) =
-        process::capture_within(workspace, "pytest", pytest.arg(workspace.tests("python")), LIMIT)?;
-    let counts = counts::of_pytest(&output);
-    Ok(super::of_counts(succeeded, &counts, "tests against the native wheel", output))
+        process::capture_within(workspace, &format!("pytest-{folder}"), &mut pytest, LIMIT)?;
+    Ok(super::of_counts(succeeded, &counts::of_pytest(&output), what, output))
 }
 
 /// Makes the command that runs pytest where it finds no source tree and leaves nothing behind.

@@ -1,0 +1,19 @@
+"""The names of the tests of tests/shared, read from their source: pytest's own Python may lack workerlib."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+SHARED = Path(__file__).parents[1] / "shared"
+MODULES = sorted(path.stem for path in SHARED.glob("shared_*.py"))
+
+
+def names() -> list[str]:
+    """Returns them as `suite.TESTS` has them."""
+    return [
+        f"{module.removeprefix('shared_')}: {node.name.removeprefix('test_')}"
+        for module in MODULES
+        for node in ast.parse((SHARED / f"{module}.py").read_text()).body
+        if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]

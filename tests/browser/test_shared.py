@@ -1,0 +1,15 @@
+"""The shared suite between a page of PyScript's and its worker."""
+
+from __future__ import annotations
+
+import pytest
+
+import shared_tests
+from pyscript_page import PyScriptPage
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("name", shared_tests.names())
+def test_shared(bench: PyScriptPage, name: str) -> None:
+    """All tests share the page and its worker, as the functions of a page do."""
+    bench.run_shared(name)
