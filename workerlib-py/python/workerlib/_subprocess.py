@@ -33,6 +33,8 @@ Config = str | os.PathLike[str] | Mapping[str, Any]
 
 # How many seconds a worker has to end by itself when its connection is closed; one less is its own limit.
 _GRACE = 3.0
+# How many seconds what a process has sent may take to be read after its end.
+_LEFT_OVER = 1.0
 # `-c` rather than `-m`: the module is to be found where this process has it, whatever lies in the folder.
 _BOOT = (
     "import json, sys; start = json.loads(sys.stdin.readline()); sys.path[:] = start['path'];"
@@ -227,29 +229,32 @@ class Subprocess(Endpoint):
         loop = asyncio.get_running_loop()
         exiting = loop.create_task(self.process.wait())
         closing = loop.create_task(self._closing.wait())
+        ends: set[asyncio.Future[Any]] = {exiting, closing, self.pipe.ended}
         try:
-            ends: set[asyncio.Future[Any]] = {exiting, closing, self.pipe.ended}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            exiting.cancel()
             closing.cancel()
-            await self._finish(exiting)
+            await self._finish()
 
     def _tell_fate(self, _life: asyncio.Task[None]) -> None:
         if self._on_broken is not None:
             self._on_broken(self._fate())
 
-    async def _finish(self, exiting: asyncio.Task[int]) -> None:
+    async def _finish(self) -> None:
         self.pipe.close()
         stdin = self.process.stdin
         assert stdin is not None
         stdin.close()
-        await asyncio.wait({exiting}, timeout=_GRACE)
-        if not exiting.done():
+        try:
+            async with asyncio.timeout(_GRACE):
+                await self.process.wait()
+        except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
-        await exiting
-        # What the process sent before it ended is still to be read.
-        await asyncio.wait({self.pipe.ended}, timeout=_GRACE)
+            await self.process.wait()
+        # What the process sent before it ended is still to be read; another one may hold its end open.
+        await asyncio.wait({self.pipe.ended}, timeout=_LEFT_OVER)
         self.pipe.abort("the process has ended")
         with contextlib.suppress(OSError):
             await stdin.wait_closed()
