@@ -52,7 +52,7 @@ def read_config(config: Config | None) -> dict[str, Any]:
         return {}
     if isinstance(config, Mapping):
         return dict(config)
-    if _is_text(config):
+    if is_text(config):
         return parse(str(config))
     try:
         text = Path(config).read_text(encoding="utf-8")
@@ -61,7 +61,8 @@ def read_config(config: Config | None) -> dict[str, Any]:
     return parse(text)
 
 
-def _is_text(config: str | os.PathLike[str]) -> bool:
+def is_text(config: str | os.PathLike[str]) -> bool:
+    """Tells whether this is a configuration itself, not the path of one."""
     return isinstance(config, str) and (config.lstrip().startswith("{") or "\n" in config)
 
 
@@ -70,7 +71,7 @@ def _folders_of_files(config: Config | None, parsed: Mapping[str, Any]) -> list[
     files = parsed.get("files", {})
     if not isinstance(files, Mapping):
         return []
-    is_file = config is not None and not isinstance(config, Mapping) and not _is_text(config)
+    is_file = config is not None and not isinstance(config, Mapping) and not is_text(config)
     base = Path(os.fspath(config)).absolute().parent if is_file else Path.cwd()  # type: ignore[arg-type]
     modules = [str(source) for source in files if str(source).endswith(".py") and "://" not in str(source)]
     return list(dict.fromkeys(str((base / source).parent) for source in modules))

@@ -1,0 +1,246 @@
+"""`workerlib.testing`: a project of a user's, tested by pytest in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Project = Callable[..., str]
+
+FILES = {
+    "pyproject.toml": """
+        [tool.pytest.ini_options]
+        filterwarnings = ["error"]
+        """,
+    "conftest.py": """
+        pytest_plugins = ["workerlib.testing"]
+        """,
+    "site/lib/prices.py": """
+        RATE = 1.19
+        """,
+    "site/worker.toml": """
+        packages = ["workerlib"]
+
+        [files]
+        "./lib/prices.py" = ""
+
+        [workerlib]
+        strict = true
+        """,
+    "site/worker.py": """
+        import asyncio
+
+        import workerlib
+        from prices import RATE
+
+        @workerlib.export
+        def gross(net: float, *, digits: int = 2) -> float:
+            '''Adds the tax.'''
+            return round(net * RATE, digits)
+
+        @workerlib.export
+        async def later(value):
+            await asyncio.sleep(0.01)
+            return value
+
+        @workerlib.export
+        def fail():
+            return {}["no such key"]
+
+        calls = []
+
+        @workerlib.export
+        def count():
+            calls.append(1)
+            return len(calls)
+        """,
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Writes the project with a test file, runs pytest on it, and gives what that prints."""
+
+    def run(tests: str, *options: str, name: str = "tests/test_worker.py", fails: bool = False) -> str:
+        for path, text in {**FILES, name: tests}.items():
+            file = tmp_path / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(textwrap.dedent(text))
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *options]
+        environment = {**os.environ, "PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": ""}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+        )
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        assert done.stderr == ""
+        return done.stdout
+
+    return run
+
+
+def test_sync_tests(project: Project) -> None:
+    """Plain pytest, plain calls: results, errors, signatures, strictness, a worker for each test."""
+    printed = project(
+        """
+        import inspect
+
+        import pytest
+        import workerlib
+
+        @pytest.fixture
+        def worker(start_worker):
+            return start_worker("site/worker.py", config="site/worker.toml")
+
+        def test_results(worker):
+            assert worker.gross(100) == 119
+            assert worker.gross(1.2345, digits=1) == 1.5
+            assert worker.later((1, {2})) == (1, {2})
+            assert worker["later"](b"x") == b"x"
+
+        def test_errors(worker):
+            with pytest.raises(KeyError, match="no such key") as caught:
+                worker.fail()
+            assert "in fail" in str(caught.value.__cause__)
+            with pytest.raises(TypeError, match="net"):
+                worker.gross(nett=1)
+            with pytest.raises(workerlib.NotExportedError, match="gross"):
+                worker.prices
+            with pytest.raises(workerlib.UnsendableError):
+                worker.later(n for n in [1])
+
+        def test_what_it_shows(worker):
+            assert "gross" in dir(worker)
+            assert "gross" in repr(worker)
+            assert list(inspect.signature(worker.gross).parameters) == ["net", "digits"]
+            assert worker.gross.__doc__ == "Adds the tax."
+            assert not worker.closed
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_each_test_has_its_own(worker, number):
+            assert worker.count() == 1
+
+        def test_closing(start_worker):
+            worker = start_worker("../site/worker.py", config="../site/worker.toml")
+            worker.close()
+            worker.close()
+            assert worker.closed
+            assert worker.worker.returncode == 0
+            with pytest.raises(workerlib.ConnectionClosedError):
+                worker.count()
+
+        def test_failing_starts(start_worker):
+            with pytest.raises(workerlib.NoSuchWorkerError):
+                start_worker("missing.py")
+            with pytest.raises(workerlib.WorkerStartError) as caught:
+                start_worker("site/worker.py")
+            assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+        """
+    )
+    assert "7 passed" in printed
+
+
+def test_a_worker_for_a_module_of_tests(project: Project) -> None:
+    """A fixture of the user's own, of any scope."""
+    printed = project(
+        """
+        import pytest
+        from workerlib.testing import start_worker
+
+        @pytest.fixture(scope="module")
+        def worker():
+            with start_worker("site/worker.py", config="site/worker.toml") as worker:
+                yield worker
+
+        def test_one(worker):
+            assert worker.count() == 1
+
+        def test_two(worker):
+            assert worker.count() == 2
+        """
+    )
+    assert "2 passed" in printed
+
+
+ASYNC_TESTS = """
+    import asyncio
+
+    import pytest
+
+    {mark}
+
+    async def test_as_the_page_calls_it(connect_worker):
+        async with connect_worker("site/worker.py", config="site/worker.toml") as worker:
+            assert await asyncio.gather(worker.gross(100), worker.later(7)) == [119, 7]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.001):
+                    await worker.later(8)
+
+    async def test_that_must_fail(connect_worker):
+        async with connect_worker("site/worker.py", config="site/worker.toml") as worker:
+            assert await worker.gross(100) == 120
+    """
+
+
+@pytest.mark.parametrize(
+    ("plugin", "mark"),
+    [
+        (None, ""),
+        (
+            "anyio",
+            "pytestmark = pytest.mark.anyio\n\n    @pytest.fixture\n    def anyio_backend():\n        return 'asyncio'",
+        ),
+        ("pytest_asyncio", "pytestmark = pytest.mark.asyncio"),
+    ],
+)
+def test_async_tests(project: Project, plugin: str | None, mark: str) -> None:
+    """They are awaited: without a plugin by this one, with pytest-asyncio or anyio by those."""
+    if plugin is not None:
+        pytest.importorskip(plugin)
+    printed = project(ASYNC_TESTS.format(mark=mark), fails=True)
+    assert "1 failed, 1 passed" in printed
+    assert "assert 119" in printed
+
+
+def test_what_a_failing_test_shows(project: Project) -> None:
+    """What the worker printed, and where it failed."""
+    printed = project(
+        """
+        def test_that_fails(start_worker):
+            worker = start_worker("site/worker.py", config="site/worker.toml")
+            worker.fail()
+        """,
+        "--capture=fd",
+        fails=True,
+    )
+    assert "KeyError: 'no such key'" in printed
+    assert re.search(r'worker\.py", line \d+, in fail', printed)
+
+
+def test_a_user_who_stops_waiting(project: Project, tmp_path: Path) -> None:
+    """Ctrl-C ends a call that never returns, and the worker with it."""
+    (tmp_path / "endless.py").write_text(
+        "import os, workerlib\n"
+        "@workerlib.export\ndef endless():\n    while True: pass\n"
+        "workerlib.export(os.getpid)\n"
+    )
+    printed = project(
+        """
+        import os, pathlib, signal, threading
+
+        def test_endless(start_worker):
+            worker = start_worker("endless.py")
+            pathlib.Path("pid").write_text(str(worker.getpid()))
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+            worker.endless()
+        """,
+        fails=True,
+    )
+    assert "KeyboardInterrupt" in printed
+    assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
