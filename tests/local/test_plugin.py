@@ -68,12 +68,20 @@ FILES = {
 def project(tmp_path: Path) -> Project:
     """Writes the project with a test file, runs pytest on it, and gives what that prints."""
 
-    def run(tests: str, *options: str, name: str = "tests/test_worker.py", fails: bool = False) -> str:
-        for path, text in {**FILES, name: tests}.items():
+    def run(tests: str, *options: str, fails: bool = False) -> str:
+        for path, text in {**FILES, "tests/test_worker.py": tests}.items():
             file = tmp_path / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(textwrap.dedent(text))
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *options]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "--color=no",
+            *(options or NO_ASYNCIO),
+        ]
         environment = {**os.environ, "PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": ""}
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
@@ -188,22 +196,27 @@ ASYNC_TESTS = """
     """
 
 
+ANYIO_MARK = """pytestmark = pytest.mark.anyio
+
+    @pytest.fixture
+    def anyio_backend():
+        return "asyncio"
+"""
+NO_ASYNCIO = ("-p", "no:asyncio")
+
+
 @pytest.mark.parametrize(
-    ("plugin", "mark"),
+    ("mark", "options"),
     [
-        (None, ""),
-        (
-            "anyio",
-            "pytestmark = pytest.mark.anyio\n\n    @pytest.fixture\n    def anyio_backend():\n        return 'asyncio'",
-        ),
-        ("pytest_asyncio", "pytestmark = pytest.mark.asyncio"),
+        ("", (*NO_ASYNCIO, "-p", "no:anyio")),
+        (ANYIO_MARK, NO_ASYNCIO),
+        ("pytestmark = pytest.mark.asyncio", ("-o", "asyncio_default_fixture_loop_scope=function")),
     ],
+    ids=["no other plugin", "anyio", "pytest-asyncio"],
 )
-def test_async_tests(project: Project, plugin: str | None, mark: str) -> None:
+def test_async_tests(project: Project, mark: str, options: tuple[str, ...]) -> None:
     """They are awaited: without a plugin by this one, with pytest-asyncio or anyio by those."""
-    if plugin is not None:
-        pytest.importorskip(plugin)
-    printed = project(ASYNC_TESTS.format(mark=mark), fails=True)
+    printed = project(ASYNC_TESTS.format(mark=mark), *options, fails=True)
     assert "1 failed, 1 passed" in printed
     assert "assert 119" in printed
 
@@ -216,7 +229,6 @@ def test_what_a_failing_test_shows(project: Project) -> None:
             worker = start_worker("site/worker.py", config="site/worker.toml")
             worker.fail()
         """,
-        "--capture=fd",
         fails=True,
     )
     assert "KeyError: 'no such key'" in printed
