@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pydoc
+import sys
 import warnings
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -449,8 +450,11 @@ async def test_nothing_is_left_behind(connect: Connect) -> None:
     assert asyncio.all_tasks() == before
 
 
+@pytest.mark.skipif(
+    sys.platform != "emscripten", reason="without a browser it starts a subprocess (tests/local)"
+)
 def test_connect_outside_of_a_page() -> None:
-    """Without a page there is a clear error, and no warning of an un-awaited coroutine."""
+    """In a Pyodide without a page there is a clear error, and no warning of an un-awaited coroutine."""
 
     async def run() -> None:
         with pytest.raises(workerlib.ConnectError):

@@ -8,10 +8,14 @@ from __future__ import annotations
 import asyncio
 import builtins
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import workerlib
+
+# A generator among the results is meant: the warning would stand in a page's console as an error.
+warnings.simplefilter("ignore", workerlib.ConversionWarning)
 
 events: dict[str, asyncio.Event] = {}
 notes: dict[str, list[Any]] = {}
