@@ -424,7 +424,9 @@ impl<'f> Reader<'f> {
             ext::FROZENSET => {
                 return Ok(Read::Container(Container::Frozenset, count_of(kind, payload)?, false));
             }
-            ext::FILLED_FIRST..=ext::FILLED_LAST | ext::BUILT_FIRST..=ext::BUILT_LAST => {
+            ext::FILLED_FIRST..=ext::FILLED_LAST
+            | ext::BUILT_FIRST..=ext::BUILT_LAST
+            | ext::LIBRARY_FIRST..=ext::LIBRARY_LAST => {
                 return Ok(Read::Container(Container::Extension(kind), count_of(kind, payload)?, false));
             }
             _ => return Err(wrong(EXTENSIONS, Kind::UnknownExtension(kind as i8))),

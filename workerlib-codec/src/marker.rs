@@ -120,6 +120,11 @@ pub mod ext {
     /// A value that contains itself and is made when its content is complete: the payload is the number of
     /// values that follow; they are passed over for the reference behind them.
     pub const CYCLE: u8 = 81;
+    /// The first of further types that are made from all values that follow: functions, and those of
+    /// other people's libraries.
+    pub const LIBRARY_FIRST: u8 = 86;
+    /// The last of these.
+    pub const LIBRARY_LAST: u8 = 95;
 }
 
 /// How many levels of containers may stand in a dict's key, or in a container that is no list, tuple or
@@ -139,8 +144,9 @@ pub enum Container {
     Set,
     /// A frozenset: [`ext::FROZENSET`].
     Frozenset,
-    /// Another type, by its extension type: one of those from [`ext::FILLED_FIRST`] and
-    /// [`ext::BUILT_FIRST`] on. What its values mean is the object model's business.
+    /// Another type, by its extension type: one of those from [`ext::FILLED_FIRST`],
+    /// [`ext::BUILT_FIRST`] and [`ext::LIBRARY_FIRST`] on. What its values mean is the object model's
+    /// business.
     Extension(u8),
 }
 

@@ -101,6 +101,11 @@ pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) ->
         (50, _) => Step::Within,
         // The class and its fields come first.
         (77, 2..) => Step::Index(index - 2),
+        // What the user calls so in pandas.
+        (88, 0) => Step::Attribute("columns".to_owned()),
+        (88 | 89, 1) => Step::Attribute("index".to_owned()),
+        (88, 2) | (89, 0) => Step::Attribute("array".to_owned()),
+        (88 | 89, 3) => Step::Attribute("attrs".to_owned()),
         _ => Step::Index(index),
     }
 }

@@ -16,58 +16,21 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from workerlib import _classes
+from workerlib import _classes, _libraries
 from workerlib._errors import ConversionWarning
+from workerlib._rows import Built, Filled, Parts, RefusedError, TakeApart, lazy, refuse
 
 
-class RefusedError(ValueError):
-    """Says why an object cannot be sent although others of its type can."""
-
-
-Parts = tuple[Any, ...]
-TakeApart = Callable[[Any], Parts]
 Sending = tuple[int | None, Callable[[Any], Any]]
 """The extension type and what makes its values; or None and what makes the object that is sent instead."""
 
 
-class Built(NamedTuple):
-    """A type whose objects are made from all of their values."""
-
-    kind: int
-    type_name: str
-    take_apart: TakeApart
-    build: Callable[..., Any]
-
-
-class Filled(NamedTuple):
-    """A type whose objects are made from the first of their values, then filled with the others.
-
-    They can contain themselves.
-    """
-
-    kind: int
-    type_name: str
-    take_apart: TakeApart
-    make: Callable[[Any], Any]
-    fill: Callable[[Any, list[Any]], None]
-
-
-def _lazy(path: str) -> Callable[..., Any]:
-    """Makes a function that calls what stands under that path, and imports its module at the first call."""
-    module, _, name = path.partition(":")
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return operator.attrgetter(name)(importlib.import_module(module))(*args, **kwargs)
-
-    return call
-
-
 def _empty(path: str) -> Callable[[Any], Any]:
     """Makes a function that makes an empty object of a class, whatever its first value is."""
-    create = _lazy(path)
+    create = lazy(path)
     return lambda _first: create()
 
 
@@ -82,7 +45,7 @@ def _text(value: object) -> Parts:
 
 def _from_text(path: str) -> Callable[..., Any]:
     """Makes a function that builds from a str; from a long int, say, it might take minutes."""
-    build = _lazy(path)
+    build = lazy(path)
 
     def from_text(text: object) -> Any:
         if not isinstance(text, str):
@@ -447,10 +410,10 @@ _ROWS: tuple[Built | Filled, ...] = (
     Built(50, "builtins.mappingproxy", lambda v: (dict(v),), _build_mapping_proxy),
     Built(51, "array.array", _take_apart_array, _build_array),
     Built(52, "datetime.datetime", _take_apart_datetime, _build_datetime),
-    Built(53, "datetime.date", _attributes("year", "month", "day"), _lazy("datetime:date")),
+    Built(53, "datetime.date", _attributes("year", "month", "day"), lazy("datetime:date")),
     Built(54, "datetime.time", _take_apart_time, _build_time),
     Built(55, "datetime.timedelta", _attributes("days", "seconds", "microseconds"), _build_timedelta),
-    Built(56, "datetime.timezone", _take_apart_timezone, _lazy("datetime:timezone")),
+    Built(56, "datetime.timezone", _take_apart_timezone, lazy("datetime:timezone")),
     Built(57, "zoneinfo.ZoneInfo", _take_apart_zone, _build_zone),
     Built(58, "decimal.Decimal", _text, _from_text("decimal:Decimal")),
     Built(59, "fractions.Fraction", _attributes("numerator", "denominator"), _build_fraction),
@@ -472,23 +435,12 @@ _ROWS: tuple[Built | Filled, ...] = (
         _lazy("workerlib._patterns:build_pattern"),
     ),
     Built(72, "builtins.type", _take_apart_class, _build_class),
-    Built(
-        73, "numpy.ndarray", _lazy("workerlib._numpy:take_apart_array"), _lazy("workerlib._numpy:build_array")
-    ),
-    Built(
-        74,
-        "numpy.generic",
-        _lazy("workerlib._numpy:take_apart_scalar"),
-        _lazy("workerlib._numpy:build_scalar"),
-    ),
-    Built(
-        75, "numpy.dtype", _lazy("workerlib._numpy:take_apart_dtype"), _lazy("workerlib._numpy:build_dtype")
-    ),
     Filled(24, "builtins.BaseException", _take_apart_exception, _make_exception, _fill_exception),
     # Users' own classes, by their kind.
     Filled(25, "object", _classes.take_apart_object, _classes.make_object, _classes.fill_object),
     Built(76, "enum", _classes.take_apart_enum, _classes.build_enum),
     Built(77, "namedtuple", _classes.take_apart_namedtuple, _classes.build_namedtuple),
+    *_libraries.ROWS,
 )
 
 _BY_NAME: dict[str, Built | Filled] = {row.type_name: row for row in _ROWS}
@@ -541,7 +493,7 @@ def find_sending(cls: type, strict: bool) -> Sending | None:
         return None
     name, convert = likeness
     if strict:
-        return None, _refuse(f"it would arrive as {name}, and this connection is strict")
+        return None, refuse(f"it would arrive as {name}, and this connection is strict")
     return None, convert
 
 
@@ -557,11 +509,8 @@ def _row(cls: type) -> Built | Filled | None:
         and getattr(builtins, cls.__name__, None) is cls
     ):
         return _BY_NAME["builtins.BaseException"]
-    # Each dtype, and each scalar, of numpy is of a class of its own.
-    if module == "numpy" or module.startswith("numpy."):
-        for base in cls.__mro__:
-            if base.__module__ == "numpy" and base.__qualname__ in ("generic", "dtype"):
-                return _BY_NAME[f"numpy.{base.__qualname__}"]
+    if library_type := _libraries.find_type_name(cls):
+        return _BY_NAME[library_type]
     if issubclass(cls, type):
         return _BY_NAME["builtins.type"]
     match _classes.find_kind(cls):
@@ -621,11 +570,9 @@ def _likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
         return None
     names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
     if any(name.startswith("pyodide.") or name.startswith("_pyodide") for name in names):
-        return "nothing", _refuse("it is an object of JavaScript's: convert it by its to_py() first")
-    if (numpy := sys.modules.get("numpy")) and issubclass(cls, numpy.ndarray):
-        if "numpy.ma.MaskedArray" in names:
-            return "nothing", _refuse("its mask would be lost: send its data and its mask")
-        return "numpy.ndarray", _lazy("workerlib._numpy:without_subclass")
+        return "nothing", refuse("it is an object of JavaScript's: convert it by its to_py() first")
+    if likeness := _libraries.find_likeness(cls):
+        return likeness
     if "collections.UserString" in names:
         # Its characters are UserStrings.
         return "str", str
@@ -637,13 +584,6 @@ def _likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
     if issubclass(cls, Iterable):
         return "list", list
     return None
-
-
-def _refuse(reason: str) -> Callable[[Any], Any]:
-    def refuse(_value: object) -> Any:
-        raise RefusedError(reason)
-
-    return refuse
 
 
 _warned: WeakSet[type] = WeakSet()
