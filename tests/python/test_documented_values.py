@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import array
 import collections
+import contextlib
 import datetime
 import decimal
+import enum
 import fractions
+import importlib
+import io
 import ipaddress
 import pathlib
 import re
@@ -28,10 +32,12 @@ from workerlib import ConversionWarning, _types
 
 from alike import assert_alike
 from library_values import BERLIN
+from same import assert_same_arrow, assert_same_image, assert_same_table
 from trip import round_trip
 
 DOCUMENT = (pathlib.Path(__file__).parents[2] / "docs" / "values.md").read_text(encoding="utf-8")
 SECTIONS = re.split(r"^## ", DOCUMENT, flags=re.MULTILINE)
+LIBRARIES = {"np": "numpy", "pd": "pandas", "Image": "PIL.Image", "pa": "pyarrow"}
 ROW = re.compile(r"^\| `(.+?)` \| (same|`.+?`) \|", re.MULTILINE)
 ROWS = [
     (section.partition("\n")[0], expression, outcome)
@@ -39,6 +45,7 @@ ROWS = [
     for expression, outcome in ROW.findall(section)
 ]
 CONVERSIONS = "Something like it"
+LIBRARY_SECTIONS = {"numpy": "np", "pandas": "pd", "Pillow": "Image", "pyarrow": "pa"}
 
 
 def _names() -> dict[str, Any]:
@@ -55,13 +62,25 @@ def _names() -> dict[str, Any]:
     for base in (list, str, dict):
         name = f"Own{base.__name__.title()}"
         module.__dict__[name] = type(name, (base,), {"__module__": "documented"})
-    if "np." in DOCUMENT and sys.platform != "emscripten":
-        import numpy
-
-        module.__dict__["np"] = numpy
+    module.__dict__.update(_libraries())
     for block in re.findall(r"^```python\n(.+?)^```", DOCUMENT, re.MULTILINE | re.DOTALL):
         exec(block, module.__dict__)  # noqa: S102 - the document is ours
     return module.__dict__
+
+
+def _libraries() -> dict[str, Any]:
+    """Imports those of the document's libraries that are here."""
+    found: dict[str, Any] = {}
+    for name, path in LIBRARIES.items():
+        with contextlib.suppress(ImportError):
+            found[name] = importlib.import_module(path)
+    if pandas := found.get("pd"):
+        found["OwnFrame"] = type("OwnFrame", (pandas.DataFrame,), {"__module__": "documented"})
+    if image := found.get("Image"):
+        file = io.BytesIO()
+        image.new("RGB", (4, 3), "red").save(file, "PNG")
+        found |= {"BytesIO": io.BytesIO, "PNG": file.getvalue()}
+    return found
 
 
 NAMES = _names()
@@ -80,8 +99,9 @@ def test_the_document_is_right(
     section: str, expression: str, outcome: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The value in column 1 arrives as column 2 says, with a warning where the section says so."""
-    if "np." in expression and "np" not in NAMES:
-        pytest.skip("numpy is not here: its wheel is neither in npm nor in PyPI")
+    for name, library in LIBRARIES.items():
+        if name not in NAMES and (f"{name}." in expression or LIBRARY_SECTIONS.get(section) == name):
+            pytest.skip(f"{library} is not here: its wheel for Pyodide is neither in npm nor in PyPI")
     if "ZoneInfo" in expression and BERLIN is None:
         pytest.skip("this Python has no time zones: the package tzdata is missing")
     monkeypatch.setattr(_types, "_warned", weakref.WeakSet())
@@ -109,11 +129,25 @@ def _evaluate(expression: str) -> Any:
 
 
 def _is_converted(section: str, expression: str) -> bool:
-    return section == CONVERSIONS or expression.startswith("np.matrix")
+    return section == CONVERSIONS or expression.startswith(("np.matrix", "OwnFrame"))
+
+
+def _compare_images(arrived: Any, expected: Any) -> None:
+    if isinstance(expected, enum.Enum):
+        assert arrived is expected
+    else:
+        assert_same_image(arrived, expected)
+
+
+COMPARED = {"pandas": assert_same_table, "PIL": _compare_images, "pyarrow": assert_same_arrow}
 
 
 def _compare(arrived: Any, expected: Any) -> None:
-    if type(expected).__module__.partition(".")[0] != "numpy":
+    library = type(expected).__module__.partition(".")[0]
+    if library in COMPARED:
+        COMPARED[library](arrived, expected)
+        return
+    if library != "numpy":
         if type(expected).__module__ == "documented":
             assert type(arrived) is type(expected)
             assert arrived == expected

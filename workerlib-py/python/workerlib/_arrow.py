@@ -1,7 +1,8 @@
 """Tables, record batches and arrays of pyarrow; imported only where pyarrow is, or comes in a frame.
 
-They travel as Arrow's own stream of messages (IPC), which is one buffer out of band; what arrives lies in that
-buffer. Arrow reads such a stream without a look at what the values say; so each array is validated in full.
+They travel as Arrow's own stream of messages (IPC), which is one buffer out of band; what arrives lies in
+that buffer. Arrow reads such a stream without a look at what the values say, so each array is validated in
+full.
 """
 
 from __future__ import annotations
@@ -16,34 +17,32 @@ ipc: Any = importlib.import_module("pyarrow.ipc")
 
 
 def take_apart_table(value: Any) -> tuple[Any, ...]:
-    """Gives its kind and the stream."""
+    """Gives its kind and the stream: a table, a batch, or arrays as batches of one column."""
     if isinstance(value, pa.Table):
-        return ("table", _stream(value))
+        return ("table", _write(value.schema, value.to_batches()))
     if isinstance(value, pa.RecordBatch):
-        return ("batch", _stream(pa.Table.from_batches([value])))
-    kind, chunks = ("chunks", value) if isinstance(value, pa.ChunkedArray) else ("array", pa.chunked_array([value]))
-    return (kind, _stream(pa.Table.from_arrays([chunks], names=[""])))
+        return ("batch", _write(value.schema, [value]))
+    kind, arrays = ("array", [value]) if isinstance(value, pa.Array) else ("chunks", value.chunks)
+    schema = pa.schema([pa.field("", value.type)])
+    return (kind, _write(schema, [pa.record_batch([array], schema=schema) for array in arrays]))
 
 
 def build_table(kind: Any, content: Any) -> Any:
     """Reads the stream."""
     if not isinstance(content, memoryview):
         raise ValueError("no stream of Arrow's")
-    table = _read(content)
+    schema, batches = _read(content)
     if kind == "table":
-        return table
-    if kind == "batch":
-        batches = table.to_batches()
-        if len(batches) > 1:
-            raise ValueError(f"{len(batches)} batches instead of one")
-        return batches[0] if batches else table.schema.empty_table().to_batches()[0]
-    if table.num_columns == 1 and kind in ("array", "chunks"):
-        column = table.column(0)
+        return pa.Table.from_batches(batches, schema)
+    if kind == "batch" and len(batches) == 1:
+        return batches[0]
+    if kind in ("array", "chunks") and len(schema) == 1:
+        chunks = [batch.column(0) for batch in batches]
         if kind == "chunks":
-            return column
-        if column.num_chunks == 1:
-            return column.chunk(0)
-    raise ValueError(f"{kind!r} of {table.num_columns} columns")
+            return pa.chunked_array(chunks, schema.field(0).type)
+        if len(chunks) == 1:
+            return chunks[0]
+    raise ValueError(f"{kind!r} of {len(schema)} columns in {len(batches)} batches")
 
 
 def as_chunks(value: Any) -> Any:
@@ -53,30 +52,33 @@ def as_chunks(value: Any) -> Any:
     return value
 
 
-def _stream(table: Any) -> memoryview:
+def _write(schema: Any, batches: list[Any]) -> memoryview:
     sink = pa.BufferOutputStream()
-    with ipc.new_stream(sink, table.schema, options=ipc.IpcWriteOptions(compression=None)) as writer:
-        writer.write_table(table)
+    with ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
     return memoryview(sink.getvalue())
 
 
-def _read(content: memoryview) -> Any:
+def _read(content: memoryview) -> tuple[Any, list[Any]]:
     data = pa.py_buffer(content)
     try:
         for message in ipc.MessageReader.open_stream(data):
             _check_plain(memoryview(message.metadata))
-        table = ipc.open_stream(data).read_all()
-        table.validate(full=True)
+        reader = ipc.open_stream(data)
+        batches = list(reader)
+        for batch in batches:
+            batch.validate(full=True)
     except (pa.ArrowException, struct.error) as error:
         raise ValueError(f"no stream of Arrow's: {error}") from error
-    return table
+    return reader.schema, batches
 
 
 def _check_plain(metadata: memoryview) -> None:
     """Refuses a message whose body is compressed: a few bytes would take any amount of memory.
 
-    pyarrow does not tell; so this looks for the field in the message's flatbuffer, in which a table begins with
-    the way back to the list of its fields' places.
+    pyarrow does not tell; so this looks for the field in the message's flatbuffer, in which a table begins
+    with the way back to the list of its fields' places.
     """
 
     def field(table: int, number: int) -> int:
@@ -87,7 +89,8 @@ def _check_plain(metadata: memoryview) -> None:
         return table + offset if offset else 0
 
     def follow(place: int) -> int:
-        return place + struct.unpack_from("<I", metadata, place)[0]
+        (distance,) = struct.unpack_from("<I", metadata, place)
+        return place + int(distance)
 
     message = follow(0)
     kind = field(message, 1)

@@ -1,8 +1,8 @@
-"""The rows of other people's libraries: numpy, pandas, Pillow and pyarrow; and which of them a class belongs to.
+"""The rows of other people's libraries (numpy, pandas, Pillow, pyarrow), and what classes belong to them.
 
 None of these libraries is imported here. An object of theirs can only be met where its library is imported
-already; the modules that know them (`_numpy.py`, `_pandas.py`, `_pillow.py`, `_arrow.py`) are imported with the
-first of their objects, on either side. A frame can name no other module: these four are all.
+already; the modules that know them (`_numpy.py`, `_pandas.py`, `_pillow.py`, `_arrow.py`) are imported with
+the first of their objects, on either side. A frame can name no other library: these four are all.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from workerlib._rows import Built, lazy, refuse
 
 
 def _row(kind: int, type_name: str, module: str, what: str) -> Built:
-    return Built(
-        kind, type_name, lazy(f"workerlib.{module}:take_apart_{what}"), lazy(f"workerlib.{module}:build_{what}")
-    )
+    path = f"workerlib.{module}"
+    return Built(kind, type_name, lazy(f"{path}:take_apart_{what}"), lazy(f"{path}:build_{what}"))
 
 
 ROWS = (
@@ -69,6 +68,7 @@ _LIKENESSES = (
     ("numpy", "ndarray", lazy("workerlib._numpy:without_subclass")),
     ("pandas", "DataFrame", lazy("workerlib._pandas:frame_without_subclass")),
     ("pandas", "Series", lazy("workerlib._pandas:series_without_subclass")),
+    ("PIL.Image", "Image", lazy("workerlib._pillow:without_subclass")),
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from workerlib._rows import RefusedError
@@ -39,23 +40,20 @@ def build_frame(columns: Any, index: Any, content: Any, attrs: Any, unique: Any)
     """Builds a DataFrame over the content, which belongs to nobody else."""
     _check_index(columns)
     _check_index(index)
-    if isinstance(content, list):
+    if type(content) is list:
         arrays = [_array(column) for column in content]
-        lengths = {len(array) for array in arrays}
-    else:
-        arrays = _array(content)
-        lengths = set(arrays.shape[:1])
-        if arrays.ndim != 2:
-            raise ValueError("a DataFrame of an array that has not two dimensions")
-    width = len(arrays) if isinstance(content, list) else arrays.shape[1]
-    if width != len(columns) or not lengths <= {len(index)}:
-        raise ValueError(f"{width} columns of lengths {sorted(lengths)} for {len(columns)} and {len(index)}")
-    if isinstance(content, list):
+        if len(arrays) != len(columns):
+            raise ValueError(f"{len(arrays)} arrays for {len(columns)} columns")
+        for array in arrays:
+            _check_length(array, index)
         # By their numbers: names may occur twice.
         frame = pd.DataFrame(dict(enumerate(arrays)), index=index, copy=False)
         frame.columns = columns
     else:
-        frame = pd.DataFrame(arrays, index=index, columns=columns, copy=False)
+        array = _array(content)
+        if not isinstance(array, np.ndarray) or array.shape != (len(index), len(columns)):
+            raise ValueError(f"no content for {len(index)} rows and {len(columns)} columns")
+        frame = pd.DataFrame(array, index=index, columns=columns, copy=False)
     return _with_remarks(frame, attrs, unique)
 
 
@@ -68,8 +66,7 @@ def build_series(content: Any, index: Any, name: Any, attrs: Any, unique: Any) -
     """Builds a Series over the content, which belongs to nobody else."""
     array = _array(content)
     _check_index(index)
-    if getattr(array, "ndim", 1) != 1 or len(array) != len(index):
-        raise ValueError(f"{len(array)} values for an index of {len(index)}")
+    _check_length(array, index)
     series = pd.Series(array, index=index, dtype=array.dtype, name=name, copy=False)
     return _with_remarks(series, attrs, unique)
 
@@ -84,6 +81,11 @@ def series_without_subclass(series: Any) -> Any:
     return pd.Series(series)
 
 
+def _check_length(array: Any, index: Any) -> None:
+    if array.ndim != 1 or len(array) != len(index):
+        raise ValueError(f"an array of shape {array.shape} for an index of {len(index)}")
+
+
 def _remarks(of: Any) -> Parts:
     return (dict(of.attrs), of.flags.allows_duplicate_labels)
 
@@ -93,7 +95,9 @@ def _with_remarks(made: Any, attrs: Any, unique: Any) -> Any:
         raise ValueError("attrs that are no dict")
     if attrs:
         made.attrs = attrs
-    return made if unique else made.set_flags(copy=False, allows_duplicate_labels=False)
+    if not unique:
+        made.flags.allows_duplicate_labels = False
+    return made
 
 
 # Indexes.
@@ -114,7 +118,7 @@ def build_index(kind: Any, *parts: Any) -> Any:
     """Builds an Index of any kind."""
     if kind == "range" and len(parts) == 4:
         start, stop, step, name = parts
-        if not all(type(number) is int for number in (start, stop, step)):
+        if not all(type(number) is int and -(2**63) <= number < 2**63 for number in (start, stop, step)):
             raise ValueError("a RangeIndex of other numbers")
         return pd.RangeIndex(start, stop, step, name=name)
     if kind == "multi" and len(parts) == 3:
@@ -130,6 +134,8 @@ def build_index(kind: Any, *parts: Any) -> Any:
         array = _array(content)
         index = pd.Index(array, dtype=array.dtype, name=name, copy=False)
         if freq is not None:
+            if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
+                raise ValueError("a freq of an Index that has none")
             index.freq = _short_text(freq)
         return index
     raise ValueError(f"no kind of an Index: {kind!r}")
@@ -182,7 +188,8 @@ def _array(content: Any) -> Any:
         return np.fromiter(content, dtype=object, count=len(content))
     if not isinstance(content, np.ndarray | pd.api.extensions.ExtensionArray):
         raise ValueError("no content of a column")
-    if isinstance(content, np.ndarray) and (content.ndim not in (1, 2) or content.dtype.kind not in "biufcmM"):
+    is_plain = isinstance(content, np.ndarray)
+    if is_plain and (content.ndim not in (1, 2) or content.dtype.kind not in "biufcmM"):
         raise ValueError(f"no column is of {content.dtype}, in {content.ndim} dimensions")
     return content
 
@@ -299,7 +306,7 @@ def _build_numpy(content: Any) -> Any:
     return _of_numpy()(array)
 
 
-_BUILDERS = {
+_BUILDERS: dict[str, Callable[..., Any]] = {
     "categorical": _build_categorical,
     "datetime": _build_datetime,
     "timedelta": _build_timedelta,
@@ -379,7 +386,7 @@ def build_scalar(kind: Any, *parts: Any) -> Any:
             return pd.NaT
         case ("NA",):
             return pd.NA
-        case ("timestamp", int(count), str(unit), zone, int(fold)) if unit in _UNITS:
+        case ("timestamp", int(count), str(unit), zone, int(fold)) if unit in _UNITS and fold in (0, 1):
             stamp = pd.Timestamp(np.datetime64(count, unit))
             if zone is not None:
                 return stamp.tz_localize("UTC").tz_convert(_time_zone(zone))

@@ -26,6 +26,9 @@ _BITS = {
 _PALETTES = {"RGB": 3, "RGBA": 4}
 """How many bytes a colour of a palette takes, by the palette's mode."""
 
+_EMPTY = 1_000
+"""How long a side of an image without pixels may be: Pillow keeps an address for each of its rows."""
+
 _SIMPLE = (type(None), bool, int, float, str, bytes)
 
 
@@ -43,8 +46,14 @@ def take_apart_image(image: Any) -> tuple[Any, ...]:
     return (image.mode, image.size, image.tobytes(), palette, info, image.format)
 
 
-def build_image(mode: Any, size: Any, content: Any, palette: Any, info: Any, file_format: Any) -> Any:
+def without_subclass(image: Any) -> Any:
+    """Gives the image of a subclass."""
+    return image.copy()
+
+
+def build_image(mode: Any, size: Any, content: Any, *rest: Any) -> Any:
     """Builds an image in memory."""
+    palette, info, file_format = rest
     bits = _BITS.get(mode) if isinstance(mode, str) else None
     if bits is None or not isinstance(content, bytes) or type(info) is not dict:
         raise ValueError("no image")
@@ -52,13 +61,14 @@ def build_image(mode: Any, size: Any, content: Any, palette: Any, info: Any, fil
         raise ValueError(f"no size of an image: {size!r}")
     width, height = size
     # Before there is memory for it: an image of any size may be announced.
-    if (width * bits + 7) // 8 * height != len(content) or max(size) > len(content) * 8:
+    if (width * bits + 7) // 8 * height != len(content) or max(size) > len(content) * 8 + _EMPTY:
         raise ValueError(f"{len(content)} bytes for an image of {width} x {height} pixels of mode {mode}")
     image = Image.frombytes(mode, size, content) if content else Image.new(mode, size)
     if palette is not None:
         palette_mode, colours = palette
         step = _PALETTES[palette_mode]
-        if mode not in ("P", "PA") or not isinstance(colours, bytes) or len(colours) not in range(0, 256 * step + 1, step):
+        is_content = isinstance(colours, bytes) and len(colours) in range(0, 256 * step + 1, step)
+        if mode not in ("P", "PA") or not is_content:
             raise ValueError("no palette")
         image.putpalette(colours, palette_mode)
     if file_format is not None:
@@ -73,7 +83,7 @@ _NOT = object()
 def _simple(value: Any) -> Any:
     """Gives a value of an image's info as one of builtin types; `_NOT` if it is none.
 
-    Pillow's decoders put things of their own there: numbers of TIFF, and texts of PNG that know their language.
+    Pillow's decoders put things of their own there: numbers of TIFF, texts of PNG that know their language.
     """
     if type(value) in _SIMPLE:
         return value
