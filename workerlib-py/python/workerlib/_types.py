@@ -430,8 +430,8 @@ _ROWS: tuple[Built | Filled, ...] = (
     Built(
         71,
         "re.Pattern",
-        _lazy("workerlib._patterns:take_apart_pattern"),
-        _lazy("workerlib._patterns:build_pattern"),
+        lazy("workerlib._patterns:take_apart_pattern"),
+        lazy("workerlib._patterns:build_pattern"),
     ),
     Built(72, "builtins.type", _take_apart_class, _build_class),
     Filled(24, "builtins.BaseException", _take_apart_exception, _make_exception, _fill_exception),
