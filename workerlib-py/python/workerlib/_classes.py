@@ -346,7 +346,7 @@ def _check_pydantic(state: dict[Any, Any]) -> None:
 
 def _refused(reason: str) -> ValueError:
     # Imported late: that module imports this one.
-    from workerlib._rows import RefusedError
+    from workerlib._type_row import RefusedError
 
     return RefusedError(reason)
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from workerlib._rows import Built, lazy, refuse
+from workerlib._type_row import Built, lazy, refuse
 
 
 def _row(kind: int, type_name: str, module: str, what: str) -> Built:

@@ -6,7 +6,7 @@ import importlib
 import math
 from typing import Any
 
-from workerlib._rows import RefusedError
+from workerlib._type_row import RefusedError
 
 # Without their types: whether numpy is installed must not matter to who checks this package.
 np: Any = importlib.import_module("numpy")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from workerlib._rows import RefusedError
+from workerlib._type_row import RefusedError
 
 # Without their types: whether pandas is installed must not matter to who checks this package.
 np: Any = importlib.import_module("numpy")

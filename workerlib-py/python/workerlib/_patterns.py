@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 
-from workerlib._rows import RefusedError
+from workerlib._type_row import RefusedError
 
 LONGEST = 10_000
 """The most characters of one pattern."""

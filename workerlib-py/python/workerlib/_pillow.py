@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from workerlib._rows import RefusedError
+from workerlib._type_row import RefusedError
 
 # Without their types: whether Pillow is installed must not matter to who checks this package.
 Image: Any = importlib.import_module("PIL.Image")

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from workerlib import _classes, _libraries
 from workerlib._errors import ConversionWarning
-from workerlib._rows import Built, Filled, Parts, RefusedError, TakeApart, lazy, refuse
+from workerlib._type_row import Built, Filled, Parts, RefusedError, TakeApart, lazy, refuse
 
 Sending = tuple[int | None, Callable[[Any], Any]]
 """The extension type and what makes its values; or None and what makes the object that is sent instead."""
