@@ -11,6 +11,7 @@ import ast
 import asyncio
 import importlib
 import inspect
+import io
 import os
 import signal
 import socket
@@ -45,7 +46,8 @@ def main(handed: int | str) -> None:
     # Ctrl-C in a terminal reaches every process there: this one ends by the end of its stdin.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What is printed is to be seen at once, and not to be lost if the process is killed.
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     sys.exit(asyncio.run(_run(sock)))
 
 

@@ -118,6 +118,7 @@ class PipeEndpoint(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Notes that the socket is gone."""
+        self._transport = None
         self._waiting.clear()
         self._end("the channel is closed" if exc is None else f"the channel failed: {exc}")
 

@@ -144,14 +144,21 @@ async def _start(script: str, path: list[str]) -> Subprocess:
         except BaseException:
             here.close()
             raise
-        assert process.stdin is not None
-        handed = _hand_over(there, process.pid)
-        process.stdin.write(json.dumps({"path": path, "socket": handed}).encode() + b"\n")
-        worker = Subprocess(script, process, await open_pipe(here))
-        if sys.platform == "win32":
-            # The socket may be closed here when the other process has opened its own handle of it.
-            await worker.pipe.receive()
-        return worker
+        try:
+            assert process.stdin is not None
+            handed = _hand_over(there, process.pid)
+            process.stdin.write(json.dumps({"path": path, "socket": handed}).encode() + b"\n")
+            pipe = await open_pipe(here)
+            if sys.platform == "win32":
+                # The socket may be closed here when the other process has opened its own handle of it.
+                await pipe.receive()
+        except BaseException:
+            here.close()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            raise
+        return Subprocess(script, process, pipe)
 
 
 def _hand_over(sock: socket.socket, pid: int) -> int | str:

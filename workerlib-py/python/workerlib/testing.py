@@ -27,7 +27,7 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -146,13 +146,7 @@ class _LoopThread:
         self._loop.close()
 
 
-def start_worker(
-    name: str | os.PathLike[str],
-    *,
-    timeout: float | None = 60.0,
-    strict: bool | None = None,
-    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
-) -> BlockingWorker:
+def start_worker(name: str | os.PathLike[str], **options: Any) -> BlockingWorker:
     """Starts a worker whose functions are called without `await`.
 
     The fixture of the same name does this for one test; a fixture of your own, of any scope, does it so::
@@ -164,9 +158,7 @@ def start_worker(
 
     Args:
         name: The worker's script: a file, or the name of a module.
-        timeout: After how many seconds to give up, None for never.
-        strict: As for `workerlib.connect`.
-        config: As for `workerlib.connect`.
+        options: Those of `workerlib.connect`: `config`, `strict`, `timeout` and so on.
 
     Raises:
         ConnectError: Or one of its kinds, as `workerlib.connect` does.
@@ -174,7 +166,7 @@ def start_worker(
     """
     loop = _LoopThread()
     try:
-        worker = loop.run(_connected(connect(name, timeout=timeout, strict=strict, config=config)))
+        worker = loop.run(_connected(connect(name, **options)))
     except BaseException:
         loop.stop()
         raise
