@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import pytest
 import workerlib
-from workerlib import ConversionWarning, UnsendableError, Worker
+from workerlib import ConversionWarning, UnsendableError, Worker, portable
 from workerlib._native import decode, encode
 
 from alike import assert_alike
@@ -340,6 +340,18 @@ def test_methods_of_a_subclass_are_not_asked(base: Any) -> None:
     assert_alike(back, [plain])
 
 
+@portable
+class Holder:
+    """Has nothing but its `__dict__`."""
+
+
+@portable
+class Slots:
+    """Has nothing but slots."""
+
+    __slots__ = ("a", "b", "c")
+
+
 def mutators() -> dict[str, Callable[[list[Any]], object]]:
     """What a class's methods may do to the list that is being walked."""
     return {
@@ -425,6 +437,56 @@ def test_other_containers_that_change_under_the_walk(make: Any) -> None:
     evil = own(object, __iter__=change)
     holder.append(make([evil(), "text", evil(), ("a", "b")]))
     assert outcome(holder) is not None
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: vars(one).clear(),
+        lambda one: vars(one).update(more=object()),
+        lambda one: vars(one).pop("b"),
+        lambda one: setattr(one, "__dict__", {}),
+        lambda one: (vars(one).clear(), vars(one).update({f"x{index}": [index] for index in range(50)})),
+    ],
+    ids=["clear", "append", "pop", "another", "fill"],
+)
+def test_an_object_that_changes_under_the_walk(change: Callable[[Any], object], place: int) -> None:
+    """What stands in its `__dict__` is walked as a dict is: an error or a value, never a crash."""
+
+    def iterate(_: object) -> Iterator[int]:
+        change(holder)
+        gc.collect()
+        return iter([1])
+
+    holder = Holder()
+    evil = own(object, __iter__=iterate)()
+    for index, name in enumerate("abc"):
+        setattr(holder, name, evil if index == place else [f"value {index}"])
+    # The second time, objects of the class are read without Python's help.
+    assert round_trip(Holder()) is not None
+    assert outcome([holder, [holder]]) is not None
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_an_object_whose_slots_change_under_the_walk(place: int) -> None:
+    """Its values are taken before the first of them is walked."""
+
+    def iterate(_: object) -> Iterator[int]:
+        for name in "abc":
+            delattr(holder, name)
+        gc.collect()
+        return iter([1])
+
+    holder = Slots()
+    evil = own(object, __iter__=iterate)()
+    for index, name in enumerate("abc"):
+        setattr(holder, name, evil if index == place else [f"value {index}"])
+    assert round_trip(Slots()) is not None
+    back = cast(Any, outcome([holder, [holder]]))
+    assert [getattr(back[0], name) for name in "abc"] == [
+        [1] if index == place else [f"value {index}"] for index in range(3)
+    ]
 
 
 def test_an_object_that_frees_what_was_remembered() -> None:

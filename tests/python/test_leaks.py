@@ -22,6 +22,7 @@ from workerlib._native import decode, encode
 
 from library_values import LIBRARY_VALUES
 from trip import frame_of, round_trip
+from users_classes import FrozenSlotted, Place, Slotted
 
 IN_PYODIDE = sys.platform == "emscripten"
 TRIPS = int(os.environ.get("WORKERLIB_LEAK_TRIPS", "20000" if IN_PYODIDE else "1000000"))
@@ -45,6 +46,9 @@ SMALL: list[Any] = [
 ]
 SMALL.append(SMALL)
 
+PLACE = Place(1, 2.5, "a place", ["x"])
+PLACE.parent = [PLACE, Slotted(1, Slotted(2)), FrozenSlotted(x=3, y=[SHARED])]
+
 
 # CPython itself loses the content of an empty array('u'). A long pattern is only slow.
 LEFT_OUT = ("empty array of u", "pattern of 10,000 characters")
@@ -66,7 +70,7 @@ class OwnList(list[Any]):
 
 def everything() -> list[Any]:
     """Each listed value once, what is converted, and a large buffer."""
-    return [*EACH.values(), OwnList([1, SHARED]), bytes(50_000), memoryview(bytearray(50_000)), SHARED]
+    return [*EACH.values(), OwnList([1, SHARED]), bytes(50_000), memoryview(bytearray(50_000)), SHARED, PLACE]
 
 
 def resident() -> int:
@@ -76,7 +80,7 @@ def resident() -> int:
 
 def watched() -> list[Any]:
     """What would have another reference count after a leak: classes, constants, and what was sent."""
-    classes = {type(value) for value in LIBRARY_VALUES.values()}
+    classes = {type(value) for value in [*LIBRARY_VALUES.values(), PLACE, *PLACE.parent]}
     return [*classes, *LIBRARY_VALUES.values(), None, True, ..., (), SHARED, *SHARED, SMALL]
 
 
@@ -142,6 +146,19 @@ def test_round_trips_of_each_value_leave_the_heap_where_it_was(name: str) -> Non
     assert_nothing_stays(lambda: round_trip(value), max(100, TRIPS // 5_000))
 
 
+def test_round_trips_of_objects_leave_the_heap_where_it_was() -> None:
+    """Of users' classes, with a `__dict__`, with slots, in a circle."""
+    assert_nothing_stays(lambda: round_trip(PLACE), max(100, TRIPS // 100))
+
+
+def object_fails() -> None:
+    """Decodes an object that ends behind each of its bytes."""
+    data, _ = frame_of(PLACE)
+    for end in range(len(data)):
+        with pytest.raises(workerlib.FrameError):
+            decode(data[:end], [])
+
+
 def encode_fails() -> None:
     """Encodes what cannot be sent, behind what can."""
     with pytest.raises(workerlib.UnsendableError):
@@ -176,7 +193,9 @@ def buffers_are_missing() -> None:
         decode(good_frame()[0], [])
 
 
-@pytest.mark.parametrize("fail", [encode_fails, strict_fails, decode_fails, buffers_are_missing])
+@pytest.mark.parametrize(
+    "fail", [encode_fails, strict_fails, decode_fails, object_fails, buffers_are_missing]
+)
 def test_errors_leave_the_heap_where_it_was(fail: Callable[[], None]) -> None:
     """What was begun is freed."""
     assert_nothing_stays(fail, max(20, TRIPS // 10_000))

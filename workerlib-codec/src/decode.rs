@@ -161,8 +161,11 @@ impl<'f, V> Decoder<'f, V> {
                         self.define_open(sink, level);
                     }
                 }
-                if level.left > 0 && level.kind.nests(false) {
+                if level.left > 0 {
                     unread -= self.plain(sink, level)?;
+                    if level.number.is_some() {
+                        self.define_open(sink, level);
+                    }
                 }
                 if level.left > 0 {
                     continue 'values;
@@ -199,7 +202,7 @@ impl<'f, V> Decoder<'f, V> {
         level.left = reader.left;
         self.reader.position = frame.len() - reader.rest.len();
         self.reader.start = frame.len() - reader.last.len();
-        filled.map(|()| taken).map_err(|error| wrong(CONTAINERS, Kind::Sink(error)))
+        filled.map(|()| taken).map_err(|error| wrong(section_of(level.kind), Kind::Sink(error)))
     }
 
     /// Ends a container all of whose values are there; returns it, and how many levels it has.

@@ -81,13 +81,14 @@ impl<'l> Encoder<'l> {
             is_converted = false;
             loop {
                 let Some(level) = stack.last_mut() else { return Ok(()) };
-                if level.kind.nests(false) {
+                if level.left == level.open_at {
+                    self.open_shared(level.shared.as_mut(), level.nesting.hashable);
+                }
+                // What opens it is written by itself.
+                if level.left <= level.open_at {
                     let mut writer =
                         PlainWriter { out: &mut self.out, memo: &mut self.memo, late: &mut self.late };
                     level.left -= source.plain(&mut level.walk, level.left, &mut writer);
-                }
-                if level.left == level.open_at {
-                    self.open_shared(level.shared.as_mut(), level.nesting.hashable);
                 }
                 if level.left > 0 {
                     if let Some(next) = source.next(&mut level.walk) {
@@ -232,6 +233,7 @@ impl<'l> Encoder<'l> {
     fn open_shared(&mut self, shared: Option<&mut Shared>, hashable: bool) {
         // Known is one that stood in its own first value, where a copy of it was written: the copy is it.
         if let Some(shared) = shared
+            && !shared.is_open
             && !self.memo.is_known(shared.identity)
         {
             self.memo.insert(shared.identity, shared.start, Nesting { levels: 0, hashable });

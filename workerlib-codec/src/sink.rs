@@ -59,7 +59,7 @@ pub trait Sink {
     fn begin(&mut self, kind: Container, count: usize) -> Result<Self::Build, Self::Error>;
     /// Adds the next value: an element, or a key, or the value of the key before it.
     fn push(&mut self, build: &mut Self::Build, value: Self::Value) -> Result<(), Self::Error>;
-    /// Adds values to a list, tuple or dict as long as the reader finds plain ones, as `push` would; it may
+    /// Adds values to a container as long as the reader finds plain ones, as `push` would; it may
     /// leave them all to `push`. A value that it takes out of the reader and refuses makes the frame bad.
     fn plain(
         &mut self,

@@ -124,7 +124,7 @@ pub trait Source {
     /// the walk began.
     fn leave(&mut self, walk: &Self::Walk) -> bool;
 
-    /// Takes nodes of a list, tuple or dict, at most `limit`, as long as they are plain, and writes them;
+    /// Takes nodes of a container, at most `limit`, as long as they are plain, and writes them;
     /// returns how many it took. What it leaves is [`Source::next`]'s, and it may leave all.
     fn plain(&mut self, walk: &mut Self::Walk, limit: usize, writer: &mut PlainWriter<'_>) -> usize {
         let _ = (walk, limit, writer);

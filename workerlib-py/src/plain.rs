@@ -14,7 +14,7 @@ type Known<'py> = Bound<'py, PyAny>;
 
 /// Makes the object of a plain value; null, and no error, if there can be none.
 #[inline(always)]
-fn make<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> Option<Bound<'py, PyAny>> {
+pub(crate) fn make<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> Option<Bound<'py, PyAny>> {
     // SAFETY: constructors of CPython's, each of which returns a new reference, or null and an exception;
     // pointer and length of a str are those of a slice, and CPython checks that it is UTF-8.
     let made = unsafe {

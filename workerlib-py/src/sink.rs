@@ -5,7 +5,7 @@
 
 use std::{mem, ptr};
 
-use pyo3::exceptions::{PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -15,6 +15,7 @@ use workerlib_codec::{Data, PlainReader, Sink, ViewHeader};
 
 use crate::block::Block;
 use crate::deep::dismantle;
+use crate::objects::{Filling, OBJECT, Recipe};
 use crate::plain;
 use crate::types::{PATTERN, Types};
 
@@ -32,12 +33,18 @@ pub(crate) struct PySink<'py, 'b> {
     handed: usize,
     /// What the patterns weigh together.
     patterns: usize,
+    /// How objects of the classes that were met are made.
+    recipes: Vec<Recipe<'py>>,
+    /// How many containers exist whose content is not complete, so that their hashes may not be right.
+    incomplete: usize,
 }
 
 /// What a builder gets of this many bytes or elements, or fewer, is not counted.
 const SMALL: usize = 256;
 /// How often, on the average, what a frame holds may be handed to builders.
 const COPIES: usize = 8;
+/// Of how many classes a frame's objects are made by what is known of them already.
+const MOST_RECIPES: usize = 64;
 
 /// The number of bytes or elements that a builder may copy, if it is worth counting.
 fn length(value: &Bound<'_, PyAny>) -> usize {
@@ -91,6 +98,8 @@ fn fill_slots(py: Python<'_>, object: &Bound<'_, PyAny>, from: ffi::Py_ssize_t) 
 /// keep it out of registers.
 pub(crate) struct Build {
     kind: Container,
+    /// The place of its recipe behind 0, if it is an object that is made by one.
+    recipe: u32,
     /// The container, or what collects its values until they are all there; null when it was taken out.
     object: *mut ffi::PyObject,
     /// A container that exists before its content does and collects its values elsewhere, or null.
@@ -100,11 +109,28 @@ pub(crate) struct Build {
     key: *mut ffi::PyObject,
 }
 
+impl Build {
+    fn filling(&mut self) -> Filling<'_> {
+        let Self { made, object, filled, key, .. } = self;
+        Filling { made: *made, content: *object, filled, key }
+    }
+}
+
 impl<'py, 'b> PySink<'py, 'b> {
     /// Starts to build what a frame of that many bytes holds.
     pub(crate) fn new(py: Python<'py>, buffers: &'b [Bound<'py, PyAny>], frame_len: usize) -> Self {
         let types = Types::new(py, false);
-        Self { py, buffers, types, discarded: Vec::new(), frame_len, handed: 0, patterns: 0 }
+        Self {
+            py,
+            buffers,
+            types,
+            discarded: Vec::new(),
+            frame_len,
+            handed: 0,
+            patterns: 0,
+            recipes: Vec::new(),
+            incomplete: 0,
+        }
     }
 
     /// Counts what a builder may copy, and refuses what the frame does not account for.
@@ -185,6 +211,65 @@ impl<'py, 'b> PySink<'py, 'b> {
             // SAFETY: makes a new frozenset of the tuple's elements.
             _ => self.made(unsafe { ffi::PyFrozenSet_New(values.as_ptr()) }),
         }
+    }
+
+    /// Adds a value to an object of a filled type, which the first value makes.
+    #[inline(never)]
+    fn push_filled(&mut self, build: &mut Build, kind: u8, value: Bound<'py, PyAny>) -> PyResult<()> {
+        if build.recipe > 0 {
+            return self.recipes[build.recipe as usize - 1].push(&mut build.filling(), value);
+        }
+        if !build.made.is_null() {
+            // SAFETY: the list that collects the values is alive.
+            let code = unsafe { ffi::PyList_Append(build.object, value.as_ptr()) };
+            build.filled += 1;
+            return if code == 0 { Ok(()) } else { Err(PyErr::fetch(self.py)) };
+        }
+        self.account(&value)?;
+        let made = match if kind == OBJECT { self.recipe(&value)? } else { None } {
+            Some(place) => {
+                let (made, content) = self.recipes[place].make()?;
+                build.recipe = place as u32 + 1;
+                // SAFETY: the reference to the list that will not be needed is taken over.
+                drop(unsafe {
+                    Bound::from_owned_ptr(self.py, mem::replace(&mut build.object, content.into_ptr()))
+                });
+                made
+            }
+            None => {
+                build.filled += 1;
+                self.types.make(kind, value)?
+            }
+        };
+        build.made = made.into_ptr();
+        self.incomplete += 1;
+        Ok(())
+    }
+
+    /// Finds the recipe for an object by the first of its values, which mostly is the same for many.
+    fn recipe(&mut self, first: &Bound<'py, PyAny>) -> PyResult<Option<usize>> {
+        if let Some(place) = self.recipes.iter().rposition(|recipe| recipe.is_for(first)) {
+            return Ok(Some(place));
+        }
+        let Some(recipe) = Recipe::find(first)? else { return Ok(None) };
+        if self.recipes.len() == MOST_RECIPES {
+            // What open objects refer to must stay.
+            return Ok(None);
+        }
+        self.recipes.push(recipe);
+        Ok(Some(self.recipes.len() - 1))
+    }
+
+    /// Tells why a dict or a set did not take a key.
+    #[cold]
+    fn no_key(&self, error: PyErr) -> PyErr {
+        if self.incomplete == 0 || error.is_instance_of::<PyTypeError>(self.py) {
+            return error;
+        }
+        PyValueError::new_err(format!(
+            "{error}: the hash of a key was asked for before all of its attributes were there, since they hold it; \
+             pickle cannot send that either"
+        ))
     }
 
     /// The number of bytes in a buffer that came along.
@@ -359,7 +444,7 @@ impl<'py> Sink for PySink<'py, '_> {
         if object.is_null() {
             return Err(PyErr::fetch(self.py));
         }
-        Ok(Build { kind, object, made: ptr::null_mut(), filled: 0, key: ptr::null_mut() })
+        Ok(Build { kind, recipe: 0, object, made: ptr::null_mut(), filled: 0, key: ptr::null_mut() })
     }
 
     #[inline]
@@ -377,17 +462,19 @@ impl<'py> Sink for PySink<'py, '_> {
                 }
                 Container::Dict => {
                     let key = Bound::from_owned_ptr(self.py, mem::replace(&mut build.key, ptr::null_mut()));
-                    ffi::PyDict_SetItem(object, key.as_ptr(), value.as_ptr())
-                }
-                Container::Set => ffi::PySet_Add(object, value.as_ptr()),
-                Container::Extension(kind) if build.kind.is_filled() => {
-                    if build.made.is_null() {
-                        self.account(&value)?;
-                        build.made = self.types.make(kind, value)?.into_ptr();
-                        0
-                    } else {
-                        ffi::PyList_Append(object, value.as_ptr())
+                    if ffi::PyDict_SetItem(object, key.as_ptr(), value.as_ptr()) != 0 {
+                        return Err(self.no_key(PyErr::fetch(self.py)));
                     }
+                    0
+                }
+                Container::Set => {
+                    if ffi::PySet_Add(object, value.as_ptr()) != 0 {
+                        return Err(self.no_key(PyErr::fetch(self.py)));
+                    }
+                    0
+                }
+                Container::Extension(kind) if build.kind.is_filled() => {
+                    return self.push_filled(build, kind, value);
                 }
                 Container::Tuple | Container::Frozenset | Container::Extension(_) => {
                     ffi::PyTuple_SetItem(object, build.filled, value.into_ptr())
@@ -402,7 +489,11 @@ impl<'py> Sink for PySink<'py, '_> {
     fn plain(&mut self, build: &mut Build, reader: &mut PlainReader<'_, '_, Self::Value>) -> PyResult<()> {
         match build.kind {
             Container::List => plain::fill_list(self.py, build.object, &mut build.filled, reader),
-            Container::Dict => plain::fill_dict(self.py, build.object, &mut build.key, reader),
+            Container::Dict => plain::fill_dict(self.py, build.object, &mut build.key, reader)
+                .map_err(|error| self.no_key(error)),
+            Container::Extension(_) if build.recipe > 0 => {
+                self.recipes[build.recipe as usize - 1].fill(&mut build.filling(), reader)
+            }
             _ => Ok(()),
         }
     }
@@ -418,7 +509,12 @@ impl<'py> Sink for PySink<'py, '_> {
                 let made = mem::replace(&mut build.made, ptr::null_mut());
                 // SAFETY: the reference is taken over from `build`.
                 let made = unsafe { Bound::from_owned_ptr_or_opt(self.py, made) };
-                self.convert(kind, object, made)
+                self.incomplete -= usize::from(kind.is_filled() && made.is_some());
+                match made {
+                    Some(made) if build.recipe > 0 && build.key.is_null() => Ok(made),
+                    _ if build.recipe > 0 => Err(PyValueError::new_err("an attribute without a value")),
+                    made => self.convert(kind, object, made),
+                }
             }
         }
     }
@@ -426,6 +522,7 @@ impl<'py> Sink for PySink<'py, '_> {
     fn discard(&mut self, build: Build) {
         // SAFETY: the references are taken over from `build`.
         let owned = |object| unsafe { Bound::from_owned_ptr_or_opt(self.py, object) };
+        self.incomplete -= usize::from(build.kind.is_filled() && !build.made.is_null());
         let (object, made, key) = (owned(build.object), owned(build.made), owned(build.key));
         if let Some(object) = &object {
             fill_slots(self.py, object, build.filled);

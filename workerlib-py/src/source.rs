@@ -17,6 +17,7 @@ use workerlib_codec::marker::Container;
 use workerlib_codec::{Buffer, Item, Path, PlainWriter, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
+use crate::objects::{Content, OBJECT, Plan};
 use crate::types::{self, PATTERN, Types};
 
 type Object = *mut ffi::PyObject;
@@ -61,6 +62,8 @@ pub(crate) enum Walk {
         /// How many keys and values were taken.
         taken: usize,
         value: Object,
+        /// Whether it is the `__dict__` of an object, before whose keys and values another value stands.
+        is_object: bool,
     },
 }
 
@@ -117,6 +120,8 @@ pub(crate) struct PySource<'py> {
     /// What the patterns weigh together.
     patterns: usize,
     types: Types<'py>,
+    /// How objects of the classes that were met are read.
+    plans: Vec<Plan<'py>>,
 }
 
 impl<'py> PySource<'py> {
@@ -135,6 +140,7 @@ impl<'py> PySource<'py> {
             owning: false,
             patterns: 0,
             types: Types::new(py, strict),
+            plans: Vec::new(),
         }
     }
 
@@ -240,6 +246,17 @@ impl<'py> PySource<'py> {
         self.own();
         let refuse = |reason| Refusal::Type(type_name(&object.get_type()), reason);
         let Some(sending) = self.types.sending(&object.get_type())? else { return Err(refuse(None)) };
+        let class = object.get_type().as_type_ptr();
+        if sending.kind == Some(OBJECT)
+            && !self.plans.iter().any(|plan| plan.is_of(class))
+            && let Some(plan) = Plan::find(&object.get_type())?
+        {
+            let index = self.plans.len();
+            self.plans.push(plan);
+            if let Some(content) = self.plans[index].content(&object)? {
+                return Ok(self.object(index, content));
+            }
+        }
         let refused = |error| match self.types.reason(&error) {
             Some(reason) => refuse(Some(reason)),
             None => Refusal::Raised(error),
@@ -259,6 +276,49 @@ impl<'py> PySource<'py> {
                 self.kept.push(made.unbind());
                 Ok(Item::Converted(node))
             }
+        }
+    }
+
+    /// Takes what is no builtin object: one of a user's class, if the way to read such is known, or any other.
+    #[inline(never)]
+    fn composite(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+        let object = self.owned(node);
+        // SAFETY: the object is alive, and so is its class; the statics are CPython's own types.
+        let (class, is_plain) = unsafe {
+            let class = ffi::Py_TYPE(node);
+            (class, ptr::eq(ffi::Py_TYPE(class.cast()), &raw mut ffi::PyType_Type))
+        };
+        let mut index = self.plans.iter().position(|plan| plan.is_of(class));
+        // The hash of another metaclass's class may be anybody's code.
+        if index.is_none()
+            && is_plain
+            && let Some(plan) = Plan::find(&object.get_type())?
+        {
+            index = Some(self.plans.len());
+            self.plans.push(plan);
+        }
+        if let Some(index) = index
+            && let Some(content) = self.plans[index].content(&object)?
+        {
+            return Ok(self.object(index, content));
+        }
+        self.other(node)
+    }
+
+    /// Starts the walk over an object by the plan of its class.
+    fn object(&mut self, index: usize, content: Content<'py>) -> Item<'_, Object, Walk> {
+        let kind = Container::Extension(OBJECT);
+        match content {
+            Content::Dict(dict) => {
+                // The object has a reference to it, and no Python code runs without that `open` has made one.
+                let (count, dict) = (dict.len(), dict.as_ptr());
+                self.open(dict);
+                let (size, value) = (count as ffi::Py_ssize_t, self.plans[index].first.as_ptr());
+                // What stands before the first key is taken as if it were a value.
+                let walk = Walk::Dict { dict, size, position: 0, taken: 1, value, is_object: true };
+                Item::Container(kind, 1 + 2 * count, walk)
+            }
+            Content::Values(values) => self.tuple(kind, values.into_any(), 2),
         }
     }
 
@@ -295,7 +355,7 @@ impl<'py> PySource<'py> {
 
     /// Writes a node if it is plain; nothing is written, and no error left, if it is not, or null.
     #[inline(always)]
-    fn write_plain(&mut self, node: Object, writer: &mut PlainWriter<'_>) -> bool {
+    fn write_plain(&mut self, node: Object, owners: usize, writer: &mut PlainWriter<'_>) -> bool {
         if node.is_null() {
             drop(PyErr::take(self.py));
             return false;
@@ -304,8 +364,7 @@ impl<'py> PySource<'py> {
         let class = unsafe { ffi::Py_TYPE(node) };
         let is = |exact: *mut ffi::PyTypeObject| ptr::eq(class, exact);
         if is(&raw mut ffi::PyUnicode_Type) {
-            // What the container's reference is to a str that it took from somewhere.
-            let identity = Self::identity(node, 1);
+            let identity = Self::identity(node, owners);
             if let Some(identity) = identity
                 && writer.refer(identity)
             {
@@ -479,7 +538,7 @@ impl Source for PySource<'_> {
         } else if ptr::eq(node, unsafe { ffi::Py_NotImplemented() }) {
             Ok(Item::NotImplemented)
         } else {
-            self.other(node)
+            self.composite(node)
         }
     }
 
@@ -491,7 +550,8 @@ impl Source for PySource<'_> {
         let (kind, count, walk) = if is(&raw mut ffi::PyDict_Type) {
             // SAFETY: `node` is a dict.
             let size = unsafe { ffi::PyDict_Size(node) };
-            let walk = Walk::Dict { dict: node, size, position: 0, taken: 0, value: ptr::null_mut() };
+            let (position, taken, value) = (0, 0, ptr::null_mut());
+            let walk = Walk::Dict { dict: node, size, position, taken, value, is_object: false };
             (Container::Dict, size, walk)
         } else if is(&raw mut ffi::PyList_Type) {
             // SAFETY: `node` is a list.
@@ -524,7 +584,7 @@ impl Source for PySource<'_> {
                 Some(node)
             }
             // SAFETY: the dict is open or kept, and has the size that it had; key and value are in it, or kept.
-            Walk::Dict { dict, size, position, taken, value } => unsafe {
+            Walk::Dict { dict, size, position, taken, value, .. } => unsafe {
                 if *taken % 2 == 1 {
                     *taken += 1;
                     return Some(*value);
@@ -568,33 +628,32 @@ impl Source for PySource<'_> {
                 while count < limit {
                     // SAFETY: the list is open or kept; an index beyond its end is refused.
                     let node = unsafe { ffi::PyList_GetItem(*list, *taken) };
-                    if !self.write_plain(node, writer) {
+                    if !self.write_plain(node, 1, writer) {
                         break;
                     }
                     *taken += 1;
                     count += 1;
                 }
             }
-            Walk::Tuple { tuple, taken, owners: 1, extension: None } => {
+            Walk::Tuple { tuple, taken, owners, .. } => {
                 while count < limit {
                     // SAFETY: the tuple is open or kept; an index beyond its end is refused.
                     let node = unsafe { ffi::PyTuple_GetItem(*tuple, *taken) };
-                    if !self.write_plain(node, writer) {
+                    if !self.write_plain(node, *owners, writer) {
                         break;
                     }
                     *taken += 1;
                     count += 1;
                 }
             }
-            Walk::Tuple { .. } => {}
-            Walk::Dict { dict, size, position, taken, value } => {
+            Walk::Dict { dict, size, position, taken, value, .. } => {
                 // SAFETY: the dict is open or kept.
                 if unsafe { ffi::PyDict_Size(*dict) } != *size {
                     return 0;
                 }
                 if *taken % 2 == 1 {
                     // Its key was not plain.
-                    if limit == 0 || !self.write_plain(*value, writer) {
+                    if limit == 0 || !self.write_plain(*value, 1, writer) {
                         return 0;
                     }
                     *taken += 1;
@@ -605,13 +664,13 @@ impl Source for PySource<'_> {
                     // SAFETY: the dict is open or kept, and is what it was: no Python code runs here. Key and
                     // value are borrowed from it.
                     let found = unsafe { ffi::PyDict_Next(*dict, &raw mut ahead, &raw mut key, value) };
-                    if found == 0 || !self.write_plain(key, writer) {
+                    if found == 0 || !self.write_plain(key, 1, writer) {
                         break;
                     }
                     *position = ahead;
                     *taken += 1;
                     count += 1;
-                    if !self.write_plain(*value, writer) {
+                    if !self.write_plain(*value, 1, writer) {
                         break;
                     }
                     *taken += 1;
@@ -645,6 +704,10 @@ impl Source for PySource<'_> {
                 types::step(*kind, index, before.as_ref())
             }
             Walk::List { taken, .. } | Walk::Tuple { taken, .. } => Step::Index((*taken - 1).max(0) as usize),
+            Walk::Dict { dict, taken, is_object: true, .. } => {
+                let name = (taken / 2).checked_sub(2).and_then(|index| self.key_at(*dict, index));
+                name.map_or(Step::Within, |name| Step::Attribute(name.to_string()))
+            }
             Walk::Dict { taken, .. } if taken % 2 == 1 => Step::KeyAt(taken / 2),
             Walk::Dict { dict, taken, .. } => {
                 let index = (taken / 2).saturating_sub(1);

@@ -33,6 +33,22 @@ class _Description(NamedTuple):
     """The names of its slots, those of its bases first."""
 
 
+class Plan(NamedTuple):
+    """What `_native` needs to read the objects of a class without calling Python."""
+
+    first: tuple[str, str, tuple[str, ...] | None]
+    slots: tuple[tuple[str, Any], ...]
+    """The slots that objects are read by: names and descriptors."""
+    has_dict: bool
+
+
+PLANS: dict[type, Plan] = {}
+"""Of the classes whose objects are their attributes and nothing else; `_native` looks here first.
+
+A class gets in when its first object was taken apart. None is here whose metaclass has a hash of its own: to
+look for one of these runs no code.
+"""
+
 _descriptions: WeakKeyDictionary[type, _Description] = WeakKeyDictionary()
 _found_again: WeakSet[type] = WeakSet()
 
@@ -58,6 +74,7 @@ def portable(cls: _C) -> _C:
     _portable[key_of(cls)] = cls
     # It may have been met as one of another kind.
     _descriptions.pop(cls, None)
+    PLANS.pop(cls, None)
     return cls
 
 
@@ -215,6 +232,7 @@ def take_apart_object(value: Any) -> tuple[Any, ...]:
     if description.kind == "pydantic":
         state = _pydantic_base(type(value)).__getstate__(value)
     else:
+        _plan(type(value), description)
         state = attributes(value)
         if description.kind == "attrs" and _ATTRS_HASH in state:
             # Hashes of strs are others in another Python.
@@ -222,14 +240,49 @@ def take_apart_object(value: Any) -> tuple[Any, ...]:
     return (description.first, *(part for pair in state.items() for part in pair))
 
 
+def _plan(cls: type, description: _Description) -> None:
+    meta: Any = type(cls)
+    if (
+        meta.__hash__ is object.__hash__
+        and meta.__eq__ is object.__eq__
+        and _ATTRS_HASH not in description.slots
+    ):
+        slots = _slots(cls, description)
+        PLANS[cls] = Plan(description.first, tuple(slots.items()), cls.__dictoffset__ != 0)
+
+
+def _slots(cls: type, description: _Description) -> dict[str, Any]:
+    """Gives the slots in which a class keeps attributes, by their names."""
+    slots = {name: _find_slot(cls, name) for name in description.slots}
+    return {name: slot for name, slot in slots.items() if slot is not None}
+
+
 def make_object(first: object) -> Any:
     """Makes an object without attributes."""
+    return object.__new__(_class_of(first))
+
+
+def recipe(first: object) -> tuple[type, dict[str, Any], bool] | None:
+    """Says how `_native` makes the objects that have this as their first value, and fills them.
+
+    Returns:
+        The class, its slots by name, and whether its objects have a `__dict__`; None if they are not filled
+        by their attributes.
+    """
+    cls = _class_of(first)
+    description = _described(cls)
+    if description.kind == "pydantic":
+        return None
+    return cls, _slots(cls, description), cls.__dictoffset__ != 0
+
+
+def _class_of(first: object) -> type:
     kind, key, names = first if isinstance(first, tuple) and len(first) == 3 else (None, None, None)
     if kind not in ("dataclass", "attrs", "pydantic", "portable"):
         raise ValueError(f"{kind!r} is no kind of an object")
     cls = find_class(key, kind)
     _check_fields(cls, names, _described(cls).first[2])
-    return object.__new__(cls)
+    return cls
 
 
 def fill_object(made: Any, values: list[Any]) -> None:
