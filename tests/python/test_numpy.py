@@ -136,7 +136,16 @@ def test_a_scalar_of_every_dtype(name: str) -> None:
     back: Any = round_trip(scalar)
     assert type(back) is type(scalar)
     assert_same_dtype(back.dtype, scalar.dtype)
-    assert np.asarray(back).tobytes() == np.asarray(scalar).tobytes()
+    assert meaningful(back) == meaningful(scalar)
+
+
+def meaningful(scalar: Any) -> bytes:
+    """Gives the bytes of a scalar that mean something: x86's long double has ten, and numpy copies no others."""
+    content = bytearray(np.asarray(scalar).tobytes())
+    if scalar.dtype.char in "gG" and np.finfo("g").nmant == 63:
+        for padding in range(10, len(content), 16):
+            content[padding : padding + 6] = bytes(6)
+    return bytes(content)
 
 
 @pytest.mark.parametrize(
