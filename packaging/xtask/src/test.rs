@@ -84,12 +84,18 @@ struct Part {
     run: fn(&Workspace) -> Result<Report>,
 }
 
-const PARTS: [Part; 17] = [
+const PARTS: [Part; 18] = [
     Part { name: "rustfmt", needs: &[Need::RustLints], products: &[], run: rust::format },
     Part { name: "clippy", needs: &[Need::RustLints], products: &[], run: rust::lint },
     Part { name: "cargo-test", needs: &[], products: &[], run: rust::test },
     Part { name: "ruff", needs: &[Need::PythonTools], products: &[], run: python::lint },
     Part { name: "mypy", needs: &[Need::PythonTools], products: &[], run: python::types },
+    Part {
+        name: "typing",
+        needs: &[Need::PythonTools, Need::NodePackages],
+        products: &[Product::Installed],
+        run: python::checkers,
+    },
     Part {
         name: "stubtest",
         needs: &[Need::PythonTools],

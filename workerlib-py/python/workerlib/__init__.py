@@ -30,6 +30,7 @@ from workerlib._errors import (
     ConnectTimeoutError,
     ConversionWarning,
     FrameError,
+    InterfaceError,
     NoSuchWorkerError,
     NotExportedError,
     ProtocolError,
@@ -40,6 +41,7 @@ from workerlib._errors import (
     WorkerStartError,
 )
 from workerlib._exports import export
+from workerlib._interface import Interface
 from workerlib._version import __version__
 from workerlib._worker import Worker
 
@@ -58,6 +60,8 @@ __all__ = [
     "ConnectionClosedError",
     "ConversionWarning",
     "FrameError",
+    "Interface",
+    "InterfaceError",
     "NoSuchWorkerError",
     "NotExportedError",
     "ProtocolError",

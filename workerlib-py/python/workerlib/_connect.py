@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine, Generator, Mapping
-from types import TracebackType
-from typing import Any
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from types import ModuleType, TracebackType
+from typing import Any, Generic, TypeVar, overload
 
 from workerlib._config import settings
 from workerlib._connection import Connection
 from workerlib._errors import ConnectError, ConnectTimeoutError
 from workerlib._host import Found, Progress
+from workerlib._interface import check
 from workerlib._native import Session
 from workerlib._version import __version__
 from workerlib._worker import Worker
@@ -21,15 +22,23 @@ from workerlib._worker import Worker
 _TIMEOUT = 60.0
 
 
-class Connecting(Coroutine[Any, Any, Worker]):
-    """What `connect()` returns: to be awaited, or used by `async with`."""
+_Config = str | os.PathLike[str] | Mapping[str, Any] | None
+_I = TypeVar("_I")
+_I_co = TypeVar("_I_co", covariant=True)
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Worker]) -> None:
+
+class Connecting(Coroutine[Any, Any, _I_co], Generic[_I_co]):
+    """What `connect()` returns: to be awaited, or used by `async with`.
+
+    For type checkers it gives what its user called the worker's interface; it is a Worker always.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Wraps the coroutine that connects."""
         self._coroutine = coroutine
         self._worker: Worker | None = None
 
-    def __await__(self) -> Generator[Any, Any, Worker]:
+    def __await__(self) -> Generator[Any, Any, _I_co]:
         return self._coroutine.__await__()
 
     def send(self, value: Any) -> Any:
@@ -44,9 +53,10 @@ class Connecting(Coroutine[Any, Any, Worker]):
         """Ends the coroutine: `collections.abc.Coroutine.close`."""
         self._coroutine.close()
 
-    async def __aenter__(self) -> Worker:
-        self._worker = await self._coroutine
-        return self._worker
+    async def __aenter__(self) -> _I_co:
+        worker: Any = await self._coroutine
+        self._worker = worker
+        return worker  # type: ignore[no-any-return]
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
@@ -55,13 +65,33 @@ class Connecting(Coroutine[Any, Any, Worker]):
             await self._worker.__aexit__(kind, error, frames)
 
 
+@overload
 def connect(
     name: str | os.PathLike[str] | None = None,
     *,
+    interface: ModuleType | None = None,
     timeout: float | None = _TIMEOUT,
     strict: bool | None = None,
-    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
-) -> Connecting:
+    config: _Config = None,
+) -> Connecting[Worker]: ...
+@overload
+def connect(
+    name: str | os.PathLike[str] | None = None,
+    *,
+    # Not type[_I]: mypy takes no Protocol for that.
+    interface: Callable[..., _I],
+    timeout: float | None = _TIMEOUT,
+    strict: bool | None = None,
+    config: _Config = None,
+) -> Connecting[_I]: ...
+def connect(
+    name: str | os.PathLike[str] | None = None,
+    *,
+    interface: object = None,
+    timeout: float | None = _TIMEOUT,
+    strict: bool | None = None,
+    config: _Config = None,
+) -> Connecting[Any]:
     """Connects to a worker of the page; outside of a browser, starts the worker as a subprocess.
 
     `worker = await connect("name")`, or `async with connect("name") as worker:`, which closes the
@@ -70,6 +100,8 @@ def connect(
     Args:
         name: The `name` attribute of the worker's script tag; by default that of the page's only one.
             Outside of a browser the worker's script: a file (`"worker.py"`), or the name of a module.
+        interface: What the worker should export: a Protocol, which then is the worker's type for editors and
+            type checkers, or the worker's module (docs/typing.md).
         timeout: After how many seconds to give up, None for never. Pyodide's own loading time is in it.
         strict: Whether arguments that would arrive as something like them (a generator as a list, an
             instance of a subclass as one of its base) are refused instead of converted with a warning;
@@ -82,19 +114,18 @@ def connect(
             there is no such script.
         WorkerStartError: If the worker's script failed or could not be loaded.
         ConnectTimeoutError: If the worker did not answer in time.
+        InterfaceError: If the worker does not fit the interface; it lists all that differs.
         ProtocolError: If the worker has another version of workerlib that this one does not understand.
         ConfigError: If the configuration cannot be right.
         ConnectError: If there are several workers to choose from, this is a page without PyScript, or
             `config` is given in a page.
     """
-    return Connecting(_connect(None if name is None else os.fspath(name), timeout, strict, config))
+    path = None if name is None else os.fspath(name)
+    return Connecting(_connect(path, interface, timeout, strict, config))
 
 
 async def _connect(
-    name: str | None,
-    timeout: float | None,
-    strict: bool | None,
-    config: str | os.PathLike[str] | Mapping[str, Any] | None,
+    name: str | None, interface: object, timeout: float | None, strict: bool | None, config: _Config
 ) -> Worker:
     progress = Progress(name)
     opening: Coroutine[Any, Any, Found]
@@ -122,8 +153,10 @@ async def _connect(
             connection = Connection(session, found.endpoint, {})
             try:
                 exports = await connection.opened
+                if interface is not None:
+                    check(interface, exports, found.name)
             except BaseException:
-                connection.close("the handshake did not end")
+                connection.close("the handshake did not end as it should")
                 raise
     except TimeoutError:
         raise ConnectTimeoutError(

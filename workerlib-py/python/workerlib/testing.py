@@ -173,7 +173,7 @@ def start_worker(name: str | os.PathLike[str], **options: Any) -> BlockingWorker
     return BlockingWorker(loop, worker)
 
 
-async def _connected(connecting: Connecting) -> Worker:
+async def _connected(connecting: Connecting[Worker]) -> Worker:
     return await connecting
 
 
@@ -192,13 +192,13 @@ def _start_worker(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bloc
 
 
 @pytest.fixture(name="connect_worker")
-def _connect_worker(request: pytest.FixtureRequest) -> Callable[..., Connecting]:
+def _connect_worker(request: pytest.FixtureRequest) -> Callable[..., Connecting[Any]]:
     """`async with connect_worker("worker.py", …) as worker:` is `workerlib.connect` for async tests.
 
     Relative paths are looked up beside the test's file, then in pytest's root folder.
     """
 
-    def connect_to(name: str | os.PathLike[str], **options: Any) -> Connecting:
+    def connect_to(name: str | os.PathLike[str], **options: Any) -> Connecting[Any]:
         return connect(_script(name, request), **_options(options, request))
 
     return connect_to

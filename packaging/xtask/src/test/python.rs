@@ -57,8 +57,18 @@ pub(super) fn subprocesses(workspace: &Workspace) -> Result<Report> {
     natively(workspace, "local", "tests of workers as subprocesses")
 }
 
-fn natively(workspace: &Workspace, folder: &str, what: &str) -> Result<Report> {
+/// Checks that mypy and pyright know a worker by its interface, as it is installed for users.
+pub(super) fn checkers(workspace: &Workspace) -> Result<Report> {
     let mut pytest = pytest(workspace);
+    pytest.env("WORKERLIB_PYRIGHT", workspace.node_modules().join("pyright").join("index.js"));
+    run_natively(workspace, pytest, "typing", "tests of an interface by mypy and pyright")
+}
+
+fn natively(workspace: &Workspace, folder: &str, what: &str) -> Result<Report> {
+    run_natively(workspace, pytest(workspace), folder, what)
+}
+
+fn run_natively(workspace: &Workspace, mut pytest: Command, folder: &str, what: &str) -> Result<Report> {
     pytest.arg(workspace.tests(folder));
     let (succeeded, output) =
         process::capture_within(workspace, &format!("pytest-{folder}"), &mut pytest, LIMIT)?;

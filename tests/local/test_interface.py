@@ -1,0 +1,85 @@
+"""`connect(interface=…)` with a worker that runs: what fits, what does not, and what becomes of the connection."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import workerlib
+from workerlib import Interface, InterfaceError
+
+SCRIPT = """
+import workerlib
+
+
+@workerlib.export
+def mean(values: list[float], *, digits: int = 2) -> float:
+    return round(sum(values) / len(values), digits)
+"""
+
+
+class Stats(Interface, Protocol):
+    async def mean(self, values: list[float], *, digits: int = ...) -> float: ...
+
+
+class Other(Protocol):
+    async def mean(self, values: list[float], places: int) -> float: ...
+
+    async def median(self, values: list[float]) -> float: ...
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """The worker's script."""
+    path = tmp_path / "stats_worker.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+async def test_a_worker_that_fits(script: Path) -> None:
+    """It is called as the interface says."""
+    async with workerlib.connect(script, interface=Stats) as worker:
+        assert await worker.mean([1.0, 2.5], digits=1) == 1.8
+        assert not worker.closed
+    assert worker.closed
+
+
+async def test_a_worker_that_does_not_fit(script: Path) -> None:
+    """Everything that differs is told at connect, and nothing is left open."""
+    with pytest.raises(InterfaceError) as caught:
+        await workerlib.connect(script, interface=Other)
+    message = str(caught.value)
+    assert "mean(values, places) is mean(values, *, digits=…) there" in message
+    assert "it does not export median()" in message
+
+
+@pytest.fixture
+def written_interface(script: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What `python -m workerlib.stubs` writes, as a module."""
+    command = [sys.executable, "-m", "workerlib.stubs", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    script.with_name("written_interface.py").write_text(done.stdout)
+    monkeypatch.syspath_prepend(str(script.parent))
+    return importlib.import_module("written_interface")
+
+
+async def test_a_written_interface(script: Path, written_interface: Any) -> None:
+    """It fits the worker that it was made of."""
+    async with workerlib.connect(script, interface=written_interface.StatsWorker) as worker:
+        assert await worker.mean([2.0]) == 2.0
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
+    """A file that is not there, that is no Python, or that has no functions."""
+    for name, text in (("missing.py", None), ("broken.py", "def"), ("empty.py", "x = 1")):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        command = [sys.executable, "-m", "workerlib.stubs", str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 1
+        assert name in done.stderr
+        assert "Traceback" not in done.stderr

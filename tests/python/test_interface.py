@@ -1,0 +1,212 @@
+"""What `connect(interface=…)` checks, and what `python -m workerlib.stubs` writes."""
+
+from __future__ import annotations
+
+import textwrap
+import types
+from typing import Any, Protocol
+
+import pytest
+import workerlib
+from workerlib import Interface, InterfaceError, _exports, stubs
+from workerlib._interface import check
+
+
+def mean(values: list[float], /, weight: float = 1.0, *, digits: int = 2) -> float:
+    """Is exported under its own name."""
+    return round(weight * sum(values) / len(values), digits)
+
+
+async def describe(*values: float, **options: object) -> str:
+    """Is exported, and async."""
+    return repr((values, options))
+
+
+class Stats(Interface, Protocol):
+    """Fits the worker."""
+
+    async def mean(self, values: list[float], /, weight: float = ..., *, digits: int = ...) -> float: ...
+    async def describe(self, *values: float, **options: object) -> str: ...
+
+
+class Sync:
+    """Fits, as a class of sync functions with a static one, and some that are nobody's business."""
+
+    limit = 5
+
+    def describe(self, *values: float, **options: object) -> str:
+        """Is as in the worker."""
+        raise NotImplementedError
+
+    @staticmethod
+    def mean(values: list[float], /, weight: float = 0, *, digits: int = 0) -> float:
+        """Is as in the worker."""
+        raise NotImplementedError
+
+    def _private(self) -> None: ...
+
+
+class Derived(Stats, Protocol):
+    """Inherits what it wants, and wants more."""
+
+    async def median(self, values: list[float]) -> float: ...
+
+
+class Unlike(Protocol):
+    """Differs in every way there is."""
+
+    async def mean(self, values: list[float], weight: float, *, digits: int = ...) -> float: ...
+    async def describe(self, values: list[float]) -> str: ...
+    async def count(self) -> int: ...
+
+
+@pytest.fixture(autouse=True)
+def exports() -> Any:
+    """The two functions."""
+    workerlib.export(mean, describe)
+
+
+def refused(interface: object) -> str:
+    """Checks that the worker does not fit, and gives the message."""
+    with pytest.raises(InterfaceError) as caught:
+        check(interface, _exports.describe_exports(), "stats")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("interface", [Stats, Sync, type("Nothing", (), {})])
+def test_an_interface_that_fits(interface: object) -> None:
+    """A worker may export more than an interface wants."""
+    check(interface, _exports.describe_exports(), "stats")
+
+
+def test_all_that_differs_is_listed() -> None:
+    """What is missing, and the parameters of both sides."""
+    message = refused(Unlike)
+    assert message.startswith("the worker 'stats' does not fit Unlike: ")
+    assert "mean(values, weight, *, digits=…) is mean(values, /, weight=…, *, digits=…) there" in message
+    assert "describe(values) is describe(*values, **options) there" in message
+    assert "it does not export count()" in message
+
+
+def test_what_is_inherited_counts() -> None:
+    """Once, and what is missing is missing."""
+    assert refused(Derived) == "the worker 'stats' does not fit Derived: it does not export median()"
+
+
+def test_a_name_that_every_worker_has() -> None:
+    """It could be called, but would not be what the interface says."""
+    workerlib.export(name="close")(lambda: None)
+
+    class Closing(Protocol):
+        async def close(self) -> None: ...
+
+    assert 'close() is reached as worker["close"]' in refused(Closing)
+
+
+def test_a_module_that_exports() -> None:
+    """What it exports is what the worker should have."""
+    module = types.ModuleType("stats_module")
+    exec("import workerlib\n@workerlib.export\ndef median(values): ...\ndef other(): ...", vars(module))  # noqa: S102
+    exported = _exports.describe_exports()
+    check(module, exported, "stats")
+    assert refused_by(module, [one for one in exported if one[0] != "median"]) == (
+        "the worker 'stats' does not fit stats_module: it does not export median()"
+    )
+
+
+def test_a_module_whose_exports_stand_in_a_configuration() -> None:
+    """Its public functions are what the worker should have; what it imports is not."""
+    module = types.ModuleType("plain_module")
+    exec("from textwrap import dedent\ndef mean(values): ...\ndef _own(): ...", vars(module))  # noqa: S102
+    assert refused(module).endswith("mean(values) is mean(values, /, weight=…, *, digits=…) there")
+    vars(module)["__all__"] = []
+    check(module, _exports.describe_exports(), "stats")
+
+
+def refused_by(interface: object, exports: list[Any]) -> str:
+    """Does the same with other exports."""
+    with pytest.raises(InterfaceError) as caught:
+        check(interface, exports, "stats")
+    return str(caught.value)
+
+
+def test_a_function_whose_parameters_are_not_known() -> None:
+    """Python cannot tell those of some builtin functions: any fit."""
+    check(Unlike, [(name, None, None, None) for name in ("mean", "describe", "count")], "stats")
+
+
+@pytest.mark.parametrize("interface", ["Stats", 5, Stats.mean, None])
+def test_what_is_no_interface(interface: object) -> None:
+    """A TypeError says what one is."""
+    with pytest.raises(TypeError, match="a Protocol, a class or a module"):
+        check(interface, [], "stats")
+
+
+def written(source: str) -> str:
+    """Writes the interface of a script."""
+    return stubs.interface_of(textwrap.dedent(source), "work", "Work")
+
+
+def test_a_script_is_read_and_not_run() -> None:
+    """What it imports need not be here; what it exports by any way is in the interface."""
+    interface = written(
+        """
+        import workerlib
+        from workerlib import export
+        import js
+        raise SystemExit
+
+        @workerlib.export
+        def one(a, b=1, *args, c, d=2, **kwargs): ...
+
+        @export(name="two")
+        async def _two(x, /): "Does it."
+
+        def three(): ...
+        def four(): ...
+        def five(): ...
+        export(three, four)
+        """
+    )
+    assert "import js" not in interface
+    namespace: dict[str, Any] = {"__name__": "written"}
+    exec(interface, namespace)  # noqa: S102 - it is ours
+    exported = {name: one for name, one in vars(namespace["Work"]).items() if not name.startswith("_")}
+    assert set(exported) >= {"one", "two", "three", "four"}
+    assert "five" not in exported
+    assert "async def one(self, a, b=..., *args, c, d=..., **kwargs):" in interface
+    assert exported["two"].__doc__ == "Does it."
+
+
+def test_what_annotations_name_is_imported() -> None:
+    """As the script does it, under TYPE_CHECKING too; its own classes from itself."""
+    interface = written(
+        """
+        import typing as t
+        import collections.abc, json
+        from typing import TYPE_CHECKING, Any, Optional
+        if TYPE_CHECKING:
+            from decimal import Decimal as D, Context
+
+        class Row: ...
+        Rows = list[Row]
+
+        def f(a: t.Any, b: "Optional[D]", *, c: Rows) -> "collections.abc.Iterable[Row]": ...
+        """
+    )
+    for line in (
+        "import typing as t",
+        "import collections.abc",
+        "from typing import Optional",
+        "from decimal import Decimal as D",
+        "from work import Row, Rows",
+    ):
+        assert f"\n    {line}\n" in interface
+    assert "json" not in interface
+    assert "Context" not in interface
+
+
+def test_a_script_without_functions() -> None:
+    """There is nothing to write."""
+    with pytest.raises(ValueError, match="work exports no function"):
+        written("x = 1")

@@ -1,0 +1,148 @@
+"""What a page expects of a worker: checked by `connect(interface=…)` against what the worker exports.
+
+An interface is a Protocol whose methods are written as the page sees them, `async def`; then editors and type
+checkers know the worker's functions. It may also be the worker's own module, or a class of sync functions:
+then it is only checked here, since Python's types cannot say "the same functions, but async".
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+from typing import Any, Generic, Protocol
+
+from workerlib import _exports
+from workerlib._errors import InterfaceError
+from workerlib._exports import ExportDescription
+
+
+class Interface(Protocol):
+    """What every connected worker has: the base of interfaces whose users want that too.
+
+    `class Stats(workerlib.Interface, Protocol):` and then the worker's functions.
+    """
+
+    @property
+    def name(self) -> str:
+        """The worker's name."""
+        ...
+
+    @property
+    def worker(self) -> Any:
+        """The host's own object for the worker."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection; the worker goes on."""
+        ...
+
+
+_OWN = frozenset(name for name in vars(Interface) if not name.startswith("_"))
+_NO_INTERFACES = (object, Protocol, Generic, Interface)
+
+_Parameters = list[tuple[str, inspect._ParameterKind, bool]]
+"""Name, kind, and whether there is a default."""
+
+
+def check(interface: object, exports: list[ExportDescription], worker: str) -> None:
+    """Checks that a worker has an interface.
+
+    Args:
+        interface: A Protocol or another class with functions, or a module.
+        exports: What the worker exports.
+        worker: The worker's name, for people.
+
+    Raises:
+        InterfaceError: If the worker lacks a function, or has one with other parameters; it lists all that
+            differs. The names and kinds of parameters must be the same, and which have defaults.
+        TypeError: If the interface is none.
+    """
+    parameters = {name: described for name, _, described, *_ in exports}
+    complaints = []
+    for name, wanted in _functions(interface):
+        described = parameters.get(name)
+        there: _Parameters | None = None
+        if described is not None:
+            there = [
+                (one, inspect._ParameterKind(kind), default is not None)
+                for one, kind, default, _ in described
+            ]
+        if name not in parameters:
+            complaints.append(f"it does not export {name}()")
+        elif name in _OWN:
+            complaints.append(f'{name}() is reached as worker["{name}"]: every worker has its own {name}')
+        elif there is not None and there != wanted:
+            complaints.append(f"{_shown(name, wanted)} is {_shown(name, there)} there")
+    if complaints:
+        what = getattr(interface, "__qualname__", None) or getattr(interface, "__name__", interface)
+        raise InterfaceError(f"the worker {worker!r} does not fit {what}: {'; '.join(complaints)}")
+
+
+def _functions(interface: object) -> Iterator[tuple[str, _Parameters]]:
+    if isinstance(interface, ModuleType):
+        for name, function in _functions_of_module(interface).items():
+            yield name, _parameters(function)
+        return
+    if not isinstance(interface, type):
+        raise TypeError(f"an interface is a Protocol, a class or a module, not {interface!r}")
+    seen = set()
+    for base in interface.__mro__:
+        if base in _NO_INTERFACES:
+            continue
+        for name, found in vars(base).items():
+            if name.startswith("_") or name in seen:
+                continue
+            seen.add(name)
+            if isinstance(found, FunctionType):
+                yield name, _parameters(found)[1:]
+            elif isinstance(found, staticmethod):
+                yield name, _parameters(found.__func__)
+
+
+def _functions_of_module(module: ModuleType) -> dict[str, Any]:
+    """Gives what a module exports; its public functions, where its exports stand in a configuration."""
+    name = module.__name__
+    exported = {
+        key: one for key, one in _exports.functions.items() if getattr(one, "__module__", None) == name
+    }
+    if exported:
+        return exported
+    public = vars(module).get("__all__")
+    if public is None:
+        public = [one for one in vars(module) if not one.startswith("_")]
+    found = {one: vars(module).get(one) for one in public}
+    return {
+        key: one for key, one in found.items() if isinstance(one, FunctionType) and one.__module__ == name
+    }
+
+
+def _parameters(function: Any) -> _Parameters:
+    empty = inspect.Parameter.empty
+    return [
+        (one.name, one.kind, one.default is not empty)
+        for one in inspect.signature(function).parameters.values()
+    ]
+
+
+def _shown(name: str, parameters: _Parameters) -> str:
+    shown = [
+        inspect.Parameter(one, kind, default=_ANY if has_default else inspect.Parameter.empty)
+        for one, kind, has_default in parameters
+    ]
+    return f"{name}{inspect.Signature(shown)}"
+
+
+class _Any:
+    """Stands for a default in messages."""
+
+    def __repr__(self) -> str:
+        return "…"
+
+
+_ANY = _Any()
