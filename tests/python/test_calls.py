@@ -227,8 +227,8 @@ async def test_a_cancelled_caller(connect: Connect) -> None:
         assert await worker.add(1, 2) == 3
 
 
-async def test_a_cancel_that_comes_too_late(connect: Connect) -> None:
-    """A function that answers in spite of the cancellation disturbs nobody."""
+async def test_a_function_that_does_not_let_itself_be_cancelled(connect: Connect) -> None:
+    """Its own outcome is that of the call, as it is with a task of asyncio's."""
     started = asyncio.Event()
 
     @workerlib.export
@@ -237,7 +237,7 @@ async def test_a_cancel_that_comes_too_late(connect: Connect) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            return "an answer that nobody waits for"
+            return "an answer all the same"
         return ""
 
     workerlib.export(add)
@@ -245,8 +245,7 @@ async def test_a_cancel_that_comes_too_late(connect: Connect) -> None:
         task = asyncio.create_task(worker.stubborn())
         await started.wait()
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        assert await task == "an answer all the same"
         for number in range(5):
             assert await worker.add(number, 1) == number + 1
 

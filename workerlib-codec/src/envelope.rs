@@ -7,7 +7,7 @@ use workerlib_core::{CallId, Export, Message, Parameter, ParameterKind, Peer};
 
 use crate::metadata::{self, Fields, Malformed};
 
-/// The numbers of the message kinds; 8 to 63 are reserved (section 3.3).
+/// The numbers of the message kinds; 11 to 63 are reserved (section 3.3).
 mod kind {
     pub(super) const HELLO: u8 = 0;
     pub(super) const WELCOME: u8 = 1;
@@ -17,6 +17,9 @@ mod kind {
     pub(super) const RAISE: u8 = 5;
     pub(super) const CANCEL: u8 = 6;
     pub(super) const CLOSE: u8 = 7;
+    pub(super) const STARTED: u8 = 8;
+    pub(super) const CANCELLING: u8 = 9;
+    pub(super) const CANCELLED: u8 = 10;
 }
 
 /// Appends the envelope of a message, whatever its payload is, to `out`.
@@ -25,11 +28,21 @@ pub fn write<P>(message: &Message<P>, out: &mut Vec<u8>) {
         Message::Hello(peer) => put_peer(out, kind::HELLO, peer),
         Message::Welcome(peer) => put_peer(out, kind::WELCOME, peer),
         Message::Refuse { protocol, reason } => metadata::write(out, &(kind::REFUSE, protocol, reason)),
-        Message::Call { id, function, .. } => metadata::write(out, &(kind::CALL, id.0, function)),
+        // A field that is false is left out: nearly every call is as short as can be.
+        Message::Call { id, function, reports_start: false, .. } => {
+            metadata::write(out, &(kind::CALL, id.0, function))
+        }
+        Message::Call { id, function, .. } => metadata::write(out, &(kind::CALL, id.0, function, true)),
         Message::Return { id, .. } => metadata::write(out, &(kind::RETURN, id.0)),
         Message::Raise { id, .. } => metadata::write(out, &(kind::RAISE, id.0)),
         Message::Cancel { id } => metadata::write(out, &(kind::CANCEL, id.0)),
         Message::Close { reason } => metadata::write(out, &(kind::CLOSE, reason)),
+        Message::Started { ids } => {
+            let ids: Vec<u32> = ids.iter().map(|id| id.0).collect();
+            metadata::write(out, &(kind::STARTED, ids));
+        }
+        Message::Cancelling { id } => metadata::write(out, &(kind::CANCELLING, id.0)),
+        Message::Cancelled { id } => metadata::write(out, &(kind::CANCELLED, id.0)),
     }
 }
 
@@ -54,13 +67,19 @@ fn message(mut fields: Fields) -> Result<Message<()>, Malformed> {
         kind::REFUSE => {
             Message::Refuse { protocol: fields.uint("a protocol")?, reason: fields.str("a reason")? }
         }
-        kind::CALL => {
-            Message::Call { id: id(fields)?, function: fields.str("a function's name")?, payload: () }
-        }
+        kind::CALL => Message::Call {
+            id: id(fields)?,
+            function: fields.str("a function's name")?,
+            payload: (),
+            reports_start: !fields.is_empty() && fields.bool("whether the start is reported")?,
+        },
         kind::RETURN => Message::Return { id: id(fields)?, payload: () },
         kind::RAISE => Message::Raise { id: id(fields)?, payload: () },
         kind::CANCEL => Message::Cancel { id: id(fields)? },
         kind::CLOSE => Message::Close { reason: fields.str("a reason")? },
+        kind::STARTED => Message::Started { ids: fields.array("ids of calls", id)? },
+        kind::CANCELLING => Message::Cancelling { id: id(fields)? },
+        kind::CANCELLED => Message::Cancelled { id: id(fields)? },
         _ => return Err(Malformed("a message kind of this version")),
     })
 }
@@ -77,7 +96,7 @@ fn put_peer(out: &mut Vec<u8>, kind: u8, peer: &Peer) {
         (export.name.clone(), export.doc.clone(), parameters, export.returns.clone())
     };
     let exports: Vec<_> = peer.exports.iter().map(export).collect();
-    metadata::write(out, &(kind, peer.protocol, &peer.version, exports));
+    metadata::write(out, &(kind, peer.protocol, &peer.version, exports, peer.window));
 }
 
 fn peer(fields: &mut Fields) -> Result<Peer, Malformed> {
@@ -102,6 +121,7 @@ fn peer(fields: &mut Fields) -> Result<Peer, Malformed> {
                 returns: export.optional_str("a return annotation")?,
             })
         })?,
+        window: fields.uint("a window")?,
     })
 }
 
@@ -120,12 +140,17 @@ mod tests {
     #[test]
     fn envelopes_have_their_golden_bytes() {
         let id = CallId(300);
-        let call = Message::Call { id, function: "f".into(), payload: () };
-        round_trip(&call, b"\x93\x03\xcd\x01\x2c\xa1f");
+        let call =
+            |reports_start| Message::Call { id, function: "f".into(), payload: (), reports_start };
+        round_trip(&call(false), b"\x93\x03\xcd\x01\x2c\xa1f");
+        round_trip(&call(true), b"\x94\x03\xcd\x01\x2c\xa1f\xc3");
         round_trip(&Message::Return { id, payload: () }, b"\x92\x04\xcd\x01\x2c");
         round_trip(&Message::Raise { id, payload: () }, b"\x92\x05\xcd\x01\x2c");
         round_trip(&Message::Cancel { id }, b"\x92\x06\xcd\x01\x2c");
         round_trip(&Message::Close { reason: "x".into() }, b"\x92\x07\xa1x");
+        round_trip(&Message::Started { ids: vec![CallId(1), id] }, b"\x92\x08\x92\x01\xcd\x01\x2c");
+        round_trip(&Message::Cancelling { id }, b"\x92\x09\xcd\x01\x2c");
+        round_trip(&Message::Cancelled { id }, b"\x92\x0a\xcd\x01\x2c");
         round_trip(&Message::Refuse { protocol: 2, reason: "x".into() }, b"\x93\x02\x02\xa1x");
     }
 
@@ -143,10 +168,10 @@ mod tests {
             parameters: Some(vec![parameter]),
             returns: None,
         };
-        let peer = Peer { protocol: 1, version: "0".into(), exports: vec![export] };
+        let peer = Peer { protocol: 1, version: "0".into(), exports: vec![export], window: 8 };
         round_trip(
             &Message::Welcome(peer),
-            b"\x94\x01\x01\xa10\x91\x94\xa1f\xa1d\x91\x94\xa1a\x03\xa11\xc0\xc0",
+            b"\x95\x01\x01\xa10\x91\x94\xa1f\xa1d\x91\x94\xa1a\x03\xa11\xc0\xc0\x08",
         );
     }
 

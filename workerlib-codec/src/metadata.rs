@@ -38,7 +38,7 @@ pub(crate) fn read_positions(bytes: &mut &[u8]) -> Result<Vec<usize>, Malformed>
     }
     let mut fields = read(bytes)?;
     let mut positions = Vec::new();
-    while !fields.0.as_slice().is_empty() {
+    while !fields.is_empty() {
         positions.push(fields.uint("a position")?);
     }
     Ok(positions)
@@ -66,6 +66,11 @@ enum Field {
 pub(crate) struct Fields(std::vec::IntoIter<Field>);
 
 impl Fields {
+    /// Returns whether no field is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_slice().is_empty()
+    }
+
     pub(crate) fn bool(&mut self, what: &'static str) -> Result<bool, Malformed> {
         match self.0.next() {
             Some(Field::Bool(value)) => Ok(value),
@@ -111,7 +116,7 @@ impl Fields {
             Some(Field::Array(fields)) => {
                 let mut fields = Fields(fields.into_iter());
                 let mut elements = Vec::new();
-                while !fields.0.as_slice().is_empty() {
+                while !fields.is_empty() {
                     elements.push(read(&mut fields)?);
                 }
                 Ok(Some(elements))

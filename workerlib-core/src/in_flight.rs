@@ -5,63 +5,87 @@ use std::collections::hash_map::Entry;
 
 use crate::CallId;
 
-#[derive(Debug, Clone, Copy)]
-struct Call {
+/// How far a call has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It waits until fewer calls are in flight.
+    InLine,
+    /// It may be sent: its driver makes the payload.
+    Ready,
+    /// It is made, and waits for room in the peer's window.
+    Queued,
+    /// It takes up room in the peer's window.
+    Sent,
+    /// The peer has said that it runs.
+    Started,
+}
+
+/// A call without an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
     /// Counts the calls of the session: the id cannot tell a call's age, because it wraps around.
     serial: u64,
-    waiting: bool,
+    /// How far it has come.
+    pub(crate) stage: Stage,
+    /// Whether somebody waits for the answer.
+    pub(crate) is_wanted: bool,
+    /// Whether the peer has been asked to cancel it.
+    pub(crate) is_cancelled: bool,
+    /// Whether the driver asked to be told of its start.
+    pub(crate) reports_start: bool,
 }
 
 /// The calls of one side that have no answer yet.
 ///
-/// A cancelled call stays here until its answer arrives, so that its id is not given to another call that
-/// the late answer would then settle.
+/// A call that nobody waits for any more stays here until its answer arrives, so that its id is not given to
+/// another call that the late answer would then settle.
 #[derive(Debug, Default)]
-pub struct InFlight {
+pub(crate) struct InFlight {
     calls: HashMap<CallId, Call>,
-    started: u64,
+    entered: u64,
     last_id: u32,
 }
 
 impl InFlight {
     /// Enters a new call and returns its id, which no other call in flight has.
-    pub fn start(&mut self) -> CallId {
-        self.started += 1;
+    pub(crate) fn enter(&mut self, stage: Stage) -> CallId {
+        self.entered += 1;
         loop {
             self.last_id = self.last_id.wrapping_add(1);
             let id = CallId(self.last_id);
             if let Entry::Vacant(entry) = self.calls.entry(id) {
-                entry.insert(Call { serial: self.started, waiting: true });
+                entry.insert(Call {
+                    serial: self.entered,
+                    stage,
+                    is_wanted: true,
+                    is_cancelled: false,
+                    reports_start: false,
+                });
                 return id;
             }
         }
     }
 
-    /// Notes that nobody waits for the call any more, and returns whether somebody did until now.
-    pub fn cancel(&mut self, id: CallId) -> bool {
-        self.calls.get_mut(&id).is_some_and(|call| std::mem::take(&mut call.waiting))
+    /// Returns a call.
+    pub(crate) fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
+        self.calls.get_mut(&id)
     }
 
-    /// Takes an answered call out and returns whether somebody still waits for the answer.
-    pub fn settle(&mut self, id: CallId) -> bool {
-        self.calls.remove(&id).is_some_and(|call| call.waiting)
+    /// Takes a call out.
+    pub(crate) fn remove(&mut self, id: CallId) -> Option<Call> {
+        self.calls.remove(&id)
     }
 
-    /// Takes every call out and returns those that somebody still waits for, the oldest first.
-    pub fn drain(&mut self) -> Vec<CallId> {
-        let mut waiting: Vec<_> = self.calls.drain().filter(|(_, call)| call.waiting).collect();
-        waiting.sort_by_key(|(_, call)| call.serial);
-        waiting.into_iter().map(|(id, _)| id).collect()
+    /// Takes every call out and returns those that somebody waits for, the oldest first.
+    pub(crate) fn drain(&mut self) -> Vec<CallId> {
+        let mut wanted: Vec<_> = self.calls.drain().filter(|(_, call)| call.is_wanted).collect();
+        wanted.sort_by_key(|(_, call)| call.serial);
+        wanted.into_iter().map(|(id, _)| id).collect()
     }
 
-    /// The number of calls without an answer, cancelled ones included.
-    pub fn len(&self) -> usize {
+    /// The number of calls without an answer, those that nobody waits for included.
+    pub(crate) fn len(&self) -> usize {
         self.calls.len()
-    }
-
-    /// Returns whether no call lacks its answer.
-    pub fn is_empty(&self) -> bool {
-        self.calls.is_empty()
     }
 }
 
@@ -72,23 +96,24 @@ mod tests {
     #[test]
     fn an_id_in_flight_is_not_given_again_after_wrapping() {
         let mut calls = InFlight::default();
-        let first = calls.start();
+        let first = calls.enter(Stage::Ready);
         calls.last_id = u32::MAX;
-        let wrapped = calls.start();
-        let next = calls.start();
+        let wrapped = calls.enter(Stage::Ready);
+        let next = calls.enter(Stage::Ready);
         assert_eq!(wrapped, CallId(0));
         assert_ne!(next, first, "the first call is still in flight");
         assert_eq!(calls.drain(), [first, wrapped, next], "oldest first, across the wrap");
+        assert_eq!(calls.len(), 0);
     }
 
     #[test]
-    fn a_cancelled_call_keeps_its_id_until_answered() {
+    fn a_call_that_nobody_wants_keeps_its_id() {
         let mut calls = InFlight::default();
-        let id = calls.start();
-        assert!(calls.cancel(id));
-        assert!(!calls.cancel(id), "a second cancel has nothing to cancel");
-        assert_eq!(calls.len(), 1);
-        assert!(!calls.settle(id), "nobody waits for it any more");
-        assert!(calls.is_empty());
+        let id = calls.enter(Stage::Sent);
+        calls.get_mut(id).expect("it is in flight").is_wanted = false;
+        calls.last_id = id.0 - 1;
+        assert_ne!(calls.enter(Stage::Ready), id);
+        assert_eq!(calls.remove(id).map(|call| call.stage), Some(Stage::Sent));
+        assert_eq!(calls.drain().len(), 1);
     }
 }

@@ -6,6 +6,10 @@
 /// The version of the wire format that this crate speaks; both peers must speak the same one.
 pub const PROTOCOL: u32 = 1;
 
+/// How many calls a peer of this crate takes that have not started: enough to keep it busy while an answer
+/// and the next call are under way, few enough that a cancel soon gets past them.
+pub const WINDOW: u32 = 8;
+
 /// The number that ties a reply to its call, unique among the calls of one peer that are in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub u32);
@@ -19,6 +23,8 @@ pub struct Peer {
     pub version: String,
     /// The functions that the other side may call, in the order of their export.
     pub exports: Vec<Export>,
+    /// How many calls it takes that it has not said to have started; see [`WINDOW`].
+    pub window: u32,
 }
 
 /// A function that a peer offers.
@@ -100,6 +106,8 @@ pub enum Message<P> {
         function: String,
         /// The arguments.
         payload: P,
+        /// Whether the receiver is to say when it starts.
+        reports_start: bool,
     },
     /// The call returned.
     Return {
@@ -115,9 +123,24 @@ pub enum Message<P> {
         /// The exception.
         payload: P,
     },
-    /// The caller no longer wants the result; the call is answered all the same.
+    /// The caller wants the call to end; it is answered all the same.
     Cancel {
         /// The call that is meant.
+        id: CallId,
+    },
+    /// Calls run: they no longer take up the window.
+    Started {
+        /// The calls that are meant.
+        ids: Vec<CallId>,
+    },
+    /// The function has been told of a cancel; the answer follows when it has ended.
+    Cancelling {
+        /// The call that is meant.
+        id: CallId,
+    },
+    /// The call ended because its caller cancelled it: the third kind of answer.
+    Cancelled {
+        /// The call that this answers.
         id: CallId,
     },
     /// The sender will neither send nor answer anything after this.
@@ -131,8 +154,8 @@ impl<P> Message<P> {
     /// Replaces the payload, if this message has one.
     pub fn map<Q>(self, payload_of: impl FnOnce(P) -> Q) -> Message<Q> {
         match self {
-            Self::Call { id, function, payload } => {
-                Message::Call { id, function, payload: payload_of(payload) }
+            Self::Call { id, function, payload, reports_start } => {
+                Message::Call { id, function, payload: payload_of(payload), reports_start }
             }
             Self::Return { id, payload } => Message::Return { id, payload: payload_of(payload) },
             Self::Raise { id, payload } => Message::Raise { id, payload: payload_of(payload) },
@@ -140,6 +163,9 @@ impl<P> Message<P> {
             Self::Welcome(peer) => Message::Welcome(peer),
             Self::Refuse { protocol, reason } => Message::Refuse { protocol, reason },
             Self::Cancel { id } => Message::Cancel { id },
+            Self::Started { ids } => Message::Started { ids },
+            Self::Cancelling { id } => Message::Cancelling { id },
+            Self::Cancelled { id } => Message::Cancelled { id },
             Self::Close { reason } => Message::Close { reason },
         }
     }

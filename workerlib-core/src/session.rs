@@ -1,12 +1,16 @@
 //! The state of one side of a connection.
 //!
-//! Invariants: each call settles exactly once (a return, a raise, a cancel by its caller, or the close of
-//! the session); an id is not given again while its call is in flight; after the close nothing is sent.
-//! A peer that breaks the protocol cannot make this side panic: the session closes and says why.
+//! Invariants: each call settles exactly once (a return, a raise, a cancel, its caller giving up, or the end
+//! of the session); an id is not given again while its call is in flight; calls start in the order in which
+//! they began; no more calls wait at the peer than its window allows, so that a cancel soon gets past them;
+//! after the end nothing is sent. A peer that breaks the protocol cannot make this side panic: the session
+//! closes and says why.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
-use crate::{CallId, InFlight, Message, PROTOCOL, Peer};
+use crate::in_flight::{InFlight, Stage};
+use crate::serving::{Arrived, Cancelled, Serving};
+use crate::{CallId, Message, PROTOCOL, Peer, WINDOW};
 
 /// Why a local intent cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +22,9 @@ pub enum SessionError {
     /// The session has ended.
     #[error("the connection is closed: {0}")]
     Closed(CloseReason),
+    /// The call was given up, was sent before, or its turn has not come.
+    #[error("call {} cannot be sent now", .0.0)]
+    NotReady(CallId),
 }
 
 /// Why a session ended.
@@ -30,6 +37,9 @@ pub enum CloseReason {
     /// The peer closed it.
     #[error("the other side closed it ({0})")]
     Peer(String),
+    /// The peer is gone, and has not said so itself.
+    #[error("{0}")]
+    Died(String),
     /// The peer speaks another protocol.
     #[error(
         "the other side speaks protocol {theirs}, this side speaks {ours}: install the same workerlib on both"
@@ -50,18 +60,19 @@ pub enum CloseReason {
 pub enum Event<P> {
     /// The handshake ended: calls may be made.
     Opened(Peer),
-    /// The peer calls a function; the driver answers with [`Session::finish`].
-    Call {
-        /// Names the call.
+    /// The turn of a call of this side has come, which had to wait when it began: the driver sends it.
+    Ready {
+        /// The call.
         id: CallId,
-        /// The function's name.
-        function: String,
-        /// The arguments.
-        payload: P,
     },
-    /// The peer no longer wants the result of its call.
-    Cancel {
-        /// The call that the peer made.
+    /// A call of this side runs; only for those that asked to be told.
+    Started {
+        /// The call.
+        id: CallId,
+    },
+    /// The function of a call of this side has been told of the cancel; the answer follows.
+    Cancelling {
+        /// The call.
         id: CallId,
     },
     /// A call of this side returned.
@@ -78,6 +89,16 @@ pub enum Event<P> {
         /// The exception.
         payload: P,
     },
+    /// A call of this side ended because it was cancelled.
+    Cancelled {
+        /// The call.
+        id: CallId,
+    },
+    /// The peer cancels a call of its own that runs here; it may do so again while the function cleans up.
+    Cancel {
+        /// The call that the peer made.
+        id: CallId,
+    },
     /// The session ended, and with it the calls of this side that had no answer, the oldest first.
     Closed {
         /// Why.
@@ -85,6 +106,17 @@ pub enum Event<P> {
         /// The calls that will have no answer.
         lost: Vec<CallId>,
     },
+}
+
+/// How a call of the peer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<P> {
+    /// It returned this.
+    Return(P),
+    /// It raised this.
+    Raise(P),
+    /// It ended as its caller asked by a cancel.
+    Cancelled,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,8 +134,17 @@ enum State {
 pub struct Session<P> {
     state: State,
     local: Peer,
+    /// How many calls may be in flight before others have to wait in line.
+    max_in_flight: usize,
     in_flight: InFlight,
-    serving: HashSet<CallId>,
+    /// The calls that wait until fewer are in flight.
+    line: VecDeque<CallId>,
+    /// The calls that wait for room in the peer's window.
+    queue: VecDeque<(CallId, Message<P>)>,
+    /// How many calls the peer takes that it has not said to have started, and how many it has of them.
+    peer_window: u32,
+    unstarted: u32,
+    serving: Serving<P>,
     transmits: VecDeque<Message<P>>,
     events: VecDeque<Event<P>>,
 }
@@ -124,12 +165,23 @@ impl<P> Session<P> {
     fn new(state: State, local: Peer) -> Self {
         Self {
             state,
-            local,
+            max_in_flight: usize::MAX,
             in_flight: InFlight::default(),
-            serving: HashSet::new(),
+            line: VecDeque::new(),
+            queue: VecDeque::new(),
+            peer_window: 0,
+            unstarted: 0,
+            serving: Serving::new(local.window),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            local,
         }
+    }
+
+    /// Has calls of this side wait while so many of them are in flight; there is no such limit otherwise.
+    pub fn limit_in_flight(mut self, max_in_flight: usize) -> Self {
+        self.max_in_flight = max_in_flight.max(1);
+        self
     }
 
     /// Returns whether calls can be made.
@@ -137,7 +189,7 @@ impl<P> Session<P> {
         self.state == State::Open
     }
 
-    /// The number of this side's calls that have no answer yet, cancelled ones included.
+    /// The number of this side's calls that have no answer yet, those that nobody waits for included.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
@@ -147,71 +199,119 @@ impl<P> Session<P> {
         self.serving.len()
     }
 
-    /// Starts a call; `payload` makes its arguments once the id is known.
+    /// Begins a call: returns its id, and whether it may be sent now or only after its [`Event::Ready`].
     ///
     /// # Errors
     ///
-    /// If the session is not open, or with the error of `payload`, after which no call is in flight.
-    pub fn call<E: From<SessionError>>(
-        &mut self,
-        function: &str,
-        payload: impl FnOnce(CallId) -> Result<P, E>,
-    ) -> Result<CallId, E> {
+    /// If the session is not open.
+    pub fn begin(&mut self) -> Result<(CallId, bool), SessionError> {
         self.check_open()?;
-        let id = self.in_flight.start();
-        match payload(id) {
+        let is_ready = self.has_room();
+        let id = self.in_flight.enter(if is_ready { Stage::Ready } else { Stage::InLine });
+        if !is_ready {
+            self.line.push_back(id);
+        }
+        Ok((id, is_ready))
+    }
+
+    /// Sends a call whose turn has come.
+    ///
+    /// `payload` makes its arguments. It is told whether they have to wait here for room in the peer's
+    /// window, and so must not change until then. With `reports_start` there will be an [`Event::Started`].
+    ///
+    /// # Errors
+    ///
+    /// If the session has ended or it is not the call's turn, or with the error of `payload`, after which
+    /// the call is no longer in flight.
+    pub fn send<E: From<SessionError>>(
+        &mut self,
+        id: CallId,
+        function: &str,
+        reports_start: bool,
+        payload: impl FnOnce(bool) -> Result<P, E>,
+    ) -> Result<(), E> {
+        self.check_open()?;
+        let has_room = self.queue.is_empty() && self.unstarted < self.peer_window;
+        let Some(call) = self.in_flight.get_mut(id).filter(|call| call.stage == Stage::Ready) else {
+            return Err(SessionError::NotReady(id).into());
+        };
+        match payload(!has_room) {
             Ok(payload) => {
+                call.stage = Stage::Queued;
+                call.reports_start = reports_start;
                 let function = function.to_owned();
-                self.transmits.push_back(Message::Call { id, function, payload });
-                Ok(id)
+                self.queue.push_back((id, Message::Call { id, function, payload, reports_start }));
+                self.fill_window();
+                Ok(())
             }
             Err(error) => {
-                self.in_flight.settle(id);
+                self.forget(id);
                 Err(error)
             }
         }
     }
 
-    /// Gives up a call of this side: its answer will be dropped, and the peer is told.
+    /// Cancels a call of this side.
     ///
-    /// Returns whether it was waited for; a call that was settled before is not an error, because a cancel
-    /// may cross the answer.
+    /// Returns whether the peer was asked to end it: its answer settles it then. Otherwise it is settled:
+    /// it never left this side, or its answer was there before.
     pub fn cancel(&mut self, id: CallId) -> bool {
-        let waiting = self.in_flight.cancel(id);
-        if waiting {
-            self.transmits.push_back(Message::Cancel { id });
+        let Some(call) = self.in_flight.get_mut(id) else { return false };
+        if !matches!(call.stage, Stage::Sent | Stage::Started) {
+            self.forget(id);
+            return false;
         }
-        waiting
+        call.is_cancelled = true;
+        self.transmits.push_back(Message::Cancel { id });
+        true
     }
 
-    /// Answers a call of the peer with a result, or with an exception.
+    /// Gives up a call of this side: its answer will be dropped, and the peer is asked to cancel it.
+    ///
+    /// Returns whether it was waited for; a call that was settled before is not an error, because this may
+    /// cross the answer.
+    pub fn give_up(&mut self, id: CallId) -> bool {
+        let Some(call) = self.in_flight.get_mut(id) else { return false };
+        let was_wanted = std::mem::take(&mut call.is_wanted);
+        if !call.is_cancelled {
+            self.cancel(id);
+        }
+        was_wanted
+    }
+
+    /// Answers a call of the peer.
     ///
     /// Returns false where there is nothing to answer: the call was answered before, or the session ended.
-    pub fn finish(&mut self, id: CallId, outcome: Result<P, P>) -> bool {
-        let expected = self.serving.remove(&id);
-        if expected {
-            self.transmits.push_back(match outcome {
-                Ok(payload) => Message::Return { id, payload },
-                Err(payload) => Message::Raise { id, payload },
-            });
+    /// So it does for [`Outcome::Cancelled`] where the peer has not cancelled the call, which is still to be
+    /// answered then.
+    pub fn finish(&mut self, id: CallId, outcome: Outcome<P>) -> bool {
+        if matches!(outcome, Outcome::Cancelled) && !self.serving.is_cancelled(id) || !self.serving.finish(id) {
+            return false;
         }
-        expected
+        self.transmits.push_back(match outcome {
+            Outcome::Return(payload) => Message::Return { id, payload },
+            Outcome::Raise(payload) => Message::Raise { id, payload },
+            Outcome::Cancelled => Message::Cancelled { id },
+        });
+        true
     }
 
     /// Ends the session from this side and tells the peer.
     pub fn close(&mut self, reason: &str) {
-        if !matches!(self.state, State::Closed(_)) {
-            self.end(CloseReason::Local(reason.to_owned()));
-            self.transmits.push_back(Message::Close { reason: reason.to_owned() });
-        }
+        self.close_with(CloseReason::Local(reason.to_owned()), reason.to_owned());
     }
 
     /// Ends the session because the peer sent bytes that cannot be right, and tells the peer.
     pub fn fail(&mut self, violation: &str) {
+        let reason = format!("protocol violation: {violation}");
+        self.close_with(CloseReason::Violation(violation.to_owned()), reason);
+    }
+
+    /// Ends the session because the peer is gone: there is nobody left to tell.
+    pub fn die(&mut self, reason: &str) {
         if !matches!(self.state, State::Closed(_)) {
-            self.end(CloseReason::Violation(violation.to_owned()));
-            let reason = format!("protocol violation: {violation}");
-            self.transmits.push_back(Message::Close { reason });
+            self.end(CloseReason::Died(reason.to_owned()));
+            self.transmits.clear();
         }
     }
 
@@ -230,34 +330,45 @@ impl<P> Session<P> {
                     CloseReason::Protocol { ours: self.local.protocol, theirs: protocol }
                 });
             }
-            (State::Open, Message::Call { id, function, payload }) => {
-                if self.serving.insert(id) {
-                    self.events.push_back(Event::Call { id, function, payload });
-                } else {
-                    self.fail(&format!("call {} was started twice", id.0));
-                }
-            }
-            (State::Open, Message::Cancel { id }) => {
-                // An unknown id is a cancel that crossed the answer.
-                if self.serving.contains(&id) {
-                    self.events.push_back(Event::Cancel { id });
-                }
-            }
-            (State::Open, Message::Return { id, payload }) => {
-                if self.in_flight.settle(id) {
-                    self.events.push_back(Event::Return { id, payload });
-                }
-            }
-            (State::Open, Message::Raise { id, payload }) => {
-                if self.in_flight.settle(id) {
-                    self.events.push_back(Event::Raise { id, payload });
-                }
+            (State::Listening | State::Connecting, _) => {
+                self.fail("a message before the handshake");
             }
             (State::Open, Message::Hello(_) | Message::Welcome(_) | Message::Refuse { .. }) => {
                 self.fail("a second handshake on one connection");
             }
-            (State::Listening | State::Connecting, _) => {
-                self.fail("a message before the handshake");
+            (State::Open, Message::Call { id, function, payload, reports_start }) => {
+                if let Err(violation) = self.serving.arrive(Arrived { id, function, payload, reports_start })
+                {
+                    self.fail(&violation);
+                }
+            }
+            // Below, an unknown id is one of a message that crossed another.
+            (State::Open, Message::Cancel { id }) => match self.serving.cancel(id) {
+                Cancelled::Waiting => self.transmits.push_back(Message::Cancelled { id }),
+                Cancelled::Running => {
+                    self.transmits.push_back(Message::Cancelling { id });
+                    self.events.push_back(Event::Cancel { id });
+                }
+                Cancelled::Nothing => {}
+            },
+            (State::Open, Message::Started { ids }) => self.handle_started(&ids),
+            (State::Open, Message::Cancelling { id }) => {
+                if self.in_flight.get_mut(id).is_some_and(|call| call.is_cancelled && call.is_wanted) {
+                    self.events.push_back(Event::Cancelling { id });
+                }
+            }
+            (State::Open, Message::Return { id, payload }) => {
+                self.handle_answer(id, Event::Return { id, payload });
+            }
+            (State::Open, Message::Raise { id, payload }) => {
+                self.handle_answer(id, Event::Raise { id, payload });
+            }
+            (State::Open, Message::Cancelled { id }) => {
+                if self.in_flight.get_mut(id).is_none_or(|call| call.is_cancelled) {
+                    self.handle_answer(id, Event::Cancelled { id });
+                } else {
+                    self.fail(&format!("call {} ended as cancelled, which it was not", id.0));
+                }
             }
         }
     }
@@ -272,6 +383,16 @@ impl<P> Session<P> {
         self.events.pop_front()
     }
 
+    /// Takes out the next call of the peer, if one waits: the driver starts it now, and answers it by
+    /// [`Session::finish`].
+    pub fn poll_call(&mut self) -> Option<Arrived<P>> {
+        let (call, ids) = self.serving.start()?;
+        if !ids.is_empty() {
+            self.transmits.push_back(Message::Started { ids });
+        }
+        Some(call)
+    }
+
     fn check_open(&self) -> Result<(), SessionError> {
         match &self.state {
             State::Open => Ok(()),
@@ -280,11 +401,77 @@ impl<P> Session<P> {
         }
     }
 
+    fn has_room(&self) -> bool {
+        self.in_flight.len() - self.line.len() < self.max_in_flight
+    }
+
+    /// Takes out a call that has not been sent.
+    fn forget(&mut self, id: CallId) {
+        match self.in_flight.remove(id).map(|call| call.stage) {
+            Some(Stage::InLine) => drop_first(&mut self.line, |&other| other == id),
+            Some(Stage::Queued) => drop_first(&mut self.queue, |(other, _)| *other == id),
+            _ => {}
+        }
+        self.admit();
+    }
+
+    /// Tells those who wait in line that their turn has come, as far as there is room.
+    fn admit(&mut self) {
+        while self.has_room()
+            && let Some(id) = self.line.pop_front()
+        {
+            if let Some(call) = self.in_flight.get_mut(id) {
+                call.stage = Stage::Ready;
+            }
+            self.events.push_back(Event::Ready { id });
+        }
+    }
+
+    /// Sends calls that wait for room in the peer's window, as far as there is room.
+    fn fill_window(&mut self) {
+        while self.unstarted < self.peer_window
+            && let Some((id, message)) = self.queue.pop_front()
+        {
+            if let Some(call) = self.in_flight.get_mut(id) {
+                call.stage = Stage::Sent;
+            }
+            self.unstarted += 1;
+            self.transmits.push_back(message);
+        }
+    }
+
+    fn handle_started(&mut self, ids: &[CallId]) {
+        for &id in ids {
+            if let Some(call) = self.in_flight.get_mut(id).filter(|call| call.stage == Stage::Sent) {
+                call.stage = Stage::Started;
+                self.unstarted -= 1;
+                if call.reports_start && call.is_wanted {
+                    self.events.push_back(Event::Started { id });
+                }
+            }
+        }
+        self.fill_window();
+    }
+
+    /// Settles a call, which must be one that the peer has.
+    fn handle_answer(&mut self, id: CallId, answer: Event<P>) {
+        let sent = |stage| matches!(stage, Stage::Sent | Stage::Started);
+        if !self.in_flight.get_mut(id).is_some_and(|call| sent(call.stage)) {
+            return;
+        }
+        let Some(call) = self.in_flight.remove(id) else { return };
+        if call.is_wanted {
+            self.events.push_back(answer);
+        }
+        self.unstarted -= u32::from(call.stage == Stage::Sent);
+        self.fill_window();
+        self.admit();
+    }
+
     fn handle_hello(&mut self, peer: Peer) {
         if peer.protocol == self.local.protocol {
-            self.state = State::Open;
             self.transmits.push_back(Message::Welcome(self.local.clone()));
-            self.events.push_back(Event::Opened(peer));
+            self.open(peer);
         } else {
             let (ours, theirs) = (self.local.protocol, peer.protocol);
             let reason = CloseReason::Protocol { ours, theirs };
@@ -295,316 +482,55 @@ impl<P> Session<P> {
 
     fn handle_welcome(&mut self, peer: Peer) {
         if peer.protocol == self.local.protocol {
-            self.state = State::Open;
-            self.events.push_back(Event::Opened(peer));
+            self.open(peer);
         } else {
             let reason = CloseReason::Protocol { ours: self.local.protocol, theirs: peer.protocol };
-            self.transmits.push_back(Message::Close { reason: reason.to_string() });
+            let text = reason.to_string();
+            self.close_with(reason, text);
+        }
+    }
+
+    fn open(&mut self, peer: Peer) {
+        if peer.window == 0 {
+            return self.fail("a window in which no call has room");
+        }
+        self.state = State::Open;
+        self.peer_window = peer.window;
+        self.events.push_back(Event::Opened(peer));
+    }
+
+    fn close_with(&mut self, reason: CloseReason, text: String) {
+        if !matches!(self.state, State::Closed(_)) {
             self.end(reason);
+            self.transmits.push_back(Message::Close { reason: text });
         }
     }
 
     fn end(&mut self, reason: CloseReason) {
         self.state = State::Closed(reason.clone());
         self.serving.clear();
-        // Calls that nobody has sent yet will never be sent.
-        self.transmits.retain(|message| !matches!(message, Message::Call { .. } | Message::Cancel { .. }));
+        self.line.clear();
+        self.queue.clear();
+        self.unstarted = 0;
+        // What nobody has sent yet, and nobody will read, will never be sent.
+        self.transmits.retain(|message| {
+            matches!(message, Message::Hello(_) | Message::Welcome(_) | Message::Refuse { .. })
+                || matches!(message, Message::Return { .. } | Message::Raise { .. })
+        });
         let lost = self.in_flight.drain();
         self.events.push_back(Event::Closed { reason, lost });
     }
 }
 
-impl Peer {
-    /// Describes this side: the protocol is [`PROTOCOL`].
-    pub fn local(version: &str, exports: Vec<crate::Export>) -> Self {
-        Self { protocol: PROTOCOL, version: version.to_owned(), exports }
+fn drop_first<T>(entries: &mut VecDeque<T>, is_meant: impl FnMut(&T) -> bool) {
+    if let Some(index) = entries.iter().position(is_meant) {
+        entries.remove(index);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-    use std::convert::Infallible;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Both sides of a connection and the two wires between them.
-    struct Pair {
-        sides: [Session<u32>; 2],
-        wires: [VecDeque<Message<u32>>; 2],
-    }
-
-    impl Pair {
-        fn new() -> Self {
-            let peer = || Peer::local("test", Vec::new());
-            let mut pair = Self {
-                sides: [Session::connect(peer()), Session::listen(peer())],
-                wires: [VecDeque::new(), VecDeque::new()],
-            };
-            pair.settle();
-            assert!(pair.sides.iter().all(Session::is_open));
-            pair.events(0);
-            pair.events(1);
-            pair
-        }
-
-        /// Puts what a side wants to send on its wire.
-        fn transmit(&mut self, side: usize) {
-            while let Some(message) = self.sides[side].poll_transmit() {
-                self.wires[side].push_back(message);
-            }
-        }
-
-        /// Delivers one message that the other side sent, if there is one.
-        fn deliver(&mut self, side: usize) -> bool {
-            let message = self.wires[1 - side].pop_front();
-            let delivered = message.is_some();
-            if let Some(message) = message {
-                self.sides[side].handle_message(message);
-            }
-            self.transmit(side);
-            delivered
-        }
-
-        fn settle(&mut self) {
-            self.transmit(0);
-            self.transmit(1);
-            while self.deliver(0) || self.deliver(1) {}
-        }
-
-        fn events(&mut self, side: usize) -> Vec<Event<u32>> {
-            std::iter::from_fn(|| self.sides[side].poll_event()).collect()
-        }
-
-        fn call(&mut self, side: usize, payload: u32) -> CallId {
-            let id =
-                self.sides[side].call::<SessionError>("f", |_| Ok(payload)).expect("the session is open");
-            self.transmit(side);
-            id
-        }
-    }
-
-    #[test]
-    fn a_call_is_answered_by_its_id_in_any_order() {
-        let mut pair = Pair::new();
-        let first = pair.call(0, 1);
-        let second = pair.call(0, 2);
-        pair.settle();
-        assert_eq!(pair.sides[1].serving(), 2);
-        pair.sides[1].finish(second, Ok(20));
-        pair.sides[1].finish(first, Err(10));
-        pair.settle();
-        assert_eq!(
-            pair.events(0),
-            [Event::Return { id: second, payload: 20 }, Event::Raise { id: first, payload: 10 }]
-        );
-        assert_eq!((pair.sides[0].in_flight(), pair.sides[1].serving()), (0, 0));
-    }
-
-    #[test]
-    fn a_payload_that_cannot_be_made_leaves_no_call_behind() {
-        let mut pair = Pair::new();
-        let refused: Result<_, SessionError> = pair.sides[0].call("f", |_| Err(SessionError::NotOpen));
-        assert!(refused.is_err());
-        assert_eq!(pair.sides[0].in_flight(), 0);
-        assert_eq!(pair.sides[0].poll_transmit(), None);
-    }
-
-    #[test]
-    fn a_late_answer_of_a_cancelled_call_is_dropped() {
-        let mut pair = Pair::new();
-        let id = pair.call(0, 1);
-        pair.settle();
-        assert!(pair.sides[0].cancel(id));
-        pair.sides[1].finish(id, Ok(5));
-        pair.settle();
-        assert_eq!(pair.events(0), []);
-        assert_eq!(pair.sides[0].in_flight(), 0);
-    }
-
-    #[test]
-    fn a_close_loses_the_calls_in_flight_oldest_first() {
-        let mut pair = Pair::new();
-        let first = pair.call(0, 1);
-        let second = pair.call(0, 2);
-        pair.sides[0].close("done");
-        let reason = CloseReason::Local("done".into());
-        assert_eq!(pair.events(0), [Event::Closed { reason: reason.clone(), lost: vec![first, second] }]);
-        let refused = pair.sides[0].call("f", |_| Ok::<_, SessionError>(3));
-        assert_eq!(refused, Err(SessionError::Closed(reason)));
-        pair.settle();
-        assert!(!pair.sides[1].is_open());
-    }
-
-    #[test]
-    fn protocols_that_differ_are_refused_on_both_sides() {
-        let peer = |protocol| Peer { protocol, ..Peer::default() };
-        let mut pair = Pair {
-            sides: [Session::connect(peer(7)), Session::listen(peer(8))],
-            wires: [VecDeque::new(), VecDeque::new()],
-        };
-        pair.settle();
-        for (side, ours, theirs) in [(0, 7, 8), (1, 8, 7)] {
-            let reason = CloseReason::Protocol { ours, theirs };
-            assert_eq!(pair.events(side), [Event::Closed { reason, lost: vec![] }]);
-        }
-    }
-
-    #[test]
-    fn a_violation_closes_the_session_and_names_it() {
-        let mut pair = Pair::new();
-        let call = || Message::Call { id: CallId(9), function: "f".into(), payload: 0 };
-        pair.sides[1].handle_message(call());
-        pair.sides[1].handle_message(call());
-        let events = pair.events(1);
-        assert!(
-            matches!(&events[1], Event::Closed { reason: CloseReason::Violation(text), .. } if text.contains("twice"))
-        );
-    }
-
-    /// One step of a random schedule; the numbers choose a side or a call.
-    #[derive(Debug, Clone)]
-    enum Step {
-        Call(usize),
-        Deliver(usize),
-        Finish(usize, usize, bool),
-        Cancel(usize, usize),
-        Repeat(usize),
-        Close(usize),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let side = 0..2usize;
-        prop_oneof![
-            4 => side.clone().prop_map(Step::Call),
-            8 => side.clone().prop_map(Step::Deliver),
-            4 => (side.clone(), any::<usize>(), any::<bool>()).prop_map(|(s, n, ok)| Step::Finish(s, n, ok)),
-            2 => (side.clone(), any::<usize>()).prop_map(|(s, n)| Step::Cancel(s, n)),
-            1 => side.clone().prop_map(Step::Repeat),
-            1 => side.prop_map(Step::Close),
-        ]
-    }
-
-    /// What the test knows of one side: its calls by id, and how often each was settled.
-    #[derive(Default)]
-    struct Ledger {
-        open: HashMap<CallId, u32>,
-        to_answer: Vec<CallId>,
-        settled: u32,
-        started: u32,
-    }
-
-    impl Ledger {
-        fn settle(&mut self, id: CallId) {
-            assert!(self.open.remove(&id).is_some(), "{id:?} settled without being open");
-            self.settled += 1;
-        }
-
-        fn take(&mut self, events: Vec<Event<u32>>) {
-            for event in events {
-                match event {
-                    Event::Return { id, .. } | Event::Raise { id, .. } => self.settle(id),
-                    Event::Closed { lost, .. } => {
-                        lost.into_iter().for_each(|id| self.settle(id));
-                        self.to_answer.clear();
-                    }
-                    Event::Call { id, .. } => self.to_answer.push(id),
-                    Event::Cancel { id } => assert!(self.to_answer.contains(&id)),
-                    Event::Opened(_) => unreachable!("the pair was open already"),
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 5_000, ..ProptestConfig::default() })]
-
-        /// Every call settles exactly once and nothing stays behind, whatever the schedule.
-        #[test]
-        fn every_call_settles_exactly_once(steps in prop::collection::vec(step(), 0..60)) {
-            let mut pair = Pair::new();
-            let mut ledgers = [Ledger::default(), Ledger::default()];
-            for step in steps {
-                match step {
-                    Step::Call(side) => {
-                        if pair.sides[side].is_open() {
-                            let id = pair.call(side, 0);
-                            let ledger = &mut ledgers[side];
-                            ledger.started += 1;
-                            prop_assert_eq!(ledger.open.insert(id, 0), None, "an id in flight was reused");
-                        }
-                    }
-                    Step::Deliver(side) => {
-                        pair.deliver(side);
-                    }
-                    Step::Finish(side, choice, ok) => {
-                        let ledger = &mut ledgers[side];
-                        if !ledger.to_answer.is_empty() {
-                            let id = ledger.to_answer.remove(choice % ledger.to_answer.len());
-                            pair.sides[side].finish(id, if ok { Ok(1) } else { Err(1) });
-                            pair.transmit(side);
-                        }
-                    }
-                    Step::Cancel(side, choice) => {
-                        let mut open: Vec<_> = ledgers[side].open.keys().copied().collect();
-                        open.sort();
-                        if !open.is_empty() {
-                            let id = open[choice % open.len()];
-                            if pair.sides[side].cancel(id) {
-                                ledgers[side].settle(id);
-                            }
-                            pair.transmit(side);
-                        }
-                    }
-                    Step::Repeat(side) => {
-                        let repeated = match pair.wires[side].front() {
-                            Some(answer @ (Message::Return { .. } | Message::Raise { .. })) => Some(answer.clone()),
-                            _ => None,
-                        };
-                        pair.wires[side].extend(repeated);
-                    }
-                    Step::Close(side) => {
-                        pair.sides[side].close("schedule");
-                        pair.transmit(side);
-                    }
-                }
-                for (side, ledger) in ledgers.iter_mut().enumerate() {
-                    ledger.take(pair.events(side));
-                }
-            }
-            // Either side answers what it still owes, or the connection is gone: nobody waits for ever.
-            for _ in 0..2 {
-                pair.settle();
-                for (side, ledger) in ledgers.iter_mut().enumerate() {
-                    ledger.take(pair.events(side));
-                    for id in std::mem::take(&mut ledger.to_answer) {
-                        pair.sides[side].finish(id, Ok(0));
-                    }
-                }
-            }
-            pair.settle();
-            for (side, ledger) in ledgers.iter_mut().enumerate() {
-                ledger.take(pair.events(side));
-                prop_assert_eq!(ledger.open.len(), 0);
-                prop_assert_eq!(ledger.settled, ledger.started);
-                prop_assert_eq!(pair.sides[side].in_flight(), 0);
-                prop_assert_eq!(pair.sides[side].serving(), 0);
-            }
-        }
-    }
-
-    #[test]
-    fn an_error_type_of_the_driver_passes_through() {
-        #[derive(Debug)]
-        struct Mine;
-        impl From<SessionError> for Mine {
-            fn from(_: SessionError) -> Self {
-                Self
-            }
-        }
-        let mut session: Session<Infallible> = Session::listen(Peer::default());
-        assert!(session.call::<Mine>("f", |_| Err(Mine)).is_err());
+impl Peer {
+    /// Describes this side: the protocol is [`PROTOCOL`], the window [`WINDOW`].
+    pub fn local(version: &str, exports: Vec<crate::Export>) -> Self {
+        Self { protocol: PROTOCOL, version: version.to_owned(), exports, window: WINDOW }
     }
 }

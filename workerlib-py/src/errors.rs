@@ -5,6 +5,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use workerlib_codec::marker::SHALLOW;
 use workerlib_codec::{DecodeError, EncodeError};
+use workerlib_core::{CloseReason, SessionError};
 
 use crate::source::Refusal;
 
@@ -61,11 +62,16 @@ pub(crate) fn frame_error(py: Python<'_>, text: &str) -> PyErr {
     }
 }
 
-/// Makes the `ConnectionClosedError` for a call on a session that is not open.
-pub(crate) fn closed_error(py: Python<'_>, text: &str) -> PyErr {
+/// Makes the `ConnectionClosedError`, or the one of its kinds, for a call on a session that is not open.
+pub(crate) fn closed_error(py: Python<'_>, error: &SessionError) -> PyErr {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    match class(py, &CLASS, "ConnectionClosedError") {
-        Ok(class) => PyErr::from_type(class.clone(), (text.to_owned(),)),
+    static DIED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = match error {
+        SessionError::Closed(CloseReason::Died(_)) => class(py, &DIED, "WorkerDiedError"),
+        _ => class(py, &CLASS, "ConnectionClosedError"),
+    };
+    match class {
+        Ok(class) => PyErr::from_type(class.clone(), (error.to_string(),)),
         Err(error) => error,
     }
 }

@@ -11,7 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use workerlib_codec::{DecodeError, Decoder, Encoder, Limits, envelope};
 use workerlib_core::{
-    CallId, CloseReason, Event, Export, Message, Parameter, ParameterKind, Peer, SessionError,
+    CallId, CloseReason, Event, Export, Message, Outcome, Parameter, ParameterKind, Peer, SessionError,
 };
 
 use crate::deep::DEEP;
@@ -59,9 +59,12 @@ pub(crate) struct Session {
 impl Session {
     /// Makes the side that connects.
     #[staticmethod]
-    #[pyo3(signature = (version, *, strict = false, max_depth = Limits::default().depth))]
-    fn connect(version: &str, strict: bool, max_depth: usize) -> Self {
+    #[pyo3(signature = (
+        version, *, strict = false, max_depth = Limits::default().depth, max_in_flight = usize::MAX
+    ))]
+    fn connect(version: &str, strict: bool, max_depth: usize, max_in_flight: usize) -> Self {
         let core = workerlib_core::Session::connect(Peer::local(version, Vec::new()));
+        let core = core.limit_in_flight(max_in_flight);
         Self { core, settings: Settings::new(strict, max_depth) }
     }
 
@@ -74,29 +77,50 @@ impl Session {
         Ok(Self { core, settings: Settings::new(strict, max_depth) })
     }
 
-    /// Starts a call with a copy of the arguments as they are now, and returns its id.
-    fn call<'py>(
+    /// Begins a call: its id, and whether it may be sent now or only after its event "ready".
+    fn begin(&mut self, py: Python<'_>) -> PyResult<(u32, bool)> {
+        let (CallId(id), is_ready) = self.core.begin().map_err(|error| closed_error(py, &error))?;
+        Ok((id, is_ready))
+    }
+
+    /// Sends a call whose turn has come, with a copy of the arguments as they are now.
+    ///
+    /// With `reports_start` there will be an event "started".
+    fn send<'py>(
         &mut self,
         py: Python<'py>,
+        id: u32,
         function: &str,
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
-    ) -> PyResult<u32> {
+        reports_start: bool,
+    ) -> PyResult<()> {
         let settings = &self.settings;
-        let id = self.core.call(function, |id| -> Result<Frame, CallError> {
-            let message = Message::Call { id, function: function.to_owned(), payload: () };
+        let id = CallId(id);
+        let sent = self.core.send(id, function, reports_start, |has_to_wait| -> Result<Frame, CallError> {
+            let message = Message::Call { id, function: function.to_owned(), payload: (), reports_start };
             let values = [("args", args.as_any()), ("kwargs", kwargs.as_any())];
-            Frame::encode(py, &message, &values, settings).map_err(CallError::Raised)
+            let mut frame = Frame::encode(py, &message, &values, settings).map_err(CallError::Raised)?;
+            if has_to_wait {
+                frame.copy_buffers(py).map_err(CallError::Raised)?;
+            }
+            Ok(frame)
         });
-        id.map(|CallId(id)| id).map_err(|error| match error {
+        sent.map_err(|error| match error {
             CallError::Raised(error) => error,
-            CallError::Session(error) => closed_error(py, &error.to_string()),
+            CallError::Session(error) => closed_error(py, &error),
         })
     }
 
-    /// Gives up a call of this side; returns whether it was still waited for.
+    /// Cancels a call of this side; returns whether the other side was asked to end it, whose answer settles
+    /// it then. Otherwise it is settled.
     fn cancel(&mut self, id: u32) -> bool {
         self.core.cancel(CallId(id))
+    }
+
+    /// Gives up a call of this side, whose answer will be dropped; returns whether it was waited for.
+    fn give_up(&mut self, id: u32) -> bool {
+        self.core.give_up(CallId(id))
     }
 
     /// Answers a call of the other side with a result; returns whether it is so deep that it has to be
@@ -106,7 +130,7 @@ impl Session {
         let message = Message::Return { id, payload: () };
         let frame = Frame::encode(py, &message, &[("result", value)], &self.settings)?;
         let is_deep = frame.deepest > DEEP;
-        self.core.finish(id, Ok(frame));
+        self.core.finish(id, Outcome::Return(frame));
         Ok(is_deep)
     }
 
@@ -117,12 +141,23 @@ impl Session {
         let id = CallId(id);
         let message = Message::Raise { id, payload: () };
         let frame = Frame::encode(py, &message, &[("exception", error)], &Settings::default())?;
-        Ok(self.core.finish(id, Err(frame)))
+        Ok(self.core.finish(id, Outcome::Raise(frame)))
+    }
+
+    /// Answers a call that the other side has cancelled by that; returns false if it has not, and the call
+    /// has to be answered otherwise.
+    fn finish_cancelled(&mut self, id: u32) -> bool {
+        self.core.finish(CallId(id), Outcome::Cancelled)
     }
 
     /// Ends the session.
     fn close(&mut self, reason: &str) {
         self.core.close(reason);
+    }
+
+    /// Ends the session because the other side is gone.
+    fn die(&mut self, reason: &str) {
+        self.core.die(reason);
     }
 
     /// Takes in what the other side sent: bytes, and a list of the buffers beside them.
@@ -159,18 +194,10 @@ impl Session {
                 let exports: Vec<PyExport> = peer.exports.into_iter().map(py_export).collect();
                 ("opened", peer.version, exports).into_pyobject(py)?
             }
-            Event::Call { id: CallId(id), function, payload } => {
-                match payload.decode::<2>(py, &self.settings.limits) {
-                    Ok(([args, kwargs], deepest))
-                        if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
-                    {
-                        ("call", id, function, args, kwargs, deepest > DEEP).into_pyobject(py)?
-                    }
-                    Ok(_) => ("bad_call", id, function, frame_error(py, "a call without a tuple and a dict"))
-                        .into_pyobject(py)?,
-                    Err(error) => ("bad_call", id, function, error).into_pyobject(py)?,
-                }
-            }
+            Event::Ready { id: CallId(id) } => ("ready", id).into_pyobject(py)?,
+            Event::Started { id: CallId(id) } => ("started", id).into_pyobject(py)?,
+            Event::Cancelling { id: CallId(id) } => ("cancelling", id).into_pyobject(py)?,
+            Event::Cancelled { id: CallId(id) } => ("cancelled", id).into_pyobject(py)?,
             Event::Cancel { id: CallId(id) } => ("cancel", id).into_pyobject(py)?,
             Event::Return { id: CallId(id), payload } => match payload.decode::<1>(py, &self.settings.limits)
             {
@@ -191,6 +218,7 @@ impl Session {
                     CloseReason::Protocol { .. } => "protocol",
                     CloseReason::Violation(_) => "violation",
                     CloseReason::Peer(_) => "peer",
+                    CloseReason::Died(_) => "died",
                     _ => "local",
                 };
                 let lost: Vec<u32> = lost.into_iter().map(|CallId(id)| id).collect();
@@ -198,6 +226,25 @@ impl Session {
             }
         };
         Ok(Some(event))
+    }
+
+    /// Takes out the next call of the other side, if one waits: the driver starts it now. A tuple that starts
+    /// with "call", or with "bad_call" if its arguments cannot be read.
+    fn poll_call<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let Some(call) = self.core.poll_call() else { return Ok(None) };
+        let (CallId(id), function) = (call.id, call.function);
+        let call = match call.payload.decode::<2>(py, &self.settings.limits) {
+            Ok(([args, kwargs], deepest))
+                if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
+            {
+                // In a list, out of which they can be taken without that anything else holds them.
+                ("call", id, function, PyList::new(py, [args, kwargs])?, deepest > DEEP).into_pyobject(py)?
+            }
+            Ok(_) => ("bad_call", id, function, frame_error(py, "a call without a tuple and a dict"))
+                .into_pyobject(py)?,
+            Err(error) => ("bad_call", id, function, error).into_pyobject(py)?,
+        };
+        Ok(Some(call))
     }
 
     /// Whether calls can be made.
@@ -330,6 +377,16 @@ impl Frame {
         envelope::write(message, &mut head);
         let (bytes, buffers, deepest) = encode_values(py, &head, values, settings)?;
         Ok(Self { bytes: bytes.unbind(), body: head.len(), buffers, deepest })
+    }
+
+    /// Copies the buffers, so that what their owners do to them before the frame is sent does not matter.
+    fn copy_buffers(&mut self, py: Python<'_>) -> PyResult<()> {
+        for buffer in &mut self.buffers {
+            // SAFETY: `buffer` is an object; what comes back is a new reference, or NULL with an error set.
+            let copy = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromObject(buffer.as_ptr()))? };
+            *buffer = copy.unbind();
+        }
+        Ok(())
     }
 
     /// Reads the values behind the envelope, of which there must be `N`, and how deep the deepest is.

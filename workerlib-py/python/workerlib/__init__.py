@@ -37,6 +37,7 @@ from workerlib._errors import (
     RemoteError,
     RemoteTraceback,
     UnsendableError,
+    WorkerDiedError,
     WorkerlibError,
     WorkerStartError,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "RemoteTraceback",
     "UnsendableError",
     "Worker",
+    "WorkerDiedError",
     "WorkerStartError",
     "WorkerlibError",
     "__version__",

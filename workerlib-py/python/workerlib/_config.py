@@ -24,6 +24,8 @@ class Settings:
     """Whether an object that would arrive as something like it is refused."""
     max_depth: int = 1_000_000
     """How many containers may stand inside each other, in what is sent and in what arrives."""
+    max_in_flight: int = 10_000
+    """How many calls may be under way; those beyond wait for their turn."""
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -59,6 +61,7 @@ def settings(config: Mapping[str, Any], **overrides: Any) -> Settings:
                 f"[{_SECTION}] {key} = {value!r} should be of type {type(known[key]).__name__},"
                 f" such as the default, {known[key]!r}"
             )
-    if chosen.get("max_depth", 1) < 1:
-        raise ConfigError(f"[{_SECTION}] max_depth = {chosen['max_depth']!r} should be 1 at least")
+    for key in ("max_depth", "max_in_flight"):
+        if chosen.get(key, 1) < 1:
+            raise ConfigError(f"[{_SECTION}] {key} = {chosen[key]!r} should be 1 at least")
     return Settings(**chosen)

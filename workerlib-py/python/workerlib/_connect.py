@@ -72,6 +72,7 @@ def connect(
     interface: ModuleType | None = None,
     timeout: float | None = _TIMEOUT,
     strict: bool | None = None,
+    max_in_flight: int | None = None,
     config: _Config = None,
 ) -> Connecting[Worker]: ...
 @overload
@@ -82,6 +83,7 @@ def connect(
     interface: Callable[..., _I],
     timeout: float | None = _TIMEOUT,
     strict: bool | None = None,
+    max_in_flight: int | None = None,
     config: _Config = None,
 ) -> Connecting[_I]: ...
 def connect(
@@ -90,6 +92,7 @@ def connect(
     interface: object = None,
     timeout: float | None = _TIMEOUT,
     strict: bool | None = None,
+    max_in_flight: int | None = None,
     config: _Config = None,
 ) -> Connecting[Any]:
     """Connects to a worker of the page; outside of a browser, starts the worker as a subprocess.
@@ -106,6 +109,9 @@ def connect(
         strict: Whether arguments that would arrive as something like them (a generator as a list, an
             instance of a subclass as one of its base) are refused instead of converted with a warning;
             by default what the configuration says under `[workerlib]`, else False.
+        max_in_flight: How many calls may be under way at a time; those beyond wait for their turn, in the
+            order in which they were started, and their arguments are read when it has come. By default what
+            the configuration says under `[workerlib]`, else 10,000.
         config: Outside of a browser the configuration of both sides: the path of a TOML or JSON file, its
             text, or a dict. In a page the script tags have it.
 
@@ -121,11 +127,16 @@ def connect(
             `config` is given in a page.
     """
     path = None if name is None else os.fspath(name)
-    return Connecting(_connect(path, interface, timeout, strict, config))
+    overrides = {"strict": strict, "max_in_flight": max_in_flight}
+    return Connecting(_connect(path, interface, timeout, config, overrides))
 
 
 async def _connect(
-    name: str | None, interface: object, timeout: float | None, strict: bool | None, config: _Config
+    name: str | None,
+    interface: object,
+    timeout: float | None,
+    config: _Config,
+    overrides: Mapping[str, object],
 ) -> Worker:
     progress = Progress(name)
     opening: Coroutine[Any, Any, Found]
@@ -137,19 +148,24 @@ async def _connect(
             raise ConnectError(
                 "config= is for workers outside of a browser: a page's script tags have their own"
             )
-        chosen = settings(_pyscript.read_config(), strict=strict)
+        chosen = settings(_pyscript.read_config(), **overrides)
         opening = _pyscript.open_channel(progress)
     else:
         from workerlib import _subprocess
 
         parsed = _subprocess.read_config(config)
-        chosen = settings(parsed, strict=strict)
+        chosen = settings(parsed, **overrides)
         opening = _subprocess.open_channel(progress, config, parsed)
     try:
         async with asyncio.timeout(timeout):
             found = await opening
             progress.step = "waiting for the worker's side of the handshake"
-            session = Session.connect(__version__, strict=chosen.strict, max_depth=chosen.max_depth)
+            session = Session.connect(
+                __version__,
+                strict=chosen.strict,
+                max_depth=chosen.max_depth,
+                max_in_flight=chosen.max_in_flight,
+            )
             connection = Connection(session, found.endpoint, {})
             try:
                 exports = await connection.opened

@@ -9,18 +9,27 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from workerlib._errors import (
     ConnectionClosedError,
     FrameError,
     NotExportedError,
     ProtocolError,
+    WorkerDiedError,
     describe,
     rebuild,
 )
 from workerlib._exports import ExportDescription, Function
 from workerlib._native import Session, dismantle
+
+
+_T = TypeVar("_T")
+
+# How many seconds the other side has to say that it has passed a cancel on. One that does not is busy with
+# something that cannot be cancelled: the call is given up then.
+_GRACE = 0.5
 
 
 class Endpoint(Protocol):
@@ -36,6 +45,61 @@ class Endpoint(Protocol):
 
     def close(self) -> None:
         """Frees the channel, after what was posted has been sent."""
+
+
+class _Pending(asyncio.Future[_T]):
+    """What a call waits for: as a task that is awaited, it decides itself what comes of a cancel."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_cancel: Callable[[_Pending[_T]], None]) -> None:
+        super().__init__(loop=loop)
+        self._on_cancel = on_cancel
+        self._message: Any = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Asks for the end of the call, which may come later, and otherwise than by a CancelledError."""
+        if self.done():
+            return False
+        self._message = msg
+        self._on_cancel(self)
+        return True
+
+    def end_cancelled(self) -> None:
+        """Raises CancelledError in the caller."""
+        super().cancel(self._message)
+
+    def limit(self, seconds: float) -> None:
+        """Raises CancelledError in the caller after that time."""
+        self.extend()
+        self._timer = self.get_loop().call_later(seconds, self.end_cancelled)
+
+    def extend(self) -> None:
+        """Takes the limit away."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+@dataclass
+class _Served:
+    """A call of the other side that is being served here."""
+
+    task: asyncio.Task[None] | None = None
+    has_begun: bool = False
+    is_cancelled: bool = False
+    """Whether it was cancelled before it began."""
+
+    def cancel(self) -> None:
+        """Raises CancelledError in the function, where it awaits something; or has it never begin."""
+        if self.task is not None and self.has_begun:
+            self.task.cancel()
+        else:
+            # A task that is cancelled before its first step never runs, so nobody would answer the call.
+            self.is_cancelled = True
+
+
+_Outcome = tuple[bool, list[Any]]
+"""Whether the call returned, and its result or its exception in a list, out of which it is taken."""
 
 
 class Connection:
@@ -55,8 +119,11 @@ class Connection:
         self._functions = functions
         # A result travels in a list, out of which it is taken: the future would keep it alive otherwise
         # until the loop's next turn, and with it memory, or a depth that its user is about to dismantle.
-        self._calls: dict[int, asyncio.Future[list[Any]]] = {}
-        self._served: dict[int, asyncio.Task[None]] = {}
+        # None, if its turn to be sent has come. An exception is no exception of the future's, of which
+        # asyncio would complain if nobody were left to take it.
+        self._calls: dict[int, _Pending[_Outcome | None]] = {}
+        self._served: dict[int, _Served] = {}
+        self._is_starting = False
         self.opened: asyncio.Future[list[ExportDescription]] = self._loop.create_future()
         """Done when the handshake has ended: with what the other side exports, or with an error."""
         self.closed: asyncio.Future[str] = self._loop.create_future()
@@ -69,29 +136,59 @@ class Connection:
     async def call(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a function of the other side and returns its result.
 
+        Where as many calls are in flight as there may be, it waits until it is its turn. A cancel is passed on:
+        what comes of it is the outcome of the call, unless the other side is too busy to say anything.
+
         Args:
             function: The exported name.
-            args: The positional arguments; their content is what it is now.
+            args: The positional arguments; their content is what it is when the call's turn has come.
             kwargs: The keyword arguments, likewise.
 
         Raises:
             UnsendableError: If an argument cannot be sent; nothing was sent then.
             ConnectionClosedError: If the connection is closed, or closes before the answer.
+            WorkerDiedError: If it does because the other side is gone.
             BaseException: What the function raised: see `_errors.rebuild`.
         """
-        call = self._session.call(function, args, kwargs)
-        future = self._calls[call] = self._loop.create_future()
-        self._carry_out()
+        call, is_ready = self._session.begin()
         try:
-            return (await future).pop()
-        finally:
-            del self._calls[call]
-            if self._session.cancel(call):
+            outcome = None if is_ready else await self._expect(call)
+            if outcome is None:
+                # Before anything is sent: a channel that fails settles the call in no time.
+                answer = self._expect(call)
+                self._session.send(call, function, args, kwargs, False)
                 self._carry_out()
+                outcome = await answer
+        finally:
+            self._calls.pop(call).extend()
+            if self._session.give_up(call):
+                self._carry_out()
+        assert outcome is not None
+        returned, holder = outcome
+        if returned:
+            return holder.pop()
+        raise holder.pop()
+
+    def _expect(self, call: int) -> _Pending[_Outcome | None]:
+        pending: _Pending[_Outcome | None] = _Pending(self._loop, lambda pending: self._cancel(call, pending))
+        self._calls[call] = pending
+        return pending
+
+    def _cancel(self, call: int, pending: _Pending[_Outcome | None]) -> None:
+        if self._session.cancel(call):
+            pending.limit(_GRACE)
+        else:
+            pending.end_cancelled()
+        self._carry_out()
 
     def close(self, reason: str = "closed by its user") -> None:
         """Ends the connection; calls without an answer raise ConnectionClosedError."""
         self._session.close(reason)
+        self._carry_out()
+
+    def die(self, reason: str) -> None:
+        """Ends the connection because the other side is gone; calls raise WorkerDiedError."""
+        self._session.die(reason)
         self._carry_out()
 
     def _receive(self, frame: bytes, buffers: list[Any]) -> None:
@@ -107,30 +204,25 @@ class Connection:
                 self._session.close(f"the channel failed: {error}")
         while (event := self._session.poll_event()) is not None:
             getattr(self, f"_on_{event[0]}")(*event[1:])
+        self._start_next()
 
     def _on_opened(self, _version: str, exports: list[ExportDescription]) -> None:
         if not self.opened.done():
             self.opened.set_result(exports)
 
-    def _on_call(
-        self, call: int, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], is_deep: bool
-    ) -> None:
-        serving = self._serve(call, function, [args, kwargs], is_deep)
-        self._served[call] = self._loop.create_task(serving, name=f"workerlib: {function}")
+    def _on_ready(self, call: int) -> None:
+        self._settle(call, None)
 
-    def _on_bad_call(self, call: int, function: str, error: FrameError) -> None:
-        error.add_note(f"The arguments of {function}() could not be read in the worker.")
-        self._answer_error(call, error)
+    def _on_cancelling(self, call: int) -> None:
+        if pending := self._calls.get(call):
+            pending.extend()
 
-    def _on_cancel(self, call: int) -> None:
-        if task := self._served.get(call):
-            task.cancel()
+    def _on_cancelled(self, call: int) -> None:
+        if pending := self._calls.get(call):
+            pending.end_cancelled()
 
     def _on_return(self, call: int, result: list[Any], is_deep: bool) -> None:
-        future = self._calls[call]
-        if not future.done():
-            future.set_result(result)
-        elif is_deep:
+        if not self._settle(call, (True, result)) and is_deep:
             # Its caller was cancelled in this turn of the loop.
             dismantle(result)
 
@@ -139,39 +231,77 @@ class Connection:
             error = rebuild(description)
         except FrameError as unreadable:
             error = unreadable
-        self._on_bad_answer(call, error)
+        self._settle(call, (False, [error]))
 
     def _on_bad_answer(self, call: int, error: BaseException) -> None:
-        future = self._calls[call]
-        if not future.done():
-            future.set_exception(error)
+        self._settle(call, (False, [error]))
+
+    def _settle(self, call: int, outcome: _Outcome | None) -> bool:
+        pending = self._calls.get(call)
+        if pending is None or pending.done():
+            return False
+        pending.set_result(outcome)
+        return True
 
     def _on_closed(self, kind: str, reason: str, lost: list[int]) -> None:
+        cause = WorkerDiedError if kind == "died" else ConnectionClosedError
         for call in lost:
             # One error for each: two waiters must not share a traceback.
-            self._on_bad_answer(
-                call, ConnectionClosedError(f"the connection was closed before the answer: {reason}")
-            )
+            error = cause(f"the connection was closed before the answer: {reason}")
+            self._settle(call, (False, [error]))
         if not self.opened.done():
-            self.opened.set_exception(
-                ProtocolError(reason) if kind == "protocol" else ConnectionClosedError(reason)
-            )
-        for task in self._served.values():
-            task.cancel()
+            self.opened.set_exception(ProtocolError(reason) if kind == "protocol" else cause(reason))
+        for served in self._served.values():
+            served.cancel()
         self._endpoint.close()
         self.closed.set_result(reason)
 
-    async def _serve(self, call: int, name: str, arguments: list[Any], is_deep: bool) -> None:
+    def _on_cancel(self, call: int) -> None:
+        if served := self._served.get(call):
+            served.cancel()
+
+    def _start_next(self) -> None:
+        """Starts the next call that has arrived, unless one was started in this turn of the loop.
+
+        What arrives while a function runs is taken in before the next one starts: it may be a cancel.
+        """
+        if self._is_starting or (call := self._session.poll_call()) is None:
+            return
+        self._is_starting = True
+        getattr(self, f"_on_{call[0]}")(*call[1:])
+        # The task that was just made has its first step before this.
+        self._loop.call_soon(self._has_started)
+
+    def _has_started(self) -> None:
+        self._is_starting = False
+        self._carry_out()
+
+    def _on_call(self, call: int, function: str, arguments: list[Any], is_deep: bool) -> None:
+        served = self._served[call] = _Served()
+        serving = self._serve(call, served, function, arguments, is_deep)
+        served.task = self._loop.create_task(serving, name=f"workerlib: {function}")
+
+    def _on_bad_call(self, call: int, function: str, error: FrameError) -> None:
+        error.add_note(f"The arguments of {function}() could not be read in the worker.")
+        self._answer_error(call, error)
+
+    async def _serve(
+        self, call: int, served: _Served, name: str, arguments: list[Any], is_deep: bool
+    ) -> None:
         """Runs a call of the other side and answers it.
 
         Args:
             call: Names the call.
+            served: Its entry.
             name: The exported name.
             arguments: The positional and the keyword arguments, to which nothing else refers.
             is_deep: Whether Python would overflow the stack if it freed them.
         """
         result: list[Any] = []
+        served.has_begun = True
         try:
+            if served.is_cancelled:
+                raise asyncio.CancelledError
             function = self._functions.get(name)
             if function is None:
                 raise not_exported(name, self._functions)
@@ -190,12 +320,14 @@ class Connection:
                 dismantle(arguments)
 
     def _answer_error(self, call: int, error: BaseException) -> None:
-        try:
-            self._session.raise_error(call, describe(error))
-        except Exception as failure:
-            # Whatever it is, the caller must not wait for ever.
-            text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"
-            self._session.raise_error(call, describe(RuntimeError(text)))
+        was_cancelled = isinstance(error, asyncio.CancelledError) and self._session.finish_cancelled(call)
+        if not was_cancelled:
+            try:
+                self._session.raise_error(call, describe(error))
+            except Exception as failure:
+                # Whatever it is, the caller must not wait for ever.
+                text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"
+                self._session.raise_error(call, describe(RuntimeError(text)))
         self._carry_out()
 
 

@@ -14,6 +14,7 @@
     ├── UnsendableError            (also a TypeError) a value of a type that cannot be sent
     ├── FrameError                 (also a ValueError) bytes from the other side that cannot be read
     ├── ConnectionClosedError      (also a ConnectionError) the connection ended before the answer
+    │   └── WorkerDiedError        because the worker was terminated, or crashed
     └── RemoteError                an exception in the worker whose class does not exist here
 
 An exception of a builtin class that a function in the worker raises is raised in the caller as itself.
@@ -80,6 +81,10 @@ class FrameError(WorkerlibError, ValueError):
 
 class ConnectionClosedError(WorkerlibError, ConnectionError):
     """Tells that the connection was closed before the call was answered, and why."""
+
+
+class WorkerDiedError(ConnectionClosedError):
+    """Tells that the worker is gone without having closed the connection: terminated, or crashed."""
 
 
 class UnsendableError(WorkerlibError, TypeError):

@@ -1,0 +1,276 @@
+//! What two peers can do to each other, one case at a time; `schedules.rs` tries all that can happen.
+
+mod pair;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use workerlib_core::{CallId, CloseReason, Event, Message, Outcome, Peer, Session, SessionError, WINDOW};
+
+use pair::Pair;
+
+#[test]
+fn a_call_is_answered_by_its_id_in_any_order() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let (first, second) = (pair.call(0), pair.call(0));
+    pair.settle();
+    assert_eq!(pair.start_all(1).len(), 2);
+    assert!(pair.sides[1].finish(second, Outcome::Return(20)));
+    assert!(pair.sides[1].finish(first, Outcome::Raise(10)));
+    assert!(!pair.sides[1].finish(first, Outcome::Return(11)), "it is answered");
+    pair.settle();
+    assert_eq!(
+        pair.events(0),
+        [Event::Return { id: second, payload: 20 }, Event::Raise { id: first, payload: 10 }]
+    );
+    assert_eq!((pair.sides[0].in_flight(), pair.sides[1].serving()), (0, 0));
+}
+
+#[test]
+fn a_payload_that_cannot_be_made_leaves_no_call_behind() {
+    let mut pair = Pair::new(WINDOW, 1);
+    let (id, _) = pair.sides[0].begin().expect("the session is open");
+    let (next, is_ready) = pair.sides[0].begin().expect("the session is open");
+    assert!(!is_ready);
+    let failed = pair.sides[0].send(id, "f", false, |_| Err(SessionError::NotOpen));
+    assert!(failed.is_err());
+    assert_eq!(pair.events(0), [Event::Ready { id: next }]);
+    assert_eq!(pair.sides[0].in_flight(), 1);
+    assert_eq!(pair.sides[0].poll_transmit(), None);
+}
+
+#[test]
+fn no_more_calls_than_the_window_wait_at_the_peer() {
+    let mut pair = Pair::new(2, usize::MAX);
+    let calls: Vec<_> = (0..5).map(|_| pair.call(0)).collect();
+    pair.settle();
+    assert_eq!(pair.sides[1].serving(), 2);
+    let first = pair.sides[1].poll_call().expect("two wait");
+    assert_eq!(first.id, calls[0]);
+    pair.sides[1].finish(first.id, Outcome::Return(0));
+    pair.settle();
+    assert_eq!(pair.sides[1].serving(), 2, "the answer made room for one");
+}
+
+#[test]
+fn functions_that_run_on_leave_the_window_to_others() {
+    let mut pair = Pair::new(4, usize::MAX);
+    let calls: Vec<_> = (0..100).map(|_| pair.call(0)).collect();
+    let mut started = Vec::new();
+    for _ in 0..100 {
+        pair.settle();
+        started.extend(pair.start_all(1).into_iter().map(|call| call.id));
+    }
+    assert_eq!(started, calls, "all of them, in their order, though none has been answered");
+}
+
+#[test]
+fn a_queued_call_is_told_that_it_has_to_wait() {
+    let mut pair = Pair::new(1, usize::MAX);
+    let mut waits = Vec::new();
+    for _ in 0..2 {
+        let (id, _) = pair.sides[0].begin().expect("the session is open");
+        let sent = pair.sides[0].send::<SessionError>(id, "f", false, |has_to_wait| {
+            waits.push(has_to_wait);
+            Ok(0)
+        });
+        sent.expect("it is the call's turn");
+    }
+    assert_eq!(waits, [false, true]);
+}
+
+#[test]
+fn a_cancelled_call_that_has_not_left_is_settled_at_once() {
+    let mut pair = Pair::new(1, 2);
+    let (sent, queued, in_line) = (pair.call(0), pair.call(0), pair.call(0));
+    assert!(!pair.sides[0].cancel(queued));
+    assert_eq!(pair.events(0), [Event::Ready { id: in_line }], "it made room");
+    assert!(!pair.sides[0].cancel(in_line), "its turn had come, but it was not sent");
+    assert!(pair.sides[0].cancel(sent), "the peer has it");
+    let refused = pair.sides[0].send::<SessionError>(in_line, "f", false, |_| Ok(0));
+    assert_eq!(refused, Err(SessionError::NotReady(in_line)));
+    pair.settle();
+    assert_eq!(pair.sides[1].poll_call(), None, "cancelled before it started");
+    assert_eq!(pair.events(0), [Event::Cancelled { id: sent }]);
+    assert_eq!(pair.sides[0].in_flight(), 0);
+}
+
+#[test]
+fn those_who_wait_for_room_come_first() {
+    let mut pair = Pair::new(WINDOW, 1);
+    let calls: Vec<_> = (0..3).map(|_| pair.call(0)).collect();
+    for turn in 0..3 {
+        pair.settle();
+        assert_eq!(pair.start_all(1).len(), 1);
+        pair.sides[1].finish(calls[turn], Outcome::Return(0));
+        pair.settle();
+        assert!(!pair.sides[0].begin().expect("the session is open").1 || turn == 2);
+        let ready: Vec<_> =
+            pair.events(0).into_iter().filter(|event| matches!(event, Event::Ready { .. })).collect();
+        if turn < 2 {
+            assert_eq!(ready, [Event::Ready { id: calls[turn + 1] }]);
+            pair.send(0, calls[turn + 1], false);
+        }
+    }
+}
+
+#[test]
+fn the_outcome_of_a_cancelled_function_settles_the_call() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let calls: Vec<_> = (0..3).map(|_| pair.call(0)).collect();
+    pair.settle();
+    pair.start_all(1);
+    assert!(!pair.sides[1].finish(calls[0], Outcome::Cancelled), "nobody has cancelled it");
+    for &id in &calls {
+        assert!(pair.sides[0].cancel(id));
+    }
+    pair.settle();
+    assert_eq!(pair.events(1), calls.iter().map(|&id| Event::Cancel { id }).collect::<Vec<_>>());
+    assert_eq!(pair.events(0), calls.iter().map(|&id| Event::Cancelling { id }).collect::<Vec<_>>());
+    pair.sides[1].finish(calls[0], Outcome::Cancelled);
+    pair.sides[1].finish(calls[1], Outcome::Return(5));
+    pair.sides[1].finish(calls[2], Outcome::Raise(6));
+    pair.settle();
+    assert_eq!(
+        pair.events(0),
+        [
+            Event::Cancelled { id: calls[0] },
+            Event::Return { id: calls[1], payload: 5 },
+            Event::Raise { id: calls[2], payload: 6 }
+        ]
+    );
+}
+
+#[test]
+fn a_late_answer_of_a_call_that_was_given_up_is_dropped() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let id = pair.call(0);
+    pair.settle();
+    pair.start_all(1);
+    assert!(pair.sides[0].give_up(id));
+    assert!(!pair.sides[0].give_up(id), "nobody waits for it any more");
+    assert_eq!(pair.sides[0].in_flight(), 1, "its id is taken until the answer is there");
+    pair.settle();
+    assert_eq!(pair.events(1), [Event::Cancel { id }]);
+    pair.sides[1].finish(id, Outcome::Return(5));
+    pair.settle();
+    assert_eq!(pair.events(0), []);
+    assert_eq!(pair.sides[0].in_flight(), 0);
+}
+
+#[test]
+fn starts_are_told_to_those_who_ask() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let quiet = pair.call(0);
+    let (asking, _) = pair.sides[0].begin().expect("the session is open");
+    pair.send(0, asking, true);
+    pair.settle();
+    assert_eq!(pair.events(0), []);
+    pair.start_all(1);
+    pair.settle();
+    assert_eq!(pair.events(0), [Event::Started { id: asking }]);
+    pair.sides[1].finish(quiet, Outcome::Return(0));
+}
+
+#[test]
+fn a_close_loses_the_calls_in_flight_oldest_first() {
+    let mut pair = Pair::new(1, 2);
+    let calls: Vec<_> = (0..4).map(|_| pair.call(0)).collect();
+    pair.sides[0].close("done");
+    let reason = CloseReason::Local("done".into());
+    assert_eq!(pair.events(0), [Event::Closed { reason: reason.clone(), lost: calls }]);
+    assert_eq!(pair.sides[0].begin(), Err(SessionError::Closed(reason)));
+    pair.settle();
+    assert!(!pair.sides[1].is_open());
+}
+
+#[test]
+fn a_death_settles_everything_and_says_nothing_to_the_dead() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let id = pair.call(0);
+    pair.sides[0].die("it was terminated");
+    pair.sides[0].die("again");
+    let reason = CloseReason::Died("it was terminated".into());
+    assert_eq!(pair.events(0), [Event::Closed { reason, lost: vec![id] }]);
+    assert_eq!(pair.sides[0].poll_transmit(), None);
+}
+
+#[test]
+fn protocols_that_differ_are_refused_on_both_sides() {
+    let peer = |protocol| Peer { protocol, ..Peer::local("test", Vec::new()) };
+    let mut pair = Pair::between([Session::connect(peer(7)), Session::listen(peer(8))]);
+    for (side, ours, theirs) in [(0, 7, 8), (1, 8, 7)] {
+        let reason = CloseReason::Protocol { ours, theirs };
+        assert_eq!(pair.events(side), [Event::Closed { reason, lost: vec![] }]);
+    }
+}
+
+#[test]
+fn a_violation_closes_the_session_and_names_it() {
+    let call =
+        |id| Message::Call { id: CallId(id), function: "f".into(), payload: 0, reports_start: false };
+    let cases = [
+        (vec![call(9), call(9)], "twice"),
+        ((0..3).map(call).collect(), "window"),
+        (vec![Message::Welcome(Peer::default())], "handshake"),
+    ];
+    for (messages, text) in cases {
+        let mut pair = Pair::new(2, usize::MAX);
+        messages.into_iter().for_each(|message| pair.sides[1].handle_message(message));
+        let events = pair.events(1);
+        let [Event::Closed { reason: CloseReason::Violation(violation), .. }] = &events[..] else {
+            panic!("{events:?}")
+        };
+        assert!(violation.contains(text), "{violation}");
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_is_passed_over() {
+    let mut pair = Pair::new(1, usize::MAX);
+    let (_, queued) = (pair.call(0), pair.call(0));
+    for id in [queued, CallId(99)] {
+        pair.sides[0].handle_message(Message::Return { id, payload: 1 });
+        pair.sides[0].handle_message(Message::Started { ids: vec![id] });
+        pair.sides[0].handle_message(Message::Cancelling { id });
+    }
+    assert_eq!(pair.events(0), []);
+    assert_eq!(pair.sides[0].in_flight(), 2);
+}
+
+#[test]
+fn a_call_that_ends_as_cancelled_without_a_cancel_is_a_violation() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let id = pair.call(0);
+    pair.sides[0].handle_message(Message::Cancelled { id });
+    let events = pair.events(0);
+    assert!(
+        matches!(&events[..], [Event::Closed { reason: CloseReason::Violation(_), lost }] if *lost == [id])
+    );
+}
+
+#[test]
+fn a_window_without_room_is_refused() {
+    let mut pair = Pair {
+        sides: [
+            Session::connect(Peer { window: 0, ..Peer::local("test", Vec::new()) }),
+            Session::listen(Peer::local("test", Vec::new())),
+        ],
+        wires: [VecDeque::new(), VecDeque::new()],
+    };
+    pair.settle();
+    assert!(!pair.sides[1].is_open());
+}
+
+#[test]
+fn an_error_type_of_the_driver_passes_through() {
+    #[derive(Debug)]
+    struct Mine;
+    impl From<SessionError> for Mine {
+        fn from(_: SessionError) -> Self {
+            Self
+        }
+    }
+    let mut session: Session<Infallible> = Session::listen(Peer::local("test", Vec::new()));
+    assert!(session.send::<Mine>(CallId(1), "f", false, |_| Err(Mine)).is_err());
+}
