@@ -140,8 +140,7 @@ mod tests {
     #[test]
     fn envelopes_have_their_golden_bytes() {
         let id = CallId(300);
-        let call =
-            |reports_start| Message::Call { id, function: "f".into(), payload: (), reports_start };
+        let call = |reports_start| Message::Call { id, function: "f".into(), payload: (), reports_start };
         round_trip(&call(false), b"\x93\x03\xcd\x01\x2c\xa1f");
         round_trip(&call(true), b"\x94\x03\xcd\x01\x2c\xa1f\xc3");
         round_trip(&Message::Return { id, payload: () }, b"\x92\x04\xcd\x01\x2c");

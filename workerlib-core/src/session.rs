@@ -285,7 +285,8 @@ impl<P> Session<P> {
     /// So it does for [`Outcome::Cancelled`] where the peer has not cancelled the call, which is still to be
     /// answered then.
     pub fn finish(&mut self, id: CallId, outcome: Outcome<P>) -> bool {
-        if matches!(outcome, Outcome::Cancelled) && !self.serving.is_cancelled(id) || !self.serving.finish(id) {
+        if matches!(outcome, Outcome::Cancelled) && !self.serving.is_cancelled(id) || !self.serving.finish(id)
+        {
             return false;
         }
         self.transmits.push_back(match outcome {

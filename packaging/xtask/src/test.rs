@@ -88,6 +88,7 @@ const PARTS: [Part; 18] = [
     Part { name: "rustfmt", needs: &[Need::RustLints], products: &[], run: rust::format },
     Part { name: "clippy", needs: &[Need::RustLints], products: &[], run: rust::lint },
     Part { name: "cargo-test", needs: &[], products: &[], run: rust::test },
+    Part { name: "session-model", needs: &[], products: &[], run: rust::session_model },
     Part { name: "ruff", needs: &[Need::PythonTools], products: &[], run: python::lint },
     Part { name: "mypy", needs: &[Need::PythonTools], products: &[], run: python::types },
     Part {

@@ -58,16 +58,7 @@ impl Pair {
         iter::from_fn(|| self.sides[side].poll_event()).collect()
     }
 
-    /// Begins a call and sends it if that is possible at once; the payload is the call's own id.
-    pub(crate) fn call(&mut self, side: usize) -> CallId {
-        let (id, is_ready) = self.sides[side].begin().expect("the session is open");
-        if is_ready {
-            self.send(side, id, false);
-        }
-        id
-    }
-
-    /// Sends a call whose turn has come.
+    /// Sends a call whose turn has come; the payload is its own id.
     pub(crate) fn send(&mut self, side: usize, id: CallId, reports_start: bool) {
         let sent = self.sides[side].send::<SessionError>(id, "f", reports_start, |_| Ok(id.0));
         sent.expect("it is the call's turn");
