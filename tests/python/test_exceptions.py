@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import traceback
+import types
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 import workerlib
-from workerlib import Worker
+from workerlib import Worker, _classes
 
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
@@ -75,21 +77,75 @@ async def test_builtin_exceptions(connect: Connect, error: Exception) -> None:
         assert str(caught.value) == str(error)
 
 
-async def test_other_exceptions(connect: Connect) -> None:
-    """A class that is not builtin comes as RemoteError with its name and text."""
+class PickyError(Exception):
+    """A user's class whose constructor wants more than `args` keeps."""
+
+    def __init__(self, code: int, *, where: str) -> None:
+        super().__init__(f"code {code}")
+        self.code = code
+        self.where = where
+
+
+async def test_users_exceptions(connect: Connect) -> None:
+    """They arrive as themselves, with their attributes and without their constructor, if the class is here."""
 
     @workerlib.export
     async def fail() -> None:
         await asyncio.sleep(0)
-        raise OddError("odd", 7)
+        raise PickyError(7, where="there")
 
     async with connect() as worker:
-        with pytest.raises(workerlib.RemoteError) as caught:
+        with pytest.raises(PickyError, match="code 7") as caught:
             await worker.fail()
-        assert caught.value.type_name == f"{OddError.__module__}.OddError"
-        assert "odd" in str(caught.value)
-        assert "OddError" in str(caught.value)
-        assert isinstance(caught.value, workerlib.WorkerlibError)
+        assert (caught.value.code, caught.value.where) == (7, "there")
+
+
+async def test_classes_that_are_not_here(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come as RemoteError with name, text, notes and frames, and what they came from as itself."""
+    module = types.ModuleType("elsewhere")
+    exec("class OddError(ValueError): pass", module.__dict__)  # noqa: S102
+    monkeypatch.setitem(sys.modules, "elsewhere", module)
+    find = _classes.find_class
+
+    def not_here(key: object, kind: str) -> type:
+        # Both sides are in this one Python: the sender has to find the class, and the receiver not.
+        if key == "elsewhere:OddError" and sys._getframe(1).f_code.co_name == "make_exception":
+            raise ValueError("the class OddError is not known here")
+        return find(key, kind)
+
+    monkeypatch.setattr(_classes, "find_class", not_here)
+
+    @workerlib.export
+    def fail() -> None:
+        error = module.OddError("odd", 7)
+        error.add_note("a note")
+        raise error from KeyError("why")
+
+    async with connect() as worker:
+        with pytest.raises(workerlib.RemoteError, match="odd") as caught:
+            await worker.fail()
+    error = caught.value
+    assert error.type_name == "elsewhere.OddError"
+    assert str(error).startswith("elsewhere.OddError: ")
+    assert error.__notes__ == ["a note"]
+    assert type(error.__cause__) is KeyError
+    assert isinstance(error, workerlib.WorkerlibError)
+    assert "in fail" in "".join(traceback.format_exception(error))
+
+
+async def test_classes_without_a_place(connect: Connect) -> None:
+    """A class that is defined in a function is not found by its name, so it comes as RemoteError."""
+
+    class LocalError(Exception):
+        pass
+
+    @workerlib.export
+    def fail() -> None:
+        raise LocalError("local")
+
+    async with connect() as worker:
+        with pytest.raises(workerlib.RemoteError, match="LocalError: local"):
+            await worker.fail()
 
 
 @pytest.mark.parametrize(
@@ -120,22 +176,36 @@ async def test_exceptions_that_end_things(
     workerlib.export(name="fail")(fail_later if asynchronous else fail)
     workerlib.export(name="good")(lambda: 3)
     async with connect() as worker:
-        with pytest.raises(Exception, match=f"{kind.__name__}|reason") as caught:
+        # A coroutine that raises StopIteration itself raises a RuntimeError instead.
+        is_pythons = asynchronous and kind is StopIteration
+        with pytest.raises(RuntimeError if is_pythons else workerlib.RemoteError) as caught:
             await worker.fail()
-        assert kind.__name__ in f"{caught.value!r} {caught.value}"
+        original = caught.value.__cause__
+        assert type(original) is kind
+        assert original.args == ("reason",)
+        if not is_pythons:
+            assert str(caught.value) == f"{caught.value.type_name}: reason"
+            assert caught.value.type_name.endswith(kind.__name__)
         assert await worker.good() == 3
 
 
 async def test_exceptions_that_cannot_be_described(connect: Connect) -> None:
     """The caller hears of an exception whose own methods fail."""
 
+    class Unspeakable(NastyError):
+        @property
+        def __notes__(self) -> list[str]:  # type: ignore[override]
+            raise RuntimeError("no notes")
+
     @workerlib.export
-    def fail() -> None:
-        raise NastyError
+    def fail(kind: str) -> None:
+        raise NastyError if kind == "nasty" else Unspeakable
 
     async with connect() as worker:
-        with pytest.raises(Exception, match="NastyError"):
-            await worker.fail()
+        with pytest.raises(NastyError):
+            await worker.fail("nasty")
+        with pytest.raises(Exception, match="Unspeakable"):
+            await worker.fail("unspeakable")
 
 
 async def test_exceptions_with_unsendable_arguments(connect: Connect) -> None:
@@ -143,14 +213,22 @@ async def test_exceptions_with_unsendable_arguments(connect: Connect) -> None:
 
     @workerlib.export
     def fail() -> None:
-        raise ValueError("when", OddError("the odd one"), Thing(), b"\xff")
+        error = ValueError("when", OddError("the odd one"), Thing(), b"\xff")
+        error.thing, error.number = Thing(), 5  # type: ignore[attr-defined]
+        raise error
 
     async with connect() as worker:
         with pytest.raises(ValueError, match="a thing") as caught:
             await worker.fail()
-        assert caught.value.args[0] == "when"
-        assert caught.value.args[2] == "a thing"
-        assert caught.value.args[3] == b"\xff"
+        when, odd, thing, data = caught.value.args
+        assert (when, type(odd), odd.args, thing, data) == (
+            "when",
+            OddError,
+            ("the odd one",),
+            "a thing",
+            b"\xff",
+        )
+        assert vars(caught.value) == {"thing": "a thing", "number": 5}
 
 
 async def test_groups_and_notes(connect: Connect) -> None:
@@ -168,7 +246,8 @@ async def test_groups_and_notes(connect: Connect) -> None:
         inner, odd = caught.value.exceptions
         assert type(inner) is ValueError
         assert inner.__notes__ == ["a note"]
-        assert isinstance(odd, workerlib.RemoteError)
+        assert type(odd) is OddError
+        assert caught.value.message == "outer"
 
 
 def inner_function() -> None:
@@ -176,26 +255,104 @@ def inner_function() -> None:
 
 
 async def test_the_workers_traceback(connect: Connect) -> None:
-    """It is shown above the local one, without the library's own frames, causes included."""
+    """Its frames stand below the local ones, source lines and columns included, and no locals travel."""
+
+    @workerlib.export
+    def fail() -> None:
+        secret = "of the worker"  # noqa: F841
+        inner_function()
+
+    async with connect() as worker:
+        with pytest.raises(ZeroDivisionError, match="inner") as caught:
+            await worker.fail()
+    shown = "".join(traceback.format_exception(caught.value))
+    places = [shown.index(text) for text in ("in test_the_workers_traceback", "in fail", "in inner_function")]
+    assert places == sorted(places)
+    assert shown.count("Traceback (most recent call last)") == 1
+    assert f'File "worker:{__file__}"' in shown
+    assert 'raise ZeroDivisionError("in the inner function")' in shown
+    remote = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][-2:]
+    assert [frame.f_code.co_name for frame in remote] == ["fail", "inner_function"]
+    assert [frame.f_locals for frame in remote] == [{}, {}]
+    summary = traceback.extract_tb(caught.value.__traceback__)[-2]
+    assert summary.line == "inner_function()"
+    assert (summary.colno, summary.end_colno) == (8, 24)
+
+
+async def test_what_an_exception_came_from(connect: Connect) -> None:
+    """`__cause__` and `__context__` arrive as exceptions with frames of their own."""
+
+    @workerlib.export
+    def fail(explicitly: bool) -> None:
+        try:
+            inner_function()
+        except ZeroDivisionError as error:
+            if explicitly:
+                raise ValueError("outer") from error
+            raise ValueError("outer")
+
+    async with connect() as worker:
+        with pytest.raises(ValueError, match="outer") as caused:
+            await worker.fail(True)
+        with pytest.raises(ValueError, match="outer") as in_context:
+            await worker.fail(False)
+    inner = caused.value.__cause__
+    assert type(inner) is ZeroDivisionError
+    assert inner is caused.value.__context__
+    assert traceback.extract_tb(inner.__traceback__)[-1].name == "inner_function"
+    assert in_context.value.__cause__ is None
+    assert type(in_context.value.__context__) is ZeroDivisionError
+    assert not in_context.value.__suppress_context__
+    shown = "".join(traceback.format_exception(caused.value))
+    assert shown.index("in inner_function") < shown.index("direct cause") < shown.rindex("in fail")
+
+
+async def test_an_exception_in_the_handling_of_another(connect: Connect) -> None:
+    """What the caller was handling comes behind what the worker was, as if the function were a local one."""
 
     @workerlib.export
     def fail() -> None:
         try:
-            inner_function()
-        except ZeroDivisionError as error:
-            raise ValueError("outer") from error
+            raise KeyError("remote")
+        except KeyError:
+            raise ValueError("outer")
 
     async with connect() as worker:
         with pytest.raises(ValueError, match="outer") as caught:
+            try:
+                raise IndexError("local")
+            except IndexError:
+                await worker.fail()
+    chain = [caught.value, caught.value.__context__, caught.value.__context__.__context__]  # type: ignore[union-attr]
+    assert [type(error) for error in chain] == [ValueError, KeyError, IndexError]
+
+
+async def test_endless_recursion(connect: Connect) -> None:
+    """A traceback of a thousand frames arrives, and is shown as Python shows it."""
+
+    @workerlib.export
+    def deeper() -> None:
+        deeper()
+
+    async with connect() as worker:
+        with pytest.raises(RecursionError) as caught:
+            await worker.deeper()
+        assert "Previous line repeated" in "".join(traceback.format_exception(caught.value))
+
+
+async def test_exceptions_in_circles(connect: Connect) -> None:
+    """An exception that is its own context's cause arrives so."""
+
+    @workerlib.export
+    def fail() -> None:
+        first, second = ValueError("first"), KeyError("second")
+        first.__cause__, second.__cause__ = second, first
+        raise first
+
+    async with connect() as worker:
+        with pytest.raises(ValueError, match="first") as caught:
             await worker.fail()
-        assert isinstance(caught.value.__cause__, workerlib.RemoteTraceback)
-        remote = str(caught.value.__cause__)
-        assert "in inner_function" in remote
-        assert "in fail" in remote
-        assert "direct cause" in remote
-        assert "_connection.py" not in remote
-        whole = "".join(traceback.format_exception(caught.value))
-        assert whole.index("in inner_function") < whole.index("test_the_workers_traceback")
+        assert caught.value.__cause__.__cause__ is caught.value  # type: ignore[union-attr]
 
 
 async def test_errors_do_not_share_tracebacks(connect: Connect) -> None:
@@ -266,6 +423,7 @@ def test_the_tree_of_errors() -> None:
         "UnsendableError": (TypeError,),
         "FrameError": (ValueError,),
         "ConnectionClosedError": (ConnectionError,),
+        "WorkerDiedError": (workerlib.ConnectionClosedError,),
         "RemoteError": (),
     }
     for name, expected in bases.items():

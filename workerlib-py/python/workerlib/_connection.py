@@ -18,12 +18,10 @@ from workerlib._errors import (
     NotExportedError,
     ProtocolError,
     WorkerDiedError,
-    describe,
-    rebuild,
 )
+from workerlib._exceptions import describe, raise_remote, rebuild
 from workerlib._exports import ExportDescription, Function
 from workerlib._native import Session, dismantle
-
 
 _T = TypeVar("_T")
 
@@ -136,8 +134,8 @@ class Connection:
     async def call(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a function of the other side and returns its result.
 
-        Where as many calls are in flight as there may be, it waits until it is its turn. A cancel is passed on:
-        what comes of it is the outcome of the call, unless the other side is too busy to say anything.
+        Where as many calls are in flight as there may be, it waits until it is its turn. A cancel is passed
+        on, and what comes of it is the outcome, unless the other side is too busy to say anything.
 
         Args:
             function: The exported name.
@@ -148,7 +146,7 @@ class Connection:
             UnsendableError: If an argument cannot be sent; nothing was sent then.
             ConnectionClosedError: If the connection is closed, or closes before the answer.
             WorkerDiedError: If it does because the other side is gone.
-            BaseException: What the function raised: see `_errors.rebuild`.
+            BaseException: What the function raised: see `_exceptions.rebuild`.
         """
         call, is_ready = self._session.begin()
         try:
@@ -165,9 +163,9 @@ class Connection:
                 self._carry_out()
         assert outcome is not None
         returned, holder = outcome
-        if returned:
-            return holder.pop()
-        raise holder.pop()
+        if not returned:
+            raise_remote(holder.pop())
+        return holder.pop()
 
     def _expect(self, call: int) -> _Pending[_Outcome | None]:
         pending: _Pending[_Outcome | None] = _Pending(self._loop, lambda pending: self._cancel(call, pending))

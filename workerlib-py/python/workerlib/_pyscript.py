@@ -28,9 +28,8 @@ from workerlib._errors import (
     ConnectError,
     NoSuchWorkerError,
     WorkerStartError,
-    describe,
-    rebuild,
 )
+from workerlib._exceptions import describe, rebuild
 from workerlib._exports import describe_exports, functions
 from workerlib._host import Found, Progress
 from workerlib._native import Session, decode, encode

@@ -255,7 +255,8 @@ def _find_class(name: str) -> Any:
 # Exceptions as values.
 
 
-def _take_apart_exception(value: BaseException) -> Parts:
+def take_apart_exception(value: BaseException) -> Parts:
+    """Gives its arguments and, last, its class; what it came from; its attributes."""
     kind = type(value)
     # By the builtin class's own attributes: the user's class may call something else so.
     arguments: Any = BaseException.args.__get__(value)  # type: ignore[attr-defined]
@@ -299,7 +300,8 @@ def _slot_content(error: BaseException, name: str) -> object:
         return None
 
 
-def _make_exception(first: object) -> BaseException:
+def make_exception(first: object) -> BaseException:
+    """Makes an exception of its arguments and its class, without a constructor of a user's."""
     # The name stands last, so that an argument has the index in a path that it has in `args`.
     arguments, name = (first[:-1], first[-1]) if isinstance(first, tuple) and first else ((), None)
     if isinstance(name, str) and ":" in name:
@@ -325,7 +327,8 @@ def _make_exception(first: object) -> BaseException:
     return error
 
 
-def _fill_exception(error: BaseException, values: list[Any]) -> None:
+def fill_exception(error: BaseException, values: list[Any]) -> None:
+    """Gives it what else `take_apart_exception` gave."""
     cause, context, suppress, state = values
     error.__cause__ = cause
     error.__context__ = context
@@ -434,7 +437,7 @@ _ROWS: tuple[Built | Filled, ...] = (
         lazy("workerlib._patterns:build_pattern"),
     ),
     Built(72, "builtins.type", _take_apart_class, _build_class),
-    Filled(24, "builtins.BaseException", _take_apart_exception, _make_exception, _fill_exception),
+    Filled(24, "builtins.BaseException", take_apart_exception, make_exception, fill_exception),
     # Users' own classes, by their kind.
     Filled(25, "object", _classes.take_apart_object, _classes.make_object, _classes.fill_object),
     Built(76, "enum", _classes.take_apart_enum, _classes.build_enum),

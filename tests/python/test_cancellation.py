@@ -1,0 +1,321 @@
+"""Cancelling calls, wherever they are: in line, in the session's queue, at the worker, running, or out of reach."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+import workerlib
+from workerlib import Worker, __version__, _connection, _exports
+from workerlib._connection import Connection
+from workerlib._native import Session, encode
+
+from loopback import loopback_channel
+
+Connect = Callable[[], AbstractAsyncContextManager[Worker]]
+
+
+@contextlib.asynccontextmanager
+async def limited(max_in_flight: int) -> AsyncIterator[Worker]:
+    """Connects to what the test has exported, with so many calls under way at most."""
+    page_end, worker_end = loopback_channel()
+    exports = _exports.describe_exports()
+    serving = Connection(Session.listen(__version__, exports), worker_end, _exports.functions)
+    calling = Connection(Session.connect(__version__, max_in_flight=max_in_flight), page_end, {})
+    try:
+        yield Worker(calling, await calling.opened, "loopback", None)
+    finally:
+        calling.close()
+        serving.die("the test has ended")
+
+
+class Gate:
+    """A function for the worker that goes on when the test says so, and what became of its calls."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.ended: dict[int, str] = {}
+        self._events: dict[int, asyncio.Event] = {}
+
+    def open(self, number: int) -> None:
+        self._event(number).set()
+
+    def _event(self, number: int) -> asyncio.Event:
+        return self._events.setdefault(number, asyncio.Event())
+
+    async def passes(self, number: int) -> int:
+        self.begun.append(number)
+        try:
+            await self._event(number).wait()
+        except asyncio.CancelledError:
+            self.ended[number] = "cancelled"
+            raise
+        self.ended[number] = "returned"
+        return number
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Lets the event loop run until something is true."""
+    while not condition():
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """A gate whose function is exported as `passes`."""
+    made = Gate()
+    workerlib.export(name="passes")(made.passes)
+    return made
+
+
+async def test_cancelling_one_call_never_touches_another(connect: Connect, gate: Gate) -> None:
+    """Of twenty calls that run, one is cancelled; the others return."""
+    async with connect() as worker:
+        tasks = [asyncio.create_task(worker.passes(number)) for number in range(20)]
+        await until(lambda: len(gate.begun) == 20)
+        tasks[7].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[7]
+        for number in range(20):
+            gate.open(number)
+        rest = [task for number, task in enumerate(tasks) if number != 7]
+        assert await asyncio.gather(*rest) == [number for number in range(20) if number != 7]
+        assert gate.ended == {number: "cancelled" if number == 7 else "returned" for number in range(20)}
+
+
+async def test_a_function_may_clean_up(connect: Connect) -> None:
+    """The caller waits for it, however long it takes, and the error is what the caller's own would be."""
+    cleaned: list[str] = []
+    waits, may_end = asyncio.Event(), asyncio.Event()
+
+    @workerlib.export
+    async def tidy() -> None:
+        try:
+            waits.set()
+            await asyncio.Event().wait()
+        finally:
+            await may_end.wait()
+            cleaned.append("up")
+
+    async with connect() as worker:
+        task = asyncio.create_task(worker.tidy())
+        await waits.wait()
+        task.cancel("enough")
+        await asyncio.sleep(_connection._GRACE * 1.5)
+        assert not task.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await task
+        assert task.cancelled()
+        assert cleaned == ["up"]
+
+
+async def test_an_exception_in_a_clean_up_is_the_outcome(connect: Connect) -> None:
+    """As it is with a task of asyncio's."""
+    waits = asyncio.Event()
+
+    @workerlib.export
+    async def fail() -> None:
+        try:
+            waits.set()
+            await asyncio.Event().wait()
+        finally:
+            raise LookupError("while cleaning up")
+
+    async with connect() as worker:
+        task = asyncio.create_task(worker.fail())
+        await waits.wait()
+        task.cancel()
+        with pytest.raises(LookupError, match="while cleaning up"):
+            await task
+
+
+async def test_a_second_cancel_reaches_the_clean_up(connect: Connect) -> None:
+    """Each cancel of the caller's is one in the function."""
+    seen: list[str] = []
+    waits = asyncio.Event()
+
+    @workerlib.export
+    async def slow() -> None:
+        try:
+            waits.set()
+            await asyncio.Event().wait()
+        finally:
+            waits.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                seen.append("twice")
+                raise
+
+    async with connect() as worker:
+        task = asyncio.create_task(worker.slow())
+        for _ in range(2):
+            await waits.wait()
+            waits.clear()
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert seen == ["twice"]
+
+
+async def test_timeouts_of_asyncio(connect: Connect, gate: Gate) -> None:
+    """`asyncio.timeout` and `wait_for` reach the function, and raise what they always raise."""
+
+    async def in_timeout(call: Awaitable[Any]) -> None:
+        async with asyncio.timeout(0.02):
+            await call
+
+    async with connect() as worker:
+        with pytest.raises(TimeoutError):
+            await in_timeout(worker.passes(1))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(worker.passes(2), 0.02)
+        assert gate.ended == {1: "cancelled", 2: "cancelled"}
+
+
+async def test_calls_that_have_not_started_never_do(connect: Connect, gate: Gate) -> None:
+    """Of a hundred calls, those that are cancelled in the same turn of the loop are never run."""
+    async with connect() as worker:
+        tasks = [asyncio.create_task(worker.passes(number)) for number in range(100)]
+        await asyncio.sleep(0)
+        for task in tasks[1:]:
+            task.cancel()
+        gate.open(0)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert results[0] == 0
+        assert {type(result) for result in results[1:]} == {asyncio.CancelledError}
+        assert gate.begun == [0]
+
+
+async def test_a_task_group_that_fails(connect: Connect, gate: Gate) -> None:
+    """Its other calls are cancelled in the worker before the group raises."""
+
+    @workerlib.export
+    def fail() -> None:
+        raise KeyError("one of the group")
+
+    async with connect() as worker:
+        with pytest.raises(ExceptionGroup) as caught:
+            async with asyncio.TaskGroup() as group:
+                for number in range(3):
+                    group.create_task(worker.passes(number))
+                await until(lambda: len(gate.begun) == 3)
+                group.create_task(worker.fail())
+        assert [type(error) for error in caught.value.exceptions] == [KeyError]
+        assert gate.ended == {number: "cancelled" for number in range(3)}
+
+
+async def test_max_in_flight(gate: Gate) -> None:
+    """No more calls than that are under way; the others follow in the order in which they were started."""
+    async with limited(2) as worker:
+        tasks = [asyncio.create_task(worker.passes(number)) for number in range(6)]
+        for number in range(6):
+            await until(lambda number=number: len(gate.begun) == min(number + 2, 6))
+            assert gate.begun == list(range(min(number + 2, 6)))
+            gate.open(number)
+            assert await tasks[number] == number
+        assert worker._connection._session.in_flight == 0
+
+
+async def test_a_call_in_line_is_cancelled(gate: Gate) -> None:
+    """It leaves nothing, and those behind it move up."""
+    async with limited(1) as worker:
+        tasks = [asyncio.create_task(worker.passes(number)) for number in range(3)]
+        await until(lambda: gate.begun)
+        tasks[1].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[1]
+        gate.open(0)
+        gate.open(2)
+        assert await asyncio.gather(tasks[0], tasks[2]) == [0, 2]
+        assert gate.begun == [0, 2]
+
+
+async def test_a_call_is_cancelled_when_its_turn_has_come(gate: Gate) -> None:
+    """Its turn goes to the next."""
+    async with limited(1) as worker:
+        tasks = [asyncio.create_task(worker.passes(number)) for number in range(3)]
+        await until(lambda: gate.begun)
+        gate.open(0)
+        pending = worker._connection._calls
+        in_line = list(pending)[1]
+        await until(lambda: pending[in_line].done())
+        tasks[1].cancel()
+        gate.open(2)
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[1]
+        assert await asyncio.gather(tasks[0], tasks[2]) == [0, 2]
+        assert gate.begun == [0, 2]
+
+
+async def test_a_close_ends_those_in_line(gate: Gate) -> None:
+    """Whether they run, wait in the queue or in line."""
+    async with limited(10) as worker:
+        tasks = [asyncio.create_task(worker.passes(number)) for number in range(20)]
+        await until(lambda: gate.begun)
+        worker.close()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(result) for result in results} == {workerlib.ConnectionClosedError}
+        assert len({id(result) for result in results}) == 20
+
+
+async def test_arguments_in_the_queue_are_what_they_were(connect: Connect, gate: Gate) -> None:
+    """Large buffers too, which are otherwise copied when they are sent."""
+
+    @workerlib.export
+    def first(data: bytearray) -> int:
+        return data[0]
+
+    async with connect() as worker:
+        holding = [asyncio.create_task(worker.passes(number)) for number in range(50)]
+        data = bytearray(b"\1" * 100_000)
+        task = asyncio.create_task(worker.first(data))
+        await asyncio.sleep(0)
+        data[0] = 2
+        assert await task == 1
+        for number in range(50):
+            gate.open(number)
+        await asyncio.gather(*holding)
+
+
+async def test_a_worker_that_is_too_busy_to_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call is given up after a grace; its late answer is dropped, and its id is free again."""
+    monkeypatch.setattr(_connection, "_GRACE", 0.05)
+    end, page_end = loopback_channel()
+    frames: asyncio.Queue[bytes] = asyncio.Queue()
+    end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
+    connection = Connection(Session.connect(__version__), page_end, {})
+    await frames.get()
+    end.post(b"\x95\x01\x01\xa10\x90\x08", [])
+    await connection.opened
+    task = asyncio.create_task(connection.call("f", (), {}))
+    call = (await frames.get())[2]
+    task.cancel()
+    assert await frames.get() == bytes([0x92, 6, call])
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert connection._session.in_flight == 1
+    end.post(bytes([0x92, 4, call]) + encode("late")[0], [])
+    await until(lambda: connection._session.in_flight == 0)
+    other = asyncio.create_task(connection.call("f", (), {}))
+    end.post(bytes([0x92, 4, (await frames.get())[2]]) + encode("in time")[0], [])
+    assert await other == "in time"
+    connection.close()
+
+
+async def test_a_death_settles_every_call(gate: Gate) -> None:
+    """With an error of its own for each, which says what happened."""
+    async with limited(10) as worker:
+        tasks = [asyncio.create_task(worker.passes(number)) for number in range(20)]
+        await until(lambda: gate.begun)
+        worker._connection.die("the worker was terminated")
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(result) for result in results} == {workerlib.WorkerDiedError}
+        assert all("terminated" in str(result) for result in results)
+        with pytest.raises(workerlib.WorkerDiedError, match="terminated"):
+            await worker.passes(1)
