@@ -65,13 +65,13 @@ async def test_other_exceptions_are_remote_errors(worker: Worker) -> None:
 
 
 async def test_the_workers_traceback_is_shown(worker: Worker) -> None:
-    """The traceback above the local one leads to the worker's line, causes included."""
+    """The worker's frames stand below the local ones and lead to its line, causes included."""
     with raises(ZeroDivisionError) as caught:
         await worker.divide(1, 0)
     text = "".join(traceback.format_exception(caught.value))
     assert "in _divide" in text
     assert "test_the_workers_traceback_is_shown" in text
-    assert text.index("in _divide") < text.index("test_the_workers_traceback_is_shown")
+    assert text.index("test_the_workers_traceback_is_shown") < text.index("in _divide")
     with raises(ValueError) as caught:
         await worker.raise_from_a_cause()
     text = "".join(traceback.format_exception(caught.value))

@@ -24,7 +24,7 @@ from typing import Any
 from workerlib import _exports
 from workerlib._config import settings
 from workerlib._connection import Connection
-from workerlib._errors import describe
+from workerlib._exceptions import describe
 from workerlib._native import Session, decode, encode
 from workerlib._pipe import open_pipe
 from workerlib._subprocess import is_file_name

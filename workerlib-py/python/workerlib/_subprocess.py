@@ -23,7 +23,8 @@ from typing import Any
 
 from workerlib._config import parse
 from workerlib._connection import Endpoint
-from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerStartError, rebuild
+from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerStartError
+from workerlib._exceptions import rebuild
 from workerlib._host import Found, Progress
 from workerlib._native import decode, encode
 from workerlib._pipe import OnBroken, OnMessage, PipeEndpoint, open_pipe

@@ -109,7 +109,7 @@ def _make_frame(name: str, file: str, line: int, location: bytes) -> FrameType:
 
 
 def _return_frame() -> FrameType:
-    return _getframe()  # type: ignore[name-defined] # noqa: F821 - a global of the function made of this
+    return _getframe()  # type: ignore[name-defined, no-any-return] # noqa: F821 - a global of its copies
 
 
 # Entries of a code object's table of positions: CPython's InternalDocs/code_objects.md.
