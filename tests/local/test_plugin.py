@@ -115,7 +115,7 @@ def test_sync_tests(project: Project) -> None:
         def test_errors(worker):
             with pytest.raises(KeyError, match="no such key") as caught:
                 worker.fail()
-            assert "in fail" in str(caught.value.__cause__)
+            assert caught.traceback[-1].name == "fail"
             with pytest.raises(TypeError, match="net"):
                 worker.gross(nett=1)
             with pytest.raises(workerlib.NotExportedError, match="gross"):
@@ -232,7 +232,7 @@ def test_what_a_failing_test_shows(project: Project) -> None:
         fails=True,
     )
     assert "KeyError: 'no such key'" in printed
-    assert re.search(r'worker\.py", line \d+, in fail', printed)
+    assert re.search(r"worker\.py:\d+: KeyError", printed)
 
 
 def test_a_user_who_stops_waiting(project: Project, tmp_path: Path) -> None:

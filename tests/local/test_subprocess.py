@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,8 +159,9 @@ async def test_scripts_that_fail(write: Write, script: str, kind: type, shows: s
         await workerlib.connect("worker.py")
     cause = caught.value.__cause__
     assert isinstance(cause, kind)
-    assert shows in str(cause) + str(cause.__cause__)
-    assert "_local_worker" not in str(cause.__cause__)
+    shown = "".join(traceback.format_exception(cause))
+    assert shows in shown
+    assert "_local_worker" not in shown
 
 
 @pytest.mark.parametrize(

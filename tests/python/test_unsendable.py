@@ -113,8 +113,9 @@ def test_the_way_to_what_is_too_deep() -> None:
         message = one.poll_transmit()
         assert message is not None
         other.handle(*message)
+    call, _ = page.begin()
     with pytest.raises(workerlib.UnsendableError) as caught:
-        page.call("f", (value,), {})
+        page.send(call, "f", (value,), {}, False)
     assert caught.value.path.startswith("args[0]['a key xxx")
     assert "[… 276 levels …]" in caught.value.path
     assert len(caught.value.path) < 1_500

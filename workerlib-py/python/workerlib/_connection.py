@@ -50,6 +50,8 @@ class _Pending(asyncio.Future[_T]):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_cancel: Callable[[_Pending[_T]], None]) -> None:
         super().__init__(loop=loop)
+        self.is_cancelled = False
+        """Whether its end has been asked for."""
         self._on_cancel = on_cancel
         self._message: Any = None
         self._timer: asyncio.TimerHandle | None = None
@@ -59,6 +61,7 @@ class _Pending(asyncio.Future[_T]):
         if self.done():
             return False
         self._message = msg
+        self.is_cancelled = True
         self._on_cancel(self)
         return True
 
@@ -244,6 +247,10 @@ class Connection:
     def _on_closed(self, kind: str, reason: str, lost: list[int]) -> None:
         cause = WorkerDiedError if kind == "died" else ConnectionClosedError
         for call in lost:
+            pending = self._calls.get(call)
+            if pending is not None and pending.is_cancelled:
+                # It ends as its caller wanted it to.
+                pending.end_cancelled()
             # One error for each: two waiters must not share a traceback.
             error = cause(f"the connection was closed before the answer: {reason}")
             self._settle(call, (False, [error]))

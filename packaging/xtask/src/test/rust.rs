@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 /// How many random schedules of two peers the session has to pass.
-const SCHEDULES: &str = "1200000";
+const SCHEDULES: &str = "3000000";
 
 use super::{Report, counts};
 use crate::process;
