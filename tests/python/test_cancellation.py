@@ -319,3 +319,69 @@ async def test_a_death_settles_every_call(gate: Gate) -> None:
         assert all("terminated" in str(result) for result in results)
         with pytest.raises(workerlib.WorkerDiedError, match="terminated"):
             await worker.passes(1)
+
+
+async def test_a_timeout_counts_from_the_start_of_the_run(gate: Gate) -> None:
+    """Not from when the call was made: what waits in line or in the queue has all the time in the world."""
+    async with limited(1) as worker:
+        first = asyncio.create_task(worker.passes(0))
+        second = asyncio.create_task(worker.passes.options(timeout=0.2)(1))
+        await asyncio.sleep(0.4)
+        assert gate.begun == [0]
+        gate.open(0)
+        assert await first == 0
+        await until(lambda: gate.begun == [0, 1])
+        gate.open(1)
+        assert await second == 1
+
+
+async def test_a_function_that_runs_out_of_time(connect: Connect, gate: Gate) -> None:
+    """It is cancelled, and the call raises asyncio's own TimeoutError, which names it."""
+    async with connect() as worker:
+        with pytest.raises(TimeoutError, match=r"passes\(\) was still running after 0.02 seconds") as caught:
+            await worker.passes.options(timeout=0.02)(1)
+        assert type(caught.value) is TimeoutError
+        assert gate.ended == {1: "cancelled"}
+        gate.open(2)
+        assert await worker.passes.options(timeout=5)(2) == 2
+        with pytest.raises(ValueError, match="-1"):
+            worker.passes.options(timeout=-1)
+
+
+async def test_the_outcome_of_a_function_out_of_time(connect: Connect) -> None:
+    """One that does not let itself be cancelled has its say, as under `asyncio.timeout`."""
+
+    @workerlib.export
+    async def stubborn() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "all the same"
+        return ""
+
+    async with connect() as worker:
+        assert await worker.stubborn.options(timeout=0.02)() == "all the same"
+
+
+async def test_a_start_is_reported_only_if_someone_asked() -> None:
+    """Of two calls, one with a timeout, one message more comes back."""
+    workerlib.export(name="add")(lambda a, b: a + b)
+    kinds: list[int] = []
+    page_end, worker_end = loopback_channel()
+    post = worker_end.post
+
+    def note(frame: bytes, buffers: list[Any]) -> None:
+        kinds.append(frame[1])
+        post(frame, buffers)
+
+    worker_end.post = note  # type: ignore[method-assign]
+    serving = Connection(
+        Session.listen(__version__, _exports.describe_exports()), worker_end, _exports.functions
+    )
+    calling = Connection(Session.connect(__version__), page_end, {})
+    worker = Worker(calling, await calling.opened, "loopback", None)
+    assert await worker.add(1, 2) == 3
+    assert await worker.add.options(timeout=5)(1, 2) == 3
+    calling.close()
+    await serving.closed
+    assert kinds == [1, 4, 8, 4]

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from workerlib._errors import (
     ConnectionClosedError,
@@ -22,8 +22,7 @@ from workerlib._errors import (
 from workerlib._exceptions import describe, raise_remote, rebuild
 from workerlib._exports import ExportDescription, Function
 from workerlib._native import Session, dismantle
-
-_T = TypeVar("_T")
+from workerlib._pending import Outcome, Pending
 
 # How many seconds the other side has to say that it has passed a cancel on. One that does not is busy with
 # something that cannot be cancelled: the call is given up then.
@@ -45,42 +44,6 @@ class Endpoint(Protocol):
         """Frees the channel, after what was posted has been sent."""
 
 
-class _Pending(asyncio.Future[_T]):
-    """What a call waits for: as a task that is awaited, it decides itself what comes of a cancel."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_cancel: Callable[[_Pending[_T]], None]) -> None:
-        super().__init__(loop=loop)
-        self.is_cancelled = False
-        """Whether its end has been asked for."""
-        self._on_cancel = on_cancel
-        self._message: Any = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Asks for the end of the call, which may come later, and otherwise than by a CancelledError."""
-        if self.done():
-            return False
-        self._message = msg
-        self.is_cancelled = True
-        self._on_cancel(self)
-        return True
-
-    def end_cancelled(self) -> None:
-        """Raises CancelledError in the caller."""
-        super().cancel(self._message)
-
-    def limit(self, seconds: float) -> None:
-        """Raises CancelledError in the caller after that time."""
-        self.extend()
-        self._timer = self.get_loop().call_later(seconds, self.end_cancelled)
-
-    def extend(self) -> None:
-        """Takes the limit away."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
 @dataclass
 class _Served:
     """A call of the other side that is being served here."""
@@ -99,10 +62,6 @@ class _Served:
             self.is_cancelled = True
 
 
-_Outcome = tuple[bool, list[Any]]
-"""Whether the call returned, and its result or its exception in a list, out of which it is taken."""
-
-
 class Connection:
     """One side of a connection, either side."""
 
@@ -118,11 +77,7 @@ class Connection:
         self._session = session
         self._endpoint = endpoint
         self._functions = functions
-        # A result travels in a list, out of which it is taken: the future would keep it alive otherwise
-        # until the loop's next turn, and with it memory, or a depth that its user is about to dismantle.
-        # None, if its turn to be sent has come. An exception is no exception of the future's, of which
-        # asyncio would complain if nobody were left to take it.
-        self._calls: dict[int, _Pending[_Outcome | None]] = {}
+        self._calls: dict[int, Pending] = {}
         self._served: dict[int, _Served] = {}
         self._is_starting = False
         self.opened: asyncio.Future[list[ExportDescription]] = self._loop.create_future()
@@ -134,7 +89,9 @@ class Connection:
         endpoint.listen(self._receive, self.close)
         self._carry_out()
 
-    async def call(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def call(
+        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
+    ) -> Any:
         """Calls a function of the other side and returns its result.
 
         Where as many calls are in flight as there may be, it waits until it is its turn. A cancel is passed
@@ -144,8 +101,10 @@ class Connection:
             function: The exported name.
             args: The positional arguments; their content is what it is when the call's turn has come.
             kwargs: The keyword arguments, likewise.
+            timeout: How many seconds the function may run; how long it waits before that does not count.
 
         Raises:
+            TimeoutError: If it ran longer.
             UnsendableError: If an argument cannot be sent; nothing was sent then.
             ConnectionClosedError: If the connection is closed, or closes before the answer.
             WorkerDiedError: If it does because the other side is gone.
@@ -153,15 +112,15 @@ class Connection:
         """
         call, is_ready = self._session.begin()
         try:
-            outcome = None if is_ready else await self._expect(call)
+            outcome = None if is_ready else await self._expect(call, function, timeout)
             if outcome is None:
                 # Before anything is sent: a channel that fails settles the call in no time.
-                answer = self._expect(call)
-                self._session.send(call, function, args, kwargs, False)
+                answer = self._expect(call, function, timeout)
+                self._session.send(call, function, args, kwargs, timeout is not None)
                 self._carry_out()
                 outcome = await answer
         finally:
-            self._calls.pop(call).extend()
+            self._calls.pop(call).forget_timers()
             if self._session.give_up(call):
                 self._carry_out()
         assert outcome is not None
@@ -170,14 +129,14 @@ class Connection:
             raise_remote(holder.pop())
         return holder.pop()
 
-    def _expect(self, call: int) -> _Pending[_Outcome | None]:
-        pending: _Pending[_Outcome | None] = _Pending(self._loop, lambda pending: self._cancel(call, pending))
+    def _expect(self, call: int, function: str, timeout: float | None) -> Pending:
+        pending = Pending(self._loop, function, timeout, lambda pending: self._cancel(call, pending))
         self._calls[call] = pending
         return pending
 
-    def _cancel(self, call: int, pending: _Pending[_Outcome | None]) -> None:
+    def _cancel(self, call: int, pending: Pending) -> None:
         if self._session.cancel(call):
-            pending.limit(_GRACE)
+            pending.give_grace(_GRACE)
         else:
             pending.end_cancelled()
         self._carry_out()
@@ -214,9 +173,13 @@ class Connection:
     def _on_ready(self, call: int) -> None:
         self._settle(call, None)
 
+    def _on_started(self, call: int) -> None:
+        if pending := self._calls.get(call):
+            pending.has_started()
+
     def _on_cancelling(self, call: int) -> None:
         if pending := self._calls.get(call):
-            pending.extend()
+            pending.extend_grace()
 
     def _on_cancelled(self, call: int) -> None:
         if pending := self._calls.get(call):
@@ -237,7 +200,7 @@ class Connection:
     def _on_bad_answer(self, call: int, error: BaseException) -> None:
         self._settle(call, (False, [error]))
 
-    def _settle(self, call: int, outcome: _Outcome | None) -> bool:
+    def _settle(self, call: int, outcome: Outcome | None) -> bool:
         pending = self._calls.get(call)
         if pending is None or pending.done():
             return False
@@ -248,8 +211,8 @@ class Connection:
         cause = WorkerDiedError if kind == "died" else ConnectionClosedError
         for call in lost:
             pending = self._calls.get(call)
-            if pending is not None and pending.is_cancelled:
-                # It ends as its caller wanted it to.
+            if pending is not None and pending.is_ending:
+                # It ends as it was to end anyway.
                 pending.end_cancelled()
             # One error for each: two waiters must not share a traceback.
             error = cause(f"the connection was closed before the answer: {reason}")

@@ -5,13 +5,28 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, cast
 
 from workerlib._connection import Connection, not_exported
 from workerlib._exports import ExportDescription
 
-RemoteFunction = Callable[..., Coroutine[Any, Any, Any]]
-"""A function of the worker as the page sees it: the result of a call is a coroutine."""
+
+class RemoteFunction(Protocol):
+    """A function of the worker as the page sees it: the result of a call is a coroutine."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Makes a call, which starts when it is awaited or becomes a task."""
+
+    def options(self, *, timeout: float | None = None) -> RemoteFunction:
+        """Returns the function with other options: `await worker.f.options(timeout=5)(1, x=2)`.
+
+        Args:
+            timeout: How many seconds a call may run in the worker, None for any. How long it waits for its
+                turn does not count. Then it is cancelled, and the call raises TimeoutError.
+
+        Raises:
+            ValueError: If the timeout is not positive.
+        """
 
 
 class Worker:
@@ -121,27 +136,34 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
     name, doc, parameters, returns = export
     signature = None if parameters is None else _signature(parameters, returns)
 
-    async def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return await connection.call(name, args, kwargs)
+    def with_options(*, timeout: float | None = None) -> RemoteFunction:
+        if timeout is not None and timeout <= 0:
+            raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
 
-    def function(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        async def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            return await connection.call(name, args, kwargs, timeout)
+
+        def function(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+            if signature is not None:
+                try:
+                    signature.bind(*args, **kwargs)
+                except TypeError as error:
+                    raise TypeError(f"{name}() {error}") from None
+            return call(args, kwargs)
+
+        for made in (function, call):
+            made.__name__ = name
+            made.__qualname__ = f"{worker}.{name}"
+        function.__module__ = __name__
+        function.__doc__ = doc
+        function.options = with_options  # type: ignore[attr-defined]
         if signature is not None:
-            try:
-                signature.bind(*args, **kwargs)
-            except TypeError as error:
-                raise TypeError(f"{name}() {error}") from None
-        return call(args, kwargs)
+            function.__signature__ = signature  # type: ignore[attr-defined]
+        # Python 3.12 has a mark for functions whose result is a coroutine without that `async` says so.
+        mark = getattr(inspect, "markcoroutinefunction", None)
+        return cast("RemoteFunction", function if mark is None else mark(function))
 
-    for made in (function, call):
-        made.__name__ = name
-        made.__qualname__ = f"{worker}.{name}"
-    function.__module__ = __name__
-    function.__doc__ = doc
-    if signature is not None:
-        function.__signature__ = signature  # type: ignore[attr-defined]
-    # Python 3.12 has a mark for functions whose result is a coroutine though `async` is not written there.
-    mark = getattr(inspect, "markcoroutinefunction", None)
-    return function if mark is None else mark(function)
+    return with_options()
 
 
 def _signature(

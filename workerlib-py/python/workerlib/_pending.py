@@ -1,0 +1,102 @@
+"""What a call waits for, and how it ends when it is cancelled or runs out of time.
+
+It is a future, but like a task that is awaited: `cancel()` only asks, and what comes of it is the outcome.
+It decides nothing about the state of the call, which is the session's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+Outcome = tuple[bool, list[Any]]
+"""Whether the call returned, and its result or its exception in a list, out of which it is taken.
+
+The future would keep it alive otherwise until the loop's next turn, and with it memory, or a depth that its
+user is about to dismantle. An exception is no exception of the future's: asyncio would complain of it if
+nobody were left to take it.
+"""
+
+
+class Pending(asyncio.Future[Outcome | None]):
+    """A call of this side that has not settled; its outcome is None if its turn to be sent has come."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        function: str,
+        timeout: float | None,
+        on_cancel: Callable[[Pending], None],
+    ) -> None:
+        """Makes one.
+
+        Args:
+            loop: The event loop.
+            function: The name of the function, for messages.
+            timeout: How many seconds it may run.
+            on_cancel: Asks for the end of the call.
+        """
+        super().__init__(loop=loop)
+        self.is_cancelled = False
+        """Whether its caller has cancelled it."""
+        self._function = function
+        self._timeout = timeout
+        self._is_out_of_time = False
+        self._on_cancel = on_cancel
+        self._message: Any = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Asks for the end of the call, which may come later, and otherwise than by a CancelledError."""
+        if self.done():
+            return False
+        self._message = msg
+        self.is_cancelled = True
+        self._on_cancel(self)
+        return True
+
+    def has_started(self) -> None:
+        """Notes that the function runs: its time counts from now."""
+        if self._timeout is not None:
+            self._set_timer("run", self._timeout, self._run_out_of_time)
+
+    def give_grace(self, seconds: float) -> None:
+        """Ends the call as cancelled after that time, unless the grace is extended."""
+        self._set_timer("grace", seconds, self.end_cancelled)
+
+    def extend_grace(self) -> None:
+        """Lets the function clean up for as long as it takes."""
+        if timer := self._timers.pop("grace", None):
+            timer.cancel()
+
+    def end_cancelled(self) -> None:
+        """Raises in the caller what it is to see of a call that was cancelled."""
+        if self.done():
+            return
+        if self._is_out_of_time and not self.is_cancelled:
+            text = f"{self._function}() was still running after {self._timeout} seconds"
+            self.set_result((False, [TimeoutError(text)]))
+        else:
+            super().cancel(self._message)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its end has been asked for."""
+        return self.is_cancelled or self._is_out_of_time
+
+    def forget_timers(self) -> None:
+        """Stops all timers: the call has settled."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _run_out_of_time(self) -> None:
+        if not self.done() and not self.is_ending:
+            self._is_out_of_time = True
+            self._on_cancel(self)
+
+    def _set_timer(self, name: str, seconds: float, then: Callable[[], None]) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
+        self._timers[name] = self.get_loop().call_later(seconds, then)
