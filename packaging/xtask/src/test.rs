@@ -84,7 +84,7 @@ struct Part {
     run: fn(&Workspace) -> Result<Report>,
 }
 
-const PARTS: [Part; 18] = [
+const PARTS: &[Part] = &[
     Part { name: "rustfmt", needs: &[Need::RustLints], products: &[], run: rust::format },
     Part { name: "clippy", needs: &[Need::RustLints], products: &[], run: rust::lint },
     Part { name: "cargo-test", needs: &[], products: &[], run: rust::test },
