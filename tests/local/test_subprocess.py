@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import workerlib
-from workerlib import ConnectionClosedError, NoSuchWorkerError, WorkerStartError
+from workerlib import ConnectionClosedError, NoSuchWorkerError, WorkerDiedError, WorkerStartError
 
 Write = Callable[..., Path]
 
@@ -187,7 +187,7 @@ async def test_processes_that_die(write: Write, last_words: str, fate: str) -> N
     async with workerlib.connect("worker.py") as worker:
         calls = [asyncio.ensure_future(call) for call in (worker.wait(), worker.wait(), worker.die())]
         errors = await asyncio.gather(*calls, return_exceptions=True)
-        assert [type(error) for error in errors] == [ConnectionClosedError] * 3
+        assert [type(error) for error in errors] == [WorkerDiedError] * 3
         assert all(fate in str(error) for error in errors)
         assert worker.closed
         with pytest.raises(ConnectionClosedError):
@@ -202,7 +202,7 @@ async def test_a_process_that_is_killed_from_here(write: Write) -> None:
         call = asyncio.ensure_future(worker.sleep(100))
         await asyncio.sleep(0.05)
         worker.worker.kill()
-        with pytest.raises(ConnectionClosedError, match="SIGKILL"):
+        with pytest.raises(WorkerDiedError, match="SIGKILL"):
             await call
 
 
@@ -425,7 +425,7 @@ async def test_a_child_of_the_worker_does_not_keep_the_channel_open(write: Write
         """
     )
     async with workerlib.connect("worker.py") as worker:
-        with pytest.raises(ConnectionClosedError, match="exit code 3"):
+        with pytest.raises(WorkerDiedError, match="exit code 3"):
             await worker.die()
     os.kill(int(Path("pid").read_text()), signal.SIGKILL)
 
@@ -446,7 +446,7 @@ async def test_a_fork_of_the_worker_does_not_keep_it_alive(write: Write) -> None
         """
     )
     async with workerlib.connect("worker.py") as worker:
-        with pytest.raises(ConnectionClosedError, match="exit code 3"):
+        with pytest.raises(WorkerDiedError, match="exit code 3"):
             await worker.die()
     os.kill(int(Path("pid").read_text()), signal.SIGKILL)
 

@@ -167,12 +167,16 @@ async def _connect(
                 max_in_flight=chosen.max_in_flight,
             )
             connection = Connection(session, found.endpoint, {})
+            if found.watch is not None:
+                found.watch(connection.die)
             try:
                 exports = await connection.opened
                 if interface is not None:
                     check(interface, exports, found.name)
             except BaseException:
                 connection.close("the handshake did not end as it should")
+                if found.ended is not None:
+                    await found.ended()
                 raise
     except TimeoutError:
         raise ConnectTimeoutError(

@@ -38,5 +38,7 @@ class Found:
     """The channel."""
     worker: Any
     """The host's own object for the worker."""
+    watch: Callable[[Callable[[str], None]], None] | None = None
+    """Has a function called with the reason if the worker dies, where the host can tell."""
     ended: Callable[[], Awaitable[None]] | None = None
     """Waits until the worker has ended, where it ends with its connection."""

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ async def open_channel(progress: Progress, config: Config | None, parsed: Mappin
     except BaseException:
         await worker.end()
         raise
-    return Found(script, worker, worker.process, worker.end)
+    return Found(script, worker, worker.process, worker.watch, worker.end)
 
 
 def _find_script(name: str | None) -> str:
@@ -183,7 +183,7 @@ class Subprocess(Endpoint):
         self.process = process
         self.pipe = pipe
         self._script = script
-        self._on_broken: OnBroken | None = None
+        self._on_death: Callable[[str], None] | None = None
         self._closing = asyncio.Event()
         # A task, because the end of asyncio.run() cancels tasks, and thereby ends what nobody has closed.
         self._life = asyncio.create_task(self._live(), name=f"workerlib: the process of {script}")
@@ -215,13 +215,16 @@ class Subprocess(Endpoint):
         self.close()
         await asyncio.shield(self._life)
 
+    def watch(self, on_death: Callable[[str], None]) -> None:
+        """Has `on_death` called with how the process ended, if nobody has closed the channel before."""
+        self._on_death = on_death
+        self._life.add_done_callback(self._tell_fate)
+
     # What a connection asks of an endpoint.
 
     def listen(self, on_message: OnMessage, on_broken: OnBroken) -> None:
-        """Starts to deliver; `on_broken` is told how the process ended."""
-        self._on_broken = on_broken
+        """Starts to deliver; a channel that breaks ends the process, and of that `watch` tells."""
         self.pipe.listen(on_message, lambda _reason: None)
-        self._life.add_done_callback(self._tell_fate)
 
     def post(self, frame: bytes, buffers: list[Any]) -> None:
         """Sends."""
@@ -229,7 +232,7 @@ class Subprocess(Endpoint):
 
     def close(self) -> None:
         """Has the process end; what was posted is sent before."""
-        self._on_broken = None
+        self._on_death = None
         self.pipe.close()
         self._closing.set()
 
@@ -247,8 +250,8 @@ class Subprocess(Endpoint):
             await self._finish()
 
     def _tell_fate(self, _life: asyncio.Task[None]) -> None:
-        if self._on_broken is not None:
-            self._on_broken(self._fate())
+        if self._on_death is not None:
+            self._on_death(self._fate())
 
     async def _finish(self) -> None:
         self.pipe.close()
@@ -280,5 +283,6 @@ class Subprocess(Endpoint):
                 name = f"signal {-code}"
             how = f"was killed by {name}"
         else:
-            how = f"ended with exit code {code}"
+            # One that ended well has a reason, and the channel knows it.
+            how = f"ended with exit code {code}" + ("" if code else f": {self.pipe.ended.result()}")
         return f"its process {self.process.pid} {how}"
