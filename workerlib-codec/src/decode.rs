@@ -120,6 +120,15 @@ impl<'f, V> Decoder<'f, V> {
             let mut finished = match self.reader.value(sink)? {
                 Read::Value(value) => Some((self.define(sink, shared, value, 0), 0)),
                 Read::Reference(number) => Some(self.refer(sink, number)?),
+                Read::View(view) => {
+                    let (header, data) = *view;
+                    let built = match stack.last_mut() {
+                        Some(level) if shared.is_none() => sink.view_within(&mut level.build, header, data),
+                        _ => sink.view(header, data),
+                    };
+                    let value = built.map_err(|error| wrong(EXTENSIONS, Kind::Sink(error)))?;
+                    Some((self.define(sink, shared, value, 0), 0))
+                }
                 Read::Container(kind, count, cycle) => {
                     let left = self.reader.frame.len() - self.reader.position;
                     let values = count.saturating_mul(kind.values_per_element());
@@ -302,9 +311,11 @@ struct Level<B> {
     height: usize,
 }
 
-enum Read<V> {
+enum Read<'f, V> {
     Value(V),
     Reference(usize),
+    /// A memoryview, which may be content of the container around it; boxed, because it is seldom.
+    View(Box<(ViewHeader, Data<'f>)>),
     /// Its kind, the number of its elements, and whether a reference follows that stands for it.
     Container(Container, usize, bool),
 }
@@ -328,7 +339,7 @@ struct Reader<'f> {
 
 impl<'f> Reader<'f> {
     #[inline(always)]
-    fn value<S: Sink>(&mut self, sink: &mut S) -> Result<Read<S::Value>, Wrong<S::Error>> {
+    fn value<S: Sink>(&mut self, sink: &mut S) -> Result<Read<'f, S::Value>, Wrong<S::Error>> {
         self.start = self.position;
         let built = match self.byte()? {
             fixint @ 0..=marker::POSITIVE_FIXINT_LAST => sink.int(i64::from(fixint)),
@@ -389,7 +400,11 @@ impl<'f> Reader<'f> {
 
     /// Reads an extension after its length: its type, its payload, and what its type says follows.
     #[inline(never)]
-    fn extension<S: Sink>(&mut self, sink: &mut S, count: usize) -> Result<Read<S::Value>, Wrong<S::Error>> {
+    fn extension<S: Sink>(
+        &mut self,
+        sink: &mut S,
+        count: usize,
+    ) -> Result<Read<'f, S::Value>, Wrong<S::Error>> {
         let kind = self.byte()?;
         let payload = self.take(count)?;
         let built = match kind {
@@ -409,7 +424,7 @@ impl<'f> Reader<'f> {
                     let text = format!("{} bytes for a memoryview of shape {:?}", data.len(), header.shape);
                     return Err(wrong(BUFFERS, Kind::Metadata(text)));
                 }
-                sink.view(header, data)
+                return Ok(Read::View(Box::new((header, data))));
             }
             ext::COMPLEX if count == 16 => {
                 let mut halves = Reader { frame: payload, position: 0, start: 0, buffers: 0 };
@@ -466,7 +481,7 @@ impl<'f> Reader<'f> {
     }
 
     #[inline]
-    fn str<S: Sink>(&mut self, sink: &mut S, count: usize) -> Result<Read<S::Value>, Wrong<S::Error>> {
+    fn str<S: Sink>(&mut self, sink: &mut S, count: usize) -> Result<Read<'f, S::Value>, Wrong<S::Error>> {
         match sink.str(self.take(count)?) {
             Ok(Some(value)) => Ok(Read::Value(value)),
             Ok(None) => Err(wrong(VALUES, Kind::Utf8)),

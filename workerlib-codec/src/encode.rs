@@ -208,7 +208,8 @@ impl<'l> Encoder<'l> {
         if stack.len() >= self.limits.depth {
             return Err(Box::new(Refusal::TooDeep(self.limits.depth)));
         }
-        if self.foreign > SHALLOW {
+        // The outermost is none of the levels in it.
+        if self.foreign > SHALLOW + 1 {
             return Err(Box::new(Refusal::TooDeep(SHALLOW)));
         }
         let (start, type_at) = (self.position(), self.out.len() + 1);

@@ -55,6 +55,18 @@ pub trait Sink {
     /// Builds a memoryview; the sink checks that out-of-band data has the length that the header says.
     fn view(&mut self, header: ViewHeader, data: Data<'_>) -> Result<Self::Value, Self::Error>;
 
+    /// Does the same where the memoryview stands in `build` and nothing else can refer to it, so that a sink may
+    /// put the content where it will be in the end, and return something else, which is pushed next.
+    fn view_within(
+        &mut self,
+        build: &mut Self::Build,
+        header: ViewHeader,
+        data: Data<'_>,
+    ) -> Result<Self::Value, Self::Error> {
+        let _ = build;
+        self.view(header, data)
+    }
+
     /// Begins a container of `count` elements.
     fn begin(&mut self, kind: Container, count: usize) -> Result<Self::Build, Self::Error>;
     /// Adds the next value: an element, or a key, or the value of the key before it.

@@ -144,6 +144,16 @@ fn the_levels_of_what_is_referred_to_are_counted_both_ways() {
     assert_eq!(twice(200).encode(&Limits::default()), Err(EncodeError::TooDeep { path, limit: 200 }));
 }
 
+/// Neither refuses what the other would let pass.
+#[test]
+fn library_types_nest_as_deep_both_ways() {
+    let nested =
+        |depth| (0..depth).fold(Value::Nil, |inner, _| Value::Extension(19, vec![Value::Nil, inner]));
+    let (frame, _) = nested(201).encode(&Limits::default()).expect("200 levels may stand in one");
+    assert!(Value::decode(&frame, Vec::new(), &Limits::default()).is_ok());
+    assert!(matches!(nested(202).encode(&Limits::default()), Err(EncodeError::TooDeep { .. })));
+}
+
 /// The path of an error takes no time or memory that grows with its depth.
 #[test]
 fn the_path_to_what_is_too_deep_has_its_ends_only() {
