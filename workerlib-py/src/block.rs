@@ -4,6 +4,7 @@
 //! memoryview that is being sent). It has no other purpose than `memoryview(block)`.
 
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use pyo3::exceptions::PyBufferError;
@@ -102,7 +103,7 @@ pub(crate) unsafe fn bytes_at<'a>(start: *const u8, len: ffi::Py_ssize_t) -> &'a
 }
 
 enum Memory {
-    Owned(Box<[Unit]>),
+    Owned(Box<[MaybeUninit<Unit>]>),
     Held(Held),
 }
 
@@ -119,8 +120,12 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Makes a block with the header's format and shape, of zeros; `None` if the header cannot be right.
-    pub(crate) fn zeroed(header: &ViewHeader) -> Option<Self> {
+    /// Makes a block with the header's format and shape; `None` if the header cannot be right.
+    ///
+    /// # Safety
+    ///
+    /// Its content is not initialised: all of it must be written before anybody else has the block.
+    pub(crate) unsafe fn uninitialised(header: &ViewHeader) -> Option<Self> {
         let len = usize::try_from(header.len()?).ok().filter(|&len| isize::try_from(len).is_ok())?;
         let itemsize = usize::try_from(header.itemsize).ok()?;
         let shape: Box<[ffi::Py_ssize_t]> = header
@@ -139,7 +144,7 @@ impl Block {
             stride = stride.saturating_mul(length.max(1));
         }
         Some(Self {
-            memory: Memory::Owned(vec![0; len.div_ceil(size_of::<Unit>())].into()),
+            memory: Memory::Owned(Box::new_uninit_slice(len.div_ceil(size_of::<Unit>()))),
             len,
             readonly: header.readonly,
             itemsize,
@@ -151,10 +156,9 @@ impl Block {
 
     /// Makes a block of bytes, as a view of them can be sent.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
-        let mut memory: Box<[Unit]> = vec![0; bytes.len().div_ceil(size_of::<Unit>())].into();
-        // SAFETY: the memory has at least as many bytes, all initialised, and nobody else has it.
-        let to = unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<u8>(), bytes.len()) };
-        to.copy_from_slice(bytes);
+        let mut memory = Box::new_uninit_slice(bytes.len().div_ceil(size_of::<Unit>()));
+        // SAFETY: the memory has at least as many bytes, and nobody else has it.
+        unsafe { memory.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Self::raw(Memory::Owned(memory), bytes.len())
     }
 
@@ -182,7 +186,7 @@ impl Block {
 ///
 /// CPython's memoryview trusts the format more than the item size when it reads an item, and numpy takes
 /// `O` for pointers to objects: a frame must not be able to say either.
-fn native_format(format: &str, itemsize: usize) -> Option<String> {
+pub(crate) fn native_format(format: &str, itemsize: usize) -> Option<String> {
     let mut characters = format.strip_prefix('@').unwrap_or(format).chars();
     let (Some(kind), None) = (characters.next(), characters.next()) else {
         // Between colons stand the names of fields.

@@ -6,6 +6,7 @@
 mod block;
 mod deep;
 mod errors;
+mod gc_pause;
 mod objects;
 mod plain;
 mod session;

@@ -16,8 +16,9 @@ use workerlib_core::{
 
 use crate::deep::DEEP;
 use crate::errors::{closed_error, decode_error, encode_error, frame_error};
+use crate::gc_pause::GcPause;
 use crate::sink::PySink;
-use crate::source::{Conversion, GcPause, PySource, text_of};
+use crate::source::{Conversion, PySource, text_of};
 
 /// A frame with the buffers beside it.
 struct Frame {

@@ -13,11 +13,11 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PyS
 use workerlib_codec::marker::Container;
 use workerlib_codec::{Data, PlainReader, Sink, ViewHeader};
 
-use crate::block::Block;
+use crate::block::{Block, native_format};
 use crate::deep::dismantle;
 use crate::objects::{Filling, OBJECT, Recipe};
 use crate::plain;
-use crate::types::{PATTERN, Types};
+use crate::types::{ARRAY, PATTERN, Types};
 
 /// Python's objects as a [`Sink`].
 pub(crate) struct PySink<'py, 'b> {
@@ -102,7 +102,8 @@ pub(crate) struct Build {
     recipe: u32,
     /// The container, or what collects its values until they are all there; null when it was taken out.
     object: *mut ffi::PyObject,
-    /// A container that exists before its content does and collects its values elsewhere, or null.
+    /// A container that exists before its content does and collects its values elsewhere, an array that has its
+    /// content already, or null.
     made: *mut ffi::PyObject,
     filled: ffi::Py_ssize_t,
     /// A key whose value has not come yet, or null.
@@ -200,6 +201,9 @@ impl<'py, 'b> PySink<'py, 'b> {
             }
             Container::Extension(number) => {
                 let values: Bound<'py, PyTuple> = values.cast_into()?;
+                if let (Some(array), 2) = (made, values.len()) {
+                    return Ok(array);
+                }
                 for value in values.iter_borrowed() {
                     self.account(&value)?;
                 }
@@ -280,6 +284,33 @@ impl<'py, 'b> PySink<'py, 'b> {
             Some(len) => len.extract(),
             None => buffer.len(),
         }
+    }
+
+    /// Makes an array of the buffer that is its content; `None` if it has to be looked at more closely.
+    fn array(
+        &self,
+        build: &Build,
+        header: &ViewHeader,
+        number: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let (len, itemsize) = (self.buffer_len(number)?, header.itemsize as usize);
+        let Some(format) =
+            native_format(&header.format, itemsize).filter(|_| header.len() == Some(len as u64))
+        else {
+            return Ok(None);
+        };
+        // SAFETY: the tuple that collects the values is alive, and its first slot is filled.
+        let typecode = unsafe { Bound::from_borrowed_ptr(self.py, ffi::PyTuple_GetItem(build.object, 0)) };
+        let buffer = self.buffer(number)?;
+        // SAFETY: it is alive.
+        let source = (unsafe { ffi::PyObject_CheckBuffer(buffer.as_ptr()) } != 0).then_some(buffer);
+        let array = self.types.array(&typecode, (&format, itemsize), len, source)?;
+        if let (Some(array), None) = (&array, source) {
+            let (start, _): (usize, usize) =
+                array.call_method0(intern!(self.py, "buffer_info"))?.extract()?;
+            self.fill(number, start as *mut u8, len)?;
+        }
+        Ok(array)
     }
 
     /// Copies a buffer that came along to `to`, where there is room for `len` bytes: its length.
@@ -417,7 +448,8 @@ impl<'py> Sink for PySink<'py, '_> {
         if header.len() != Some(len as u64) {
             return Err(impossible());
         }
-        let block = Block::zeroed(&header).ok_or_else(impossible)?;
+        // SAFETY: it is filled directly below, and dropped unread where that fails.
+        let block = unsafe { Block::uninitialised(&header) }.ok_or_else(impossible)?;
         match data {
             // SAFETY: the block has `len` bytes, and nobody else has seen it yet.
             Data::Inline(data) => unsafe { block.start().copy_from_nonoverlapping(data.as_ptr(), len) },
@@ -426,6 +458,23 @@ impl<'py> Sink for PySink<'py, '_> {
         let block = Bound::new(self.py, block)?;
         // SAFETY: a block exports a buffer.
         self.made(unsafe { ffi::PyMemoryView_FromObject(block.as_ptr()) })
+    }
+
+    fn view_within(
+        &mut self,
+        build: &mut Build,
+        header: ViewHeader,
+        data: Data<'_>,
+    ) -> PyResult<Self::Value> {
+        if build.kind == Container::Extension(ARRAY)
+            && build.filled == 1
+            && let Data::OutOfBand(number) = data
+            && let Some(array) = self.array(build, &header, number)?
+        {
+            build.made = array.into_ptr();
+            return self.nil();
+        }
+        self.view(header, data)
     }
 
     #[inline(always)]
@@ -545,8 +594,8 @@ impl<'py> Sink for PySink<'py, '_> {
                 Some(object)
             }
             Container::Dict | Container::Set => shared(build.object),
-            Container::Extension(_) => shared(build.made),
-            Container::Tuple | Container::Frozenset => None,
+            Container::Extension(_) if build.kind.is_filled() => shared(build.made),
+            Container::Tuple | Container::Frozenset | Container::Extension(_) => None,
         }
     }
 

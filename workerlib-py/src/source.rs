@@ -2,11 +2,10 @@
 //! `workerlib/_types.py`.
 //!
 //! A node is a borrowed pointer. As long as the types are builtin ones no Python code runs, since the
-//! collector, whose finalizers may be anybody's, is paused ([`GcPause`]): nothing changes or frees what the
+//! collector, whose finalizers may be anybody's, is paused ([`crate::gc_pause`]): nothing changes or frees what the
 //! walk stands on. From the first call of a Python function on, what is remembered or waited for is owned,
 //! and a container that changes under the walk is an error.
 
-use std::marker::PhantomData;
 use std::ptr;
 
 use pyo3::ffi;
@@ -71,29 +70,6 @@ pub(crate) enum Walk {
 pub(crate) struct Conversion {
     pub(crate) class: Py<PyType>,
     pub(crate) path: Path,
-}
-
-/// Keeps Python's garbage collector, and with it everybody's finalizers, from running while it lives.
-pub(crate) struct GcPause<'py> {
-    enabled: bool,
-    attached: PhantomData<Python<'py>>,
-}
-
-impl<'py> GcPause<'py> {
-    pub(crate) fn new(_: Python<'py>) -> Self {
-        // SAFETY: `Python` is the proof that this thread is attached to the interpreter.
-        let enabled = unsafe { ffi::PyGC_Disable() } != 0;
-        Self { enabled, attached: PhantomData }
-    }
-}
-
-impl Drop for GcPause<'_> {
-    fn drop(&mut self) {
-        if self.enabled {
-            // SAFETY: the lifetime is that of the attachment.
-            unsafe { ffi::PyGC_Enable() };
-        }
-    }
 }
 
 /// Python's objects as a [`Source`].

@@ -10,6 +10,9 @@ use workerlib_codec::Step;
 /// The extension type of a pattern, which takes time to build: those of a frame have a limit together.
 pub(crate) const PATTERN: u8 = 71;
 
+/// The extension type of an `array.array`.
+pub(crate) const ARRAY: u8 = 51;
+
 /// How objects of one type are sent.
 pub(crate) struct Sending<'py> {
     /// The extension type whose values `function` makes, as a tuple; `None` if it makes another object that
@@ -57,6 +60,21 @@ impl<'py> Types<'py> {
         static WEIGH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let pattern = values.get_item(0)?;
         WEIGH.import(self.py, "workerlib._patterns", "weigh")?.call1((so_far, pattern))?.extract()
+    }
+
+    /// Makes an array with items like these of `len` bytes: those of `content`, or any if there is none; `None` if it
+    /// is not that simple.
+    pub(crate) fn array(
+        &self,
+        typecode: &Bound<'py, PyAny>,
+        (format, itemsize): (&str, usize),
+        len: usize,
+        content: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let array = ARRAY.import(self.py, "workerlib._types", "receive_array")?;
+        let made = array.call1((typecode, format, itemsize, len, content))?;
+        Ok((!made.is_none()).then_some(made))
     }
 
     /// Builds an object of an extension type from all of its values.
