@@ -92,6 +92,21 @@ def parsed_records() -> list[dict[str, Any]]:
     return [{"".join(list(key)): value for key, value in each.items()} for each in records()]
 
 
+@dataclass
+class Record:
+    """One record as a program would have it."""
+
+    id: int
+    name: str
+    score: float
+    tags: list[int]
+
+
+def objects() -> list[Record]:
+    """Makes the same 5,000 records as objects of a dataclass."""
+    return [Record(**each) for each in records()]
+
+
 def nested_lists() -> list[Any]:
     """Makes a tree of lists: seven levels, four branches each, an int at every tip."""
     source = random.Random(SEED)
@@ -128,6 +143,7 @@ def all_shapes() -> list[Shape]:
         Shape("long strings", long_strings),
         Shape("records", records),
         Shape("records, keys not shared", parsed_records),
+        Shape("records as dataclasses", objects),
         Shape("nested lists", nested_lists),
         Shape("one record", small_message, repeat=500),
         Shape("array of 64 MB", big_array, is_buffer=True),

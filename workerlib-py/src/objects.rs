@@ -32,6 +32,8 @@ pub(crate) struct Plan<'py> {
     /// The names of the slots, and what reads them.
     slots: Vec<Named<'py>>,
     has_dict: bool,
+    /// What gives the attributes, where they are not what stands in slots and `__dict__`.
+    get_state: Option<Bound<'py, PyAny>>,
     /// Names that stood in a `__dict__`, by their place there, and may be sent.
     names: Vec<Bound<'py, PyAny>>,
 }
@@ -50,8 +52,8 @@ impl<'py> Plan<'py> {
         static PLANS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
         let plans = PLANS.import(class.py(), "workerlib._classes", "PLANS")?;
         let Some(plan) = plans.get_item(class)? else { return Ok(None) };
-        let (first, slots, has_dict) = plan.extract()?;
-        Ok(Some(Self { class: class.clone(), first, slots, has_dict, names: Vec::new() }))
+        let (first, slots, has_dict, get_state) = plan.extract()?;
+        Ok(Some(Self { class: class.clone(), first, slots, has_dict, get_state, names: Vec::new() }))
     }
 
     /// Returns whether it is the plan of that class.
@@ -60,8 +62,17 @@ impl<'py> Plan<'py> {
         ptr::eq(self.class.as_type_ptr(), class)
     }
 
+    /// Returns whether Python code runs when an object of the class is read.
+    pub(crate) fn calls_python(&self) -> bool {
+        self.get_state.is_some()
+    }
+
     /// Gives what there is in an object of the class; `None` if it takes Python to see what of that is sent.
     pub(crate) fn content(&mut self, object: &Bound<'py, PyAny>) -> PyResult<Option<Content<'py>>> {
+        if let Some(get_state) = &self.get_state {
+            let state: Bound<'py, PyDict> = get_state.call1((object,))?.cast_into()?;
+            return self.values(None, Some(&state)).map(Content::Values).map(Some);
+        }
         let dict = if self.has_dict { Some(dict_of(object)?) } else { None };
         if let Some(dict) = &dict
             && !self.may_be_sent(dict)
@@ -70,26 +81,26 @@ impl<'py> Plan<'py> {
         }
         match dict {
             Some(dict) if self.slots.is_empty() => Ok(Some(Content::Dict(dict))),
-            dict => self.values(object, dict.as_ref()).map(Content::Values).map(Some),
+            dict => self.values(Some(object), dict.as_ref()).map(Content::Values).map(Some),
         }
     }
 
-    /// Puts together the values of an object that has slots.
+    /// Puts together the values of an object: from its slots, if there is one, and from a dict.
     fn values(
         &self,
-        object: &Bound<'py, PyAny>,
+        object: Option<&Bound<'py, PyAny>>,
         dict: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyTuple>> {
         let mut values = vec![self.first.clone()];
-        for (name, slot) in &self.slots {
-            if let Some(value) = read_slot(slot, object, &self.class) {
-                values.extend([name.clone(), value]);
-            }
+        if let Some(object) = object {
+            let read =
+                |(name, slot): &Named<'py>| Some([name.clone(), read_slot(slot, object, &self.class)?]);
+            values.extend(self.slots.iter().filter_map(read).flatten());
         }
-        for (name, value) in dict.into_iter().flat_map(|dict| dict.iter()) {
-            values.extend([name, value]);
+        if let Some(dict) = dict {
+            values.extend(dict.iter().flat_map(<[_; 2]>::from));
         }
-        PyTuple::new(object.py(), values)
+        PyTuple::new(self.first.py(), values)
     }
 
     /// Returns whether all names of a `__dict__` are such that they can be sent as they are.
@@ -124,6 +135,8 @@ pub(crate) struct Recipe<'py> {
     /// What writes the slots, by their names.
     slots: Bound<'py, PyDict>,
     has_dict: bool,
+    /// What takes the attributes together, where they do not go into slots and `__dict__`.
+    fill: Option<Bound<'py, PyAny>>,
     /// Names that came, by their place.
     names: Vec<Name<'py>>,
 }
@@ -141,7 +154,7 @@ struct Name<'py> {
 /// An object that receives its attributes.
 pub(crate) struct Filling<'b> {
     pub(crate) made: *mut ffi::PyObject,
-    /// Its `__dict__`, where it has one.
+    /// Its `__dict__`, or a list that collects what it receives together.
     pub(crate) content: *mut ffi::PyObject,
     /// How many attributes it has received.
     pub(crate) filled: &'b mut ffi::Py_ssize_t,
@@ -150,19 +163,16 @@ pub(crate) struct Filling<'b> {
 }
 
 impl<'py> Recipe<'py> {
-    /// Finds the recipe for the first of an object's values; `None` if it takes Python to make the object.
+    /// Finds the recipe for the first of an object's values.
     ///
     /// # Errors
     ///
     /// If there is no such class here.
-    pub(crate) fn find(first: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
+    pub(crate) fn find(first: &Bound<'py, PyAny>) -> PyResult<Self> {
         static RECIPE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let found = RECIPE.import(first.py(), "workerlib._classes", "recipe")?.call1((first,))?;
-        let found: Option<(_, _, _)> = found.extract()?;
-        Ok(found.map(|(class, slots, has_dict)| {
-            let first = first.clone();
-            Self { first, class, slots, has_dict, names: Vec::new() }
-        }))
+        let (class, slots, has_dict, fill) = found.extract()?;
+        Ok(Self { first: first.clone(), class, slots, has_dict, fill, names: Vec::new() })
     }
 
     /// Returns whether it is the one for that value.
@@ -170,7 +180,7 @@ impl<'py> Recipe<'py> {
         self.first.is(first)
     }
 
-    /// Makes an object without attributes, and what takes them: its `__dict__`, or nothing that matters.
+    /// Makes an object without attributes, and what takes them: its `__dict__`, or a list.
     pub(crate) fn make(&self) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let py = self.class.py();
         let arguments = PyTuple::empty(py);
@@ -182,12 +192,21 @@ impl<'py> Recipe<'py> {
             let made = new(self.class.as_type_ptr(), arguments.as_ptr(), ptr::null_mut());
             Bound::from_owned_ptr_or_err(py, made)?
         };
-        let content = if self.has_dict { dict_of(&made)?.into_any() } else { PyList::empty(py).into_any() };
+        let content = if self.has_dict && self.fill.is_none() {
+            dict_of(&made)?.into_any()
+        } else {
+            PyList::empty(py).into_any()
+        };
         Ok((made, content))
     }
 
+    /// Gives an object the attributes that it receives together.
+    pub(crate) fn finish(&self, made: &Bound<'py, PyAny>, content: &Bound<'py, PyAny>) -> PyResult<()> {
+        self.fill.as_ref().map_or(Ok(()), |fill| fill.call1((made, content)).map(drop))
+    }
+
     /// Gives an object the attributes that the reader finds to be plain.
-    pub(crate) fn fill(
+    pub(crate) fn plain(
         &mut self,
         object: &mut Filling<'_>,
         reader: &mut PlainReader<'_, '_, Bound<'py, PyAny>>,
@@ -206,6 +225,11 @@ impl<'py> Recipe<'py> {
     /// Gives an object the next name, or the attribute of that name.
     pub(crate) fn push(&mut self, object: &mut Filling<'_>, value: Bound<'py, PyAny>) -> PyResult<()> {
         let py = self.class.py();
+        if self.fill.is_some() {
+            // SAFETY: the list is alive.
+            let code = unsafe { ffi::PyList_Append(object.content, value.as_ptr()) };
+            return if code == 0 { Ok(()) } else { Err(PyErr::fetch(py)) };
+        }
         if object.key.is_null() {
             *object.key = value.into_ptr();
             return Ok(());

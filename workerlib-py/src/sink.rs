@@ -255,12 +255,11 @@ impl<'py, 'b> PySink<'py, 'b> {
         if let Some(place) = self.recipes.iter().rposition(|recipe| recipe.is_for(first)) {
             return Ok(Some(place));
         }
-        let Some(recipe) = Recipe::find(first)? else { return Ok(None) };
         if self.recipes.len() == MOST_RECIPES {
-            // What open objects refer to must stay.
+            // Those that are there may be of open objects.
             return Ok(None);
         }
-        self.recipes.push(recipe);
+        self.recipes.push(Recipe::find(first)?);
         Ok(Some(self.recipes.len() - 1))
     }
 
@@ -541,7 +540,7 @@ impl<'py> Sink for PySink<'py, '_> {
             Container::Dict => plain::fill_dict(self.py, build.object, &mut build.key, reader)
                 .map_err(|error| self.no_key(error)),
             Container::Extension(_) if build.recipe > 0 => {
-                self.recipes[build.recipe as usize - 1].fill(&mut build.filling(), reader)
+                self.recipes[build.recipe as usize - 1].plain(&mut build.filling(), reader)
             }
             _ => Ok(()),
         }
@@ -560,7 +559,10 @@ impl<'py> Sink for PySink<'py, '_> {
                 let made = unsafe { Bound::from_owned_ptr_or_opt(self.py, made) };
                 self.incomplete -= usize::from(kind.is_filled() && made.is_some());
                 match made {
-                    Some(made) if build.recipe > 0 && build.key.is_null() => Ok(made),
+                    Some(made) if build.recipe > 0 && build.key.is_null() => {
+                        self.recipes[build.recipe as usize - 1].finish(&made, &object)?;
+                        Ok(made)
+                    }
                     _ if build.recipe > 0 => Err(PyValueError::new_err("an attribute without a value")),
                     made => self.convert(kind, object, made),
                 }

@@ -273,10 +273,13 @@ impl<'py> PySource<'py> {
             index = Some(self.plans.len());
             self.plans.push(plan);
         }
-        if let Some(index) = index
-            && let Some(content) = self.plans[index].content(&object)?
-        {
-            return Ok(self.object(index, content));
+        if let Some(index) = index {
+            if self.plans[index].calls_python() {
+                self.own();
+            }
+            if let Some(content) = self.plans[index].content(&object)? {
+                return Ok(self.object(index, content));
+            }
         }
         self.other(node)
     }

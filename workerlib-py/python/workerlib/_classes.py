@@ -12,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import functools
+import operator
 import sys
 import types
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -40,6 +42,18 @@ class Plan(NamedTuple):
     slots: tuple[tuple[str, Any], ...]
     """The slots that objects are read by: names and descriptors."""
     has_dict: bool
+    get_state: Callable[[Any], dict[str, Any]] | None
+    """What gives the attributes, where they are not what stands in slots and `__dict__`."""
+
+
+class Recipe(NamedTuple):
+    """What `_native` needs to make objects of a class and to give them their attributes."""
+
+    cls: type
+    slots: dict[str, Any]
+    has_dict: bool
+    fill: Callable[[Any, list[Any]], None] | None
+    """What takes the attributes together, where they do not go into slots and `__dict__`."""
 
 
 PLANS: dict[type, Plan] = {}
@@ -229,10 +243,10 @@ def take_apart_object(value: Any) -> tuple[Any, ...]:
     """Gives kind, class and fields, then the attributes, each with its value."""
     description = _described(type(value))
     check_sendable(type(value))
+    _plan(type(value), description)
     if description.kind == "pydantic":
         state = _pydantic_base(type(value)).__getstate__(value)
     else:
-        _plan(type(value), description)
         state = attributes(value)
         if description.kind == "attrs" and _ATTRS_HASH in state:
             # Hashes of strs are others in another Python.
@@ -247,8 +261,9 @@ def _plan(cls: type, description: _Description) -> None:
         and meta.__eq__ is object.__eq__
         and _ATTRS_HASH not in description.slots
     ):
-        slots = _slots(cls, description)
-        PLANS[cls] = Plan(description.first, tuple(slots.items()), cls.__dictoffset__ != 0)
+        slots = tuple(_slots(cls, description).items())
+        get_state = _pydantic_base(cls).__getstate__ if description.kind == "pydantic" else None
+        PLANS[cls] = Plan(description.first, slots, cls.__dictoffset__ != 0, get_state)
 
 
 def _slots(cls: type, description: _Description) -> dict[str, Any]:
@@ -262,18 +277,14 @@ def make_object(first: object) -> Any:
     return object.__new__(_class_of(first))
 
 
-def recipe(first: object) -> tuple[type, dict[str, Any], bool] | None:
-    """Says how `_native` makes the objects that have this as their first value, and fills them.
-
-    Returns:
-        The class, its slots by name, and whether its objects have a `__dict__`; None if they are not filled
-        by their attributes.
-    """
+def recipe(first: object) -> Recipe:
+    """Says how `_native` makes the objects that have this as their first value, and fills them."""
     cls = _class_of(first)
     description = _described(cls)
+    fill = None
     if description.kind == "pydantic":
-        return None
-    return cls, _slots(cls, description), cls.__dictoffset__ != 0
+        fill = functools.partial(_fill_pydantic, _pydantic_base(cls).__setstate__)
+    return Recipe(cls, _slots(cls, description), cls.__dictoffset__ != 0, fill)
 
 
 def _class_of(first: object) -> type:
@@ -287,14 +298,23 @@ def _class_of(first: object) -> type:
 
 def fill_object(made: Any, values: list[Any]) -> None:
     """Gives the object its attributes."""
+    if find_kind(type(made)) == "pydantic":
+        _fill_pydantic(_pydantic_base(type(made)).__setstate__, made, values)
+    else:
+        set_attributes(made, _state_of(values))
+
+
+def _fill_pydantic(set_state: Callable[[Any, dict[Any, Any]], None], made: Any, values: list[Any]) -> None:
+    state = _state_of(values)
+    _check_pydantic(state)
+    set_state(made, state)
+
+
+def _state_of(values: list[Any]) -> dict[Any, Any]:
     if len(values) % 2:
         raise ValueError("an attribute without a value")
-    state = dict(zip(values[::2], values[1::2], strict=True))
-    if find_kind(type(made)) == "pydantic":
-        _check_pydantic(state)
-        _pydantic_base(type(made)).__setstate__(made, state)
-    else:
-        set_attributes(made, state)
+    each = iter(values)
+    return dict(zip(each, each, strict=True))
 
 
 def attributes(value: Any) -> dict[str, Any]:
@@ -381,20 +401,26 @@ def _dict_of(value: object) -> dict[str, Any]:
     return content
 
 
-_PYDANTIC_STATE: dict[str, tuple[type, ...]] = {
-    "__dict__": (dict,),
-    "__pydantic_extra__": (dict, types.NoneType),
-    "__pydantic_fields_set__": (set,),
-    "__pydantic_private__": (dict, types.NoneType),
-}
+_PYDANTIC_STATE = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+_get_pydantic_state = operator.itemgetter(*_PYDANTIC_STATE)
+_PYDANTIC_NAMES = frozenset(_PYDANTIC_STATE)
+_STR = frozenset({str})
 
 
 def _check_pydantic(state: dict[Any, Any]) -> None:
-    if state.keys() != _PYDANTIC_STATE.keys():
+    if state.keys() != _PYDANTIC_NAMES:
         raise ValueError("no content of a pydantic model")
-    for name, value in state.items():
-        if type(value) not in _PYDANTIC_STATE[name] or not all(type(key) is str for key in value or ()):
-            raise ValueError(f"{name} of a pydantic model is of another type")
+    content, fields, extra, private = parts = _get_pydantic_state(state)
+    if (
+        type(content) is not dict
+        or type(fields) is not set
+        or not (extra is None or type(extra) is dict)
+        or not (private is None or type(private) is dict)
+    ):
+        raise ValueError("the content of a pydantic model is of another type")
+    for names in parts:
+        if names and not _STR.issuperset(map(type, names)):
+            raise ValueError("a name in the content of a pydantic model is no str")
 
 
 def _refused(reason: str) -> ValueError:
