@@ -111,6 +111,9 @@ def test_sync_tests(project: Project) -> None:
             assert worker.gross(1.2345, digits=1) == 1.5
             assert worker.later((1, {2})) == (1, {2})
             assert worker["later"](b"x") == b"x"
+            assert worker.later.options(timeout=10)(1) == 1
+            with pytest.raises(TimeoutError):
+                worker.later.options(timeout=0.001)(1)
 
         def test_errors(worker):
             with pytest.raises(KeyError, match="no such key") as caught:

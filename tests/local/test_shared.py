@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import workerlib
@@ -13,9 +14,9 @@ import suite
 SCRIPT = Path(suite.__file__).with_name("worker.py")
 
 
-def connect() -> Connecting:
+def connect(**options: Any) -> Connecting[Any]:
     """Starts a worker that runs the suite's script."""
-    return workerlib.connect(SCRIPT)
+    return workerlib.connect(SCRIPT, **options)
 
 
 @pytest.mark.parametrize("name", suite.TESTS)

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from workerlib import ConnectionClosedError, Worker
+from workerlib import ConnectionClosedError, UnsendableError, Worker
 
 from expecting import raises
 
-Connect = Callable[[], AbstractAsyncContextManager[Worker]]
+Connect = Callable[..., AbstractAsyncContextManager[Worker]]
 
 
 async def test_a_cancelled_call(worker: Worker) -> None:
@@ -61,6 +61,34 @@ async def test_a_call_cancelled_before_it_is_sent(worker: Worker) -> None:
         await task
     await worker.note("cancelled early", 2)
     assert await worker.noted("cancelled early") == [2]
+
+
+async def test_a_timeout_for_one_call(worker: Worker) -> None:
+    """It counts from the start of the run: what waits behind a busy function has all its time left."""
+    with raises(TimeoutError):
+        await worker.hold.options(timeout=0.05)("timed out")
+    assert "timed out" not in await worker.held()
+    busy = asyncio.ensure_future(worker.busy(1.5))
+    await asyncio.sleep(0)
+    assert await worker.add_slowly.options(timeout=1)(1, 2) == 3
+    assert await busy > 0
+
+
+async def test_more_calls_than_may_be_in_flight(connect: Connect) -> None:
+    """Those beyond wait for their turn, and none is lost."""
+    async with connect(max_in_flight=2) as worker:
+        calls = [worker.note("window", number) for number in range(20)]
+        slow = [worker.add_slowly(number, 1) for number in range(20)]
+        await asyncio.gather(*calls, *slow)
+        assert await worker.noted("window") == list(range(20))
+
+
+async def test_a_strict_connection(connect: Connect) -> None:
+    """It refuses arguments that would arrive as something like them."""
+    async with connect(strict=True) as worker:
+        with raises(UnsendableError, r"args\[0\]: .*generator"):
+            await worker.echo(number for number in range(3))
+        assert await worker.squares(3) == [0, 1, 4]
 
 
 async def test_several_connections(worker: Worker, connect: Connect) -> None:

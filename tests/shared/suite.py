@@ -4,8 +4,8 @@ The tests know no host and no pytest, so that they run in a page of PyScript's t
 takes by name what it needs:
 
 - `worker`: a connection, open, to a worker that runs `worker.py`. Tests may share it, so none may close it.
-- `connect`: makes one more connection, as `workerlib.connect()` does: `async with connect() as other`. Whether to the
-  same worker or to another one that runs the same script, is the host's affair.
+- `connect`: makes one more connection, as `workerlib.connect()` does: `async with connect(strict=True) as other`. Whether
+  to the same worker or to another one that runs the same script, is the host's affair.
 
 A host runs them all:
 
@@ -29,7 +29,7 @@ import shared_endings
 import shared_errors
 import shared_values
 
-Connect = Callable[[], AbstractAsyncContextManager[Worker]]
+Connect = Callable[..., AbstractAsyncContextManager[Worker]]
 Test = Callable[..., Coroutine[Any, Any, None]]
 
 TESTS: dict[str, Test] = {
@@ -46,7 +46,7 @@ async def run(name: str, worker: Worker, connect: Connect) -> None:
     Args:
         name: A key of `TESTS`.
         worker: A connection to a worker that runs `worker.py`; it is open, and stays so.
-        connect: Makes one more.
+        connect: Makes one more, with the options of `workerlib.connect()`.
     """
     test = TESTS[name]
     given: dict[str, Any] = {"worker": worker, "connect": connect}

@@ -108,7 +108,9 @@ async def run_shared(name, limit):
 
     try:
         async with asyncio.timeout(limit):
-            await suite.run(name, await bench_connection(), lambda: workerlib.connect("bench"))
+            await suite.run(
+                name, await bench_connection(), lambda **options: workerlib.connect("bench", **options)
+            )
     except BaseException:  # noqa: BLE001 - as above
         return traceback.format_exc()
     return None

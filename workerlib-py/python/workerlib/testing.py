@@ -29,17 +29,31 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import pytest
 
 from workerlib._connect import Connecting, connect
 from workerlib._subprocess import is_file_name, is_text
-from workerlib._worker import Worker
+from workerlib._worker import RemoteFunction, Worker
 
-__all__ = ["BlockingWorker", "start_worker"]
+__all__ = ["BlockingFunction", "BlockingWorker", "start_worker"]
 
 _T = TypeVar("_T")
+
+
+class BlockingFunction(Protocol):
+    """A function of the worker as sync code sees it: a call returns its result."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Makes a call, and waits for what comes of it."""
+
+    def options(self, *, timeout: float | None = None) -> BlockingFunction:
+        """Returns the function with other options: `worker.f.options(timeout=5)(1, x=2)`.
+
+        Args:
+            timeout: How many seconds a call may run in the worker, None for any.
+        """
 
 
 class BlockingWorker:
@@ -88,21 +102,26 @@ class BlockingWorker:
     ) -> None:
         self.close()
 
-    def __getitem__(self, name: str) -> Callable[..., Any]:
+    def __getitem__(self, name: str) -> BlockingFunction:
         """Returns the exported function of that name, whatever the name is.
 
         Raises:
             NotExportedError: If the worker does not export it.
         """
-        function = self._worker[name]
+        return self._blocking(self._worker[name])
 
+    def _blocking(self, function: RemoteFunction) -> BlockingFunction:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             return self._loop.run(function(*args, **kwargs))
 
-        return call
+        def options(**chosen: Any) -> BlockingFunction:
+            return self._blocking(function.options(**chosen))
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call.options = options  # type: ignore[attr-defined]
+        return cast("BlockingFunction", call)
+
+    def __getattr__(self, name: str) -> BlockingFunction:
         # As Worker has it: protocols of Python's own ask for these.
         if name.startswith("__") or name in ("_loop", "_worker"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
