@@ -327,3 +327,37 @@ def test_an_array_is_not_longer_than_its_content() -> None:
     back: Any = decode(extension(73, "V0", (1_000,), "C", True, memoryview(b"")), [])
     assert back.shape == (1_000,)
     assert back.nbytes == 0
+
+
+@pytest.mark.parametrize("writeable", [True, False])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_content_beside_the_frame_is_put_into_the_array(order: str, writeable: bool) -> None:
+    """What arrives owns its memory, in the order and with the flag that it had."""
+    array = np.array(np.arange(24_000.0).reshape(200, 120), order=order)
+    array.flags.writeable = writeable
+    data, buffers = frame_of(array)
+    assert len(buffers) == 1
+    back = cast(Any, decode(data, list(buffers)))
+    assert_same_array(back, array)
+    assert back.flags.owndata
+    assert back.flags.writeable is writeable
+
+
+LARGE = frame_of(np.arange(24_000.0).reshape(200, 120))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (LARGE[0].replace(b"\xcc\xc8\x78", b"\xcc\xc8\x79"), "192000 bytes for an array of shape"),
+        (LARGE[0].replace(b"\xd4\x49\x05", b"\xd4\x49\x06") + b"\xc0", "argument"),
+        (LARGE[0].replace(b"\xa3<f8", b"\xa3|O8"), "Python objects"),
+        (LARGE[0].replace(b"\xa1C", b"\xa1K"), "no array"),
+    ],
+    ids=["another shape", "one value more", "objects", "no order"],
+)
+def test_a_large_array_that_is_none(data: bytes, reason: str) -> None:
+    """The same is refused as where the content stands in the frame."""
+    assert data != LARGE[0]
+    with pytest.raises(workerlib.FrameError, match=reason):
+        decode(data, list(LARGE[1]))

@@ -17,7 +17,7 @@ use crate::block::{Block, native_format};
 use crate::deep::dismantle;
 use crate::objects::{Filling, OBJECT, Recipe};
 use crate::plain;
-use crate::types::{ARRAY, PATTERN, Types};
+use crate::types::{ARRAY, NDARRAY, PATTERN, Types};
 
 /// Python's objects as a [`Sink`].
 pub(crate) struct PySink<'py, 'b> {
@@ -201,7 +201,10 @@ impl<'py, 'b> PySink<'py, 'b> {
             }
             Container::Extension(number) => {
                 let values: Bound<'py, PyTuple> = values.cast_into()?;
-                if let (Some(array), 2) = (made, values.len()) {
+                // An array that has its content: with other values behind that it is none.
+                if let Some(array) = made
+                    && values.len() == if number == ARRAY { 2 } else { 5 }
+                {
                     return Ok(array);
                 }
                 for value in values.iter_borrowed() {
@@ -298,8 +301,7 @@ impl<'py, 'b> PySink<'py, 'b> {
         else {
             return Ok(None);
         };
-        // SAFETY: the tuple that collects the values is alive, and its first slot is filled.
-        let typecode = unsafe { Bound::from_borrowed_ptr(self.py, ffi::PyTuple_GetItem(build.object, 0)) };
+        let typecode = self.filled(build)?.get_item(0)?;
         let buffer = self.buffer(number)?;
         // SAFETY: it is alive.
         let source = (unsafe { ffi::PyObject_CheckBuffer(buffer.as_ptr()) } != 0).then_some(buffer);
@@ -310,6 +312,33 @@ impl<'py, 'b> PySink<'py, 'b> {
             self.fill(number, start as *mut u8, len)?;
         }
         Ok(array)
+    }
+
+    /// Makes an array of numpy's of the buffer that is its content.
+    fn ndarray(
+        &self,
+        build: &Build,
+        header: &ViewHeader,
+        number: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let len = self.buffer_len(number)?;
+        if header.len() != Some(len as u64) {
+            return Ok(None);
+        }
+        let values = self.filled(build)?;
+        let (array, start) = self.types.ndarray(&values, len)?;
+        self.fill(number, start as *mut u8, len)?;
+        if !values.get_item(3)?.is_truthy()? {
+            array.call_method1(intern!(self.py, "setflags"), (false,))?;
+        }
+        Ok(Some(array))
+    }
+
+    /// Gives the values that a tuple has received so far.
+    fn filled(&self, build: &Build) -> PyResult<Bound<'py, PyTuple>> {
+        // SAFETY: the tuple that collects the values is alive; its first slots are filled, and only these are read.
+        let values = unsafe { self.made(ffi::PyTuple_GetSlice(build.object, 0, build.filled)) };
+        Ok(values?.cast_into()?)
     }
 
     /// Copies a buffer that came along to `to`, where there is room for `len` bytes: its length.
@@ -465,15 +494,15 @@ impl<'py> Sink for PySink<'py, '_> {
         header: ViewHeader,
         data: Data<'_>,
     ) -> PyResult<Self::Value> {
-        if build.kind == Container::Extension(ARRAY)
-            && build.filled == 1
-            && let Data::OutOfBand(number) = data
-            && let Some(array) = self.array(build, &header, number)?
-        {
-            build.made = array.into_ptr();
-            return self.nil();
-        }
-        self.view(header, data)
+        let Data::OutOfBand(number) = data else { return self.view(header, data) };
+        let made = match (build.kind, build.filled) {
+            (Container::Extension(ARRAY), 1) => self.array(build, &header, number)?,
+            (Container::Extension(NDARRAY), 4) => self.ndarray(build, &header, number)?,
+            _ => None,
+        };
+        let Some(made) = made else { return self.view(header, data) };
+        build.made = made.into_ptr();
+        self.nil()
     }
 
     #[inline(always)]

@@ -13,6 +13,9 @@ pub(crate) const PATTERN: u8 = 71;
 /// The extension type of an `array.array`.
 pub(crate) const ARRAY: u8 = 51;
 
+/// The extension type of a `numpy.ndarray`.
+pub(crate) const NDARRAY: u8 = 73;
+
 /// How objects of one type are sent.
 pub(crate) struct Sending<'py> {
     /// The extension type whose values `function` makes, as a tuple; `None` if it makes another object that
@@ -75,6 +78,19 @@ impl<'py> Types<'py> {
         let array = ARRAY.import(self.py, "workerlib._types", "receive_array")?;
         let made = array.call1((typecode, format, itemsize, len, content))?;
         Ok((!made.is_none()).then_some(made))
+    }
+
+    /// Makes an array of numpy's from the values before its content, for `len` bytes, and tells where they belong.
+    pub(crate) fn ndarray(
+        &self,
+        values: &Bound<'py, PyTuple>,
+        len: usize,
+    ) -> PyResult<(Bound<'py, PyAny>, usize)> {
+        static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let array = ARRAY.import(self.py, "workerlib._numpy", "receive_array")?;
+        let values = values.to_list();
+        values.append(len)?;
+        array.call1(values.to_tuple())?.extract()
     }
 
     /// Builds an object of an extension type from all of its values.

@@ -23,13 +23,9 @@ def take_apart_array(array: Any) -> tuple[Any, ...]:
 
 def build_array(descr: Any, shape: Any, order: Any, writeable: Any, content: Any) -> Any:
     """Builds an array over the content."""
-    dtype = _dtype(descr)
-    if not isinstance(content, memoryview) or not isinstance(shape, tuple) or order not in ("C", "F"):
+    if not isinstance(content, memoryview):
         raise ValueError("no array")
-    if not all(type(length) is int and length >= 0 for length in shape):
-        raise ValueError(f"no shape of an array: {shape!r}")
-    if dtype.itemsize * math.prod(shape) != content.nbytes:
-        raise ValueError(f"{content.nbytes} bytes for an array of shape {shape!r} of {dtype}")
+    dtype = _check_array(descr, shape, order, content.nbytes)
     if content.nbytes == 0:
         array = np.empty(shape, dtype, order)
     else:
@@ -38,6 +34,24 @@ def build_array(descr: Any, shape: Any, order: Any, writeable: Any, content: Any
         array.flags.writeable = False
     # A read-only array may have been sent from memory that had to be copied to be sent.
     return array.copy(order) if writeable and not array.flags.writeable else array
+
+
+def receive_array(descr: Any, shape: Any, order: Any, _writeable: Any, length: int) -> tuple[Any, int]:
+    """Makes an array for so many bytes that came beside the frame, and tells the address where they belong."""
+    array = np.empty(shape, _check_array(descr, shape, order, length), order)
+    return array, array.__array_interface__["data"][0]
+
+
+def _check_array(descr: Any, shape: Any, order: Any, length: int) -> Any:
+    """Gives the dtype of an array that has so many bytes."""
+    dtype = _dtype(descr)
+    if not isinstance(shape, tuple) or order not in ("C", "F"):
+        raise ValueError("no array")
+    if not all(type(count) is int and count >= 0 for count in shape):
+        raise ValueError(f"no shape of an array: {shape!r}")
+    if dtype.itemsize * math.prod(shape) != length:
+        raise ValueError(f"{length} bytes for an array of shape {shape!r} of {dtype}")
+    return dtype
 
 
 def take_apart_scalar(scalar: Any) -> tuple[Any, ...]:
