@@ -571,7 +571,7 @@ def test_a_subclass_of_an_ordered_dict_keeps_its_order() -> None:
 LIGHT = """
 import sys
 # What the package needs for itself brings some of them along.
-import asyncio, importlib.metadata, pathlib, tomllib
+import asyncio, importlib.metadata, pathlib, tomllib, urllib.parse
 before = set(sys.modules)
 import workerlib, workerlib._types
 from workerlib._native import decode, encode

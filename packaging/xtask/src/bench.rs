@@ -3,7 +3,8 @@
 //! `cargo xtask bench codec` measures the codec against its peers, natively, in Pyodide and in Rust, and holds the result
 //! against the goals.
 //!
-//! The measuring is done by `benches`; here the numbers become one table, in `benches/results`.
+//! The measuring is done by `benches`; here the numbers become one table. That of a full run goes to `benches/results`, since
+//! it is what the documentation speaks of; that of a quick one, and all numbers, to `target/bench`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -74,9 +75,11 @@ pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<Ex
         results["rust"] = rust;
     }
     let table = table(&results)?;
-    let folder = workspace.root().join("benches").join("results");
+    let raw = workspace.target().join("bench");
+    fs::create_dir_all(&raw)?;
+    fs::write(raw.join("codec.json"), format!("{results:#}\n"))?;
+    let folder = if quick { raw } else { workspace.root().join("benches").join("results") };
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join("codec.json"), format!("{results:#}\n"))?;
     fs::write(folder.join("codec.md"), &table)?;
     println!("\n{table}");
     Ok(ExitCode::SUCCESS)
@@ -124,9 +127,11 @@ fn table(results: &Value) -> Result<String> {
         text.push_str("A quick run: fewer rounds, and noisier.\n\n");
     }
     text.push_str(
-        "How many times faster than pickle, protocol 5 with out-of-band buffers: medians of rounds in one process in which all \
-         take turns. More than 1 is faster. A peer without a number cannot give that shape back as it was, or is not \
-         there (see below).\n\n",
+        "Made by `cargo xtask bench codec`. How many times faster than pickle, protocol 5 with out-of-band buffers: more \
+         than 1 is faster. \"Both\" is encoding, decoding and freeing, with Python's collector on; the ratios are medians of \
+         rounds in one process in which all take turns, by the time on the processor \
+         ([ADR 12](../../docs/adr/0012-how-the-codec-is-measured.md)). A peer without a number cannot give that shape \
+         back as it was, or is not there (see below).\n\n",
     );
     let (native, wasm) = (rows(&results["native"])?, rows(&results["pyodide"])?);
     let mut peers: Vec<String> = Vec::new();
@@ -162,9 +167,10 @@ fn table(results: &Value) -> Result<String> {
         met += usize::from(is_met(row.both, goal(in_pyodide, &row.shape)));
     }
     let _ = writeln!(text, "\n{met} of {count} goals are met.");
+    let _ = writeln!(text, "\n- machine: {}", machine());
     for place in ["native", "pyodide"] {
         let python = results[place]["python"].as_str().context("the benchmark names no Python")?;
-        let _ = writeln!(text, "\n- {place}: {python}");
+        let _ = writeln!(text, "- {place}: {python}");
         for missing in results[place]["missing"].as_array().into_iter().flatten() {
             let _ = writeln!(text, "- not installed there: {}", missing.as_str().unwrap_or_default());
         }
@@ -173,6 +179,14 @@ fn table(results: &Value) -> Result<String> {
         text.push_str(&criterion::table(rows));
     }
     Ok(text)
+}
+
+/// Names the processor that measured.
+fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{}, {cores} cores", name.map_or(std::env::consts::ARCH, |(_, name)| name))
 }
 
 /// How many times faster than pickle encoding and decoding a shape should be.
