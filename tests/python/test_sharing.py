@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import random
-import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Hashable
 from datetime import datetime, time, timedelta, timezone
@@ -19,6 +18,7 @@ import workerlib
 from workerlib import Worker
 
 from alike import assert_alike
+from pace import repeats
 from trip import frame_of, round_trip
 
 try:
@@ -30,8 +30,7 @@ else:
     HYPOTHESIS = True
 
 Connect = Callable[[], contextlib.AbstractAsyncContextManager[Worker]]
-IN_PYODIDE = sys.platform == "emscripten"
-SEEDS = 100 if IN_PYODIDE else 600
+SEEDS = repeats(600)
 
 
 class GraphMaker:
@@ -173,7 +172,7 @@ def test_random_graphs_arrive_as_pickle_makes_them() -> None:
 if HYPOTHESIS:
 
     @settings(
-        max_examples=50 if IN_PYODIDE else 300,
+        max_examples=repeats(300),
         deadline=None,
         derandomize=True,
         database=None,
