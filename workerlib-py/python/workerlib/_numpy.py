@@ -37,7 +37,7 @@ def build_array(descr: Any, shape: Any, order: Any, writeable: Any, content: Any
 
 
 def receive_array(descr: Any, shape: Any, order: Any, _writeable: Any, length: int) -> tuple[Any, int]:
-    """Makes an array for so many bytes that came beside the frame, and tells the address where they belong."""
+    """Makes an array for so many bytes that came beside the frame, and tells where they belong."""
     array = np.empty(shape, _check_array(descr, shape, order, length), order)
     return array, array.__array_interface__["data"][0]
 
