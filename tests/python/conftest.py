@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
-from workerlib import Worker, _exports
+from workerlib import Worker, _adapter_entries, _adapters, _exports, _types
 
 from async_tests import pytest_addoption, pytest_pyfunc_call
 from loopback import Channel, connected, loopback_channel, port_channel
@@ -23,6 +23,15 @@ if sys.platform == "emscripten":
 def no_exports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts with nothing exported."""
     monkeypatch.setattr(_exports, "functions", {})
+
+
+@pytest.fixture(autouse=True)
+def no_adapters(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test starts with no adapter, and leaves none."""
+    monkeypatch.setattr(_adapters, "_registry", _adapters._Registry({}, {}))
+    monkeypatch.setattr(_adapter_entries, "_loaded", None)
+    yield
+    _types.SENDING.clear()
 
 
 @pytest.fixture(params=CHANNELS)

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from workerlib import Worker, __version__, _exports
+from workerlib._adapters import AdapterDescription, describe_adapters
 from workerlib._connection import Connection, Endpoint
 from workerlib._native import Session
 
@@ -69,12 +70,23 @@ def port_channel() -> tuple[Endpoint, Endpoint]:
 
 
 @contextlib.asynccontextmanager
-async def connected(channel: Channel) -> AsyncIterator[Worker]:
-    """Serves what is exported now over a channel, and gives the caller's side; closes both sides in the end."""
+async def connected(
+    channel: Channel,
+    *,
+    of_page: list[AdapterDescription] | None = None,
+    of_worker: list[AdapterDescription] | None = None,
+) -> AsyncIterator[Worker]:
+    """Serves what is exported now over a channel, and gives the caller's side; closes both sides in the end.
+
+    Both sides have the adapters of this Python, and tell each other of them, or of those that are given.
+    """
     page_end, worker_end = channel()
     exports = _exports.describe_exports()
-    serving = Connection(Session.listen(__version__, exports), worker_end, _exports.functions)
-    calling = Connection(Session.connect(__version__), page_end, {})
+    adapters = describe_adapters()
+    listening = Session.listen(__version__, exports, adapters=adapters if of_worker is None else of_worker)
+    serving = Connection(listening, worker_end, _exports.functions)
+    connecting = Session.connect(__version__, adapters=adapters if of_page is None else of_page)
+    calling = Connection(connecting, page_end, {})
     try:
         worker = Worker(calling, await calling.opened, "loopback", None)
         yield worker

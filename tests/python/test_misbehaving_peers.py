@@ -16,8 +16,8 @@ from workerlib._native import Session, encode
 from loopback import LoopbackEndpoint, loopback_channel
 
 # Envelopes, written by hand (docs/wire-format.md, section 3).
-WELCOME = b"\x95\x01\x01\xa10\x91\x94\xa1f\xc0\xc0\xc0\x08"
-WELCOME_OF_PROTOCOL_99 = b"\x95\x01\x63\xa10\x90\x08"
+WELCOME = b"\x96\x01\x01\xa10\x91\x94\xa1f\xc0\xc0\xc0\x08\x90"
+WELCOME_OF_PROTOCOL_99 = b"\x96\x01\x63\xa10\x90\x08\x90"
 REFUSE = b"\x93\x02\x63\xa8too old!"
 CLOSE = b"\x92\x07\xa4done"
 
@@ -279,7 +279,7 @@ def _listening(page_end: LoopbackEndpoint, calls: list[object]) -> Connection:
     return Connection(Session.listen(__version__, [("f", None, None, None)]), page_end, {"f": note})
 
 
-HELLO = b"\x95\x00\x01\xa10\x90\x08"
+HELLO = b"\x96\x00\x01\xa10\x90\x08\x90"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@
 use crate::marker::{self, Container, SHALLOW, ext};
 use crate::metadata::{self, Malformed};
 use crate::plain::{Defined, PlainReader};
-use crate::{Data, DecodeError, DecodeErrorKind as Kind, Limits, Sink, ViewHeader};
+use crate::{Data, DecodeError, DecodeErrorKind as Kind, Limits, Path, Sink, ViewHeader};
 
 const VALUES: &str = "4.1";
 const CONTAINERS: &str = "4.2";
@@ -34,6 +34,7 @@ pub struct Decoder<'f, V> {
     next: Option<(usize, usize)>,
     /// The values of the sharing table by number, once they are there.
     defined: Vec<Option<Defined<V>>>,
+    failed_at: Path,
 }
 
 impl<'f, V> Decoder<'f, V> {
@@ -67,7 +68,13 @@ impl<'f, V> Decoder<'f, V> {
             next: expected.next(),
             expected,
             defined: std::iter::repeat_with(|| None).take(table.len()).collect(),
+            failed_at: Path::default(),
         })
+    }
+
+    /// Where in the value whose [`Decoder::decode`] failed it did so.
+    pub fn failed_at(&self) -> &Path {
+        &self.failed_at
     }
 
     /// How many levels of containers the deepest value had.
@@ -84,6 +91,9 @@ impl<'f, V> Decoder<'f, V> {
         let mut stack = Vec::new();
         self.read(sink, &mut stack).map_err(|wrong| {
             let (section, kind) = *wrong;
+            // One that is complete failed itself.
+            let open = stack.len() - usize::from(stack.last().is_some_and(|level| level.left == 0));
+            self.failed_at = Path::through(open, |level| sink.step(&stack[level].build));
             stack.into_iter().for_each(|level| sink.discard(level.build));
             DecodeError { offset: self.reader.start, section, kind }
         })
@@ -95,14 +105,24 @@ impl<'f, V> Decoder<'f, V> {
     ///
     /// If bytes are left, or the sharing table names a position where no value starts.
     pub fn finish<E: std::error::Error + 'static>(self) -> Result<(), DecodeError<E>> {
-        let Reader { frame, position, .. } = self.reader;
-        if position < frame.len() {
-            let kind = Kind::Trailing(frame.len() - position);
+        let len = self.reader.frame.len();
+        let (position, _) = self.end()?;
+        if position < len {
+            let kind = Kind::Trailing(len - position);
             return Err(DecodeError { offset: position, section: "2", kind });
         }
+        Ok(())
+    }
+
+    /// Ends the values where something else follows: returns where, and how many buffers they referred to.
+    ///
+    /// # Errors
+    ///
+    /// If the sharing table names a position where no value starts.
+    pub fn end<E: std::error::Error + 'static>(self) -> Result<(usize, usize), DecodeError<E>> {
         match self.next {
             Some((offset, _)) => Err(DecodeError { offset, section: SHARING, kind: Kind::Sharing(offset) }),
-            None => Ok(()),
+            None => Ok((self.reader.position, self.reader.buffers)),
         }
     }
 
@@ -444,7 +464,9 @@ impl<'f> Reader<'f> {
             }
             ext::FILLED_FIRST..=ext::FILLED_LAST
             | ext::BUILT_FIRST..=ext::BUILT_LAST
-            | ext::LIBRARY_FIRST..=ext::LIBRARY_LAST => {
+            | ext::LIBRARY_FIRST..=ext::LIBRARY_LAST
+            | ext::ADAPTED
+            | ext::SLOT => {
                 return Ok(Read::Container(Container::Extension(kind), count_of(kind, payload)?, false));
             }
             _ => return Err(wrong(EXTENSIONS, Kind::UnknownExtension(kind as i8))),

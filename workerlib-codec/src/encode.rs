@@ -333,15 +333,7 @@ fn refused<S: Source>(
 }
 
 fn path<S: Source>(source: &mut S, stack: &[Level<S::Walk>]) -> Path {
-    let mut step = |level: &Level<S::Walk>| source.step(&level.walk);
-    let omitted = stack.len().saturating_sub(2 * Path::END);
-    let steps = if omitted == 0 {
-        stack.iter().map(step).collect()
-    } else {
-        let (start, end) = (&stack[..Path::END], &stack[Path::END + omitted..]);
-        start.iter().chain(end).map(&mut step).collect()
-    };
-    Path { steps, omitted }
+    Path::through(stack.len(), |level| source.step(&stack[level].walk))
 }
 
 #[inline]

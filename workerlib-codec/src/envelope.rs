@@ -3,7 +3,7 @@
 //! An envelope is one MessagePack array, `[kind, …]`. It goes through serde and rmp-serde: it is small,
 //! and its shape is fixed by its kind.
 
-use workerlib_core::{CallId, Export, Message, Parameter, ParameterKind, Peer};
+use workerlib_core::{Adapter, CallId, Export, Message, Parameter, ParameterKind, Peer};
 
 use crate::metadata::{self, Fields, Malformed};
 
@@ -96,7 +96,9 @@ fn put_peer(out: &mut Vec<u8>, kind: u8, peer: &Peer) {
         (export.name.clone(), export.doc.clone(), parameters, export.returns.clone())
     };
     let exports: Vec<_> = peer.exports.iter().map(export).collect();
-    metadata::write(out, &(kind, peer.protocol, &peer.version, exports, peer.window));
+    let adapter = |adapter: &Adapter| (adapter.key.clone(), adapter.entry.clone(), adapter.is_async);
+    let adapters: Vec<_> = peer.adapters.iter().map(adapter).collect();
+    metadata::write(out, &(kind, peer.protocol, &peer.version, exports, peer.window, adapters));
 }
 
 fn peer(fields: &mut Fields) -> Result<Peer, Malformed> {
@@ -122,6 +124,14 @@ fn peer(fields: &mut Fields) -> Result<Peer, Malformed> {
             })
         })?,
         window: fields.uint("a window")?,
+        adapters: fields.array("adapters", |all| {
+            let mut adapter = all.fields("an adapter")?;
+            Ok(Adapter {
+                key: adapter.str("the key of an adapter")?,
+                entry: adapter.optional_str("an entry of a configuration")?,
+                is_async: adapter.bool("whether a decoder is async")?,
+            })
+        })?,
     })
 }
 
@@ -167,10 +177,12 @@ mod tests {
             parameters: Some(vec![parameter]),
             returns: None,
         };
-        let peer = Peer { protocol: 1, version: "0".into(), exports: vec![export], window: 8 };
+        let adapter = Adapter { key: "m:C".into(), entry: Some("e".into()), is_async: true };
+        let (exports, adapters) = (vec![export], vec![adapter]);
+        let peer = Peer { protocol: 1, version: "0".into(), exports, window: 8, adapters };
         round_trip(
             &Message::Welcome(peer),
-            b"\x95\x01\x01\xa10\x91\x94\xa1f\xa1d\x91\x94\xa1a\x03\xa11\xc0\xc0\x08",
+            b"\x96\x01\x01\xa10\x91\x94\xa1f\xa1d\x91\x94\xa1a\x03\xa11\xc0\xc0\x08\x91\x93\xa3m:C\xa1e\xc3",
         );
     }
 

@@ -21,6 +21,7 @@ mod memo;
 mod metadata;
 mod path;
 mod plain;
+pub mod rows;
 mod sink;
 mod source;
 mod value;

@@ -120,6 +120,12 @@ pub mod ext {
     /// A value that contains itself and is made when its content is complete: the payload is the number of
     /// values that follow; they are passed over for the reference behind them.
     pub const CYCLE: u8 = 81;
+    /// An object that passed through an adapter: the payload is the number of values that follow, three.
+    pub const ADAPTED: u8 = 82;
+    /// What a row of the frame is restored to: one value follows, the row's number.
+    pub const SLOT: u8 = 83;
+    /// Rows that stand before the values of a frame: the payload is their number. It is no value.
+    pub const ROWS: u8 = 84;
     /// The first of further types that are made from all values that follow: functions, and those of
     /// other people's libraries.
     pub const LIBRARY_FIRST: u8 = 86;

@@ -31,6 +31,15 @@ pub struct Path {
 impl Path {
     /// How many steps each end of a long path has.
     pub const END: usize = 12;
+
+    /// Makes the path through that many levels; asks for the step within each, from the root on, if it keeps
+    /// it.
+    pub(crate) fn through(levels: usize, step: impl FnMut(usize) -> Step) -> Self {
+        let omitted = levels.saturating_sub(2 * Self::END);
+        let kept =
+            (0..levels).filter(|level| omitted == 0 || !(Self::END..Self::END + omitted).contains(level));
+        Self { steps: kept.map(step).collect(), omitted }
+    }
 }
 
 impl fmt::Display for Path {

@@ -1,7 +1,7 @@
 //! What can be built: the object model on the receiving side.
 
 use crate::marker::Container;
-use crate::{PlainReader, ViewHeader};
+use crate::{PlainReader, Step, ViewHeader};
 
 /// Where the content of a buffer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,9 @@ pub trait Sink {
     /// Takes out a container to which as many values were pushed as it was begun for; after that, `build` is
     /// only dropped, or discarded where this fails.
     fn finish(&mut self, build: &mut Self::Build) -> Result<Self::Value, Self::Error>;
+
+    /// Tells where the next value of a container stands in it, for the message of an error.
+    fn step(&self, build: &Self::Build) -> Step;
 
     /// Takes back a container that will never be finished, because the frame is bad.
     fn discard(&mut self, build: Self::Build);

@@ -396,6 +396,10 @@ impl Sink for Builder {
         })
     }
 
+    fn step(&self, build: &Build) -> Step {
+        Step::Index(build.values.len() / build.kind.values_per_element())
+    }
+
     fn discard(&mut self, _build: Build) {}
 
     fn define(&mut self, number: usize, value: Value) -> (Value, Value) {

@@ -14,6 +14,6 @@ mod message;
 mod serving;
 mod session;
 
-pub use message::{CallId, Export, Message, PROTOCOL, Parameter, ParameterKind, Peer, WINDOW};
+pub use message::{Adapter, CallId, Export, Message, PROTOCOL, Parameter, ParameterKind, Peer, WINDOW};
 pub use serving::Arrived;
 pub use session::{CloseReason, Event, Outcome, Session, SessionError};

@@ -25,6 +25,19 @@ pub struct Peer {
     pub exports: Vec<Export>,
     /// How many calls it takes that it has not said to have started; see [`WINDOW`].
     pub window: u32,
+    /// The adapters that it has, in their order.
+    pub adapters: Vec<Adapter>,
+}
+
+/// An adapter that a peer has for objects of some class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adapter {
+    /// The name by which both sides know it.
+    pub key: String,
+    /// The entry of the peer's configuration, where it stands in one: the other side must have it then.
+    pub entry: Option<String>,
+    /// Whether its decoder is async, so that its objects must travel in rows.
+    pub is_async: bool,
 }
 
 /// A function that a peer offers.

@@ -531,7 +531,7 @@ fn drop_first<T>(entries: &mut VecDeque<T>, is_meant: impl FnMut(&T) -> bool) {
 
 impl Peer {
     /// Describes this side: the protocol is [`PROTOCOL`], the window [`WINDOW`].
-    pub fn local(version: &str, exports: Vec<crate::Export>) -> Self {
-        Self { protocol: PROTOCOL, version: version.to_owned(), exports, window: WINDOW }
+    pub fn local(version: &str, exports: Vec<crate::Export>, adapters: Vec<crate::Adapter>) -> Self {
+        Self { protocol: PROTOCOL, version: version.to_owned(), exports, window: WINDOW, adapters }
     }
 }

@@ -206,7 +206,7 @@ fn a_death_settles_everything_and_says_nothing_to_the_dead() {
 
 #[test]
 fn protocols_that_differ_are_refused_on_both_sides() {
-    let peer = |protocol| Peer { protocol, ..Peer::local("test", Vec::new()) };
+    let peer = |protocol| Peer { protocol, ..Peer::local("test", Vec::new(), Vec::new()) };
     let mut pair = Pair::between([Session::connect(peer(7)), Session::listen(peer(8))]);
     for (side, ours, theirs) in [(0, 7, 8), (1, 8, 7)] {
         let reason = CloseReason::Protocol { ours, theirs };
@@ -261,8 +261,8 @@ fn a_call_that_ends_as_cancelled_without_a_cancel_is_a_violation() {
 fn a_window_without_room_is_refused() {
     let mut pair = Pair {
         sides: [
-            Session::connect(Peer { window: 0, ..Peer::local("test", Vec::new()) }),
-            Session::listen(Peer::local("test", Vec::new())),
+            Session::connect(Peer { window: 0, ..Peer::local("test", Vec::new(), Vec::new()) }),
+            Session::listen(Peer::local("test", Vec::new(), Vec::new())),
         ],
         wires: [VecDeque::new(), VecDeque::new()],
     };
@@ -279,6 +279,6 @@ fn an_error_type_of_the_driver_passes_through() {
             Self
         }
     }
-    let mut session: Session<Infallible> = Session::listen(Peer::local("test", Vec::new()));
+    let mut session: Session<Infallible> = Session::listen(Peer::local("test", Vec::new(), Vec::new()));
     assert!(session.send::<Mine>(CallId(1), "f", false, |_| Err(Mine)).is_err());
 }

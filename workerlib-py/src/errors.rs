@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use workerlib_codec::marker::SHALLOW;
-use workerlib_codec::{DecodeError, EncodeError};
+use workerlib_codec::{DecodeError, DecodeErrorKind, EncodeError, Path};
 use workerlib_core::{CloseReason, SessionError};
 
 use crate::source::Refusal;
@@ -23,6 +23,9 @@ fn class<'py>(
 pub(crate) fn encode_error(py: Python<'_>, root: &str, error: EncodeError<Refusal>) -> PyErr {
     let (path, type_name, reason) = match error {
         EncodeError::Source { error: Refusal::Raised(error), .. } => return error,
+        EncodeError::Source { path, error: Refusal::Adapter(key, error) } => {
+            return noted(py, error, &format!("while encoding {root}{path} by the adapter {key}"));
+        }
         EncodeError::Source { path, error: Refusal::Type(type_name, reason) } => (path, type_name, reason),
         EncodeError::TooDeep { path, limit } => {
             let place = if limit == SHALLOW { " in a key, a set or a library type" } else { "" };
@@ -41,16 +44,45 @@ pub(crate) fn encode_error(py: Python<'_>, root: &str, error: EncodeError<Refusa
         }
         _ => (Default::default(), String::new(), Some("it cannot be encoded".to_owned())),
     };
+    unsendable_error(py, format!("{root}{path}"), type_name, reason)
+}
+
+/// Makes an `UnsendableError`.
+pub(crate) fn unsendable_error(
+    py: Python<'_>,
+    path: String,
+    type_name: String,
+    reason: Option<String>,
+) -> PyErr {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     match class(py, &CLASS, "UnsendableError") {
-        Ok(class) => PyErr::from_type(class.clone(), (format!("{root}{path}"), type_name, reason)),
+        Ok(class) => PyErr::from_type(class.clone(), (path, type_name, reason)),
         Err(error) => error,
     }
 }
 
-/// Makes the `FrameError` for bytes that could not be decoded.
-pub(crate) fn decode_error(py: Python<'_>, error: &DecodeError<PyErr>) -> PyErr {
+/// Makes the `FrameError` for bytes that could not be decoded, or takes what an adapter's decoder raised.
+///
+/// `root` is the name of what was decoded, `path` says where in it.
+pub(crate) fn decode_error(py: Python<'_>, root: &str, path: &Path, error: &DecodeError<PyErr>) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    if let DecodeErrorKind::Sink(raised) = &error.kind
+        && let Ok(class) = CLASS.import(py, "workerlib._adapters", "AdapterFailure")
+        && raised.is_instance(py, class)
+        && let Ok(error) = raised.value(py).getattr("error")
+    {
+        let key = raised.value(py).getattr("key").map_or_else(|_| String::new(), |key| key.to_string());
+        let note = format!("while decoding {root}{path} by the adapter {key}");
+        return noted(py, PyErr::from_value(error), &note);
+    }
     frame_error(py, &error.to_string())
+}
+
+/// Adds a note to an exception.
+fn noted(py: Python<'_>, error: PyErr, note: &str) -> PyErr {
+    // A class that takes no notes keeps its exception all the same.
+    let _ = error.value(py).call_method1("add_note", (note,));
+    error
 }
 
 /// Makes a `FrameError`.

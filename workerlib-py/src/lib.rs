@@ -6,9 +6,11 @@
 mod block;
 mod deep;
 mod errors;
+mod frame;
 mod gc_pause;
 mod objects;
 mod plain;
+mod rows;
 mod session;
 mod sink;
 mod source;
@@ -25,7 +27,11 @@ mod _native {
     #[pymodule_export]
     use crate::deep::dismantle;
     #[pymodule_export]
-    use crate::session::{Session, decode, encode};
+    use crate::frame::{decode, encode};
+    #[pymodule_export]
+    use crate::rows::{Arrival, Unfinished};
+    #[pymodule_export]
+    use crate::session::Session;
 
     /// The version of the wire format: docs/wire-format.md, section 1.
     #[pymodule_export]

@@ -10,14 +10,23 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PySet, PyString, PyTuple};
-use workerlib_codec::marker::Container;
-use workerlib_codec::{Data, PlainReader, Sink, ViewHeader};
+use workerlib_codec::marker::{Container, ext};
+use workerlib_codec::{Data, PlainReader, Sink, Step, ViewHeader};
 
 use crate::block::{Block, native_format};
 use crate::deep::dismantle;
 use crate::objects::{Filling, OBJECT, Recipe};
 use crate::plain;
-use crate::types::{ARRAY, NDARRAY, PATTERN, Types};
+use crate::types::{self, ARRAY, NDARRAY, PATTERN, Types};
+
+/// What building a frame cost so far.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Spent {
+    /// How much was handed to builders, as [`PySink::account`] counts it.
+    handed: usize,
+    /// What the patterns weigh together.
+    patterns: usize,
+}
 
 /// Python's objects as a [`Sink`].
 pub(crate) struct PySink<'py, 'b> {
@@ -25,14 +34,14 @@ pub(crate) struct PySink<'py, 'b> {
     /// What came along out of band, by number: objects that export a buffer, or JavaScript's buffers.
     buffers: &'b [Bound<'py, PyAny>],
     types: Types<'py>,
+    /// What the rows of the frame were restored to, by number.
+    slots: Option<&'b Bound<'py, PyDict>>,
     /// The content of a bad frame, to be freed with care.
     discarded: Vec<Bound<'py, PyAny>>,
     /// How many bytes the frame has.
     frame_len: usize,
-    /// How much was handed to builders, as [`PySink::account`] counts it.
-    handed: usize,
-    /// What the patterns weigh together.
-    patterns: usize,
+    /// What building it cost so far.
+    pub(crate) spent: Spent,
     /// How objects of the classes that were met are made.
     recipes: Vec<Recipe<'py>>,
     /// How many containers exist whose content is not complete, so that their hashes may not be right.
@@ -118,20 +127,37 @@ impl Build {
 }
 
 impl<'py, 'b> PySink<'py, 'b> {
-    /// Starts to build what a frame of that many bytes holds.
-    pub(crate) fn new(py: Python<'py>, buffers: &'b [Bound<'py, PyAny>], frame_len: usize) -> Self {
+    /// Starts to build what a frame of that many bytes holds, of which a part that cost so much is
+    /// built already; `slots` has what its rows were restored to.
+    pub(crate) fn new(
+        py: Python<'py>,
+        buffers: &'b [Bound<'py, PyAny>],
+        (frame_len, spent): (usize, Spent),
+        slots: Option<&'b Bound<'py, PyDict>>,
+    ) -> Self {
         let types = Types::new(py, false);
         Self {
             py,
             buffers,
             types,
+            slots,
             discarded: Vec::new(),
             frame_len,
-            handed: 0,
-            patterns: 0,
+            spent,
             recipes: Vec::new(),
             incomplete: 0,
         }
+    }
+
+    /// Finds what a row was restored to.
+    fn slot(&self, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let number = values.get_item(0)?;
+        let found = if number.is_exact_instance_of::<PyInt>() && values.len()? == 1 {
+            self.slots.map_or(Ok(None), |slots| slots.get_item(&number))?
+        } else {
+            None
+        };
+        found.ok_or_else(|| PyValueError::new_err(format!("no row {number} stands before this value")))
     }
 
     /// Counts what a builder may copy, and refuses what the frame does not account for.
@@ -146,13 +172,13 @@ impl<'py, 'b> PySink<'py, 'b> {
         if len == 0 {
             return Ok(());
         }
-        self.handed += len;
-        if self.handed > COPIES * self.frame_len + (64 << 10) {
+        self.spent.handed += len;
+        if self.spent.handed > COPIES * self.frame_len + (64 << 10) {
             let mut all = self.frame_len;
             for number in 0..self.buffers.len() {
                 all += self.buffer_len(number)?;
             }
-            if self.handed > COPIES * all + (64 << 10) {
+            if self.spent.handed > COPIES * all + (64 << 10) {
                 let text = "references to long values make more memory than the frame accounts for";
                 return Err(PyValueError::new_err(text));
             }
@@ -199,6 +225,7 @@ impl<'py, 'b> PySink<'py, 'b> {
                 self.types.fill(number, &object, &values)?;
                 Ok(object)
             }
+            Container::Extension(ext::SLOT) => self.slot(&values),
             Container::Extension(number) => {
                 let values: Bound<'py, PyTuple> = values.cast_into()?;
                 // An array that has its content: with other values behind that it is none.
@@ -211,7 +238,7 @@ impl<'py, 'b> PySink<'py, 'b> {
                     self.account(&value)?;
                 }
                 if number == PATTERN && !values.is_empty() {
-                    self.patterns = self.types.weigh(self.patterns, &values)?;
+                    self.spent.patterns = self.types.weigh(self.spent.patterns, &values)?;
                 }
                 self.types.build(number, values)
             }
@@ -596,6 +623,30 @@ impl<'py> Sink for PySink<'py, '_> {
                     made => self.convert(kind, object, made),
                 }
             }
+        }
+    }
+
+    fn step(&self, build: &Build) -> Step {
+        // SAFETY: what `build` owns is alive, or null; these take references of their own.
+        let shared = |object| unsafe { Bound::from_borrowed_ptr_or_opt(self.py, object) };
+        let index = build.filled as usize;
+        match build.kind {
+            Container::Dict => shared(build.key).map_or_else(
+                || Step::KeyAt(shared(build.object).map_or(0, |dict| dict.len().unwrap_or(0))),
+                |key| types::key_step(&key),
+            ),
+            Container::Extension(_) if !build.key.is_null() => {
+                Step::Attribute(shared(build.key).map_or_else(String::new, |name| name.to_string()))
+            }
+            Container::Extension(kind) => {
+                // What a filled object collects comes behind the value that it was made from. A slot of a tuple
+                // that is not filled yet must not be looked at.
+                let collected = index.checked_sub(1 + usize::from(build.kind.is_filled()));
+                let values = shared(build.object);
+                let before = collected.and_then(|last| values.and_then(|values| values.get_item(last).ok()));
+                types::step(kind, index, before.as_ref())
+            }
+            _ => Step::Index(index),
         }
     }
 

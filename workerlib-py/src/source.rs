@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
-use workerlib_codec::marker::Container;
+use workerlib_codec::marker::{Container, ext};
 use workerlib_codec::{Buffer, Item, Path, PlainWriter, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
@@ -31,6 +31,8 @@ pub(crate) enum Refusal {
     Type(String, Option<String>),
     /// Python raised while it was read.
     Raised(PyErr),
+    /// The encoder of the adapter with that key raised.
+    Adapter(String, PyErr),
 }
 
 impl From<PyErr> for Refusal {
@@ -95,14 +97,21 @@ pub(crate) struct PySource<'py> {
     owning: bool,
     /// What the patterns weigh together.
     patterns: usize,
-    types: Types<'py>,
+    pub(crate) types: Types<'py>,
+    /// The keys of the adapters whose decoders are async on the other side.
+    slow: Option<Py<PyAny>>,
+    /// The objects whose adapters' values are being walked.
+    adapted: Vec<Object>,
+    /// The slot of a row that was made last, until it hears where it stands.
+    slot: Option<Py<PyAny>>,
     /// How objects of the classes that were met are read.
     plans: Vec<Plan<'py>>,
 }
 
 impl<'py> PySource<'py> {
-    /// Starts a walk; where `strict`, nothing is converted.
-    pub(crate) fn new(py: Python<'py>, strict: bool) -> Self {
+    /// Starts a walk; where `strict`, nothing is converted. `slow` has the keys of the adapters whose decoders
+    /// are async on the other side.
+    pub(crate) fn new(py: Python<'py>, strict: bool, slow: Option<Py<PyAny>>) -> Self {
         Self {
             py,
             buffers: Vec::new(),
@@ -117,6 +126,9 @@ impl<'py> PySource<'py> {
             patterns: 0,
             types: Types::new(py, strict),
             plans: Vec::new(),
+            slow,
+            adapted: Vec::new(),
+            slot: None,
         }
     }
 
@@ -222,6 +234,9 @@ impl<'py> PySource<'py> {
         self.own();
         let refuse = |reason| Refusal::Type(type_name(&object.get_type()), reason);
         let Some(sending) = self.types.sending(&object.get_type())? else { return Err(refuse(None)) };
+        if sending.kind == Some(ext::ADAPTED) {
+            return self.adapt(object, &sending.function);
+        }
         let class = object.get_type().as_type_ptr();
         if sending.kind == Some(OBJECT)
             && !self.plans.iter().any(|plan| plan.is_of(class))
@@ -299,6 +314,32 @@ impl<'py> PySource<'py> {
             }
             Content::Values(values) => self.tuple(kind, values.into_any(), 2),
         }
+    }
+
+    /// Passes an object through the user's adapter for it.
+    fn adapt(
+        &mut self,
+        object: Bound<'py, PyAny>,
+        adapter: &Bound<'py, PyAny>,
+    ) -> Result<Item<'_, Object, Walk>, Refusal> {
+        let key = adapter.getattr(intern!(self.py, "key"))?.to_string();
+        if self.adapted.contains(&object.as_ptr()) {
+            let reason =
+                format!("a cycle through the adapter {key}, which made something that holds it again");
+            return Err(Refusal::Type(type_name(&object.get_type()), Some(reason)));
+        }
+        let made = self.types.adapt(&object, adapter, self.slow.as_ref());
+        let made = made.map_err(|error| Refusal::Adapter(key, error))?;
+        let node = object.as_ptr();
+        self.kept.push(object.unbind());
+        if made.is_exact_instance_of::<PyTuple>() {
+            self.adapted.push(node);
+            return Ok(self.tuple(Container::Extension(ext::ADAPTED), made, 1));
+        }
+        let slot = made.as_ptr();
+        self.slot = Some(made.clone().unbind());
+        self.kept.push(made.unbind());
+        Ok(Item::Converted(slot))
     }
 
     /// Takes references of what is remembered or open, before Python code can free it.
@@ -467,6 +508,11 @@ impl Source for PySource<'_> {
     }
 
     fn converted(&mut self, node: Object, path: Path) {
+        if let Some(slot) = self.slot.take() {
+            // Slots are objects of ours, which have that method.
+            let _ = slot.bind(self.py).call_method1(intern!(self.py, "place"), (path.to_string(),));
+            return;
+        }
         let class = self.owned(node).get_type().unbind();
         self.conversions.push(Conversion { class, path });
     }
@@ -594,7 +640,12 @@ impl Source for PySource<'_> {
         match *walk {
             // SAFETY: the list is kept.
             Walk::List { list, taken } => unsafe { ffi::PyList_Size(list) == taken },
-            Walk::Tuple { .. } => true,
+            Walk::Tuple { extension, .. } => {
+                if extension == Some(ext::ADAPTED) {
+                    self.adapted.pop();
+                }
+                true
+            }
             // SAFETY: the dict is kept.
             Walk::Dict { dict, size, .. } => unsafe { ffi::PyDict_Size(dict) == size },
         }

@@ -2,10 +2,12 @@
 //!
 //! The one place that knows how these tables look.
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use workerlib_codec::Step;
+use workerlib_codec::marker::ext;
 
 /// The extension type of a pattern, which takes time to build: those of a frame have a limit together.
 pub(crate) const PATTERN: u8 = 71;
@@ -29,11 +31,33 @@ pub(crate) struct Sending<'py> {
 pub(crate) struct Types<'py> {
     py: Python<'py>,
     strict: bool,
+    /// What keeps count of objects on their way through adapters, once there are such.
+    pub(crate) outgoing: Option<Bound<'py, PyAny>>,
 }
 
 impl<'py> Types<'py> {
     pub(crate) fn new(py: Python<'py>, strict: bool) -> Self {
-        Self { py, strict }
+        Self { py, strict, outgoing: None }
+    }
+
+    /// Passes an object through its adapter: gives a tuple of its values, or the slot of a row.
+    ///
+    /// `slow` has the keys of the adapters whose decoders are async on the other side.
+    pub(crate) fn adapt(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        adapter: &Bound<'py, PyAny>,
+        slow: Option<&Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        static OUTGOING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let outgoing = match &self.outgoing {
+            Some(outgoing) => outgoing,
+            None => {
+                let made = OUTGOING.import(self.py, "workerlib._rows", "Outgoing")?.call1((slow,))?;
+                self.outgoing.insert(made)
+            }
+        };
+        outgoing.call_method1(intern!(self.py, "adapt"), (object, adapter))
     }
 
     /// Tells how objects of a type are sent; `None` if they cannot be.
@@ -140,6 +164,9 @@ pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) ->
         (88 | 89, 1) => Step::Attribute("index".to_owned()),
         (88, 2) | (89, 0) => Step::Attribute("array".to_owned()),
         (88 | 89, 3) => Step::Attribute("attrs".to_owned()),
+        (ext::ADAPTED, _) => {
+            Step::Attribute(before.map_or_else(String::new, |key| format!("<what {key} made>")))
+        }
         _ => Step::Index(index),
     }
 }

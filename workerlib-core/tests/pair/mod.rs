@@ -15,7 +15,7 @@ pub(crate) struct Pair {
 impl Pair {
     /// Opens a connection between two sides that take `window` calls and make `max_in_flight`.
     pub(crate) fn new(window: u32, max_in_flight: usize) -> Self {
-        let peer = || Peer { window, ..Peer::local("test", Vec::new()) };
+        let peer = || Peer { window, ..Peer::local("test", Vec::new(), Vec::new()) };
         let sides = [Session::connect(peer()), Session::listen(peer())];
         let mut pair = Self::between(sides.map(|side| side.limit_in_flight(max_in_flight)));
         assert!(pair.sides.iter().all(Session::is_open));

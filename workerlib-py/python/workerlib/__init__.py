@@ -21,6 +21,7 @@ the source tree is the table of what arrives as what.
 
 import sys
 
+from workerlib._adapters import All, adapter, adapter_for, register_adapter
 from workerlib._classes import portable
 from workerlib._connect import connect
 from workerlib._errors import (
@@ -54,6 +55,7 @@ if sys.platform == "emscripten":
     _pyscript.serve()
 
 __all__ = [
+    "All",
     "ConfigError",
     "ConnectError",
     "ConnectTimeoutError",
@@ -72,8 +74,11 @@ __all__ = [
     "WorkerStartError",
     "WorkerlibError",
     "__version__",
+    "adapter",
+    "adapter_for",
     "connect",
     "connectToWorker",
     "export",
     "portable",
+    "register_adapter",
 ]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from types import ModuleType, TracebackType
 from typing import Any, Generic, TypeVar, overload
 
+from workerlib._adapter_entries import load_adapters
+from workerlib._adapters import describe_adapters
 from workerlib._config import settings
 from workerlib._connection import Connection
 from workerlib._errors import ConnectError, ConnectTimeoutError
@@ -148,13 +150,16 @@ async def _connect(
             raise ConnectError(
                 "config= is for workers outside of a browser: a page's script tags have their own"
             )
-        chosen = settings(_pyscript.read_config(), **overrides)
+        parsed = _pyscript.read_config()
+        chosen = settings(parsed, **overrides)
+        load_adapters(parsed)
         opening = _pyscript.open_channel(progress)
     else:
         from workerlib import _subprocess
 
         parsed = _subprocess.read_config(config)
         chosen = settings(parsed, **overrides)
+        load_adapters(parsed)
         opening = _subprocess.open_channel(progress, config, parsed)
     try:
         async with asyncio.timeout(timeout):
@@ -162,6 +167,7 @@ async def _connect(
             progress.step = "waiting for the worker's side of the handshake"
             session = Session.connect(
                 __version__,
+                adapters=describe_adapters(),
                 strict=chosen.strict,
                 max_depth=chosen.max_depth,
                 max_in_flight=chosen.max_in_flight,

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from workerlib._adapters import AdapterDescription, check_peer, wrap_arguments, wrap_result
 from workerlib._errors import (
+    ConfigError,
     ConnectionClosedError,
     FrameError,
     NotExportedError,
@@ -21,12 +23,19 @@ from workerlib._errors import (
 )
 from workerlib._exceptions import describe, raise_remote, rebuild
 from workerlib._exports import ExportDescription, Function
-from workerlib._native import Session, dismantle
+from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._pending import Outcome, Pending
+from workerlib._rows import finish, restore
+
+_T = TypeVar("_T")
 
 # How many seconds the other side has to say that it has passed a cancel on. One that does not is busy with
 # something that cannot be cancelled: the call is given up then.
 _GRACE = 0.5
+
+
+_SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
+"""What the other side and this one are, by whether this one connects."""
 
 
 class Endpoint(Protocol):
@@ -116,8 +125,7 @@ class Connection:
             if outcome is None:
                 # Before anything is sent: a channel that fails settles the call in no time.
                 answer = self._expect(call, function, timeout)
-                self._session.send(call, function, args, kwargs, timeout is not None)
-                self._carry_out()
+                await self._send(call, function, wrap_arguments(args, kwargs), timeout is not None)
                 outcome = await answer
         finally:
             self._calls.pop(call).forget_timers()
@@ -127,7 +135,42 @@ class Connection:
         returned, holder = outcome
         if not returned:
             raise_remote(holder.pop())
-        return holder.pop()
+        result = holder.pop()
+        if isinstance(result, Arrival):
+            await restore(result)
+            return result.result()
+        return result
+
+    async def _send(
+        self, call: int, function: str, arguments: tuple[tuple[Any, ...], dict[str, Any]], reports_start: bool
+    ) -> None:
+        """Sends a call; waits where an adapter is async, but for no longer than the call is to be sent."""
+        unfinished = self._session.send(call, function, *arguments, reports_start)
+        if unfinished is not None:
+            rows = await self._unless_settled(call, finish(unfinished))
+            if rows is None:
+                return
+            self._session.send_with_rows(call, function, unfinished, rows, reports_start)
+        self._carry_out()
+
+    async def _unless_settled(self, call: int, rows: Coroutine[Any, Any, _T]) -> _T | None:
+        """Awaits what a call needs to be sent; None if it is settled before that is there."""
+        task = asyncio.ensure_future(rows)
+        pending = self._calls[call]
+
+        def end(_: object) -> None:
+            task.cancel()
+
+        pending.add_done_callback(end)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not pending.done() or _is_being_cancelled():
+                raise
+            return None
+        finally:
+            pending.remove_done_callback(end)
+            task.cancel()
 
     def _expect(self, call: int, function: str, timeout: float | None) -> Pending:
         pending = Pending(self._loop, function, timeout, lambda pending: self._cancel(call, pending))
@@ -166,7 +209,19 @@ class Connection:
             getattr(self, f"_on_{event[0]}")(*event[1:])
         self._start_next()
 
-    def _on_opened(self, _version: str, exports: list[ExportDescription]) -> None:
+    def _on_opened(
+        self,
+        _version: str,
+        exports: list[ExportDescription],
+        ours: list[AdapterDescription],
+        theirs: list[AdapterDescription],
+    ) -> None:
+        try:
+            check_peer(ours, theirs, *_SIDES[self._session.connects])
+        except ConfigError as error:
+            if not self.opened.done():
+                self.opened.set_exception(error)
+            self._session.close(str(error))
         if not self.opened.done():
             self.opened.set_result(exports)
 
@@ -189,6 +244,10 @@ class Connection:
         if not self._settle(call, (True, result)) and is_deep:
             # Its caller was cancelled in this turn of the loop.
             dismantle(result)
+
+    def _on_return_with_rows(self, call: int, arrival: Arrival) -> None:
+        # Its caller restores it: who gives up a call then does not wait for a decoder either.
+        self._settle(call, (True, [arrival]))
 
     def _on_raise(self, call: int, description: object) -> None:
         try:
@@ -249,9 +308,28 @@ class Connection:
         serving = self._serve(call, served, function, arguments, is_deep)
         served.task = self._loop.create_task(serving, name=f"workerlib: {function}")
 
-    def _on_bad_call(self, call: int, function: str, error: FrameError) -> None:
+    def _on_call_with_rows(self, call: int, function: str, arrival: Arrival) -> None:
+        served = self._served[call] = _Served()
+        serving = self._restore_and_serve(call, served, function, arrival)
+        served.task = self._loop.create_task(serving, name=f"workerlib: {function}")
+
+    def _on_bad_call(self, call: int, function: str, error: BaseException) -> None:
         error.add_note(f"The arguments of {function}() could not be read in the worker.")
         self._answer_error(call, error)
+
+    async def _restore_and_serve(self, call: int, served: _Served, name: str, arrival: Arrival) -> None:
+        """Does what `_serve` does for a call whose arguments have to be restored first."""
+        served.has_begun = True
+        try:
+            if served.is_cancelled:
+                raise asyncio.CancelledError
+            await restore(arrival)
+            arguments, is_deep = arrival.arguments()
+        except BaseException as error:
+            del self._served[call]
+            self._on_bad_call(call, name, error)
+        else:
+            await self._serve(call, served, name, arguments, is_deep)
 
     async def _serve(
         self, call: int, served: _Served, name: str, arguments: list[Any], is_deep: bool
@@ -276,7 +354,10 @@ class Connection:
             result.append(function(*arguments[0], **arguments[1]))
             if inspect.isawaitable(result[0]):
                 result[0] = await result[0]
-            if self._session.return_value(call, result[0]):
+            answered = self._session.return_value(call, wrap_result(result[0]))
+            if isinstance(answered, Unfinished):
+                answered = self._session.return_with_rows(call, answered, await finish(answered))
+            if answered:
                 dismantle(result)
             self._carry_out()
         # KeyboardInterrupt and SystemExit are the function's outcome too: they must not end the worker.
@@ -297,6 +378,11 @@ class Connection:
                 text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"
                 self._session.raise_error(call, describe(RuntimeError(text)))
         self._carry_out()
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def not_exported(name: str, exported: Mapping[str, object]) -> NotExportedError:

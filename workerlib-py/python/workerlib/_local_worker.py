@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import Any
 
 from workerlib import _exports
+from workerlib._adapter_entries import load_adapters
+from workerlib._adapters import describe_adapters
 from workerlib._config import settings
 from workerlib._connection import Connection
 from workerlib._exceptions import describe
@@ -88,6 +90,7 @@ async def _run(sock: socket.socket) -> int:
     try:
         chosen = settings(config)
         await _run_script(script)
+        load_adapters(config)
     except BaseException as error:
         pipe.post(*encode(_refusal(script, error)))
         pipe.close()
@@ -95,7 +98,11 @@ async def _run(sock: socket.socket) -> int:
         return 1
     pipe.post(*encode(None))
     session = Session.listen(
-        __version__, _exports.describe_exports(), strict=chosen.strict, max_depth=chosen.max_depth
+        __version__,
+        _exports.describe_exports(),
+        adapters=describe_adapters(),
+        strict=chosen.strict,
+        max_depth=chosen.max_depth,
     )
     await Connection(session, pipe, _exports.functions).closed
     # The end of the loop would cancel once more what is cleaning up after the end of the connection.

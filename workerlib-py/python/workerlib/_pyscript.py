@@ -21,6 +21,8 @@ from pyodide.ffi import JsException, create_proxy, to_js
 from pyodide.http import open_url
 
 import __main__
+from workerlib._adapter_entries import load_adapters
+from workerlib._adapters import describe_adapters
 from workerlib._config import parse, settings
 from workerlib._connection import Connection
 from workerlib._errors import (
@@ -237,7 +239,9 @@ def serve() -> None:
     def answer(mark: str) -> str:
         error = _script_error()
         try:
-            chosen = settings(read_config())
+            config = read_config()
+            chosen = settings(config)
+            load_adapters(config)
         except ConfigError as wrong:
             error = error or wrong
         if error is not None:
@@ -245,7 +249,11 @@ def serve() -> None:
             return base64.b64encode(encode(describe(error))[0]).decode()
         channel = js.MessageChannel.new()
         session = Session.listen(
-            __version__, describe_exports(), strict=chosen.strict, max_depth=chosen.max_depth
+            __version__,
+            describe_exports(),
+            adapters=describe_adapters(),
+            strict=chosen.strict,
+            max_depth=chosen.max_depth,
         )
         connection = Connection(session, PortEndpoint(channel.port1), functions)
         _connections.add(connection)

@@ -19,12 +19,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from workerlib import _classes, _libraries
+from workerlib import _adapters, _classes, _libraries
 from workerlib._errors import ConversionWarning
+from workerlib._rows import Slot
 from workerlib._type_row import Built, Filled, Parts, RefusedError, TakeApart, lazy, refuse
 
-Sending = tuple[int | None, Callable[[Any], Any]]
+Sending = tuple[int | None, Callable[[Any], Any] | _adapters.Adapter]
 """The extension type and what makes its values; or None and what makes the object that is sent instead."""
+
+_SLOT = 83
 
 
 def _empty(path: str) -> Callable[[Any], Any]:
@@ -491,6 +494,8 @@ SENDING: dict[type, Sending] = {}
 
 def build(kind: int, values: Parts) -> Any:
     """Builds an object from all of its values, which may be anything: they come from a frame."""
+    if kind == _adapters.ADAPTED:
+        return _adapters.build(*values)
     row = _BUILT.get(kind)
     if row is None:
         raise ValueError(f"extension type {kind} is none of this version")
@@ -520,8 +525,8 @@ def find_sending(cls: type, strict: bool) -> Sending | None:
         cls: The class.
         strict: Whether an object that would arrive as something like it is refused instead.
     """
-    if row := _row(cls):
-        sending = SENDING[cls] = (row.kind, row.take_apart)
+    if sending := _find_exact(cls):
+        SENDING[cls] = sending
         return sending
     likeness = _find_likeness(cls)
     if likeness is None:
@@ -530,6 +535,18 @@ def find_sending(cls: type, strict: bool) -> Sending | None:
     if strict:
         return None, refuse(f"it would arrive as {name}, and this connection is strict")
     return None, convert
+
+
+def _find_exact(cls: type) -> Sending | None:
+    """Says how objects of a class are sent that arrive as themselves."""
+    if cls is Slot:
+        return _SLOT, lambda slot: (slot.number,)
+    adapter = _adapters.find_total() if cls is _adapters.Whole else _adapters.find_adapter(cls)
+    if adapter is None and (row := _row(cls)):
+        return row.kind, row.take_apart
+    # What passes through it need not be refused, nor made into something like it.
+    adapter = adapter or _adapters.find_last_resort()
+    return None if adapter is None else (_adapters.ADAPTED, adapter)
 
 
 def _row(cls: type) -> Built | Filled | None:
@@ -574,7 +591,7 @@ def _is_itself(cls: type, name: str) -> bool:
     return getattr(sys.modules.get(module), attribute, None) is cls
 
 
-_BASES: dict[type, Callable[[Any], Any]] = {
+BASES: dict[type, Callable[[Any], Any]] = {
     # The base's own methods: those of a subclass may do anything.
     int: int.__index__,
     float: float.__float__,
@@ -611,7 +628,7 @@ def _likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
     if "collections.UserString" in names:
         # Its characters are UserStrings.
         return "str", str
-    for base, convert in _BASES.items():
+    for base, convert in BASES.items():
         if issubclass(cls, base):
             return base.__name__, convert
     if issubclass(cls, Mapping):

@@ -1,0 +1,321 @@
+//! Frames: values of Python's behind an envelope, as bytes with buffers beside them.
+//!
+//! Values are encoded before it is known of which call they are, and outside of the session: what is not
+//! builtin is taken apart by Python code, which may do anything with the session meanwhile.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict};
+use workerlib_codec::{DecodeError, Decoder, Encoder, Limits, envelope, rows};
+use workerlib_core::Message;
+
+use crate::errors::{decode_error, encode_error, frame_error, unsendable_error};
+use crate::gc_pause::GcPause;
+use crate::sink::{PySink, Spent};
+use crate::source::{Conversion, PySource, text_of};
+
+/// How one side encodes and decodes.
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    /// Whether an object that would arrive as something like it is refused.
+    pub(crate) strict: bool,
+    /// The keys of the adapters whose decoders are async on the other side.
+    pub(crate) slow: Option<Py<PyAny>>,
+}
+
+impl Settings {
+    pub(crate) fn new(strict: bool, depth: usize) -> Self {
+        Self { limits: Limits { depth, ..Limits::default() }, strict, slow: None }
+    }
+
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        let slow = self.slow.as_ref().map(|keys| keys.clone_ref(py));
+        Self { limits: self.limits, strict: self.strict, slow }
+    }
+}
+
+/// How many bytes the values of the last frame took: those of the next one often take as many, and room that
+/// has to grow is copied.
+static EXPECTED: AtomicUsize = AtomicUsize::new(64);
+/// The most room that is made in advance.
+const MOST_EXPECTED: usize = 4 << 20;
+
+/// Values that share a sharing table, encoded, but for the bytes of long strs.
+#[derive(Default)]
+pub(crate) struct Values {
+    table: Vec<u8>,
+    body: Vec<u8>,
+    /// Long strs whose content is still to be put into the body, and where.
+    late: Vec<(usize, Py<PyAny>)>,
+    pub(crate) buffers: Vec<Py<PyAny>>,
+    /// How many levels of containers the deepest value has.
+    pub(crate) deepest: usize,
+    /// What keeps count of objects on their way through adapters, if there are such.
+    pub(crate) outgoing: Option<Py<PyAny>>,
+}
+
+impl Values {
+    /// Encodes values, each with the name that errors call it by.
+    ///
+    /// `outgoing` is that of the values among which these belong, if they are a row.
+    pub(crate) fn encode<'py>(
+        py: Python<'py>,
+        values: &[(&str, &Bound<'py, PyAny>)],
+        settings: &Settings,
+        outgoing: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        let slow = settings.slow.as_ref().map(|keys| keys.clone_ref(py));
+        let mut source = PySource::new(py, settings.strict, slow);
+        source.types.outgoing = outgoing;
+        let mut encoder = Encoder::new(&settings.limits, EXPECTED.load(Ordering::Relaxed));
+        let encoded = Self::walk(py, &mut source, &mut encoder, values);
+        let outgoing = source.types.outgoing.take();
+        if let Err(error) = encoded {
+            if let Some(outgoing) = outgoing {
+                outgoing.call_method0("discard")?;
+            }
+            return Err(error);
+        }
+        let deepest = encoder.deepest();
+        let (table, body) = encoder.finish();
+        EXPECTED.store(body.len().clamp(64, MOST_EXPECTED), Ordering::Relaxed);
+        let outgoing = outgoing.map(Bound::unbind);
+        Ok(Self { table, body, late: source.late, buffers: source.buffers, deepest, outgoing })
+    }
+
+    fn walk<'py>(
+        py: Python<'py>,
+        source: &mut PySource<'py>,
+        encoder: &mut Encoder<'_>,
+        values: &[(&str, &Bound<'py, PyAny>)],
+    ) -> PyResult<()> {
+        let _pause = GcPause::new(py);
+        for (root, value) in values {
+            encoder.encode(source, value.as_ptr()).map_err(|error| encode_error(py, root, error))?;
+            for conversion in source.conversions.drain(..) {
+                warn_of_conversion(py, root, &conversion)?;
+            }
+            if let Some(outgoing) = &source.types.outgoing {
+                outgoing.call_method1("name_root", (root,))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether there are objects in it that are encoded when they have been awaited.
+    pub(crate) fn needs_rows(&self, py: Python<'_>) -> PyResult<bool> {
+        self.outgoing.as_ref().map_or(Ok(false), |outgoing| outgoing.bind(py).getattr("slots")?.is_truthy())
+    }
+
+    /// Refuses objects of async adapters, where nothing can be awaited.
+    pub(crate) fn without_rows(self, py: Python<'_>) -> PyResult<Self> {
+        if self.needs_rows(py)?
+            && let Some(outgoing) = &self.outgoing
+        {
+            let outgoing = outgoing.bind(py);
+            let slot = outgoing.getattr("slots")?.get_item(0)?;
+            outgoing.call_method0("discard")?;
+            let reason = "its adapter is async, and nothing can be awaited here";
+            return Err(unsendable_error(
+                py,
+                slot.getattr("path")?.to_string(),
+                slot.getattr("class_name")?.to_string(),
+                Some(reason.to_owned()),
+            ));
+        }
+        Ok(self)
+    }
+
+    /// Puts the values together behind `head`, without copying anything twice.
+    pub(crate) fn bytes<'py>(&self, py: Python<'py>, head: &[&[u8]]) -> PyResult<Bound<'py, PyBytes>> {
+        let mut parts = head.to_vec();
+        parts.push(&self.table);
+        let mut rest = (0, &self.body[..]);
+        for (position, text) in &self.late {
+            let (before, after) = rest.1.split_at(position - rest.0);
+            // SAFETY: these are strs, owned here.
+            let text = unsafe { text_of(text.as_ptr()) }.ok_or_else(|| PyErr::fetch(py))?;
+            parts.extend([before, text.as_bytes()]);
+            rest = (*position, after);
+        }
+        parts.push(rest.1);
+        concatenated(py, &parts)
+    }
+}
+
+/// A frame with the buffers beside it.
+pub(crate) struct Frame {
+    pub(crate) bytes: Py<PyBytes>,
+    /// Where the values begin, behind the envelope.
+    pub(crate) body: usize,
+    pub(crate) buffers: Vec<Py<PyAny>>,
+}
+
+impl Frame {
+    /// Puts a message together with the values that it carries, and the rows that stand before these.
+    pub(crate) fn new<P>(
+        py: Python<'_>,
+        message: &Message<P>,
+        rows: &[u8],
+        values: Values,
+    ) -> PyResult<Self> {
+        let mut head = Vec::with_capacity(64);
+        envelope::write(message, &mut head);
+        let bytes = values.bytes(py, &[&head, rows])?.unbind();
+        Ok(Self { bytes, body: head.len(), buffers: values.buffers })
+    }
+
+    /// Copies the buffers, so that what their owners do to them before the frame is sent does not matter.
+    pub(crate) fn copy_buffers(&mut self, py: Python<'_>) -> PyResult<()> {
+        copy(py, &mut self.buffers)
+    }
+
+    /// Returns whether rows stand before the values.
+    pub(crate) fn has_rows(&self, py: Python<'_>) -> bool {
+        rows::read(self.bytes.as_bytes(py), self.body).is_some()
+    }
+
+    /// Reads the values behind the envelope, which have these names, and how deep the deepest is.
+    pub(crate) fn decode<'py, const N: usize>(
+        &self,
+        py: Python<'py>,
+        names: [&str; N],
+        limits: &Limits,
+    ) -> PyResult<([Bound<'py, PyAny>; N], usize)> {
+        let part = Part { is_last: true, ..Part::first(self.body) };
+        let (values, deepest, _) = self.decode_part(py, names, limits, part, None)?;
+        Ok((values, deepest))
+    }
+
+    /// Reads the values of a part of the frame, how deep the deepest is, and what follows.
+    pub(crate) fn decode_part<'py, const N: usize>(
+        &self,
+        py: Python<'py>,
+        names: [&str; N],
+        limits: &Limits,
+        part: Part,
+        slots: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<([Bound<'py, PyAny>; N], usize, Part)> {
+        let bytes = self.bytes.as_bytes(py);
+        let buffers: Vec<_> =
+            self.buffers.iter().skip(part.buffers).map(|buffer| buffer.bind(py).clone()).collect();
+        let mut sink = PySink::new(py, &buffers, (bytes.len(), part.spent), slots);
+        let _pause = GcPause::new(py);
+        let mut values = Vec::with_capacity(N);
+        let mut decode = || -> Result<_, PyErr> {
+            let whole = |error: DecodeError<PyErr>| decode_error(py, "", &Default::default(), &error);
+            let mut decoder = Decoder::new(bytes, part.at, limits).map_err(whole)?;
+            for name in names {
+                let value = decoder.decode(&mut sink);
+                values.push(value.map_err(|error| decode_error(py, name, decoder.failed_at(), &error))?);
+            }
+            let deepest = decoder.deepest();
+            let (at, buffers) = if part.is_last {
+                decoder.finish().map_err(whole)?;
+                (bytes.len(), 0)
+            } else {
+                decoder.end().map_err(whole)?
+            };
+            Ok((deepest, Part { at, buffers: part.buffers + buffers, spent: sink.spent, is_last: false }))
+        };
+        match decode() {
+            Ok((deepest, rest)) => {
+                let values = values.try_into();
+                values
+                    .map(|values| (values, deepest, rest))
+                    .map_err(|_| frame_error(py, "another number of values"))
+            }
+            Err(error) => {
+                sink.free(values)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Where in a frame values with a sharing table of their own start.
+#[derive(Clone, Copy)]
+pub(crate) struct Part {
+    /// The position of the sharing table.
+    pub(crate) at: usize,
+    /// How many buffers belong to what stands before.
+    pub(crate) buffers: usize,
+    /// What building what stands before cost.
+    pub(crate) spent: Spent,
+    /// Whether the frame must end with these values.
+    pub(crate) is_last: bool,
+}
+
+impl Part {
+    /// The first of a frame's parts, which starts there.
+    pub(crate) fn first(at: usize) -> Self {
+        Self { at, buffers: 0, spent: Spent::default(), is_last: false }
+    }
+}
+
+/// Encodes one value: bytes, and a list of the buffers beside them.
+///
+/// It raises UnsendableError where the value, or one in it, is of a type that cannot be sent.
+#[pyfunction]
+#[pyo3(signature = (value, *, strict = false))]
+pub(crate) fn encode<'py>(
+    value: &Bound<'py, PyAny>,
+    strict: bool,
+) -> PyResult<(Bound<'py, PyBytes>, Vec<Py<PyAny>>)> {
+    let py = value.py();
+    let settings = Settings { strict, ..Settings::default() };
+    let values = Values::encode(py, &[("value", value)], &settings, None)?.without_rows(py)?;
+    Ok((values.bytes(py, &[])?, values.buffers))
+}
+
+/// Decodes one value; the opposite of `encode`.
+///
+/// It raises FrameError where the bytes are not exactly one value.
+#[pyfunction]
+pub(crate) fn decode<'py>(
+    bytes: Bound<'py, PyBytes>,
+    buffers: Vec<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = bytes.py();
+    let frame = Frame { bytes: bytes.unbind(), body: 0, buffers };
+    let ([value], _) = frame.decode(py, ["value"], &Limits::default())?;
+    Ok(value)
+}
+
+/// Replaces buffers by copies.
+pub(crate) fn copy(py: Python<'_>, buffers: &mut [Py<PyAny>]) -> PyResult<()> {
+    for buffer in buffers {
+        // SAFETY: `buffer` is an object; what comes back is a new reference, or NULL with an error set.
+        let copy = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromObject(buffer.as_ptr()))? };
+        *buffer = copy.unbind();
+    }
+    Ok(())
+}
+
+/// Makes a bytes object of parts, without the zeros that `PyBytes::new_with` writes first.
+fn concatenated<'py>(py: Python<'py>, parts: &[&[u8]]) -> PyResult<Bound<'py, PyBytes>> {
+    let len = parts.iter().map(|part| part.len()).sum::<usize>();
+    // SAFETY: makes a bytes object whose content is not initialised; all of it is written before anybody
+    // sees it.
+    unsafe {
+        let bytes = ffi::PyBytes_FromStringAndSize(std::ptr::null(), len as ffi::Py_ssize_t);
+        let bytes = Bound::from_owned_ptr_or_err(py, bytes)?;
+        let mut to = ffi::PyBytes_AsString(bytes.as_ptr()).cast::<u8>();
+        for part in parts {
+            to.copy_from_nonoverlapping(part.as_ptr(), part.len());
+            to = to.add(part.len());
+        }
+        Ok(bytes.cast_into_unchecked())
+    }
+}
+
+/// Tells the user, once for each class, that an object arrives as something like it.
+fn warn_of_conversion(py: Python<'_>, root: &str, conversion: &Conversion) -> PyResult<()> {
+    static WARN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let path = format!("{root}{}", conversion.path);
+    WARN.import(py, "workerlib._types", "warn_of_conversion")?.call1((&conversion.class, path)).map(drop)
+}

@@ -1,0 +1,138 @@
+//! Frames with rows: what is awaited before it can be sent, or used. docs/wire-format.md, section 4.8.
+//!
+//! Who awaits is `workerlib/_rows.py`; here are the bytes, on their way out and on their way in.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use workerlib_codec::{Limits, rows};
+
+use crate::deep::DEEP;
+use crate::errors::frame_error;
+use crate::frame::{self, Frame, Part, Settings, Values};
+
+/// A row as Python has it: bytes, and the buffers beside them.
+pub(crate) type PyRow<'py> = (Bound<'py, PyBytes>, Vec<Py<PyAny>>);
+
+/// The arguments of a call, or a result, of which a part has to be awaited before it can be encoded.
+#[pyclass(module = "workerlib._native")]
+pub(crate) struct Unfinished {
+    values: Values,
+    settings: Settings,
+}
+
+impl Unfinished {
+    /// Keeps values until their rows are there. What they refer to is copied: it is what it is now.
+    pub(crate) fn new(py: Python<'_>, mut values: Values, settings: Settings) -> PyResult<Self> {
+        frame::copy(py, &mut values.buffers)?;
+        Ok(Self { values, settings })
+    }
+
+    /// Gives what stands before the values, and these, with the rows' buffers before their own.
+    pub(crate) fn finish(&mut self, levels: Vec<Vec<PyRow<'_>>>) -> PyResult<(Vec<u8>, Values)> {
+        let mut values = std::mem::take(&mut self.values);
+        let (mut before, mut buffers) = (Vec::new(), Vec::new());
+        for level in levels {
+            rows::write(&mut before, u32::try_from(level.len())?);
+            for (bytes, beside) in level {
+                before.extend_from_slice(bytes.as_bytes());
+                buffers.extend(beside);
+            }
+        }
+        buffers.append(&mut values.buffers);
+        values.buffers = buffers;
+        Ok((before, values))
+    }
+}
+
+#[pymethods]
+impl Unfinished {
+    /// What keeps count of the objects that are to be awaited: `workerlib._rows.Outgoing`.
+    #[getter]
+    fn outgoing(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.values.outgoing.as_ref().map(|outgoing| outgoing.clone_ref(py))
+    }
+
+    /// Encodes the values of a row; errors call them by a name.
+    fn row<'py>(slf: &Bound<'py, Self>, values: &Bound<'py, PyTuple>, name: &str) -> PyResult<PyRow<'py>> {
+        let py = slf.py();
+        // Not while this is borrowed: adapters may do anything.
+        let (settings, outgoing) = {
+            let this = slf.borrow();
+            let outgoing = this.values.outgoing.as_ref().map(|outgoing| outgoing.bind(py).clone());
+            (this.settings.clone_ref(py), outgoing)
+        };
+        let all: Vec<_> = values.iter().collect();
+        let all: Vec<_> = all.iter().map(|value| (name, value)).collect();
+        let row = Values::encode(py, &all, &settings, outgoing)?;
+        Ok((row.bytes(py, &[])?, row.buffers))
+    }
+}
+
+/// A call, or an answer, that came with rows: they are restored before its values can be read.
+#[pyclass(module = "workerlib._native")]
+pub(crate) struct Arrival {
+    frame: Frame,
+    limits: Limits,
+    rest: Part,
+    /// What the rows were restored to, by their number.
+    #[pyo3(get)]
+    slots: Py<PyDict>,
+}
+
+impl Arrival {
+    pub(crate) fn new(py: Python<'_>, frame: Frame, limits: Limits) -> Self {
+        let rest = Part::first(frame.body);
+        Self { frame, limits, rest, slots: PyDict::new(py).unbind() }
+    }
+
+    /// Reads the values behind the rows, and how deep the deepest is.
+    fn values<'py, const N: usize>(
+        slf: &Bound<'py, Self>,
+        names: [&str; N],
+    ) -> PyResult<([Bound<'py, PyAny>; N], usize)> {
+        let this = slf.borrow();
+        let part = Part { is_last: true, ..this.rest };
+        let slots = this.slots.bind(slf.py());
+        let (values, deepest, _) =
+            this.frame.decode_part(slf.py(), names, &this.limits, part, Some(slots))?;
+        Ok((values, deepest))
+    }
+}
+
+#[pymethods]
+impl Arrival {
+    /// Reads the rows that stand next, which need none of each other: a list of tuples of a number, an
+    /// adapter's key, data, a class's name and a path. None if there are no more.
+    fn rows<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let py = slf.py();
+        let (read, mut rest) = (PyList::empty(py), slf.borrow().rest);
+        let Some((count, at)) = rows::read(slf.borrow().frame.bytes.as_bytes(py), rest.at) else {
+            return Ok(None);
+        };
+        rest.at = at;
+        for _ in 0..count {
+            let this = slf.borrow();
+            let slots = Some(this.slots.bind(py));
+            let (values, _, next) = this.frame.decode_part(py, ["a row"; 5], &this.limits, rest, slots)?;
+            rest = next;
+            read.append(PyTuple::new(py, values)?)?;
+        }
+        slf.borrow_mut().rest = rest;
+        Ok(Some(read))
+    }
+
+    /// Reads the arguments of a call, positional and by keyword, and tells whether they are deep.
+    fn arguments<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyList>, bool)> {
+        let ([args, kwargs], deepest) = Self::values(slf, ["args", "kwargs"])?;
+        if !args.is_instance_of::<PyTuple>() || !kwargs.is_instance_of::<PyDict>() {
+            return Err(frame_error(slf.py(), "a call without a tuple and a dict"));
+        }
+        Ok((PyList::new(slf.py(), [args, kwargs])?, deepest > DEEP))
+    }
+
+    /// Reads the result of a call.
+    fn result<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let ([value], _) = Self::values(slf, ["result"])?;
+        Ok(value)
+    }
+}
