@@ -151,13 +151,14 @@ impl<'py, 'b> PySink<'py, 'b> {
 
     /// Finds what a row was restored to.
     fn slot(&self, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let number = values.get_item(0)?;
-        let found = if number.is_exact_instance_of::<PyInt>() && values.len()? == 1 {
-            self.slots.map_or(Ok(None), |slots| slots.get_item(&number))?
-        } else {
-            None
-        };
-        found.ok_or_else(|| PyValueError::new_err(format!("no row {number} stands before this value")))
+        let number = values.get_item(0).ok().filter(|number| number.is_exact_instance_of::<PyInt>());
+        if let (Some(number), Some(slots), 1) = (&number, self.slots, values.len()?)
+            && let Some(found) = slots.get_item(number)?
+        {
+            return Ok(found);
+        }
+        let number = number.map_or_else(String::new, |number| number.to_string());
+        Err(PyValueError::new_err(format!("no row {number} stands before this value")))
     }
 
     /// Counts what a builder may copy, and refuses what the frame does not account for.

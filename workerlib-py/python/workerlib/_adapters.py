@@ -261,6 +261,8 @@ def build(key: object, data: object, class_name: object) -> Any:
         AdapterFailure: With what the decoder raised.
         ValueError: If this side has no such adapter.
     """
+    if not isinstance(key, str) or not isinstance(class_name, str):
+        raise ValueError("no key of an adapter, or no name of a class")
     made = decode(key, data, class_name)
     if inspect.iscoroutine(made):
         made.close()

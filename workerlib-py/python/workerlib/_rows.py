@@ -157,6 +157,11 @@ async def restore(arrival: Arrival) -> None:
         BaseException: What a decoder raised, with a note that names the adapter and the place.
     """
     while (rows := arrival.rows()) is not None:
+        for row in rows:
+            _check(row)
+        numbers = {row[0] for row in rows}
+        if len(numbers) < len(rows) or not numbers.isdisjoint(arrival.slots):
+            raise FrameError("two rows have the same number (docs/wire-format.md, section 4.8)")
         restored = await _all(_restored(*row) for row in rows)
         arrival.slots.update(zip((row[0] for row in rows), restored, strict=True))
 
@@ -171,9 +176,16 @@ async def _content(slot: Slot) -> Any:
         raise
 
 
-async def _restored(number: object, key: object, data: object, class_name: object, path: object) -> Any:
+def _check(row: tuple[object, ...]) -> None:
+    number, key, _data, class_name, path = row
     if type(number) is not int or not all(isinstance(text, str) for text in (key, class_name, path)):
-        raise FrameError("no row: a number, a key, data, a class's name and a path should stand here")
+        raise FrameError(
+            "no row: a number, a key, data, a class's name and a path should stand here (docs/wire-format.md,"
+            " section 4.8)"
+        )
+
+
+async def _restored(_number: object, key: object, data: object, class_name: object, path: object) -> Any:
     try:
         made = _adapters.decode(key, data, class_name)
         return await made if inspect.iscoroutine(made) else made
