@@ -31,7 +31,8 @@ def no_adapters(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(_adapters, "_registry", _adapters._Registry({}, {}))
     monkeypatch.setattr(_adapter_entries, "_loaded", None)
     yield
-    _types.SENDING.clear()
+    monkeypatch.setattr(_adapters, "_registry", _adapters._Registry({}, {}))
+    _types.forget_sending()
 
 
 @pytest.fixture(params=CHANNELS)

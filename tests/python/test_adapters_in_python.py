@@ -350,3 +350,58 @@ async def test_an_async_adapter_in_an_exception(connect: Connect) -> None:
         with pytest.raises(ValueError, match="Thing object") as caught:
             await worker.fail()
     assert isinstance(caught.value.args[0], str)
+
+
+async def test_adapters_for_builtin_types(connect: Connect) -> None:
+    """They are asked for wherever such a value is the user's: not for names, nor for what they made themselves."""
+    import collections
+    import dataclasses
+    import datetime
+
+    point = dataclasses.make_dataclass("Point", ["x", "y"])
+    point.__module__ = __name__
+    workerlib.portable(point)
+
+    def wrapped(kind: str) -> Callable[[Any], Any]:
+        return lambda data: (kind, data)
+
+    register_adapter(bool, str, wrapped("bool"))
+    register_adapter(int, lambda number: number, wrapped("int"))
+    register_adapter(str, str.encode, lambda data: data.decode().upper())
+    register_adapter(dict, lambda pairs: list(pairs.items()), wrapped("dict"))
+    workerlib.export(fail)
+    workerlib.export(lambda *args, **kwargs: Thing((args, kwargs)), name="give")
+    register_adapter(Thing, lambda thing: repr(thing.content), lambda text: text)
+    values = [
+        1,
+        True,
+        1.5,
+        "a",
+        {"b": 2},
+        (3,),
+        datetime.date(2026, 1, 2),
+        collections.deque([4]),
+        point(5, "c"),
+    ]
+    expected: list[Any] = [("int", 1), ("bool", "True"), 1.5, "A", ("dict", [("B", ("int", 2))])]
+    expected += [(("int", 3),), datetime.date(2026, 1, 2), collections.deque([("int", 4)])]
+    expected += [point(("int", 5), "C")]
+    async with connect() as worker:
+        assert await worker.give(values, name="d") == repr(((expected,), {"name": "D"}))
+        with pytest.raises(LookupError, match="text of ours"):
+            await worker.fail()
+
+
+def fail() -> None:
+    raise LookupError("text of ours")
+
+
+async def test_an_adapter_for_an_abstract_class_covers_builtin_types(connect: Connect) -> None:
+    """isinstance() decides, so numbers.Real is for ints and floats."""
+    import numbers
+
+    register_adapter(numbers.Real, str, float)  # type: ignore[type-abstract]
+    async with connect() as worker:
+        assert await worker.echo(1, [2.5], "x") == ((1.0, [2.5], "x"), {})
+        (arrived, _, _), _ = await worker.echo(1, [2.5], "x")
+    assert type(arrived) is float

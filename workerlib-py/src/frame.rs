@@ -70,9 +70,14 @@ impl Values {
     ) -> PyResult<Self> {
         let slow = settings.slow.as_ref().map(|keys| keys.clone_ref(py));
         let mut source = PySource::new(py, settings.strict, slow);
+        let is_row = outgoing.is_some();
         source.types.outgoing = outgoing;
+        if values.first().is_some_and(|(root, _)| matches!(*root, "exception" | "value")) {
+            // It, and what comes of `encode()`, is described in values of ours.
+            source.builtins = None;
+        }
         let mut encoder = Encoder::new(&settings.limits, EXPECTED.load(Ordering::Relaxed));
-        let encoded = Self::walk(py, &mut source, &mut encoder, values);
+        let encoded = Self::walk(py, &mut source, &mut encoder, values, is_row);
         let outgoing = source.types.outgoing.take();
         if let Err(error) = encoded {
             if let Some(outgoing) = outgoing {
@@ -92,9 +97,13 @@ impl Values {
         source: &mut PySource<'py>,
         encoder: &mut Encoder<'_>,
         values: &[(&str, &Bound<'py, PyAny>)],
+        is_row: bool,
     ) -> PyResult<()> {
         let _pause = GcPause::new(py);
         for (root, value) in values {
+            // Arguments are a tuple and a dict of ours, with their names; what a row holds went through an adapter.
+            let is_ours = matches!(*root, "args" | "kwargs") || is_row;
+            source.begin(value.as_ptr(), is_ours, *root == "kwargs");
             encoder.encode(source, value.as_ptr()).map_err(|error| encode_error(py, root, error))?;
             for conversion in source.conversions.drain(..) {
                 warn_of_conversion(py, root, &conversion)?;

@@ -33,6 +33,9 @@ mod _native {
     #[pymodule_export]
     use crate::session::Session;
 
+    #[pymodule_export]
+    use crate::types::adapt_builtins;
+
     /// The version of the wire format: docs/wire-format.md, section 1.
     #[pymodule_export]
     const PROTOCOL: u32 = workerlib_core::PROTOCOL;

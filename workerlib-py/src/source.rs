@@ -100,6 +100,12 @@ pub(crate) struct PySource<'py> {
     pub(crate) types: Types<'py>,
     /// The keys of the adapters whose decoders are async on the other side.
     slow: Option<Py<PyAny>>,
+    /// The builtin types that adapters are for; `None` if there is no such adapter.
+    pub(crate) builtins: Option<Bound<'py, PyAny>>,
+    /// Whether the node that was taken last is something of ours, that adapters must not see.
+    is_structure: bool,
+    /// Tuples whose elements, and dicts whose keys, are something of ours.
+    structures: Vec<Object>,
     /// The objects whose adapters' values are being walked.
     adapted: Vec<Object>,
     /// The slot of a row that was made last, until it hears where it stands.
@@ -127,6 +133,9 @@ impl<'py> PySource<'py> {
             types: Types::new(py, strict),
             plans: Vec::new(),
             slow,
+            builtins: types::adapted_builtins(py),
+            is_structure: false,
+            structures: Vec::new(),
             adapted: Vec::new(),
             slot: None,
         }
@@ -342,6 +351,78 @@ impl<'py> PySource<'py> {
         Ok(Item::Converted(slot))
     }
 
+    /// Takes the next node of a container.
+    #[inline]
+    fn take(&mut self, walk: &mut Walk) -> Option<Object> {
+        match walk {
+            Walk::List { list, taken } => {
+                // SAFETY: the list is open or kept; an index beyond its end is refused.
+                let node = self.found(unsafe { ffi::PyList_GetItem(*list, *taken) })?;
+                *taken += 1;
+                Some(node)
+            }
+            Walk::Tuple { tuple, taken, .. } => {
+                // SAFETY: the tuple is open or kept; an index beyond its end is refused.
+                let node = self.found(unsafe { ffi::PyTuple_GetItem(*tuple, *taken) })?;
+                *taken += 1;
+                Some(node)
+            }
+            // SAFETY: the dict is open or kept, and has the size that it had; key and value are in it, or kept.
+            Walk::Dict { dict, size, position, taken, value, .. } => unsafe {
+                if *taken % 2 == 1 {
+                    *taken += 1;
+                    return Some(*value);
+                }
+                let mut key = ptr::null_mut();
+                if ffi::PyDict_Size(*dict) != *size
+                    || ffi::PyDict_Next(*dict, position, &raw mut key, value) == 0
+                {
+                    return None;
+                }
+                *taken += 1;
+                if !ptr::eq(ffi::Py_TYPE(key), &raw mut ffi::PyUnicode_Type) {
+                    // Such a key may run Python code before the value's turn.
+                    self.kept.push(self.owned(*value).unbind());
+                }
+                Some(key)
+            },
+        }
+    }
+
+    /// Returns whether an adapter is for a node of a builtin type, which stands where it is the user's.
+    fn is_adapted(&self, node: Object) -> bool {
+        let Some(builtins) = &self.builtins else { return false };
+        let class = self.owned(node).get_type();
+        !self.is_structure && builtins.contains(class).unwrap_or(false)
+    }
+
+    /// Notes whether the node that was taken last is the user's, or something of ours that adapters must not see.
+    #[cold]
+    fn note_place(&mut self, walk: &Walk, node: Object) {
+        let (is_structure, holds_more) = match *walk {
+            Walk::List { .. } => (false, false),
+            Walk::Tuple { tuple, extension: None, .. } => (self.structures.contains(&tuple), false),
+            Walk::Tuple { extension: Some(kind), taken, .. } => {
+                types::is_structure(kind, (taken - 1).max(0) as usize)
+            }
+            // The first value, and then names.
+            Walk::Dict { taken, is_object: true, .. } => (taken == 2 || taken % 2 == 1, taken == 2),
+            Walk::Dict { dict, taken, .. } => (taken % 2 == 1 && self.structures.contains(&dict), false),
+        };
+        self.is_structure = is_structure;
+        if holds_more {
+            self.structures.push(node);
+        }
+    }
+
+    /// Hears of the next root: whether it is something of ours, and whether what it holds first is.
+    pub(crate) fn begin(&mut self, root: Object, is_structure: bool, has_names: bool) {
+        self.is_structure = is_structure;
+        if has_names {
+            self.structures.push(root);
+        }
+    }
+
     /// Takes references of what is remembered or open, before Python code can free it.
     fn own(&mut self) {
         if !self.owning {
@@ -522,6 +603,9 @@ impl Source for PySource<'_> {
         // SAFETY: a node is a live object; the statics are CPython's own types.
         let class = unsafe { ffi::Py_TYPE(node) };
         let is = |exact: *mut ffi::PyTypeObject| ptr::eq(class, exact);
+        if self.builtins.is_some() && self.is_adapted(node) {
+            return self.other(node);
+        }
         // Hot types first; each `is` compares two addresses.
         if is(&raw mut ffi::PyUnicode_Type) {
             self.str(node)
@@ -572,6 +656,9 @@ impl Source for PySource<'_> {
         // SAFETY: a node is a live object; the statics are CPython's own types.
         let class = unsafe { ffi::Py_TYPE(node) };
         let is = |exact: *mut ffi::PyTypeObject| ptr::eq(class, exact);
+        if self.builtins.is_some() && self.is_adapted(node) {
+            return None;
+        }
         let (kind, count, walk) = if is(&raw mut ffi::PyDict_Type) {
             // SAFETY: `node` is a dict.
             let size = unsafe { ffi::PyDict_Size(node) };
@@ -595,39 +682,11 @@ impl Source for PySource<'_> {
 
     #[inline]
     fn next(&mut self, walk: &mut Walk) -> Option<Object> {
-        match walk {
-            Walk::List { list, taken } => {
-                // SAFETY: the list is open or kept; an index beyond its end is refused.
-                let node = self.found(unsafe { ffi::PyList_GetItem(*list, *taken) })?;
-                *taken += 1;
-                Some(node)
-            }
-            Walk::Tuple { tuple, taken, .. } => {
-                // SAFETY: the tuple is open or kept; an index beyond its end is refused.
-                let node = self.found(unsafe { ffi::PyTuple_GetItem(*tuple, *taken) })?;
-                *taken += 1;
-                Some(node)
-            }
-            // SAFETY: the dict is open or kept, and has the size that it had; key and value are in it, or kept.
-            Walk::Dict { dict, size, position, taken, value, .. } => unsafe {
-                if *taken % 2 == 1 {
-                    *taken += 1;
-                    return Some(*value);
-                }
-                let mut key = ptr::null_mut();
-                if ffi::PyDict_Size(*dict) != *size
-                    || ffi::PyDict_Next(*dict, position, &raw mut key, value) == 0
-                {
-                    return None;
-                }
-                *taken += 1;
-                if !ptr::eq(ffi::Py_TYPE(key), &raw mut ffi::PyUnicode_Type) {
-                    // Such a key may run Python code before the value's turn.
-                    self.kept.push(self.owned(*value).unbind());
-                }
-                Some(key)
-            },
+        let node = self.take(walk)?;
+        if self.builtins.is_some() {
+            self.note_place(walk, node);
         }
+        Some(node)
     }
 
     #[inline]
@@ -652,6 +711,9 @@ impl Source for PySource<'_> {
     }
 
     fn plain(&mut self, walk: &mut Walk, limit: usize, writer: &mut PlainWriter<'_>) -> usize {
+        if self.builtins.is_some() {
+            return 0;
+        }
         let mut count = 0;
         match walk {
             Walk::List { list, taken } => {

@@ -2,6 +2,8 @@
 //!
 //! The one place that knows how these tables look.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -138,6 +140,38 @@ impl<'py> Types<'py> {
     ) -> PyResult<()> {
         static FILL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         FILL.import(self.py, "workerlib._types", "fill")?.call1((kind, object, values)).map(drop)
+    }
+}
+
+/// Whether adapters are for builtin types: nothing else need be asked if not.
+static ADAPTS_BUILTINS: AtomicBool = AtomicBool::new(false);
+
+/// Says whether there are classes in `_types.ADAPTED_BUILTINS`.
+#[pyfunction]
+pub(crate) fn adapt_builtins(adapts: bool) {
+    ADAPTS_BUILTINS.store(adapts, Ordering::Relaxed);
+}
+
+/// Gives the builtin types that adapters are for, if there are any.
+pub(crate) fn adapted_builtins(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    static CLASSES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    if !ADAPTS_BUILTINS.load(Ordering::Relaxed) {
+        return None;
+    }
+    CLASSES.import(py, "workerlib._types", "ADAPTED_BUILTINS").ok().cloned()
+}
+
+/// Tells whether a value of an extension type is something of ours, and whether its elements are too.
+pub(crate) fn is_structure(kind: u8, index: usize) -> (bool, bool) {
+    match kind {
+        // Factory or maxlen, then the content.
+        19..=22 => (index == 0, false),
+        // Names and what they are for.
+        23 => (index == 0 || index % 2 == 1, false),
+        25 => (index == 0 || index % 2 == 1, index == 0),
+        24 => (true, index == 0 || index == 4),
+        77 => (index < 2, index == 1),
+        _ => (true, false),
     }
 }
 

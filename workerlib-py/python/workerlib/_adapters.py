@@ -404,5 +404,5 @@ def _forget() -> None:
     # Imported late: that module imports this one.
     from workerlib import _classes, _types
 
-    _types.SENDING.clear()
+    _types.forget_sending()
     _classes.PLANS.clear()

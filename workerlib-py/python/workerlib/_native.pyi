@@ -6,7 +6,17 @@ from typing import Any, final
 from workerlib._adapters import AdapterDescription
 from workerlib._exports import ExportDescription
 
-__all__ = ["PROTOCOL", "Arrival", "Block", "Session", "Unfinished", "decode", "dismantle", "encode"]
+__all__ = [
+    "PROTOCOL",
+    "Arrival",
+    "Block",
+    "Session",
+    "Unfinished",
+    "adapt_builtins",
+    "decode",
+    "dismantle",
+    "encode",
+]
 
 PROTOCOL: int
 
@@ -93,6 +103,7 @@ class Arrival:
     def arguments(self) -> tuple[list[Any], bool]: ...
     def result(self) -> Any: ...
 
+def adapt_builtins(adapts: bool) -> None: ...
 def encode(value: Any, *, strict: bool = False) -> tuple[bytes, list[Any]]: ...
 def decode(bytes: bytes, buffers: list[Any]) -> Any: ...
 def dismantle(values: list[Any]) -> None: ...

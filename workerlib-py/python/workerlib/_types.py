@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from workerlib import _adapters, _classes, _libraries
 from workerlib._errors import ConversionWarning
+from workerlib._native import adapt_builtins
 from workerlib._rows import Slot
 from workerlib._type_row import Built, Filled, Parts, RefusedError, TakeApart, lazy, refuse
 
@@ -487,6 +488,23 @@ _FILLED: dict[int, Filled] = {row.kind: row for row in _ROWS if isinstance(row, 
 
 SENDING: dict[type, Sending] = {}
 """How objects of the types that were met so far are sent; `_native` looks here first."""
+
+
+ADAPTED_BUILTINS: set[type] = set()
+"""The types that `_native` knows by heart, and that adapters are for all the same."""
+
+_BUILTINS = (
+    *(str, int, float, bool, types.NoneType, bytes, bytearray, memoryview, list, tuple, dict, set, frozenset),
+    *(complex, types.EllipsisType, types.NotImplementedType),
+)
+
+
+def forget_sending() -> None:
+    """Has every class looked up anew, since adapters have changed."""
+    SENDING.clear()
+    ADAPTED_BUILTINS.clear()
+    ADAPTED_BUILTINS.update(cls for cls in _BUILTINS if _adapters.find_adapter(cls) is not None)
+    adapt_builtins(bool(ADAPTED_BUILTINS))
 
 
 # What `_native` calls while it decodes.
