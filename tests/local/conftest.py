@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("shared_values", "shared_calls", "shared_errors", "shared_endings")
+pytest.register_assert_rewrite(
+    "shared_values", "shared_adapters", "shared_calls", "shared_errors", "shared_endings"
+)
 
 from async_tests import pytest_addoption, pytest_pyfunc_call
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from workerlib import Worker
 
+import shared_adapters
 import shared_calls
 import shared_endings
 import shared_errors
@@ -34,7 +35,7 @@ Test = Callable[..., Coroutine[Any, Any, None]]
 
 TESTS: dict[str, Test] = {
     f"{module.__name__.removeprefix('shared_')}: {name.removeprefix('test_')}": function
-    for module in (shared_values, shared_calls, shared_errors, shared_endings)
+    for module in (shared_values, shared_adapters, shared_calls, shared_errors, shared_endings)
     for name, function in vars(module).items()
     if name.startswith("test_")
 }

@@ -204,3 +204,43 @@ def raise_group() -> None:
 @workerlib.export
 def give_a_thing() -> dict[str, Any]:
     return {"rows": [1, (2, object())]}
+
+
+class Celsius:
+    """A class of this side's own: the adapter's key makes it that of the other side's."""
+
+    def __init__(self, degrees: float) -> None:
+        self.degrees = degrees
+
+
+class Picture:
+    """Its encoders and decoders are async."""
+
+    def __init__(self, pixels: bytearray) -> None:
+        self.pixels = pixels
+
+
+async def _encode_picture(picture: Picture) -> bytearray:
+    await asyncio.sleep(0)
+    return picture.pixels
+
+
+async def _decode_picture(pixels: bytearray) -> Picture:
+    await asyncio.sleep(0)
+    return Picture(pixels)
+
+
+workerlib.register_adapter(Celsius, lambda value: value.degrees, Celsius, name="shared: Celsius")
+workerlib.register_adapter(Picture, _encode_picture, _decode_picture, name="shared: Picture")
+
+
+@workerlib.export
+def warm(readings: Any) -> Celsius:
+    first, step = readings
+    assert type(first) is type(step["by"]) is Celsius
+    return Celsius(first.degrees + step["by"].degrees)
+
+
+@workerlib.export
+def invert(*pictures: Picture) -> list[Picture]:
+    return [Picture(bytearray(255 - pixel for pixel in picture.pixels)) for picture in pictures]

@@ -159,7 +159,8 @@ async def _connect(
 
         parsed = _subprocess.read_config(config)
         chosen = settings(parsed, **overrides)
-        load_adapters(parsed)
+        with _subprocess.importable(config, parsed):
+            load_adapters(parsed)
         opening = _subprocess.open_channel(progress, config, parsed)
     try:
         async with asyncio.timeout(timeout):

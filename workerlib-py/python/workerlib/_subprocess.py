@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,18 @@ def _folders_of_files(config: Config | None, parsed: Mapping[str, Any]) -> list[
     base = Path(os.fspath(config)).absolute().parent if is_file else Path.cwd()  # type: ignore[arg-type]
     modules = [str(source) for source in files if str(source).endswith(".py") and "://" not in str(source)]
     return list(dict.fromkeys(str((base / source).parent) for source in modules))
+
+
+@contextlib.contextmanager
+def importable(config: Config | None, parsed: Mapping[str, Any]) -> Iterator[None]:
+    """Has this side import the modules that `[files]` lists as the worker does: `[adapters]` names them."""
+    folders = _folders_of_files(config, parsed)
+    sys.path[:0] = folders
+    try:
+        yield
+    finally:
+        for folder in folders:
+            sys.path.remove(folder)
 
 
 async def open_channel(progress: Progress, config: Config | None, parsed: Mapping[str, Any]) -> Found:

@@ -1,0 +1,73 @@
+"""The sections of a configuration, which is that of both sides, outside of a browser."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import workerlib
+
+CONFIG = """
+packages = ["workerlib"]
+
+[files]
+"./lib/money_of_test.py" = ""
+
+[adapters]
+"money_of_test" = ["Money", "encode", "decode"]
+"""
+MONEY = """
+class Money:
+    __slots__ = ("amount", "unit")
+
+    def __init__(self, amount, unit):
+        self.amount, self.unit = amount, unit
+
+def encode(money):
+    return money.amount, money.unit
+
+async def decode(data):
+    return Money(*data)
+"""
+WORKER = """
+import workerlib
+from money_of_test import Money
+
+@workerlib.export
+def double(money):
+    assert type(money) is Money
+    return Money(2 * money.amount, money.unit)
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A worker with a configuration, and a module that both list."""
+    (tmp_path / "lib").mkdir()
+    for name, text in (("worker.toml", CONFIG), ("lib/money_of_test.py", MONEY), ("worker.py", WORKER)):
+        (tmp_path / name).write_text(text)
+    monkeypatch.delitem(sys.modules, "money_of_test", raising=False)
+    return tmp_path
+
+
+async def test_adapters(site: Path) -> None:
+    """Both sides import the module that `[files]` lists, and send through it."""
+    path = list(sys.path)
+    async with workerlib.connect(site / "worker.py", config=site / "worker.toml") as worker:
+        assert sys.path == path
+        money = sys.modules["money_of_test"].Money
+        back = await worker.double(money(1.5, "EUR"))
+        assert type(back) is money
+        assert (back.amount, back.unit) == (3.0, "EUR")
+
+
+async def test_adapters_that_cannot_be(site: Path) -> None:
+    """They are refused before a process is started, with the entry."""
+    for names, message in (("Monee", "Monee.*Money"), ("Money", "lost_module")):
+        module = "lost_module" if message == "lost_module" else "money_of_test"
+        (site / "worker.toml").write_text(
+            CONFIG.replace('"Money"', f'"{names}"').replace('"money_of_test" =', f'"{module}" =')
+        )
+        with pytest.raises(workerlib.ConfigError, match=message):
+            await workerlib.connect(site / "worker.py", config=site / "worker.toml")
