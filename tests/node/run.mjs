@@ -1,13 +1,13 @@
 // Runs the pytest suite of tests/python inside Pyodide under Node.
 //
-//     node run.mjs PYODIDE_DIR WHEELS_DIR TESTS_DIR [pytest arguments ...]
+//     node run.mjs PYODIDE_DIR WHEELS_DIRS TESTS_DIR [pytest arguments ...]
 //
-// PYODIDE_DIR's lock file knows workerlib; WHEELS_DIR holds the pure wheels that the suite needs (pytest and what it
-// imports). Two runs: the canary (tests that must fail, to show that async tests are really awaited), then the suite.
+// PYODIDE_DIR's lock file knows workerlib; WHEELS_DIRS, as a PATH is written, hold the wheels that the suite needs
+// (pytest and what it imports). Two runs: the canary (tests that must fail, to show that async tests are really awaited), then the suite.
 // Exits with pytest's code, or 70 if the canary did not fail as it must. Chooses no tests and judges none: that is
 // driver.py's and pytest's work.
 import { readdirSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 
@@ -20,9 +20,9 @@ process.on("uncaughtException", (error) => {
   process.exit(1);
 });
 
-const [pyodideDir, wheelsDir, testsDir, ...pytestArgs] = process.argv.slice(2);
+const [pyodideDir, wheelsDirs, testsDir, ...pytestArgs] = process.argv.slice(2);
 if (!testsDir) {
-  console.error("usage: node run.mjs PYODIDE_DIR WHEELS_DIR TESTS_DIR [pytest arguments ...]");
+  console.error("usage: node run.mjs PYODIDE_DIR WHEELS_DIRS TESTS_DIR [pytest arguments ...]");
   process.exit(64);
 }
 
@@ -46,7 +46,7 @@ const folders = {
   "/tests": resolve(testsDir, ".."),
   "/docs": resolve(testsDir, "../../docs"),
   "/runner": here,
-  "/wheels": resolve(wheelsDir),
+  ...Object.fromEntries(wheelsDirs.split(delimiter).map((folder) => [`/wheels/${basename(folder)}`, resolve(folder)])),
 };
 for (const [place, folder] of Object.entries(folders)) {
   pyodide.FS.mkdirTree(place);
@@ -63,12 +63,15 @@ if (problems.length > 0) {
   process.exit(1);
 }
 
-const wheels = readdirSync(resolve(wheelsDir)).filter((name) => name.endsWith("-none-any.whl"));
+const wheels = Object.entries(folders)
+  .filter(([place]) => place.startsWith("/wheels/"))
+  .flatMap(([place, folder]) => readdirSync(folder).map((name) => `${place}/${name}`))
+  .filter((path) => path.endsWith(".whl"));
 pyodide.globals.set("wheels", pyodide.toPy(wheels));
 await pyodide.runPythonAsync(`
 import site, sys, zipfile
 for wheel in wheels:
-    zipfile.ZipFile(f"/wheels/{wheel}").extractall(site.getsitepackages()[0])
+    zipfile.ZipFile(wheel).extractall(site.getsitepackages()[0])
 del wheels
 sys.path.insert(0, "/runner")
 import driver

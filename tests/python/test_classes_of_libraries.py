@@ -12,7 +12,7 @@ from workerlib._native import decode
 
 from trip import frame_of, round_trip
 
-MISSING = "Pyodide runs this suite without compiled packages" if sys.platform == "emscripten" else None
+MISSING = "pydantic has no wheel for this Pyodide on PyPI" if sys.platform == "emscripten" else None
 attrs = pytest.importorskip("attrs", reason=MISSING)
 pydantic = pytest.importorskip("pydantic", reason=MISSING)
 pydantic_dataclasses = pytest.importorskip("pydantic.dataclasses", reason=MISSING)

@@ -57,6 +57,11 @@ impl Workspace {
         self.target().join("pyodide-wheels")
     }
 
+    /// The wheels of others, compiled ones among them, that tests install in Pyodide 314.
+    pub(crate) fn wheels_of_314(&self) -> PathBuf {
+        self.target().join("pyodide-314-wheels")
+    }
+
     pub(crate) fn node_modules(&self) -> PathBuf {
         self.target().join("npm").join("node_modules")
     }

@@ -1,7 +1,7 @@
 //! The Python tools in `target/venv`, and the pure wheels of others that are installed in Pyodide.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -78,34 +78,38 @@ pub(crate) fn ensure_library(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Fetches the wheels of `packaging/python/pyodide.txt`.
+/// Fetches the wheels of `packaging/python/pyodide.txt` and `pyodide-314.txt`.
 ///
 /// # Errors
 /// If pip fails.
 pub(crate) fn ensure_pyodide_wheels(workspace: &Workspace) -> Result<Outcome> {
-    let requirements = workspace.packaging("python").join("pyodide.txt");
-    let folder = workspace.pure_wheels();
+    // They are for Pyodide's Python, not for the one that fetches them.
+    let pure = ["--python-version", "3.13"];
+    let compiled = [
+        ["--python-version", "3.14"],
+        ["--abi", "cp314"],
+        ["--platform", "pyemscripten_2026_0_wasm32"],
+        ["--implementation", "cp"],
+    ];
+    let done = fetch_wheels(workspace, "pyodide.txt", &workspace.pure_wheels(), &pure)?;
+    let more = fetch_wheels(workspace, "pyodide-314.txt", &workspace.wheels_of_314(), &compiled.concat())?;
+    Ok(if matches!(done, Outcome::Unchanged) { more } else { done })
+}
+
+fn fetch_wheels(workspace: &Workspace, list: &str, folder: &Path, options: &[&str]) -> Result<Outcome> {
+    let requirements = workspace.packaging("python").join(list);
     let fingerprint = Fingerprint::new().path(&requirements)?.finish();
-    if stamp::is_fresh(&folder, &fingerprint) {
+    if stamp::is_fresh(folder, &fingerprint) {
         return Ok(Outcome::Unchanged);
     }
-    stamp::clear(&folder);
+    stamp::clear(folder);
     if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
     let mut pip = pip(workspace);
-    // They are for Pyodide's Python, not for the one that fetches them.
-    pip.args([
-        "download",
-        "--no-deps",
-        "--require-hashes",
-        "--only-binary=:all:",
-        "--python-version",
-        "3.13",
-        "-r",
-    ]);
-    process::run(workspace, "pip-pyodide", pip.arg(&requirements).arg("-d").arg(&folder))?;
-    stamp::set(&folder, &fingerprint)?;
+    pip.args(["download", "--no-deps", "--require-hashes", "--only-binary=:all:"]).args(options);
+    process::run(workspace, "pip-pyodide", pip.arg("-r").arg(&requirements).arg("-d").arg(folder))?;
+    stamp::set(folder, &fingerprint)?;
     Ok(Outcome::Done)
 }
 

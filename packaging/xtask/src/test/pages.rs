@@ -40,6 +40,7 @@ fn suite(workspace: &Workspace, engine: Engine) -> Result<Report> {
     pytest.arg(workspace.tests("browser"));
     pytest.env("WORKERLIB_SITE_ISOLATED", isolated.url()).env("WORKERLIB_SITE_PLAIN", plain.url());
     pytest.env("WORKERLIB_ENGINE", engine.name()).envs(programs);
+    pytest.env("WORKERLIB_WHEELS", workspace.wheels_of_314());
     if engine != Engine::Chromium {
         pytest.args(["-m", "every_engine"]);
     }
@@ -71,6 +72,7 @@ fn serve(workspace: &Workspace, isolated: bool) -> Result<Running> {
     let mounts = vec![
         ("/tests/", workspace.tests("browser").join("pages")),
         ("/shared/", workspace.tests("shared")),
+        ("/wheels/", workspace.wheels_of_314()),
         ("/", site::folder(workspace)),
     ];
     server::start(Site { mounts, isolated }, 0)

@@ -1,5 +1,7 @@
 //! The checks of the Python code: lints, types, and the one suite in every Python that the library supports.
 
+use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -89,19 +91,19 @@ pub(crate) fn pytest_by(workspace: &Workspace, mut pytest: Command) -> Command {
 }
 
 pub(super) fn suite_in_314(workspace: &Workspace) -> Result<Report> {
-    suite_in(workspace, Pyodide::V314)
+    // With what has compiled code, too: attrs and pydantic are tested there as they are natively.
+    suite_in(workspace, Pyodide::V314, &[workspace.pure_wheels(), workspace.wheels_of_314()])
 }
 
 pub(super) fn suite_in_029(workspace: &Workspace) -> Result<Report> {
-    suite_in(workspace, Pyodide::V0_29)
+    suite_in(workspace, Pyodide::V0_29, &[workspace.pure_wheels()])
 }
 
 /// Runs the suite inside a Pyodide under Node.
-fn suite_in(workspace: &Workspace, pyodide: Pyodide) -> Result<Report> {
+fn suite_in(workspace: &Workspace, pyodide: Pyodide, wheels: &[PathBuf]) -> Result<Report> {
     let mut node = Command::new(node::find().context("Node is missing")?);
-    node.arg(workspace.tests("node").join("run.mjs"))
-        .arg(pyodide.folder(workspace))
-        .arg(workspace.pure_wheels());
+    let folders = env::join_paths(wheels).context("a folder of wheels has a colon in its name")?;
+    node.arg(workspace.tests("node").join("run.mjs")).arg(pyodide.folder(workspace)).arg(folders);
     node.arg(workspace.tests("python")).args(["--color=no", "-q"]).current_dir(workspace.target());
     let (succeeded, output) =
         process::capture_within(workspace, &format!("pyodide-{pyodide}"), &mut node, LIMIT)?;
