@@ -23,7 +23,7 @@ from ipaddress import (
 )
 from pathlib import PurePath
 from re import Pattern
-from types import MappingProxyType, SimpleNamespace
+from types import FunctionType, MappingProxyType, SimpleNamespace
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -34,7 +34,10 @@ Apart = tuple[object, Parts]
 
 _NO_IDENTITY = (int, float, bool, type(None), type(...), type(NotImplemented))
 _MAY_BE_SHARED = (str, bytes, complex, range, frozenset, ZoneInfo, timezone, Pattern, type)
-_BY_CONTENT = (int, str, bytes, bool, type(None), type(...), type(NotImplemented), type, date, timedelta)
+_BY_CONTENT = (
+    *(int, str, bytes, bool, type(None), type(...), type(NotImplemented)),
+    *(type, FunctionType, date, timedelta),
+)
 _BY_TEXT = (PurePath, IPv4Address, IPv6Address, IPv4Network, IPv6Network, IPv4Interface, IPv6Interface)
 _SLOTS = (
     *("errno", "strerror", "filename", "filename2", "characters_written"),

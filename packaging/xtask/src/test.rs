@@ -126,6 +126,7 @@ const PARTS: &[Part] = &[
     Part { name: "firefox", needs: &FIREFOX, products: &[Product::Site], run: pages::firefox },
     Part { name: "webkit", needs: &WEBKIT, products: &[Product::Site], run: pages::webkit },
     Part { name: "demo", needs: &PAGES, products: &[Product::Site], run: pages::demo },
+    Part { name: "online", needs: &PAGES, products: &[Product::Site], run: pages::online },
     Part {
         name: "wheels",
         needs: &WHEELS,

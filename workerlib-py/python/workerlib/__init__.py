@@ -42,6 +42,7 @@ from workerlib._errors import (
     WorkerStartError,
 )
 from workerlib._exports import export
+from workerlib._functions import register
 from workerlib._interface import Interface
 from workerlib._version import __version__
 from workerlib._worker import Worker
@@ -80,5 +81,6 @@ __all__ = [
     "connectToWorker",
     "export",
     "portable",
+    "register",
     "register_adapter",
 ]

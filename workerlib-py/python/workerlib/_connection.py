@@ -23,6 +23,7 @@ from workerlib._errors import (
 )
 from workerlib._exceptions import describe, raise_remote, rebuild
 from workerlib._exports import ExportDescription, Function
+from workerlib._functions import Within
 from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._pending import Outcome, Pending
 from workerlib._rows import finish, restore
@@ -85,7 +86,10 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._session = session
         self._endpoint = endpoint
-        self._functions = functions
+        self.functions = functions
+        """What the other side may call, by name."""
+        self.functions_there: Mapping[str, Any] = {}
+        """What calls the other side's functions, by name, for those who find a function among values."""
         self._calls: dict[int, Pending] = {}
         self._served: dict[int, _Served] = {}
         self._is_starting = False
@@ -125,7 +129,8 @@ class Connection:
             if outcome is None:
                 # Before anything is sent: a channel that fails settles the call in no time.
                 answer = self._expect(call, function, timeout)
-                await self._send(call, function, wrap_arguments(args, kwargs), timeout is not None)
+                with Within(self):
+                    await self._send(call, function, wrap_arguments(args, kwargs), timeout is not None)
                 outcome = await answer
         finally:
             self._calls.pop(call).forget_timers()
@@ -137,8 +142,9 @@ class Connection:
             raise_remote(holder.pop())
         result = holder.pop()
         if isinstance(result, Arrival):
-            await restore(result)
-            return result.result()
+            with Within(self):
+                await restore(result)
+                return result.result()
         return result
 
     async def _send(
@@ -205,9 +211,13 @@ class Connection:
                 self._endpoint.post(*transmit)
             except Exception as error:
                 self._session.close(f"the channel failed: {error}")
-        while (event := self._session.poll_event()) is not None:
+        while (event := self._read(self._session.poll_event)) is not None:
             getattr(self, f"_on_{event[0]}")(*event[1:])
         self._start_next()
+
+    def _read(self, poll: Callable[[], _T]) -> _T:
+        with Within(self):
+            return poll()
 
     def _on_opened(
         self,
@@ -251,7 +261,8 @@ class Connection:
 
     def _on_raise(self, call: int, description: object) -> None:
         try:
-            error = rebuild(description)
+            with Within(self):
+                error = rebuild(description)
         except FrameError as unreadable:
             error = unreadable
         self._settle(call, (False, [error]))
@@ -292,7 +303,7 @@ class Connection:
 
         What arrives while a function runs is taken in before the next one starts: it may be a cancel.
         """
-        if self._is_starting or (call := self._session.poll_call()) is None:
+        if self._is_starting or (call := self._read(self._session.poll_call)) is None:
             return
         self._is_starting = True
         getattr(self, f"_on_{call[0]}")(*call[1:])
@@ -323,8 +334,9 @@ class Connection:
         try:
             if served.is_cancelled:
                 raise asyncio.CancelledError
-            await restore(arrival)
-            arguments, is_deep = arrival.arguments()
+            with Within(self):
+                await restore(arrival)
+                arguments, is_deep = arrival.arguments()
         except BaseException as error:
             del self._served[call]
             self._on_bad_call(call, name, error)
@@ -348,15 +360,16 @@ class Connection:
         try:
             if served.is_cancelled:
                 raise asyncio.CancelledError
-            function = self._functions.get(name)
+            function = self.functions.get(name)
             if function is None:
-                raise not_exported(name, self._functions)
+                raise not_exported(name, self.functions)
             result.append(function(*arguments[0], **arguments[1]))
             if inspect.isawaitable(result[0]):
                 result[0] = await result[0]
-            answered = self._session.return_value(call, wrap_result(result[0]))
-            if isinstance(answered, Unfinished):
-                answered = self._session.return_with_rows(call, answered, await finish(answered))
+            with Within(self):
+                answered = self._session.return_value(call, wrap_result(result[0]))
+                if isinstance(answered, Unfinished):
+                    answered = self._session.return_with_rows(call, answered, await finish(answered))
             if answered:
                 dismantle(result)
             self._carry_out()
@@ -372,7 +385,8 @@ class Connection:
         was_cancelled = isinstance(error, asyncio.CancelledError) and self._session.finish_cancelled(call)
         if not was_cancelled:
             try:
-                self._session.raise_error(call, describe(error))
+                with Within(self):
+                    self._session.raise_error(call, describe(error))
             except Exception as failure:
                 # Whatever it is, the caller must not wait for ever.
                 text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"

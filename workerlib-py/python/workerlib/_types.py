@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from workerlib import _adapters, _classes, _libraries
+from workerlib import _adapters, _classes, _functions, _libraries
 from workerlib._errors import ConversionWarning
 from workerlib._native import adapt_builtins
 from workerlib._rows import Slot
@@ -479,6 +479,7 @@ _ROWS: tuple[Built | Filled, ...] = (
     Filled(25, "object", _classes.take_apart_object, _classes.make_object, _classes.fill_object),
     Built(76, "enum", _classes.take_apart_enum, _classes.build_enum),
     Built(77, "namedtuple", _classes.take_apart_namedtuple, _classes.build_namedtuple),
+    _functions.ROW,
     *_libraries.ROWS,
 )
 
@@ -579,6 +580,8 @@ def _row(cls: type) -> Built | Filled | None:
         and getattr(builtins, cls.__name__, None) is cls
     ):
         return _BY_NAME["builtins.BaseException"]
+    if cls in _functions.TYPES:
+        return _functions.ROW
     if library_type := _libraries.find_type_name(cls):
         return _BY_NAME[library_type]
     if issubclass(cls, type):

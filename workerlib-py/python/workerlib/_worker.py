@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 from workerlib._connection import Connection, not_exported
 from workerlib._exports import ExportDescription
+from workerlib._functions import mark_remote
 
 
 class RemoteFunction(Protocol):
@@ -56,6 +57,7 @@ class Worker:
         """
         self._connection = connection
         self._functions = {export[0]: _remote_function(connection, name, export) for export in exports}
+        connection.functions_there = self._functions
         self._name = name
         self._worker = worker
         self._ended = ended
@@ -157,6 +159,7 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
         function.__module__ = __name__
         function.__doc__ = doc
         function.options = with_options  # type: ignore[attr-defined]
+        mark_remote(function, connection, name)
         if signature is not None:
             function.__signature__ = signature  # type: ignore[attr-defined]
         # Python 3.12 has a mark for functions whose result is a coroutine without that `async` says so.

@@ -50,6 +50,22 @@ fn suite(workspace: &Workspace, engine: Engine) -> Result<Report> {
     Ok(super::of_counts(succeeded, &counts, &what, output))
 }
 
+/// Checks numpy, Pillow and pandas in a page that has them from Pyodide's CDN, where that can be reached.
+pub(super) fn online(workspace: &Workspace) -> Result<Report> {
+    let page = ("/online/", workspace.tests("online").join("page"));
+    let site = server::start(Site { mounts: vec![page, ("/", site::folder(workspace))], isolated: true }, 0)?;
+    let mut pytest = python::pytest(workspace);
+    pytest.arg(workspace.tests("online")).env("WORKERLIB_SITE", site.url());
+    pytest.envs(Engine::Chromium.find().unwrap_or_default());
+    let (succeeded, output) = process::capture_within(workspace, "online", &mut pytest, LIMIT)?;
+    let counts = counts::of_pytest(&output);
+    if succeeded && counts.passed == 0 && counts.skipped > 0 {
+        let reason = output.lines().find_map(|line| line.strip_prefix("SKIPPED "));
+        return Ok(Report::skipped(reason.unwrap_or("pytest does not say why")));
+    }
+    Ok(super::of_counts(succeeded, &counts, "tests of libraries from Pyodide's CDN", output))
+}
+
 /// Drives the demo page, with isolation headers and without.
 pub(super) fn demo(workspace: &Workspace) -> Result<Report> {
     let mut report = Report { passed: 0, failed: 0, summary: String::new(), output: String::new() };

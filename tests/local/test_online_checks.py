@@ -1,0 +1,30 @@
+"""What tests/online checks in a page, with a subprocess as the worker: so it is right where there is no network."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+import workerlib
+
+PAGE = Path(__file__).parents[1] / "online" / "page"
+
+
+async def test_the_checks_of_the_online_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of their values arrive as themselves, on both sides."""
+    monkeypatch.syspath_prepend(str(PAGE))
+    checks = importlib.import_module("checks")
+    async with workerlib.connect(PAGE / "worker.py") as worker:
+        assert await checks.check(worker) == 14
+
+
+async def test_the_checks_of_the_online_page_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is another value in the worker is noticed there."""
+    monkeypatch.syspath_prepend(str(PAGE))
+    checks = importlib.import_module("checks")
+    async with workerlib.connect(PAGE / "worker.py") as worker:
+        for name, make in checks.MAKERS.items():
+            values = list(make())
+            with pytest.raises(AssertionError):
+                await worker.compare(name, [values[1], *values[1:]])

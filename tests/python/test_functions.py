@@ -1,0 +1,257 @@
+"""Functions as values: those that are exported or registered arrive as what they are to the receiver, others nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+import workerlib
+from workerlib import UnsendableError, Worker, _classes, _functions
+from workerlib._native import decode, encode
+
+from trip import frame_of, frame_of_extension, round_trip
+
+Connect = Callable[[], AbstractAsyncContextManager[Worker]]
+
+
+def double(number: int) -> int:
+    """Is exported."""
+    return 2 * number
+
+
+def halve(number: int) -> float:
+    """Is registered in some tests."""
+    return number / 2
+
+
+def private() -> None:
+    """Is neither."""
+
+
+class Doubler:
+    """Has methods, one of which is exported."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def times(self, number: int) -> int:
+        """Is exported, of one object."""
+        return self.factor * number
+
+
+THRICE = Doubler(3)
+
+
+@pytest.fixture(autouse=True)
+def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test starts with nothing registered, and leaves no connection behind."""
+    monkeypatch.setattr(_functions, "_registered", {})
+    yield
+    assert _functions._current.get() is None
+
+
+@pytest.fixture
+def worker_exports() -> None:
+    """The worker has a function that takes functions, and some that give some."""
+
+    @workerlib.export
+    def apply(function: Any, *args: Any) -> tuple[Any, str]:
+        return function(*args), f"{function.__module__}:{function.__qualname__}"
+
+    @workerlib.export
+    def give(name: str) -> Any:
+        found = {
+            "double": double,
+            "halve": halve,
+            "times": THRICE.times,
+            "private": private,
+            "lambda": lambda: 0,
+        }
+        return {"deep": [found[name], found[name]]}
+
+    workerlib.export(double)
+    workerlib.export(name="thrice")(THRICE.times)
+
+
+@pytest.mark.usefixtures("worker_exports")
+async def test_an_exported_function_in_a_result_is_a_remote_function(connect: Connect) -> None:
+    """It is the connection's own, callable and async; twice in one result it is one."""
+    async with connect() as worker:
+        one, other = (await worker.give("double"))["deep"]
+        assert one is other
+        assert one is worker.double
+        assert await one(21) == 42
+        assert (await worker.give("times"))["deep"][0] is worker.thrice
+        assert await worker.thrice(5) == 15
+
+
+@pytest.mark.usefixtures("worker_exports")
+async def test_a_remote_function_in_an_argument_is_the_function_itself(connect: Connect) -> None:
+    """In the worker nothing remote is left of it, with options or not."""
+    async with connect() as worker:
+        itself = f"{__name__}:double"
+        assert await worker.apply(worker.double, 4) == (8, itself)
+        assert await worker.apply(worker.double.options(timeout=5), 5) == (10, itself)
+        assert await worker.apply(worker.thrice, 5) == (15, f"{__name__}:Doubler.times")
+
+
+@pytest.mark.usefixtures("worker_exports")
+async def test_a_function_that_both_sides_have(connect: Connect) -> None:
+    """What the worker exports, and the page has by the same module, arrives as itself; so does what both registered."""
+    workerlib.register(halve)
+    async with connect() as worker:
+        assert await worker.apply(double, 4) == (8, f"{__name__}:double")
+        assert await worker.apply(halve, 4) == (2.0, f"{__name__}:halve")
+        assert (await worker.give("halve"))["deep"] == [halve, halve]
+
+
+@pytest.mark.usefixtures("worker_exports")
+async def test_another_function_is_refused_with_its_remedy(connect: Connect) -> None:
+    """On either side, by its name and its place; the connection goes on."""
+    async with connect() as worker:
+        for function, name in (
+            (private, "private"),
+            (len, "len"),
+            (lambda: 0, "<lambda>"),
+            ("".join, "str.join"),
+        ):
+            with pytest.raises(
+                UnsendableError, match=r"neither exported nor registered: export it.*register it"
+            ) as caught:
+                await worker.apply(1, [function])
+            assert caught.value.path == "args[1][0]"
+            assert name in str(caught.value)
+        for name in ("private", "lambda"):
+            with pytest.raises(
+                UnsendableError, match=r"result\['deep'\]\[0\].*neither exported nor registered"
+            ):
+                await worker.give(name)
+        assert await worker.double(1) == 2
+
+
+@pytest.mark.usefixtures("worker_exports")
+async def test_a_function_of_another_connection_is_refused(connect: Connect) -> None:
+    """It would be another function there, or none."""
+    async with connect() as worker, connect() as other:
+        with pytest.raises(UnsendableError, match=r"double\(\) is a function of another connection"):
+            await worker.apply(other.double, 1)
+        assert await asyncio.gather(worker.apply(worker.double, 1), other.apply(other.double, 2)) == [
+            (2, f"{__name__}:double"),
+            (4, f"{__name__}:double"),
+        ]
+    with pytest.raises(UnsendableError, match="another connection"):
+        encode(worker.double)
+
+
+async def test_functions_in_exceptions(connect: Connect) -> None:
+    """An exception's arguments are values as others."""
+
+    @workerlib.export
+    def fail() -> None:
+        raise ValueError(double, "text")
+
+    workerlib.export(double)
+    async with connect() as worker:
+        with pytest.raises(ValueError, match="text") as caught:
+            await worker.fail()
+        assert caught.value.args == (worker.double, "text")
+
+
+@pytest.mark.parametrize("function", [halve, math.sqrt, json.dumps], ids=repr)
+def test_what_can_be_registered(function: Any) -> None:
+    """Functions of modules, written in Python or in C; without a connection, too."""
+    assert workerlib.register(function) is function
+    assert round_trip({function: [function]}) == {function: [function]}
+
+
+def test_registering_a_class_makes_it_portable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One decorator for what both sides have."""
+    monkeypatch.setattr(_classes, "_portable", {})
+    assert workerlib.register(Doubler) is Doubler
+    back: Any = round_trip(Doubler(4))
+    assert (type(back), back.times(2)) == (Doubler, 8)
+
+
+@pytest.mark.parametrize(
+    "thing", [lambda: 0, THRICE.times, "".join, functools.partial(halve, 1), 5, None], ids=repr
+)
+def test_what_has_no_name_cannot_be_registered(thing: Any) -> None:
+    """Another Python could not find it."""
+    with pytest.raises(TypeError, match="no function that the other side could find"):
+        workerlib.register(thing)
+
+
+def test_a_function_that_is_defined_again_replaces_the_first() -> None:
+    """As when a cell runs again; the first is none of those any more."""
+
+    def make() -> Any:
+        def again() -> None: ...
+
+        return workerlib.register(again)
+
+    first, second = make(), make()
+    assert round_trip(second) is second
+    with pytest.raises(UnsendableError):
+        encode(first)
+
+
+def test_a_receiver_without_the_function() -> None:
+    """The error names it, and nothing is imported."""
+    data, buffers = frame_of(workerlib.register(halve))
+    _functions._registered.clear()
+    with pytest.raises(
+        workerlib.FrameError, match=rf"the function '{__name__}:halve' \('both'\) is not known here"
+    ):
+        decode(data, list(buffers))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (),
+        ("both",),
+        ("both", "os:system"),
+        ("both", "test_functions:private"),
+        ("both", 5),
+        ("both", ["x"]),
+        ("sender", "double"),
+        ("receiver", "double"),
+        ("somebody", "double"),
+        (None, None),
+        ("both", "test_functions:halve", 1),
+    ],
+    ids=repr,
+)
+def test_references_that_lie(values: tuple[object, ...]) -> None:
+    """Only exported and registered functions are ever found, and none without a connection that is a connection's."""
+    workerlib.export(double)
+    workerlib.register(halve)
+    data, buffers = frame_of_extension(86, values)
+    with pytest.raises(workerlib.FrameError):
+        decode(data, list(buffers))
+
+
+async def test_a_peer_that_names_what_is_not_there(connect: Connect) -> None:
+    """What a page calls its own is no function of the worker's, and what it takes for an export may be none."""
+
+    class Lie:
+        pass
+
+    workerlib.export(double)
+    workerlib.export(name="echo")(lambda value: value)
+    from workerlib import _types
+
+    async with connect() as worker:
+        for values in (("sender", "double"), ("receiver", "missing"), ("receiver", "__init__")):
+            _types.SENDING[Lie] = (86, lambda _, values=values: values)
+            try:
+                with pytest.raises(workerlib.FrameError, match="is not known here"):
+                    await worker.echo(Lie())
+            finally:
+                del _types.SENDING[Lie]
