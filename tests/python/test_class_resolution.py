@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import workerlib
+from workerlib import _exports
 from workerlib._native import decode
 
 import users_classes as users
@@ -82,6 +83,27 @@ def test_a_module_that_is_not_imported(kind: str) -> None:
     assert "the class Error.Inner is not known here: import ftplib on this side too" in message
     assert refused(CLASS, "ftplib:Error", kind)
     assert "ftplib" not in sys.modules
+
+
+def test_a_class_that_is_exported() -> None:
+    """It is found wherever it was made; as soon as it is none of the exports any more, it is not."""
+
+    @dataclasses.dataclass
+    class Local:
+        x: int
+
+    class Plain:
+        pass
+
+    workerlib.export(Local, Plain)
+    data, _ = frame_of([Local(1), Local])
+    back: Any = decode(data, [])
+    assert back == [Local(1), Local]
+    with pytest.raises(workerlib.UnsendableError):
+        frame_of(Plain())
+    _exports.functions.clear()
+    with pytest.raises(workerlib.FrameError, match="has no such class on this side"):
+        decode(frame(CLASS, f"{__name__}:{Local.__qualname__}", "dataclass"), [])
 
 
 @pytest.mark.parametrize("kind", KINDS)

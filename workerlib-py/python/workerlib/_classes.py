@@ -20,6 +20,8 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
+from workerlib import _exports
+
 _C = TypeVar("_C", bound=type)
 
 _portable: dict[str, type] = {}
@@ -158,7 +160,7 @@ def find_class(key: object, kind: str) -> type:
     cls: object = _portable.get(key)
     if not isinstance(cls, type) or find_kind(cls) != kind:
         # What a decorator above `@portable` made instead of the registered class stands in the module.
-        cls = _look_up(key) or cls
+        cls = _look_up(key) or _exported(key) or cls
     module, _, name = key.partition(":")
     if cls is None and module not in sys.modules:
         raise ValueError(f"the class {name} is not known here: import {module} on this side too")
@@ -168,6 +170,12 @@ def find_class(key: object, kind: str) -> type:
     if found != kind:
         raise ValueError(f"{key} is {_article(kind)} on the other side and {_article(found)} on this one")
     return cls
+
+
+def _exported(key: str) -> type | None:
+    """Finds a class that is exported, wherever it was made."""
+    exported = (one for one in _exports.functions.values() if isinstance(one, type))
+    return next((cls for cls in exported if key_of(cls) == key), None)
 
 
 def _look_up(key: str) -> object:
