@@ -63,7 +63,12 @@ def make(name):
     return Order(items=[Item(name=name), Item.model_construct(name=5, count="many")], extra=b"x"), Point(1, [2])
 """
 INSTALL = """
+import pyodide_js
+import workerlib
+
+await pyodide_js.loadPackage("micropip")
 import micropip
+
 await micropip.install({urls!r}, deps=False)
 """
 SCRIPTS = {"classes": CLASSES, "worker": WORKER, "install": INSTALL}
@@ -93,9 +98,8 @@ async def test_objects_of_attrs_and_models_of_pydantic(
 
     await micropip.install(urls, deps=False)
     exec(scripts["classes"], vars(__main__))  # noqa: S102 - as the page's own script would define them
-    config = {"packages": ["workerlib", "micropip"], "packages_cache": "passthrough"}
     script = scripts["install"].format(urls=urls) + scripts["classes"] + scripts["worker"]
-    tags.worker("models", script, config=config)
+    tags.worker("models", script)
     async with workerlib.connect("models") as worker:
         order = __main__.Order(items=[__main__.Item(name="chair", count=2)], note="extra")
         point = __main__.Point(3, ["a"])
