@@ -149,6 +149,31 @@ async def test_a_function_of_another_connection_is_refused(connect: Connect) -> 
         encode(worker.double)
 
 
+async def test_functions_in_what_async_adapters_make(connect: Connect) -> None:
+    """Encoder and decoder wait, while other connections are used: each function is of its own connection all the same."""
+
+    async def encode_later(holder: Doubler) -> Any:
+        await asyncio.sleep(0)
+        return [holder.factor]
+
+    async def decode_later(content: Any) -> Doubler:
+        await asyncio.sleep(0)
+        return Doubler(content[0])
+
+    workerlib.register_adapter(Doubler, encode_later, decode_later)
+
+    @workerlib.export
+    async def hold(holder: Doubler) -> Doubler:
+        function: Any = holder.factor
+        return Doubler(function if function(2) == 4 else None)
+
+    workerlib.export(double)
+    async with connect() as worker, connect() as other:
+        calls = [one.hold(Doubler(one.double)) for one in (worker, other) * 5]
+        for holder, one in zip(await asyncio.gather(*calls), (worker, other) * 5, strict=True):
+            assert holder.factor is one.double
+
+
 async def test_functions_in_exceptions(connect: Connect) -> None:
     """An exception's arguments are values as others."""
 

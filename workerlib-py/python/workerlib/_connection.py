@@ -211,13 +211,11 @@ class Connection:
                 self._endpoint.post(*transmit)
             except Exception as error:
                 self._session.close(f"the channel failed: {error}")
-        while (event := self._read(self._session.poll_event)) is not None:
-            getattr(self, f"_on_{event[0]}")(*event[1:])
-        self._start_next()
-
-    def _read(self, poll: Callable[[], _T]) -> _T:
+        # What is read here, and in the tasks that are started here, is of this connection.
         with Within(self):
-            return poll()
+            while (event := self._session.poll_event()) is not None:
+                getattr(self, f"_on_{event[0]}")(*event[1:])
+            self._start_next()
 
     def _on_opened(
         self,
@@ -261,8 +259,7 @@ class Connection:
 
     def _on_raise(self, call: int, description: object) -> None:
         try:
-            with Within(self):
-                error = rebuild(description)
+            error = rebuild(description)
         except FrameError as unreadable:
             error = unreadable
         self._settle(call, (False, [error]))
@@ -303,7 +300,7 @@ class Connection:
 
         What arrives while a function runs is taken in before the next one starts: it may be a cancel.
         """
-        if self._is_starting or (call := self._read(self._session.poll_call)) is None:
+        if self._is_starting or (call := self._session.poll_call()) is None:
             return
         self._is_starting = True
         getattr(self, f"_on_{call[0]}")(*call[1:])
@@ -334,9 +331,8 @@ class Connection:
         try:
             if served.is_cancelled:
                 raise asyncio.CancelledError
-            with Within(self):
-                await restore(arrival)
-                arguments, is_deep = arrival.arguments()
+            await restore(arrival)
+            arguments, is_deep = arrival.arguments()
         except BaseException as error:
             del self._served[call]
             self._on_bad_call(call, name, error)
@@ -366,10 +362,9 @@ class Connection:
             result.append(function(*arguments[0], **arguments[1]))
             if inspect.isawaitable(result[0]):
                 result[0] = await result[0]
-            with Within(self):
-                answered = self._session.return_value(call, wrap_result(result[0]))
-                if isinstance(answered, Unfinished):
-                    answered = self._session.return_with_rows(call, answered, await finish(answered))
+            answered = self._session.return_value(call, wrap_result(result[0]))
+            if isinstance(answered, Unfinished):
+                answered = self._session.return_with_rows(call, answered, await finish(answered))
             if answered:
                 dismantle(result)
             self._carry_out()
@@ -385,8 +380,7 @@ class Connection:
         was_cancelled = isinstance(error, asyncio.CancelledError) and self._session.finish_cancelled(call)
         if not was_cancelled:
             try:
-                with Within(self):
-                    self._session.raise_error(call, describe(error))
+                self._session.raise_error(call, describe(error))
             except Exception as failure:
                 # Whatever it is, the caller must not wait for ever.
                 text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"

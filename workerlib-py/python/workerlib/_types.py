@@ -561,6 +561,9 @@ def _find_exact(cls: type) -> Sending | None:
     if cls is Slot:
         return _SLOT, lambda slot: (slot.number,)
     adapter = _adapters.find_total() if cls is _adapters.Whole else _adapters.find_adapter(cls)
+    if adapter is None and cls in _functions.TYPES:
+        # Most functions would be refused: where there is a last resort, it takes all of them.
+        adapter = _adapters.find_last_resort()
     if adapter is None and (row := _row(cls)):
         return row.kind, row.take_apart
     # What passes through it need not be refused, nor made into something like it.
