@@ -291,7 +291,7 @@ async def test_a_worker_that_is_too_busy_to_be_told(monkeypatch: pytest.MonkeyPa
     end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
     connection = Connection(Session.connect(__version__), page_end, {})
     await frames.get()
-    end.post(b"\x95\x01\x01\xa10\x90\x08", [])
+    end.post(b"\x96\x01\x01\xa10\x90\x08\x90", [])
     await connection.opened
     task = asyncio.create_task(connection.call("f", (), {}))
     call = (await frames.get())[2]
