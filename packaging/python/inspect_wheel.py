@@ -28,7 +28,11 @@ def module_of(wheel: zipfile.ZipFile) -> str:
 def check_files(wheel: zipfile.ZipFile) -> None:
     """Checks that the files that make the package typed and whole are there, and none that would weigh on it."""
     names = set(wheel.namelist())
-    missing = {"workerlib/__init__.py", "workerlib/py.typed", "workerlib/_native.pyi"} - names
+    needed = {"workerlib/__init__.py", "workerlib/py.typed", "workerlib/_native.pyi"}
+    if wheel.filename and "wasm32" in wheel.filename:
+        scripts = ("python_worker.js", "worker.js", "workerlib.js")
+        needed |= {f"workerlib/javascript/{name}" for name in scripts}
+    missing = needed - names
     if missing:
         raise SystemExit(f"the wheel lacks {sorted(missing)}")
     strange = [

@@ -21,6 +21,7 @@ mod compiler;
 mod demo;
 mod folder;
 mod fuzz;
+mod javascript;
 mod linker;
 mod process;
 mod pyodide;
@@ -48,6 +49,7 @@ cargo xtask COMMAND
             --wasm             only the one for Pyodide
             --native           only the one for the Python of this machine
             --check-reproducible  builds the one for Pyodide in two folders and compares the bytes
+  npm-package  makes the npm package in target/npm-package
   site    assembles target/site
             --pyodide VERSION
   test    runs every check
@@ -88,6 +90,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     match command.as_str() {
         "demo" | "serve" => demo::main(&workspace, rest),
         "wheel" => wheel(&workspace, rest),
+        "npm-package" => npm_package(&workspace, rest),
         "site" => site(&workspace, rest),
         "test" => test::main(&workspace, rest),
         "bench" => bench::main(&workspace, rest),
@@ -108,7 +111,9 @@ fn wheel(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
     let all = !wasm && !native && !reproducible;
     let mut steps = Steps::default();
     let mut needs = vec![Need::PythonTools];
-    needs.extend((wasm || all || reproducible).then_some(Need::WasmCompiler));
+    if wasm || all || reproducible {
+        needs.extend([Need::WasmCompiler, Need::NodePackages]);
+    }
     setup::add(&mut steps, workspace, &needs);
     let mut add = |kind, name: &str| {
         steps.add(format!("building {name}"), move || wheel::build(workspace, kind));
@@ -124,6 +129,17 @@ fn wheel(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
         steps.add("building it again in another folder", || reproducible::check(workspace));
     }
     steps.run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn npm_package(workspace: &Workspace, arguments: Arguments) -> Result<ExitCode> {
+    arguments.finish()?;
+    let mut steps = Steps::default();
+    setup::add(&mut steps, workspace, &[Need::PythonTools, Need::WasmCompiler, Need::NodePackages]);
+    steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
+    steps.add("making the npm package", || javascript::build_package(workspace));
+    steps.run()?;
+    println!("{}", javascript::npm_folder(workspace).display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::folder;
+use crate::javascript;
 use crate::process;
 use crate::pyodide::{self, Pyodide};
 use crate::setup::{self, Need};
@@ -38,6 +39,7 @@ pub(crate) fn add<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, pyodide: 
 pub(crate) fn add_assembly<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, pyodide: Pyodide) {
     steps
         .add(format!("adding the wheel to Pyodide {pyodide}"), move || pyodide::assemble(workspace, pyodide));
+    steps.add("making the npm package", || javascript::build_package(workspace));
     steps.add("assembling the site", move || assemble(workspace, pyodide));
 }
 
@@ -62,6 +64,14 @@ fn assemble(workspace: &Workspace, pyodide: Pyodide) -> Result<Outcome> {
         )
         .with_context(|| format!("vega-datasets has no {name}"))?;
     }
+    // Pages without a bundler take these files as they are.
+    folder::copy(&javascript::npm_folder(workspace).join("dist"), &site.join("workerlib"))?;
+    folder::copy(&modules.join("comlink").join("dist"), &site.join("comlink"))?;
+    folder::copy(&workspace.root().join("examples"), &site.join("examples"))?;
+    // A browser cannot run its sources, so what is served is what Vite made of them.
+    let built = site.join("examples").join("vite-typescript");
+    folder::empty(&built)?;
+    folder::copy(&javascript::build_example(workspace)?, &built)?;
     let bench = site.join("bench");
     let benches = workspace.root().join("benches");
     folder::copy(&benches.join("browser"), &bench)?;

@@ -19,6 +19,7 @@ use crate::workspace::Workspace;
 
 mod artefacts;
 pub(crate) mod counts;
+mod javascript;
 mod pages;
 pub(crate) mod python;
 mod rust;
@@ -122,9 +123,22 @@ const PARTS: &[Part] = &[
         products: &[Product::Pyodide029],
         run: python::suite_in_029,
     },
+    Part {
+        name: "spawn-node",
+        needs: &site::NEEDS,
+        products: &[Product::Pyodide314],
+        run: python::spawn_in_node,
+    },
+    Part { name: "javascript", needs: &[Need::NodePackages], products: &[], run: javascript::check },
     Part { name: "browser", needs: &PAGES, products: &[Product::Site], run: pages::browser },
     Part { name: "firefox", needs: &FIREFOX, products: &[Product::Site], run: pages::firefox },
     Part { name: "webkit", needs: &WEBKIT, products: &[Product::Site], run: pages::webkit },
+    Part {
+        name: "patterns",
+        needs: &ENGINES,
+        products: &[Product::Site, Product::Pyodide029],
+        run: pages::patterns,
+    },
     Part { name: "demo", needs: &PAGES, products: &[Product::Site], run: pages::demo },
     Part { name: "online", needs: &PAGES, products: &[Product::Site], run: pages::online },
     Part {
@@ -142,12 +156,21 @@ const PARTS: &[Part] = &[
     Part { name: "files", needs: &[], products: &[], run: artefacts::files },
 ];
 
-const WHEELS: [Need; 2] = [Need::PythonTools, Need::WasmCompiler];
+const WHEELS: [Need; 3] = [Need::PythonTools, Need::WasmCompiler, Need::NodePackages];
 const PAGES: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Browser];
 
 const FIREFOX: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Firefox];
+const ENGINES: [Need; 7] = [
+    Need::PythonTools,
+    Need::WasmCompiler,
+    Need::PyodideWheels,
+    Need::NodePackages,
+    Need::Browser,
+    Need::Firefox,
+    Need::WebKit,
+];
 const WEBKIT: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::WebKit];
 

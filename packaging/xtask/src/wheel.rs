@@ -14,7 +14,7 @@ use crate::compiler::{self, Compiler};
 use crate::stamp::{self, Fingerprint};
 use crate::steps::Outcome;
 use crate::workspace::Workspace;
-use crate::{folder, linker, process};
+use crate::{folder, javascript, linker, process};
 
 /// The most bytes that the wasm module may have: it grows with features, not with accidents.
 const LARGEST_MODULE: u64 = 480_000;
@@ -87,6 +87,7 @@ pub(crate) fn build_of(workspace: &Workspace, tools: &Workspace, kind: Kind, epo
     }
     process::run(workspace, &format!("maturin-{}", kind.name()), &mut maturin)?;
     if kind == Kind::Wasm {
+        add_javascript(workspace, tools, &packed, epoch)?;
         let mut retag = Command::new(tools.python());
         retag
             .args(["-m", "wheel", "tags", "--remove"])
@@ -102,6 +103,25 @@ pub(crate) fn build_of(workspace: &Workspace, tools: &Workspace, kind: Kind, epo
     let outcome = describe(workspace, tools, kind)?;
     stamp::set(&stamped, &fingerprint)?;
     Ok(outcome)
+}
+
+/// Puts the JavaScript into the wheel that lies in `packed`: its worker's script, and the module for pages.
+fn add_javascript(workspace: &Workspace, tools: &Workspace, packed: &Path, epoch: &str) -> Result<()> {
+    let wheel = only_file(packed)?;
+    let unpacked = workspace.target().join("wasm").join("unpacked");
+    folder::empty(&unpacked)?;
+    let python = || {
+        let mut command = Command::new(tools.python());
+        command.args(["-m", "wheel"]).env("SOURCE_DATE_EPOCH", epoch);
+        command
+    };
+    process::run(workspace, "wheel-unpack", python().args(["unpack", "--dest"]).arg(&unpacked).arg(&wheel))?;
+    let mut trees = fs::read_dir(&unpacked)?;
+    let tree = trees.next().context("an unpacked wheel is a folder")??.path();
+    javascript::build_for_wheel(workspace, tools, &tree.join("workerlib").join("javascript"))?;
+    fs::remove_file(&wheel)?;
+    process::run(workspace, "wheel-pack", python().args(["pack", "--dest-dir"]).arg(packed).arg(&tree))?;
+    Ok(())
 }
 
 /// Tells whether the wheel of `workspace` was built from the same sources as lie in `other`.
@@ -253,10 +273,11 @@ fn fingerprint(workspace: &Workspace, compiler: Option<&Compiler>, epoch: &str) 
         "workerlib-codec",
         "workerlib-py",
         "packaging/python/requirements.txt",
+        "packaging/npm/package-lock.json",
     ] {
         fingerprint = fingerprint.path(&workspace.root().join(name))?;
     }
-    for name in ["wheel.rs", "linker.rs", "compiler.rs"] {
+    for name in ["wheel.rs", "linker.rs", "compiler.rs", "javascript.rs"] {
         fingerprint = fingerprint.path(&workspace.packaging("xtask").join("src").join(name))?;
     }
     Ok(fingerprint.finish())

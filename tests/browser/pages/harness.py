@@ -56,11 +56,16 @@ class Tags:
         self.elements.clear()
 
 
+def connect(**options):
+    """Connects to the worker "bench"; spawn.html has another way."""
+    import workerlib
+
+    return workerlib.connect("bench", **options)
+
+
 async def bench_connection():
     if "bench" not in connections:
-        import workerlib
-
-        connections["bench"] = await workerlib.connect("bench")
+        connections["bench"] = await connect()
     return connections["bench"]
 
 
@@ -102,15 +107,11 @@ async def run(request):
 
 async def run_shared(name, limit):
     """Runs one test of the shared suite; returns None, or the traceback as text."""
-    import workerlib
-
     import suite
 
     try:
         async with asyncio.timeout(limit):
-            await suite.run(
-                name, await bench_connection(), lambda **options: workerlib.connect("bench", **options)
-            )
+            await suite.run(name, await bench_connection(), connect)
     except BaseException:  # noqa: BLE001 - as above
         return traceback.format_exc()
     return None

@@ -44,6 +44,7 @@ from workerlib._errors import (
 from workerlib._exports import export
 from workerlib._functions import register
 from workerlib._interface import Interface
+from workerlib._spawn import SpawnProgress, spawn
 from workerlib._version import __version__
 from workerlib._worker import Worker
 
@@ -69,6 +70,7 @@ __all__ = [
     "NotExportedError",
     "ProtocolError",
     "RemoteError",
+    "SpawnProgress",
     "UnsendableError",
     "Worker",
     "WorkerDiedError",
@@ -83,4 +85,5 @@ __all__ = [
     "portable",
     "register",
     "register_adapter",
+    "spawn",
 ]

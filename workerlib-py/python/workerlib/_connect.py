@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from workerlib._adapter_entries import load_adapters
 from workerlib._adapters import describe_adapters
-from workerlib._config import settings
+from workerlib._config import Settings, settings
 from workerlib._connection import Connection
 from workerlib._errors import ConnectError, ConnectTimeoutError
 from workerlib._host import Found, Progress
@@ -162,6 +162,25 @@ async def _connect(
         with _subprocess.importable(config, parsed):
             load_adapters(parsed)
         opening = _subprocess.open_channel(progress, config, parsed)
+    return await establish(opening, progress, chosen, interface, timeout)
+
+
+async def establish(
+    opening: Coroutine[Any, Any, Found],
+    progress: Progress,
+    chosen: Settings,
+    interface: object,
+    timeout: float | None,
+) -> Worker:
+    """Opens a channel and then the connection.
+
+    Args:
+        opening: Gives the channel.
+        progress: How far that has come.
+        chosen: How this side behaves.
+        interface: What the worker should export, None for anything: see `connect()`.
+        timeout: After how many seconds to give up, None for never.
+    """
     try:
         async with asyncio.timeout(timeout):
             found = await opening

@@ -34,13 +34,18 @@ Frame = tuple[str, str, int, int | None, int | None, int | None, str]
 
 def describe_frames(frames: TracebackType | None) -> list[Frame]:
     """Describes the frames of a traceback, the outermost first, without workerlib's own around them."""
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        frames = frames.tb_next
-    walked = list(_walk(frames))
+    walked = list(_walk(without_own_frames(frames)))
     if len(walked) > _MOST_FRAMES:
         half = _MOST_FRAMES // 2
         walked[half:-half] = []
     return [_describe(frame) for frame in walked]
+
+
+def without_own_frames(frames: TracebackType | None) -> TracebackType | None:
+    """Returns what of a traceback is below workerlib's own frames."""
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        frames = frames.tb_next
+    return frames
 
 
 def _walk(frames: TracebackType | None) -> Iterator[TracebackType]:

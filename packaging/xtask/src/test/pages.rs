@@ -1,12 +1,15 @@
 //! The checks in a browser: the suite of pages, and the demo.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::{Report, counts, python};
 use crate::demo;
+use crate::javascript;
 use crate::process;
+use crate::pyodide::Pyodide;
 use crate::server::{self, Running, Site};
 use crate::setup::browser::Engine;
 use crate::site;
@@ -30,21 +33,43 @@ pub(super) fn webkit(workspace: &Workspace) -> Result<Report> {
     suite(workspace, Engine::WebKit)
 }
 
+/// Runs the tests of pages in JavaScript in Chromium, and in the other engines those that every one must pass.
+pub(super) fn patterns(workspace: &Workspace) -> Result<Report> {
+    let mut all = Report { passed: 0, failed: 0, summary: String::new(), output: String::new() };
+    for engine in [Engine::Chromium, Engine::Firefox, Engine::WebKit] {
+        let report = suite_of(workspace, engine, "patterns")?;
+        all.passed += report.passed;
+        all.failed += report.failed;
+        all.summary = format!("{}{}; ", all.summary, report.summary);
+        all.output.push_str(&report.output);
+    }
+    Ok(all)
+}
+
 /// Runs the browser suite against the site with isolation headers, and without.
 fn suite(workspace: &Workspace, engine: Engine) -> Result<Report> {
+    suite_of(workspace, engine, "browser")
+}
+
+/// Runs the tests of a folder against the site with isolation headers, and without.
+fn suite_of(workspace: &Workspace, engine: Engine, folder: &str) -> Result<Report> {
     let Some(programs) = engine.find() else {
         return Ok(Report::skipped(format!("{} is not here and cannot be installed", engine.name())));
     };
     let (isolated, plain) = (serve(workspace, true)?, serve(workspace, false)?);
     let mut pytest = python::pytest(workspace);
-    pytest.arg(workspace.tests("browser"));
+    pytest.arg(workspace.tests(folder));
     pytest.env("WORKERLIB_SITE_ISOLATED", isolated.url()).env("WORKERLIB_SITE_PLAIN", plain.url());
+    pytest
+        .env("WORKERLIB_NPM_PACKAGE", javascript::npm_folder(workspace))
+        .env("WORKERLIB_FRESH", fresh(workspace));
     pytest.env("WORKERLIB_ENGINE", engine.name()).envs(programs);
     pytest.env("WORKERLIB_WHEELS", workspace.wheels_of_314());
     if engine != Engine::Chromium {
         pytest.args(["-m", "every_engine"]);
     }
-    let (succeeded, output) = process::capture_within(workspace, engine.name(), &mut pytest, LIMIT)?;
+    let (succeeded, output) =
+        process::capture_within(workspace, &format!("{folder}-{}", engine.name()), &mut pytest, LIMIT)?;
     let counts = counts::of_pytest(&output);
     let what = format!("tests in {}, with and without isolation", engine.name());
     Ok(super::of_counts(succeeded, &counts, &what, output))
@@ -84,11 +109,19 @@ pub(super) fn demo(workspace: &Workspace) -> Result<Report> {
     Ok(report)
 }
 
+/// The fresh project into which a test installs the npm package.
+fn fresh(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("npm-fresh")
+}
+
 fn serve(workspace: &Workspace, isolated: bool) -> Result<Running> {
     let mounts = vec![
         ("/tests/", workspace.tests("browser").join("pages")),
         ("/shared/", workspace.tests("shared")),
         ("/wheels/", workspace.wheels_of_314()),
+        ("/patterns/", workspace.tests("patterns").join("pages")),
+        ("/fresh/", fresh(workspace).join("dist")),
+        ("/pyodide-0.29/", Pyodide::V0_29.folder(workspace)),
         ("/", site::folder(workspace)),
     ];
     server::start(Site { mounts, isolated }, 0)

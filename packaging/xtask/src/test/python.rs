@@ -110,3 +110,13 @@ fn suite_in(workspace: &Workspace, pyodide: Pyodide, wheels: &[PathBuf]) -> Resu
     let counts = counts::of_pytest(&output);
     Ok(super::of_counts(succeeded, &counts, &format!("tests in Pyodide {pyodide} under Node"), output))
 }
+
+/// Runs the shared suite in Pyodide under Node, over a worker that it spawns.
+pub(super) fn spawn_in_node(workspace: &Workspace) -> Result<Report> {
+    let mut node = Command::new(node::find().context("Node is missing")?);
+    node.arg(workspace.tests("node").join("spawn.mjs")).arg(Pyodide::V314.folder(workspace));
+    node.arg(workspace.root().join("tests"));
+    let (succeeded, output) = process::capture_within(workspace, "spawn-node", &mut node, LIMIT)?;
+    let counts = counts::of_pytest(&output);
+    Ok(super::of_counts(succeeded, &counts, "tests over a spawned worker under Node", output))
+}

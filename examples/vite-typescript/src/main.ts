@@ -1,0 +1,30 @@
+import { spawn, type PythonError } from "workerlib";
+
+import type { Statistics } from "./statistics";
+
+const output = document.querySelector("#output")!;
+const show = (...words: unknown[]): void => output.append(`${words.join(" ")}\n`);
+
+// By default Pyodide comes from its CDN.
+const indexURL = import.meta.env.VITE_PYODIDE as string | undefined;
+const worker = await spawn<Statistics>({
+  script: "./worker.py",
+  ...(indexURL && { pyodide: { indexURL } }),
+  onProgress: ({ stage, what }) => show(stage, what),
+});
+
+const mean: number = await worker.mean([1, 2.5]);
+show("mean([1, 2.5]) =", mean);
+
+const { counts } = await worker.histogram([1, 2, 2, 3, 3, 3], 3);
+show("histogram counts:", counts);
+
+await worker.count_to(3, (number) => show("counted", number));
+
+try {
+  await worker.with({ timeout: 5000 }).mean([]);
+} catch (error) {
+  const { name, message, traceback } = error as PythonError;
+  show(name, message, traceback);
+}
+show("done");

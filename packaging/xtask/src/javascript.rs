@@ -1,0 +1,118 @@
+//! Builds the JavaScript of `workerlib-py/javascript`: what goes into the wheel, and the npm package.
+//!
+//! TypeScript becomes JavaScript by `tsc`, which also writes the types; files that have to stand alone (a worker's script, a module
+//! for pages without a bundler) are made by esbuild, which puts Comlink into them. The tools are those of `packaging/npm`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::folder;
+use crate::process;
+use crate::stamp::{self, Fingerprint};
+use crate::steps::Outcome;
+use crate::wheel::{self, Kind};
+use crate::workspace::Workspace;
+
+/// The name that code finds defined where the wheel is not beside it.
+const WHEEL_IS_ELSEWHERE: &str = "--define:WHEEL_IS_ELSEWHERE=true";
+
+/// The npm package's folder, ready for `npm pack`.
+pub(crate) fn npm_folder(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("npm-package")
+}
+
+/// Puts the sources where the tools find the packages that they import, with the tools of `tools`.
+pub(crate) fn stage(workspace: &Workspace, tools: &Workspace) -> Result<PathBuf> {
+    let staged = tools.target().join("npm").join("javascript");
+    folder::empty(&staged)?;
+    folder::copy(&workspace.package().join("javascript"), &staged)?;
+    Ok(staged)
+}
+
+/// Makes the files of the wheel's folder `workerlib/javascript`.
+///
+/// # Errors
+/// If esbuild fails.
+pub(crate) fn build_for_wheel(workspace: &Workspace, tools: &Workspace, target: &Path) -> Result<()> {
+    let staged = stage(workspace, tools)?;
+    bundle(tools, &staged, "python_worker.ts", "iife", &target.join("python_worker.js"), &[])?;
+    bundle(tools, &staged, "worker.ts", "iife", &target.join("worker.js"), &[WHEEL_IS_ELSEWHERE])?;
+    bundle(tools, &staged, "index.ts", "esm", &target.join("workerlib.js"), &[WHEEL_IS_ELSEWHERE])
+}
+
+/// Makes the npm package.
+///
+/// # Errors
+/// If there is no wheel, or a tool fails.
+pub(crate) fn build_package(workspace: &Workspace) -> Result<Outcome> {
+    let package = npm_folder(workspace);
+    let dist = package.join("dist");
+    folder::empty(&package)?;
+    let staged = stage(workspace, workspace)?;
+    let mut tsc = tool(workspace, "tsc");
+    process::run(
+        workspace,
+        "tsc-package",
+        tsc.args(["--project", "."]).arg("--outDir").arg(&dist).current_dir(&staged),
+    )?;
+    bundle(workspace, &staged, "worker.ts", "iife", &dist.join("worker.js"), &[])?;
+    bundle(workspace, &staged, "index.ts", "esm", &dist.join("workerlib.js"), &[])?;
+    // They are parts of the bundles; Python's own worker is in the wheel.
+    for name in ["python_worker.js", "python_worker.d.ts", "start.js"] {
+        fs::remove_file(dist.join(name)).with_context(|| format!("tsc did not write {name}"))?;
+    }
+    folder::copy_file(&wheel::find(workspace, Kind::Wasm)?, &dist.join("workerlib.whl"))?;
+    for name in ["package.json", "README.md"] {
+        folder::copy_file(&staged.join(name), &package.join(name))?;
+    }
+    for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        folder::copy_file(&workspace.root().join(name), &package.join(name))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Builds the example `vite-typescript`, so that the site can serve it, and tells where.
+///
+/// # Errors
+/// If the npm package is not there, or Vite fails.
+pub(crate) fn build_example(workspace: &Workspace) -> Result<PathBuf> {
+    let example = workspace.root().join("examples").join("vite-typescript");
+    let staged = workspace.target().join("npm").join("vite-typescript");
+    let fingerprint = Fingerprint::new().path(&example)?.path(&npm_folder(workspace))?.finish();
+    if !stamp::is_fresh(&staged, &fingerprint) {
+        stamp::clear(&staged);
+        folder::empty(&staged)?;
+        folder::copy(&example, &staged)?;
+        folder::copy(&npm_folder(workspace), &staged.join("node_modules").join("workerlib"))?;
+        let mut vite = tool(workspace, "vite");
+        // From the example's place in the site to the site's Pyodide.
+        vite.args(["build", "--logLevel", "warn"]).env("VITE_PYODIDE", "../../pyodide/");
+        process::run(workspace, "vite", vite.current_dir(&staged))?;
+        stamp::set(&staged, &fingerprint)?;
+    }
+    Ok(staged.join("dist"))
+}
+
+/// Makes the command that runs a program of the npm packages.
+pub(crate) fn tool(workspace: &Workspace, name: &str) -> Command {
+    Command::new(workspace.node_modules().join(".bin").join(name))
+}
+
+/// Makes one file of a module and all that it imports.
+fn bundle(
+    tools: &Workspace,
+    staged: &Path,
+    source: &str,
+    format: &str,
+    target: &Path,
+    more: &[&str],
+) -> Result<()> {
+    let mut esbuild = tool(tools, "esbuild");
+    esbuild.arg(format!("src/{source}")).args(["--bundle", "--target=es2022", "--log-level=warning"]);
+    esbuild.arg(format!("--format={format}")).arg(format!("--outfile={}", target.display())).args(more);
+    process::run(tools, "esbuild", esbuild.current_dir(staged))?;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+"""workerlib.spawn(): workers without script tags, from a page without PyScript, and from one with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import shared_tests
+from engines import AnyBrowser
+from in_page import in_page
+from pyscript_page import PyScriptPage
+
+
+@pytest.fixture(scope="module")
+def spawned(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """The page without PyScript, whose worker "bench" is spawned."""
+    with PyScriptPage(browser, site, "spawn.html") as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def spawn_mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """The same for workers that fail, of which the browser tells the console."""
+    with PyScriptPage(browser, site, "spawn.html", faultless=False) as page:
+        yield page
+
+
+@pytest.mark.parametrize("name", shared_tests.names())
+def test_shared(spawned: PyScriptPage, name: str) -> None:
+    """The shared suite over a spawned worker: it is a worker as any other."""
+    spawned.run_shared(name)
+
+
+@pytest.mark.every_engine
+@in_page(page="spawned")
+async def test_packages_and_progress(workerlib: Any) -> None:
+    """Packages are installed before the script runs; each step is told, in order."""
+    steps = []
+    async with workerlib.spawn(
+        "./needs_packaging.py", packages=["packaging"], on_progress=steps.append
+    ) as worker:
+        assert await worker.is_older("1.0", "2.0")
+        assert worker.name == "needs_packaging"
+    assert list(dict.fromkeys(step.stage for step in steps)) == ["download", "install", "import", "ready"]
+    assert any((step.what, step.done, step.total) == ("packaging", 1, 1) for step in steps)
+    assert worker.closed
+
+
+@in_page(page="spawned")
+async def test_a_worker_spawns_a_worker(workerlib: Any) -> None:
+    """spawn() works in a spawned worker, whose relative addresses start at its script."""
+    async with workerlib.spawn("./needs_packaging.py", packages=["packaging"]) as worker:
+        assert await worker.ask_another()
+
+
+@in_page(page="spawned")
+async def test_a_script_of_this_python(workerlib: Any) -> None:
+    """A Path is a file of the caller's own file system."""
+    from pathlib import Path
+
+    script = Path("made_here.py")
+    script.write_text("import workerlib\n@workerlib.export\ndef twice(x):\n    return 2 * x\n")
+    async with workerlib.spawn(script) as worker:
+        assert await worker.twice([1]) == [1, 1]
+
+
+@in_page
+async def test_under_pyscript(workerlib: Any) -> None:
+    """A page of PyScript's makes workers at run time, with its own Pyodide."""
+    steps = []
+    async with workerlib.spawn(
+        "./needs_packaging.py", packages=["packaging"], on_progress=steps.append
+    ) as worker:
+        assert await worker.is_older("1.0", "2.0")
+    assert any("/pyodide/" in step.what for step in steps)
+
+
+@in_page(page="spawn_mishaps")
+async def test_what_cannot_be_started(workerlib: Any, raises: Any) -> None:
+    """A missing script, an unknown package, a dead index: each is named, at once."""
+    for options, message in (
+        ({"script": "./nowhere.py"}, r"script, http.*/nowhere\.py, cannot be fetched: HTTP 404"),
+        ({"packages": ["no-such-package-at-all"]}, "package no-such-package-at-all cannot be installed"),
+        ({"packages": ["a-package"], "index_urls": ["http://localhost:9/simple"]}, "a-package.*localhost:9"),
+    ):
+        with raises(workerlib.WorkerStartError, message):
+            await workerlib.spawn(**{"script": "./needs_packaging.py", "timeout": 30, **options})
+
+
+@in_page(page="spawn_mishaps")
+async def test_a_pyodide_that_cannot_be_fetched(workerlib: Any, raises: Any) -> None:
+    """The caller's Pyodide may be gone from where it was."""
+    import pyodide_js
+
+    config = pyodide_js._api.config
+    before = config.indexURL
+    config.indexURL = "/nowhere/"
+    try:
+        with raises(workerlib.WorkerStartError, r"Pyodide cannot be fetched from http.*/nowhere/"):
+            await workerlib.spawn("./needs_packaging.py")
+    finally:
+        config.indexURL = before
+
+
+@in_page(page="spawn_mishaps")
+async def test_a_script_that_fails(workerlib: Any, raises: Any) -> None:
+    """The script's own exception is the cause."""
+    with raises(workerlib.WorkerStartError, r"failing\.py, failed") as caught:
+        await workerlib.spawn("./failing.py")
+    assert type(caught.value.__cause__) is KeyError
+
+
+@in_page(page="spawn_mishaps")
+async def test_a_start_that_takes_too_long(workerlib: Any, raises: Any) -> None:
+    """The error tells what the worker was doing."""
+    with raises(workerlib.ConnectTimeoutError, r"the worker 'slow' did not answer within 0\.01 seconds"):
+        await workerlib.spawn("./needs_packaging.py", name="slow", timeout=0.01)
+
+
+@pytest.mark.every_engine
+@in_page(page="spawn_mishaps")
+async def test_a_worker_that_dies(workerlib: Any, raises: Any) -> None:
+    """Its calls raise WorkerDiedError instead of waiting for ever."""
+    worker = await workerlib.spawn("./needs_packaging.py", packages=["packaging"], name="mortal")
+    with raises(workerlib.WorkerDiedError, "'mortal' died"):
+        await worker.end()
+        await worker.is_older("1", "2")
+    assert worker.closed
+
+
+@in_page(page="spawn_mishaps")
+async def test_heartbeat(workerlib: Any, raises: Any) -> None:
+    """A worker that computes for longer than it may go without a sign of life is ended."""
+    worker = await workerlib.spawn("./needs_packaging.py", packages=["packaging"], heartbeat=1.0)
+    with raises(workerlib.WorkerDiedError, "no sign of life for 1.0 seconds"):
+        await worker.compute(60)
+
+
+@in_page(page="spawn_mishaps")
+async def test_close_ends_the_worker(workerlib: Any, raises: Any) -> None:
+    """Nobody else can reach it; what waits for it ends at once."""
+    import asyncio
+
+    worker = await workerlib.spawn("./needs_packaging.py", packages=["packaging"])
+    call = asyncio.ensure_future(worker.compute(60))
+    await asyncio.sleep(0.1)
+    worker.close()
+    with raises(workerlib.ConnectionClosedError):
+        await call
+
+
+@in_page(page="spawn_mishaps")
+async def test_an_error_in_the_progress_callback(workerlib: Any, raises: Any) -> None:
+    """It is the caller's own mistake, and is raised where the caller waits."""
+
+    def report(_step: object) -> None:
+        raise ZeroDivisionError("in the callback")
+
+    with raises(ZeroDivisionError, "in the callback"):
+        await workerlib.spawn("./needs_packaging.py", on_progress=report)

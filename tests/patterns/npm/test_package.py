@@ -1,0 +1,111 @@
+"""The npm package: it packs, installs into a fresh Vite project, is type-checked there, builds and runs.
+
+Environment: WORKERLIB_NPM_PACKAGE is the package's folder, WORKERLIB_FRESH an empty folder whose `dist` the site serves
+under /fresh/. `cargo xtask test --only patterns` sets both.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Page
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "vite-typescript"
+# What the compiler has to refuse, and the line of its complaint.
+WRONG = {
+    'await worker.mean("text");': "Argument of type 'string' is not assignable to parameter of type 'number[]'",
+    "await worker.maen([1]);": "Property 'maen' does not exist",
+    "const text: string = await worker.mean([1]);": "Type 'number' is not assignable to type 'string'",
+    "worker.mean([1]) + 1;": "Operator '+' cannot be applied to types 'Promise<number>' and '1'",
+    'await worker.call("maen", [[1]]);': "'\"maen\"' is not assignable",
+    'await spawn({ scritp: "./worker.py" });': "'scritp' does not exist in type 'SpawnOptions'",
+}
+
+
+def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program and returns what it said."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=300,
+    )
+
+
+def run_well(*command: str, cwd: Path, **environment: str) -> str:
+    """Runs a program that must succeed."""
+    done = run(*command, cwd=cwd, **environment)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """A copy of the example in which the packed package is installed as any other."""
+    package, folder = Path(os.environ["WORKERLIB_NPM_PACKAGE"]), Path(os.environ["WORKERLIB_FRESH"])
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(EXAMPLE, folder)
+    packed = run_well("npm", "pack", "--pack-destination", str(folder), cwd=package).split()[-1]
+    run_well("npm", "install", "--prefer-offline", "--no-audit", "--no-fund", f"./{packed}", cwd=folder)
+    return folder
+
+
+def test_what_is_in_the_package(project: Path) -> None:
+    """Code, types, worker, wheel and licences, and Comlink as a dependency of its own."""
+    installed = project / "node_modules" / "workerlib"
+    for name in ("index.js", "index.d.ts", "types.d.ts", "worker.js", "workerlib.js", "workerlib.whl"):
+        assert (installed / "dist" / name).is_file(), name
+    assert {"README.md", "LICENSE-MIT", "LICENSE-APACHE"} <= {file.name for file in installed.iterdir()}
+    assert 'from "comlink"' in (installed / "dist" / "index.js").read_text()
+    assert (project / "node_modules" / "comlink" / "package.json").is_file()
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_call_is_refused(project: Path, line: str) -> None:
+    """tsc --strict refuses it, and says what is wrong."""
+    source = project / "src" / "wrong.ts"
+    source.write_text(
+        'import { spawn } from "workerlib";\n'
+        'import type { Statistics } from "./statistics";\n'
+        "export async function wrong() {\n"
+        '  const worker = await spawn<Statistics>({ script: "./worker.py" });\n'
+        "  await worker.mean([1]);\n"
+        f"  {line}\n"
+        "}\n"
+    )
+    try:
+        done = run("npx", "tsc", cwd=project)
+    finally:
+        source.unlink()
+    complaints = [text for text in done.stdout.splitlines() if text.startswith("src/")]
+    assert any(text.startswith("src/wrong.ts(6,") and WRONG[line] in text for text in complaints), done.stdout
+    assert all(text.startswith("src/wrong.ts(6,") for text in complaints), done.stdout
+
+
+@pytest.fixture(scope="session")
+def built(project: Path) -> Path:
+    """The project, type-checked and built by Vite."""
+    run_well("npm", "run", "build", cwd=project, VITE_PYODIDE="/pyodide/")
+    return project / "dist"
+
+
+@pytest.mark.every_engine
+def test_the_built_page_runs(built: Path, new_page: Page) -> None:
+    """The page calls its worker; all that it needs has been taken along by the bundler."""
+    assert list(built.glob("assets/*.whl"))
+    new_page.open("fresh/", "() => document.querySelector('#output').textContent.includes('done')")
+    shown = new_page.run("return document.querySelector('#output').textContent")
+    assert "mean([1, 2.5]) = 1.75" in shown
+    assert "histogram counts: 1,2,3" in shown
+    assert "counted 3" in shown
+    assert "ZeroDivisionError division by zero Traceback" in shown

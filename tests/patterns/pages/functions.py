@@ -1,0 +1,129 @@
+"""The script of the workers that the pages in JavaScript start."""
+
+import asyncio
+import builtins
+import time
+
+from workerlib import export
+
+ended = []
+
+
+@export
+def mean(values):
+    return sum(values) / len(values)
+
+
+@export
+def keywords(first, *, second=2, third=3):
+    return [first, second, third]
+
+
+@export
+async def sleep(seconds, name="sleep"):
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        ended.append(f"{name} was cancelled")
+        raise
+    return name
+
+
+@export
+def how_they_ended():
+    return ended
+
+
+@export
+def compute(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+@export
+async def each(items, callback):
+    return [await callback(item, {"twice": item * 2}) for item in items]
+
+
+@export
+def total(data):
+    return [type(data).__name__, len(data), sum(data)]
+
+
+@export
+def make_bytes(size):
+    return bytearray(b"x" * size)
+
+
+@export
+def fail(kind, *args):
+    raise getattr(builtins, kind)(*args)
+
+
+@export
+def fail_with_a_note():
+    error = LookupError("not there")
+    error.add_note("look elsewhere")
+    raise error
+
+
+@export
+def evaluate(expression):
+    return eval(expression, namespace())
+
+
+@export
+def echo(value):
+    return value
+
+
+@export
+def is_shared(pair):
+    return pair[0] is pair[1]
+
+
+@export
+def is_exactly(value, expression):
+    wanted = eval(expression, namespace())
+    return same(value, wanted) or repr(value)
+
+
+def same(left, right):
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, memoryview):
+        return left.format == right.format and left.tolist() == right.tolist()
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, dict):
+        return same(list(left), list(right)) and same(list(left.values()), list(right.values()))
+    return left == right or left != left  # noqa: PLR0124 - a NaN
+
+
+def namespace():
+    """Names for the expressions of docs/javascript.md."""
+    names = {}
+    exec(NAMES, names)  # noqa: S102
+    return names
+
+
+NAMES = """
+import enum
+from array import array
+from collections import Counter, OrderedDict, defaultdict, deque
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from uuid import UUID
+
+class Colour(enum.Enum):
+    RED = "red"
+
+@dataclass
+class Point:
+    x: int
+    y: float
+"""

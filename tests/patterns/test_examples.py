@@ -1,0 +1,61 @@
+"""The examples, as they are served, and the page that lists them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Page
+
+EXAMPLES = {
+    "plain_pyodide/": ["worker.mean([1.0, 2.5]) = 1.75", "17984 primes", "ZeroDivisionError"],
+    "comlink_rpc/": [
+        "1 + 1 = 2",
+        "mean([1, 2.5]) = 1.75",
+        "mean(values=[3, 5]) = 4",
+        "called back with 1,2,3",
+        "and 0 samples are left here",
+        "mean([]) raised ZeroDivisionError with division by zero",
+    ],
+    "vite-typescript/": [
+        "mean([1, 2.5]) = 1.75",
+        "histogram counts: 1,2,3",
+        "counted 3",
+        "ZeroDivisionError",
+    ],
+}
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example(new_page: Page, example: str) -> None:
+    """It runs to its end and shows what it should."""
+    new_page.open(
+        f"examples/{example}", "() => /done\\s*$/.test(document.querySelector('#output').textContent)"
+    )
+    shown = new_page.run("return document.querySelector('#output').textContent")
+    for text in EXAMPLES[example]:
+        assert text in shown
+
+
+def test_the_index_page_leads_to_each_example(new_page: Page) -> None:
+    """Each has a sentence, and its link leads to a page."""
+    new_page.open("examples/", "() => document.querySelectorAll('dt a').length > 0")
+    links = new_page.run("""
+        const links = [...document.querySelectorAll("dt a")];
+        return Promise.all(links.map(async ({ href, parentElement }) => ({
+          path: new URL(href).pathname,
+          status: (await fetch(href)).status,
+          sentence: parentElement.nextElementSibling.textContent,
+        })));
+    """)
+    assert {link["path"] for link in links} == {
+        "/",
+        "/examples/workers/comlink_rpc.html",
+        *(f"/examples/{example}" for example in EXAMPLES),
+    }
+    for link in links:
+        assert link["status"] == 200
+        assert len(link["sentence"]) > 40

@@ -1,0 +1,229 @@
+/**
+ * One worker of `spawn()` and the calls that wait for it.
+ *
+ * Each call settles: with its outcome, its time limit, its abort, or the worker's end. Comlink carries the calls and knows of
+ * none of these. What a worker's functions look like to the page is not its business.
+ */
+import * as Comlink from "comlink";
+
+import { WorkerDiedError, WorkerStartError } from "./errors.js";
+import type { Progress } from "./start.js";
+import type { CallOptions, SpawnOptions } from "./types.js";
+import type { PyodideWorker, StartOptions } from "./worker.js";
+
+/** Defined where this file itself comes out of the wheel. */
+declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
+
+const START_TIMEOUT = 60_000;
+
+/** A page's side of a worker. */
+export class Connection {
+  readonly name: string;
+  readonly worker: Worker;
+  /** Resolves with the reason when the worker has ended. */
+  readonly closed: Promise<string>;
+  exports: readonly string[] = [];
+  readonly #options: SpawnOptions;
+  readonly #remote: Comlink.Remote<PyodideWorker>;
+  readonly #waiting = new Set<(error: unknown) => void>();
+  /** Aborted when the worker has ended: what else was started for it ends then. */
+  readonly #ended = new AbortController();
+  #resolveClosed!: (reason: string) => void;
+  #step = "loading the worker's own script";
+  #keys = 0;
+
+  constructor(options: SpawnOptions) {
+    this.#options = options;
+    this.name = options.name ?? String(options.script ?? "python").split("/").at(-1)!;
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.worker = newWorker(options.worker, this.name);
+    this.#remote = Comlink.wrap<PyodideWorker>(this.worker);
+    const { signal } = options;
+    signal?.addEventListener("abort", () => this.end("it was aborted", signal.reason), { signal: this.#ended.signal });
+  }
+
+  /** Starts Python in the worker, installs what is needed and runs the script. */
+  async start(): Promise<void> {
+    const { script, packages, indexURLs, pyodide, workerlib, heartbeat, onProgress } = this.#options;
+    const timeout = this.#options.timeout ?? START_TIMEOUT;
+    const wheel = workerlib ?? packagedWheel();
+    const options: StartOptions = {
+      ...pyodide,
+      base: globalThis.document?.baseURI ?? globalThis.location.href,
+      ...(packages && { packages }),
+      ...(indexURLs && { indexURLs }),
+      ...(script !== undefined && { script: String(script) }),
+      ...(wheel !== undefined && { workerlib: String(wheel) }),
+    };
+    const report = Comlink.proxy((progress: Progress) => {
+      this.#step = STEPS[progress.stage] + progress.what;
+      onProgress?.(progress);
+    });
+    // Later on, an error that the worker does not catch is no reason to give it up.
+    const loading = new AbortController();
+    this.worker.addEventListener("error", (event) => this.#failToLoad(event), { signal: loading.signal });
+    try {
+      this.exports = await this.#settle(() => this.#remote.start(options, report), {
+        timeout,
+        late: () => `the worker ${this.name} did not start within ${timeout} ms: it was ${this.#step}`,
+      });
+    } catch (error) {
+      throw isNamed(error, "WorkerStartError") ? new WorkerStartError(error.message, error.traceback) : error;
+    } finally {
+      loading.abort();
+    }
+    await this.#watch();
+    if (heartbeat !== undefined) this.#expectHeartbeat(heartbeat);
+  }
+
+  /** Calls an exported function. */
+  call(
+    name: string,
+    args: unknown[] = [],
+    kwargs: Record<string, unknown> = {},
+    options: CallOptions = {},
+  ): Promise<unknown> {
+    const sent = args.map((value) => (typeof value === "function" ? Comlink.proxy(value) : value));
+    return this.#cancellable((key) => this.#remote.apply(key, name, kwargs, ...sent), `${name}()`, options);
+  }
+
+  /** Runs Python code. */
+  runPython(code: string, options: CallOptions = {}): Promise<unknown> {
+    return this.#cancellable((key) => this.#remote.runPython(code, key), "runPython()", options);
+  }
+
+  /** Installs more packages. */
+  async install(packages: string | string[], options: CallOptions = {}): Promise<void> {
+    const indexURLs = this.#options.indexURLs ?? [];
+    await this.#settle(() => this.#remote.install(packages, indexURLs), {
+      ...options,
+      late: () => `install() did not end within ${options.timeout} ms`,
+    });
+  }
+
+  /** Ends the worker; all that waits for it is rejected. */
+  end(reason: string, error?: unknown): void {
+    if (this.#ended.signal.aborted) return;
+    this.#ended.abort();
+    this.worker.terminate();
+    for (const reject of this.#waiting) reject(error ?? new WorkerDiedError(`the worker ${this.name} ended: ${reason}`));
+    this.#waiting.clear();
+    this.#resolveClosed(reason);
+  }
+
+  #cancellable<R>(call: (key: string) => Promise<R>, what: string, options: CallOptions): Promise<R> {
+    const key = String((this.#keys += 1));
+    return this.#settle(() => call(key), {
+      ...options,
+      late: () => `${what} did not end within ${options.timeout} ms`,
+      cancel: () => void this.#remote.cancel(key),
+    });
+  }
+
+  /** Makes a call that ends by its outcome, its time limit, its abort, or the worker's end, whatever comes first. */
+  #settle<R>(call: () => Promise<R>, { signal, timeout, late, cancel }: Limits): Promise<R> {
+    if (this.#ended.signal.aborted) {
+      return Promise.reject(new WorkerDiedError(`the worker ${this.name} has ended`));
+    }
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    return new Promise<R>((resolve, reject) => {
+      const settled = new AbortController();
+      const release = (): void => {
+        settled.abort();
+        clearTimeout(timer);
+        this.#waiting.delete(fail);
+      };
+      const fail = (error: unknown): void => {
+        release();
+        // Whatever it is: an abort's reason may be of any type.
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+        reject(error);
+      };
+      const giveUp = (error: unknown): void => {
+        fail(error);
+        cancel?.();
+      };
+      const timer = timeout
+        ? setTimeout(() => giveUp(new DOMException(late(), "TimeoutError")), timeout)
+        : undefined;
+      signal?.addEventListener("abort", () => giveUp(signal.reason), { signal: settled.signal });
+      this.#waiting.add(fail);
+      // What cannot be cloned is thrown by the call itself, before it is sent.
+      new Promise<R>((sent) => sent(call())).then((result) => {
+        release();
+        resolve(result);
+      }, fail);
+    });
+  }
+
+  #failToLoad(event: ErrorEvent): void {
+    const why = event.message || "it cannot be fetched, or is no script";
+    this.end(why, new WorkerStartError(`the script of the worker ${this.name} failed: ${why}`));
+  }
+
+  /** Notices the worker's death, whatever it died of: it holds a lock that the page gets then. */
+  async #watch(): Promise<void> {
+    // There are no locks where the page is not in a secure context; what ends the worker from here is noticed anyway.
+    if (globalThis.navigator?.locks === undefined) return;
+    const name = `workerlib ${crypto.randomUUID()}`;
+    await this.#settle(() => this.#remote.holdLock(name), { late: () => "" });
+    navigator.locks
+      .request(name, { signal: this.#ended.signal }, () => this.end("it died"))
+      .catch(() => {
+        // Aborted, since the worker was ended from here.
+      });
+  }
+
+  #expectHeartbeat(limit: number): void {
+    const why = `it gave no sign of life for ${limit} ms`;
+    let silent = setTimeout(() => this.end(why), limit);
+    const ask = (): void => {
+      void this.#remote.ping().then(() => {
+        clearTimeout(silent);
+        if (this.#ended.signal.aborted) return;
+        silent = setTimeout(() => this.end(why), limit);
+        setTimeout(ask, limit / 2);
+      });
+    };
+    this.#ended.signal.addEventListener("abort", () => clearTimeout(silent));
+    ask();
+  }
+}
+
+interface Limits extends CallOptions {
+  /** What the error of a time limit says. */
+  late: () => string;
+  /** Tells the worker that nobody waits any more. */
+  cancel?: () => void;
+}
+
+const STEPS = { download: "fetching ", install: "installing ", import: "running ", ready: "ready: " };
+
+function newWorker(address: string | URL | undefined, name: string): Worker {
+  if (address === undefined) {
+    // In this form, and in no other, bundlers see the worker and take its file along.
+    if (sameOrigin(import.meta.url)) return new Worker(new URL("./worker.js", import.meta.url), { type: "module", name });
+    address = new URL("./worker.js", import.meta.url);
+  }
+  const script = new URL(address, globalThis.document?.baseURI ?? globalThis.location.href).href;
+  if (sameOrigin(script)) return new Worker(script, { type: "module", name });
+  // A worker's script has to be of the page's origin; what it imports has not.
+  const blob = new Blob([`import ${JSON.stringify(script)};`], { type: "text/javascript" });
+  return new Worker(URL.createObjectURL(blob), { type: "module", name });
+}
+
+function sameOrigin(address: string): boolean {
+  return new URL(address).origin === globalThis.location.origin;
+}
+
+/** The wheel beside this file, where this is the npm package. */
+function packagedWheel(): URL | undefined {
+  if (typeof WHEEL_IS_ELSEWHERE === "boolean") return undefined;
+  return new URL("./workerlib.whl", import.meta.url);
+}
+
+function isNamed(error: unknown, name: string): error is Error & { traceback?: string } {
+  return error instanceof Error && error.name === name;
+}

@@ -1,0 +1,18 @@
+/** What can go wrong with a worker, beside what Python raises. */
+
+/** Tells that the worker could not be started: no script, no package, no Pyodide, an error in the script. */
+export class WorkerStartError extends Error {
+  override name = "WorkerStartError";
+  /** The Python traceback, if the script failed. */
+  readonly traceback: string | undefined;
+
+  constructor(message: string, traceback?: string) {
+    super(message);
+    this.traceback = traceback;
+  }
+}
+
+/** Tells that the worker ended before it answered. */
+export class WorkerDiedError extends Error {
+  override name = "WorkerDiedError";
+}

@@ -1,0 +1,83 @@
+/**
+ * The script of a worker that Python starts, by `workerlib.spawn()` (`_spawn.py`): it loads the Pyodide of its caller, with the
+ * caller's own copy of workerlib, and hands a port to Python (`_spawned.py`).
+ *
+ * It says on the worker's own channel how far it is; the calls themselves go over the port. It runs in browsers and, as a
+ * worker thread, in Node.
+ */
+import { fetchFile, installPackages, loadPyodide, text, type PyodideSource } from "./start.js";
+
+/** What `_spawn.py` sends, once. */
+interface Order {
+  pyodide: PyodideSource;
+  /** Where relative addresses start from. */
+  base: string;
+  /** The files of workerlib: path and content. */
+  files: [string, Uint8Array][];
+  packages: string[];
+  indexURLs: string[];
+  /** The script's address, and its text where it has none that could be fetched. */
+  script: string;
+  source: string | null;
+  /** Settings for Python, as JSON. */
+  settings: string;
+  /** The name of the lock that this worker holds while it lives. */
+  lock: string;
+  port: MessagePort;
+}
+
+/** What is sent back; `_spawn.py` has a function for each. */
+type Told =
+  | ["progress", stage: string, what: string, done: number | undefined, total: number | undefined]
+  | ["failed", message: string, description: Uint8Array | null]
+  | ["locked"]
+  | ["ready"]
+  | ["pong"];
+
+interface Host {
+  postMessage(message: Told): void;
+  addEventListener(type: "message", listener: (event: { data: Order | "ping" }) => void): void;
+}
+
+async function start(order: Order, tell: (...told: Told) => void): Promise<void> {
+  const { base, files, packages, indexURLs, port } = order;
+  const script = new URL(order.script, base).href;
+  const report = ({ stage, what, done, total }: { stage: string; what: string; done?: number; total?: number }): void =>
+    tell("progress", stage, what, done, total);
+  const fetched =
+    order.source ?? fetchFile(script, "the worker's script").then((response) => response.text());
+  const [source, pyodide] = await Promise.all([fetched, loadPyodide(order.pyodide, base, report)]);
+  report({ stage: "install", what: "workerlib" });
+  for (const [path, content] of files) {
+    pyodide.FS.mkdirTree(path.slice(0, path.lastIndexOf("/")));
+    pyodide.FS.writeFile(path, content);
+  }
+  await installPackages(pyodide, packages, indexURLs, report);
+  report({ stage: "import", what: script });
+  const python = pyodide.pyimport("workerlib._spawned");
+  const failure = await python.start(source, script, order.settings, port);
+  if (failure) tell("failed", `the worker's script, ${script}, failed`, failure);
+  else tell("ready");
+}
+
+function listen(host: Host): void {
+  const tell = (...told: Told): void => host.postMessage(told);
+  host.addEventListener("message", ({ data }) => {
+    if (data === "ping") {
+      tell("pong");
+      return;
+    }
+    void globalThis.navigator?.locks?.request(data.lock, () => {
+      tell("locked");
+      return new Promise(() => {});
+    });
+    start(data, tell).catch((error: unknown) => tell("failed", text(error), null));
+  });
+}
+
+if (typeof self === "undefined") {
+  const node = "node:worker_threads";
+  void import(/* @vite-ignore */ node).then((threads: { parentPort: Host }) => listen(threads.parentPort));
+} else {
+  listen(self);
+}

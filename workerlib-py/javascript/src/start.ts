@@ -1,0 +1,198 @@
+/**
+ * Starts Python in a worker: loads Pyodide, installs workerlib and packages, and says at each step what it does.
+ *
+ * What fails is a `StartError` that names the thing, its address and the cause. It knows no messages: `worker.ts` and
+ * `python_worker.ts` tell the page.
+ */
+
+/** The Pyodide that is loaded where nobody says which. */
+export const PYODIDE_VERSION = "314.0.7";
+
+/** What the worker is doing: fetching, unpacking, running the script; at last it is ready. */
+export type Stage = "download" | "install" | "import" | "ready";
+
+/** A step on the way to a worker that can be called. */
+export interface Progress {
+  stage: Stage;
+  /** What is fetched, installed or run: Pyodide, a package, the script. */
+  what: string;
+  /** Of how many packages how many have come this far, where packages are loaded. */
+  done?: number;
+  total?: number;
+}
+
+export type Report = (progress: Progress) => void;
+
+/** Which Pyodide, and from where. */
+export interface PyodideSource {
+  /** The folder of Pyodide's files; by default that of `version` on Pyodide's own CDN. */
+  indexURL?: string;
+  /** A version such as "314.0.7". */
+  version?: string;
+  /** The lock file's content, where it is not that of the folder. */
+  lockFileContents?: string;
+  /** Where the packages of that lock file are. */
+  packageBaseUrl?: string;
+}
+
+/** The parts of Pyodide that are used here. */
+export interface Pyodide {
+  version: string;
+  FS: { writeFile(path: string, data: Uint8Array): void; mkdirTree(path: string): void };
+  lockfile: { packages: Record<string, unknown> };
+  loadedPackages: Record<string, string>;
+  loadPackage(names: string[], options: object): Promise<{ name: string }[]>;
+  unpackArchive(buffer: ArrayBuffer, format: string): void;
+  pyimport(name: string): any;
+  setInterruptBuffer(buffer: Uint8Array): void;
+}
+
+/** Says why the worker could not be started. */
+export class StartError extends Error {
+  override name = "WorkerStartError";
+}
+
+/** Loads Pyodide. */
+export async function loadPyodide(source: PyodideSource, base: string, report: Report): Promise<Pyodide> {
+  const folder = new URL(folderOf(source), base).href;
+  report({ stage: "download", what: `Pyodide from ${folder}` });
+  const address = `${folder}pyodide.mjs`;
+  let module: { loadPyodide(options: object): Promise<Pyodide> };
+  try {
+    module = await import(/* @vite-ignore */ /* webpackIgnore: true */ address);
+  } catch (error) {
+    // Pyodide 314 says so when it is imported.
+    const remedy = /classic/i.test(text(error)) ? '; make the worker by new Worker(address, { type: "module" })' : "";
+    throw new StartError(`Pyodide cannot be fetched from ${address}: ${text(error)}${remedy}`, { cause: error });
+  }
+  const { lockFileContents, packageBaseUrl } = source;
+  const options = {
+    // Node knows paths where browsers know addresses.
+    indexURL: folder.startsWith("file:") ? decodeURIComponent(new URL(folder).pathname) : folder,
+    ...(lockFileContents === undefined ? {} : { lockFileContents }),
+    ...(packageBaseUrl === undefined ? {} : { packageBaseUrl }),
+  };
+  try {
+    return await module.loadPyodide(options);
+  } catch (error) {
+    throw new StartError(`Pyodide from ${folder} cannot be started: ${text(error)}`, { cause: error });
+  }
+}
+
+function folderOf({ indexURL, version = PYODIDE_VERSION }: PyodideSource): string {
+  return (indexURL ?? `https://cdn.jsdelivr.net/pyodide/v${version}/full/`).replace(/\/?$/, "/");
+}
+
+/** Installs workerlib: the wheel at an address, else that of the lock file. PyPI's is somebody else's. */
+export async function installWorkerlib(pyodide: Pyodide, wheel: string | undefined, report: Report): Promise<void> {
+  if (wheel === undefined) {
+    if (!("workerlib" in pyodide.lockfile.packages)) {
+      throw new StartError("workerlib is not in Pyodide's lock file: say where its wheel is, by the option `workerlib`");
+    }
+    await installPackages(pyodide, ["workerlib"], [], report);
+    return;
+  }
+  report({ stage: "download", what: "workerlib" });
+  const content = await fetchFile(wheel, "workerlib's wheel");
+  report({ stage: "install", what: "workerlib" });
+  // By its content and not by its address: bundlers rename files, and a wheel's name says what it is for.
+  pyodide.unpackArchive(await content.arrayBuffer(), "wheel");
+}
+
+/**
+ * Installs packages: those of Pyodide's lock file by it, others by micropip.
+ *
+ * @param names names of packages, with or without versions, or addresses of wheels
+ * @param indexURLs where micropip looks for them, if not on PyPI
+ */
+export async function installPackages(
+  pyodide: Pyodide,
+  names: string[],
+  indexURLs: string[],
+  report: Report,
+): Promise<void> {
+  const locked = names.filter((name) => normalised(name) in pyodide.lockfile.packages);
+  const others = names.filter((name) => !locked.includes(name));
+  await loadLocked(pyodide, locked, report);
+  if (others.length === 0) return;
+  if (!("micropip" in pyodide.lockfile.packages)) {
+    throw new StartError(
+      `the package ${others.join(", ")} is not in Pyodide's lock file, nor is micropip, which could look elsewhere`,
+    );
+  }
+  await loadLocked(pyodide, ["micropip"], () => {});
+  const micropip = pyodide.pyimport("micropip");
+  try {
+    for (const [done, what] of others.entries()) {
+      report({ stage: "download", what, done, total: others.length });
+      // An index is asked by its address; without one it is PyPI, as micropip's own default says.
+      const options = indexURLs.length > 0 ? { index_urls: indexURLs } : {};
+      try {
+        await micropip.install.callKwargs(what, options);
+      } catch (error) {
+        const where = indexURLs.length > 0 ? ` from ${indexURLs.join(", ")}` : "";
+        throw new StartError(`the package ${what} cannot be installed${where}: ${lastLine(error)}`, { cause: error });
+      }
+      report({ stage: "install", what, done: done + 1, total: others.length });
+    }
+  } finally {
+    micropip.destroy();
+  }
+}
+
+async function loadLocked(pyodide: Pyodide, names: string[], report: Report): Promise<void> {
+  if (names.length === 0) return;
+  const problems: string[] = [];
+  for (const [done, what] of names.entries()) report({ stage: "download", what, done, total: names.length });
+  try {
+    await pyodide.loadPackage(names, {
+      messageCallback: () => {},
+      errorCallback: (message: string) => problems.push(message),
+    });
+  } catch (error) {
+    problems.push(text(error));
+  }
+  const missing = names.filter((name) => !(normalised(name) in loadedByNormalisedName(pyodide)));
+  if (missing.length > 0 || problems.length > 0) {
+    throw new StartError(`the package ${(missing.length > 0 ? missing : names).join(", ")} cannot be loaded: ${problems.join("; ")}`);
+  }
+  for (const [done, what] of names.entries()) report({ stage: "install", what, done: done + 1, total: names.length });
+}
+
+function loadedByNormalisedName(pyodide: Pyodide): Record<string, string> {
+  return Object.fromEntries(Object.entries(pyodide.loadedPackages).map(([name, from]) => [normalised(name), from]));
+}
+
+/** A package's name as lock files write it: PEP 503. */
+function normalised(name: string): string {
+  return name.toLowerCase().replace(/[-_.]+/g, "-");
+}
+
+/** Fetches a file; what there is instead of it is an error that names it. */
+export async function fetchFile(address: string, what: string): Promise<Response> {
+  let response: Response;
+  try {
+    response = await (address.startsWith("file:") ? readFile(address) : fetch(address));
+  } catch (error) {
+    throw new StartError(`${what}, ${address}, cannot be fetched: ${text(error)}`, { cause: error });
+  }
+  if (!response.ok) throw new StartError(`${what}, ${address}, cannot be fetched: HTTP ${response.status}`);
+  return response;
+}
+
+/** Node's `fetch` knows no files. */
+async function readFile(address: string): Promise<Response> {
+  const node = "node:fs/promises";
+  const files = (await import(/* @vite-ignore */ node)) as { readFile(path: URL): Promise<BodyInit> };
+  return new Response(await files.readFile(new URL(address)));
+}
+
+/** What an error says, without where it was. */
+export function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What a Python error says: Pyodide's message is the whole traceback. */
+function lastLine(error: unknown): string {
+  return text(error).trimEnd().split("\n").at(-1) ?? "";
+}

@@ -1,0 +1,92 @@
+/** The types of the package: how a worker is started, and what it looks like to the page. */
+import type { Progress, PyodideSource } from "./start.js";
+
+/** An exception of Python's: `name` is its class, `traceback` the worker's own. */
+export interface PythonError extends Error {
+  traceback: string;
+}
+
+/** A numpy array, or a memoryview of several dimensions. */
+export interface NDArray<Data extends ArrayBufferView = ArrayBufferView> {
+  data: Data;
+  shape: number[];
+  /** The name of its dtype, such as "float64"; memoryviews have none. */
+  dtype?: string;
+}
+
+/** How a worker is started. */
+export interface SpawnOptions {
+  /** The worker's Python script; relative addresses start at the page. */
+  script?: string | URL;
+  /** What the script needs: names of packages, or addresses of wheels. */
+  packages?: string[];
+  /** Package indexes that are asked instead of PyPI. */
+  indexURLs?: string[];
+  /** Which Pyodide, and from where; by default a fixed version from its CDN. */
+  pyodide?: PyodideSource;
+  /** The worker's name, for error messages and developer tools. */
+  name?: string;
+  /** Is told what the worker is doing until it is ready. */
+  onProgress?: (progress: Progress) => void;
+  /** After how many milliseconds to give up the start; 0 for never. */
+  timeout?: number;
+  /** Ends the start, or the worker later on. */
+  signal?: AbortSignal;
+  /** How many milliseconds the worker may go without a sign of life; a function that computes for longer gives none. */
+  heartbeat?: number;
+  /** The address of workerlib's wheel, where it is not beside this file. */
+  workerlib?: string | URL;
+  /** The address of `worker.js`, where it is not beside this file. */
+  worker?: string | URL;
+}
+
+/** How one call is made. */
+export interface CallOptions {
+  /** Rejects the call with the signal's reason, and cancels it in the worker. */
+  signal?: AbortSignal;
+  /** After how many milliseconds the call is rejected with a TimeoutError, and cancelled in the worker. */
+  timeout?: number;
+}
+
+/** A function of the page as an argument: it arrives in Python as something to await. */
+type Sent<T> = T extends (...args: infer A) => infer R ? (...args: A) => R | Promise<Awaited<R>> : T;
+
+/** An interface of the worker's functions as the page sees them: every result is a promise. */
+export type Remote<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => infer R
+    ? (...args: { [I in keyof A]: Sent<A[I]> }) => Promise<Awaited<R>>
+    : never;
+};
+
+/** What every worker has besides its exported functions; one of the same name is reached by `call`. */
+export interface WorkerHandle<T> {
+  /** The worker's name. */
+  readonly name: string;
+  /** The names that the script exports. */
+  readonly exports: readonly string[];
+  /** The browser's own object. */
+  readonly worker: Worker;
+  /** Resolves with the reason when the worker has ended. */
+  readonly closed: Promise<string>;
+  /** Calls an exported function with keyword arguments and options. */
+  call<K extends keyof T & string>(
+    name: K,
+    args?: T[K] extends (...args: infer A) => unknown ? Partial<A> : never,
+    kwargs?: Record<string, unknown>,
+    options?: CallOptions,
+  ): Promise<T[K] extends (...args: never[]) => infer R ? Awaited<R> : never>;
+  /** The same worker for calls with these options: `worker.with({ timeout: 500 }).mean(…)`. */
+  with(options: CallOptions): Remote<T>;
+  /** Runs Python code in the worker and returns the value of its last expression. */
+  runPython(code: string, options?: CallOptions): Promise<unknown>;
+  /** Installs more packages. */
+  install(packages: string | string[], options?: CallOptions): Promise<void>;
+  /** Ends the worker; calls that wait for it reject with WorkerDiedError. */
+  terminate(): void;
+}
+
+/** Any function that a script may export. */
+export type AnyFunctions = Record<string, (...args: any[]) => any>;
+
+/** A worker whose methods are the functions that its script exports. */
+export type PythonWorker<T = AnyFunctions> = WorkerHandle<T> & Omit<Remote<T>, keyof WorkerHandle<T>>;

@@ -1,0 +1,231 @@
+/**
+ * The script of a worker that runs Python for a page in JavaScript: it speaks Comlink.
+ *
+ * A page may do what Comlink's users know, `Comlink.wrap(new Worker(…))`, then `init()`, `install()`, `runPython()`, and call
+ * exported functions by their names; `spawn()` of `index.ts` does the same and adds what Comlink lacks. The conversion of
+ * values is Python's work (`_javascript.py`); what Python raises arrives as an `Error` with name, message and traceback.
+ */
+import * as Comlink from "comlink";
+
+import {
+  fetchFile,
+  installPackages,
+  installWorkerlib,
+  loadPyodide,
+  StartError,
+  type Progress,
+  type Pyodide,
+  type PyodideSource,
+} from "./start.js";
+
+/** Defined where this file itself comes out of the wheel. */
+declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
+
+/** What `init` may be told; each can also stand in the query of the worker's address. */
+export interface InitOptions extends PyodideSource {
+  /** Where relative addresses start from; by default at this file. */
+  base?: string;
+  /** The address of workerlib's wheel. */
+  workerlib?: string;
+}
+
+/** What `start` is told. */
+export interface StartOptions extends InitOptions {
+  /** The address of the worker's script. */
+  script?: string;
+  /** What it needs: names of packages, or addresses of wheels. */
+  packages?: string[];
+  /** Package indexes that are asked instead of PyPI. */
+  indexURLs?: string[];
+}
+
+interface Script {
+  file: string;
+  source: string;
+}
+
+/** An exception of Python's, as `Comlink` sends it: its own fields reach any page. */
+class PythonError extends Error {
+  constructor(
+    override name: string,
+    message: string,
+    readonly traceback: string,
+  ) {
+    super(message);
+    this.stack = traceback;
+  }
+}
+
+type Outcome = ["value", unknown, ArrayBuffer[]] | ["error", string, string, string];
+
+/** Python in this worker, for a page. */
+export class PyodideWorker {
+  #starting: Promise<Pyodide> | undefined;
+  #python: any;
+  #base = self.location.href;
+  #report: (progress: Progress) => void = () => {};
+
+  /** Loads Pyodide and workerlib; called again, it waits for the same. */
+  async init(options: InitOptions = {}, onProgress?: (progress: Progress) => void): Promise<void> {
+    this.#report = onProgress ?? this.#report;
+    this.#starting ??= this.#start({ ...fromQuery(), ...options });
+    await this.#starting;
+  }
+
+  /** Installs packages by their names or addresses; `indexURLs` are asked instead of PyPI. */
+  async install(packages: string | string[], indexURLs: string[] = []): Promise<void> {
+    const names = typeof packages === "string" ? [packages] : packages;
+    await installPackages(await this.#pyodide(), names, indexURLs, this.#report);
+  }
+
+  /** Runs Python code and returns the value of its last expression. */
+  async runPython(code: string, key = ""): Promise<unknown> {
+    await this.#pyodide();
+    return settle(await awaited(this.#python.run_python(code, key)));
+  }
+
+  /** Runs a script as the worker's own: the functions that it exports can be called from then on. */
+  async runScript(address: string): Promise<void> {
+    const script = this.#fetchScript(address);
+    await this.#pyodide();
+    await this.#run(await script);
+  }
+
+  /** Does all of it, from Pyodide to the script, and tells what the script exports; a missing script fails at once. */
+  async start(
+    { script, packages = [], indexURLs = [], ...options }: StartOptions,
+    onProgress?: (progress: Progress) => void,
+  ): Promise<string[]> {
+    this.#base = options.base ?? this.#base;
+    const fetched = script === undefined ? undefined : this.#fetchScript(script);
+    await Promise.all([fetched, this.init(options, onProgress)]);
+    await this.install(packages, indexURLs);
+    if (fetched !== undefined) await this.#run(await fetched);
+    this.#report({ stage: "ready", what: script ?? "Python" });
+    return this.exports();
+  }
+
+  /** Calls an exported function. */
+  async call(name: string, args: unknown[] = [], kwargs: Record<string, unknown> = {}, key = ""): Promise<unknown> {
+    await this.#pyodide();
+    return settle(await awaited(this.#python.call(name, args.map(callable), kwargs, key)));
+  }
+
+  /** Calls an exported function with arguments of which each may be a proxy of Comlink's. */
+  async apply(key: string, name: string, kwargs: Record<string, unknown>, ...args: unknown[]): Promise<unknown> {
+    return this.call(name, args, kwargs, key);
+  }
+
+  /** Ends a call that was given this key, by a CancelledError at its await. */
+  cancel(key: string): void {
+    this.#python?.cancel(key);
+  }
+
+  /** Lists the exported names. */
+  async exports(): Promise<string[]> {
+    await this.#pyodide();
+    return this.#python.exported();
+  }
+
+  /** Has Ctrl-C's place taken by a byte of shared memory: 2 interrupts the running Python. */
+  async interruptBy(buffer: SharedArrayBuffer): Promise<void> {
+    (await this.#pyodide()).setInterruptBuffer(new Uint8Array(buffer));
+  }
+
+  /** Answers while the worker lives and its Python does not compute. */
+  async ping(): Promise<void> {}
+
+  /** Holds a lock while the worker lives: who gets it next knows that the worker is gone. */
+  async holdLock(name: string): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      navigator.locks
+        .request(name, () => {
+          resolve();
+          return new Promise(() => {});
+        })
+        .catch(reject);
+    });
+  }
+
+  async #start({ base, workerlib, ...source }: InitOptions): Promise<Pyodide> {
+    this.#base = base ?? this.#base;
+    const pyodide = await loadPyodide(source, this.#base, this.#report);
+    await installWorkerlib(pyodide, this.#wheel(workerlib), this.#report);
+    this.#python = pyodide.pyimport("workerlib._comlink");
+    return pyodide;
+  }
+
+  #wheel(given: string | undefined): string | undefined {
+    if (given !== undefined) return new URL(given, this.#base).href;
+    return typeof WHEEL_IS_ELSEWHERE === "boolean" ? undefined : new URL("./workerlib.whl", self.location.href).href;
+  }
+
+  async #pyodide(): Promise<Pyodide> {
+    if (this.#starting === undefined) throw new StartError("Python has not been started: call init() first");
+    return this.#starting;
+  }
+
+  async #fetchScript(address: string): Promise<Script> {
+    const file = new URL(address, this.#base).href;
+    return { file, source: await (await fetchFile(file, "the worker's script")).text() };
+  }
+
+  async #run({ file, source }: Script): Promise<void> {
+    this.#report({ stage: "import", what: file });
+    const outcome = await awaited(this.#python.run_script(source, file.slice(file.lastIndexOf("/") + 1)));
+    if (outcome[0] === "error") {
+      const [, type, message, traceback] = outcome;
+      throw new PythonError("WorkerStartError", `the worker's script, ${file}, failed: ${type}: ${message}`, traceback);
+    }
+  }
+}
+
+/** Options may stand in the query of the worker's address: `worker.js?indexURL=/pyodide/`. */
+function fromQuery(): InitOptions {
+  const query = new URLSearchParams(self.location.search);
+  const names = ["indexURL", "version", "base", "workerlib"] as const;
+  return Object.fromEntries(names.flatMap((name) => (query.has(name) ? [[name, query.get(name)]] : [])));
+}
+
+/** Waits for a coroutine of Python's, and frees it. */
+async function awaited(coroutine: PromiseLike<Outcome> & { destroy(): void }): Promise<Outcome> {
+  try {
+    return await coroutine;
+  } finally {
+    coroutine.destroy();
+  }
+}
+
+function settle(outcome: Outcome): unknown {
+  if (outcome[0] === "error") throw new PythonError(outcome[1], outcome[2], outcome[3]);
+  const [, value, buffers] = outcome;
+  return typeof value === "object" && value !== null ? Comlink.transfer(value, buffers) : value;
+}
+
+/** A function as Python can hold it: a proxy of Comlink's answers to every name that Pyodide would look for. */
+function callable(value: unknown): unknown {
+  return typeof value === "function" ? (...args: unknown[]) => value(...args) : value;
+}
+
+// Comlink sends an error's name, message and stack. What is added here reaches pages that know nothing of it, too.
+const throwing = Comlink.transferHandlers.get("throw")!;
+Comlink.transferHandlers.set("throw", {
+  ...throwing,
+  serialize(thrown) {
+    const [sent, transferables] = throwing.serialize(thrown) as [{ value: object }, Transferable[]];
+    const { value } = thrown as { value: unknown };
+    if (value instanceof PythonError) Object.assign(sent.value, { traceback: value.traceback });
+    return [sent, transferables];
+  },
+});
+
+const worker = new PyodideWorker();
+Comlink.expose(
+  new Proxy(worker, {
+    get(target, name) {
+      const own: unknown = Reflect.get(target, name);
+      if (typeof own === "function") return own.bind(target);
+      return typeof name === "string" ? (...args: unknown[]) => target.call(name, args) : own;
+    },
+  }),
+);
