@@ -31,9 +31,12 @@ function same(left, right) {
   );
 }
 
+/** The value of an expression, made in this page: a driver's own scripts may have classes of their own. */
+const made = (expression) => (0, eval)(expression);
+
 /** One worker for all tests of a page that leave it as it was. */
 let shared;
 const sharedWorker = () => (shared ??= spawn({ script: "./functions.py", name: "shared" }));
 
-Object.assign(window, { spawn, workerlib, Comlink: workerlib.Comlink, failure, same, sharedWorker, PYODIDE });
+Object.assign(window, { spawn, workerlib, Comlink: workerlib.Comlink, failure, same, made, sharedWorker, PYODIDE });
 window.ready = true;

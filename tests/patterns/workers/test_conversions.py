@@ -30,7 +30,7 @@ def test_from_python_to_javascript(page: Page, python: str, javascript: str) -> 
         const [python, javascript] = given;
         const value = await (await sharedWorker()).evaluate(python);
         const shown = (_, item) => (typeof item === "bigint" ? `${item}n` : item);
-        if (same(value, (0, eval)(javascript))) return "same";
+        if (window.same(value, window.made(javascript))) return "same";
         return `${Object.prototype.toString.call(value)} ${JSON.stringify(value, shown)}`;
         """,
         [python, javascript],
@@ -46,7 +46,7 @@ def test_from_javascript_to_python(page: Page, javascript: str, python: str) -> 
         page.run(
             """
         const [javascript, python] = given;
-        return (await sharedWorker()).is_exactly((0, eval)(javascript), python);
+        return (await sharedWorker()).is_exactly(window.made(javascript), python);
         """,
             [javascript, python],
         )

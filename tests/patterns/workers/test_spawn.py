@@ -170,7 +170,6 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("case", FAILURES)
-@pytest.mark.every_engine
 def test_what_cannot_be_started(page: Page, case: str) -> None:
     """Each thing that may be missing is named, at once and not by the time limit."""
     import re
