@@ -23,7 +23,7 @@ from workerlib._errors import (
 )
 from workerlib._exceptions import describe, raise_remote, rebuild
 from workerlib._exports import ExportDescription, Function
-from workerlib._functions import Within
+from workerlib._functions import enter, leave
 from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._pending import Outcome, Pending
 from workerlib._rows import finish, restore
@@ -129,8 +129,11 @@ class Connection:
             if outcome is None:
                 # Before anything is sent: a channel that fails settles the call in no time.
                 answer = self._expect(call, function, timeout)
-                with Within(self):
+                token = enter(self)
+                try:
                     await self._send(call, function, wrap_arguments(args, kwargs), timeout is not None)
+                finally:
+                    leave(token)
                 outcome = await answer
         finally:
             self._calls.pop(call).forget_timers()
@@ -142,9 +145,12 @@ class Connection:
             raise_remote(holder.pop())
         result = holder.pop()
         if isinstance(result, Arrival):
-            with Within(self):
+            token = enter(self)
+            try:
                 await restore(result)
                 return result.result()
+            finally:
+                leave(token)
         return result
 
     async def _send(
@@ -212,10 +218,13 @@ class Connection:
             except Exception as error:
                 self._session.close(f"the channel failed: {error}")
         # What is read here, and in the tasks that are started here, is of this connection.
-        with Within(self):
+        token = enter(self)
+        try:
             while (event := self._session.poll_event()) is not None:
                 getattr(self, f"_on_{event[0]}")(*event[1:])
             self._start_next()
+        finally:
+            leave(token)
 
     def _on_opened(
         self,
