@@ -223,3 +223,26 @@ def test_buffers_that_do_not_belong() -> None:
     assert is_refused_or_read(data, buffers[:1])
     assert is_refused_or_read(data, [buffers[0], buffers[1][:-2]])
     assert is_refused_or_read(data, [buffers[0], buffers[1] + b"zz"])
+
+
+HASHED = {
+    "key": (b"\x81", b"\xc0"),
+    "set": (b"\xd4\x11\x01", b""),
+    "frozenset": (b"\xd4\x12\x01", b""),
+    "OrderedDict": (b"\xd4\x14\x03\xc0", b"\xc0"),
+}
+
+
+@pytest.mark.parametrize("place", HASHED)
+def test_keys_that_would_be_hashed_for_ever(place: str) -> None:
+    """A tuple that holds the one before it twice, sixty levels deep, has few bytes and 2**60 values to visit."""
+    head, tail = HASHED[place]
+    levels, tuple_of_two, reference = 60, b"\xd4\x10\x02", b"\xd4\x50"
+    # The tuples stand within each other; each but the outermost is referred to behind it, the innermost first.
+    positions = [len(head) + 3 * (levels - number - 1) for number in range(levels - 1)]
+    table = b"\xdc" + (levels - 1).to_bytes(2, "big")
+    table += b"".join(b"\xcd" + position.to_bytes(2, "big") for position in positions)
+    body = tuple_of_two * levels + b"\xc0\xc0"
+    body += b"".join(reference + bytes([number]) for number in range(levels - 1))
+    with pytest.raises(workerlib.FrameError, match="longer to hash"):
+        decode(table + head + body + tail, [])

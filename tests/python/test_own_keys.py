@@ -5,7 +5,9 @@ Python hashes a key when it is put in. An object that holds the dict may not hav
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import random
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any, cast
@@ -15,7 +17,9 @@ import workerlib
 from workerlib import portable
 from workerlib._native import decode
 
+from pace import repeats
 from trip import frame_of, round_trip
+from users_classes import FrozenSlotted, Place, Slotted
 
 
 @portable
@@ -113,3 +117,29 @@ def test_the_dict_of_such_a_key() -> None:
         member = next(iter(back))
         assert member.of is back
         assert back[member] == 1
+
+
+def test_damaged_frames_of_objects() -> None:
+    """Whatever the bytes are, there is an error, or objects that can be looked at."""
+    chance = random.Random(20261122)
+    place = Place(1, 2.5, "a place", ["x"])
+    place.parent = [place, Slotted(1, Slotted(2)), FrozenSlotted(x=3, y=[{place.name: place}])]
+    frame, _ = frame_of([place, Node("a"), Node("b"), place.parent, Slotted(3)])
+    refused = 0
+    runs = repeats(30_000)
+    for _ in range(runs):
+        damaged = bytearray(frame)
+        for _ in range(chance.randrange(1, 4)):
+            damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        if chance.randrange(2):
+            start, end = sorted(chance.randrange(len(damaged)) for _ in range(2))
+            del damaged[start : min(end, start + 8)]
+        try:
+            back = decode(bytes(damaged), [])
+        except workerlib.FrameError:
+            refused += 1
+        else:
+            # A dataclass may lack attributes that its repr() asks for.
+            with contextlib.suppress(Exception):
+                repr(back)
+    assert 0 < refused < runs

@@ -5,9 +5,9 @@
 //! least one byte, so the values that all open containers together still wait for can never outnumber the
 //! bytes that are left; and every turn of the loop reads at least one byte.
 
-use crate::marker::{self, Container, SHALLOW, ext};
+use crate::marker::{self, Container, SHALLOW, ext, most_hashed};
 use crate::metadata::{self, Malformed};
-use crate::plain::{Defined, PlainReader};
+use crate::plain::{Defined, Nested, PlainReader};
 use crate::{Data, DecodeError, DecodeErrorKind as Kind, Limits, Path, Sink, ViewHeader};
 
 const VALUES: &str = "4.1";
@@ -34,6 +34,8 @@ pub struct Decoder<'f, V> {
     next: Option<(usize, usize)>,
     /// The values of the sharing table by number, once they are there.
     defined: Vec<Option<Defined<V>>>,
+    /// How many values Python visits to hash what was put where it is hashed.
+    hashed: usize,
     failed_at: Path,
 }
 
@@ -68,6 +70,7 @@ impl<'f, V> Decoder<'f, V> {
             next: expected.next(),
             expected,
             defined: std::iter::repeat_with(|| None).take(table.len()).collect(),
+            hashed: 0,
             failed_at: Path::default(),
         })
     }
@@ -138,7 +141,9 @@ impl<'f, V> Decoder<'f, V> {
             unread -= 1;
             let shared = self.shared_here()?;
             let mut finished = match self.reader.value(sink)? {
-                Read::Value(value) => Some((self.define(sink, shared, value, 0), 0)),
+                Read::Value(value) => {
+                    Some((self.define(sink, shared, value, Nested::default()), Nested::default()))
+                }
                 Read::Reference(number) => Some(self.refer(sink, number)?),
                 Read::View(view) => {
                     let (header, data) = *view;
@@ -147,7 +152,7 @@ impl<'f, V> Decoder<'f, V> {
                         _ => sink.view(header, data),
                     };
                     let value = built.map_err(|error| wrong(EXTENSIONS, Kind::Sink(error)))?;
-                    Some((self.define(sink, shared, value, 0), 0))
+                    Some((self.define(sink, shared, value, Nested::default()), Nested::default()))
                 }
                 Read::Container(kind, count, cycle) => {
                     let left = self.reader.frame.len() - self.reader.position;
@@ -167,7 +172,7 @@ impl<'f, V> Decoder<'f, V> {
                         number: shared,
                         open: false,
                         cycle,
-                        height: 1,
+                        nested: Nested { levels: 1, hashing: kind.hashing(values) },
                     });
                     self.deepest = self.deepest.max(stack.len());
                     if let (Some(_), Some(level)) = (shared, stack.last_mut()) {
@@ -178,13 +183,22 @@ impl<'f, V> Decoder<'f, V> {
             };
             // A finished value goes into the innermost open container, which it may finish in turn.
             while let Some(level) = stack.last_mut() {
-                if let Some((value, height)) = finished {
-                    if height > SHALLOW && !level.kind.nests(level.left % 2 == 0) {
+                if let Some((value, nested)) = finished {
+                    let is_key = level.left % 2 == 0;
+                    if nested.levels > SHALLOW && !level.kind.nests(is_key) {
                         return Err(wrong(CONTAINERS, Kind::TooDeep(SHALLOW)));
+                    }
+                    if nested.hashing > 0 && level.kind.hashes(is_key) {
+                        self.hashed = self.hashed.saturating_add(nested.hashing);
+                        if self.hashed > most_hashed(self.reader.frame.len()) {
+                            return Err(wrong(SHARING, Kind::Hashing));
+                        }
                     }
                     let kind = level.kind;
                     sink.push(&mut level.build, value).map_err(|error| refused(kind, error))?;
-                    level.height = level.height.max(height + 1);
+                    level.nested.levels = level.nested.levels.max(nested.levels + 1);
+                    level.nested.hashing =
+                        level.nested.hashing.saturating_add(level.kind.hashing_of_content(nested.hashing));
                     level.left -= 1;
                     if level.number.is_some() {
                         self.define_open(sink, level);
@@ -240,27 +254,27 @@ impl<'f, V> Decoder<'f, V> {
         &mut self,
         sink: &mut S,
         level: &mut Level<S::Build>,
-    ) -> Result<(V, usize), Wrong<S::Error>> {
+    ) -> Result<(V, Nested), Wrong<S::Error>> {
         if level.cycle {
             // What was built stands in for what the reference behind it refers to.
             return self.cycle(sink);
         }
-        let (kind, height) = (level.kind, level.height);
+        let (kind, nested) = (level.kind, level.nested);
         let value =
             sink.finish(&mut level.build).map_err(|error| wrong(section_of(kind), Kind::Sink(error)))?;
-        let Some(number) = level.number else { return Ok((value, height)) };
+        let Some(number) = level.number else { return Ok((value, nested)) };
         if !level.open {
-            return Ok((self.define(sink, Some(number), value, height), height));
+            return Ok((self.define(sink, Some(number), value, nested), nested));
         }
         if let Some(defined) = &mut self.defined[number] {
-            defined.height = height;
+            defined.nested = nested;
         }
-        Ok((value, height))
+        Ok((value, nested))
     }
 
     /// Reads the reference that must follow a cycle.
     #[inline(never)]
-    fn cycle<S: Sink<Value = V>>(&mut self, sink: &mut S) -> Result<(V, usize), Wrong<S::Error>> {
+    fn cycle<S: Sink<Value = V>>(&mut self, sink: &mut S) -> Result<(V, Nested), Wrong<S::Error>> {
         self.reader.start = self.reader.position;
         match self.reader.value(sink)? {
             Read::Reference(number) => self.refer(sink, number),
@@ -269,9 +283,9 @@ impl<'f, V> Decoder<'f, V> {
     }
 
     /// Builds a reference; returns it, and how many levels it has.
-    fn refer<S: Sink<Value = V>>(&self, sink: &mut S, number: usize) -> Result<(V, usize), Wrong<S::Error>> {
+    fn refer<S: Sink<Value = V>>(&self, sink: &mut S, number: usize) -> Result<(V, Nested), Wrong<S::Error>> {
         match self.defined.get(number) {
-            Some(Some(defined)) => Ok((sink.refer(&defined.value), defined.height)),
+            Some(Some(defined)) => Ok((sink.refer(&defined.value), defined.nested)),
             _ => Err(wrong(SHARING, Kind::Reference(number))),
         }
     }
@@ -296,11 +310,11 @@ impl<'f, V> Decoder<'f, V> {
         sink: &mut S,
         number: Option<usize>,
         value: V,
-        height: usize,
+        nested: Nested,
     ) -> V {
         let Some(number) = number else { return value };
         let (value, defined) = sink.define(number, value);
-        self.defined[number] = Some(Defined { value: defined, height });
+        self.defined[number] = Some(Defined { value: defined, nested });
         value
     }
 
@@ -310,7 +324,7 @@ impl<'f, V> Decoder<'f, V> {
         if let (Some(number), false) = (level.number, level.open)
             && let Some(value) = sink.define_open(number, &mut level.build)
         {
-            self.defined[number] = Some(Defined { value, height: 0 });
+            self.defined[number] = Some(Defined { value, nested: Nested::default() });
             level.open = true;
         }
     }
@@ -327,8 +341,8 @@ struct Level<B> {
     open: bool,
     /// Whether a reference follows that stands for it.
     cycle: bool,
-    /// How many levels of containers it has so far, itself included.
-    height: usize,
+    /// What there is in it so far.
+    nested: Nested,
 }
 
 enum Read<'f, V> {

@@ -2,7 +2,7 @@
 //!
 //! The walk keeps its own stack, so that depth costs memory and never the thread's stack.
 
-use crate::marker::{self, Container, SHALLOW, ext};
+use crate::marker::{self, Container, SHALLOW, ext, most_hashed};
 use crate::memo::{Memo, Nesting};
 use crate::{Buffer, EncodeError, Item, Limits, Path, PlainWriter, Source, metadata};
 
@@ -17,6 +17,8 @@ pub struct Encoder<'l> {
     /// iterable whose elements are iterables of its own kind.
     foreign: usize,
     out: Vec<u8>,
+    /// How many values Python visits to hash what was put where it is hashed.
+    hashed: usize,
     /// How many bytes come into what is written later ([`PlainWriter::late_str`]).
     late: usize,
 }
@@ -30,6 +32,7 @@ impl<'l> Encoder<'l> {
             buffers: 0,
             deepest: 0,
             foreign: 0,
+            hashed: 0,
             out: Vec::with_capacity(capacity),
             late: 0,
         }
@@ -108,7 +111,7 @@ impl<'l> Encoder<'l> {
                     if let Some(shared) = shared {
                         nesting = self.finish_shared(shared, nesting);
                     }
-                    match hold::<S>(&mut stack, nesting) {
+                    match self.hold::<S>(&mut stack, nesting) {
                         Ok(()) => continue,
                         Err(refusal) => return Err(refused(source, &stack, *refusal)),
                     }
@@ -132,7 +135,7 @@ impl<'l> Encoder<'l> {
     ) -> Result<Option<S::Node>, Box<Refusal<S::Error>>> {
         if let Some((number, nesting)) = identity.and_then(|identity| self.memo.refer(identity)) {
             write_count(&mut self.out, ext::REFERENCE, number);
-            return hold::<S>(stack, nesting).map(|()| None);
+            return self.hold::<S>(stack, nesting).map(|()| None);
         }
         match source.enter(node) {
             Some(entered) => self.open(source, node, identity, is_converted, entered, stack).map(|()| None),
@@ -188,7 +191,7 @@ impl<'l> Encoder<'l> {
             source.remember(node);
             self.memo.insert(identity, start, nesting);
         }
-        if nesting.hashable { Ok(None) } else { hold::<S>(stack, nesting).map(|()| None) }
+        if nesting.hashable { Ok(None) } else { self.hold::<S>(stack, nesting).map(|()| None) }
     }
 
     /// Writes the header of a container, and puts it on the stack.
@@ -215,7 +218,11 @@ impl<'l> Encoder<'l> {
         let (start, type_at) = (self.position(), self.out.len() + 1);
         write_header(&mut self.out, kind, count)?;
         let left = count * kind.values_per_element();
-        let nesting = Nesting { levels: 1, hashable: !S::HASHES || kind.is_hashable() };
+        let nesting = Nesting {
+            levels: 1,
+            hashable: !S::HASHES || kind.is_hashable(),
+            hashing: saturated(kind.hashing(left)),
+        };
         let mut shared = None;
         if let Some(identity) = identity {
             source.remember(node);
@@ -237,7 +244,7 @@ impl<'l> Encoder<'l> {
             && !shared.is_open
             && !self.memo.is_known(shared.identity)
         {
-            self.memo.insert(shared.identity, shared.start, Nesting { levels: 0, hashable });
+            self.memo.insert(shared.identity, shared.start, Nesting { levels: 0, hashable, hashing: 0 });
             shared.is_open = true;
         }
     }
@@ -261,6 +268,38 @@ impl<'l> Encoder<'l> {
                 of_copy
             }
         }
+    }
+
+    /// Counts what was put into the innermost container last, and refuses what cannot stand there: section 6.
+    #[inline]
+    fn hold<S: Source>(
+        &mut self,
+        stack: &mut [Level<S::Walk>],
+        held: Nesting,
+    ) -> Result<(), Box<Refusal<S::Error>>> {
+        let Some(outer) = stack.last_mut() else { return Ok(()) };
+        // An element of a dict has two values: the one before the last of them is its key.
+        let is_key = outer.left % 2 == 1;
+        if usize::from(held.levels) > SHALLOW && !outer.kind.nests(is_key) {
+            return Err(Box::new(Refusal::TooDeep(SHALLOW)));
+        }
+        outer.nesting.levels = outer.nesting.levels.max(held.levels.saturating_add(1));
+        if held.hashing > 0 && outer.kind.hashes(is_key) {
+            self.hashed = self.hashed.saturating_add(held.hashing as usize);
+            if self.hashed > most_hashed(self.out.len()) {
+                return Err(Box::new(Refusal::Hashing));
+            }
+        }
+        let hashing = outer.kind.hashing_of_content(held.hashing as usize);
+        outer.nesting.hashing = outer.nesting.hashing.saturating_add(saturated(hashing));
+        if !held.hashable {
+            if outer.kind.hashes(is_key) {
+                return Err(Box::new(Refusal::Unhashable));
+            }
+            // Another container's class has a hash of its own, which may not ask for its content's.
+            outer.nesting.hashable &= outer.kind != Container::Tuple;
+        }
+        Ok(())
     }
 }
 
@@ -290,24 +329,9 @@ struct Shared {
     is_open: bool,
 }
 
-/// Counts what was put into the innermost container last, and refuses what cannot stand there: section 6.
-#[inline]
-fn hold<S: Source>(stack: &mut [Level<S::Walk>], held: Nesting) -> Result<(), Box<Refusal<S::Error>>> {
-    let Some(outer) = stack.last_mut() else { return Ok(()) };
-    // An element of a dict has two values: the one before the last of them is its key.
-    let is_key = outer.left % 2 == 1;
-    if usize::from(held.levels) > SHALLOW && !outer.kind.nests(is_key) {
-        return Err(Box::new(Refusal::TooDeep(SHALLOW)));
-    }
-    outer.nesting.levels = outer.nesting.levels.max(held.levels.saturating_add(1));
-    if !held.hashable {
-        if outer.kind.hashes(is_key) {
-            return Err(Box::new(Refusal::Unhashable));
-        }
-        // Another container's class has a hash of its own, which may not ask for its content's.
-        outer.nesting.hashable &= outer.kind != Container::Tuple;
-    }
-    Ok(())
+/// As many as can be said, which is more than can be allowed.
+fn saturated(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 pub(crate) enum Refusal<E> {
@@ -315,6 +339,7 @@ pub(crate) enum Refusal<E> {
     TooLong,
     TooDeep(usize),
     Unhashable,
+    Hashing,
 }
 
 #[cold]
@@ -329,6 +354,7 @@ fn refused<S: Source>(
         Refusal::TooLong => EncodeError::TooLong { path },
         Refusal::TooDeep(limit) => EncodeError::TooDeep { path, limit },
         Refusal::Unhashable => EncodeError::Unhashable { path },
+        Refusal::Hashing => EncodeError::Hashing { path },
     }
 }
 

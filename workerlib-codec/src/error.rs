@@ -26,6 +26,11 @@ pub enum EncodeError<E> {
         /// Where it stands.
         path: Path,
     },
+    /// Keys, or elements of sets, refer to each other so often that to hash them takes too long.
+    Hashing {
+        /// Where the one stands that is too much.
+        path: Path,
+    },
     /// A container or buffer has more than 2³² - 1 elements or bytes, which MessagePack cannot say.
     TooLong {
         /// Where it stands.
@@ -97,6 +102,9 @@ pub enum DecodeErrorKind<E: std::error::Error + 'static> {
     /// A reference to a value that has not been read, or not far enough to be referred to.
     #[error("value {0} of the sharing table is referred to before it is there")]
     Reference(usize),
+    /// Keys, or elements of sets, hold references to each other in such a way that to hash them takes for ever.
+    #[error("references in keys make them take longer to hash than the frame accounts for")]
+    Hashing,
     /// The sharing table names a position where no value starts, or one position twice.
     #[error("the sharing table names byte {0} of the values, where no value starts")]
     Sharing(usize),

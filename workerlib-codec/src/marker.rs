@@ -137,6 +137,13 @@ pub mod ext {
 /// dict: section 6.
 pub const SHALLOW: usize = 200;
 
+/// How many values Python may have to visit to hash all that is hashed in a frame of `len` bytes: section 6.
+///
+/// The constant takes it a fraction of a second.
+pub(crate) fn most_hashed(len: usize) -> usize {
+    len.saturating_mul(8).saturating_add(1 << 24)
+}
+
 /// What holds other values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Container {
@@ -186,6 +193,20 @@ impl Container {
             Self::Dict | Self::Extension(ext::MAPPING_FIRST..=ext::MAPPING_LAST) => is_key,
             Self::Set | Self::Frozenset => true,
             Self::List | Self::Tuple | Self::Extension(_) => false,
+        }
+    }
+
+    /// How many values Python visits to hash one that has so many, without what these hold; 0 if it cannot.
+    pub(crate) fn hashing(self, values: usize) -> usize {
+        if self.is_hashable() { values.saturating_add(1) } else { 0 }
+    }
+
+    /// How many it visits for a value in it, if it takes so many to hash that; a frozenset knows the hashes of
+    /// its elements.
+    pub(crate) fn hashing_of_content(self, values: usize) -> usize {
+        match self {
+            Self::Tuple | Self::Extension(_) => values,
+            Self::List | Self::Dict | Self::Set | Self::Frozenset => 0,
         }
     }
 

@@ -7,11 +7,13 @@ pub(crate) struct Nesting {
     pub(crate) levels: u8,
     /// Whether it may be a key, or stand in a set.
     pub(crate) hashable: bool,
+    /// How many values Python visits to hash it, by way of references as often as they stand there.
+    pub(crate) hashing: u32,
 }
 
 impl Nesting {
     /// What a scalar has, and a container that is still open.
-    pub(crate) const FLAT: Self = Self { levels: 0, hashable: true };
+    pub(crate) const FLAT: Self = Self { levels: 0, hashable: true, hashing: 0 };
 }
 
 /// The values of a frame that something may refer to again, by their identity.

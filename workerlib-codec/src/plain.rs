@@ -107,8 +107,17 @@ pub enum Plain<'f, 'd, V> {
 #[derive(Debug)]
 pub(crate) struct Defined<V> {
     pub(crate) value: V,
-    /// How many levels of containers stand in it.
-    pub(crate) height: usize,
+    pub(crate) nested: Nested,
+}
+
+/// What a container has to know of a value that is put into it; of a scalar, and one that is not complete,
+/// there is nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Nested {
+    /// How many levels of containers it has, itself included.
+    pub(crate) levels: usize,
+    /// How many values Python visits to hash it, by way of references as often as they stand there.
+    pub(crate) hashing: usize,
 }
 
 /// Reads the plain values that follow each other in one container: docs/wire-format.md, section 4.1.
@@ -178,7 +187,9 @@ impl<'f, 'd, V> Iterator for PlainReader<'f, 'd, V> {
             }
             marker::FIXEXT1 => match rest {
                 [ext::REFERENCE, number, rest @ ..] => match self.defined.get(usize::from(*number)) {
-                    Some(Some(Defined { value, height: 0 })) => (Plain::Known(value), rest),
+                    Some(Some(Defined { value, nested: Nested { levels: 0, .. } })) => {
+                        (Plain::Known(value), rest)
+                    }
                     _ => return None,
                 },
                 _ => return None,

@@ -154,6 +154,25 @@ fn library_types_nest_as_deep_both_ways() {
     assert!(matches!(nested(202).encode(&Limits::default()), Err(EncodeError::TooDeep { .. })));
 }
 
+/// A tuple that holds the one before twice, and so on, has few bytes, and is hashed for ever.
+#[test]
+fn keys_that_are_hashed_for_ever_are_refused_both_ways() {
+    let doubled = |levels| {
+        (0..levels).fold(Value::Tuple(vec![Value::Nil]), |inner, number| {
+            Value::Tuple(vec![Value::Defined(number, Box::new(inner)), Value::Shared(number)])
+        })
+    };
+    for levels in [10, 20, 60] {
+        let fits = levels < 24;
+        assert_eq!(Value::Set(vec![doubled(levels)]).encode(&Limits::default()).is_ok(), fits, "{levels}");
+        // The same bytes with a frozenset in place of the outermost tuple.
+        let (mut frame, _) = Value::List(vec![doubled(levels)]).encode(&Limits::default()).expect("no key");
+        let list = frame.windows(3).position(|bytes| bytes == [0x91, 0xd4, 0x10]).expect("the list");
+        frame[list + 2] = 0x12;
+        assert_eq!(Value::decode(&frame, Vec::new(), &Limits::default()).is_ok(), fits, "{levels}");
+    }
+}
+
 /// The path of an error takes no time or memory that grows with its depth.
 #[test]
 fn the_path_to_what_is_too_deep_has_its_ends_only() {

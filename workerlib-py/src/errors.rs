@@ -31,6 +31,10 @@ pub(crate) fn encode_error(py: Python<'_>, root: &str, error: EncodeError<Refusa
             let place = if limit == SHALLOW { " in a key, a set or a library type" } else { "" };
             (path, String::new(), Some(format!("more than {limit} levels of containers{place}")))
         }
+        EncodeError::Hashing { path } => {
+            let reason = "keys, or elements of sets, that hold the same tuples so often that to hash them takes too long";
+            (path, String::new(), Some(reason.to_owned()))
+        }
         EncodeError::Unhashable { path } => {
             let reason = "it would arrive as a list, dict, set or bytearray, or with one in it, which Python cannot \
                           hash: a key or an element of a set must be a tuple or a frozenset of it";

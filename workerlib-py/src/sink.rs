@@ -101,6 +101,11 @@ fn fill_slots(py: Python<'_>, object: &Bound<'_, PyAny>, from: ffi::Py_ssize_t) 
     }
 }
 
+/// Returns whether the `repr()` of a key is short and nobody's code: not that of a tuple of tuples.
+fn is_simple(key: &Bound<'_, PyAny>) -> bool {
+    key.is_exact_instance_of::<PyString>() || key.is_exact_instance_of::<PyInt>()
+}
+
 /// A container whose elements are still being read.
 ///
 /// It owns its references, and gives them up in [`Sink::finish`] or [`Sink::discard`]: a drop of its own would
@@ -632,12 +637,12 @@ impl<'py> Sink for PySink<'py, '_> {
         let shared = |object| unsafe { Bound::from_borrowed_ptr_or_opt(self.py, object) };
         let index = build.filled as usize;
         match build.kind {
-            Container::Dict => shared(build.key).map_or_else(
+            Container::Dict => shared(build.key).filter(|key| is_simple(key)).map_or_else(
                 || Step::KeyAt(shared(build.object).map_or(0, |dict| dict.len().unwrap_or(0))),
                 |key| types::key_step(&key),
             ),
             Container::Extension(_) if !build.key.is_null() => {
-                Step::Attribute(shared(build.key).map_or_else(String::new, |name| name.to_string()))
+                Step::Attribute(types::name_of(shared(build.key).as_ref()))
             }
             Container::Extension(kind) => {
                 // What a filled object collects comes behind the value that it was made from. A slot of a tuple
@@ -645,7 +650,7 @@ impl<'py> Sink for PySink<'py, '_> {
                 let collected = index.checked_sub(1 + usize::from(build.kind.is_filled()));
                 let values = shared(build.object);
                 let before = collected.and_then(|last| values.and_then(|values| values.get_item(last).ok()));
-                types::step(kind, index, before.as_ref())
+                types::step(kind, index, before.filter(|one| is_simple(one)).as_ref())
             }
             _ => Step::Index(index),
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use workerlib_codec::Step;
 use workerlib_codec::marker::ext;
 
@@ -184,7 +184,7 @@ pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) ->
         (21, 0) => Step::Attribute("default_factory".to_owned()),
         (20..=22, 1..) if index % 2 == 1 => Step::KeyAt(index / 2),
         (20..=22, 1..) => before.map_or(Step::KeyAt(index / 2), key_step),
-        (23 | 25, 1..) => Step::Attribute(before.map_or_else(String::new, |name| name.to_string())),
+        (23 | 25, 1..) => Step::Attribute(name_of(before)),
         (24, _) => {
             let names = ["args", "__cause__", "__context__", "__suppress_context__", "__dict__"];
             Step::Attribute(names.get(index).map_or_else(String::new, |&name| name.to_owned()))
@@ -198,11 +198,15 @@ pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) ->
         (88 | 89, 1) => Step::Attribute("index".to_owned()),
         (88, 2) | (89, 0) => Step::Attribute("array".to_owned()),
         (88 | 89, 3) => Step::Attribute("attrs".to_owned()),
-        (ext::ADAPTED, _) => {
-            Step::Attribute(before.map_or_else(String::new, |key| format!("<what {key} made>")))
-        }
+        (ext::ADAPTED, _) => Step::Attribute(format!("<what {} made>", name_of(before))),
         _ => Step::Index(index),
     }
+}
+
+/// Gives what should be a name; in a frame it may be anything, whose text may be anybody's code.
+pub(crate) fn name_of(value: Option<&Bound<'_, PyAny>>) -> String {
+    let name = value.and_then(|value| value.cast_exact::<PyString>().ok());
+    name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 /// Tells the way to the value of a key, which Python's `repr()` shows if it is short.
