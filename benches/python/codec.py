@@ -95,7 +95,9 @@ def measure(shape: Shape, peers: Sequence[Peer], rounds: int) -> dict[str, Any]:
     timings = {name: Timing() for name, reason in refusals.items() if reason is None}
     able = [peer for peer in peers if peer.name in timings]
     for turn in range(WARM_UP + rounds):
-        for peer in able:
+        # Each begins in turn: what one leaves behind for others' threads, or caches, burdens all alike.
+        start = turn % len(able)
+        for peer in able[start:] + able[:start]:
             measure_once(peer, value, shape.repeat, timings[peer.name] if turn >= WARM_UP else Timing())
     pickle = timings["pickle 5"]
     return {
