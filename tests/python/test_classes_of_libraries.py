@@ -10,7 +10,7 @@ import pytest
 import workerlib
 from workerlib._native import decode
 
-from trip import frame_of, round_trip
+from trip import frame_of, frame_of_extension, round_trip
 
 MISSING = "pydantic has no wheel for this Pyodide on PyPI" if sys.platform == "emscripten" else None
 attrs = pytest.importorskip("attrs", reason=MISSING)
@@ -214,6 +214,45 @@ def test_a_pydantic_model_arrives_as_itself(value: Any) -> None:
     back = trip(value)
     assert back == value
     assert repr(back) == repr(value)
+
+
+class Account(pydantic.BaseModel):
+    """A model whose fields are of pydantic's own types."""
+
+    home: pydantic.HttpUrl
+    anywhere: pydantic.AnyUrl
+    database: pydantic.PostgresDsn
+    password: pydantic.SecretStr
+    key: pydantic.SecretBytes
+    number: pydantic.Secret[int]
+
+
+def test_fields_of_pydantics_own_types() -> None:
+    """URLs and secrets, in models and alone; a secret is sent, and is shown no more than before."""
+    urls = {
+        "home": "https://münchen.example/a?b#c",
+        "anywhere": "foo://bar",
+        "database": "postgres://u:p@h1,h2/db",
+    }
+    value = Account(**urls, password="secret", key=b"secret", number=5)
+    back = trip(value)
+    assert back == value
+    assert repr(back) == repr(value)
+    assert "secret" not in repr(back.password)
+    assert (back.password.get_secret_value(), back.number.get_secret_value()) == ("secret", 5)
+    for name in Account.model_fields:
+        assert trip(getattr(value, name)) == getattr(value, name)
+
+
+@pytest.mark.parametrize("kind", [94, 95])
+@pytest.mark.parametrize(
+    "values", [(), (5,), ("no url",), ("http://a", 1), (b"http://a",), ("x" * 70_000,)], ids=len
+)
+def test_urls_that_lie(kind: int, values: tuple[object, ...]) -> None:
+    """Each is refused."""
+    data, buffers = frame_of_extension(kind, values)
+    with pytest.raises(workerlib.FrameError):
+        decode(data, list(buffers))
 
 
 def test_what_belongs_to_a_model_arrives() -> None:

@@ -117,7 +117,7 @@ def _find_kind(cls: type) -> str | None:
         return "namedtuple"
     if _makes_its_own(cls):
         return None
-    if _portable.get(key_of(cls)) is cls:
+    if _portable.get(key_of(cls)) is cls or _is_pydantic_field(cls):
         return "portable"
     if dataclasses.is_dataclass(cls):
         return "dataclass"
@@ -489,6 +489,19 @@ def _makes_its_own(cls: type) -> bool:
         if made_in_c or not base.__flags__ & _HEAP_TYPE:
             return base is not object
     return True
+
+
+def _is_pydantic_field(cls: type) -> bool:
+    """Returns whether it is one of the types of fields that pydantic has: its URLs and its secrets."""
+    bases = {(base.__module__, base.__name__) for base in cls.__mro__}
+    return not bases.isdisjoint(_PYDANTIC_FIELDS)
+
+
+_PYDANTIC_FIELDS = (
+    ("pydantic.types", "_SecretBase"),
+    ("pydantic.networks", "_BaseUrl"),
+    ("pydantic.networks", "_BaseMultiHostUrl"),
+)
 
 
 def _pydantic_base(cls: type) -> Any:

@@ -1,8 +1,9 @@
-"""The rows of other people's libraries (numpy, pandas, Pillow, pyarrow), and what classes belong to them.
+"""The rows of other people's libraries (numpy, pandas, Pillow …), and what classes belong to them.
 
 None of these libraries is imported here. An object of theirs can only be met where its library is imported
 already; the modules that know them (`_numpy.py`, `_pandas.py`, `_pillow.py`, `_arrow.py`) are imported with
-the first of their objects, on either side. A frame can name no other library: these four are all.
+the first of their objects, on either side. A frame can name no other library: these, and pydantic's core for
+its URLs, are all.
 """
 
 from __future__ import annotations
@@ -19,6 +20,17 @@ def _row(kind: int, type_name: str, module: str, what: str) -> Built:
     return Built(kind, type_name, lazy(f"{path}:take_apart_{what}"), lazy(f"{path}:build_{what}"))
 
 
+def _url_row(kind: int, type_name: str) -> Built:
+    build = lazy(type_name.replace(".", ":"))
+
+    def from_text(text: object) -> Any:
+        if not isinstance(text, str):
+            raise ValueError("no text of a URL")
+        return build(text)
+
+    return Built(kind, type_name, lambda url: (str(url),), from_text)
+
+
 ROWS = (
     _row(73, "numpy.ndarray", "_numpy", "array"),
     _row(74, "numpy.generic", "_numpy", "scalar"),
@@ -30,6 +42,9 @@ ROWS = (
     _row(91, "pandas.api.extensions.ExtensionArray", "_pandas", "array"),
     _row(92, "pandas scalar", "_pandas", "scalar"),
     _row(93, "pyarrow.lib.Table", "_arrow", "table"),
+    # What is in a URL of a pydantic model.
+    _url_row(94, "pydantic_core.Url"),
+    _url_row(95, "pydantic_core.MultiHostUrl"),
 )
 
 _FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
