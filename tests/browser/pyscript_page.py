@@ -6,6 +6,7 @@ import json
 import re
 import socketserver
 import threading
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -57,7 +58,9 @@ class OffSiteProxy(AbstractContextManager["OffSiteProxy"]):
 class PyScriptPage(AbstractContextManager["PyScriptPage"]):
     """One page of tests/browser/pages, opened in a browser context of its own."""
 
-    def __init__(self, browser: AnyBrowser, site: str, path: str, *, faultless: bool = True) -> None:
+    def __init__(
+        self, browser: AnyBrowser, site: str, path: str, *, faultless: bool = True, has_harness: bool = True
+    ) -> None:
         self.off_site = OffSiteProxy()
         self.site = site
         self.console: list[str] = []
@@ -71,6 +74,8 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         self.page.on("response", lambda answer: self._note_answer(answer.status, answer.url))
         try:
             self.page.goto(f"{site}/tests/{path}", timeout=LOAD_MILLISECONDS)
+            if not has_harness:
+                return
             self._wait_for("() => window.harness")
             for module in SHARED_MODULES:
                 self.page.evaluate(
@@ -106,6 +111,14 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         if self._faultless and self.faults:
             faults, self.faults = self.faults, []
             pytest.fail("the page's console has errors:\n" + "\n".join(faults), pytrace=False)
+
+    def wait_for_console(self, text: str) -> None:
+        """Waits until the console says something that contains the text."""
+        deadline = time.monotonic() + LOAD_MILLISECONDS / 1000
+        while not any(text in line for line in self.console):
+            assert time.monotonic() < deadline, f"{text!r} is not what {self.page.url} says{self._said()}"
+            # It lets playwright deliver what has happened.
+            self.page.wait_for_timeout(50)
 
     def _wait_for(self, expression: str) -> None:
         try:

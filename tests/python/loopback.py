@@ -85,6 +85,7 @@ async def connected(
     adapters = describe_adapters()
     listening = Session.listen(__version__, exports, adapters=adapters if of_worker is None else of_worker)
     serving = Connection(listening, worker_end, _exports.functions)
+    serving.announce_exports()
     connecting = Session.connect(__version__, adapters=adapters if of_page is None else of_page)
     calling = Connection(connecting, page_end, {})
     try:

@@ -7,7 +7,7 @@ use workerlib_core::{Adapter, CallId, Export, Message, Parameter, ParameterKind,
 
 use crate::metadata::{self, Fields, Malformed};
 
-/// The numbers of the message kinds; 11 to 63 are reserved (section 3.3).
+/// The numbers of the message kinds; 11 to 14 and 16 to 63 are reserved (section 3.3).
 mod kind {
     pub(super) const HELLO: u8 = 0;
     pub(super) const WELCOME: u8 = 1;
@@ -20,6 +20,7 @@ mod kind {
     pub(super) const STARTED: u8 = 8;
     pub(super) const CANCELLING: u8 = 9;
     pub(super) const CANCELLED: u8 = 10;
+    pub(super) const EXPORTS: u8 = 15;
 }
 
 /// Appends the envelope of a message, whatever its payload is, to `out`.
@@ -43,6 +44,7 @@ pub fn write<P>(message: &Message<P>, out: &mut Vec<u8>) {
         }
         Message::Cancelling { id } => metadata::write(out, &(kind::CANCELLING, id.0)),
         Message::Cancelled { id } => metadata::write(out, &(kind::CANCELLED, id.0)),
+        Message::Exports(exports) => metadata::write(out, &(kind::EXPORTS, rows(exports))),
     }
 }
 
@@ -80,6 +82,7 @@ fn message(mut fields: Fields) -> Result<Message<()>, Malformed> {
         kind::STARTED => Message::Started { ids: fields.array("ids of calls", id)? },
         kind::CANCELLING => Message::Cancelling { id: id(fields)? },
         kind::CANCELLED => Message::Cancelled { id: id(fields)? },
+        kind::EXPORTS => Message::Exports(exports(fields)?),
         _ => return Err(Malformed("a message kind of this version")),
     })
 }
@@ -88,41 +91,31 @@ fn id(fields: &mut Fields) -> Result<CallId, Malformed> {
     fields.uint("a call's id").map(CallId)
 }
 
-fn put_peer(out: &mut Vec<u8>, kind: u8, peer: &Peer) {
+type ParameterRow = (String, u8, Option<String>, Option<String>);
+type ExportRow = (String, Option<String>, Option<Vec<ParameterRow>>, Option<String>);
+
+/// The exports as the arrays that they are on the wire.
+fn rows(exports: &[Export]) -> Vec<ExportRow> {
     let parameter = |p: &Parameter| (p.name.clone(), p.kind as u8, p.default.clone(), p.annotation.clone());
     let export = |export: &Export| {
         let parameters = export.parameters.as_ref();
         let parameters: Option<Vec<_>> = parameters.map(|all| all.iter().map(parameter).collect());
         (export.name.clone(), export.doc.clone(), parameters, export.returns.clone())
     };
-    let exports: Vec<_> = peer.exports.iter().map(export).collect();
+    exports.iter().map(export).collect()
+}
+
+fn put_peer(out: &mut Vec<u8>, kind: u8, peer: &Peer) {
     let adapter = |adapter: &Adapter| (adapter.key.clone(), adapter.entry.clone(), adapter.is_async);
     let adapters: Vec<_> = peer.adapters.iter().map(adapter).collect();
-    metadata::write(out, &(kind, peer.protocol, &peer.version, exports, peer.window, adapters));
+    metadata::write(out, &(kind, peer.protocol, &peer.version, rows(&peer.exports), peer.window, adapters));
 }
 
 fn peer(fields: &mut Fields) -> Result<Peer, Malformed> {
     Ok(Peer {
         protocol: fields.uint("a protocol")?,
         version: fields.str("a version")?,
-        exports: fields.array("exports", |all| {
-            let mut export = all.fields("an export")?;
-            Ok(Export {
-                name: export.str("the name of an export")?,
-                doc: export.optional_str("a docstring")?,
-                parameters: export.optional_array("parameters", |all| {
-                    let mut parameter = all.fields("a parameter")?;
-                    Ok(Parameter {
-                        name: parameter.str("the name of a parameter")?,
-                        kind: ParameterKind::from_number(parameter.uint("the kind of a parameter")?)
-                            .ok_or(Malformed("the kind of a parameter"))?,
-                        default: parameter.optional_str("a default")?,
-                        annotation: parameter.optional_str("an annotation")?,
-                    })
-                })?,
-                returns: export.optional_str("a return annotation")?,
-            })
-        })?,
+        exports: exports(fields)?,
         window: fields.uint("a window")?,
         adapters: fields.array("adapters", |all| {
             let mut adapter = all.fields("an adapter")?;
@@ -132,6 +125,27 @@ fn peer(fields: &mut Fields) -> Result<Peer, Malformed> {
                 is_async: adapter.bool("whether a decoder is async")?,
             })
         })?,
+    })
+}
+
+fn exports(fields: &mut Fields) -> Result<Vec<Export>, Malformed> {
+    fields.array("exports", |all| {
+        let mut export = all.fields("an export")?;
+        Ok(Export {
+            name: export.str("the name of an export")?,
+            doc: export.optional_str("a docstring")?,
+            parameters: export.optional_array("parameters", |all| {
+                let mut parameter = all.fields("a parameter")?;
+                Ok(Parameter {
+                    name: parameter.str("the name of a parameter")?,
+                    kind: ParameterKind::from_number(parameter.uint("the kind of a parameter")?)
+                        .ok_or(Malformed("the kind of a parameter"))?,
+                    default: parameter.optional_str("a default")?,
+                    annotation: parameter.optional_str("an annotation")?,
+                })
+            })?,
+            returns: export.optional_str("a return annotation")?,
+        })
     })
 }
 
@@ -184,6 +198,12 @@ mod tests {
             &Message::Welcome(peer),
             b"\x96\x01\x01\xa10\x91\x94\xa1f\xa1d\x91\x94\xa1a\x03\xa11\xc0\xc0\x08\x91\x93\xa3m:C\xa1e\xc3",
         );
+    }
+
+    #[test]
+    fn late_exports_are_written_as_in_the_handshake() {
+        let export = Export { name: "f".into(), doc: None, parameters: None, returns: None };
+        round_trip(&Message::Exports(vec![export]), b"\x92\x0f\x91\x94\xa1f\xc0\xc0\xc0");
     }
 
     #[test]

@@ -156,6 +156,8 @@ pub enum Message<P> {
         /// The call that this answers.
         id: CallId,
     },
+    /// The receiver may call these too, or their description has changed.
+    Exports(Vec<Export>),
     /// The sender will neither send nor answer anything after this.
     Close {
         /// Why, for people.
@@ -179,6 +181,7 @@ impl<P> Message<P> {
             Self::Started { ids } => Message::Started { ids },
             Self::Cancelling { id } => Message::Cancelling { id },
             Self::Cancelled { id } => Message::Cancelled { id },
+            Self::Exports(exports) => Message::Exports(exports),
             Self::Close { reason } => Message::Close { reason },
         }
     }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use crate::in_flight::{InFlight, Stage};
 use crate::serving::{Arrived, Cancelled, Serving};
-use crate::{CallId, Message, PROTOCOL, Peer, WINDOW};
+use crate::{CallId, Export, Message, PROTOCOL, Peer, WINDOW};
 
 /// Why a local intent cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +60,8 @@ pub enum CloseReason {
 pub enum Event<P> {
     /// The handshake ended: calls may be made.
     Opened(Peer),
+    /// The peer exports more than it said before, or describes an export anew.
+    Exports(Vec<Export>),
     /// The turn of a call of this side has come, which had to wait when it began: the driver sends it.
     Ready {
         /// The call.
@@ -145,6 +147,8 @@ pub struct Session<P> {
     peer_window: u32,
     unstarted: u32,
     serving: Serving<P>,
+    /// What this side exports besides what the handshake tells, until the peer can be told.
+    late_exports: Vec<Export>,
     transmits: VecDeque<Message<P>>,
     events: VecDeque<Event<P>>,
 }
@@ -172,6 +176,7 @@ impl<P> Session<P> {
             peer_window: 0,
             unstarted: 0,
             serving: Serving::new(local.window),
+            late_exports: Vec::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             local,
@@ -197,6 +202,14 @@ impl<P> Session<P> {
     /// The number of the peer's calls that this side has not answered yet.
     pub fn serving(&self) -> usize {
         self.serving.len()
+    }
+
+    /// Tells the peer what this side exports besides what the handshake tells, as soon as it is open.
+    pub fn announce(&mut self, exports: Vec<Export>) {
+        self.late_exports.extend(exports);
+        if self.is_open() && !self.late_exports.is_empty() {
+            self.transmits.push_back(Message::Exports(std::mem::take(&mut self.late_exports)));
+        }
     }
 
     /// Begins a call: returns its id, and whether it may be sent now or only after its [`Event::Ready`].
@@ -353,6 +366,7 @@ impl<P> Session<P> {
                 Cancelled::Nothing => {}
             },
             (State::Open, Message::Started { ids }) => self.handle_started(&ids),
+            (State::Open, Message::Exports(exports)) => self.events.push_back(Event::Exports(exports)),
             (State::Open, Message::Cancelling { id }) => {
                 if self.in_flight.get_mut(id).is_some_and(|call| call.is_cancelled && call.is_wanted) {
                     self.events.push_back(Event::Cancelling { id });
@@ -498,6 +512,7 @@ impl<P> Session<P> {
         self.state = State::Open;
         self.peer_window = peer.window;
         self.events.push_back(Event::Opened(peer));
+        self.announce(Vec::new());
     }
 
     fn close_with(&mut self, reason: CloseReason, text: String) {
@@ -531,7 +546,7 @@ fn drop_first<T>(entries: &mut VecDeque<T>, is_meant: impl FnMut(&T) -> bool) {
 
 impl Peer {
     /// Describes this side: the protocol is [`PROTOCOL`], the window [`WINDOW`].
-    pub fn local(version: &str, exports: Vec<crate::Export>, adapters: Vec<crate::Adapter>) -> Self {
+    pub fn local(version: &str, exports: Vec<Export>, adapters: Vec<crate::Adapter>) -> Self {
         Self { protocol: PROTOCOL, version: version.to_owned(), exports, window: WINDOW, adapters }
     }
 }

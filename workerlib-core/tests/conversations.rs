@@ -5,7 +5,9 @@ mod pair;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-use workerlib_core::{CallId, CloseReason, Event, Message, Outcome, Peer, Session, SessionError, WINDOW};
+use workerlib_core::{
+    CallId, CloseReason, Event, Export, Message, Outcome, Peer, Session, SessionError, WINDOW,
+};
 
 use pair::Pair;
 
@@ -255,6 +257,29 @@ fn a_call_that_ends_as_cancelled_without_a_cancel_is_a_violation() {
     assert!(
         matches!(&events[..], [Event::Closed { reason: CloseReason::Violation(_), lost }] if *lost == [id])
     );
+}
+
+#[test]
+fn exports_that_are_announced_before_the_handshake_follow_it() {
+    let export = |name: &str| Export { name: name.into(), doc: None, parameters: None, returns: None };
+    let mut page = Session::<u32>::connect(Peer::local("1", Vec::new(), Vec::new()));
+    let mut worker = Session::<u32>::listen(Peer::local("1", vec![export("early")], Vec::new()));
+    worker.announce(vec![export("late")]);
+    assert_eq!(worker.poll_transmit(), None, "nothing may come before the handshake");
+    worker.handle_message(page.poll_transmit().expect("the page says Hello"));
+    worker.announce(vec![export("later")]);
+    while let Some(message) = worker.poll_transmit() {
+        page.handle_message(message);
+    }
+    let told: Vec<_> = std::iter::from_fn(|| page.poll_event())
+        .flat_map(|event| match event {
+            Event::Opened(peer) => peer.exports,
+            Event::Exports(exports) => exports,
+            event => panic!("{event:?}"),
+        })
+        .map(|export| export.name)
+        .collect();
+    assert_eq!(told, ["early", "late", "later"]);
 }
 
 #[test]

@@ -152,6 +152,7 @@ impl Model {
                         ledger.running.clear();
                     }
                     Event::Opened(_) => unreachable!("the pair was open already"),
+                    Event::Exports(_) => unreachable!("nobody announces exports here"),
                 }
             }
         }

@@ -210,6 +210,12 @@ impl Session {
         self.core.finish(CallId(id), Outcome::Cancelled)
     }
 
+    /// Tells the other side of exports that were made since the handshake, or before it and after `listen`.
+    fn announce(&mut self, exports: Vec<PyExport>) -> PyResult<()> {
+        self.core.announce(exports.into_iter().map(export).collect::<PyResult<_>>()?);
+        Ok(())
+    }
+
     /// Ends the session.
     fn close(&mut self, reason: &str) {
         self.core.close(reason);
@@ -265,6 +271,10 @@ impl Session {
                 let ours: Vec<PyAdapter> = this.adapters.iter().cloned().map(py_adapter).collect();
                 let theirs: Vec<PyAdapter> = peer.adapters.into_iter().map(py_adapter).collect();
                 ("opened", peer.version, exports, ours, theirs).into_pyobject(py)?
+            }
+            Event::Exports(exports) => {
+                let exports: Vec<PyExport> = exports.into_iter().map(py_export).collect();
+                ("exports", exports).into_pyobject(py)?
             }
             Event::Ready { id: CallId(id) } => ("ready", id).into_pyobject(py)?,
             Event::Started { id: CallId(id) } => ("started", id).into_pyobject(py)?,

@@ -24,6 +24,7 @@ mod fuzz;
 mod javascript;
 mod linker;
 mod process;
+mod publish;
 mod pyodide;
 mod reproducible;
 mod sanitize;
@@ -52,9 +53,13 @@ cargo xtask COMMAND
   npm-package  makes the npm package in target/npm-package
   site    assembles target/site
             --pyodide VERSION
+  publish writes target/publish, which serves workerlib as a remote package of PyScript's
+            --address URL      where it will be served
   test    runs every check
             --only PART …      only these parts (see --list)
             --list             names the parts
+            --matrix           instead: the supported PyScripts, each with the supported Pyodides, in Chromium, and the
+                               newest of them in Firefox and WebKit
   bench   measures against peers, and writes tables into benches/results
             codec              the codec, natively, in Pyodide and in Rust
             --browser NAME …   calls between a page and its worker, in chromium, firefox or webkit
@@ -92,6 +97,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         "wheel" => wheel(&workspace, rest),
         "npm-package" => npm_package(&workspace, rest),
         "site" => site(&workspace, rest),
+        "publish" => publish::main(&workspace, rest),
         "test" => test::main(&workspace, rest),
         "bench" => bench::main(&workspace, rest),
         "fuzz" => fuzz::main(&workspace, rest),

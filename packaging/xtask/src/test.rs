@@ -156,6 +156,47 @@ const PARTS: &[Part] = &[
     Part { name: "files", needs: &[], products: &[], run: artefacts::files },
 ];
 
+/// The oldest PyScript 0.6, the oldest 0.7 and the newest, each with the Pyodides that are supported.
+const MATRIX: &[Part] = &[
+    Part {
+        name: "0.6.0 + 314",
+        needs: &PAGES,
+        products: &PAIR,
+        run: |workspace| pages::combination(workspace, "pyscript-060", Pyodide::V314),
+    },
+    Part {
+        name: "0.6.0 + 0.29",
+        needs: &PAGES,
+        products: &PAIR,
+        run: |workspace| pages::combination(workspace, "pyscript-060", Pyodide::V0_29),
+    },
+    Part {
+        name: "0.7.0 + 314",
+        needs: &PAGES,
+        products: &PAIR,
+        run: |workspace| pages::combination(workspace, "pyscript-070", Pyodide::V314),
+    },
+    Part {
+        name: "0.7.0 + 0.29",
+        needs: &PAGES,
+        products: &PAIR,
+        run: |workspace| pages::combination(workspace, "pyscript-070", Pyodide::V0_29),
+    },
+    Part {
+        name: "0.7.31 + 314",
+        needs: &PAGES,
+        products: &PAIR,
+        run: |workspace| pages::combination(workspace, "@pyscript/core", Pyodide::V314),
+    },
+    Part {
+        name: "0.7.31 + 0.29",
+        needs: &PAGES,
+        products: &PAIR,
+        run: |workspace| pages::combination(workspace, "@pyscript/core", Pyodide::V0_29),
+    },
+];
+
+const PAIR: [Product; 2] = [Product::Site, Product::Pyodide029];
 const WHEELS: [Need; 3] = [Need::PythonTools, Need::WasmCompiler, Need::NodePackages];
 const PAGES: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Browser];
@@ -180,12 +221,18 @@ const WEBKIT: [Need; 5] =
 /// If the set-up fails or a part is not known.
 pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
     let (only, list) = (arguments.values("--only")?, arguments.flag("--list"));
+    // The newest combination runs in the other engines as parts of their own do.
+    let all: Vec<&Part> = if arguments.flag("--matrix") {
+        MATRIX.iter().chain(PARTS.iter().filter(|part| matches!(part.name, "firefox" | "webkit"))).collect()
+    } else {
+        PARTS.iter().collect()
+    };
     arguments.finish()?;
     if list {
-        PARTS.iter().for_each(|part| println!("{}", part.name));
+        all.iter().for_each(|part| println!("{}", part.name));
         return Ok(ExitCode::SUCCESS);
     }
-    let parts = choose(&only)?;
+    let parts = choose(&all, &only)?;
     prepare(workspace, &parts)?;
     let mut results = Vec::new();
     for (number, part) in (1..).zip(&parts) {
@@ -204,14 +251,18 @@ pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<Ex
     Ok(conclude(&results))
 }
 
-fn choose(only: &[String]) -> Result<Vec<&'static Part>> {
+fn choose(all: &[&'static Part], only: &[String]) -> Result<Vec<&'static Part>> {
     for name in only {
-        if !PARTS.iter().any(|part| part.name == name) {
-            let names: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+        if !all.iter().any(|part| part.name == name) {
+            let names: Vec<&str> = all.iter().map(|part| part.name).collect();
             bail!("there is no part {name}; there are {}", names.join(", "));
         }
     }
-    Ok(PARTS.iter().filter(|part| only.is_empty() || only.iter().any(|name| name == part.name)).collect())
+    Ok(all
+        .iter()
+        .copied()
+        .filter(|part| only.is_empty() || only.iter().any(|name| name == part.name))
+        .collect())
 }
 
 /// Sets up and builds what the parts need, each thing once.

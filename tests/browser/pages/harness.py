@@ -41,9 +41,17 @@ class Tags:
         for attribute, value in {"worker": "", **attributes}.items():
             element.setAttribute(attribute, value)
         element.setAttribute("name", name)
-        element.setAttribute("config", json.dumps(WORKER_CONFIG if config is None else config))
+        if config is None:
+            config = WORKER_CONFIG
+        element.setAttribute("config", config if isinstance(config, str) else json.dumps(config))
         element.textContent = text
         js.document.body.append(element)
+        self.elements.append(element)
+        return element
+
+    def adopt(self, name):
+        """Takes over the tag of a worker that somebody else has added, to be removed with the others."""
+        element = js.document.querySelector(f'script[worker][name="{name}"]')
         self.elements.append(element)
         return element
 

@@ -20,8 +20,10 @@ the source tree is the table of what arrives as what.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 from workerlib._adapters import All, adapter, adapter_for, register_adapter
+from workerlib._anycall import any_call
 from workerlib._classes import portable
 from workerlib._connect import connect
 from workerlib._errors import (
@@ -44,17 +46,24 @@ from workerlib._errors import (
 from workerlib._exports import export
 from workerlib._functions import register
 from workerlib._interface import Interface
+from workerlib._log import elapsed_time, log
 from workerlib._spawn import SpawnProgress, spawn
 from workerlib._version import __version__
 from workerlib._worker import Worker
 
+if TYPE_CHECKING:
+    from workerlib._diagnostics import full_name as fullName
+    from workerlib._diagnostics import typechecked
+    from workerlib._exception_display import exception_handler as exceptionHandler
+    from workerlib._exception_display import improve_exception_handling as improveExceptionHandling
+
+    diagnostics: tuple[str, ...]
+    systemVersions: dict[str, str | None]
+
+# The names that the pure-Python library of the same name gave to these.
+anyCall = any_call
 connectToWorker = connect
-"""The name that the pure-Python library of the same name gave to `connect`."""
-
-if sys.platform == "emscripten":
-    from workerlib import _pyscript
-
-    _pyscript.serve()
+elapsedTime = elapsed_time
 
 __all__ = [
     "All",
@@ -79,11 +88,30 @@ __all__ = [
     "__version__",
     "adapter",
     "adapter_for",
+    "anyCall",
     "connect",
     "connectToWorker",
+    "diagnostics",
+    "elapsedTime",
+    "exceptionHandler",
     "export",
+    "fullName",
+    "improveExceptionHandling",
+    "log",
     "portable",
     "register",
     "register_adapter",
     "spawn",
+    "systemVersions",
+    "typechecked",
 ]
+
+if not TYPE_CHECKING:
+    # What few programs ask for is imported, or found out, when they do.
+    from workerlib._later import value_of as __getattr__  # noqa: F401
+
+if sys.platform == "emscripten":
+    from workerlib import _pyscript
+
+    # Last, because it may import modules of the user's that import this one.
+    _pyscript.serve()

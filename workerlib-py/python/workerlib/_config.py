@@ -26,6 +26,8 @@ class Settings:
     """How many containers may stand inside each other, in what is sent and in what arrives."""
     max_in_flight: int = 10_000
     """How many calls may be under way; those beyond wait for their turn."""
+    log: bool = False
+    """Whether each call is logged to the console."""
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from types import ModuleType, TracebackType
 from typing import Any, Generic, TypeVar, overload
 
+from workerlib import _log
 from workerlib._adapter_entries import load_adapters
 from workerlib._adapters import describe_adapters
 from workerlib._config import Settings, settings
@@ -181,6 +182,7 @@ async def establish(
         interface: What the worker should export, None for anything: see `connect()`.
         timeout: After how many seconds to give up, None for never.
     """
+    _log.configure(chosen.log)
     try:
         async with asyncio.timeout(timeout):
             found = await opening

@@ -22,7 +22,7 @@ from workerlib._errors import (
     WorkerDiedError,
 )
 from workerlib._exceptions import describe, raise_remote, rebuild
-from workerlib._exports import ExportDescription, Function
+from workerlib._exports import ExportDescription, Function, describe_export, observers
 from workerlib._functions import enter, leave
 from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._pending import Outcome, Pending
@@ -97,6 +97,8 @@ class Connection:
         """Done when the handshake has ended: with what the other side exports, or with an error."""
         self.closed: asyncio.Future[str] = self._loop.create_future()
         """Done when the connection has ended: with the reason."""
+        self.on_exports: Callable[[list[ExportDescription]], None] | None = None
+        """Called when the other side exports more than the handshake told."""
         # Nobody has to ask for the outcome of the handshake.
         self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())
         endpoint.listen(self._receive, self.close)
@@ -206,6 +208,16 @@ class Connection:
         self._session.die(reason)
         self._carry_out()
 
+    def announce_exports(self) -> None:
+        """From now on tells the other side of each further export, until the connection has ended."""
+
+        def announce(name: str, function: Function) -> None:
+            self._session.announce([describe_export(name, function)])
+            self._carry_out()
+
+        observers.append(announce)
+        self.closed.add_done_callback(lambda _: observers.remove(announce))
+
     def _receive(self, frame: bytes, buffers: list[Any]) -> None:
         self._session.handle(frame, buffers)
         self._carry_out()
@@ -241,6 +253,13 @@ class Connection:
             self._session.close(str(error))
         if not self.opened.done():
             self.opened.set_result(exports)
+
+    def _on_exports(self, exports: list[ExportDescription]) -> None:
+        if self.opened.done() and not self.opened.cancelled() and not self.opened.exception():
+            # Whoever awaits the handshake may not have looked at its result yet.
+            self.opened.result().extend(exports)
+        if self.on_exports is not None:
+            self.on_exports(exports)
 
     def _on_ready(self, call: int) -> None:
         self._settle(call, None)

@@ -17,6 +17,9 @@ ExportDescription = tuple[str, str | None, list[ParameterDescription] | None, st
 functions: dict[str, Function] = {}
 """The exported functions by name."""
 
+observers: list[Callable[[str, Function], None]] = []
+"""Who is told of each further export: its name and function."""
+
 
 @overload
 def export(function: _F, /) -> _F: ...
@@ -63,19 +66,22 @@ def _export(function: _F, name: str | None) -> _F:
             f"{name!r} is exported already, as {known!r}: give one of them another name by export(name='…')"
         )
     functions[name] = function
+    for observer in observers:
+        observer(name, function)
     return function
 
 
 def describe_exports() -> list[ExportDescription]:
     """Describes every exported function, in the order of their export."""
-    return [_describe(name, function) for name, function in functions.items()]
+    return [describe_export(name, function) for name, function in functions.items()]
 
 
 def _origin(function: Function) -> tuple[object, object]:
     return getattr(function, "__module__", None), getattr(function, "__qualname__", None)
 
 
-def _describe(name: str, function: Function) -> ExportDescription:
+def describe_export(name: str, function: Function) -> ExportDescription:
+    """Describes one exported function."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

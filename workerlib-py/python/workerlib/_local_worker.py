@@ -104,7 +104,9 @@ async def _run(sock: socket.socket) -> int:
         strict=chosen.strict,
         max_depth=chosen.max_depth,
     )
-    await Connection(session, pipe, _exports.functions).closed
+    connection = Connection(session, pipe, _exports.functions)
+    connection.announce_exports()
+    await connection.closed
     # The end of the loop would cancel once more what is cleaning up after the end of the connection.
     if cancelled := [task for task in asyncio.all_tasks() if task.cancelling()]:
         await asyncio.wait(cancelled)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import ast
 import asyncio
 import base64
+import functools
 import itertools
 import sys
 import textwrap
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -21,6 +23,7 @@ from pyodide.ffi import JsException, create_proxy, to_js
 from pyodide.http import open_url
 
 import __main__
+from workerlib import _anycall, _log, _sections
 from workerlib._adapter_entries import load_adapters
 from workerlib._adapters import describe_adapters
 from workerlib._config import parse, settings
@@ -32,7 +35,7 @@ from workerlib._errors import (
     WorkerStartError,
 )
 from workerlib._exceptions import describe, rebuild
-from workerlib._exports import describe_exports, functions
+from workerlib._exports import Function, describe_exports, functions, observers
 from workerlib._host import Found, Progress
 from workerlib._native import Session, decode, encode
 from workerlib._port import PortEndpoint
@@ -52,6 +55,7 @@ _BRIDGE = "workerlib_connect"
 _tokens = itertools.count(1)
 
 
+@functools.cache
 def read_config() -> dict[str, Any]:
     """Reads this script's configuration.
 
@@ -73,13 +77,34 @@ def read_config() -> dict[str, Any]:
     if not isinstance(raw, str):
         return parse(str(js.JSON.stringify(raw)))
     path = raw.strip()
-    if not path.endswith((".toml", ".json", ".txt")):
+    if not _is_path(path):
         return parse(path) if path else {}
     name = path.lstrip("./")
     for entry in js.performance.getEntriesByType("resource"):
         if str(entry.name).partition("?")[0].endswith(f"/{name}"):
             return parse(open_url(str(entry.name)).getvalue())
     raise ConfigError(f"the configuration {path!r} of this worker cannot be found again")
+
+
+def _is_path(config: str) -> bool:
+    return config.endswith((".toml", ".json", ".txt"))
+
+
+def hint_at_files() -> str | None:
+    """Explains why files of an inline configuration are missing; None if none is."""
+    import polyscript
+
+    raw = getattr(polyscript, "config", None)
+    if not isinstance(raw, str) or _is_path(raw.strip()):
+        return None
+    files = read_config().get("files", {})
+    missing = [source for source, target in files.items() if not Path(target or Path(source).name).exists()]
+    if not missing:
+        return None
+    return (
+        f"{', '.join(missing)} stood under [files] and was not loaded: where the page's own configuration is"
+        " a file, PyScript takes that one for workers whose own is inline; put both into files or both inline"
+    )
 
 
 # The page's side.
@@ -180,7 +205,7 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any) -> Any:
     xworker.addEventListener("message", proxy)
     try:
         try:
-            failure = base64.b64decode(str(await getattr(xworker.sync, _BRIDGE)(mark)))
+            failure = base64.b64decode(str(await getattr(xworker.sync, _BRIDGE)(mark, name)))
         except JsException:
             error = await _without_workerlib(tag, name)
             # What it came from says that a JavaScript object lacks a property: nothing to a reader of Python.
@@ -228,7 +253,11 @@ def serve() -> None:
     """Makes this worker ready to be connected to, if this is a worker of PyScript's.
 
     It is called when workerlib is imported, so that what the rest of the script raises can be told to
-    those who connect.
+    those who connect. What `[imports]` names is put among the names of the script, which may use them from
+    the next line on.
+
+    Raises:
+        ConfigError: If the section cannot be right.
     """
     xworker = _bridge_of_worker()
     if xworker is None:
@@ -236,12 +265,14 @@ def serve() -> None:
     global _script
     _script = _script_frame()
 
-    def answer(mark: str) -> str:
+    def answer(mark: str, name: str) -> str:
         error = _script_error()
         try:
             config = read_config()
             chosen = settings(config)
             load_adapters(config)
+            # Here and not before: the script's own functions (".") exist only when it has ended.
+            _anycall.allow(_sections.functions(config, _anycall.NAME))
         except ConfigError as wrong:
             error = error or wrong
         if error is not None:
@@ -255,13 +286,31 @@ def serve() -> None:
             strict=chosen.strict,
             max_depth=chosen.max_depth,
         )
-        connection = Connection(session, PortEndpoint(channel.port1), functions)
+        _log.configure(chosen.log)
+        served = _log.LoggedFunctions(name, functions)
+        connection = Connection(session, PortEndpoint(channel.port1), served)
+        connection.announce_exports()
         _connections.add(connection)
         connection.closed.add_done_callback(lambda _: _connections.discard(connection))
         xworker.postMessage(mark, to_js([channel.port2]))
         return ""
 
     setattr(xworker.sync, _BRIDGE, answer)
+
+    def put_on_bridge(name: str, function: Function) -> None:
+        # What PyScript does itself with the names in a script's `__export__`: so a page that has no
+        # workerlib can call them by `pyscript.workers[…]`, with PyScript's conversions.
+        setattr(xworker.sync, name, function)
+
+    observers.append(put_on_bridge)
+    for name, imported in _sections.objects(read_config(), "imports").items():
+        # Of "Class.method" the script gets `method`: a name with a dot could not be used.
+        setattr(__main__, name.rpartition(".")[2], imported)
+
+
+def is_worker() -> bool:
+    """Returns whether this Python is a worker of PyScript's."""
+    return _bridge_of_worker() is not None
 
 
 def _bridge_of_worker() -> Any:

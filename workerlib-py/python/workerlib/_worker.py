@@ -7,6 +7,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, cast
 
+from workerlib import _log
+from workerlib._anycall import NAME as ANY_CALL
+from workerlib._anycall import AnyCall
 from workerlib._connection import Connection, not_exported
 from workerlib._exports import ExportDescription
 from workerlib._functions import mark_remote
@@ -56,11 +59,17 @@ class Worker:
             ended: Waits until the worker has ended, where it ends with its connection.
         """
         self._connection = connection
-        self._functions = {export[0]: _remote_function(connection, name, export) for export in exports}
+        self._functions: dict[str, RemoteFunction] = {}
         connection.functions_there = self._functions
         self._name = name
+        self._learn(exports)
+        connection.on_exports = self._learn
         self._worker = worker
         self._ended = ended
+
+    def _learn(self, exports: list[ExportDescription]) -> None:
+        for export in exports:
+            self._functions[export[0]] = _remote_function(self._connection, self._name, export)
 
     @property
     def name(self) -> str:
@@ -143,7 +152,8 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
             raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
 
         async def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            return await connection.call(name, args, kwargs, timeout)
+            answer = connection.call(name, args, kwargs, timeout)
+            return await (_log.waiting(worker, name, answer) if _log.is_on() else answer)
 
         def function(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
             if signature is not None:
@@ -166,7 +176,8 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
         mark = getattr(inspect, "markcoroutinefunction", None)
         return cast("RemoteFunction", function if mark is None else mark(function))
 
-    return with_options()
+    made = with_options()
+    return cast("RemoteFunction", AnyCall(made)) if name == ANY_CALL else made
 
 
 def _signature(

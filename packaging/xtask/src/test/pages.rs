@@ -9,6 +9,7 @@ use super::{Report, counts, python};
 use crate::demo;
 use crate::javascript;
 use crate::process;
+use crate::publish;
 use crate::pyodide::Pyodide;
 use crate::server::{self, Running, Site};
 use crate::setup::browser::Engine;
@@ -17,6 +18,17 @@ use crate::workspace::Workspace;
 
 /// The longest that a part may take.
 const LIMIT: Duration = Duration::from_secs(600);
+
+/// Which tests run, and where.
+struct Run<'a> {
+    /// The folder of the tests, which the log is called after.
+    folder: &'a str,
+    engine: Engine,
+    /// Only the tests that every engine must pass.
+    few: bool,
+    /// Folders that are served in place of the site's own.
+    instead: &'a [(&'static str, PathBuf)],
+}
 
 /// Runs the browser suite in Chromium.
 pub(super) fn browser(workspace: &Workspace) -> Result<Report> {
@@ -46,17 +58,30 @@ pub(super) fn patterns(workspace: &Workspace) -> Result<Report> {
     Ok(all)
 }
 
+/// Runs the tests that every engine must pass in Chromium, with a PyScript, given by its npm package, and a Pyodide.
+pub(super) fn combination(workspace: &Workspace, pyscript: &str, pyodide: Pyodide) -> Result<Report> {
+    let pyscript = workspace.node_modules().join(pyscript).join("dist");
+    let instead = [("/pyscript/", pyscript), ("/pyodide/", pyodide.folder(workspace))];
+    run(workspace, &Run { folder: "browser", engine: Engine::Chromium, few: true, instead: &instead })
+}
+
 /// Runs the browser suite against the site with isolation headers, and without.
 fn suite(workspace: &Workspace, engine: Engine) -> Result<Report> {
     suite_of(workspace, engine, "browser")
 }
 
-/// Runs the tests of a folder against the site with isolation headers, and without.
+/// Runs the tests of a folder, in other engines than Chromium those that every one must pass.
 fn suite_of(workspace: &Workspace, engine: Engine, folder: &str) -> Result<Report> {
+    run(workspace, &Run { folder, engine, few: engine != Engine::Chromium, instead: &[] })
+}
+
+/// Runs tests against the site with isolation headers, and without.
+fn run(workspace: &Workspace, run: &Run<'_>) -> Result<Report> {
+    let (folder, engine) = (run.folder, run.engine);
     let Some(programs) = engine.find() else {
         return Ok(Report::skipped(format!("{} is not here and cannot be installed", engine.name())));
     };
-    let (isolated, plain) = (serve(workspace, true)?, serve(workspace, false)?);
+    let (isolated, plain) = (serve(workspace, true, run.instead)?, serve(workspace, false, run.instead)?);
     let mut pytest = python::pytest(workspace);
     pytest.arg(workspace.tests(folder));
     pytest.env("WORKERLIB_SITE_ISOLATED", isolated.url()).env("WORKERLIB_SITE_PLAIN", plain.url());
@@ -65,7 +90,7 @@ fn suite_of(workspace: &Workspace, engine: Engine, folder: &str) -> Result<Repor
         .env("WORKERLIB_FRESH", fresh(workspace));
     pytest.env("WORKERLIB_ENGINE", engine.name()).envs(programs);
     pytest.env("WORKERLIB_WHEELS", workspace.wheels_of_314());
-    if engine != Engine::Chromium {
+    if run.few {
         pytest.args(["-m", "every_engine"]);
     }
     let (succeeded, output) =
@@ -95,7 +120,7 @@ pub(super) fn online(workspace: &Workspace) -> Result<Report> {
 pub(super) fn demo(workspace: &Workspace) -> Result<Report> {
     let mut report = Report { passed: 0, failed: 0, summary: String::new(), output: String::new() };
     for (name, isolated) in [("isolated", true), ("plain", false)] {
-        let server = serve(workspace, isolated)?;
+        let server = serve(workspace, isolated, &[])?;
         let mut drive = demo::drive(workspace, &server.url())?;
         let (succeeded, output) =
             process::capture_within(workspace, &format!("demo-{name}"), &mut drive, LIMIT)?;
@@ -114,15 +139,26 @@ fn fresh(workspace: &Workspace) -> PathBuf {
     workspace.target().join("npm-fresh")
 }
 
-fn serve(workspace: &Workspace, isolated: bool) -> Result<Running> {
-    let mounts = vec![
+/// Serves the site and the pages of the tests; `instead` comes before the site's own folders.
+fn serve(workspace: &Workspace, isolated: bool, instead: &[(&'static str, PathBuf)]) -> Result<Running> {
+    let micropython = workspace.node_modules().join("@micropython").join("micropython-webassembly-pyscript");
+    let published = workspace.target().join("published").join(if isolated { "isolated" } else { "plain" });
+    let mut mounts = vec![
         ("/tests/", workspace.tests("browser").join("pages")),
         ("/shared/", workspace.tests("shared")),
         ("/wheels/", workspace.wheels_of_314()),
         ("/patterns/", workspace.tests("patterns").join("pages")),
         ("/fresh/", fresh(workspace).join("dist")),
         ("/pyodide-0.29/", Pyodide::V0_29.folder(workspace)),
-        ("/", site::folder(workspace)),
+        // As a user would have put it beside the page.
+        ("/tests/document/", publish::starter(workspace)),
+        ("/micropython/", micropython),
+        ("/published/", published.clone()),
     ];
-    server::start(Site { mounts, isolated }, 0)
+    mounts.extend_from_slice(instead);
+    mounts.push(("/", site::folder(workspace)));
+    let server = server::start(Site { mounts, isolated }, 0)?;
+    // Its address stands in it, and the port is known only now.
+    publish::write(workspace, &published, &format!("{}/published/", server.url()))?;
+    Ok(server)
 }

@@ -1,0 +1,67 @@
+"""Pages with policies: a strict Content-Security-Policy, `sync_main_only`; both with and without isolation headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from engines import AnyBrowser
+from in_page import in_page
+from pyscript_page import PyScriptPage
+
+
+@pytest.fixture(scope="module")
+def strict(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """A page that forbids to evaluate strings."""
+    with PyScriptPage(browser, site, "strict_csp.html", faultless=False) as page:
+        yield page
+
+
+@in_page(page="strict")
+async def calls_under_a_strict_policy(worker: Any, values: Any, exact: Any) -> None:
+    """Values both ways, large ones too, an exception, a cancel."""
+    import asyncio
+
+    import js
+    from pyodide.ffi import JsException
+
+    for value in values.VALUES.values():
+        (result,), _ = await worker.echo(value)
+        exact.assert_exact(result, value)
+    large = bytes(1_000_000)
+    assert (await worker.echo(large))[0][0] == large
+    try:
+        await worker.divide(1, 0)
+    except ZeroDivisionError:
+        pass
+    else:
+        raise AssertionError("no exception arrived")
+    call = asyncio.ensure_future(worker.add_slowly(1, 2))
+    await asyncio.sleep(0)
+    call.cancel()
+    assert await worker.add_slowly(1, 2) == 3
+    try:
+        js.eval("1")
+    except JsException as error:
+        assert "EvalError" in repr(error), repr(error)
+    else:
+        raise AssertionError("the page's policy is not strict")
+
+
+def test_a_strict_content_security_policy(strict: PyScriptPage) -> None:
+    """Nothing of workerlib's evaluates a string: `wasm-unsafe-eval` and `worker-src blob:` are enough."""
+    strict.faults.clear()
+    calls_under_a_strict_policy(strict=strict)
+    assert not [fault for fault in strict.faults if "workerlib" in fault]
+
+
+@pytest.mark.every_engine
+@in_page
+async def test_sync_main_only(workerlib: Any, tags: Any) -> None:
+    """workerlib needs no DOM in the worker: `sync_main_only = true` is fine."""
+    config = {"packages": ["workerlib"], "packages_cache": "passthrough", "sync_main_only": True}
+    tags.worker("sync only", "import workerlib\n@workerlib.export\ndef f(a): return [a]\n", config=config)
+    async with workerlib.connect("sync only") as worker:
+        assert await worker.f("a") == ["a"]

@@ -1,0 +1,55 @@
+"""Names of the reference library that need no browser; the others are in tests/browser/test_api_reference.py."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+import workerlib
+
+
+def test_diagnostics_and_versions_are_there() -> None:
+    from workerlib import diagnostics, systemVersions
+
+    assert f"Python {sys.version}" in diagnostics
+    assert systemVersions["Python"] == sys.version.split()[0]
+
+
+def test_elapsed_time() -> None:
+    assert workerlib.elapsedTime(time.time() - 5) == "5s"
+    assert workerlib.elapsedTime(time.time()) in {f"{n}ms" for n in range(100)}
+
+
+def test_typechecked_is_beartype_where_it_is_installed() -> None:
+    @workerlib.typechecked
+    def double(number: int) -> int:
+        return number * 2
+
+    assert double(2) == 4
+    try:
+        from beartype.roar import BeartypeException
+    except ImportError:
+        assert double("a") == "aa"  # type: ignore[arg-type]
+    else:
+        with pytest.raises(BeartypeException):
+            double("a")  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.platform == "emscripten", reason="there are no processes")
+def test_importing_workerlib_imports_none_of_it() -> None:
+    program = (
+        "import sys, workerlib; print(sorted(m for m in sys.modules if m.endswith(('_diagnostics', '_reference',"
+        " 'beartype'))))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"
+
+
+@pytest.mark.skipif(sys.platform == "emscripten", reason="a native Python is no worker")
+def test_workerlib_worker_is_for_workers() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", "import workerlib.worker"], capture_output=True, text=True, check=False
+    )
+    assert "is for the script of a worker" in told.stderr

@@ -1,0 +1,27 @@
+"""Starts the installed workerlib: put this file beside your page as `workerlib.py`.
+
+As a worker's script (`src="./workerlib.py"`) it serves what the worker's configuration exports. Where a
+configuration lists it under `[files]`, it stands before the installed package and hands over to it.
+"""
+
+import sys
+
+if sys.implementation.name == "micropython":
+    raise ImportError('workerlib needs Pyodide: write type="py", not type="mpy", in the script tag')
+
+if __name__ == "__main__":
+    import workerlib.worker  # noqa: F401
+else:
+    from importlib.machinery import PathFinder
+    from importlib.metadata import PackageNotFoundError, distribution
+    from importlib.util import module_from_spec
+
+    try:
+        folder = str(distribution("workerlib").locate_file(""))
+    except PackageNotFoundError:
+        raise ImportError(
+            'workerlib is not installed: the configuration needs packages = ["workerlib"]'
+        ) from None
+    spec = PathFinder.find_spec("workerlib", [folder])
+    sys.modules["workerlib"] = package = module_from_spec(spec)
+    spec.loader.exec_module(package)
