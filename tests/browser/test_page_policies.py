@@ -29,7 +29,7 @@ async def calls_under_a_strict_policy(worker: Any, values: Any, exact: Any) -> N
 
     for value in values.VALUES.values():
         (result,), _ = await worker.echo(value)
-        exact.assert_exact(result, value)
+        exact.assert_same(result, value)
     large = bytes(1_000_000)
     assert (await worker.echo(large))[0][0] == large
     try:
