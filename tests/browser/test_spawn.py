@@ -160,3 +160,16 @@ async def test_an_error_in_the_progress_callback(workerlib: Any, raises: Any) ->
 
     with raises(ZeroDivisionError, "in the callback"):
         await workerlib.spawn("./needs_packaging.py", on_progress=report)
+
+
+@in_page(page="spawn_mishaps")
+async def test_isolation_that_is_wanted(workerlib: Any, raises: Any) -> None:
+    """A script that needs shared memory gets it, or an error that names the headers."""
+    import js
+
+    if js.crossOriginIsolated:
+        worker = await workerlib.spawn("./needs_packaging.py", packages=["packaging"], isolated=True)
+        worker.close()
+    else:
+        with raises(workerlib.WorkerStartError, "Cross-Origin-Embedder-Policy: require-corp"):
+            await workerlib.spawn("./needs_packaging.py", isolated=True)

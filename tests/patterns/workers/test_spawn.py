@@ -198,3 +198,21 @@ def test_a_start_that_takes_too_long(page: Page) -> None:
     assert error["message"] == "no more"
     error = page.run("return failure(spawn({ signal: AbortSignal.timeout(30) }))")
     assert error["name"] == "TimeoutError"
+
+
+def test_isolation_that_is_wanted(page: Page) -> None:
+    """Everything works with and without; a script that needs shared memory says so, and gets it or an error."""
+    outcome = page.run("""
+        const started = spawn({ script: "./functions.py", isolated: true });
+        const error = await failure(started);
+        if (error) return { isolated: crossOriginIsolated, error };
+        const worker = await started;
+        const shares = await worker.runPython("import js; hasattr(js, 'SharedArrayBuffer')");
+        worker.terminate();
+        return { isolated: crossOriginIsolated, shares };
+    """)
+    if outcome["isolated"]:
+        assert outcome["shares"] is True
+    else:
+        assert outcome["error"]["name"] == "WorkerStartError"
+        assert "Cross-Origin-Embedder-Policy: require-corp" in outcome["error"]["message"]

@@ -11,6 +11,7 @@
 import * as Comlink from "comlink";
 
 import { Connection } from "./connection.js";
+import { WorkerStartError } from "./errors.js";
 import type { AnyFunctions, CallOptions, PythonWorker, SpawnOptions } from "./types.js";
 
 export { Comlink };
@@ -27,6 +28,12 @@ export type { InitOptions, PyodideWorker } from "./worker.js";
  */
 export async function spawn<T = AnyFunctions>(options: SpawnOptions = {}): Promise<PythonWorker<T>> {
   options.signal?.throwIfAborted();
+  if (options.isolated && !globalThis.crossOriginIsolated) {
+    throw new WorkerStartError(
+      "the page is not cross-origin isolated: its server has to send the headers Cross-Origin-Opener-Policy: same-origin and " +
+        "Cross-Origin-Embedder-Policy: require-corp",
+    );
+  }
   const connection = new Connection(options);
   try {
     await connection.start();

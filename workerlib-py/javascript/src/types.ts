@@ -34,6 +34,11 @@ export interface SpawnOptions {
   signal?: AbortSignal;
   /** How many milliseconds the worker may go without a sign of life; a function that computes for longer gives none. */
   heartbeat?: number;
+  /**
+   * Whether the page has to be cross-origin isolated, because the script shares memory: then spawn() rejects where it is not.
+   * By default it may be or not.
+   */
+  isolated?: boolean;
   /** The address of workerlib's wheel, where it is not beside this file. */
   workerlib?: string | URL;
   /** The address of `worker.js`, where it is not beside this file. */

@@ -50,6 +50,7 @@ class Wanted:
     index_urls: list[str]
     config: dict[str, Any]
     heartbeat: float | None
+    isolated: bool
     on_progress: Callable[[SpawnProgress], object] | None
 
 
@@ -65,6 +66,7 @@ def spawn(
     max_in_flight: int | None = None,
     on_progress: Callable[[SpawnProgress], object] | None = None,
     heartbeat: float | None = None,
+    isolated: bool = False,
     index_urls: Iterable[str] = (),
     config: Mapping[str, Any] | None = None,
 ) -> Connecting[_I]: ...
@@ -80,6 +82,7 @@ def spawn(
     max_in_flight: int | None = None,
     on_progress: Callable[[SpawnProgress], object] | None = None,
     heartbeat: float | None = None,
+    isolated: bool = False,
     index_urls: Iterable[str] = (),
     config: Mapping[str, Any] | None = None,
 ) -> Connecting[Worker]: ...
@@ -94,6 +97,7 @@ def spawn(
     max_in_flight: int | None = None,
     on_progress: Callable[[SpawnProgress], object] | None = None,
     heartbeat: float | None = None,
+    isolated: bool = False,
     index_urls: Iterable[str] = (),
     config: Mapping[str, Any] | None = None,
 ) -> Connecting[Any]:
@@ -114,12 +118,13 @@ def spawn(
         on_progress: Is called with each step on the way, a `SpawnProgress`.
         heartbeat: After how many seconds without a sign of life the worker is ended, None for never. A
             function that computes for longer gives no sign.
+        isolated: Whether the page has to be cross-origin isolated, because the script shares memory.
         index_urls: Package indexes that are asked instead of PyPI.
         config: The configuration of both sides, with the sections that a TOML file would have.
 
     Raises:
-        WorkerStartError: If Pyodide, a package or the script cannot be fetched, or the script fails; the
-            script's own error is its `__cause__`.
+        WorkerStartError: If Pyodide, a package or the script cannot be fetched, or the script fails, whose
+            own error is its `__cause__`; if the page should be isolated and is not.
         ConnectTimeoutError: If the worker was not ready in time.
         InterfaceError: If the worker does not fit the interface.
         ConnectError: If this is no Pyodide.
@@ -130,7 +135,7 @@ def spawn(
     from workerlib._starting import open_channel
 
     parsed = dict(config or {})
-    wanted = Wanted(script, list(packages), list(index_urls), parsed, heartbeat, on_progress)
+    wanted = Wanted(script, list(packages), list(index_urls), parsed, heartbeat, isolated, on_progress)
     progress = Progress(name or PurePath(script).stem, "loading the worker's own JavaScript")
     chosen = settings(parsed, strict=strict, max_in_flight=max_in_flight)
     load_adapters(parsed)

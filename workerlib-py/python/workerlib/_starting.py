@@ -34,8 +34,16 @@ async def open_channel(wanted: Wanted, progress: Progress) -> Found:
     """Starts the worker, waits until its script has run, and gives the channel to it.
 
     Raises:
-        WorkerStartError: If something that it needs cannot be fetched, or its script failed.
+        WorkerStartError: If something that it needs cannot be fetched, or its script failed; if the page
+            should be isolated and is not.
     """
+    # Node, which has no such thing, shares memory without it.
+    if wanted.isolated and not is_node() and not js.crossOriginIsolated:
+        raise WorkerStartError(
+            f"the worker {progress.name!r} was not started, because the page is not cross-origin isolated:"
+            " its server has to send the headers Cross-Origin-Opener-Policy: same-origin and"
+            " Cross-Origin-Embedder-Policy: require-corp"
+        )
     worker = SpawnedWorker(wanted, progress)
     try:
         await worker.ready
