@@ -61,4 +61,5 @@ async def start(source: str, script: str, config: str, port: Any) -> Any:
         max_depth=chosen.max_depth,
     )
     _connection = Connection(session, PortEndpoint(port), functions)
+    _connection.announce_exports()
     return None
