@@ -28,7 +28,7 @@ pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<Ex
     check(&address)?;
     let target = workspace.target().join("publish");
     let mut steps = Steps::default();
-    setup::add(&mut steps, workspace, &[Need::PythonTools, Need::WasmCompiler]);
+    setup::add(&mut steps, workspace, &[Need::PythonTools, Need::WasmCompiler, Need::NodePackages]);
     steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
     steps.add("writing target/publish", || write(workspace, &target, &address).map(|()| Outcome::Done));
     steps.run()?;
