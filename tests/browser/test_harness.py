@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from in_page import in_page
@@ -44,6 +46,22 @@ def test_console_errors_are_noted(mishaps: PyScriptPage) -> None:
     with mishaps.page.expect_console_message():
         mishaps.page.evaluate("console.error('the canary speaks')")
     assert "the canary speaks" in "\n".join(mishaps.faults[before:])
+
+
+@in_page(page="mishaps")
+async def forgets_a_promise(worker: Any) -> None:
+    """Leaves a rejected promise behind in the worker."""
+    await worker.reject_and_forget()
+
+
+def test_unhandled_rejections_are_noted(mishaps: PyScriptPage) -> None:
+    """A promise that nobody waits for is a fault, on the page and in the worker."""
+    before = len(mishaps.faults)
+    forgets_a_promise(mishaps=mishaps)
+    mishaps.page.evaluate("Promise.reject(new Error('of the page')); new Promise(r => setTimeout(r, 100))")
+    faults = "\n".join(mishaps.faults[before:])
+    assert "forgotten" in faults
+    assert "of the page" in faults
 
 
 def test_the_sites_differ_in_isolation(mishaps: PyScriptPage, request: pytest.FixtureRequest) -> None:

@@ -16,6 +16,9 @@ from workerlib._native import Session, encode
 
 from loopback import loopback_channel
 
+# The answer to a Hello, written by hand (docs/wire-format.md, section 3).
+WELCOME = b"\x96\x01\x01\xa10\x91\x94\xa1f\xc0\xc0\xc0\x08\x90"
+
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
 
@@ -291,7 +294,7 @@ async def test_a_worker_that_is_too_busy_to_be_told(monkeypatch: pytest.MonkeyPa
     end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
     connection = Connection(Session.connect(__version__), page_end, {})
     await frames.get()
-    end.post(b"\x96\x01\x01\xa10\x90\x08\x90", [])
+    end.post(WELCOME, [])
     await connection.opened
     task = asyncio.create_task(connection.call("f", (), {}))
     call = (await frames.get())[2]
@@ -385,3 +388,90 @@ async def test_a_start_is_reported_only_if_someone_asked() -> None:
     calling.close()
     await serving.closed
     assert kinds == [1, 4, 8, 4]
+
+
+async def test_a_start_is_told_before_the_function_runs() -> None:
+    """Else a function that computes for long would be told to have started when it has ended."""
+    page_end, worker_end = loopback_channel()
+    told: list[bool] = []
+
+    @workerlib.export
+    def f() -> None:
+        told.append(any(frame[1] == 8 for frame, _ in page_end._arrived))
+
+    serving = Connection(
+        Session.listen(__version__, _exports.describe_exports()), worker_end, _exports.functions
+    )
+    calling = Connection(Session.connect(__version__), page_end, {})
+    await calling.opened
+    # Without a turn of the loop between the start and the step of the function's task.
+    page_end._deliver_soon = lambda: None  # type: ignore[method-assign]
+    task = asyncio.create_task(calling.call("f", (), {}, 5))
+    await until(lambda: told)
+    assert told == [True]
+    page_end._on_message(*page_end._arrived.popleft())  # type: ignore[misc]
+    page_end._on_message(*page_end._arrived.popleft())  # type: ignore[misc]
+    await task
+    calling.close()
+    await serving.closed
+
+
+async def test_who_does_not_answer_a_cancel_is_interrupted() -> None:
+    """Again and again, until it says that it has passed the cancel on; never without a cancel."""
+    interrupted: list[int] = []
+    end, page_end = loopback_channel()
+    frames: asyncio.Queue[bytes] = asyncio.Queue()
+    end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
+    connection = Connection(Session.connect(__version__), page_end, {}, interrupt=interrupted.append)
+    await frames.get()
+    end.post(WELCOME, [])
+    await connection.opened
+    task = asyncio.create_task(connection.call("f", (), {}))
+    call = (await frames.get())[2]
+    await asyncio.sleep(_connection._PATIENCE * 2)
+    assert interrupted == []
+    task.cancel()
+    await until(lambda: len(interrupted) == 3)
+    assert set(interrupted) == {call}
+    end.post(bytes([0x92, 9, call]), [])
+    await asyncio.sleep(_connection._PATIENCE * 3)
+    assert len(interrupted) == 3
+    end.post(bytes([0x92, 10, call]), [])
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    connection.close()
+
+
+class InterruptingGuard:
+    """Interrupts every call at its first step."""
+
+    def run(self, call: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        raise KeyboardInterrupt
+
+    async def run_steps(self, call: int, coroutine: Any) -> Any:
+        coroutine.close()
+        raise KeyboardInterrupt
+
+    def retract(self) -> None:
+        """Nothing runs."""
+
+    def take_interrupted(self, call: int) -> bool:
+        return True
+
+
+async def test_an_interrupt_may_overtake_the_cancel() -> None:
+    """A function that was interrupted has been cancelled, though the message that says so is still on its way."""
+    workerlib.export(name="f")(lambda: None)
+    page_end, worker_end = loopback_channel()
+    session = Session.listen(__version__, _exports.describe_exports())
+    serving = Connection(session, worker_end, _exports.functions, guard=InterruptingGuard())
+    calling = Connection(Session.connect(__version__), page_end, {})
+    await calling.opened
+    task = asyncio.create_task(calling.call("f", (), {}))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert calling._session.in_flight == serving._session.serving == 0
+    calling.close()
+    await serving.closed

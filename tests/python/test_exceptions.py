@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import pathlib
+import re
 import sys
 import traceback
 import types
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import workerlib
-from workerlib import Worker, _classes
+from workerlib import Worker, _classes, _errors
 
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
@@ -409,6 +411,26 @@ async def test_unsendable_results(connect: Connect) -> None:
         assert caught.value.path == "result[1]['rows'][1]"
         assert caught.value.type_name == THING
         assert (await worker.give(True))[1]["rows"][1] == 3
+
+
+def test_the_tree_is_documented() -> None:
+    """docs/errors.md has the tree that stands in the source, and it is the tree that the classes make."""
+    source = _errors.__doc__ or ""
+    tree = [
+        line.strip() for line in source.partition("::")[2].splitlines() if "Error " in line or "─" in line
+    ]
+    document = (pathlib.Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    assert "\n".join(tree) in document
+    parents: list[type] = [workerlib.WorkerlibError]
+    for line in tree:
+        found = re.search(r"(\w+Error)", line)
+        assert found is not None
+        kind = getattr(workerlib, found[1])
+        level = line.index("─") // 4 + 1
+        assert parents[level - 1] in kind.__bases__, line
+        parents[level:] = [kind]
+    documented = {name for name in re.findall(r"(\w+Error) ", "\n".join(tree))} | {"WorkerlibError"}
+    assert documented == {name for name in workerlib.__all__ if name.endswith("Error")}
 
 
 def test_the_tree_of_errors() -> None:

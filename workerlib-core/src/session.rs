@@ -310,6 +310,11 @@ impl<P> Session<P> {
         true
     }
 
+    /// Notes that the peer has cancelled a call of its own otherwise than by a message, which follows.
+    pub fn note_cancel(&mut self, id: CallId) {
+        self.serving.cancel(id);
+    }
+
     /// Ends the session from this side and tells the peer.
     pub fn close(&mut self, reason: &str) {
         self.close_with(CloseReason::Local(reason.to_owned()), reason.to_owned());

@@ -221,6 +221,11 @@ impl Session {
         self.core.close(reason);
     }
 
+    /// Notes that the other side has cancelled a call by an interrupt, which its message follows.
+    fn note_cancel(&mut self, id: u32) {
+        self.core.note_cancel(CallId(id));
+    }
+
     /// Ends the session because the other side is gone.
     fn die(&mut self, reason: &str) {
         self.core.die(reason);

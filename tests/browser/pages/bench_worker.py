@@ -2,9 +2,43 @@
 
 import asyncio
 
+import js
 import shared_worker  # noqa: F401 - importing it exports its functions
 import workerlib
-from pyodide.ffi import run_sync
+from pyodide.ffi import create_proxy, run_sync, to_js
+
+
+def complain(event):
+    """Tells the console, which the tests listen to, of what a browser tells nobody else of in a worker."""
+    js.console.error(f"in the worker: {event.type}: {getattr(event, 'reason', None) or event.message}")
+
+
+for kind in ("error", "unhandledrejection"):
+    js.addEventListener(kind, create_proxy(complain))
+
+
+@workerlib.export
+def raise_in_javascript():
+    js.JSON.parse("{")
+
+
+@workerlib.export
+async def await_a_rejected_promise():
+    await js.Promise.reject(js.TypeError.new("rejected"))
+
+
+@workerlib.export
+def raise_through_javascript():
+    def fail(*_):
+        raise KeyError("through JavaScript")
+
+    to_js([1]).forEach(fail)
+
+
+@workerlib.export
+async def reject_and_forget():
+    js.Promise.reject(js.TypeError.new("forgotten"))
+    await asyncio.sleep(0.1)
 
 
 @workerlib.export

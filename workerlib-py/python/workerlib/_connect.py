@@ -194,9 +194,10 @@ async def establish(
                 max_depth=chosen.max_depth,
                 max_in_flight=chosen.max_in_flight,
             )
-            connection = Connection(session, found.endpoint, {})
-            if found.watch is not None:
-                found.watch(connection.die)
+            connection = Connection(session, found.endpoint, {}, interrupt=found.interrupt)
+            stop_watching = None if found.watch is None else found.watch(connection.die)
+            if stop_watching is not None:
+                connection.closed.add_done_callback(lambda _: stop_watching())
             try:
                 exports = await connection.opened
                 if interface is not None:

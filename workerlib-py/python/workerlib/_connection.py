@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -33,6 +33,10 @@ _T = TypeVar("_T")
 # How many seconds the other side has to say that it has passed a cancel on. One that does not is busy with
 # something that cannot be cancelled: the call is given up then.
 _GRACE = 0.5
+# How many seconds a function may compute before what has arrived meanwhile is taken in first.
+_BRIEF = 0.001
+# After how many seconds, and how often from then on, one that can be interrupted is.
+_PATIENCE = 0.02
 
 
 _SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
@@ -52,6 +56,22 @@ class Endpoint(Protocol):
 
     def close(self) -> None:
         """Frees the channel, after what was posted has been sent."""
+
+
+class Guard(Protocol):
+    """Runs the code of calls so that the other side can interrupt it."""
+
+    def run(self, call: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Calls a function, in which KeyboardInterrupt may be raised at any place."""
+
+    def run_steps(self, call: int, coroutine: Coroutine[Any, Any, Any]) -> Awaitable[Any]:
+        """Awaits a coroutine, in whose steps it may be raised."""
+
+    def retract(self) -> None:
+        """Makes what runs uninterruptible: it is suspended."""
+
+    def take_interrupted(self, call: int) -> bool:
+        """Tells, once, whether the other side has interrupted a call."""
 
 
 @dataclass
@@ -75,13 +95,23 @@ class _Served:
 class Connection:
     """One side of a connection, either side."""
 
-    def __init__(self, session: Session, endpoint: Endpoint, functions: Mapping[str, Function]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        endpoint: Endpoint,
+        functions: Mapping[str, Function],
+        *,
+        interrupt: Callable[[int], None] | None = None,
+        guard: Guard | None = None,
+    ) -> None:
         """Starts the session.
 
         Args:
             session: A new session.
             endpoint: The channel, which this connection closes when it ends.
             functions: What the other side may call, by name; looked up at each call.
+            interrupt: Interrupts a call in the other side, if its code is running there at that moment.
+            guard: The other side's way to do so here.
         """
         self._loop = asyncio.get_running_loop()
         self._session = session
@@ -90,6 +120,8 @@ class Connection:
         """What the other side may call, by name."""
         self.functions_there: Mapping[str, Any] = {}
         """What calls the other side's functions, by name, for those who find a function among values."""
+        self._interrupt = interrupt
+        self._guard = guard
         self._calls: dict[int, Pending] = {}
         self._served: dict[int, _Served] = {}
         self._is_starting = False
@@ -194,9 +226,17 @@ class Connection:
     def _cancel(self, call: int, pending: Pending) -> None:
         if self._session.cancel(call):
             pending.give_grace(_GRACE)
+            if self._interrupt is not None:
+                self._loop.call_later(_PATIENCE, self._insist, call, pending)
         else:
             pending.end_cancelled()
         self._carry_out()
+
+    def _insist(self, call: int, pending: Pending) -> None:
+        """Interrupts a call whose cancel has not been answered: the other side is busy, perhaps with it."""
+        if pending.is_in_grace and self._interrupt is not None:
+            self._interrupt(call)
+            self._loop.call_later(_PATIENCE, self._insist, call, pending)
 
     def close(self, reason: str = "closed by its user") -> None:
         """Ends the connection; calls without an answer raise ConnectionClosedError."""
@@ -219,16 +259,15 @@ class Connection:
         self.closed.add_done_callback(lambda _: observers.remove(announce))
 
     def _receive(self, frame: bytes, buffers: list[Any]) -> None:
+        if self._guard is not None:
+            # Whatever ran is suspended, or this would not run.
+            self._guard.retract()
         self._session.handle(frame, buffers)
         self._carry_out()
 
     def _carry_out(self) -> None:
         """Sends what the session wants sent and does what its events say."""
-        while (transmit := self._session.poll_transmit()) is not None:
-            try:
-                self._endpoint.post(*transmit)
-            except Exception as error:
-                self._session.close(f"the channel failed: {error}")
+        self._transmit()
         # What is read here, and in the tasks that are started here, is of this connection.
         token = enter(self)
         try:
@@ -237,6 +276,13 @@ class Connection:
             self._start_next()
         finally:
             leave(token)
+
+    def _transmit(self) -> None:
+        while (transmit := self._session.poll_transmit()) is not None:
+            try:
+                self._endpoint.post(*transmit)
+            except Exception as error:
+                self._session.close(f"the channel failed: {error}")
 
     def _on_opened(
         self,
@@ -331,11 +377,20 @@ class Connection:
         if self._is_starting or (call := self._session.poll_call()) is None:
             return
         self._is_starting = True
+        # The peer may have asked to be told, and a function that computes says nothing meanwhile.
+        self._transmit()
         getattr(self, f"_on_{call[0]}")(*call[1:])
         # The task that was just made has its first step before this.
-        self._loop.call_soon(self._has_started)
+        self._loop.call_soon(self._has_started, self._loop.time())
 
-    def _has_started(self) -> None:
+    def _has_started(self, since: float) -> None:
+        if self._loop.time() - since > _BRIEF:
+            # A loop looks for what has arrived before it runs what is due, but after what is to run soon.
+            self._loop.call_later(0, self._go_on)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
         self._is_starting = False
         self._carry_out()
 
@@ -387,9 +442,9 @@ class Connection:
             function = self.functions.get(name)
             if function is None:
                 raise not_exported(name, self.functions)
-            result.append(function(*arguments[0], **arguments[1]))
+            result.append(self._run(call, function, arguments))
             if inspect.isawaitable(result[0]):
-                result[0] = await result[0]
+                result[0] = await self._awaitable(call, result[0])
             answered = self._session.return_value(call, wrap_result(result[0]))
             if isinstance(answered, Unfinished):
                 answered = self._session.return_with_rows(call, answered, await finish(answered))
@@ -401,12 +456,28 @@ class Connection:
             self._answer_error(call, error)
         finally:
             del self._served[call]
+            if self._guard is not None:
+                self._guard.take_interrupted(call)
             if is_deep:
                 dismantle(arguments)
 
+    def _run(self, call: int, function: Function, arguments: list[Any]) -> Any:
+        if self._guard is None:
+            return function(*arguments[0], **arguments[1])
+        return self._guard.run(call, function, *arguments)
+
+    def _awaitable(self, call: int, awaitable: Awaitable[Any]) -> Awaitable[Any]:
+        if self._guard is None or not inspect.iscoroutine(awaitable):
+            return awaitable
+        return self._guard.run_steps(call, awaitable)
+
     def _answer_error(self, call: int, error: BaseException) -> None:
-        was_cancelled = isinstance(error, asyncio.CancelledError) and self._session.finish_cancelled(call)
-        if not was_cancelled:
+        may_be_cancelled = isinstance(error, asyncio.CancelledError)
+        if self._guard is not None and self._guard.take_interrupted(call):
+            # The message that says the same is still on its way.
+            self._session.note_cancel(call)
+            may_be_cancelled |= isinstance(error, KeyboardInterrupt)
+        if not (may_be_cancelled and self._session.finish_cancelled(call)):
             try:
                 self._session.raise_error(call, describe(error))
             except Exception as failure:

@@ -38,7 +38,10 @@ class Found:
     """The channel."""
     worker: Any
     """The host's own object for the worker."""
-    watch: Callable[[Callable[[str], None]], None] | None = None
-    """Has a function called with the reason if the worker dies, where the host can tell."""
+    watch: Callable[[Callable[[str], None]], Callable[[], None] | None] | None = None
+    """Has a function called with the reason if the worker dies, where the host can tell; returns what ends
+    that, where it has to be ended."""
     ended: Callable[[], Awaitable[None]] | None = None
     """Waits until the worker has ended, where it ends with its connection."""
+    interrupt: Callable[[int], None] | None = None
+    """Interrupts a call, by its id, if its code is running in the worker at that moment."""

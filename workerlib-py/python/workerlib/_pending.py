@@ -85,6 +85,11 @@ class Pending(asyncio.Future[Outcome | None]):
         """Whether its end has been asked for."""
         return self.is_cancelled or self._is_out_of_time
 
+    @property
+    def is_in_grace(self) -> bool:
+        """Whether nothing has been heard since its end was asked for."""
+        return not self.done() and "grace" in self._timers
+
     def forget_timers(self) -> None:
         """Stops all timers: the call has settled."""
         for timer in self._timers.values():

@@ -37,8 +37,11 @@ from workerlib._errors import (
 from workerlib._exceptions import describe, rebuild
 from workerlib._exports import Function, describe_exports, functions, observers
 from workerlib._host import Found, Progress
+from workerlib._interrupts import Guard, Interrupter, can_share_memory
+from workerlib._lifeline import hold, watch
 from workerlib._native import Session, decode, encode
 from workerlib._port import PortEndpoint
+from workerlib._tracebacks import know_source
 from workerlib._version import __version__
 
 # The tags that PyScript makes workers of.
@@ -127,7 +130,19 @@ async def open_channel(progress: Progress) -> Found:
     progress.step = "waiting for the worker's script to run to its end"
     await _script_end(tag, name, xworker)
     progress.step = "waiting for the worker to hand out a channel"
-    return Found(name, PortEndpoint(await _ask_for_port(tag, name, xworker)), xworker.sync)
+    message = await _ask_for_port(tag, name, xworker)
+    link = message.data
+    return Found(
+        name,
+        PortEndpoint(message.ports[0]),
+        xworker.sync,
+        watch=lambda on_death: watch(link.lifeline, lambda: on_death(_fate(name))),
+        interrupt=Interrupter(link.memory) if link.memory else None,
+    )
+
+
+def _fate(name: str) -> str:
+    return f"the worker {name!r} is gone: it was terminated, or it crashed"
 
 
 async def _find_tag(name: str | None) -> Any:
@@ -193,13 +208,13 @@ async def _check_source(tag: Any, name: str) -> None:
 
 
 async def _ask_for_port(tag: Any, name: str, xworker: Any) -> Any:
-    """Calls the worker over PyScript's bridge and returns the port that it posts."""
+    """Calls the worker over PyScript's bridge and returns its message with the port."""
     mark = f"{_BRIDGE}:{next(_tokens)}"
     port: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def receive(event: Any) -> None:
-        if event.data == mark and not port.done():
-            port.set_result(event.ports[0])
+        if getattr(event.data, "mark", None) == mark and not port.done():
+            port.set_result(event)
 
     proxy = create_proxy(receive)
     xworker.addEventListener("message", proxy)
@@ -264,6 +279,9 @@ def serve() -> None:
         return
     global _script
     _script = _script_frame()
+    if _script is not None:
+        _know_source(_script)
+    hold()
 
     def answer(mark: str, name: str) -> str:
         error = _script_error()
@@ -286,13 +304,19 @@ def serve() -> None:
             strict=chosen.strict,
             max_depth=chosen.max_depth,
         )
+        guard = Guard() if can_share_memory() else None
         _log.configure(chosen.log)
         served = _log.LoggedFunctions(name, functions)
-        connection = Connection(session, PortEndpoint(channel.port1), served)
+        connection = Connection(session, PortEndpoint(channel.port1), served, guard=guard)
         connection.announce_exports()
         _connections.add(connection)
         connection.closed.add_done_callback(lambda _: _connections.discard(connection))
-        xworker.postMessage(mark, to_js([channel.port2]))
+
+        def hand_out(lifeline: str) -> None:
+            link = {"mark": mark, "lifeline": lifeline, "memory": guard and guard.buffer}
+            xworker.postMessage(to_js(link, dict_converter=js.Object.fromEntries), to_js([channel.port2]))
+
+        hold(then=hand_out)
         return ""
 
     setattr(xworker.sync, _BRIDGE, answer)
@@ -330,6 +354,19 @@ def _script_frame() -> FrameType | None:
     ):
         frame = frame.f_back
     return frame
+
+
+def _know_source(script: FrameType) -> None:
+    """Keeps the source of the script for tracebacks: Pyodide runs it as `<exec>`, and keeps it to itself."""
+    frame = script.f_back
+    while frame is not None:
+        # Pyodide's CodeRunner, which has compiled it.
+        runner = frame.f_locals.get("self")
+        source = getattr(runner, "_source", None)
+        if isinstance(source, str) and getattr(runner, "code", None) is script.f_code:
+            know_source(script.f_code, textwrap.dedent(source))
+            return
+        frame = frame.f_back
 
 
 def _script_error() -> BaseException | None:

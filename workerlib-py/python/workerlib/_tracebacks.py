@@ -23,7 +23,7 @@ _PREFIX = "worker:"
 # Of a deeper traceback the middle is left out.
 _MOST_FRAMES = 1000
 # An expression that takes more lines is shown in part.
-_MOST_LINES_OF_FRAME = 10
+_MOST_LINES_OF_FRAME = 40
 # Lines that stand further down in a file are not shown.
 _MOST_LINES_OF_FILE = 20_000
 _MOST_FILES = 100
@@ -33,7 +33,7 @@ Frame = tuple[str, str, int, int | None, int | None, int | None, str]
 
 
 def describe_frames(frames: TracebackType | None) -> list[Frame]:
-    """Describes the frames of a traceback, the outermost first, without workerlib's own around them."""
+    """Describes the frames of a traceback, the outermost first, without those that run the script or call."""
     walked = list(_walk(without_own_frames(frames)))
     if len(walked) > _MOST_FRAMES:
         half = _MOST_FRAMES // 2
@@ -42,10 +42,27 @@ def describe_frames(frames: TracebackType | None) -> list[Frame]:
 
 
 def without_own_frames(frames: TracebackType | None) -> TracebackType | None:
-    """Returns what of a traceback is below workerlib's own frames."""
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+    """Returns what of a traceback is below the frames that run the script or call."""
+    while frames is not None and _is_around(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
     return frames
+
+
+def _is_around(file: str) -> bool:
+    return file.startswith(_PACKAGE) or "/_pyodide/" in file
+
+
+def know_source(script: CodeType, source: str) -> None:
+    """Remembers the source of a script, which `linecache` is not told, for its functions too."""
+    lines = source.splitlines(keepends=True)
+    codes = [script]
+    # It grows while it is walked.
+    for code in codes:
+        _sources[code] = lines
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+
+
+_sources: dict[CodeType, list[str]] = {}
 
 
 def _walk(frames: TracebackType | None) -> Iterator[TracebackType]:
@@ -62,12 +79,13 @@ def _describe(entry: TracebackType) -> Frame:
         if positions is not None and positions[0] == line:
             _, last, first_column, last_column = positions
     end = min(last or line, line + _MOST_LINES_OF_FRAME - 1)
-    linecache.checkcache(code.co_filename)
-    # The globals of the frame know a loader, for files that are in an archive.
-    lines = [
-        linecache.getline(code.co_filename, number, entry.tb_frame.f_globals)
-        for number in range(line, end + 1)
-    ]
+    if code in _sources:
+        lines = _sources[code][line - 1 : end]
+    else:
+        linecache.checkcache(code.co_filename)
+        # The globals of the frame know a loader, for files that are in an archive.
+        known = entry.tb_frame.f_globals
+        lines = [linecache.getline(code.co_filename, number, known) for number in range(line, end + 1)]
     return code.co_name, code.co_filename, line, last, first_column, last_column, "".join(lines)
 
 

@@ -1,0 +1,265 @@
+"""Cancelling what runs in a worker, and noticing that a worker is gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from in_page import in_page
+
+SCRIPT = """
+import asyncio
+import time
+import workerlib
+
+notes = []
+
+@workerlib.export
+def spin():
+    while True:
+        pass
+
+@workerlib.export
+async def spin_between_awaits():
+    await asyncio.sleep(0)
+    while True:
+        pass
+
+@workerlib.export
+def spin_and_tidy():
+    try:
+        while True:
+            pass
+    finally:
+        notes.append("tidied")
+
+@workerlib.export
+def spin_until_interrupted():
+    try:
+        while True:
+            pass
+    except KeyboardInterrupt:
+        return "interrupted"
+
+@workerlib.export
+async def wait_and_tidy(seconds):
+    try:
+        await asyncio.sleep(600)
+    finally:
+        await asyncio.sleep(seconds)
+        notes.append("tidied")
+
+@workerlib.export
+def count(seconds):
+    end = time.perf_counter() + seconds
+    turns = 0
+    while time.perf_counter() < end:
+        turns += 1
+    return "counted"
+
+@workerlib.export
+def sum_up(count):
+    # One call into C, which no interrupt reaches.
+    return sum(range(count))
+
+@workerlib.export
+def add(a, b):
+    return a + b
+
+@workerlib.export
+def noted():
+    return notes
+"""
+
+
+@pytest.fixture
+def script() -> str:
+    """The script of the workers of these tests, which other tests must not have to wait for."""
+    return SCRIPT
+
+
+@pytest.mark.every_engine
+@in_page
+async def test_what_computes_is_interrupted(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
+    """Where the page is isolated, an endless loop ends and the worker serves the next call at once."""
+    import time
+
+    import js
+
+    if not (js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")):
+        return
+    tags.worker("interrupted", script)
+    worker = await workerlib.connect("interrupted")
+    slowest = 0.0
+    for name in ("spin", "spin_between_awaits", "spin_and_tidy"):
+        start = time.perf_counter()
+        with raises(TimeoutError, name):
+            await worker[name].options(timeout=0.1)()
+        slowest = max(slowest, time.perf_counter() - start - 0.1)
+        assert await worker.add(1, 2) == 3
+    assert slowest < 1, slowest
+    js.console.log(f"the slowest interrupt took {slowest * 1000:.0f} ms, 20 ms of patience included")
+    assert await worker.noted() == ["tidied"]
+    assert await worker.spin_until_interrupted.options(timeout=0.1)() == "interrupted"
+    assert await worker.add(1, 2) == 3
+
+
+@in_page
+async def test_a_cancel_is_an_interrupt_too(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
+    """`task.cancel()` and `asyncio.timeout` end what computes, and nothing else that is under way."""
+    import asyncio
+
+    import js
+
+    if not (js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")):
+        return
+    tags.worker("cancelled", script)
+    worker = await workerlib.connect("cancelled")
+    other = asyncio.ensure_future(worker.wait_and_tidy(0))
+    with raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await worker.spin()
+    assert await worker.add(1, 2) == 3
+    assert not other.done()
+    other.cancel()
+    with raises(asyncio.CancelledError):
+        await other
+    assert await worker.noted() == ["tidied"]
+
+
+@in_page(limit=60)
+async def test_no_interrupt_hits_another_call(workerlib: Any, tags: Any, script: str) -> None:
+    """Of calls that are cut off at about the time at which they end, each ends in one of two ways."""
+    import asyncio
+
+    import js
+
+    if not (js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")):
+        return
+    tags.worker("raced", script)
+    worker = await workerlib.connect("raced")
+    outcomes = set()
+    for number in range(150):
+        try:
+            # It takes 20 ms from the end of its time to the interrupt.
+            outcomes.add(await worker.count.options(timeout=0.005)(0.012 + number % 40 / 1000))
+        except TimeoutError:
+            outcomes.add("interrupted")
+        sums = [worker.add(number, 1) for _ in range(3)]
+        assert await asyncio.gather(*sums) == [number + 1] * 3
+    assert outcomes == {"counted", "interrupted"}, outcomes
+
+
+@pytest.mark.every_engine
+@in_page
+async def test_a_function_may_clean_up(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
+    """An async function gets CancelledError at its await, and its caller waits for what it does then."""
+    import asyncio
+
+    tags.worker("tidy", script)
+    worker = await workerlib.connect("tidy")
+    with raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await worker.wait_and_tidy(0.7)
+    assert await worker.noted() == ["tidied"]
+
+
+@pytest.mark.every_engine
+@in_page
+async def test_what_cannot_be_interrupted_is_given_up(
+    workerlib: Any, tags: Any, raises: Any, script: str
+) -> None:
+    """The caller goes on after half a second; the worker is busy until the function ends, and lives on."""
+    import asyncio
+    import time
+
+    tags.worker("blocked", script)
+    worker = await workerlib.connect("blocked")
+    count, seconds = 1_000_000, 0.0
+    while seconds < 1.5:
+        count *= 2
+        start = time.perf_counter()
+        await worker.sum_up(count)
+        seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    with raises(TimeoutError, "sum_up"):
+        await worker.sum_up.options(timeout=0.1)(count * 2)
+    given_up = time.perf_counter() - start
+    behind = asyncio.ensure_future(worker.add(1, 2))
+    assert await behind == 3
+    assert 0.5 < given_up < time.perf_counter() - start
+
+
+@in_page
+async def test_without_isolation_a_loop_goes_on(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
+    """The call is given up; only the end of the worker ends the loop, of which every call is told."""
+    import asyncio
+
+    import js
+
+    if js.crossOriginIsolated:
+        return
+    tag = tags.worker("endless", script)
+    worker = await workerlib.connect("endless")
+    with raises(TimeoutError):
+        await worker.spin.options(timeout=0.1)()
+    behind = asyncio.gather(worker.add(1, 2), return_exceptions=True)
+    with raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await worker.add(1, 2)
+    tag.xworker.terminate()
+    [error] = await behind
+    assert isinstance(error, workerlib.WorkerDiedError), error
+
+
+@pytest.mark.every_engine
+@in_page
+async def test_a_worker_that_is_terminated(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
+    """Calls in flight, and all later ones, raise WorkerDiedError, which names the worker."""
+    import asyncio
+    import time
+
+    tag = tags.worker("terminated", script)
+    worker = await workerlib.connect("terminated")
+    calls = asyncio.gather(*(worker.wait_and_tidy(0) for _ in range(20)), return_exceptions=True)
+    assert await worker.add(1, 2) == 3
+    start = time.perf_counter()
+    tag.xworker.terminate()
+    errors = await calls
+    assert time.perf_counter() - start < 5
+    assert {type(error) for error in errors} == {workerlib.WorkerDiedError}
+    assert len({id(error) for error in errors}) == 20
+    with raises(workerlib.WorkerDiedError, "'terminated' is gone"):
+        await worker.add(1, 2)
+    assert worker.closed
+
+
+@pytest.mark.every_engine
+@in_page
+async def test_a_worker_that_is_terminated_while_it_computes(
+    workerlib: Any, tags: Any, raises: Any, script: str
+) -> None:
+    """It is noticed too, though a browser may take two seconds to end it."""
+    import asyncio
+
+    tag = tags.worker("terminated busy", script)
+    worker = await workerlib.connect("terminated busy")
+    started = asyncio.Event()
+    call = asyncio.gather(worker.spin(), return_exceptions=True)
+    asyncio.get_running_loop().call_later(0.2, started.set)
+    await started.wait()
+    tag.xworker.terminate()
+    async with asyncio.timeout(15):
+        [error] = await call
+    assert isinstance(error, workerlib.WorkerDiedError), error
+
+
+@in_page
+async def test_a_connection_that_is_closed_is_no_death(workerlib: Any, worker: Any) -> None:
+    """Nobody is told of anything when a connection ends in order."""
+    for _ in range(5):
+        async with workerlib.connect("bench") as other:
+            assert await other.add(1, 2) == 3
+        assert "open" not in repr(other)
+    assert await worker.add(1, 2) == 3

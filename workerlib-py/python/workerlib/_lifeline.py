@@ -1,0 +1,78 @@
+"""How a page notices that a worker is gone: by a Web Lock, which the browser takes from the dead.
+
+No browser tells of it by itself: a worker that is terminated, or whose browser process crashes, is silent
+for ever. Locks need a secure context, as all of `navigator.locks` does; without one a death is not noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import js
+from pyodide.ffi import JsException, create_proxy, to_js
+
+_name = ""
+_is_held = False
+_waiting: list[Callable[[str], None]] = []
+# What is given to JavaScript for the life of this worker.
+_proxies: list[Any] = []
+
+
+def hold(then: Callable[[str], None] | None = None) -> None:
+    """Holds a lock for as long as this worker lives.
+
+    Args:
+        then: Called with its name when it is held: only from then on may a page ask for it, which would
+            get it otherwise. The name is empty where there are no locks.
+    """
+    global _name
+    if not _name and hasattr(js.navigator, "locks"):
+        _name = f"workerlib:{js.crypto.randomUUID()}"
+        never, granted = create_proxy(lambda *_: None), create_proxy(_note_grant)
+        _proxies.extend((never, granted))
+        js.navigator.locks.request(_name, granted)
+    if then is not None and (_is_held or not _name):
+        then(_name)
+    elif then is not None:
+        _waiting.append(then)
+
+
+def _note_grant(_lock: Any) -> Any:
+    global _is_held
+    _is_held = True
+    while _waiting:
+        _waiting.pop()(_name)
+    return js.Promise.new(_proxies[0])
+
+
+def watch(name: str, on_death: Callable[[], None]) -> Callable[[], None]:
+    """Has `on_death` called when the worker that holds the lock of that name is gone.
+
+    Returns:
+        What ends the watch.
+    """
+    if not name or not hasattr(js.navigator, "locks"):
+        return lambda: None
+    controller = js.AbortController.new()
+    options = to_js({"signal": controller.signal}, dict_converter=js.Object.fromEntries)
+
+    async def wait() -> None:
+        granted = create_proxy(lambda _lock: None)
+        try:
+            await js.navigator.locks.request(name, options, granted)
+        except JsException:
+            # The watch was ended.
+            return
+        finally:
+            granted.destroy()
+        on_death()
+
+    waiting = asyncio.ensure_future(wait())
+
+    def stop() -> None:
+        if not waiting.done():
+            controller.abort()
+
+    return stop
