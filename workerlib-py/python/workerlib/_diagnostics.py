@@ -107,11 +107,10 @@ def _pyodide_version() -> str:
 def _pyscript_version() -> str:
     try:
         from pyscript import document
-    except ImportError:
-        return _UNKNOWN
-    try:
+
         scripts = list(document.querySelectorAll("script[src]"))
-    # Without isolation a worker has a stand-in that raises at any touch.
+    # Without isolation a worker has a stand-in that raises at any touch, and the first PyScripts 0.6 cannot
+    # be imported in a worker whose configuration is a text.
     except Exception:
         return _UNKNOWN
     for script in scripts:
