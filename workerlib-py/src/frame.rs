@@ -209,12 +209,28 @@ impl Frame {
         part: Part,
         slots: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<([Bound<'py, PyAny>; N], usize, Part)> {
+        let mut values = Vec::with_capacity(N);
+        let (deepest, rest) = self.decode_into(py, &mut values, &names, limits, part, slots)?;
+        let values = values.try_into().map_err(|_| frame_error(py, "another number of values"))?;
+        Ok((values, deepest, rest))
+    }
+
+    /// Does the same for any number of values: the decoder is large, and there once.
+    #[inline(never)]
+    fn decode_into<'py>(
+        &self,
+        py: Python<'py>,
+        values: &mut Vec<Bound<'py, PyAny>>,
+        names: &[&str],
+        limits: &Limits,
+        part: Part,
+        slots: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<(usize, Part)> {
         let bytes = self.bytes.as_bytes(py);
         let buffers: Vec<_> =
             self.buffers.iter().skip(part.buffers).map(|buffer| buffer.bind(py).clone()).collect();
         let mut sink = PySink::new(py, &buffers, (bytes.len(), part.spent), slots);
         let _pause = GcPause::new(py);
-        let mut values = Vec::with_capacity(N);
         let mut decode = || -> Result<_, PyErr> {
             let whole = |error: DecodeError<PyErr>| decode_error(py, "", &Default::default(), &error);
             let mut decoder = Decoder::new(bytes, part.at, limits).map_err(whole)?;
@@ -231,18 +247,11 @@ impl Frame {
             };
             Ok((deepest, Part { at, buffers: part.buffers + buffers, spent: sink.spent, is_last: false }))
         };
-        match decode() {
-            Ok((deepest, rest)) => {
-                let values = values.try_into();
-                values
-                    .map(|values| (values, deepest, rest))
-                    .map_err(|_| frame_error(py, "another number of values"))
-            }
-            Err(error) => {
-                sink.free(values)?;
-                Err(error)
-            }
+        let decoded = decode();
+        if decoded.is_err() {
+            sink.free(std::mem::take(values))?;
         }
+        decoded
     }
 }
 
