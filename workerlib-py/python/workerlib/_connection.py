@@ -24,6 +24,7 @@ from workerlib._errors import (
 from workerlib._exceptions import describe, raise_remote, rebuild
 from workerlib._exports import ExportDescription, Function, describe_export, observers
 from workerlib._functions import enter, leave
+from workerlib._guard import Guard
 from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._pending import Outcome, Pending
 from workerlib._rows import finish, restore
@@ -56,22 +57,6 @@ class Endpoint(Protocol):
 
     def close(self) -> None:
         """Frees the channel, after what was posted has been sent."""
-
-
-class Guard(Protocol):
-    """Runs the code of calls so that the other side can interrupt it."""
-
-    def run(self, call: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Calls a function, in which KeyboardInterrupt may be raised at any place."""
-
-    def run_steps(self, call: int, coroutine: Coroutine[Any, Any, Any]) -> Awaitable[Any]:
-        """Awaits a coroutine, in whose steps it may be raised."""
-
-    def retract(self) -> None:
-        """Makes what runs uninterruptible: it is suspended."""
-
-    def take_interrupted(self, call: int) -> bool:
-        """Tells, once, whether the other side has interrupted a call."""
 
 
 @dataclass

@@ -12,11 +12,12 @@ What is suspended cannot be interrupted, and is cancelled where it awaits.
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from typing import Any
 
 import js
+
+from workerlib._guard import Guard
 
 # Pyodide's flag is the first byte; 2 is SIGINT.
 _SIZE = 12
@@ -60,7 +61,7 @@ class Interrupter:
     """The page's end: interrupts calls of one connection."""
 
     def __init__(self, buffer: Any) -> None:
-        """Takes the `SharedArrayBuffer` of the worker's `Guard`."""
+        """Takes the `SharedArrayBuffer` of the worker's `MemoryGuard`."""
         self._memory = _Memory(buffer)
 
     def __call__(self, call: int) -> None:
@@ -71,7 +72,7 @@ class Interrupter:
             self._memory.store(_FLAGGED, token)
 
 
-class Guard:
+class MemoryGuard(Guard):
     """The worker's end: runs the code of calls so that the page can interrupt it."""
 
     def __init__(self) -> None:
@@ -104,22 +105,6 @@ class Guard:
                 except KeyboardInterrupt:
                     # It came when the user's code had ended. Once it has been raised it is gone.
                     continue
-
-    @types.coroutine
-    def run_steps(self, call: int, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """Awaits a coroutine of the user's, each of whose steps may be interrupted."""
-        resume: Callable[[Any], Any] = coroutine.send
-        value: Any = None
-        while True:
-            try:
-                awaited = self.run(call, resume, (value,), {})
-            except StopIteration as end:
-                return end.value
-            try:
-                value = yield awaited
-                resume = coroutine.send
-            except BaseException as error:
-                resume, value = coroutine.throw, error
 
     def retract(self) -> None:
         """Makes what runs uninterruptible: as this is called, it is suspended (by `run_sync`)."""

@@ -3,6 +3,7 @@
 `_subprocess.py` starts it. The script runs as a worker's script does under PyScript: as `__main__`, inside of
 a running event loop, and it may await at its top level. A module is imported by its own name instead. The
 process ends when its stdin does, that is with the process that started it, whatever the script is doing.
+Until then stdin says which calls to interrupt.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import importlib
 import inspect
 import io
 import os
-import signal
 import socket
 import sys
 import threading
@@ -29,11 +29,14 @@ from workerlib._connection import Connection
 from workerlib._exceptions import describe
 from workerlib._native import Session, decode, encode
 from workerlib._pipe import open_pipe
+from workerlib._signal_guard import SignalGuard
 from workerlib._subprocess import is_file_name
 from workerlib._version import __version__
 
 # How many seconds after its stdin has ended a process may take to end.
 _GRACE = 2.0
+# How many seconds lie between the interrupts that it gets meanwhile.
+_PAUSE = 0.02
 _SOFTWARE_ERROR = 70
 
 
@@ -44,13 +47,12 @@ def main(handed: int | str) -> None:
         handed: The socket for the session: its number, or on Windows what `socket.share()` gave.
     """
     sock = _take_over(handed)
-    _keep_stdin_from_the_script()
-    # Ctrl-C in a terminal reaches every process there: this one ends by the end of its stdin.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    guard = SignalGuard()
+    _keep_stdin_from_the_script(guard)
     # What is printed is to be seen at once, and not to be lost if the process is killed.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
-    sys.exit(asyncio.run(_run(sock)))
+    sys.exit(asyncio.run(_run(sock, guard)))
 
 
 def _take_over(handed: int | str) -> socket.socket:
@@ -61,23 +63,27 @@ def _take_over(handed: int | str) -> socket.socket:
     return socket.socket(fileno=int(handed))
 
 
-def _keep_stdin_from_the_script() -> None:
-    """Watches the end of stdin in a thread, and gives the script an empty one."""
-    lifeline = os.dup(0)
+def _keep_stdin_from_the_script(guard: SignalGuard) -> None:
+    """Has a thread do what stdin says, whatever the script is doing, and gives the script an empty one."""
+    orders = os.fdopen(os.dup(0), "rb")
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it is the script's, for as long as it runs
 
-    def watch() -> None:
-        while os.read(lifeline, 4096):
-            pass
-        time.sleep(_GRACE)
+    def obey() -> None:
+        for line in orders:
+            guard.interrupt(int(line))
+        # The other side has closed, or died. A function that computes would keep this process alive.
+        end = time.monotonic() + _GRACE
+        while time.monotonic() < end:
+            guard.interrupt(None)
+            time.sleep(_PAUSE)
         os._exit(_SOFTWARE_ERROR)
 
-    threading.Thread(target=watch, name="workerlib: the end of stdin", daemon=True).start()
+    threading.Thread(target=obey, name="workerlib: what stdin says", daemon=True).start()
 
 
-async def _run(sock: socket.socket) -> int:
+async def _run(sock: socket.socket, guard: SignalGuard) -> int:
     """Runs the script and serves its exports until the other side closes; returns the exit code."""
     pipe = await open_pipe(sock)
     if sys.platform == "win32":
@@ -104,7 +110,7 @@ async def _run(sock: socket.socket) -> int:
         strict=chosen.strict,
         max_depth=chosen.max_depth,
     )
-    connection = Connection(session, pipe, _exports.functions)
+    connection = Connection(session, pipe, _exports.functions, guard=guard)
     connection.announce_exports()
     await connection.closed
     # The end of the loop would cancel once more what is cleaning up after the end of the connection.

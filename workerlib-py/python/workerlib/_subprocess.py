@@ -112,7 +112,9 @@ async def open_channel(progress: Progress, config: Config | None, parsed: Mappin
     except BaseException:
         await worker.end()
         raise
-    return Found(script, worker, worker.process, worker.watch, worker.end)
+    return Found(
+        script, worker, worker.process, watch=worker.watch, ended=worker.end, interrupt=worker.interrupt
+    )
 
 
 def _find_script(name: str | None) -> str:
@@ -231,6 +233,13 @@ class Subprocess(Endpoint):
         """Has `on_death` called with how the process ended, if nobody has closed the channel before."""
         self._on_death = on_death
         self._life.add_done_callback(self._tell_fate)
+
+    def interrupt(self, call: int) -> None:
+        """Interrupts a call, by its id, if its code is running at that moment."""
+        stdin = self.process.stdin
+        assert stdin is not None
+        if not stdin.is_closing():
+            stdin.write(b"%d\n" % call)
 
     # What a connection asks of an endpoint.
 
