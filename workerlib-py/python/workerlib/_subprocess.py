@@ -109,7 +109,10 @@ async def open_channel(progress: Progress, config: Config | None, parsed: Mappin
     try:
         progress.step = "waiting for the worker's script to run to its end"
         await worker.run_script(parsed)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError):
+            # Nobody waits for the script any longer, whatever it is doing.
+            worker.kill()
         await worker.end()
         raise
     return Found(
@@ -224,6 +227,11 @@ class Subprocess(Endpoint):
             raise NoSuchWorkerError(f"there is no module {self._script!r} to import; {description}")
         raise WorkerStartError(f"the script of the worker {self._script!r} failed") from rebuild(description)
 
+    def kill(self) -> None:
+        """Ends the process at once, if it has not ended yet."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
     async def end(self) -> None:
         """Closes the channel, and returns when the process has ended."""
         self.close()
@@ -283,8 +291,7 @@ class Subprocess(Endpoint):
             async with asyncio.timeout(_GRACE):
                 await self.process.wait()
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+            self.kill()
             await self.process.wait()
         # What the process sent before it ended is still to be read; another one may hold its end open.
         await asyncio.wait({self.pipe.ended}, timeout=_LEFT_OVER)
