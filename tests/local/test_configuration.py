@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -71,3 +72,38 @@ async def test_adapters_that_cannot_be(site: Path) -> None:
         )
         with pytest.raises(workerlib.ConfigError, match=message):
             await workerlib.connect(site / "worker.py", config=site / "worker.toml")
+
+
+async def test_a_worker_of_a_configuration_alone(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """`workerlib.worker` is its script: it exports what `[exports]` names, from modules that know nothing of it."""
+    (site / "lib" / "plain_of_test.py").write_text("def add(a, b=1):\n    return a + b\n")
+    config = """
+        [files]
+        "./lib/plain_of_test.py" = ""
+        [exports]
+        "plain_of_test" = ["add"]
+        "math" = "hypot"
+        """
+    (site / "worker.toml").write_text(config)
+    async with workerlib.connect("workerlib.worker", config=site / "worker.toml") as worker:
+        assert await worker.add(2) == 3
+        assert await worker.hypot(3.0, 4.0) == 5.0
+    assert "Providing functions: add, hypot" in capfd.readouterr().out
+    with pytest.raises(workerlib.WorkerStartError) as caught:
+        await workerlib.connect("workerlib.worker")
+    assert isinstance(caught.value.__cause__, workerlib.ConfigError)
+    with pytest.raises(workerlib.ConnectError, match="the script of a worker"):
+        importlib.import_module("workerlib.worker")
+
+
+async def test_imports_and_any_call(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """`[imports]` gives the script its names, `[anyCall]` reaches what is not exported, `log` tells of each call."""
+    script = "import workerlib\nworkerlib.export(workerlib.anyCall)\n@workerlib.export\ndef root(x): return sqrt(x)\n"
+    (site / "worker.py").write_text(script + "def hidden(x): return -x\n")
+    config = {"imports": {"math": ["sqrt"]}, "anyCall": {".": ["hidden"]}, "workerlib": {"log": True}}
+    async with workerlib.connect(site / "worker.py", config=config) as worker:
+        assert await worker.root(9.0) == 3.0
+        assert await worker.anyCall.hidden(1) == -1
+        with pytest.raises(workerlib.NotExportedError):
+            await worker.anyCall.eval("1")
+    assert "[worker.py] " in capfd.readouterr().out

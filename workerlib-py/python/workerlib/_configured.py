@@ -14,16 +14,16 @@ def start() -> None:
     """Exports what the configuration of this worker names and prints what it runs on.
 
     Raises:
-        ConnectError: If this is no worker of PyScript's.
+        ConnectError: If this is no worker.
         ConfigError: If the section is missing, or cannot be right.
     """
-    config = _pyscript().read_config()
+    config = _host().read_config()
     for line in _diagnostics.diagnostics():
         _log.write("worker", line)
     try:
         exports = _sections.functions(config, "exports")
     except ConfigError as error:
-        if hint := _pyscript().hint_at_files():
+        if hint := _host().hint_at_files():
             error.add_note(hint)
         raise
     if not exports:
@@ -36,13 +36,13 @@ def start() -> None:
     _log.write("worker", f"Providing functions: {', '.join(exports)}")
 
 
-def _pyscript() -> Any:
-    """Returns the module that knows PyScript, if this is a worker of PyScript's."""
+def _host() -> Any:
+    """Returns the module that has this worker's configuration, if this is a worker."""
+    host: Any
     if sys.platform == "emscripten":
-        from workerlib import _pyscript
-
-        if _pyscript.is_worker():
-            return _pyscript
-    raise ConnectError(
-        "`import workerlib.worker` is for the script of a worker of PyScript's, and this is none"
-    )
+        from workerlib import _pyscript as host
+    else:
+        from workerlib import _local_worker as host
+    if not host.is_worker():
+        raise ConnectError("`import workerlib.worker` is for the script of a worker, and this is none")
+    return host

@@ -18,10 +18,11 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from workerlib import _exports
+from workerlib import _anycall, _exports, _log, _sections
 from workerlib._adapter_entries import load_adapters
 from workerlib._adapters import describe_adapters
 from workerlib._config import settings
@@ -38,6 +39,23 @@ _GRACE = 2.0
 # How many seconds lie between the interrupts that it gets meanwhile.
 _PAUSE = 0.02
 _SOFTWARE_ERROR = 70
+
+
+_config: dict[str, Any] | None = None
+
+
+def is_worker() -> bool:
+    """Returns whether this process is such a worker."""
+    return _config is not None
+
+
+def read_config() -> dict[str, Any]:
+    """Returns this worker's configuration."""
+    return _config or {}
+
+
+def hint_at_files() -> None:
+    """Explains nothing: what `[files]` lists is found, or its import fails with the reason."""
 
 
 def main(handed: int | str) -> None:
@@ -91,12 +109,16 @@ async def _run(sock: socket.socket, guard: SignalGuard) -> int:
     received = await pipe.receive()
     if received is None:
         return 0
+    global _config
     start: Any = decode(*received)
     script, config = start["script"], start["config"]
+    _config = config
     try:
         chosen = settings(config)
-        await _run_script(script)
+        _log.configure(chosen.log)
+        await _run_script(script, config)
         load_adapters(config)
+        _anycall.allow(_sections.functions(config, _anycall.NAME))
     except BaseException as error:
         pipe.post(*encode(_refusal(script, error)))
         pipe.close()
@@ -110,7 +132,8 @@ async def _run(sock: socket.socket, guard: SignalGuard) -> int:
         strict=chosen.strict,
         max_depth=chosen.max_depth,
     )
-    connection = Connection(session, pipe, _exports.functions, guard=guard)
+    served = _log.LoggedFunctions(os.path.basename(script), _exports.functions)
+    connection = Connection(session, pipe, served, guard=guard)
     connection.announce_exports()
     await connection.closed
     # The end of the loop would cancel once more what is cleaning up after the end of the connection.
@@ -130,7 +153,7 @@ def _refusal(script: str, error: BaseException) -> tuple[str, Any]:
     return "failed", describe(error)
 
 
-async def _run_script(script: str) -> None:
+async def _run_script(script: str, config: Mapping[str, Any]) -> None:
     sys.argv = [script]
     if not is_file_name(script):
         sys.modules["__main__"] = importlib.import_module(script)
@@ -139,6 +162,8 @@ async def _run_script(script: str) -> None:
     module = ModuleType("__main__")
     module.__file__ = script
     sys.modules["__main__"] = module
+    for name, imported in _sections.objects(config, "imports").items():
+        setattr(module, name.rpartition(".")[2], imported)
     with open(script, "rb") as file:
         code = compile(file.read(), script, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     outcome = eval(code, module.__dict__)
