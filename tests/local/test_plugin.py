@@ -242,17 +242,22 @@ def test_a_user_who_stops_waiting(project: Project, tmp_path: Path) -> None:
     """Ctrl-C ends a call that never returns, and the worker with it."""
     (tmp_path / "endless.py").write_text(
         "import os, workerlib\n"
-        "@workerlib.export\ndef endless():\n    while True: pass\n"
+        "@workerlib.export\ndef endless():\n    open('begun', 'w').close()\n    while True: pass\n"
         "workerlib.export(os.getpid)\n"
     )
     printed = project(
         """
-        import os, pathlib, signal, threading
+        import os, pathlib, signal, threading, time
+
+        def stop_when_it_has_begun():
+            while not os.path.exists("begun"):
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
 
         def test_endless(start_worker):
             worker = start_worker("endless.py")
             pathlib.Path("pid").write_text(str(worker.getpid()))
-            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Thread(target=stop_when_it_has_begun).start()
             worker.endless()
         """,
         fails=True,
