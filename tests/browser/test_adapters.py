@@ -1,7 +1,7 @@
 """The seed document's section "Adapters" between a real page and its worker: its forms of configuration on both sides.
 
-The sentences one by one are tested in tests/python/test_adapters.py; here is what only PyScript can show, that both
-configurations are read, their modules found by [files], and that page and worker agree.
+tests/python/test_adapters.py has the same sentences with more cases; here both configurations are read by PyScript's
+rules, their modules found by [files], and page and worker agree.
 """
 
 from __future__ import annotations
@@ -21,6 +21,60 @@ def adapters(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page whose configuration, and whose worker's, has adapters."""
     with PyScriptPage(browser, site, "adapters.html") as page:
         yield page
+
+
+@pytest.fixture(scope="module")
+def one_adapter(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """The page whose configuration has one adapter for each module, as the document's first example."""
+    with PyScriptPage(browser, site, "one_adapter.html") as page:
+        yield page
+
+
+@in_page(page="one_adapter")
+async def test_a_type_that_you_want_to_transfer(worker: Any) -> None:
+    """ "moduleName" = ["TypeName", "typeEncoder", "typeDecoder"]: it arrives as itself, wherever it stands."""
+    from moduleName import TypeName
+
+    assert await worker.kinds(TypeName(1)) == ["moduleName.TypeName"]
+    (one, nested), named = await worker.echo(TypeName(1), [{"x": TypeName(b"2")}], z=TypeName((3,)))
+    arrived = [one, nested[0]["x"], named["z"]]
+    assert [(type(each), each.value) for each in arrived] == [
+        (TypeName, 1),
+        (TypeName, b"2"),
+        (TypeName, (3,)),
+    ]
+
+
+@in_page(page="one_adapter")
+async def test_the_input_of_the_decoder_is_the_same_that_the_encoder_created(worker: Any) -> None:
+    """It is a tuple with all that it had, not a list of what JavaScript makes of that."""
+    from moduleName import TypeName
+
+    content = [(1, [2]), memoryview(b"view"), b"bytes", bytearray(b"array"), {3: {4}}, None, 1.5]
+    await worker.echo(TypeName(content))
+    (_, data) = (await worker.seen())[-1]
+    assert type(data) is tuple
+    assert data == ("made of", content)
+    assert list(map(type, data[1])) == list(map(type, content))
+
+
+@in_page(page="one_adapter")
+async def test_a_superclass_encoder_may_send_the_actual_type_too(worker: Any) -> None:
+    """Unless superclassEncoder() sends actual type too, and superclassDecoder() constructs Subclass."""
+    from family import Other, Subclass, Superclass
+
+    assert await worker.kinds(Subclass(1), Other(2)) == ["family.Subclass", "family.Other"]
+    arrived, _ = await worker.echo(Subclass(1), Superclass(2))
+    assert [(type(each), each.value) for each in arrived] == [(Subclass, 1), (Superclass, 2)]
+
+
+@in_page(page="one_adapter")
+async def test_none_as_encoder_sends_the_value(worker: Any) -> None:
+    """Enum instances are converted to their values when sending."""
+    from colours import Colour
+
+    assert await worker.echo(Colour.RED) == ((Colour.RED,), {})
+    assert (await worker.seen())[-1] == ("str", "red")
 
 
 @in_page(page="adapters")

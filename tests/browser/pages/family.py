@@ -24,6 +24,14 @@ def superclassDecoder(data, name):
     return made
 
 
+def superclassAndTypeEncoder(obj):
+    return [type(obj).__name__, obj.value]
+
+
+def superclassAndTypeDecoder(data):
+    return globals()[data[0]](data[1])
+
+
 def subclassEncoder(obj):
     if obj.value == "refuse":
         raise FloatingPointError("out of paint")

@@ -1,4 +1,4 @@
-"""What [adapters] of adapters_page.toml and adapters_worker.toml names: the same module on both sides."""
+"""What the configurations of adapters.html and one_adapter.html name: the same module on both sides."""
 
 import array
 import asyncio
@@ -6,6 +6,11 @@ import enum
 from fractions import Fraction
 
 seen = []
+
+
+class TypeName:
+    def __init__(self, value):
+        self.value = value
 
 
 class Type1Name:
@@ -23,6 +28,10 @@ class Transpose(enum.IntEnum):
     ROTATE_90 = 2
 
 
+class Colour(enum.Enum):
+    RED = "red"
+
+
 class Scale(float):
     pass
 
@@ -30,6 +39,20 @@ class Scale(float):
 class Samples:
     def __init__(self, values):
         self.values = array.array("d", values)
+
+
+def typeEncoder(obj):
+    return ("made of", obj.value)
+
+
+def typeDecoder(data):
+    seen.append(data)
+    return TypeName(data[1])
+
+
+def colourDecoder(data):
+    seen.append(data)
+    return Colour(data)
 
 
 async def type2Encoder(obj):
