@@ -78,11 +78,14 @@ async def test_a_good_peer_written_by_hand() -> None:
 
 
 async def test_another_protocol() -> None:
-    """A peer of another protocol version is a ProtocolError that names both versions."""
+    """A peer of another protocol version is the ProtocolError that docs/errors.md shows."""
     peer = Peer()
     peer.say(WELCOME_OF_PROTOCOL_99)
-    with pytest.raises(workerlib.ProtocolError, match="99"):
+    with pytest.raises(workerlib.ProtocolError) as caught:
         await peer.connection.opened
+    assert str(caught.value) == (
+        "the other side speaks protocol 99, this side speaks 1: install the same workerlib on both"
+    )
 
 
 async def test_a_refusal() -> None:
