@@ -66,6 +66,26 @@ async def test_a_script_of_this_python(workerlib: Any) -> None:
         assert await worker.twice([1]) == [1, 1]
 
 
+@in_page(page="spawned")
+async def test_what_computes_is_interrupted(workerlib: Any, raises: Any) -> None:
+    """Where the page is isolated, an endless loop in a spawned worker ends, and the next call is served."""
+    from pathlib import Path
+
+    import js
+
+    if not js.crossOriginIsolated:
+        return
+    script = Path("endless.py")
+    script.write_text(
+        "import workerlib\n@workerlib.export\ndef spin():\n    while True: pass\n"
+        "@workerlib.export\ndef twice(x):\n    return 2 * x\n"
+    )
+    async with workerlib.spawn(script) as worker:
+        with raises(TimeoutError):
+            await worker.spin.options(timeout=0.1)()
+        assert await worker.twice(21) == 42
+
+
 @in_page
 async def test_under_pyscript(workerlib: Any) -> None:
     """A page of PyScript's makes workers at run time, with its own Pyodide."""

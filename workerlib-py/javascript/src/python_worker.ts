@@ -24,6 +24,8 @@ interface Order {
   /** The name of the lock that this worker holds while it lives. */
   lock: string;
   port: MessagePort;
+  /** What the caller shares with this worker, to interrupt what computes in it (`_interrupts.py`). */
+  memory: SharedArrayBuffer | null | undefined;
 }
 
 /** What is sent back; `_spawn.py` has a function for each. */
@@ -55,7 +57,7 @@ async function start(order: Order, tell: (...told: Told) => void): Promise<void>
   await installPackages(pyodide, packages, indexURLs, report);
   report({ stage: "import", what: script });
   const python = pyodide.pyimport("workerlib._spawned");
-  const failure = await python.start(source, script, order.settings, port);
+  const failure = await python.start(source, script, order.settings, port, order.memory);
   if (failure) tell("failed", `the worker's script, ${script}, failed`, failure);
   else tell("ready");
 }

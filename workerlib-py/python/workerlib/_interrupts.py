@@ -1,11 +1,11 @@
 """Interrupts over shared memory: they end what computes in a worker, and never anything else.
 
-Where a page is isolated, it shares a few bytes with each connection of its worker. The worker publishes there
-which call's code is running; the page swaps that for a mark of its own, and only if that succeeds sets the
-flag that Pyodide's interpreter looks at. The worker takes its call back the same way when the code has ended:
-either the page was late and finds nothing, or the worker waits for the flag that is about to be set, and
-takes it away. So an interrupt never hits another call; and as the interpreter looks for the flag only
-while a user's code runs, it never hits workerlib's own.
+Where a page is isolated, and in Node, it shares a few bytes with each connection of its worker. The worker
+publishes there which call's code is running; the page swaps that for a mark of its own, and only if that
+succeeds sets the flag that Pyodide's interpreter looks at. The worker takes its call back the same way when
+the code has ended: either the page was late and finds nothing, or the worker waits for the flag that is about
+to be set, and takes it away. So an interrupt never hits another call; and as the interpreter looks for the
+flag only while a user's code runs, it never hits workerlib's own.
 
 What is suspended cannot be interrupted, and is cancelled where it awaits.
 """
@@ -18,6 +18,7 @@ from typing import Any
 import js
 
 from workerlib._guard import Guard
+from workerlib._web_worker import is_node
 
 # Pyodide's flag is the first byte; 2 is SIGINT.
 _SIZE = 12
@@ -35,7 +36,6 @@ class _Memory:
     """The bytes that page and worker share."""
 
     def __init__(self, buffer: Any) -> None:
-        self.buffer = buffer
         self.flag = js.Uint8Array.new(buffer)
         self._ints = js.Int32Array.new(buffer)
         self._load = js.Atomics.load
@@ -75,19 +75,14 @@ class Interrupter:
 class MemoryGuard(Guard):
     """The worker's end: runs the code of calls so that the page can interrupt it."""
 
-    def __init__(self) -> None:
-        """Makes the memory; `SharedArrayBuffer` must exist (`can_share_memory`)."""
+    def __init__(self, buffer: Any) -> None:
+        """Takes what `new_memory()` made, here or on the page."""
         from pyodide_js import setInterruptBuffer
 
-        self._memory = _Memory(js.SharedArrayBuffer.new(_SIZE))
+        self._memory = _Memory(buffer)
         self._watch_flag = setInterruptBuffer
         self._running = 0
         self._interrupted: set[int] = set()
-
-    @property
-    def buffer(self) -> Any:
-        """The `SharedArrayBuffer` for the page's `Interrupter`."""
-        return self._memory.buffer
 
     def run(self, call: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Calls a function of the user's, which may raise KeyboardInterrupt at any place then."""
@@ -137,6 +132,9 @@ class MemoryGuard(Guard):
         self._running = 0
 
 
-def can_share_memory() -> bool:
-    """Tells whether this page or worker is isolated, so that memory can be shared."""
-    return hasattr(js, "SharedArrayBuffer") and bool(getattr(js, "crossOriginIsolated", False))
+def new_memory() -> Any:
+    """Makes the `SharedArrayBuffer` of one connection; None where memory cannot be shared."""
+    can_share = hasattr(js, "SharedArrayBuffer") and (
+        is_node() or bool(getattr(js, "crossOriginIsolated", False))
+    )
+    return js.SharedArrayBuffer.new(_SIZE) if can_share else None

@@ -37,7 +37,7 @@ from workerlib._errors import (
 from workerlib._exceptions import describe, rebuild
 from workerlib._exports import Function, describe_exports, functions, observers
 from workerlib._host import Found, Progress
-from workerlib._interrupts import Interrupter, MemoryGuard, can_share_memory
+from workerlib._interrupts import Interrupter, MemoryGuard, new_memory
 from workerlib._lifeline import hold, watch
 from workerlib._native import Session, decode, encode
 from workerlib._port import PortEndpoint
@@ -304,7 +304,8 @@ def serve() -> None:
             strict=chosen.strict,
             max_depth=chosen.max_depth,
         )
-        guard = MemoryGuard() if can_share_memory() else None
+        memory = new_memory()
+        guard = MemoryGuard(memory) if memory else None
         _log.configure(chosen.log)
         served = _log.LoggedFunctions(name, functions)
         connection = Connection(session, PortEndpoint(channel.port1), served, guard=guard)
@@ -313,7 +314,7 @@ def serve() -> None:
         connection.closed.add_done_callback(lambda _: _connections.discard(connection))
 
         def hand_out(lifeline: str) -> None:
-            link = {"mark": mark, "lifeline": lifeline, "memory": guard and guard.buffer}
+            link = {"mark": mark, "lifeline": lifeline, "memory": memory}
             xworker.postMessage(to_js(link, dict_converter=js.Object.fromEntries), to_js([channel.port2]))
 
         hold(then=hand_out)

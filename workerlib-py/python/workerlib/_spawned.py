@@ -18,6 +18,7 @@ from workerlib._config import settings
 from workerlib._connection import Connection
 from workerlib._exceptions import describe
 from workerlib._exports import describe_exports, functions
+from workerlib._interrupts import MemoryGuard
 from workerlib._native import Session, encode
 from workerlib._port import PortEndpoint
 from workerlib._version import __version__
@@ -28,7 +29,7 @@ base: str | None = None
 _connection: Connection | None = None
 
 
-async def start(source: str, script: str, config: str, port: Any) -> Any:
+async def start(source: str, script: str, config: str, port: Any, memory: Any) -> Any:
     """Runs the worker's script, then opens the connection.
 
     Args:
@@ -36,6 +37,7 @@ async def start(source: str, script: str, config: str, port: Any) -> Any:
         script: Its address.
         config: The worker's configuration, as JSON.
         port: The MessagePort to the Python that called `spawn()`.
+        memory: What that shares with this worker, by which it interrupts what computes here; or nothing.
 
     Returns:
         None, or what the script raised, described and encoded as a Uint8Array.
@@ -60,6 +62,7 @@ async def start(source: str, script: str, config: str, port: Any) -> Any:
         strict=chosen.strict,
         max_depth=chosen.max_depth,
     )
-    _connection = Connection(session, PortEndpoint(port), functions)
+    guard = MemoryGuard(memory) if memory else None
+    _connection = Connection(session, PortEndpoint(port), functions, guard=guard)
     _connection.announce_exports()
     return None

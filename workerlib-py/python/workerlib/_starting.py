@@ -24,6 +24,7 @@ from workerlib import _spawned
 from workerlib._errors import WorkerStartError
 from workerlib._exceptions import rebuild
 from workerlib._host import Found, Progress
+from workerlib._interrupts import Interrupter, new_memory
 from workerlib._native import decode
 from workerlib._port import PortEndpoint
 from workerlib._spawn import SpawnProgress, Wanted
@@ -50,7 +51,7 @@ async def open_channel(wanted: Wanted, progress: Progress) -> Found:
     except BaseException:
         worker.close()
         raise
-    return Found(worker.name, worker, worker.host.worker, worker.watch, worker.ended)
+    return Found(worker.name, worker, worker.host.worker, worker.watch, worker.ended, worker.interrupt)
 
 
 class SpawnedWorker:
@@ -81,6 +82,9 @@ class SpawnedWorker:
         self._port = PortEndpoint(channel.port1)
         order = to_js({**_order(wanted), "lock": self._lock}, dict_converter=js.Object.fromEntries)
         order.port = channel.port2
+        order.memory = memory = new_memory()
+        self.interrupt = Interrupter(memory) if memory else None
+        """Interrupts a call, where memory can be shared with the worker."""
         self.host = new_worker(source.read_text(), self.name, self._receive, self._on_error)
         self.host.post(order, to_js([channel.port2]))
 

@@ -16,8 +16,8 @@ use crate::setup::browser::Engine;
 use crate::site;
 use crate::workspace::Workspace;
 
-/// The longest that a part may take.
-const LIMIT: Duration = Duration::from_secs(600);
+/// The longest that a part may take: four times what the longest takes on two quiet cores.
+const LIMIT: Duration = Duration::from_secs(1500);
 
 /// Which tests run, and where.
 struct Run<'a> {
