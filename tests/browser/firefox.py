@@ -16,8 +16,11 @@ from typing import Any
 
 from webdriver import SCRIPT_MILLISECONDS, START_SECONDS, Output, WebDriverBrowser, WebDriverError, terminate
 
-# Errors of the browser's own scripts are not the page's.
-CONSOLE = re.compile(r"^(?:console\.|JavaScript )(?P<type>\w+): (?!resource:|chrome:)(?P<text>.*)$")
+# Errors of the browser's own scripts are not the page's: they name an address of the browser's, its loader of
+# settings, which has no network here, or nothing at all. A page's rejection with `undefined` has no name either;
+# Chromium tells of those.
+_OWN = r"resource:|chrome:|RSLoader:|, line 0: uncaught exception: undefined"
+CONSOLE = re.compile(rf"^(?:console\.|JavaScript )(?P<type>\w+): (?!{_OWN})(?P<text>.*)$")
 PREFERENCES = {
     "marionette.port": 0,
     # Where `Output` reads.
@@ -34,7 +37,8 @@ PREFERENCES = {
     "extensions.update.enabled": False,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
-    "services.settings.server": "data:,",
+    # This very address tells Firefox to ask nothing.
+    "services.settings.server": "data:,#remote-settings-dummy/v1",
     "toolkit.telemetry.enabled": False,
     "toolkit.telemetry.server": "data:,",
 }
