@@ -235,7 +235,6 @@ async def test_a_worker_that_is_terminated(workerlib: Any, tags: Any, raises: An
     assert worker.closed
 
 
-@pytest.mark.every_engine
 @in_page
 async def test_a_worker_that_is_terminated_while_it_computes(
     workerlib: Any, tags: Any, raises: Any, script: str
