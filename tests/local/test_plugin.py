@@ -249,6 +249,9 @@ def test_a_user_who_stops_waiting(project: Project, tmp_path: Path) -> None:
         """
         import os, pathlib, signal, threading, time
 
+        # What was started in the background of a shell ignores Ctrl-C, and so do its children.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
         def stop_when_it_has_begun():
             while not os.path.exists("begun"):
                 time.sleep(0.01)
