@@ -25,7 +25,10 @@ _TESTS = Path(__file__).parents[1]
 # What pages can import, each after what it imports itself.
 SHARED_MODULES = [
     *(_TESTS / "python" / f"{name}.py" for name in ("exact", "alike", "values", "library_values")),
-    *(_TESTS / "shared" / f"{name}.py" for name in ("expecting", *shared_tests.MODULES, "suite")),
+    *(
+        _TESTS / "shared" / f"{name}.py"
+        for name in ("expecting", *shared_tests.MODULES, "suite", "unaware", "configured")
+    ),
 ]
 
 

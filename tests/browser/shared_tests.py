@@ -12,8 +12,16 @@ MODULES = sorted(path.stem for path in SHARED.glob("shared_*.py"))
 def names() -> list[str]:
     """Returns them as `suite.TESTS` has them."""
     return [
-        f"{module.removeprefix('shared_')}: {node.name.removeprefix('test_')}"
+        f"{module.removeprefix('shared_')}: {name.removeprefix('test_')}"
         for module in MODULES
+        for name in names_in(module)
+    ]
+
+
+def names_in(module: str) -> list[str]:
+    """Returns the names of a module's tests."""
+    return [
+        node.name
         for node in ast.parse((SHARED / f"{module}.py").read_text()).body
         if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_")
     ]

@@ -86,6 +86,15 @@ async def test_what_computes_is_interrupted(workerlib: Any, raises: Any) -> None
         assert await worker.twice(21) == 42
 
 
+@pytest.mark.parametrize("name", shared_tests.names_in("configured"))
+@in_page(page="spawn_mishaps", limit=120)
+async def test_configuration(name: str) -> None:
+    """What a spawned worker's configuration says (tests/shared/configured.py)."""
+    import importlib
+
+    await getattr(importlib.import_module("configured"), name)("/shared/")
+
+
 @in_page
 async def test_under_pyscript(workerlib: Any) -> None:
     """A page of PyScript's makes workers at run time, with its own Pyodide."""

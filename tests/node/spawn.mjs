@@ -1,4 +1,5 @@
-// Runs the shared suite over a worker that is spawned from Pyodide under Node, which is a worker thread.
+// Runs the shared suite over a worker that is spawned from Pyodide under Node, which is a worker thread, and what
+// configurations say of such workers.
 //
 //     node spawn.mjs PYODIDE_DIR TESTS_DIR
 //
@@ -34,6 +35,17 @@ async with connect() as worker:
             print(f"FAILED {name}")
             traceback.print_exc(file=sys.stdout)
 
+import configured
+configurations = [name for name in vars(configured) if name.startswith("test_")]
+for name in configurations:
+    try:
+        async with asyncio.timeout(120):
+            await getattr(configured, name)("./shared/")
+    except BaseException:
+        failed += 1
+        print(f"FAILED {name}")
+        traceback.print_exc(file=sys.stdout)
+
 mishaps = {
     "a missing script": (dict(script="./shared/nowhere.py"), workerlib.WorkerStartError, "nowhere.py"),
     "an unknown package": (dict(packages=["no-such-package-at-all"]), workerlib.WorkerStartError, "no-such-package"),
@@ -48,7 +60,7 @@ for name, (options, expected, message) in mishaps.items():
     if message not in text:
         failed += 1
         print(f"FAILED {name}: {text}")
-print(f"{len(suite.TESTS) + len(mishaps) - failed} passed, {failed} failed in Node")
+print(f"{len(suite.TESTS) + len(configurations) + len(mishaps) - failed} passed, {failed} failed in Node")
 failed
 `);
 process.exit(failed > 0 ? 1 : 0);

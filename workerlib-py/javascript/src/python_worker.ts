@@ -16,11 +16,14 @@ interface Order {
   files: [string, Uint8Array][];
   packages: string[];
   indexURLs: string[];
+  /** Files for the script: address, and path in the worker's own file system. */
+  filesToFetch: [string, string][];
   /** The script's address, and its text where it has none that could be fetched. */
   script: string;
   source: string | null;
-  /** Settings for Python, as JSON. */
-  settings: string;
+  name: string;
+  /** The configuration, as JSON. */
+  config: string;
   /** The name of the lock that this worker holds while it lives. */
   lock: string;
   port: MessagePort;
@@ -42,24 +45,31 @@ interface Host {
 }
 
 async function start(order: Order, tell: (...told: Told) => void): Promise<void> {
-  const { base, files, packages, indexURLs, port } = order;
+  const { base, files, packages, indexURLs } = order;
   const script = new URL(order.script, base).href;
+  const what = order.source === null ? script : order.script;
   const report = ({ stage, what, done, total }: { stage: string; what: string; done?: number; total?: number }): void =>
     tell("progress", stage, what, done, total);
   const fetched =
     order.source ?? fetchFile(script, "the worker's script").then((response) => response.text());
-  const [source, pyodide] = await Promise.all([fetched, loadPyodide(order.pyodide, base, report)]);
+  const fetchedFiles = Promise.all(order.filesToFetch.map((file) => fetchContent(file, base)));
+  const [source, pyodide, more] = await Promise.all([fetched, loadPyodide(order.pyodide, base, report), fetchedFiles]);
   report({ stage: "install", what: "workerlib" });
-  for (const [path, content] of files) {
-    pyodide.FS.mkdirTree(path.slice(0, path.lastIndexOf("/")));
+  for (const [path, content] of [...files, ...more]) {
+    pyodide.FS.mkdirTree(path.slice(0, path.lastIndexOf("/") + 1));
     pyodide.FS.writeFile(path, content);
   }
   await installPackages(pyodide, packages, indexURLs, report);
-  report({ stage: "import", what: script });
+  report({ stage: "import", what });
   const python = pyodide.pyimport("workerlib._spawned");
-  const failure = await python.start(source, script, order.settings, port, order.memory);
-  if (failure) tell("failed", `the worker's script, ${script}, failed`, failure);
+  const failure = await python.start(source, script, order);
+  if (failure) tell("failed", `the worker's script, ${what}, failed`, failure);
   else tell("ready");
+}
+
+async function fetchContent([address, path]: [string, string], base: string): Promise<[string, Uint8Array]> {
+  const response = await fetchFile(new URL(address, base).href, "the file");
+  return [path, new Uint8Array(await response.arrayBuffer())];
 }
 
 function listen(host: Host): void {

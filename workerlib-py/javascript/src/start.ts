@@ -71,6 +71,8 @@ export async function loadPyodide(source: PyodideSource, base: string, report: R
     indexURL: folder.startsWith("file:") ? decodeURIComponent(new URL(folder).pathname) : folder,
     ...(lockFileContents === undefined ? {} : { lockFileContents }),
     ...(packageBaseUrl === undefined ? {} : { packageBaseUrl }),
+    // A thread of Node's has no file descriptors to print to, which is what Pyodide takes there.
+    ...(typeof self === "undefined" ? { stdout: console.log, stderr: console.error } : {}),
   };
   try {
     return await module.loadPyodide(options);

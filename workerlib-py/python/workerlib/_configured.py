@@ -40,7 +40,9 @@ def _host() -> Any:
     """Returns the module that has this worker's configuration, if this is a worker."""
     host: Any
     if sys.platform == "emscripten":
-        from workerlib import _pyscript as host
+        from workerlib import _pyscript, _spawned
+
+        host = _spawned if _spawned.is_worker() else _pyscript
     else:
         from workerlib import _local_worker as host
     if not host.is_worker():

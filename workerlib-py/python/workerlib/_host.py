@@ -6,6 +6,7 @@ There are two hosts: a page of PyScript's (`_pyscript.py`), and outside of a bro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -45,3 +46,8 @@ class Found:
     """Waits until the worker has ended, where it ends with its connection."""
     interrupt: Callable[[int], None] | None = None
     """Interrupts a call, by its id, if its code is running in the worker at that moment."""
+
+
+def is_file_name(name: str) -> bool:
+    """Tells whether a worker's script is named as a file or an address, not as a module."""
+    return name.endswith(".py") or "/" in name or os.sep in name

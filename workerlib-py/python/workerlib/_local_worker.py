@@ -22,16 +22,15 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from workerlib import _anycall, _exports, _log, _sections
-from workerlib._adapter_entries import load_adapters
+from workerlib import _exports, _log, _sections
 from workerlib._adapters import describe_adapters
 from workerlib._config import settings
 from workerlib._connection import Connection
 from workerlib._exceptions import describe
+from workerlib._host import is_file_name
 from workerlib._native import Session, decode, encode
 from workerlib._pipe import open_pipe
 from workerlib._signal_guard import SignalGuard
-from workerlib._subprocess import is_file_name
 from workerlib._version import __version__
 
 # How many seconds after its stdin has ended a process may take to end.
@@ -117,8 +116,7 @@ async def _run(sock: socket.socket, guard: SignalGuard) -> int:
         chosen = settings(config)
         _log.configure(chosen.log)
         await _run_script(script, config)
-        load_adapters(config)
-        _anycall.allow(_sections.functions(config, _anycall.NAME))
+        _sections.complete(config)
     except BaseException as error:
         pipe.post(*encode(_refusal(script, error)))
         pipe.close()
@@ -162,8 +160,7 @@ async def _run_script(script: str, config: Mapping[str, Any]) -> None:
     module = ModuleType("__main__")
     module.__file__ = script
     sys.modules["__main__"] = module
-    for name, imported in _sections.objects(config, "imports").items():
-        setattr(module, name.rpartition(".")[2], imported)
+    _sections.import_into(module, config)
     with open(script, "rb") as file:
         code = compile(file.read(), script, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     outcome = eval(code, module.__dict__)

@@ -23,8 +23,7 @@ from pyodide.ffi import JsException, create_proxy, to_js
 from pyodide.http import open_url
 
 import __main__
-from workerlib import _anycall, _log, _sections
-from workerlib._adapter_entries import load_adapters
+from workerlib import _log, _sections
 from workerlib._adapters import describe_adapters
 from workerlib._config import parse, settings
 from workerlib._connection import Connection
@@ -288,9 +287,7 @@ def serve() -> None:
         try:
             config = read_config()
             chosen = settings(config)
-            load_adapters(config)
-            # Here and not before: the script's own functions (".") exist only when it has ended.
-            _anycall.allow(_sections.functions(config, _anycall.NAME))
+            _sections.complete(config)
         except ConfigError as wrong:
             error = error or wrong
         if error is not None:
@@ -328,9 +325,7 @@ def serve() -> None:
         setattr(xworker.sync, name, function)
 
     observers.append(put_on_bridge)
-    for name, imported in _sections.objects(read_config(), "imports").items():
-        # Of "Class.method" the script gets `method`: a name with a dot could not be used.
-        setattr(__main__, name.rpartition(".")[2], imported)
+    _sections.import_into(__main__, read_config())
 
 
 def is_worker() -> bool:

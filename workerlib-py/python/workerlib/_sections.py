@@ -1,4 +1,4 @@
-"""The sections `[exports]`, `[imports]` and `[anyCall]` of a worker's configuration.
+"""What a worker's configuration says of its script: the sections `[exports]`, `[imports]` and `[anyCall]`.
 
 All three have one form: `"module" = ["name", …]`, where a name may lead through classes (`"Class.method"`)
 and the module may be `"."`, the worker's own script.
@@ -7,11 +7,45 @@ and the module may be `"."`, the worker's own script.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
+from workerlib import _anycall
+from workerlib._adapter_entries import load_adapters
 from workerlib._errors import ConfigError
-from workerlib._exports import Function
+from workerlib._exports import Function, export
+from workerlib._exports import functions as exported
 from workerlib._resolve import resolve
+
+
+def import_into(script: ModuleType, config: Mapping[str, Any]) -> None:
+    """Puts what `[imports]` names among the names of a worker's script.
+
+    Raises:
+        ConfigError: If the section cannot be right.
+    """
+    for name, imported in objects(config, "imports").items():
+        # Of "Class.method" the script gets `method`: a name with a dot could not be used.
+        setattr(script, name.rpartition(".")[2], imported)
+
+
+def complete(config: Mapping[str, Any]) -> None:
+    """Does what a configuration says of a worker whose script has run to its end.
+
+    Not before, because it may name what the script itself makes (`"."`): adapters, exports, `[anyCall]`.
+
+    Raises:
+        ConfigError: If a section cannot be right.
+    """
+    load_adapters(config)
+    for name, function in functions(config, "exports").items():
+        # A script that imports workerlib.worker has exported them itself.
+        if exported.get(name) != function:
+            try:
+                export(name=name)(function)
+            except ValueError as error:
+                raise ConfigError(f"[exports] {name!r}: {error}") from error
+    _anycall.allow(functions(config, _anycall.NAME))
 
 
 def objects(config: Mapping[str, Any], section: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The worker's side of `spawn()`: runs the script and serves what it exports, over the port that was sent.
 
-javascript/src/python_worker.ts has loaded Pyodide and calls `start`.
+javascript/src/python_worker.ts has loaded Pyodide, with what the configuration says under `packages` and
+`[files]`, and calls `start`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pyodide.code import eval_code_async
 from pyodide.ffi import to_js
 
 import __main__
-from workerlib._adapter_entries import load_adapters
+from workerlib import _log, _sections
 from workerlib._adapters import describe_adapters
 from workerlib._config import settings
 from workerlib._connection import Connection
@@ -26,32 +27,47 @@ from workerlib._version import __version__
 base: str | None = None
 """Where relative addresses start in this worker: at its script. None where nobody spawned it."""
 
+_config: dict[str, Any] = {}
 _connection: Connection | None = None
 
 
-async def start(source: str, script: str, config: str, port: Any, memory: Any) -> Any:
+def is_worker() -> bool:
+    """Returns whether this Python is a worker that was spawned."""
+    return base is not None
+
+
+def read_config() -> dict[str, Any]:
+    """Returns this worker's configuration."""
+    return _config
+
+
+def hint_at_files() -> None:
+    """Explains nothing: a file of `[files]` that is not there has ended the start before."""
+
+
+async def start(source: str, script: str, order: Any) -> Any:
     """Runs the worker's script, then opens the connection.
 
     Args:
         source: The script's text.
         script: Its address.
-        config: The worker's configuration, as JSON.
-        port: The MessagePort to the Python that called `spawn()`.
-        memory: What that shares with this worker, by which it interrupts what computes here; or nothing.
+        order: What the Python that called `spawn()` has sent: the worker's `name`; its `config`, as JSON; the
+            `port` to that Python; the `memory` that it shares, to interrupt what computes here, or nothing.
 
     Returns:
         None, or what the script raised, described and encoded as a Uint8Array.
     """
-    global base, _connection
+    global base, _config, _connection
     base = script
-    name = script.rpartition("/")[2]
-    __main__.__dict__["__file__"] = name
+    _config = json.loads(order.config)
+    file = script.rpartition("/")[2]
+    __main__.__dict__["__file__"] = file
     try:
-        parsed = json.loads(config)
-        chosen = settings(parsed)
-        await eval_code_async(source, __main__.__dict__, filename=name)
-        # After the script, whose own classes the configuration may name.
-        load_adapters(parsed)
+        chosen = settings(_config)
+        _log.configure(chosen.log)
+        _sections.import_into(__main__, _config)
+        await eval_code_async(source, __main__.__dict__, filename=file)
+        _sections.complete(_config)
     # SystemExit and KeyboardInterrupt are what became of the script, too.
     except BaseException as error:
         return to_js(encode(describe(error))[0])
@@ -62,7 +78,8 @@ async def start(source: str, script: str, config: str, port: Any, memory: Any) -
         strict=chosen.strict,
         max_depth=chosen.max_depth,
     )
-    guard = MemoryGuard(memory) if memory else None
-    _connection = Connection(session, PortEndpoint(port), functions, guard=guard)
+    guard = MemoryGuard(order.memory) if order.memory else None
+    served = _log.LoggedFunctions(order.name, functions)
+    _connection = Connection(session, PortEndpoint(order.port), served, guard=guard)
     _connection.announce_exports()
     return None

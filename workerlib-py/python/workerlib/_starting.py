@@ -12,7 +12,7 @@ import importlib.resources
 import json
 from collections.abc import Callable
 from importlib.metadata import files
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
@@ -23,7 +23,7 @@ from pyodide.ffi import JsProxy, create_once_callable, jsnull, to_js
 from workerlib import _spawned
 from workerlib._errors import WorkerStartError
 from workerlib._exceptions import rebuild
-from workerlib._host import Found, Progress
+from workerlib._host import Found, Progress, is_file_name
 from workerlib._interrupts import Interrupter, new_memory
 from workerlib._native import decode
 from workerlib._port import PortEndpoint
@@ -80,7 +80,9 @@ class SpawnedWorker:
         source = importlib.resources.files("workerlib") / "javascript" / "python_worker.js"
         channel = js.MessageChannel.new()
         self._port = PortEndpoint(channel.port1)
-        order = to_js({**_order(wanted), "lock": self._lock}, dict_converter=js.Object.fromEntries)
+        order = to_js(
+            {**_order(wanted), "name": self.name, "lock": self._lock}, dict_converter=js.Object.fromEntries
+        )
         order.port = channel.port2
         order.memory = memory = new_memory()
         self.interrupt = Interrupter(memory) if memory else None
@@ -187,10 +189,18 @@ def _order(wanted: Wanted) -> dict[str, Any]:
         "files": [[str(path), path.read_bytes()] for path in _own_files()],
         "packages": wanted.packages,
         "indexURLs": wanted.index_urls,
+        "filesToFetch": wanted.files,
         "script": str(wanted.script),
-        "source": jsnull if isinstance(wanted.script, str) else Path(wanted.script).read_text(),
-        "settings": json.dumps(wanted.config),
+        "source": _source(wanted.script),
+        "config": json.dumps(wanted.config),
     }
+
+
+def _source(script: str | PurePath) -> Any:
+    """Returns the text of a script that the worker cannot fetch, else JavaScript's null."""
+    if not isinstance(script, str):
+        return Path(script).read_text()
+    return jsnull if is_file_name(script) else f"import {script}"
 
 
 def _own_files() -> list[Path]:

@@ -25,7 +25,7 @@ from workerlib._config import parse
 from workerlib._connection import Endpoint
 from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerStartError
 from workerlib._exceptions import rebuild
-from workerlib._host import Found, Progress
+from workerlib._host import Found, Progress, is_file_name
 from workerlib._native import decode, encode
 from workerlib._pipe import OnBroken, OnMessage, PipeEndpoint, open_pipe
 
@@ -130,11 +130,6 @@ def _find_script(name: str | None) -> str:
         where = "" if path.is_absolute() else f", looked for in {Path.cwd()}"
         raise NoSuchWorkerError(f"there is no script {name!r}{where}")
     return str(path.absolute())
-
-
-def is_file_name(name: str) -> bool:
-    """Tells whether a worker's name is that of a file, not of a module."""
-    return name.endswith(".py") or "/" in name or os.sep in name
 
 
 async def _start(script: str, path: list[str]) -> Subprocess:

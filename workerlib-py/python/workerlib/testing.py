@@ -34,7 +34,8 @@ from typing import Any, Protocol, TypeVar, cast
 import pytest
 
 from workerlib._connect import Connecting, connect
-from workerlib._subprocess import is_file_name, is_text
+from workerlib._host import is_file_name
+from workerlib._subprocess import is_text
 from workerlib._worker import RemoteFunction, Worker
 
 __all__ = ["BlockingFunction", "BlockingWorker", "start_worker"]
