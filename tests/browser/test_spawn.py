@@ -86,6 +86,7 @@ async def test_what_computes_is_interrupted(workerlib: Any, raises: Any) -> None
         assert await worker.twice(21) == 42
 
 
+@pytest.mark.one_site
 @pytest.mark.parametrize("name", shared_tests.names_in("configured"))
 @in_page(page="spawn_mishaps", limit=120)
 async def test_configuration(name: str) -> None:

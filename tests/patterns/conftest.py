@@ -1,21 +1,16 @@
-"""Settings of the tests of pages in JavaScript: the browser, and a page of the site for each test module.
-
-Environment: as for tests/browser, which also has what drives the engines. `cargo xtask test --only patterns` sets it.
-"""
+"""Pages in JavaScript, in the browser and on the two sites of tests/browser/in_browser.py."""
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from engines import AnyBrowser, launch
+from engines import AnyBrowser
 
-SITES = {"isolated": "WORKERLIB_SITE_ISOLATED", "plain": "WORKERLIB_SITE_PLAIN"}
-LIMIT_SECONDS = 180
+pytest_plugins = ["in_browser"]
+
 LOAD_MILLISECONDS = 60_000
 
 
@@ -41,35 +36,6 @@ class Page:
     def close(self) -> None:
         """Closes the page and its workers."""
         self._context.close()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Ends a test whose page has frozen."""
-
-    def stop(*_: object) -> None:
-        raise TimeoutError(f"{item.nodeid} did not end within {LIMIT_SECONDS} s: is the page frozen?")
-
-    previous = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(LIMIT_SECONDS)
-    try:
-        return (yield)
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, previous)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[AnyBrowser]:
-    """The browser, one for the whole run."""
-    with launch(os.environ.get("WORKERLIB_ENGINE", "chromium")) as launched:
-        yield launched
-
-
-@pytest.fixture(scope="session", params=SITES)
-def site(request: pytest.FixtureRequest) -> str:
-    """The address of the site, once with isolation headers and once without."""
-    return os.environ[SITES[request.param]].rstrip("/")
 
 
 @pytest.fixture
