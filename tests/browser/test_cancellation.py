@@ -12,6 +12,7 @@ SCRIPT = """
 import asyncio
 import time
 import workerlib
+from pyodide.ffi import run_sync
 
 notes = []
 
@@ -33,6 +34,36 @@ def spin_and_tidy():
             pass
     finally:
         notes.append("tidied")
+
+@workerlib.export
+async def spin_behind_a_busy_loop(seconds):
+    # What the worker does besides its calls is not interrupted; the next step comes before any message.
+    asyncio.get_running_loop().call_soon(count, seconds)
+    await asyncio.sleep(0)
+    spin()
+
+@workerlib.export
+async def spin_and_save():
+    try:
+        spin()
+    finally:
+        await asyncio.sleep(0.05)
+        count(0.3)
+        notes.append("saved")
+
+@workerlib.export
+def sleep_and_compute(seconds):
+    run_sync(asyncio.sleep(0.2))
+    count(seconds)
+    notes.append("computed")
+
+@workerlib.export
+async def sleep_and_await():
+    try:
+        run_sync(asyncio.sleep(0.3))
+        await asyncio.sleep(600)
+    finally:
+        notes.append("ended")
 
 @workerlib.export
 def spin_until_interrupted():
@@ -103,6 +134,77 @@ async def test_what_computes_is_interrupted(workerlib: Any, tags: Any, raises: A
     assert await worker.noted() == ["tidied"]
     assert await worker.spin_until_interrupted.options(timeout=0.1)() == "interrupted"
     assert await worker.add(1, 2) == 3
+
+
+@pytest.mark.every_engine
+@in_page
+async def test_what_begins_to_compute_after_it_was_given_up(
+    workerlib: Any, tags: Any, raises: Any, script: str
+) -> None:
+    """It is interrupted then: its caller has gone on, and the worker serves the others."""
+    import js
+
+    if not (js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")):
+        return
+    tags.worker("late", script)
+    worker = await workerlib.connect("late")
+    with raises(TimeoutError, "spin_behind"):
+        await worker.spin_behind_a_busy_loop.options(timeout=0.1)(1.5)
+    assert await worker.add(1, 2) == 3
+    assert worker._connection._session.in_flight == 0
+
+
+@in_page
+async def test_a_clean_up_is_neither_interrupted_nor_cancelled(
+    workerlib: Any, tags: Any, raises: Any, script: str
+) -> None:
+    """A function hears of a cancel once, though it comes as an interrupt and as a message; its caller waits."""
+    import js
+
+    if not (js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")):
+        return
+    tags.worker("saving", script)
+    worker = await workerlib.connect("saving")
+    with raises(TimeoutError, "spin_and_save"):
+        await worker.spin_and_save.options(timeout=0.1)()
+    assert await worker.noted() == ["saved"]
+
+
+@in_page
+async def test_a_function_that_waits_by_run_sync(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
+    """No message reaches it: it is interrupted when it computes again, or given up."""
+    import asyncio
+
+    import js
+
+    tags.worker("waiting", script)
+    worker = await workerlib.connect("waiting")
+    with raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await worker.sleep_and_compute(3)
+    is_isolated = js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")
+    while worker._connection._session.in_flight:
+        await asyncio.sleep(0.05)
+    notes = await worker.noted()
+    assert notes == [] if is_isolated else ["computed"], notes
+
+
+@in_page
+async def test_an_async_function_that_waits_by_run_sync(
+    workerlib: Any, tags: Any, raises: Any, script: str
+) -> None:
+    """It hears of its cancel where it awaits next, or is interrupted before."""
+    import asyncio
+
+    tags.worker("waiting too", script)
+    worker = await workerlib.connect("waiting too")
+    call = asyncio.ensure_future(worker.sleep_and_await())
+    assert await worker.noted() == []
+    call.cancel()
+    with raises(asyncio.CancelledError):
+        await call
+    while await worker.noted() != ["ended"]:
+        await asyncio.sleep(0.05)
 
 
 @in_page

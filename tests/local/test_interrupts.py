@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import workerlib
-from workerlib import _connection
+from workerlib import _connection, _insistence
 
 SCRIPT = """
 import asyncio, os, signal, time
@@ -45,6 +45,33 @@ def sleep(seconds=60):
 async def compute_in_async_function():
     await asyncio.sleep(0)
     compute()
+
+@workerlib.export
+async def compute_behind_a_busy_loop(seconds):
+    # What the worker does besides its calls is not interrupted; the next step follows before any message is read.
+    asyncio.get_running_loop().call_soon(time.sleep, seconds)
+    await asyncio.sleep(0)
+    compute()
+
+class Spoiler:
+    def __del__(self):
+        # Python only prints what is raised here.
+        ended.append("spoiled")
+        loop(60)
+
+@workerlib.export
+def compute_behind_a_destructor():
+    Spoiler()
+    compute()
+
+@workerlib.export
+async def save_what_was_computed():
+    try:
+        loop(60)
+    finally:
+        await asyncio.sleep(0.05)
+        loop(0.3)
+        ended.append("saved")
 
 @workerlib.export
 def clean_up():
@@ -110,6 +137,33 @@ async def test_a_timeout(script: Path) -> None:
         assert await worker.take_ended() == ["interrupted"]
 
 
+async def test_what_begins_to_compute_after_it_was_given_up(script: Path) -> None:
+    """It is interrupted then: the caller has gone on, but the worker must not compute what nobody wants."""
+    async with workerlib.connect(script) as worker:
+        busy = _connection._GRACE * 3
+        start = time.perf_counter()
+        with pytest.raises(TimeoutError):
+            await worker.compute_behind_a_busy_loop.options(timeout=0.1)(busy)
+        assert time.perf_counter() - start < busy
+        async with asyncio.timeout(10):
+            assert await worker.take_ended() == ["interrupted"]
+
+
+async def test_an_interrupt_that_python_swallows(script: Path) -> None:
+    """Where it is raised in a destructor, which nothing leaves, another one follows."""
+    async with workerlib.connect(script) as worker:
+        await cancelled_after(worker.compute_behind_a_destructor(), 0.1)
+        async with asyncio.timeout(10):
+            assert await worker.take_ended() == ["spoiled", "interrupted"]
+
+
+async def test_a_clean_up_is_neither_interrupted_nor_cancelled(script: Path) -> None:
+    """A function hears of a cancel once, though it comes as an interrupt and as a message; its caller waits."""
+    async with workerlib.connect(script) as worker:
+        await cancelled_after(worker.save_what_was_computed(), 0.1)
+        assert await worker.take_ended() == ["saved"]
+
+
 async def test_what_waits_behind_it_goes_on(script: Path) -> None:
     """Only the call that was cancelled ends."""
     async with workerlib.connect(script) as worker:
@@ -134,7 +188,7 @@ async def test_a_cancelled_call_behind_one_that_computes(script: Path) -> None:
 
 async def test_interrupts_that_come_late_hit_nothing(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that end at the moment at which they are interrupted leave the next ones alone."""
-    monkeypatch.setattr(_connection, "_PATIENCE", 0)
+    monkeypatch.setattr(_insistence, "_PATIENCE", 0)
     outcomes = Counter[type[BaseException] | None]()
     async with workerlib.connect(script) as worker:
         for number in range(250):

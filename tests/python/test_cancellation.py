@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import workerlib
-from workerlib import Worker, __version__, _connection, _exports
+from workerlib import Worker, __version__, _connection, _exports, _insistence
 from workerlib._connection import Connection
+from workerlib._guard import Guard
 from workerlib._native import Session, encode
+from workerlib._served import Served
 
-from loopback import loopback_channel
+from loopback import LoopbackEndpoint, loopback_channel
 
 # The answer to a Hello, written by hand (docs/wire-format.md, section 3).
 WELCOME = b"\x96\x01\x01\xa10\x91\x94\xa1f\xc0\xc0\xc0\x08\x90"
@@ -416,47 +418,111 @@ async def test_a_start_is_told_before_the_function_runs() -> None:
     await serving.closed
 
 
-async def test_who_does_not_answer_a_cancel_is_interrupted() -> None:
-    """Again and again, until it says that it has passed the cancel on; never without a cancel."""
-    interrupted: list[int] = []
+@contextlib.asynccontextmanager
+async def silent_worker() -> AsyncIterator[
+    tuple[Connection, LoopbackEndpoint, asyncio.Queue[bytes], list[tuple[int, int]]]
+]:
+    """Connects to a worker that the test plays; gives also what the worker is sent, and which calls are interrupted."""
+    interrupted: list[tuple[int, int]] = []
     end, page_end = loopback_channel()
     frames: asyncio.Queue[bytes] = asyncio.Queue()
     end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
-    connection = Connection(Session.connect(__version__), page_end, {}, interrupt=interrupted.append)
+    connection = Connection(
+        Session.connect(__version__), page_end, {}, interrupt=lambda *order: interrupted.append(order)
+    )
     await frames.get()
     end.post(WELCOME, [])
     await connection.opened
-    task = asyncio.create_task(connection.call("f", (), {}))
-    call = (await frames.get())[2]
-    await asyncio.sleep(_connection._PATIENCE * 2)
-    assert interrupted == []
-    task.cancel()
-    await until(lambda: len(interrupted) == 3)
-    assert set(interrupted) == {call}
-    end.post(bytes([0x92, 9, call]), [])
-    await asyncio.sleep(_connection._PATIENCE * 3)
-    assert len(interrupted) == 3
-    end.post(bytes([0x92, 10, call]), [])
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    yield connection, end, frames, interrupted
     connection.close()
 
 
-class InterruptingGuard:
+async def test_who_does_not_answer_a_cancel_is_interrupted() -> None:
+    """Again and again, until it says that it has passed the cancel on; never without a cancel."""
+    async with silent_worker() as (connection, end, frames, interrupted):
+        task = asyncio.create_task(connection.call("f", (), {}))
+        call = (await frames.get())[2]
+        await asyncio.sleep(_insistence._PATIENCE * 2)
+        assert interrupted == []
+        task.cancel()
+        await until(lambda: len(interrupted) == 3)
+        assert set(interrupted) == {(call, 1)}
+        end.post(bytes([0x92, 9, call]), [])
+        await asyncio.sleep(_insistence._PATIENCE * 3)
+        assert len(interrupted) == 3
+        task.cancel()
+        await until(lambda: len(interrupted) == 5)
+        assert interrupted[3:] == [(call, 2)] * 2
+        end.post(bytes([0x92, 10, call]), [])
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize("answer", [4, 9])
+async def test_who_was_given_up_is_interrupted_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, answer: int
+) -> None:
+    """It may begin to compute only now; so until it has ended, or says that the function knows."""
+    monkeypatch.setattr(_connection, "_GRACE", 0.01)
+    monkeypatch.setattr(_insistence, "_PATIENCE", 0.001)
+    monkeypatch.setattr(_insistence, "_TIMES", 3)
+    async with silent_worker() as (connection, end, frames, interrupted):
+        task = asyncio.create_task(connection.call("f", (), {}))
+        call = (await frames.get())[2]
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        so_far = len(interrupted)
+        await until(lambda: len(interrupted) == so_far + 3)
+        end.post(bytes([0x92, answer, call]) + (encode("late")[0] if answer == 4 else b""), [])
+        await until(lambda: not end.other._arrived)
+        so_far = len(interrupted)
+        await asyncio.sleep(0.1)
+        assert len(interrupted) == so_far
+        assert set(interrupted) == {(call, 1)}
+
+
+async def test_pauses_between_interrupts_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is busy for an hour is not disturbed fifty times a second."""
+    pauses: list[float] = []
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
+
+    def at_once(seconds: float, *then: Any) -> asyncio.TimerHandle:
+        pauses.append(seconds)
+        return call_later(0, *then)
+
+    monkeypatch.setattr(loop, "call_later", at_once)
+    insistence = _insistence.Insistence(loop, lambda call, cancels: None, lambda call: len(pauses) < 40)
+    insistence.begin(1, 1)
+    while insistence._timers:
+        await asyncio.sleep(0)
+    assert pauses[:26] == [0.02] * 25 + [0.04]
+    assert pauses[-9:] == [1.0] * 9
+
+
+async def test_a_call_whose_coroutine_is_closed_is_interrupted() -> None:
+    """Nobody waits for it, so it must not go on computing either; when the connection ends, that ends too."""
+    async with silent_worker() as (connection, _, frames, interrupted):
+        coroutine = connection.call("f", (), {})
+        coroutine.send(None)
+        call = (await frames.get())[2]
+        coroutine.close()
+        assert await frames.get() == bytes([0x92, 6, call])
+        await until(lambda: interrupted == [(call, 1)] * 2)
+    await asyncio.sleep(_insistence._PATIENCE * 3)
+    assert interrupted == [(call, 1)] * 2
+
+
+class InterruptingGuard(Guard):
     """Interrupts every call at its first step."""
 
-    def run(self, call: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        raise KeyboardInterrupt
+    def run(self, served: Served, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        self.interrupt_now(served)
+        return super().run(served, function, args, kwargs)
 
-    async def run_steps(self, call: int, coroutine: Any) -> Any:
-        coroutine.close()
-        raise KeyboardInterrupt
-
-    def retract(self) -> None:
-        """Nothing runs."""
-
-    def take_interrupted(self, call: int) -> bool:
-        return True
+    def _wanted(self, call: int) -> int:
+        return 1
 
 
 async def test_an_interrupt_may_overtake_the_cancel() -> None:

@@ -66,6 +66,11 @@ impl InFlight {
         }
     }
 
+    /// Returns whether a call has no answer yet.
+    pub(crate) fn contains(&self, id: CallId) -> bool {
+        self.calls.contains_key(&id)
+    }
+
     /// Returns a call.
     pub(crate) fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
         self.calls.get_mut(&id)

@@ -72,7 +72,8 @@ pub enum Event<P> {
         /// The call.
         id: CallId,
     },
-    /// The function of a call of this side has been told of the cancel; the answer follows.
+    /// The function of a call of this side has been told of the cancel; the answer follows. So it is said
+    /// also if the call has been given up since.
     Cancelling {
         /// The call.
         id: CallId,
@@ -97,6 +98,7 @@ pub enum Event<P> {
         id: CallId,
     },
     /// The peer cancels a call of its own that runs here; it may do so again while the function cleans up.
+    /// The driver tells the function, and the peer by [`Session::acknowledge_cancel`] that it has.
     Cancel {
         /// The call that the peer made.
         id: CallId,
@@ -315,6 +317,20 @@ impl<P> Session<P> {
         self.serving.cancel(id);
     }
 
+    /// Tells the peer that the function of a call has been told of its cancel.
+    ///
+    /// It changes nothing where the peer has not cancelled the call, or the call has ended.
+    pub fn acknowledge_cancel(&mut self, id: CallId) {
+        if self.serving.is_cancelled(id) {
+            self.transmits.push_back(Message::Cancelling { id });
+        }
+    }
+
+    /// Returns whether a call of this side has no answer yet, though perhaps nobody waits for it any more.
+    pub fn is_in_flight(&self, id: CallId) -> bool {
+        self.in_flight.contains(id)
+    }
+
     /// Ends the session from this side and tells the peer.
     pub fn close(&mut self, reason: &str) {
         self.close_with(CloseReason::Local(reason.to_owned()), reason.to_owned());
@@ -364,16 +380,13 @@ impl<P> Session<P> {
             // Below, an unknown id is one of a message that crossed another.
             (State::Open, Message::Cancel { id }) => match self.serving.cancel(id) {
                 Cancelled::Waiting => self.transmits.push_back(Message::Cancelled { id }),
-                Cancelled::Running => {
-                    self.transmits.push_back(Message::Cancelling { id });
-                    self.events.push_back(Event::Cancel { id });
-                }
+                Cancelled::Running => self.events.push_back(Event::Cancel { id }),
                 Cancelled::Nothing => {}
             },
             (State::Open, Message::Started { ids }) => self.handle_started(&ids),
             (State::Open, Message::Exports(exports)) => self.events.push_back(Event::Exports(exports)),
             (State::Open, Message::Cancelling { id }) => {
-                if self.in_flight.get_mut(id).is_some_and(|call| call.is_cancelled && call.is_wanted) {
+                if self.in_flight.get_mut(id).is_some_and(|call| call.is_cancelled) {
                     self.events.push_back(Event::Cancelling { id });
                 }
             }

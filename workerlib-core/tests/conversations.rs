@@ -137,6 +137,9 @@ fn the_outcome_of_a_cancelled_function_settles_the_call() {
     }
     pair.settle();
     assert_eq!(pair.events(1), calls.iter().map(|&id| Event::Cancel { id }).collect::<Vec<_>>());
+    assert_eq!(pair.events(0), [], "the functions have not been told yet");
+    calls.iter().for_each(|&id| pair.sides[1].acknowledge_cancel(id));
+    pair.settle();
     assert_eq!(pair.events(0), calls.iter().map(|&id| Event::Cancelling { id }).collect::<Vec<_>>());
     pair.sides[1].finish(calls[0], Outcome::Cancelled);
     pair.sides[1].finish(calls[1], Outcome::Return(5));
@@ -233,6 +236,28 @@ fn a_violation_closes_the_session_and_names_it() {
         };
         assert!(violation.contains(text), "{violation}");
     }
+}
+
+#[test]
+fn a_call_that_was_given_up_is_in_flight_until_its_answer_comes() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let id = call(&mut pair, 0);
+    pair.settle();
+    pair.start_all(1);
+    pair.sides[1].acknowledge_cancel(id);
+    pair.settle();
+    assert_eq!(pair.events(0), [], "nobody has cancelled it");
+    assert!(pair.sides[0].give_up(id));
+    pair.settle();
+    pair.sides[1].acknowledge_cancel(id);
+    pair.settle();
+    assert_eq!(pair.events(0), [Event::Cancelling { id }], "whoever interrupts it stops");
+    assert!(pair.sides[0].is_in_flight(id));
+    pair.sides[1].finish(id, Outcome::Return(5));
+    pair.sides[1].acknowledge_cancel(id);
+    pair.settle();
+    assert_eq!(pair.events(0), [], "a late answer is dropped");
+    assert!(!pair.sides[0].is_in_flight(id));
 }
 
 #[test]

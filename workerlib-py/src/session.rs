@@ -221,6 +221,16 @@ impl Session {
         self.core.close(reason);
     }
 
+    /// Tells the other side that the function of a call has been told of its cancel.
+    fn acknowledge_cancel(&mut self, id: u32) {
+        self.core.acknowledge_cancel(CallId(id));
+    }
+
+    /// Whether a call of this side has no answer yet, though perhaps nobody waits for it any more.
+    fn is_in_flight(&self, id: u32) -> bool {
+        self.core.is_in_flight(CallId(id))
+    }
+
     /// Notes that the other side has cancelled a call by an interrupt, which its message follows.
     fn note_cancel(&mut self, id: u32) {
         self.core.note_cancel(CallId(id));

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+import types
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from workerlib._adapters import AdapterDescription, check_peer, wrap_arguments, wrap_result
@@ -25,9 +25,11 @@ from workerlib._exceptions import describe, raise_remote, rebuild
 from workerlib._exports import ExportDescription, Function, describe_export, observers
 from workerlib._functions import enter, leave
 from workerlib._guard import Guard
+from workerlib._insistence import Insistence
 from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._pending import Outcome, Pending
 from workerlib._rows import finish, restore
+from workerlib._served import Served
 
 _T = TypeVar("_T")
 
@@ -36,9 +38,6 @@ _T = TypeVar("_T")
 _GRACE = 0.5
 # How many seconds a function may compute before what has arrived meanwhile is taken in first.
 _BRIEF = 0.001
-# After how many seconds, and how often from then on, one that can be interrupted is.
-_PATIENCE = 0.02
-
 
 _SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
 """What the other side and this one are, by whether this one connects."""
@@ -59,24 +58,6 @@ class Endpoint(Protocol):
         """Frees the channel, after what was posted has been sent."""
 
 
-@dataclass
-class _Served:
-    """A call of the other side that is being served here."""
-
-    task: asyncio.Task[None] | None = None
-    has_begun: bool = False
-    is_cancelled: bool = False
-    """Whether it was cancelled before it began."""
-
-    def cancel(self) -> None:
-        """Raises CancelledError in the function, where it awaits something; or has it never begin."""
-        if self.task is not None and self.has_begun:
-            self.task.cancel()
-        else:
-            # A task that is cancelled before its first step never runs, so nobody would answer the call.
-            self.is_cancelled = True
-
-
 class Connection:
     """One side of a connection, either side."""
 
@@ -86,7 +67,7 @@ class Connection:
         endpoint: Endpoint,
         functions: Mapping[str, Function],
         *,
-        interrupt: Callable[[int], None] | None = None,
+        interrupt: Callable[[int, int], None] | None = None,
         guard: Guard | None = None,
     ) -> None:
         """Starts the session.
@@ -95,7 +76,8 @@ class Connection:
             session: A new session.
             endpoint: The channel, which this connection closes when it ends.
             functions: What the other side may call, by name; looked up at each call.
-            interrupt: Interrupts a call in the other side, if its code is running there at that moment.
+            interrupt: Interrupts a call in the other side that has been cancelled so many times, if its code
+                is running there at that moment.
             guard: The other side's way to do so here.
         """
         self._loop = asyncio.get_running_loop()
@@ -105,10 +87,10 @@ class Connection:
         """What the other side may call, by name."""
         self.functions_there: Mapping[str, Any] = {}
         """What calls the other side's functions, by name, for those who find a function among values."""
-        self._interrupt = interrupt
-        self._guard = guard
+        self._insistence = interrupt and Insistence(self._loop, interrupt, session.is_in_flight)
+        self._guard = guard or Guard()
         self._calls: dict[int, Pending] = {}
-        self._served: dict[int, _Served] = {}
+        self._served: dict[int, Served] = {}
         self._is_starting = False
         self.opened: asyncio.Future[list[ExportDescription]] = self._loop.create_future()
         """Done when the handshake has ended: with what the other side exports, or with an error."""
@@ -155,8 +137,11 @@ class Connection:
                     leave(token)
                 outcome = await answer
         finally:
-            self._calls.pop(call).forget_timers()
+            pending = self._calls.pop(call)
+            pending.forget_timers()
             if self._session.give_up(call):
+                if self._insistence is not None and not pending.cancels:
+                    self._insistence.begin(call, 1)
                 self._carry_out()
         assert outcome is not None
         returned, holder = outcome
@@ -210,18 +195,13 @@ class Connection:
 
     def _cancel(self, call: int, pending: Pending) -> None:
         if self._session.cancel(call):
+            pending.cancels += 1
             pending.give_grace(_GRACE)
-            if self._interrupt is not None:
-                self._loop.call_later(_PATIENCE, self._insist, call, pending)
+            if self._insistence is not None:
+                self._insistence.begin(call, pending.cancels)
         else:
             pending.end_cancelled()
         self._carry_out()
-
-    def _insist(self, call: int, pending: Pending) -> None:
-        """Interrupts a call whose cancel has not been answered: the other side is busy, perhaps with it."""
-        if pending.is_in_grace and self._interrupt is not None:
-            self._interrupt(call)
-            self._loop.call_later(_PATIENCE, self._insist, call, pending)
 
     def close(self, reason: str = "closed by its user") -> None:
         """Ends the connection; calls without an answer raise ConnectionClosedError."""
@@ -244,9 +224,6 @@ class Connection:
         self.closed.add_done_callback(lambda _: observers.remove(announce))
 
     def _receive(self, frame: bytes, buffers: list[Any]) -> None:
-        if self._guard is not None:
-            # Whatever ran is suspended, or this would not run.
-            self._guard.retract()
         self._session.handle(frame, buffers)
         self._carry_out()
 
@@ -300,6 +277,8 @@ class Connection:
             pending.has_started()
 
     def _on_cancelling(self, call: int) -> None:
+        if self._insistence is not None:
+            self._insistence.end(call)
         if pending := self._calls.get(call):
             pending.extend_grace()
 
@@ -347,12 +326,23 @@ class Connection:
             self.opened.set_exception(ProtocolError(reason) if kind == "protocol" else cause(reason))
         for served in self._served.values():
             served.cancel()
+        if self._insistence is not None:
+            self._insistence.end_all()
         self._endpoint.close()
         self.closed.set_result(reason)
 
     def _on_cancel(self, call: int) -> None:
         if served := self._served.get(call):
-            served.cancel()
+            served.hear_cancel()
+            # A step that computes is suspended (by `run_sync`), and is not told by a message.
+            if not served.is_computing:
+                self._tell(served)
+
+    def _tell(self, served: Served) -> None:
+        """Tells a function, and the other side that it knows."""
+        served.tell()
+        self._session.acknowledge_cancel(served.call)
+        self._transmit()
 
     def _start_next(self) -> None:
         """Starts the next call that has arrived, unless one was started in this turn of the loop.
@@ -380,20 +370,20 @@ class Connection:
         self._carry_out()
 
     def _on_call(self, call: int, function: str, arguments: list[Any], is_deep: bool) -> None:
-        served = self._served[call] = _Served()
-        serving = self._serve(call, served, function, arguments, is_deep)
+        served = self._served[call] = Served(call)
+        serving = self._serve(served, function, arguments, is_deep)
         served.task = self._loop.create_task(serving, name=f"workerlib: {function}")
 
     def _on_call_with_rows(self, call: int, function: str, arrival: Arrival) -> None:
-        served = self._served[call] = _Served()
-        serving = self._restore_and_serve(call, served, function, arrival)
+        served = self._served[call] = Served(call)
+        serving = self._restore_and_serve(served, function, arrival)
         served.task = self._loop.create_task(serving, name=f"workerlib: {function}")
 
     def _on_bad_call(self, call: int, function: str, error: BaseException) -> None:
         error.add_note(f"The arguments of {function}() could not be read in the worker.")
         self._answer_error(call, error)
 
-    async def _restore_and_serve(self, call: int, served: _Served, name: str, arrival: Arrival) -> None:
+    async def _restore_and_serve(self, served: Served, name: str, arrival: Arrival) -> None:
         """Does what `_serve` does for a call whose arguments have to be restored first."""
         served.has_begun = True
         try:
@@ -402,19 +392,16 @@ class Connection:
             await restore(arrival)
             arguments, is_deep = arrival.arguments()
         except BaseException as error:
-            del self._served[call]
-            self._on_bad_call(call, name, error)
+            del self._served[served.call]
+            self._on_bad_call(served.call, name, error)
         else:
-            await self._serve(call, served, name, arguments, is_deep)
+            await self._serve(served, name, arguments, is_deep)
 
-    async def _serve(
-        self, call: int, served: _Served, name: str, arguments: list[Any], is_deep: bool
-    ) -> None:
+    async def _serve(self, served: Served, name: str, arguments: list[Any], is_deep: bool) -> None:
         """Runs a call of the other side and answers it.
 
         Args:
-            call: Names the call.
-            served: Its entry.
+            served: The call.
             name: The exported name.
             arguments: The positional and the keyword arguments, to which nothing else refers.
             is_deep: Whether Python would overflow the stack if it freed them.
@@ -427,41 +414,54 @@ class Connection:
             function = self.functions.get(name)
             if function is None:
                 raise not_exported(name, self.functions)
-            result.append(self._run(call, function, arguments))
+            result.append(self._guard.run(served, function, *arguments))
             if inspect.isawaitable(result[0]):
-                result[0] = await self._awaitable(call, result[0])
-            answered = self._session.return_value(call, wrap_result(result[0]))
+                if served.is_answer_due:
+                    self._tell(served)
+                if inspect.iscoroutine(result[0]):
+                    result[0] = await self._steps(served, result[0])
+                else:
+                    result[0] = await result[0]
+            answered = self._session.return_value(served.call, wrap_result(result[0]))
             if isinstance(answered, Unfinished):
-                answered = self._session.return_with_rows(call, answered, await finish(answered))
+                answered = self._session.return_with_rows(served.call, answered, await finish(answered))
             if answered:
                 dismantle(result)
             self._carry_out()
         # KeyboardInterrupt and SystemExit are the function's outcome too: they must not end the worker.
         except BaseException as error:
-            self._answer_error(call, error)
+            if served.interrupt is not None:
+                # The message that says the same may still be on its way.
+                self._session.note_cancel(served.call)
+            self._answer_error(served.call, error, served.interrupt is not None)
         finally:
-            del self._served[call]
-            if self._guard is not None:
-                self._guard.take_interrupted(call)
+            del self._served[served.call]
+            # It refers to this frame, and this frame to it.
+            served.interrupt = None
             if is_deep:
                 dismantle(arguments)
 
-    def _run(self, call: int, function: Function, arguments: list[Any]) -> Any:
-        if self._guard is None:
-            return function(*arguments[0], **arguments[1])
-        return self._guard.run(call, function, *arguments)
+    @types.coroutine
+    def _steps(self, served: Served, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Awaits a coroutine of the user's, each of whose steps may be interrupted."""
+        resume: Callable[[Any], Any] = coroutine.send
+        value: Any = None
+        while True:
+            try:
+                awaited = self._guard.run(served, resume, (value,), {})
+            except StopIteration as end:
+                return end.value
+            if served.is_answer_due:
+                self._tell(served)
+            try:
+                value = yield awaited
+                resume = coroutine.send
+            except BaseException as error:
+                resume, value = coroutine.throw, error
 
-    def _awaitable(self, call: int, awaitable: Awaitable[Any]) -> Awaitable[Any]:
-        if self._guard is None or not inspect.iscoroutine(awaitable):
-            return awaitable
-        return self._guard.run_steps(call, awaitable)
-
-    def _answer_error(self, call: int, error: BaseException) -> None:
+    def _answer_error(self, call: int, error: BaseException, was_interrupted: bool = False) -> None:
         may_be_cancelled = isinstance(error, asyncio.CancelledError)
-        if self._guard is not None and self._guard.take_interrupted(call):
-            # The message that says the same is still on its way.
-            self._session.note_cancel(call)
-            may_be_cancelled |= isinstance(error, KeyboardInterrupt)
+        may_be_cancelled |= was_interrupted and isinstance(error, KeyboardInterrupt)
         if not (may_be_cancelled and self._session.finish_cancelled(call)):
             try:
                 self._session.raise_error(call, describe(error))

@@ -44,8 +44,9 @@ class Found:
     that, where it has to be ended."""
     ended: Callable[[], Awaitable[None]] | None = None
     """Waits until the worker has ended, where it ends with its connection."""
-    interrupt: Callable[[int], None] | None = None
-    """Interrupts a call, by its id, if its code is running in the worker at that moment."""
+    interrupt: Callable[[int, int], None] | None = None
+    """Interrupts a call, by its id, that was cancelled so many times, if its code is running in the worker at
+    that moment."""
 
 
 def is_file_name(name: str) -> bool:

@@ -89,11 +89,12 @@ def _keep_stdin_from_the_script(guard: SignalGuard) -> None:
 
     def obey() -> None:
         for line in orders:
-            guard.interrupt(int(line))
+            call, cancels = line.split()
+            guard.interrupt(int(call), int(cancels))
         # The other side has closed, or died. A function that computes would keep this process alive.
         end = time.monotonic() + _GRACE
         while time.monotonic() < end:
-            guard.interrupt(None)
+            guard.interrupt_all()
             time.sleep(_PAUSE)
         os._exit(_SOFTWARE_ERROR)
 

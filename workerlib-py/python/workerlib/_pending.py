@@ -40,6 +40,8 @@ class Pending(asyncio.Future[Outcome | None]):
         super().__init__(loop=loop)
         self.is_cancelled = False
         """Whether its caller has cancelled it."""
+        self.cancels = 0
+        """How many messages have asked the other side to end it."""
         self._function = function
         self._timeout = timeout
         self._is_out_of_time = False
@@ -84,11 +86,6 @@ class Pending(asyncio.Future[Outcome | None]):
     def is_ending(self) -> bool:
         """Whether its end has been asked for."""
         return self.is_cancelled or self._is_out_of_time
-
-    @property
-    def is_in_grace(self) -> bool:
-        """Whether nothing has been heard since its end was asked for."""
-        return not self.done() and "grace" in self._timers
 
     def forget_timers(self) -> None:
         """Stops all timers: the call has settled."""

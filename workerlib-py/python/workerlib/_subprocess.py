@@ -237,12 +237,12 @@ class Subprocess(Endpoint):
         self._on_death = on_death
         self._life.add_done_callback(self._tell_fate)
 
-    def interrupt(self, call: int) -> None:
-        """Interrupts a call, by its id, if its code is running at that moment."""
+    def interrupt(self, call: int, cancels: int) -> None:
+        """Interrupts a call, by its id, that was cancelled so many times, if its code is running then."""
         stdin = self.process.stdin
         assert stdin is not None
         if not stdin.is_closing():
-            stdin.write(b"%d\n" % call)
+            stdin.write(b"%d %d\n" % (call, cancels))
 
     # What a connection asks of an endpoint.
 

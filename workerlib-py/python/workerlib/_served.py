@@ -1,0 +1,55 @@
+"""A call of the other side that is being served here: how far it has come, and which cancels it knows of.
+
+A cancel may be told to a function twice, by a message and by an interrupt that overtakes the message. They
+are counted, so that a function hears of each once, and cleans up undisturbed. It decides nothing about the
+state of the call, which is the session's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+
+@dataclass(eq=False)
+class Served:
+    """A call that is being served."""
+
+    call: int
+    """Its id."""
+    task: asyncio.Task[None] | None = None
+    """Serves it."""
+    has_begun: bool = False
+    """Whether that task has had its first step."""
+    is_computing: bool = False
+    """Whether a step of the user's code has begun and not ended, though it may be suspended by `run_sync`."""
+    is_cancelled: bool = False
+    """Whether it was cancelled before it began."""
+    cancels_heard: int = 0
+    """How many messages said that it is cancelled."""
+    cancels_told: int = 0
+    """Of how many cancels the function knows."""
+    is_answer_due: bool = False
+    """Whether the other side has not been told yet that the function knows of its last message."""
+    interrupt: KeyboardInterrupt | None = None
+    """What was raised in the function to interrupt it."""
+
+    def hear_cancel(self) -> None:
+        """Notes a message that cancels it."""
+        self.cancels_heard += 1
+        self.is_answer_due = True
+
+    def tell(self) -> None:
+        """Tells the function of the messages that were heard, unless it has been interrupted for them."""
+        self.is_answer_due = False
+        if self.cancels_heard > self.cancels_told:
+            self.cancels_told = self.cancels_heard
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Raises CancelledError in the function, where it awaits something; or has it never begin."""
+        if self.task is not None and self.has_begun:
+            self.task.cancel()
+        else:
+            # A task that is cancelled before its first step never runs, so nobody would answer the call.
+            self.is_cancelled = True
