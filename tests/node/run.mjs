@@ -4,7 +4,7 @@
 //
 // PYODIDE_DIR's lock file knows workerlib; WHEELS_DIRS, as a PATH is written, hold the wheels that the suite needs
 // (pytest and what it imports). Two runs: the canary (tests that must fail, to show that async tests are really awaited), then the suite.
-// Exits with pytest's code, or 70 if the canary did not fail as it must. Chooses no tests and judges none: that is
+// Exits with pytest's code, with 70 if the canary did not fail as it must, or with 71 if the suite did not end. Chooses no tests and judges none: that is
 // driver.py's and pytest's work.
 import { readdirSync } from "node:fs";
 import { basename, delimiter, dirname, join, resolve } from "node:path";
@@ -13,6 +13,7 @@ import { Worker } from "node:worker_threads";
 
 const DEADLINE_SECONDS = Number(process.env.WORKERLIB_NODE_DEADLINE ?? 600);
 const CANARY_PASSED = 70;
+const STUCK = 71;
 
 // Node would print the whole of Pyodide's minified source line above the message.
 process.on("uncaughtException", (error) => {
@@ -89,5 +90,7 @@ if (!canaryHolds) {
   process.exit(CANARY_PASSED);
 }
 console.log(`${version}: the canary failed as it must`);
+// Node ends by itself, and well, when a test waits for something that cannot come.
+process.exitCode = STUCK;
 const code = await pytest(["/tests/python", ...pytestArgs]);
 process.exit(code);

@@ -482,23 +482,29 @@ async def test_who_was_given_up_is_interrupted_all_the_same(
         assert set(interrupted) == {(call, 1)}
 
 
-async def test_pauses_between_interrupts_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pauses_between_interrupts_grow() -> None:
     """A worker that is busy for an hour is not disturbed fifty times a second."""
     pauses: list[float] = []
-    loop = asyncio.get_running_loop()
-    call_later = loop.call_later
+    due: list[Callable[[], None]] = []
 
-    def at_once(seconds: float, *then: Any) -> asyncio.TimerHandle:
-        pauses.append(seconds)
-        return call_later(0, *then)
+    class Loop:
+        def call_later(self, seconds: float, then: Callable[[], None]) -> object:
+            pauses.append(seconds)
+            due.append(then)
+            return object()
 
-    monkeypatch.setattr(loop, "call_later", at_once)
-    insistence = _insistence.Insistence(loop, lambda call, cancels: None, lambda call: len(pauses) < 40)
+    interrupts: list[int] = []
+    insistence = _insistence.Insistence(
+        Loop(),  # type: ignore[arg-type]
+        lambda call, cancels: interrupts.append(call),
+        lambda call: len(interrupts) < 40,
+    )
     insistence.begin(1, 1)
-    while insistence._timers:
-        await asyncio.sleep(0)
+    while due:
+        due.pop()()
     assert pauses[:26] == [0.02] * 25 + [0.04]
     assert pauses[-9:] == [1.0] * 9
+    assert interrupts == [1] * 40
 
 
 async def test_a_call_whose_coroutine_is_closed_is_interrupted() -> None:
