@@ -229,7 +229,7 @@ async def test_a_start_that_takes_too_long(write: Write) -> None:
     """It says what it was waiting for, and the process is gone."""
     write("import time, os\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(100)")
     with pytest.raises(workerlib.ConnectTimeoutError, match="worker's script to run to its end"):
-        await workerlib.connect("worker.py", timeout=1)
+        await workerlib.connect("worker.py", timeout=5)
     assert not is_running(int(Path("pid").read_text()))
 
 
