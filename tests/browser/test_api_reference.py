@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +64,7 @@ async def test_export(workerlib: Any, tags: Any, raises: Any) -> None:
 @in_page(page="reference")
 async def test_diagnostics(tags: Any, workerlib: Any) -> None:
     """`diagnostics`: a sequence of strings about the system, in page and worker."""
+    from pyodide_js import version
     from workerlib import diagnostics
 
     tags.worker("told", "import workerlib\n@workerlib.export\ndef told(): return workerlib.diagnostics\n")
@@ -69,7 +72,14 @@ async def test_diagnostics(tags: Any, workerlib: Any) -> None:
         in_worker = await worker.told()
     for lines in (diagnostics, in_worker):
         text = "\n".join(lines)
-        for word in ("PyScript", "Pyodide 3", "Emscripten", "CPUs", "Python 3.", "Assertions are enabled"):
+        for word in (
+            "PyScript",
+            f"Pyodide {version}",
+            "Emscripten",
+            "CPUs",
+            "Python 3.",
+            "Assertions are enabled",
+        ):
             assert word in text, (word, text)
         assert all(isinstance(line, str) for line in lines)
     assert diagnostics[0] == "PyScript 2026.9.1"
@@ -87,7 +97,7 @@ def test_diagnostics_are_printed_when_workerlib_is_the_worker(reference: PyScrip
     """workerlib does exactly that if started as a worker: line by line, to the console."""
     start_another(reference=reference)
     printed = [line.partition(" (blob:")[0] for line in reference.console]
-    for start in ("PyScript ", "Pyodide 3", "Emscripten ", "Python 3.", "Assertions are enabled"):
+    for start in ("PyScript ", "Pyodide ", "Emscripten ", "Python 3.", "Assertions are enabled"):
         assert any(line.startswith(f"log: [worker] {start}") for line in printed), (start, printed)
     assert "log: [worker] Providing functions: func1, func2, func3, func4" in printed
 
@@ -130,6 +140,51 @@ async def test_typechecked_without_beartype() -> None:
 
     assert typechecked(wrong) is wrong
     assert typechecked(wrong)("text") == "text"
+
+
+TYPECHECKED = """
+from workerlib import diagnostics, export, typechecked
+
+@export
+@typechecked
+def twice(value: int) -> int:
+    return value * 2
+
+@typechecked
+class Account:
+    def deposit(self, amount: float) -> None:
+        pass
+
+@export
+def deposit(amount):
+    Account().deposit(amount)
+
+@export
+def checking():
+    return diagnostics[-1]
+"""
+BEARTYPE = [path.name for path in Path(os.environ.get("WORKERLIB_WHEELS", ".")).glob("beartype-*.whl")]
+
+
+@pytest.mark.parametrize(("script", "wheels"), [(TYPECHECKED, BEARTYPE)], ids=[""])
+@in_page(page="reference")
+async def test_typechecked_with_beartype(
+    workerlib: Any, tags: Any, raises: Any, script: str, wheels: list[str]
+) -> None:
+    """If beartype is in [packages], its decorator is used: for functions and for whole classes."""
+    import js
+
+    assert len(wheels) == 1, "WORKERLIB_WHEELS is not set"
+    packages = ["workerlib", f"{js.location.origin}/wheels/{wheels[0]}"]
+    tags.worker("checked", script, config={"packages": packages, "packages_cache": "passthrough"})
+    async with workerlib.connect("checked") as worker:
+        assert await worker.twice(2) == 4
+        await worker.deposit(1.5)
+        for call in (worker.twice("2"), worker.deposit("much")):
+            with raises(workerlib.RemoteError, "violates type hint") as caught:
+                await call
+            assert caught.value.type_name == "beartype.roar.BeartypeCallHintParamViolation"
+        assert "checks types" in await worker.checking()
 
 
 @in_page(page="reference")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,14 +21,6 @@ def func1(*args, **kwargs):
 def func2(text):
     return text.upper()
 """
-
-
-@pytest.fixture(scope="module")
-def small(browser: Browser, site: str) -> Iterator[PyScriptPage]:
-    """A page whose main script is MicroPython's."""
-    page = PyScriptPage(browser, site, "document/micropython.html", faultless=False, has_harness=False)
-    with page:
-        yield page
 
 
 @pytest.mark.every_engine
@@ -98,6 +89,15 @@ async def test_a_worker_without_workerlib(workerlib: Any, tags: Any, raises: Any
         await workerlib.connect("plain", timeout=30)
 
 
-def test_a_main_script_in_micropython(small: PyScriptPage) -> None:
-    """The starter beside the page says what is needed, where MicroPython would say that it knows no such module."""
-    small.wait_for_console('workerlib needs Pyodide: write type="py"')
+@pytest.mark.parametrize("page", ["micropython.html", "micropython_wheel.html"], ids=["starter", "wheel"])
+def test_a_main_script_in_micropython(browser: Browser, site: str, page: str) -> None:
+    """It is told what is needed, by the starter beside the page and by the wheel, which MicroPython unpacks."""
+    with PyScriptPage(browser, site, f"document/{page}", faultless=False, has_harness=False) as small:
+        small.wait_for_console('workerlib needs Pyodide: write type="py"')
+
+
+def test_a_main_script_in_micropython_without_workerlib(browser: Browser, site: str) -> None:
+    """It calls what a worker of workerlib's exports by PyScript's own object."""
+    page = PyScriptPage(browser, site, "document/micropython_page.html", faultless=False, has_harness=False)
+    with page:
+        page.wait_for_console("The worker says TEXT 3")

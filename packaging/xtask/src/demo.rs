@@ -71,7 +71,7 @@ fn serve(
     isolated: bool,
     headless: bool,
 ) -> Result<server::Running> {
-    let site = Site { mounts: vec![("/", site::folder(workspace))], isolated };
+    let site = Site { mounts: vec![("/", site::folder(workspace))], isolated, ..Site::default() };
     server::start(site, port.unwrap_or(if headless { 0 } else { 8000 }))
 }
 

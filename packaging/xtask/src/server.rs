@@ -22,12 +22,14 @@ mod http;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is served.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Site {
     /// Folders and the paths under which they appear; the first that has a file wins.
     pub(crate) mounts: Vec<(&'static str, PathBuf)>,
     /// Whether the pages are cross-origin isolated, and so have SharedArrayBuffer.
     pub(crate) isolated: bool,
+    /// Paths, and the Content-Security-Policy that their answers have.
+    pub(crate) policies: Vec<(&'static str, &'static str)>,
 }
 
 /// A server that accepts connections until it is dropped.
@@ -120,7 +122,7 @@ fn converse(stream: &TcpStream, site: &Site, stopped: &AtomicBool) -> io::Result
         let goes_on = request.keeps_alive() && !stopped.load(Ordering::Relaxed);
         let mut response =
             files::answer(site, &request).unwrap_or_else(|error| Response::message(500, &error.to_string()));
-        add_policies(&mut response, site.isolated);
+        add_policies(&mut response, site, &request.target);
         response.write(&mut writer, request.method == "HEAD", goes_on)?;
         writer.flush()?;
         if !goes_on {
@@ -130,14 +132,17 @@ fn converse(stream: &TcpStream, site: &Site, stopped: &AtomicBool) -> io::Result
 }
 
 /// Says who may use the answer, and how.
-fn add_policies(response: &mut Response, isolated: bool) {
+fn add_policies(response: &mut Response, site: &Site, path: &str) {
     response.header("Cache-Control", "no-cache");
     // A page of another origin may take the library and its Pyodide from here; there is nothing but public files.
     response.header("Access-Control-Allow-Origin", "*");
     response.header("Cross-Origin-Resource-Policy", "cross-origin");
-    if isolated {
+    if site.isolated {
         response.header("Cross-Origin-Opener-Policy", "same-origin");
         response.header("Cross-Origin-Embedder-Policy", "require-corp");
+    }
+    for (_, policy) in site.policies.iter().filter(|(with_policy, _)| *with_policy == path) {
+        response.header("Content-Security-Policy", policy);
     }
 }
 
@@ -160,7 +165,8 @@ mod tests {
     fn serve(isolated: bool) -> Running {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mounts = vec![("/sources/", folder.clone()), ("/", folder.join("setup"))];
-        start(Site { mounts, isolated }, 0).expect("a free port")
+        start(Site { mounts, isolated, policies: vec![("/node.rs", "default-src 'none'")] }, 0)
+            .expect("a free port")
     }
 
     #[test]
@@ -203,6 +209,19 @@ mod tests {
             let answer = ask(server.port, "HEAD /node.rs HTTP/1.1");
             assert_eq!(answer.contains("Cross-Origin-Embedder-Policy: require-corp"), isolated, "{answer}");
             assert!(answer.ends_with("\r\n\r\n"), "a HEAD has no body: {answer}");
+        }
+    }
+
+    #[test]
+    fn a_policy_is_for_its_path_only() {
+        let server = serve(false);
+        for (path, has_policy) in [("/node.rs", true), ("/python.rs", false)] {
+            let answer = ask(server.port, &format!("HEAD {path} HTTP/1.1"));
+            assert_eq!(
+                answer.contains("Content-Security-Policy: default-src 'none'"),
+                has_policy,
+                "{answer}"
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-// PyScript 0.7 makes the hooks of its workers by evaluating strings, which a strict policy forbids. There is one such hook
-// by default, for pyscript.fs in workers; without it nothing is evaluated.
+// PyScript makes the functions that run in its workers by evaluating strings, and reads them before it runs any script: under
+// a strict policy it would run none. There is one such function by default, for pyscript.fs in workers.
 import { hooks } from "/pyscript/core.js";
 
 hooks.worker.onBeforeRunAsync.clear();

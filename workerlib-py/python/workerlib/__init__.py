@@ -20,6 +20,10 @@ the source tree is the table of what arrives as what.
 """
 
 import sys
+
+if sys.implementation.name == "micropython":
+    raise ImportError('workerlib needs Pyodide: write type="py", not type="mpy", in the script tag')
+
 from typing import TYPE_CHECKING
 
 from workerlib._adapters import All, adapter, adapter_for, register_adapter

@@ -66,7 +66,8 @@ fn measure(
     quick: bool,
     result: &mut Value,
 ) -> Result<Outcome> {
-    let server = server::start(Site { mounts: vec![("/", site::folder(workspace))], isolated }, 0)?;
+    let server =
+        server::start(Site { mounts: vec![("/", site::folder(workspace))], isolated, ..Site::default() }, 0)?;
     let mut drive = Command::new(workspace.python());
     drive.arg(workspace.root().join("benches").join("browser").join("drive.py"));
     drive.args([engine.name(), &server.url()]).args(quick.then_some("--quick"));

@@ -1,7 +1,7 @@
 //! The npm packages that the site and the tests under Node are made of, in `target/npm`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -17,6 +17,19 @@ pub(crate) fn find() -> Option<PathBuf> {
     let version = process::ask(Command::new(&node).arg("--version"))?;
     let major: u32 = version.trim_start_matches('v').split('.').next()?.parse().ok()?;
     (major >= 18).then_some(node)
+}
+
+/// Reads the version of an installed package.
+///
+/// # Errors
+/// If it is not installed.
+pub(crate) fn version_of(package: &Path) -> Result<String> {
+    let file = package.join("package.json");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let package: serde_json::Value =
+        serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))?;
+    let version = package.get("version").and_then(serde_json::Value::as_str);
+    version.map(str::to_owned).with_context(|| format!("{} has no version", file.display()))
 }
 
 /// Installs the packages of `packaging/npm/package-lock.json`.

@@ -13,11 +13,19 @@ use crate::publish;
 use crate::pyodide::Pyodide;
 use crate::server::{self, Running, Site};
 use crate::setup::browser::Engine;
+use crate::setup::node;
 use crate::site;
 use crate::workspace::Workspace;
 
 /// The longest that a part may take: it ends what hangs, not what is slow on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1500);
+
+/// The page whose policy comes as a header, and the policy of strict_csp.html.
+const STRICT: (&str, &str) = (
+    "/tests/strict_csp_by_header.html",
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; connect-src 'self'; \
+     style-src 'self' 'unsafe-inline'; img-src data:",
+);
 
 /// Which tests run, and where.
 struct Run<'a> {
@@ -26,8 +34,8 @@ struct Run<'a> {
     engine: Engine,
     /// Only the tests that every engine must pass.
     few: bool,
-    /// Folders that are served in place of the site's own.
-    instead: &'a [(&'static str, PathBuf)],
+    /// What is served in place of the site's own: a PyScript, by its npm package, and a Pyodide.
+    instead: Option<(&'a str, Pyodide)>,
 }
 
 /// Runs the browser suite in Chromium.
@@ -60,9 +68,8 @@ pub(super) fn patterns(workspace: &Workspace) -> Result<Report> {
 
 /// Runs the tests that every engine must pass in Chromium, with a PyScript, given by its npm package, and a Pyodide.
 pub(super) fn combination(workspace: &Workspace, pyscript: &str, pyodide: Pyodide) -> Result<Report> {
-    let pyscript = workspace.node_modules().join(pyscript).join("dist");
-    let instead = [("/pyscript/", pyscript), ("/pyodide/", pyodide.folder(workspace))];
-    run(workspace, &Run { folder: "browser", engine: Engine::Chromium, few: true, instead: &instead })
+    let instead = Some((pyscript, pyodide));
+    run(workspace, &Run { folder: "browser", engine: Engine::Chromium, few: true, instead })
 }
 
 /// Runs the browser suite against the site with isolation headers, and without.
@@ -72,7 +79,7 @@ fn suite(workspace: &Workspace, engine: Engine) -> Result<Report> {
 
 /// Runs the tests of a folder, in other engines than Chromium those that every one must pass.
 fn suite_of(workspace: &Workspace, engine: Engine, folder: &str) -> Result<Report> {
-    run(workspace, &Run { folder, engine, few: engine != Engine::Chromium, instead: &[] })
+    run(workspace, &Run { folder, engine, few: engine != Engine::Chromium, instead: None })
 }
 
 /// Runs tests against the site with isolation headers, and without.
@@ -81,9 +88,16 @@ fn run(workspace: &Workspace, run: &Run<'_>) -> Result<Report> {
     let Some(programs) = engine.find() else {
         return Ok(Report::skipped(format!("{} is not here and cannot be installed", engine.name())));
     };
-    let (isolated, plain) = (serve(workspace, true, run.instead)?, serve(workspace, false, run.instead)?);
     let mut pytest = python::pytest(workspace);
     pytest.arg(workspace.tests(folder));
+    let mut instead = Vec::new();
+    if let Some((pyscript, pyodide)) = run.instead {
+        let package = workspace.node_modules().join(pyscript);
+        // The tests have to know what it cannot do; nothing in `dist` tells.
+        pytest.env("WORKERLIB_PYSCRIPT", node::version_of(&package)?);
+        instead = vec![("/pyscript/", package.join("dist")), ("/pyodide/", pyodide.folder(workspace))];
+    }
+    let (isolated, plain) = (serve(workspace, true, &instead)?, serve(workspace, false, &instead)?);
     pytest.env("WORKERLIB_SITE_ISOLATED", isolated.url()).env("WORKERLIB_SITE_PLAIN", plain.url());
     pytest
         .env("WORKERLIB_NPM_PACKAGE", javascript::npm_folder(workspace))
@@ -103,7 +117,8 @@ fn run(workspace: &Workspace, run: &Run<'_>) -> Result<Report> {
 /// Checks numpy, Pillow and pandas in a page that has them from Pyodide's CDN, where that can be reached.
 pub(super) fn online(workspace: &Workspace) -> Result<Report> {
     let page = ("/online/", workspace.tests("online").join("page"));
-    let site = server::start(Site { mounts: vec![page, ("/", site::folder(workspace))], isolated: true }, 0)?;
+    let mounts = vec![page, ("/", site::folder(workspace))];
+    let site = server::start(Site { mounts, isolated: true, ..Site::default() }, 0)?;
     let mut pytest = python::pytest(workspace);
     pytest.arg(workspace.tests("online")).env("WORKERLIB_SITE", site.url());
     pytest.envs(Engine::Chromium.find().unwrap_or_default());
@@ -152,12 +167,13 @@ fn serve(workspace: &Workspace, isolated: bool, instead: &[(&'static str, PathBu
         ("/pyodide-0.29/", Pyodide::V0_29.folder(workspace)),
         // As a user would have put it beside the page.
         ("/tests/document/", publish::starter(workspace)),
+        ("/tests/reference/", publish::starter(workspace)),
         ("/micropython/", micropython),
         ("/published/", published.clone()),
     ];
     mounts.extend_from_slice(instead);
     mounts.push(("/", site::folder(workspace)));
-    let server = server::start(Site { mounts, isolated }, 0)?;
+    let server = server::start(Site { mounts, isolated, policies: vec![STRICT] }, 0)?;
     // Its address stands in it, and the port is known only now.
     publish::write(workspace, &published, &format!("{}/published/", server.url()))?;
     Ok(server)
