@@ -31,6 +31,18 @@ def one_adapter(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
 
 
 @in_page(page="one_adapter")
+async def test_any_class_objects_would_not_pass_through(worker: Any, workerlib: Any, raises: Any) -> None:
+    """Those you've created yourself would cause an error; here it says where they stand, and nothing is sent."""
+
+    class Own:
+        pass
+
+    with raises(workerlib.UnsendableError, r"args\[1\]\['own'\]: .*Own cannot be sent"):
+        await worker.echo(0, {"own": Own()})
+    assert await worker.echo(1) == ((1,), {})
+
+
+@in_page(page="one_adapter")
 async def test_a_type_that_you_want_to_transfer(worker: Any) -> None:
     """ "moduleName" = ["TypeName", "typeEncoder", "typeDecoder"]: it arrives as itself, wherever it stands."""
     from moduleName import TypeName

@@ -57,6 +57,26 @@ def failing(browser: Browser, site: str) -> Iterator[PyScriptPage]:
         yield page
 
 
+@in_page(page="document")
+async def test_both_synchronous_and_async_functions_can_be_exported(workerlib: Any, tags: Any) -> None:
+    """In both cases, calling them from the main thread is done using `await`."""
+    import inspect
+
+    script = """
+from workerlib import export
+
+def synchronous(): return "sync"
+async def asynchronous(): return "async"
+
+export(synchronous, asynchronous)
+"""
+    tags.worker("both kinds", script)
+    async with workerlib.connectToWorker("both kinds") as worker:
+        calls = worker.synchronous(), worker.asynchronous()
+        assert all(map(inspect.iscoroutine, calls))
+        assert [await call for call in calls] == ["sync", "async"]
+
+
 @pytest.mark.every_engine
 @in_page(page="document")
 async def test_worker_configuration_option_1(workerlib: Any) -> None:
