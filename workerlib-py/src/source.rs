@@ -1,23 +1,25 @@
-//! Python's objects as they are walked: exact builtin types by raw pointers, all others by the functions in
-//! `workerlib/_types.py`.
+//! Python's objects as they are walked: exact builtin types by raw pointers here, all others in
+//! `source/beyond_builtins.rs`.
 //!
 //! A node is a borrowed pointer. As long as the types are builtin ones no Python code runs, since the
 //! collector, whose finalizers may be anybody's, is paused ([`crate::gc_pause`]): nothing changes or frees what the
 //! walk stands on. From the first call of a Python function on, what is remembered or waited for is owned,
 //! and a container that changes under the walk is an error.
 
+mod beyond_builtins;
+
 use std::ptr;
 
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyType};
 use workerlib_codec::marker::{Container, ext};
 use workerlib_codec::{Buffer, Item, Path, PlainWriter, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
-use crate::objects::{Content, OBJECT, Plan};
-use crate::types::{self, PATTERN, Types};
+use crate::objects::Plan;
+use crate::types::{self, Types};
 
 type Object = *mut ffi::PyObject;
 
@@ -236,121 +238,6 @@ impl<'py> PySource<'py> {
         Item::Container(kind, count as usize, walk)
     }
 
-    /// Asks `workerlib/_types.py` what an object of another type is sent as.
-    #[cold]
-    fn other(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
-        let object = self.owned(node);
-        self.own();
-        let refuse = |reason| Refusal::Type(type_name(&object.get_type()), reason);
-        let Some(sending) = self.types.sending(&object.get_type())? else { return Err(refuse(None)) };
-        if sending.kind == Some(ext::ADAPTED) {
-            return self.adapt(object, &sending.function);
-        }
-        let class = object.get_type().as_type_ptr();
-        if sending.kind == Some(OBJECT)
-            && !self.plans.iter().any(|plan| plan.is_of(class))
-            && let Some(plan) = Plan::find(&object.get_type())?
-        {
-            let index = self.plans.len();
-            self.plans.push(plan);
-            if let Some(content) = self.plans[index].content(&object)? {
-                return Ok(self.object(index, content));
-            }
-        }
-        let refused = |error| match self.types.reason(&error) {
-            Some(reason) => refuse(Some(reason)),
-            None => Refusal::Raised(error),
-        };
-        let made = sending.function.call1((&object,)).map_err(refused)?;
-        if sending.kind == Some(PATTERN) {
-            self.patterns = self.types.weigh(self.patterns, &made).map_err(refused)?;
-        }
-        match sending.kind {
-            Some(kind) if made.is_exact_instance_of::<PyTuple>() => {
-                Ok(self.tuple(Container::Extension(kind), made, 1))
-            }
-            Some(kind) => Err(refuse(Some(format!("extension type {kind} was not made of a tuple")))),
-            None => {
-                self.kept.push(object.unbind());
-                let node = made.as_ptr();
-                self.kept.push(made.unbind());
-                Ok(Item::Converted(node))
-            }
-        }
-    }
-
-    /// Takes what is no builtin object: one of a user's class, if the way to read such is known, or any other.
-    #[inline(never)]
-    fn composite(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
-        let object = self.owned(node);
-        // SAFETY: the object is alive, and so is its class; the statics are CPython's own types.
-        let (class, is_plain) = unsafe {
-            let class = ffi::Py_TYPE(node);
-            (class, ptr::eq(ffi::Py_TYPE(class.cast()), &raw mut ffi::PyType_Type))
-        };
-        let mut index = self.plans.iter().position(|plan| plan.is_of(class));
-        // The hash of another metaclass's class may be anybody's code.
-        if index.is_none()
-            && is_plain
-            && let Some(plan) = Plan::find(&object.get_type())?
-        {
-            index = Some(self.plans.len());
-            self.plans.push(plan);
-        }
-        if let Some(index) = index {
-            if self.plans[index].calls_python() {
-                self.own();
-            }
-            if let Some(content) = self.plans[index].content(&object)? {
-                return Ok(self.object(index, content));
-            }
-        }
-        self.other(node)
-    }
-
-    /// Starts the walk over an object by the plan of its class.
-    fn object(&mut self, index: usize, content: Content<'py>) -> Item<'_, Object, Walk> {
-        let kind = Container::Extension(OBJECT);
-        match content {
-            Content::Dict(dict) => {
-                // The object has a reference to it, and no Python code runs without that `open` has made one.
-                let (count, dict) = (dict.len(), dict.as_ptr());
-                self.open(dict);
-                let (size, value) = (count as ffi::Py_ssize_t, self.plans[index].first.as_ptr());
-                // What stands before the first key is taken as if it were a value.
-                let walk = Walk::Dict { dict, size, position: 0, taken: 1, value, is_object: true };
-                Item::Container(kind, 1 + 2 * count, walk)
-            }
-            Content::Values(values) => self.tuple(kind, values.into_any(), 2),
-        }
-    }
-
-    /// Passes an object through the user's adapter for it.
-    fn adapt(
-        &mut self,
-        object: Bound<'py, PyAny>,
-        adapter: &Bound<'py, PyAny>,
-    ) -> Result<Item<'_, Object, Walk>, Refusal> {
-        let key = adapter.getattr(intern!(self.py, "key"))?.to_string();
-        if self.adapted.contains(&object.as_ptr()) {
-            let reason =
-                format!("a cycle through the adapter {key}, which made something that holds it again");
-            return Err(Refusal::Type(type_name(&object.get_type()), Some(reason)));
-        }
-        let made = self.types.adapt(&object, adapter, self.slow.as_ref());
-        let made = made.map_err(|error| Refusal::Adapter(key, error))?;
-        let node = object.as_ptr();
-        self.kept.push(object.unbind());
-        if made.is_exact_instance_of::<PyTuple>() {
-            self.adapted.push(node);
-            return Ok(self.tuple(Container::Extension(ext::ADAPTED), made, 1));
-        }
-        let slot = made.as_ptr();
-        self.slot = Some(made.clone().unbind());
-        self.kept.push(made.unbind());
-        Ok(Item::Converted(slot))
-    }
-
     /// Takes the next node of a container.
     #[inline]
     fn take(&mut self, walk: &mut Walk) -> Option<Object> {
@@ -386,40 +273,6 @@ impl<'py> PySource<'py> {
                 }
                 Some(key)
             },
-        }
-    }
-
-    /// Returns whether an adapter is for a node of a builtin type, which stands where it is the user's.
-    fn is_adapted(&self, node: Object) -> bool {
-        let Some(builtins) = &self.builtins else { return false };
-        let class = self.owned(node).get_type();
-        !self.is_structure && builtins.contains(class).unwrap_or(false)
-    }
-
-    /// Notes whether the node that was taken last is the user's, or something of ours that adapters must not see.
-    #[cold]
-    fn note_place(&mut self, walk: &Walk, node: Object) {
-        let (is_structure, holds_more) = match *walk {
-            Walk::List { .. } => (false, false),
-            Walk::Tuple { tuple, extension: None, .. } => (self.structures.contains(&tuple), false),
-            Walk::Tuple { extension: Some(kind), taken, .. } => {
-                types::is_structure(kind, (taken - 1).max(0) as usize)
-            }
-            // The first value, and then names.
-            Walk::Dict { taken, is_object: true, .. } => (taken == 2 || taken % 2 == 1, taken == 2),
-            Walk::Dict { dict, taken, .. } => (taken % 2 == 1 && self.structures.contains(&dict), false),
-        };
-        self.is_structure = is_structure;
-        if holds_more {
-            self.structures.push(node);
-        }
-    }
-
-    /// Hears of the next root: whether it is something of ours, and whether what it holds first is.
-    pub(crate) fn begin(&mut self, root: Object, is_structure: bool, has_names: bool) {
-        self.is_structure = is_structure;
-        if has_names {
-            self.structures.push(root);
         }
     }
 
