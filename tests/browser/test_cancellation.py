@@ -154,6 +154,7 @@ async def test_what_begins_to_compute_after_it_was_given_up(
     assert worker._connection._session.in_flight == 0
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_a_clean_up_is_neither_interrupted_nor_cancelled(
     workerlib: Any, tags: Any, raises: Any, script: str
@@ -207,6 +208,7 @@ async def test_an_async_function_that_waits_by_run_sync(
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_a_cancel_is_an_interrupt_too(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
     """`task.cancel()` and `asyncio.timeout` end what computes, and nothing else that is under way."""

@@ -33,6 +33,7 @@ async def test_what_passes_through_javascript(worker: Any, raises: Any) -> None:
     assert await worker.add(1, 2) == 3
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_a_message_that_is_none(workerlib: Any, raises: Any) -> None:
     """A channel that breaks ends its calls with an error, and says nothing to the console."""
@@ -48,6 +49,7 @@ async def test_a_message_that_is_none(workerlib: Any, raises: Any) -> None:
     assert "broke the protocol" in str(error)
 
 
+@pytest.mark.every_engine
 @in_page
 async def test_callers_that_go_away(worker: Any) -> None:
     """Calls whose tasks are cancelled, closed or dropped at any time leave no exception behind that is nobody's."""
