@@ -21,7 +21,7 @@ import shared_tests
 from engines import AnyBrowser
 from webdriver import Message, WebDriverError
 
-LOAD_MILLISECONDS = 60_000
+LOAD_MILLISECONDS = 120_000
 # The PyScript of the site, if it is not the newest (`cargo xtask test --matrix`).
 PYSCRIPT = tuple(map(int, os.environ.get("WORKERLIB_PYSCRIPT", "1000").split(".")))
 _TESTS = Path(__file__).parents[1]

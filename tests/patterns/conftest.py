@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -11,7 +12,7 @@ from engines import AnyBrowser
 
 pytest_plugins = ["in_browser"]
 
-LOAD_MILLISECONDS = 60_000
+LOAD_MILLISECONDS = 120_000
 
 
 class Page:
@@ -25,8 +26,8 @@ class Page:
         self._page.on("console", lambda message: self.console.append(message.text))
 
     def open(self, path: str, until: str = "() => window.ready") -> None:
-        """Opens a page of the site and waits until an expression is true."""
-        self._page.goto(f"{self.site}/{path}", timeout=LOAD_MILLISECONDS)
+        """Opens a page of the site, or of another by its whole address, and waits until an expression is true."""
+        self._page.goto(urljoin(f"{self.site}/", path), timeout=LOAD_MILLISECONDS)
         self._page.wait_for_function(until, timeout=LOAD_MILLISECONDS)
 
     def run(self, script: str, argument: Any = None) -> Any:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +107,50 @@ def test_the_built_page_runs(built: Path, new_page: Page) -> None:
     """The page calls its worker; all that it needs has been taken along by the bundler."""
     assert list(built.glob("assets/*.whl"))
     new_page.open("fresh/", "() => document.querySelector('#output').textContent.includes('done')")
-    shown = new_page.run("return document.querySelector('#output').textContent")
+    assert_shown(new_page)
+
+
+@pytest.fixture
+def development_server(project: Path, site: str) -> Iterator[str]:
+    """The address of Vite's own server for the project, which takes Pyodide from the site."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    server = subprocess.Popen(
+        ["npx", "vite", "--host", "127.0.0.1", "--port", port, "--strictPort"],
+        cwd=project,
+        env={**os.environ, "VITE_PYODIDE": f"{site}/pyodide/", "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # npx starts a shell, which starts Vite: all are to be ended.
+        start_new_session=True,
+    )
+    try:
+        assert server.stdout is not None
+        with server.stdout as lines:
+            said = []
+            for line in lines:
+                said.append(line)
+                if "Local:" in line:
+                    yield f"http://127.0.0.1:{port}/"
+                    return
+        pytest.fail(f"Vite's server did not start:\n{''.join(said)}")
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+@pytest.mark.one_site
+def test_the_page_of_the_development_server_runs(development_server: str, new_page: Page) -> None:
+    """`vite` serves the sources as they are: the package's worker and wheel are found beside its code."""
+    new_page.open(development_server, "() => document.querySelector('#output')?.textContent.includes('done')")
+    assert_shown(new_page)
+
+
+def assert_shown(page: Page) -> None:
+    """Checks what the example shows at its end."""
+    shown = page.run("return document.querySelector('#output').textContent")
     assert "mean([1, 2.5]) = 1.75" in shown
     assert "histogram counts: 1,2,3" in shown
     assert "counted 3" in shown
