@@ -4,8 +4,9 @@ Environment: WORKERLIB_SITE_ISOLATED and WORKERLIB_SITE_PLAIN are the addresses 
 site, with and without isolation headers; WORKERLIB_ENGINE is chromium (the default), firefox or webkit; CHROMIUM,
 FIREFOX, WEBKIT_DRIVER and WEBKIT_BROWSER are paths. `cargo xtask test --only browser firefox webkit patterns` sets them.
 
-A whole suite runs in Chromium; what is marked `every_engine` runs in the others too. What is marked `one_site` runs on
-the plain site only: it tells nothing that isolation could change.
+A whole suite runs in Chromium, on both sites but for what is marked `one_site`, which isolation cannot change. What is
+marked `every_engine` runs in the others too, on the plain site, and if it is marked `isolation` on both: what isolation
+changes in PyScript and in Python, Chromium has shown.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pytest
 from engines import AnyBrowser, launch
 
 SITES = {"isolated": "WORKERLIB_SITE_ISOLATED", "plain": "WORKERLIB_SITE_PLAIN"}
+ENGINE = os.environ.get("WORKERLIB_ENGINE", "chromium")
 LIMIT_SECONDS = 180
 
 
@@ -40,20 +42,27 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out the second site of what is marked `one_site`."""
-    again = [item for item in items if item.get_closest_marker("one_site") and _site(item) == "isolated"]
-    config.hook.pytest_deselected(items=again)
-    items[:] = [item for item in items if item not in again]
+    """Leaves out the isolated site where a test does not need it."""
+    needless = [item for item in items if _site(item) == "isolated" and _needs_one_site(item)]
+    config.hook.pytest_deselected(items=needless)
+    items[:] = [item for item in items if item not in needless]
 
 
 def _site(item: pytest.Item) -> object:
-    return item.callspec.params.get("site") if isinstance(item, pytest.Function) else None
+    has_parameters = isinstance(item, pytest.Function) and hasattr(item, "callspec")
+    return item.callspec.params.get("site") if has_parameters else None
+
+
+def _needs_one_site(item: pytest.Item) -> bool:
+    if ENGINE == "chromium":
+        return item.get_closest_marker("one_site") is not None
+    return item.get_closest_marker("isolation") is None
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[AnyBrowser]:
     """The browser, one for the whole run."""
-    with launch(os.environ.get("WORKERLIB_ENGINE", "chromium")) as launched:
+    with launch(ENGINE) as launched:
         yield launched
 
 

@@ -107,6 +107,7 @@ async def test_option_1_with_each_kind_of_config(workerlib: Any, tags: Any, conf
         assert await worker.func3(1, 2) == 3
 
 
+@pytest.mark.every_engine
 @each_config
 @in_page(page="document")
 async def test_option_1_by_create_named_worker(workerlib: Any, tags: Any, config: str) -> None:

@@ -135,7 +135,7 @@ async def open_channel(progress: Progress) -> Found:
         name,
         PortEndpoint(message.ports[0]),
         xworker.sync,
-        watch=lambda on_death: watch(link.lifeline, lambda: on_death(_fate(name))),
+        watch=lambda on_death: watch(link.lifeline, xworker, lambda: on_death(_fate(name))),
         interrupt=Interrupter(link.memory) if link.memory else None,
     )
 
