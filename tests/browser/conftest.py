@@ -19,6 +19,13 @@ def bench(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
         yield page
 
 
+@pytest.fixture
+def own_bench(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """The same page for one test alone, which leaves behind what would burden others."""
+    with PyScriptPage(browser, site, "bench.html") as page:
+        yield page
+
+
 @pytest.fixture(scope="session")
 def mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The same page for tests whose workers fail, of which PyScript tells the console."""

@@ -342,11 +342,11 @@ async def test_a_worker_that_is_terminated(workerlib: Any, tags: Any, raises: An
 
 
 @pytest.mark.every_engine
-@in_page
+@in_page(page="own_bench")
 async def test_a_worker_that_is_terminated_while_it_computes(
     workerlib: Any, tags: Any, raises: Any, script: str
 ) -> None:
-    """It is noticed at once, by each connection, whenever the browser ends it."""
+    """It is noticed at once, by each connection, whenever the browser ends it: in WebKit it may go on for ever."""
     import asyncio
 
     tag = tags.worker("terminated busy", script)

@@ -21,8 +21,10 @@ _is_held = False
 _waiting: list[Callable[[str], None]] = []
 # What is given to JavaScript for the life of this Python.
 _proxies: list[Any] = []
-# The event of a worker that says that it was terminated; the property of one that will.
-_TERMINATED = "workerlib-terminated"
+# The property of a worker that has what tells of its termination, by an event. The worker's own events do not
+# tell: WebKit dispatches none after it.
+_TERMINATION = "workerlib_termination"
+_EVENT = "terminated"
 
 
 def hold(then: Callable[[str], None] | None = None) -> None:
@@ -73,21 +75,23 @@ def watch(name: str, worker: Any, on_death: Callable[[], None]) -> Callable[[], 
 
 
 def _watch_termination(worker: Any, on_death: Callable[[], None]) -> Callable[[], None]:
-    if not worker.hasOwnProperty(_TERMINATED):
+    termination = getattr(worker, _TERMINATION, None)
+    if termination is None:
+        termination = js.EventTarget.new()
+        setattr(worker, _TERMINATION, termination)
         terminate = worker.terminate
 
         def tell() -> None:
             terminate()
-            worker.dispatchEvent(js.Event.new(_TERMINATED))
+            termination.dispatchEvent(js.Event.new(_EVENT))
 
         worker.terminate = create_proxy(tell)
         _proxies.append(worker.terminate)
-        setattr(worker, _TERMINATED, True)
     listener = create_proxy(lambda _event: on_death())
-    worker.addEventListener(_TERMINATED, listener)
+    termination.addEventListener(_EVENT, listener)
 
     def stop() -> None:
-        worker.removeEventListener(_TERMINATED, listener)
+        termination.removeEventListener(_EVENT, listener)
         listener.destroy()
 
     return stop
