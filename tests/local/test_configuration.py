@@ -96,6 +96,20 @@ async def test_a_worker_of_a_configuration_alone(site: Path, capfd: pytest.Captu
         importlib.import_module("workerlib.worker")
 
 
+async def test_exports_beside_a_script_of_its_own(site: Path) -> None:
+    """A script need not import `workerlib.worker` to have what `[exports]` names, but may not contradict it."""
+    (site / "worker.py").write_text("import workerlib\n@workerlib.export\ndef own(): return 'own'\n")
+    config = {"exports": {".": ["own"], "math": ["hypot"]}}
+    async with workerlib.connect(site / "worker.py", config=config) as worker:
+        assert await worker.own() == "own"
+        assert await worker.hypot(3.0, 4.0) == 5.0
+    (site / "worker.py").write_text("import workerlib\n@workerlib.export\ndef hypot(): pass\n")
+    with pytest.raises(workerlib.WorkerStartError) as caught:
+        await workerlib.connect(site / "worker.py", config=config | {"exports": {"math": ["hypot"]}})
+    assert isinstance(caught.value.__cause__, workerlib.ConfigError)
+    assert "'hypot' is exported already" in str(caught.value.__cause__)
+
+
 async def test_imports_and_any_call(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """`[imports]` gives the script its names, `[anyCall]` reaches what is not exported, `log` tells of each call."""
     script = "import workerlib\nworkerlib.export(workerlib.anyCall)\n@workerlib.export\ndef root(x): return sqrt(x)\n"
