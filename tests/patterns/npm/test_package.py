@@ -73,26 +73,40 @@ def test_what_is_in_the_package(project: Path) -> None:
     assert (project / "node_modules" / "comlink" / "package.json").is_file()
 
 
-@pytest.mark.parametrize("line", WRONG)
-def test_a_wrong_call_is_refused(project: Path, line: str) -> None:
-    """tsc --strict refuses it, and says what is wrong."""
-    source = project / "src" / "wrong.ts"
-    source.write_text(
-        'import { spawn } from "workerlib";\n'
-        'import type { Statistics } from "./statistics";\n'
-        "export async function wrong() {\n"
-        '  const worker = await spawn<Statistics>({ script: "./worker.py" });\n'
-        "  await worker.mean([1]);\n"
-        f"  {line}\n"
-        "}\n"
-    )
+@pytest.fixture(scope="session")
+def complaints(project: Path) -> list[str]:
+    """What tsc --strict says of the wrong lines, each in a file of its own."""
+    sources = [project / "src" / f"wrong{number}.ts" for number in range(len(WRONG))]
+    for source, line in zip(sources, WRONG, strict=True):
+        source.write_text(
+            'import { spawn } from "workerlib";\n'
+            'import type { Statistics } from "./statistics";\n'
+            "export async function wrong() {\n"
+            '  const worker = await spawn<Statistics>({ script: "./worker.py" });\n'
+            "  await worker.mean([1]);\n"
+            f"  {line}\n"
+            "}\n"
+        )
     try:
         done = run("npx", "tsc", cwd=project)
     finally:
-        source.unlink()
-    complaints = [text for text in done.stdout.splitlines() if text.startswith("src/")]
-    assert any(text.startswith("src/wrong.ts(6,") and WRONG[line] in text for text in complaints), done.stdout
-    assert all(text.startswith("src/wrong.ts(6,") for text in complaints), done.stdout
+        for source in sources:
+            source.unlink()
+    return [text for text in done.stdout.splitlines() if text.startswith("src/")]
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_call_is_refused(complaints: list[str], line: str) -> None:
+    """tsc --strict refuses it, says what is wrong, and complains of nothing else in its file."""
+    name = f"src/wrong{list(WRONG).index(line)}.ts("
+    of_it = [text for text in complaints if text.startswith(name)]
+    assert any(WRONG[line] in text for text in of_it), complaints
+    assert all(text.startswith(f"{name}6,") for text in of_it), complaints
+
+
+def test_what_is_right_is_accepted(complaints: list[str]) -> None:
+    """tsc --strict has nothing to say of the example itself."""
+    assert all(text.startswith("src/wrong") for text in complaints), complaints
 
 
 @pytest.fixture(scope="session")
