@@ -1,6 +1,6 @@
 """Opens the benchmark's page in a browser, has it measure, and prints the results as JSON.
 
-    python drive.py ENGINE URL [--quick]
+    python drive.py ENGINE URL [--quick] [--only PART,…]
 
 The results have one more key, "charts": SVG texts by name. `cargo xtask bench --browser ENGINE` runs it.
 """
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("engine", choices=["chromium", "firefox", "webkit"])
     parser.add_argument("url")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="", help="parts of suite.py")
     options = parser.parse_args()
     with launch(options.engine) as browser:
         context = browser.new_context()
@@ -32,7 +33,9 @@ def main() -> None:
         page.on("console", lambda message: print(f"{message.type}: {message.text}", file=sys.stderr))
         page.goto(f"{options.url}/bench/", timeout=START_MILLISECONDS)
         page.wait_for_function("() => window.bench?.isReady", timeout=START_MILLISECONDS)
-        results = json.loads(page.evaluate("(quick) => window.bench.run(quick)", options.quick))
+        results = json.loads(
+            page.evaluate("(chosen) => window.bench.run(...chosen)", [options.quick, options.only])
+        )
         results["charts"] = page.evaluate("(results) => window.bench.charts(results)", results)
         context.close()
     print(json.dumps(results, indent=1))

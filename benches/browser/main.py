@@ -10,10 +10,10 @@ from suite import FULL, QUICK, Suite
 connected = await peers.connect()
 
 
-async def run(quick):
+async def run(quick, only):
     """Measures, and returns the results as JSON."""
     suite = Suite(connected, QUICK if quick else FULL, js.bench.tell)
-    return json.dumps(await suite.run())
+    return json.dumps(await suite.run(only.split(",") if only else ()))
 
 
 js.bench.ready(create_proxy(run))

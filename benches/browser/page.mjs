@@ -15,7 +15,7 @@ const bench = (window.bench = {
     status.textContent = "Ready.";
     for (const button of buttons) button.disabled = false;
   },
-  run: (quick) => suite(quick),
+  run: (quick, only = "") => suite(quick, only),
   charts,
 });
 

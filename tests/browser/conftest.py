@@ -27,6 +27,13 @@ def own_bench(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
 
 
 @pytest.fixture(scope="session")
+def swift(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """The page whose scripts never block."""
+    with PyScriptPage(browser, site, "swift.html") as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
 def mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The same page for tests whose workers fail, of which PyScript tells the console."""
     with PyScriptPage(browser, site, "bench.html", faultless=False) as page:

@@ -10,13 +10,14 @@ import pytest
 from workerlib import Worker, _adapter_entries, _adapters, _exports, _types
 
 from async_tests import pytest_addoption, pytest_pyfunc_call
-from loopback import Channel, connected, loopback_channel, port_channel
+from loopback import Channel, connected, loopback_channel, port_channel, port_channel_without_eval
 
 __all__ = ["pytest_addoption", "pytest_pyfunc_call"]
 
 CHANNELS: dict[str, Channel] = {"loopback": loopback_channel}
 if sys.platform == "emscripten":
     CHANNELS["port"] = port_channel
+    CHANNELS["port without eval"] = port_channel_without_eval
 
 
 @pytest.fixture(autouse=True)

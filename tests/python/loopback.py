@@ -69,6 +69,20 @@ def port_channel() -> tuple[Endpoint, Endpoint]:
     return PortEndpoint(ports.port1), PortEndpoint(ports.port2)
 
 
+def port_channel_without_eval() -> tuple[Endpoint, Endpoint]:
+    """Makes the same where one end may not evaluate a script (CSP)."""
+    import js
+    from workerlib import _port
+
+    ports = js.MessageChannel.new()
+    other = _port.PortEndpoint(ports.port2)
+    script, _port._script = _port._script, False
+    try:
+        return _port.PortEndpoint(ports.port1), other
+    finally:
+        _port._script = script
+
+
 @contextlib.asynccontextmanager
 async def connected(
     channel: Channel,

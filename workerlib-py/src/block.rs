@@ -10,6 +10,7 @@ use std::ptr;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use workerlib_codec::ViewHeader;
 
 /// The alignment of owned memory in bytes, enough for every item that `struct` or numpy know.
@@ -252,4 +253,19 @@ impl Block {
     fn __len__(&self) -> usize {
         self.len
     }
+}
+
+/// Tells where the content of a contiguous buffer lies, and how many bytes it has.
+///
+/// The address is right until something is done with the object, or to Python's memory as a whole: it is for
+/// those who copy at once.
+#[pyfunction]
+pub(crate) fn region(object: &Bound<'_, PyAny>) -> PyResult<(usize, usize)> {
+    if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+        let bytes = bytes.as_bytes();
+        return Ok((bytes.as_ptr().addr(), bytes.len()));
+    }
+    let held = Held::get(object)?;
+    let bytes = held.contiguous().ok_or_else(|| PyBufferError::new_err("the content is not in one piece"))?;
+    Ok((bytes.as_ptr().addr(), bytes.len()))
 }

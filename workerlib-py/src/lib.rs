@@ -23,7 +23,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _native {
     #[pymodule_export]
-    use crate::block::Block;
+    use crate::block::{Block, region};
     #[pymodule_export]
     use crate::deep::dismantle;
     #[pymodule_export]

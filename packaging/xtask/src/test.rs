@@ -23,6 +23,7 @@ mod javascript;
 mod pages;
 pub(crate) mod python;
 mod rust;
+mod transport;
 
 /// Something that is built before the parts run.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -130,6 +131,7 @@ const PARTS: &[Part] = &[
         run: python::spawn_in_node,
     },
     Part { name: "javascript", needs: &[Need::NodePackages], products: &[], run: javascript::check },
+    Part { name: "transport", needs: &[Need::NodePackages], products: &[], run: transport::check },
     Part { name: "browser", needs: &PAGES, products: &[Product::Site], run: pages::browser },
     Part { name: "firefox", needs: &FIREFOX, products: &[Product::Site], run: pages::firefox },
     Part { name: "webkit", needs: &WEBKIT, products: &[Product::Site], run: pages::webkit },

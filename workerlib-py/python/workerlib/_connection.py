@@ -372,7 +372,8 @@ class Connection:
     def _on_call(self, call: int, function: str, arguments: list[Any], is_deep: bool) -> None:
         served = self._served[call] = Served(call)
         serving = self._serve(served, function, arguments, is_deep)
-        served.task = self._loop.create_task(serving, name=f"workerlib: {function}")
+        # Pyodide's own create_task would add a callback that costs another turn of the loop.
+        served.task = asyncio.Task(serving, loop=self._loop, name=f"workerlib: {function}")
 
     def _on_call_with_rows(self, call: int, function: str, arrival: Arrival) -> None:
         served = self._served[call] = Served(call)

@@ -1,18 +1,68 @@
 """A MessagePort of JavaScript's as an endpoint: where frames leave this Python's memory.
 
-A frame and each buffer are copied once, into an ArrayBuffer of its own, which is transferred; the other
-side copies once more, into the object that its user sees. Two copies are the least there can be: the
-memory of WebAssembly can be neither shared nor transferred.
+A frame and each buffer are copied once, into an ArrayBuffer that is transferred and comes back to be used
+again; the other side copies once more, into the object that its user sees. Two copies are the least there
+can be: the memory of WebAssembly can be neither shared nor transferred. The copying is done by
+`_channel.js`, or where the page forbids scripts that are evaluated by `_channel.py`; here is what it calls,
+and what it is called with: addresses and lengths.
+
+What arrives is handled at once, and so is all that this makes ready (`_turn.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
+import sys
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 import js
-from pyodide.ffi import create_proxy
+import pyodide_js
+from pyodide.ffi import JsException, create_proxy, to_js
+
+from workerlib import _exports, _turn
+from workerlib._channel import Channel
+from workerlib._native import region
+
+# Frames up to this size arrive where they can be read without making room for them first.
+_INBOX = 64 << 10
+
+_script: Any = None
+
+
+def _open(port: Any, handlers: dict[str, Any]) -> Any:
+    """Opens an end of a channel: by `_channel.js` where the page lets a script be evaluated."""
+    global _script
+    if _script is None:
+        try:
+            _script = js.eval(files("workerlib").joinpath("_channel.js").read_text())
+        except JsException:
+            _script = False
+    if _script is False:
+        return Channel(port, handlers)
+    return _script.open(pyodide_js._module, port, to_js(handlers, dict_converter=js.Object.fromEntries))
+
+
+class _Arrived:
+    """A buffer that lies in JavaScript's memory until it is copied, as pyodide.ffi.JsBuffer has it."""
+
+    __slots__ = ("_channel", "_number", "byteLength")
+
+    def __init__(self, channel: Any, number: int, length: int) -> None:
+        self._channel = channel
+        self._number = number
+        self.byteLength = length
+
+    def assign_to(self, view: memoryview) -> None:
+        """Copies the content, once."""
+        channel, self._channel = self._channel, None
+        channel.take(self._number, region(view)[0])
+
+    def __del__(self) -> None:
+        if self._channel is not None:
+            self._channel.take(self._number, -1)
 
 
 class PortEndpoint:
@@ -20,43 +70,67 @@ class PortEndpoint:
 
     def __init__(self, port: Any) -> None:
         """Takes over the port: nobody else may listen to it."""
-        self._port = port
-        self._proxies: list[Any] = []
+        _turn.watch()
+        _turn.notice_callers(sys._getframe())
+        for function in _exports.functions.values():
+            if code := getattr(inspect.unwrap(function), "__code__", None):
+                _turn.notice(code)
+        self._turn = _turn.Turn(asyncio.get_running_loop())
+        self._inbox = bytearray(_INBOX)
+        self._view = memoryview(self._inbox)
+        self._rooms: list[bytes] = []
+        self._on_message: Callable[[bytes, list[Any]], None]
+        self._on_broken: Callable[[str], None]
+        handlers = {"deliver": self._deliver, "room": self._room, "broken": self._broken}
+        self._proxies = [create_proxy(handler) for handler in handlers.values()]
+        self._channel = _open(port, dict(zip(handlers, self._proxies, strict=True)))
+        self._send = self._channel.send
 
     def listen(
         self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
     ) -> None:
         """Starts to deliver; what arrived before is delivered too."""
-
-        def receive(event: Any) -> None:
-            try:
-                frame, *buffers = event.data
-                on_message(frame.to_bytes(), buffers)
-            except Exception as error:
-                on_broken(f"a message could not be taken in: {error!r}")
-
-        def unreadable(_event: Any) -> None:
-            on_broken("a message could not be read by the browser (messageerror)")
-
-        self._proxies = [create_proxy(receive), create_proxy(unreadable)]
-        self._port.onmessage, self._port.onmessageerror = self._proxies
+        self._on_message, self._on_broken = on_message, on_broken
+        self._channel.listen(region(self._inbox)[0], _INBOX)
 
     def post(self, frame: bytes, buffers: list[Any]) -> None:
         """Copies and sends."""
-        parts, transfer = js.Array.new(), js.Array.new()
-        for part in (frame, *buffers):
-            copy = js.Uint8Array.new(len(part))
-            copy.assign(part)
-            parts.push(copy)
-            transfer.push(copy.buffer)
-        self._port.postMessage(parts, transfer)
+        if not buffers:
+            self._send(*region(frame))
+            return
+        regions = [*region(frame), 0]
+        for buffer in buffers:
+            # What is made of a bytes object is one again, which can be filled piece by piece.
+            regions += (*region(buffer), int(type(buffer) is bytes))
+        self._channel.sendAll(*regions)
 
     def close(self) -> None:
         """Closes the port; JavaScript delivers what was posted before."""
-        self._port.onmessage = self._port.onmessageerror = None
-        self._port.close()
+        self._channel.close()
         proxies, self._proxies = self._proxies, []
         # One of them may be what is calling this.
         loop = asyncio.get_event_loop()
         for proxy in proxies:
             loop.call_soon(proxy.destroy)
+
+    def _room(self, size: int) -> int:
+        room = bytes(size)
+        self._rooms.append(room)
+        return region(room)[0]
+
+    def _deliver(self, size: int, first: int, *lengths: int) -> None:
+        frame = bytes(self._view[:size]) if size <= _INBOX else self._rooms.pop()
+        buffers: list[Any] = []
+        if lengths:
+            rooms, self._rooms = iter(self._rooms), []
+            for length in lengths:
+                if length < 0:
+                    buffers.append(next(rooms))
+                else:
+                    buffers.append(_Arrived(self._channel, first, length))
+                    first += 1
+        with self._turn:
+            self._on_message(frame, buffers)
+
+    def _broken(self, reason: str) -> None:
+        self._on_broken(reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, cast
@@ -146,6 +147,7 @@ class _Default:
 def _remote_function(connection: Connection, worker: str, export: ExportDescription) -> RemoteFunction:
     name, doc, parameters, returns = export
     signature = None if parameters is None else _signature(parameters, returns)
+    least, most = (0, math.inf) if signature is None else _positional(signature)
 
     def with_options(*, timeout: float | None = None) -> RemoteFunction:
         if timeout is not None and timeout <= 0:
@@ -156,7 +158,8 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
             return await (_log.waiting(worker, name, answer) if _log.is_on() else answer)
 
         def function(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-            if signature is not None:
+            # To bind takes as long as the rest of a small call, and most calls are of the simple kind.
+            if signature is not None and (kwargs or not least <= len(args) <= most):
                 try:
                     signature.bind(*args, **kwargs)
                 except TypeError as error:
@@ -178,6 +181,21 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
 
     made = with_options()
     return cast("RemoteFunction", AnyCall(made)) if name == ANY_CALL else made
+
+
+def _positional(signature: inspect.Signature) -> tuple[float, float]:
+    """Counts how many positional arguments a call has at least and at most that has no others."""
+    least, most = 0.0, 0.0
+    for parameter in signature.parameters.values():
+        is_required = parameter.default is parameter.empty
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            least += is_required
+            most += 1
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            most = math.inf
+        elif parameter.kind is parameter.KEYWORD_ONLY and is_required:
+            least = math.inf
+    return least, most
 
 
 def _signature(

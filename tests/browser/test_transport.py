@@ -1,0 +1,223 @@
+"""How messages travel between page and worker: order, memory, wake-ups; with and without isolation, in every engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from in_page import in_page
+
+pytestmark = pytest.mark.every_engine
+
+
+@in_page(page="swift")
+async def test_order_is_kept_whatever_the_size(worker: Any) -> None:
+    """Calls are answered in the order in which they were made, though some travel in pieces and some do not."""
+    import asyncio
+
+    sizes = [0, 5_000_000, 10, 20_000, 3_000_000, 1, 100_000, 2_500_000] * 3
+    ended: list[int] = []
+
+    async def call(number: int, size: int) -> None:
+        (back, _), _ = await worker.echo(bytes([number]) * size, number)
+        assert back == bytes([number]) * size
+        ended.append(number)
+
+    await asyncio.gather(*(call(number, size) for number, size in enumerate(sizes)))
+    assert ended == list(range(len(sizes)))
+
+
+@in_page(page="swift")
+async def test_buffers_are_used_again_and_nothing_is_mixed_up(worker: Any) -> None:
+    """Buffers of many concurrent calls keep their content, of bytes, bytearrays and views."""
+    import asyncio
+    import random
+
+    source = random.Random(7)
+
+    async def call(number: int) -> None:
+        size = source.choice([100, 9_000, 40_000, 70_000, 1_500_000, 2_200_000])
+        content = bytes([number % 251, number // 251]) * (size // 2)
+        (one, (two,), three), _ = await worker.echo(content, (bytearray(content),), memoryview(content))
+        assert one == content and two == content and three == content, number
+
+    for start in range(0, 120, 24):
+        await asyncio.gather(*(call(number) for number in range(start, start + 24)))
+
+
+@in_page(page="swift")
+async def test_memory_may_grow_during_a_call(worker: Any) -> None:
+    """Both heaps grow, and so move, while buffers are on their way."""
+    import asyncio
+
+    import pyodide_js
+
+    before = pyodide_js._module.HEAPU8.byteLength
+    kept: list[Any] = []
+    size = 24 << 20
+    while pyodide_js._module.HEAPU8.byteLength == before:
+        calls = [worker.echo(bytes([number]) * size) for number in range(3)]
+        for number, ((back,), _) in enumerate(await asyncio.gather(*calls)):
+            assert len(back) == size and back[:100] == back[-100:] == bytes([number]) * 100
+            kept.append(back)
+        assert len(kept) < 60, "the heap did not grow"
+
+
+@in_page(page="swift")
+async def test_what_changes_after_the_call_is_not_sent(worker: Any) -> None:
+    """A buffer is copied in one go, when the call is sent."""
+    import asyncio
+
+    data = bytearray(b"a" * 4_000_000)
+    view = memoryview(bytearray(b"b" * 4_000_000))
+    call = asyncio.ensure_future(worker.echo(data, view))
+    await asyncio.sleep(0)
+    data[:] = b"x" * len(data)
+    view[:] = b"x" * len(view)
+    (one, two), _ = await call
+    assert set(one) == {ord("a")} and set(bytes(two)) == {ord("b")}
+
+
+@in_page(page="swift")
+async def test_a_thousand_in_flight(worker: Any) -> None:
+    """A thousand calls at a time get their own answers, some with buffers."""
+    import asyncio
+
+    async def call(number: int) -> None:
+        content = bytes(20_000) if number % 50 == 0 else b""
+        assert (await worker.echo(number, content))[0] == (number, content)
+
+    await asyncio.gather(*(call(number) for number in range(1000)))
+
+
+@in_page(page="swift")
+async def test_waiting_in_every_way(worker: Any, raises: Any) -> None:
+    """What asyncio offers to wait with finds a call's answer, at once or too late."""
+    import asyncio
+
+    assert await asyncio.wait_for(worker.add(1, 2), 5) == 3
+    async with asyncio.timeout(5):
+        assert await worker.add(1, 3) == 4
+    assert await asyncio.shield(worker.add(1, 4)) == 5
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(worker.add(number, 1)) for number in range(20)]
+    assert [task.result() for task in tasks] == [number + 1 for number in range(20)]
+    done, pending = await asyncio.wait([asyncio.ensure_future(worker.add(2, 2))])
+    assert [task.result() for task in done] == [4] and not pending
+    assert [await call for call in asyncio.as_completed([worker.add(3, 3)])] == [6]
+    with raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await worker.hold("waiting in every way")
+    await worker.release("waiting in every way")
+    assert await worker.add(5, 5) == 10
+
+
+@in_page(page="swift")
+async def test_contexts_and_tasks_are_the_callers(worker: Any) -> None:
+    """Code that is woken by an answer runs in its own task and context, and may start others."""
+    import asyncio
+    import contextvars
+
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable")
+
+    async def call(number: int) -> None:
+        variable.set(number)
+        task = asyncio.current_task()
+        for _ in range(5):
+            assert await worker.add(number, 1) == number + 1
+            assert variable.get() == number
+            assert asyncio.current_task() is task
+        assert await asyncio.create_task(worker.add(number, 2)) == number + 2
+
+    await asyncio.gather(*(call(number) for number in range(30)))
+
+
+@in_page(page="swift")
+async def test_an_error_in_a_callback_is_the_loops(worker: Any) -> None:
+    """A callback of a finished call that raises disturbs nobody else; asyncio's handler hears of it."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    heard: list[Any] = []
+    loop.set_exception_handler(lambda _loop, context: heard.append(context["exception"]))
+    try:
+        task = asyncio.ensure_future(worker.add(1, 2))
+
+        def fail(_task: Any) -> None:
+            raise ZeroDivisionError("from a callback")
+
+        task.add_done_callback(fail)
+        assert await task == 3
+        await asyncio.sleep(0.01)
+    finally:
+        loop.set_exception_handler(None)
+    assert [type(error) for error in heard] == [ZeroDivisionError]
+    assert await worker.add(1, 2) == 3
+
+
+@in_page(page="swift", limit=170)
+async def test_many_large_calls_leave_the_heaps_as_they_were(worker: Any) -> None:
+    """After many calls with a megabyte each the heaps of both sides are as large as they were after a few."""
+    import pyodide_js
+
+    content = bytes(1 << 20)
+
+    async def heaps() -> tuple[int, int]:
+        return pyodide_js._module.HEAPU8.byteLength, await worker.heap_size()
+
+    async def calls(count: int) -> None:
+        for _ in range(count):
+            (back,), _ = await worker.echo(content)
+            assert len(back) == len(content)
+
+    await calls(100)
+    before = await heaps()
+    await calls(1000)
+    for old, new in zip(before, await heaps(), strict=True):
+        assert new <= old * 1.05, (old, new)
+
+
+@in_page(page="swift")
+async def test_nothing_goes_through_the_loop_that_need_not(worker: Any) -> None:
+    """A call's function starts, and its caller goes on, in the event that brings the message."""
+    import asyncio
+
+    assert not await worker.blocks()
+    loop = type(asyncio.get_running_loop())
+    turns = 0
+    real = loop.call_soon
+
+    def call_soon(self: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal turns
+        turns += 1
+        return real(self, *args, **kwargs)
+
+    loop.call_soon = call_soon
+    try:
+        for number in range(20):
+            await worker.add(number, 1)
+        early = turns
+        await asyncio.sleep(0)
+        await asyncio.ensure_future(asyncio.sleep(0))
+    finally:
+        loop.call_soon = real
+    assert turns > early, "turns are not counted"
+    turns = early
+    assert turns == 0
+
+
+@in_page
+async def test_where_somebody_blocks_all_goes_through_the_loop(worker: Any) -> None:
+    """A worker that imports run_sync can use it in a function, and a page after a call."""
+    import asyncio
+
+    import js
+
+    if not hasattr(js.WebAssembly, "Suspending"):
+        return  # this engine has no JSPI
+    assert await worker.wait_in_sync_function(0.001) == "waited"
+    from pyodide.ffi import run_sync
+
+    await worker.add(1, 2)
+    run_sync(asyncio.sleep(0.001))

@@ -1,0 +1,212 @@
+// Tests of workerlib/_channel.js, with memory and handlers that are JavaScript's own: node --test.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { MessageChannel } from "node:worker_threads";
+
+const path = new URL("../../workerlib-py/python/workerlib/_channel.js", import.meta.url);
+const MEGABYTE = 1 << 20;
+const LIMIT = { timeout: 10_000 };
+
+/** A Python, as far as a channel knows it: memory, and functions that note what they are called with. */
+class Memory {
+  HEAPU8 = new Uint8Array(1 << 16);
+  top = 1 << 12;
+  delivered = [];
+  rooms = [];
+  reasons = [];
+  heard = () => {};
+
+  /** Makes room, in memory that moves whenever it grows. */
+  place(size) {
+    const address = this.top;
+    this.top += size;
+    if (this.top > this.HEAPU8.length) {
+      const grown = new Uint8Array(2 * this.top);
+      grown.set(this.HEAPU8);
+      // What still looks at the old memory reads nonsense.
+      this.HEAPU8.fill(0xee);
+      this.HEAPU8 = grown;
+    }
+    return address;
+  }
+
+  write(bytes) {
+    const address = this.place(bytes.length);
+    this.HEAPU8.set(bytes, address);
+    return address;
+  }
+
+  read(address, length) {
+    return this.HEAPU8.slice(address, address + length);
+  }
+
+  handlers = {
+    deliver: (size, first, ...lengths) => {
+      this.delivered.push({ size, first, lengths, rooms: this.rooms });
+      this.rooms = [];
+      this.heard();
+    },
+    room: (size) => {
+      const address = this.place(size);
+      this.rooms.push(address);
+      return address;
+    },
+    broken: (reason) => {
+      this.reasons.push(reason);
+      this.heard();
+    },
+  };
+
+  /** Waits until so many messages have been delivered, or the channel is broken. */
+  async until(count) {
+    while (this.delivered.length < count && this.reasons.length === 0) await new Promise((done) => (this.heard = done));
+  }
+}
+
+/** Two ends of a channel, each in a realm of its own as page and worker are. */
+function connect() {
+  const { port1, port2 } = new MessageChannel();
+  return [port1, port2].map((port) => {
+    const memory = new Memory();
+    const script = (0, eval)(readFileSync(path, "utf8"));
+    const channel = script.open(memory, port, memory.handlers);
+    channel.listen(memory.place(4096), 4096);
+    return { memory, channel, port, pool: script.pool };
+  });
+}
+
+const bytes = (length, seed = 1) => Uint8Array.from({ length }, (_, index) => (index * 31 + seed) & 255);
+
+test("a small frame arrives in the inbox", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const frame = bytes(40);
+  one.channel.send(one.memory.write(frame), 40);
+  await other.memory.until(1);
+  const [message] = other.memory.delivered;
+  assert.deepEqual(message, { size: 40, first: 0, lengths: [], rooms: [] });
+  assert.deepEqual(other.memory.read(other.channel.inbox, 40), frame);
+});
+
+test("frames arrive in the order in which they were sent, whatever their size", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const sizes = [10, 100_000, 20, 5, 50_000, 1];
+  for (const size of sizes) one.channel.send(one.memory.write(bytes(size)), size);
+  await other.memory.until(sizes.length);
+  assert.deepEqual(
+    other.memory.delivered.map(({ size }) => size),
+    sizes,
+  );
+});
+
+test("buffers keep their content while the memory of both sides grows and moves", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const contents = [bytes(10, 2), bytes(20_000, 3), bytes(5 * MEGABYTE + 7, 4), bytes(300_000, 5)];
+  const regions = contents.flatMap((content, index) => [one.memory.write(content), content.length, index === 2 ? 1 : 0]);
+  one.channel.sendAll(one.memory.write(bytes(30)), 30, 0, ...regions);
+  // What happens to the memory afterwards is not sent.
+  one.memory.HEAPU8.fill(0);
+  await other.memory.until(1);
+  const [{ lengths, first, rooms }] = other.memory.delivered;
+  assert.deepEqual(lengths, [10, 20_000, -(5 * MEGABYTE + 7), 300_000]);
+  assert.deepEqual(other.memory.read(rooms[0], contents[2].length), contents[2]);
+  for (const [offset, content] of [contents[0], contents[1], contents[3]].entries()) {
+    const address = other.memory.place(content.length);
+    other.channel.take(first + offset, address);
+    assert.deepEqual(other.memory.read(address, content.length), content);
+  }
+  assert.throws(() => other.channel.take(first, 0), /taken before/);
+});
+
+test("several large buffers of one message, and a message behind them", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const contents = [bytes(3 * MEGABYTE, 6), bytes(4 * MEGABYTE + 1, 7)];
+  one.channel.sendAll(one.memory.write(bytes(9)), 9, 0, ...contents.flatMap((c) => [one.memory.write(c), c.length, 1]));
+  one.channel.send(one.memory.write(bytes(8)), 8);
+  await other.memory.until(2);
+  const [large, small] = other.memory.delivered;
+  large.rooms.forEach((address, index) =>
+    assert.deepEqual(other.memory.read(address, contents[index].length), contents[index]),
+  );
+  assert.equal(small.size, 8);
+});
+
+test("buffers come back and are used again", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const size = 100_000;
+  const address = one.memory.write(bytes(size));
+  const place = other.memory.place(size);
+  for (let turn = 1; turn <= 3; turn += 1) {
+    one.channel.sendAll(one.memory.write(bytes(5)), 5, 0, address, size, 0);
+    assert.equal(one.pool.bytes, 0, "what was kept is on its way");
+    await other.memory.until(turn);
+    const message = other.memory.delivered.at(-1);
+    other.channel.take(message.first, place);
+    other.channel.send(other.memory.write(bytes(4)), 4);
+    await one.memory.until(turn);
+    assert.equal(one.pool.buffers.length, 1);
+  }
+});
+
+test("a buffer is not used again before it has been copied", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const size = 50_000;
+  for (const seed of [1, 2, 3]) {
+    one.channel.sendAll(one.memory.write(bytes(5)), 5, 0, one.memory.write(bytes(size, seed)), size, 0);
+  }
+  await other.memory.until(3);
+  other.channel.sendAll(other.memory.write(bytes(6)), 6, 0, other.memory.write(bytes(size, 9)), size, 0);
+  await one.memory.until(1);
+  for (const [index, { first }] of other.memory.delivered.entries()) {
+    const address = other.memory.place(size);
+    other.channel.take(first, address);
+    assert.deepEqual(other.memory.read(address, size), bytes(size, index + 1));
+  }
+});
+
+test("what is kept is bounded, and freed when a buffer cannot be had", () => {
+  const [{ channel, pool }] = connect();
+  for (let index = 0; index < 10; index += 1) pool.put(new ArrayBuffer(64 * MEGABYTE));
+  assert.equal(pool.bytes, 256 * MEGABYTE);
+  assert.throws(() => pool.take(2 ** 53), RangeError);
+  assert.equal(pool.bytes, 0);
+  channel.close();
+});
+
+test("what is kept is freed when it is not used", (t) => {
+  const timers = t.mock.method(globalThis, "setTimeout", () => ({}));
+  const [{ channel, pool }] = connect();
+  pool.put(new ArrayBuffer(MEGABYTE));
+  const [expire] = timers.mock.calls[0].arguments;
+  expire();
+  assert.equal(pool.bytes, MEGABYTE, "it was used a moment ago");
+  pool.lastUse = -Infinity;
+  expire();
+  assert.equal(pool.bytes, 0);
+  channel.close();
+});
+
+test("a message that makes no sense breaks the channel, once, and throws nowhere", LIMIT, async () => {
+  for (const nonsense of [null, 5, [null, new Uint8Array(3)], ["text"], [new Uint8Array(1), "text"]]) {
+    const [one, other] = connect();
+    one.port.postMessage(nonsense);
+    await other.memory.until(1);
+    assert.match(other.memory.reasons[0], /could not be taken in/);
+    one.channel.close();
+  }
+});
+
+test("nothing is delivered after the end", LIMIT, async () => {
+  const [one, other] = connect();
+  one.channel.send(one.memory.write(bytes(5)), 5);
+  other.channel.close();
+  await new Promise((done) => setTimeout(done, 20));
+  assert.deepEqual(other.memory.delivered, []);
+  one.channel.close();
+});

@@ -1,0 +1,364 @@
+"use strict";
+/**
+ * @file Carries messages between the memory of this Python and a MessagePort: the hot path of workerlib's transport.
+ *
+ * A message is a frame and buffers beside it (docs/wire-format.md, section 2). Python names both by address and length.
+ * What is small is cloned; what is larger is copied once into an ArrayBuffer that is transferred, and that comes back to
+ * be used again. A very large buffer goes as a sequence of pieces, so that the other side copies one while this side
+ * copies the next.
+ *
+ * Invariants: views of the heap are taken anew in each call, since memory that grows detaches them; whatever is sent has
+ * been copied when `send` returns; no exception leaves an event handler. This file knows nothing of what frames mean, and
+ * is a script whose value is a function: Python evaluates it (workerlib/_port.py).
+ *
+ * @typedef {object} Heap - Pyodide's module, of which only the memory is used.
+ * @property {Uint8Array} HEAPU8 - The memory as it is now.
+ *
+ * @typedef {object} Handlers - Functions of Python's.
+ * @property {(size: number, first: number, ...lengths: number[]) => void} deliver - Takes a message: the frame's size, the
+ *   number of its first buffer, and the length of each.
+ * @property {(size: number) => number} room - Makes room for a frame, or for a buffer that comes in pieces; returns its
+ *   address.
+ * @property {(reason: string) => void} broken - Hears that nothing more can come.
+ *
+ * @typedef {Pick<MessagePort, "postMessage" | "addEventListener" | "removeEventListener"> & {start?: () => void,
+ *   close?: () => void}} Port
+ */
+
+(() => {
+  /** From how many bytes on a part is transferred: below, two copies of a clone are cheaper than a transfer. */
+  const TRANSFERRED = 8 << 10;
+  /** From how many bytes on a buffer goes in pieces, and how large they are: a processor's cache holds some of them. */
+  const IN_PIECES = 2 << 20;
+  const PIECE = 1 << 20;
+  /** How many bytes of ArrayBuffers are kept at most, and for how many milliseconds without use. */
+  const KEPT = 256 << 20;
+  const IDLE = 2000;
+
+  /** ArrayBuffers that are kept for the next message: fresh ones cost more than the copy into them. */
+  class Pool {
+    constructor() {
+      /** @type {ArrayBuffer[]} */
+      this.buffers = [];
+      this.bytes = 0;
+      /** @type {ReturnType<typeof setTimeout> | undefined} */
+      this.timer = undefined;
+      this.lastUse = 0;
+    }
+
+    /**
+     * Takes out a buffer, or makes one.
+     *
+     * @param {number} size - How many bytes it must have at least.
+     * @returns {ArrayBuffer} One of at most twice that size.
+     */
+    take(size) {
+      let best = -1;
+      let least = 2 * size + 1;
+      for (let index = this.buffers.length - 1; index >= 0 && least > size; index -= 1) {
+        const length = /** @type {ArrayBuffer} */ (this.buffers[index]).byteLength;
+        if (length >= size && length < least) {
+          best = index;
+          least = length;
+        }
+      }
+      this.lastUse = performance.now();
+      if (best >= 0) {
+        const [buffer] = /** @type {[ArrayBuffer]} */ (this.buffers.splice(best, 1));
+        this.bytes -= buffer.byteLength;
+        return buffer;
+      }
+      // Sizes are rounded up, so that what differs a little fits next time.
+      const step = Math.max(4096, 2 ** (Math.floor(Math.log2(size)) - 3));
+      const length = Math.ceil(size / step) * step;
+      try {
+        return new ArrayBuffer(length);
+      } catch {
+        this.clear();
+        return new ArrayBuffer(length);
+      }
+    }
+
+    /**
+     * Keeps a buffer, if there is room.
+     *
+     * @param {ArrayBuffer} buffer - Nobody else may use it.
+     */
+    put(buffer) {
+      if (buffer.byteLength < TRANSFERRED || this.bytes + buffer.byteLength > KEPT) return;
+      this.buffers.push(buffer);
+      this.bytes += buffer.byteLength;
+      this.lastUse = performance.now();
+      this.timer ??= this.wait();
+    }
+
+    wait() {
+      const timer = setTimeout(() => {
+        this.timer = undefined;
+        if (performance.now() - this.lastUse >= IDLE) this.clear();
+        else this.timer = this.wait();
+      }, IDLE);
+      // Node would wait for it before it ends.
+      /** @type {any} */ (timer).unref?.();
+      return timer;
+    }
+
+    clear() {
+      this.buffers.length = this.bytes = 0;
+    }
+  }
+
+  const pool = new Pool();
+  // A page that nobody looks at may be asked to be small.
+  globalThis.document?.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "hidden") pool.clear();
+  });
+
+  /** One end of a channel. */
+  class Channel {
+    /**
+     * @param {Heap} heap - Pyodide's module.
+     * @param {Port} port - Nobody else may listen to it.
+     * @param {Handlers} handlers - What Python does.
+     */
+    constructor(heap, port, handlers) {
+      this.heap = heap;
+      this.port = port;
+      this.handlers = handlers;
+      /** @type {Map<number, Uint8Array>} Buffers that Python has not taken yet, by number. */
+      this.arrived = new Map();
+      this.next = 0;
+      /** @type {ArrayBuffer[]} Buffers of the other side's, to be used or given back. */
+      this.borrowed = [];
+      /** Where small frames are put for Python. */
+      this.inbox = 0;
+      this.inboxSize = 0;
+      /** @type {{frame: Uint8Array, lengths: number[], first: number, rooms: {address: number, length: number, filled:
+       *   number}[]} | null} The message whose pieces are coming. */
+      this.coming = null;
+      this.isClosed = false;
+      this.onMessage = (/** @type {any} */ event) => this.receive(event.data);
+      this.onError = () => this.fail("a message could not be read by the browser (messageerror)");
+    }
+
+    /**
+     * Starts to deliver.
+     *
+     * @param {number} inbox - The address where small frames are put.
+     * @param {number} inboxSize - How large they may be.
+     */
+    listen(inbox, inboxSize) {
+      [this.inbox, this.inboxSize] = [inbox, inboxSize];
+      this.port.addEventListener("message", this.onMessage);
+      this.port.addEventListener("messageerror", this.onError);
+      this.port.start?.();
+    }
+
+    /**
+     * Sends a frame without buffers.
+     *
+     * @param {number} address - Where it is.
+     * @param {number} length - How many bytes it has.
+     */
+    send(address, length) {
+      if (length < TRANSFERRED && this.borrowed.length === 0) {
+        this.port.postMessage(this.heap.HEAPU8.slice(address, address + length));
+      } else {
+        this.sendAll(address, length, 0);
+      }
+    }
+
+    /**
+     * Sends a frame and its buffers.
+     *
+     * @param {...number} regions - Address, length, and whether it may go in pieces (0 or 1), of the frame and each buffer.
+     */
+    sendAll(...regions) {
+      const heap = this.heap.HEAPU8;
+      /** @type {any[]} */
+      const parts = [];
+      /** @type {ArrayBuffer[]} */
+      const transfer = [];
+      const large = [];
+      for (let index = 0; index < regions.length; index += 3) {
+        const [address, length, inPieces] = /** @type {[number, number, number]} */ (regions.slice(index, index + 3));
+        if (inPieces && length >= IN_PIECES) {
+          parts.push(length);
+          large.push([address, length]);
+        } else if (length < TRANSFERRED) {
+          parts.push(heap.slice(address, address + length));
+        } else {
+          const copy = this.copy(heap, address, length);
+          parts.push(copy);
+          transfer.push(copy.buffer);
+        }
+      }
+      if (large.length === 0) this.giveBack(parts, transfer);
+      this.port.postMessage(parts, transfer);
+      for (const [address, length] of /** @type {[number, number][]} */ (large)) {
+        for (let start = 0; start < length; start += PIECE) {
+          const piece = this.copy(heap, address + start, Math.min(PIECE, length - start));
+          this.port.postMessage([null, piece], [piece.buffer]);
+        }
+      }
+    }
+
+    /**
+     * Copies out of the heap, into memory that can be transferred.
+     *
+     * @param {Uint8Array} heap - The memory.
+     * @param {number} address - Where from.
+     * @param {number} length - How many bytes.
+     * @returns {Uint8Array<ArrayBuffer>} The copy.
+     */
+    copy(heap, address, length) {
+      const index = this.borrowed.findIndex((buffer) => buffer.byteLength >= length && buffer.byteLength <= 2 * length);
+      const buffer = index < 0 ? pool.take(length) : /** @type {ArrayBuffer} */ (this.borrowed.splice(index, 1)[0]);
+      const copy = new Uint8Array(buffer, 0, length);
+      copy.set(heap.subarray(address, address + length));
+      return copy;
+    }
+
+    /**
+     * Appends what was borrowed to a message.
+     *
+     * @param {any[]} parts - The message.
+     * @param {ArrayBuffer[]} transfer - Its transfer list.
+     */
+    giveBack(parts, transfer) {
+      parts.push(...this.borrowed);
+      transfer.push(...this.borrowed);
+      this.borrowed.length = 0;
+    }
+
+    /**
+     * Takes in what the other side posted: a frame; a frame, buffers, and memory that is given back; or a piece.
+     *
+     * @param {any} message - What was posted.
+     */
+    receive(message) {
+      try {
+        if (message instanceof Uint8Array) {
+          this.deliver(message, this.next, []);
+        } else if (message[0] === null) {
+          this.fill(message[1]);
+        } else {
+          this.begin(message);
+        }
+      } catch (error) {
+        this.fail(`a message could not be taken in: ${error}`);
+      }
+    }
+
+    /**
+     * Takes in a message with parts, and delivers it unless pieces of it are to come.
+     *
+     * @param {any[]} parts - The frame; buffers, or their lengths if they come in pieces; memory that is given back.
+     */
+    begin([frame, ...parts]) {
+      if (!(frame instanceof Uint8Array)) throw new TypeError("a message without a frame");
+      const first = this.next;
+      const lengths = [];
+      const rooms = [];
+      for (const part of parts) {
+        if (part instanceof ArrayBuffer) {
+          pool.put(part);
+          continue;
+        }
+        if (typeof part === "number") {
+          rooms.push({ address: this.handlers.room(part), length: part, filled: 0 });
+          // Python knows what it made room for by the sign.
+          lengths.push(-part);
+          continue;
+        }
+        if (!(part instanceof Uint8Array)) throw new TypeError("a part that is no buffer");
+        this.arrived.set(this.next, part);
+        this.next += 1;
+        lengths.push(part.byteLength);
+      }
+      if (rooms.length > 0) this.coming = { frame, lengths, first, rooms };
+      else this.deliver(frame, first, lengths);
+    }
+
+    /**
+     * Copies a piece to its place; the last one completes the message.
+     *
+     * @param {Uint8Array<ArrayBuffer>} piece - What comes next.
+     */
+    fill(piece) {
+      const { coming } = this;
+      if (coming === null) throw new Error("a piece of no message");
+      const place = coming.rooms.find(({ filled, length }) => filled < length);
+      if (place === undefined || place.filled + piece.length > place.length) throw new Error("a piece too many");
+      this.heap.HEAPU8.set(piece, place.address + place.filled);
+      place.filled += piece.length;
+      this.borrowed.push(piece.buffer);
+      if (coming.rooms.every(({ filled, length }) => filled === length)) {
+        this.coming = null;
+        this.deliver(coming.frame, coming.first, coming.lengths);
+      }
+    }
+
+    /**
+     * Hands a message to Python.
+     *
+     * @param {Uint8Array} frame - The frame.
+     * @param {number} first - The number of its first buffer.
+     * @param {number[]} lengths - The lengths of all.
+     */
+    deliver(frame, first, lengths) {
+      const size = frame.length;
+      const address = size <= this.inboxSize ? this.inbox : this.handlers.room(size);
+      this.heap.HEAPU8.set(frame, address);
+      if (size >= TRANSFERRED) this.borrowed.push(/** @type {ArrayBuffer} */ (frame.buffer));
+      this.handlers.deliver(size, first, ...lengths);
+    }
+
+    /**
+     * Copies a buffer that arrived into the heap, and forgets it.
+     *
+     * @param {number} number - Which.
+     * @param {number} address - Where to; negative for nowhere.
+     */
+    take(number, address) {
+      const buffer = this.arrived.get(number);
+      if (buffer === undefined) throw new Error(`buffer ${number} was taken before`);
+      if (address >= 0) this.heap.HEAPU8.set(buffer, address);
+      this.arrived.delete(number);
+      if (buffer.byteLength >= TRANSFERRED) this.borrowed.push(/** @type {ArrayBuffer} */ (buffer.buffer));
+    }
+
+    /** Closes the port; what was posted before is delivered. */
+    close() {
+      this.isClosed = true;
+      this.port.removeEventListener("message", this.onMessage);
+      this.port.removeEventListener("messageerror", this.onError);
+      this.port.close?.();
+      this.arrived.clear();
+      this.borrowed.forEach((buffer) => pool.put(buffer));
+      this.borrowed.length = 0;
+      this.coming = null;
+    }
+
+    /**
+     * Tells Python that nothing more can come.
+     *
+     * @param {string} reason - Why.
+     */
+    fail(reason) {
+      if (this.isClosed) return;
+      try {
+        this.handlers.broken(reason);
+      } catch (error) {
+        console.error(`workerlib: ${reason}; ${error}`);
+      }
+    }
+  }
+
+  return {
+    /** Opens an end of a channel. */
+    open: (/** @type {Heap} */ heap, /** @type {Port} */ port, /** @type {Handlers} */ handlers) =>
+      new Channel(heap, port, handlers),
+    pool,
+  };
+})();

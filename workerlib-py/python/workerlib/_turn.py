@@ -1,0 +1,109 @@
+"""Runs at once what a message makes ready, instead of in later turns of the event loop.
+
+A turn of Pyodide's loop costs more than all the rest of a call: each is an event of JavaScript's. So while
+a message is handled, what is given to `call_soon` (a task's first step, the wake-up of one that waits) is
+collected, and run when the handler is done, in that order and as the loop would have run it.
+
+Nothing else is run early: what those steps in turn give to `call_soon` goes to the loop.
+
+What is run so has been entered by JavaScript without a stack of its own, and so cannot block by
+`pyodide.ffi.run_sync`; what the loop runs can. So where a program uses that function, all goes to the loop:
+`watch` and `notice` find out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from contextvars import Context
+from types import CodeType, FrameType, ModuleType, TracebackType
+from typing import Any
+
+import js
+import pyodide.ffi
+
+_BLOCKING = "run_sync"
+_run_sync = getattr(pyodide.ffi, _BLOCKING)
+_blocks = False
+"""Whether something in this Python may call run_sync."""
+
+
+class _Watched(ModuleType):
+    """`pyodide.ffi`, when somebody asks it for `run_sync`."""
+
+    @property
+    def run_sync(self) -> Any:
+        """The function, as it is."""
+        global _blocks
+        _blocks = True
+        return _run_sync
+
+
+def watch() -> None:
+    """Notes from now on who imports `run_sync`, and whether somebody has."""
+    global _blocks
+    if isinstance(pyodide.ffi, _Watched) or not hasattr(js.WebAssembly, "Suspending"):
+        return
+    for owner in gc.get_referrers(_run_sync):
+        module = owner.get("__name__", "pyodide") if isinstance(owner, dict) else "pyodide"
+        if module != __name__ and module.partition(".")[0] not in ("pyodide", "_pyodide", "_pyodide_core"):
+            _blocks = True
+    pyodide.ffi.__class__ = _Watched
+
+
+def notice(code: CodeType) -> None:
+    """Looks whether a function, or one within it, names `run_sync`: it may import it when it is too late."""
+    global _blocks
+    if _BLOCKING in code.co_names:
+        _blocks = True
+        return
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            notice(constant)
+
+
+def notice_callers(frame: FrameType | None) -> None:
+    """Does so for the functions that are running."""
+    while frame is not None:
+        notice(frame.f_code)
+        frame = frame.f_back
+
+
+class Turn:
+    """Collects within its `with` block, and runs at its end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Names the loop, which must be one that takes attributes, as Pyodide's does."""
+        self._loop: Any = loop
+        self._ready: list[asyncio.Handle] = []
+        self._is_early = False
+        self._shadowed: Any = None
+
+    def __enter__(self) -> None:
+        self._is_early = not _blocks
+        if self._is_early:
+            attributes = self._loop.__dict__
+            self._shadowed = attributes.get("call_soon")
+            attributes["call_soon"] = self._collect
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        if not self._is_early:
+            return
+        if self._shadowed is None:
+            del self._loop.call_soon
+        else:
+            self._loop.call_soon = self._shadowed
+        ready, self._ready = self._ready, []
+        for handle in ready:
+            if not handle.cancelled():
+                handle._run()
+
+    def _collect(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self._loop, context)
+        self._ready.append(handle)
+        return handle
