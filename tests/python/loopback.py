@@ -24,6 +24,8 @@ Channel = Callable[[], tuple[Endpoint, Endpoint]]
 class LoopbackEndpoint:
     """One end of a channel in memory; implements `workerlib._connection.Endpoint`."""
 
+    starts_at_once = True
+
     def __init__(self) -> None:
         self.other: LoopbackEndpoint
         self.closed = False

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import types
 from collections.abc import Callable, Coroutine, Generator, Mapping
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from workerlib._adapters import AdapterDescription, check_peer, wrap_arguments, wrap_result
@@ -39,12 +41,19 @@ _GRACE = 0.5
 # How many seconds a function may compute before what has arrived meanwhile is taken in first.
 _BRIEF = 0.001
 
+# Before Python 3.12 no task takes its first step when it is made.
+_HAS_EAGER_TASKS = sys.version_info >= (3, 12)
+
 _SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
 """What the other side and this one are, by whether this one connects."""
 
 
 class Endpoint(Protocol):
     """One end of a channel that carries frames in order, such as a MessagePort."""
+
+    @property
+    def starts_at_once(self) -> bool:
+        """Whether a task may take its first step while a message is handled: not if it might block there."""
 
     def listen(
         self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
@@ -130,11 +139,16 @@ class Connection:
             if outcome is None:
                 # Before anything is sent: a channel that fails settles the call in no time.
                 answer = self._expect(call, function, timeout)
+                reports_start = timeout is not None
                 token = enter(self)
                 try:
-                    await self._send(call, function, wrap_arguments(args, kwargs), timeout is not None)
+                    arguments = wrap_arguments(args, kwargs)
+                    unfinished = self._session.send(call, function, *arguments, reports_start)
+                    if unfinished is not None:
+                        await self._send_with_rows(call, function, unfinished, reports_start)
                 finally:
                     leave(token)
+                self._transmit()
                 outcome = await answer
         finally:
             pending = self._calls.pop(call)
@@ -157,17 +171,13 @@ class Connection:
                 leave(token)
         return result
 
-    async def _send(
-        self, call: int, function: str, arguments: tuple[tuple[Any, ...], dict[str, Any]], reports_start: bool
+    async def _send_with_rows(
+        self, call: int, function: str, unfinished: Unfinished, reports_start: bool
     ) -> None:
-        """Sends a call; waits where an adapter is async, but for no longer than the call is to be sent."""
-        unfinished = self._session.send(call, function, *arguments, reports_start)
-        if unfinished is not None:
-            rows = await self._unless_settled(call, finish(unfinished))
-            if rows is None:
-                return
+        """Sends a call of which an adapter is async; waits for no longer than the call is to be sent."""
+        rows = await self._unless_settled(call, finish(unfinished))
+        if rows is not None:
             self._session.send_with_rows(call, function, unfinished, rows, reports_start)
-        self._carry_out()
 
     async def _unless_settled(self, call: int, rows: Coroutine[Any, Any, _T]) -> _T | None:
         """Awaits what a call needs to be sent; None if it is settled before that is there."""
@@ -189,8 +199,9 @@ class Connection:
             task.cancel()
 
     def _expect(self, call: int, function: str, timeout: float | None) -> Pending:
-        pending = Pending(self._loop, function, timeout, lambda pending: self._cancel(call, pending))
-        self._calls[call] = pending
+        pending = self._calls[call] = Pending(loop=self._loop)
+        pending.call, pending.name, pending.timeout = call, function, timeout
+        pending.on_cancel = self._cancel
         return pending
 
     def _cancel(self, call: int, pending: Pending) -> None:
@@ -240,11 +251,13 @@ class Connection:
             leave(token)
 
     def _transmit(self) -> None:
+        """Sends what the session wants sent."""
         while (transmit := self._session.poll_transmit()) is not None:
             try:
                 self._endpoint.post(*transmit)
             except Exception as error:
                 self._session.close(f"the channel failed: {error}")
+                self._loop.call_soon(self._carry_out)
 
     def _on_opened(
         self,
@@ -345,21 +358,29 @@ class Connection:
         self._transmit()
 
     def _start_next(self) -> None:
-        """Starts the next call that has arrived, unless one was started in this turn of the loop.
+        """Starts the calls that have arrived, one after the other.
 
         What arrives while a function runs is taken in before the next one starts: it may be a cancel.
         """
-        if self._is_starting or (call := self._session.poll_call()) is None:
+        if self._is_starting:
             return
         self._is_starting = True
-        # The peer may have asked to be told, and a function that computes says nothing meanwhile.
-        self._transmit()
-        getattr(self, f"_on_{call[0]}")(*call[1:])
-        # The task that was just made has its first step before this.
-        self._loop.call_soon(self._has_started, self._loop.time())
+        since = monotonic()
+        while (call := self._session.poll_call()) is not None:
+            # The peer may have asked to be told, and a function that computes says nothing meanwhile.
+            self._transmit()
+            getattr(self, f"_on_{call[0]}")(*call[1:])
+            if not self._starts_at_once():
+                # The task that was just made has its first step before this.
+                self._loop.call_soon(self._has_started, since)
+                return
+            if monotonic() - since > _BRIEF:
+                self._loop.call_later(0, self._go_on)
+                return
+        self._is_starting = False
 
     def _has_started(self, since: float) -> None:
-        if self._loop.time() - since > _BRIEF:
+        if monotonic() - since > _BRIEF:
             # A loop looks for what has arrived before it runs what is due, but after what is to run soon.
             self._loop.call_later(0, self._go_on)
         else:
@@ -369,16 +390,21 @@ class Connection:
         self._is_starting = False
         self._carry_out()
 
+    def _starts_at_once(self) -> bool:
+        return _HAS_EAGER_TASKS and self._endpoint.starts_at_once
+
     def _on_call(self, call: int, function: str, arguments: list[Any], is_deep: bool) -> None:
         served = self._served[call] = Served(call)
-        serving = self._serve(served, function, arguments, is_deep)
-        # Pyodide's own create_task would add a callback that costs another turn of the loop.
-        served.task = asyncio.Task(serving, loop=self._loop, name=f"workerlib: {function}")
+        self._start(served, function, self._serve(served, function, arguments, is_deep))
 
     def _on_call_with_rows(self, call: int, function: str, arrival: Arrival) -> None:
         served = self._served[call] = Served(call)
-        serving = self._restore_and_serve(served, function, arrival)
-        served.task = self._loop.create_task(serving, name=f"workerlib: {function}")
+        self._start(served, function, self._restore_and_serve(served, function, arrival))
+
+    def _start(self, served: Served, function: str, serving: Coroutine[Any, Any, None]) -> None:
+        options: dict[str, Any] = {"eager_start": True} if self._starts_at_once() else {}
+        # Pyodide's own create_task would add a callback that costs another turn of the loop.
+        served.task = asyncio.Task(serving, loop=self._loop, name=f"workerlib: {function}", **options)
 
     def _on_bad_call(self, call: int, function: str, error: BaseException) -> None:
         error.add_note(f"The arguments of {function}() could not be read in the worker.")
@@ -416,7 +442,7 @@ class Connection:
             if function is None:
                 raise not_exported(name, self.functions)
             result.append(self._guard.run(served, function, *arguments))
-            if inspect.isawaitable(result[0]):
+            if _is_awaitable(result[0]):
                 if served.is_answer_due:
                     self._tell(served)
                 if inspect.iscoroutine(result[0]):
@@ -428,7 +454,7 @@ class Connection:
                 answered = self._session.return_with_rows(served.call, answered, await finish(answered))
             if answered:
                 dismantle(result)
-            self._carry_out()
+            self._transmit()
         # KeyboardInterrupt and SystemExit are the function's outcome too: they must not end the worker.
         except BaseException as error:
             if served.interrupt is not None:
@@ -471,6 +497,13 @@ class Connection:
                 text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"
                 self._session.raise_error(call, describe(RuntimeError(text)))
         self._carry_out()
+
+
+def _is_awaitable(value: object) -> bool:
+    """Tells what `inspect.isawaitable` tells, which takes as long as the rest of a small call."""
+    if isinstance(value, types.GeneratorType):
+        return inspect.isawaitable(value)
+    return hasattr(type(value), "__await__")
 
 
 def _is_being_cancelled() -> bool:

@@ -22,32 +22,22 @@ nobody were left to take it.
 class Pending(asyncio.Future[Outcome | None]):
     """A call of this side that has not settled; its outcome is None if its turn to be sent has come."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        function: str,
-        timeout: float | None,
-        on_cancel: Callable[[Pending], None],
-    ) -> None:
-        """Makes one.
-
-        Args:
-            loop: The event loop.
-            function: The name of the function, for messages.
-            timeout: How many seconds it may run.
-            on_cancel: Asks for the end of the call.
-        """
-        super().__init__(loop=loop)
-        self.is_cancelled = False
-        """Whether its caller has cancelled it."""
-        self.cancels = 0
-        """How many messages have asked the other side to end it."""
-        self._function = function
-        self._timeout = timeout
-        self._is_out_of_time = False
-        self._on_cancel = on_cancel
-        self._message: Any = None
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+    call: int
+    """The call's id."""
+    name: str
+    """The name of the function, for messages."""
+    timeout: float | None
+    """How many seconds it may run."""
+    on_cancel: Callable[[int, Pending], None]
+    """Asks for the end of the call."""
+    is_cancelled = False
+    """Whether its caller has cancelled it."""
+    cancels = 0
+    """How many messages have asked the other side to end it."""
+    _is_out_of_time = False
+    _message: Any = None
+    _timers: dict[str, asyncio.TimerHandle] | None = None
+    """None while there are none: most calls settle before one is needed."""
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Asks for the end of the call, which may come later, and otherwise than by a CancelledError."""
@@ -55,13 +45,13 @@ class Pending(asyncio.Future[Outcome | None]):
             return False
         self._message = msg
         self.is_cancelled = True
-        self._on_cancel(self)
+        self.on_cancel(self.call, self)
         return True
 
     def has_started(self) -> None:
         """Notes that the function runs: its time counts from now."""
-        if self._timeout is not None:
-            self._set_timer("run", self._timeout, self._run_out_of_time)
+        if self.timeout is not None:
+            self._set_timer("run", self.timeout, self._run_out_of_time)
 
     def give_grace(self, seconds: float) -> None:
         """Ends the call as cancelled after that time, unless the grace is extended."""
@@ -69,15 +59,14 @@ class Pending(asyncio.Future[Outcome | None]):
 
     def extend_grace(self) -> None:
         """Lets the function clean up for as long as it takes."""
-        if timer := self._timers.pop("grace", None):
-            timer.cancel()
+        self._stop_timer("grace")
 
     def end_cancelled(self) -> None:
         """Raises in the caller what it is to see of a call that was cancelled."""
         if self.done():
             return
         if self._is_out_of_time and not self.is_cancelled:
-            text = f"{self._function}() was still running after {self._timeout} seconds"
+            text = f"{self.name}() was still running after {self.timeout} seconds"
             self.set_result((False, [TimeoutError(text)]))
         else:
             super().cancel(self._message)
@@ -89,16 +78,20 @@ class Pending(asyncio.Future[Outcome | None]):
 
     def forget_timers(self) -> None:
         """Stops all timers: the call has settled."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        for name in list(self._timers or ()):
+            self._stop_timer(name)
 
     def _run_out_of_time(self) -> None:
         if not self.done() and not self.is_ending:
             self._is_out_of_time = True
-            self._on_cancel(self)
+            self.on_cancel(self.call, self)
 
     def _set_timer(self, name: str, seconds: float, then: Callable[[], None]) -> None:
-        if timer := self._timers.pop(name, None):
-            timer.cancel()
+        self._stop_timer(name)
+        if self._timers is None:
+            self._timers = {}
         self._timers[name] = self.get_loop().call_later(seconds, then)
+
+    def _stop_timer(self, name: str) -> None:
+        if self._timers is not None and (timer := self._timers.pop(name, None)):
+            timer.cancel()

@@ -47,6 +47,8 @@ class PipeEndpoint(asyncio.BufferedProtocol):
 
     # What a connection asks of an endpoint.
 
+    starts_at_once = True
+
     def listen(self, on_message: OnMessage, on_broken: OnBroken) -> None:
         """Starts to deliver; what arrived before is delivered too."""
         self._on_message, self._on_broken = on_message, on_broken

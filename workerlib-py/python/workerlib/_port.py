@@ -86,6 +86,11 @@ class PortEndpoint:
         self._channel = _open(port, dict(zip(handlers, self._proxies, strict=True)))
         self._send = self._channel.send
 
+    @property
+    def starts_at_once(self) -> bool:
+        """Whether a task may take its first step while a message is handled."""
+        return not _turn.may_block()
+
     def listen(
         self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
     ) -> None:

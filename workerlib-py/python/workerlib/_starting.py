@@ -90,6 +90,11 @@ class SpawnedWorker:
         self.host = new_worker(source.read_text(), self.name, self._receive, self._on_error)
         self.host.post(order, to_js([channel.port2]))
 
+    @property
+    def starts_at_once(self) -> bool:
+        """Whether tasks may start while a message is handled: `Endpoint.starts_at_once`."""
+        return self._port.starts_at_once
+
     def listen(
         self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
     ) -> None:

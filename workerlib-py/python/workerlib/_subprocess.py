@@ -246,6 +246,8 @@ class Subprocess(Endpoint):
 
     # What a connection asks of an endpoint.
 
+    starts_at_once = True
+
     def listen(self, on_message: OnMessage, on_broken: OnBroken) -> None:
         """Starts to deliver; a channel that breaks ends the process, and of that `watch` tells."""
         self.pipe.listen(on_message, lambda _reason: None)

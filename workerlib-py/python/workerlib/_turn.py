@@ -70,6 +70,11 @@ def notice_callers(frame: FrameType | None) -> None:
         frame = frame.f_back
 
 
+def may_block() -> bool:
+    """Tells whether something in this Python may call run_sync."""
+    return _blocks
+
+
 class Turn:
     """Collects within its `with` block, and runs at its end."""
 

@@ -153,10 +153,6 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
         if timeout is not None and timeout <= 0:
             raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
 
-        async def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            answer = connection.call(name, args, kwargs, timeout)
-            return await (_log.waiting(worker, name, answer) if _log.is_on() else answer)
-
         def function(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
             # To bind takes as long as the rest of a small call, and most calls are of the simple kind.
             if signature is not None and (kwargs or not least <= len(args) <= most):
@@ -164,11 +160,15 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
                     signature.bind(*args, **kwargs)
                 except TypeError as error:
                     raise TypeError(f"{name}() {error}") from None
-            return call(args, kwargs)
+            call: Any = connection.call(name, args, kwargs, timeout)
+            if _log.is_on():
+                call = _log.waiting(worker, name, call)
+            # Python tells of a coroutine that nobody awaited by this name.
+            call.__qualname__ = called
+            return cast("Coroutine[Any, Any, Any]", call)
 
-        for made in (function, call):
-            made.__name__ = name
-            made.__qualname__ = f"{worker}.{name}"
+        called = function.__qualname__ = f"{worker}.{name}"
+        function.__name__ = name
         function.__module__ = __name__
         function.__doc__ = doc
         function.options = with_options  # type: ignore[attr-defined]
