@@ -275,11 +275,13 @@ async def test_an_async_encoder_that_calls_the_worker(connect: Connect) -> None:
 
 async def test_cancelling_a_call_cancels_its_encoders(connect: Connect) -> None:
     """And one encoder's error cancels the others, before it is raised."""
+    begun: asyncio.Queue[str] = asyncio.Queue()
     cancelled: list[str] = []
 
     async def wait(thing: Thing) -> Any:
         if thing.content == "raise":
             raise ValueError("no")
+        begun.put_nowait(thing.content)
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -289,7 +291,7 @@ async def test_cancelling_a_call_cancels_its_encoders(connect: Connect) -> None:
     register_adapter(Thing, wait, Thing)
     async with connect() as worker:
         call = asyncio.ensure_future(worker.echo(Thing("a"), Thing("b")))
-        await asyncio.sleep(0.01)
+        assert sorted([await begun.get(), await begun.get()]) == ["a", "b"]
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call

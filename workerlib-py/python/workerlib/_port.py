@@ -125,17 +125,23 @@ class PortEndpoint:
 
     def _deliver(self, size: int, first: int, *lengths: int) -> None:
         frame = bytes(self._view[:size]) if size <= _INBOX else self._rooms.pop()
-        buffers: list[Any] = []
-        if lengths:
-            rooms, self._rooms = iter(self._rooms), []
-            for length in lengths:
-                if length < 0:
-                    buffers.append(next(rooms))
-                else:
-                    buffers.append(_Arrived(self._channel, first, length))
-                    first += 1
-        with self._turn:
+        buffers = self._buffers(first, lengths) if lengths else []
+        self._turn.begin()
+        try:
             self._on_message(frame, buffers)
+        finally:
+            self._turn.end()
+
+    def _buffers(self, first: int, lengths: tuple[int, ...]) -> list[Any]:
+        rooms, self._rooms = iter(self._rooms), []
+        buffers: list[Any] = []
+        for length in lengths:
+            if length < 0:
+                buffers.append(next(rooms))
+            else:
+                buffers.append(_Arrived(self._channel, first, length))
+                first += 1
+        return buffers
 
     def _broken(self, reason: str) -> None:
         self._on_broken(reason)

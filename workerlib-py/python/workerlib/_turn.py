@@ -17,7 +17,7 @@ import asyncio
 import gc
 from collections.abc import Callable
 from contextvars import Context
-from types import CodeType, FrameType, ModuleType, TracebackType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import js
@@ -76,7 +76,7 @@ def may_block() -> bool:
 
 
 class Turn:
-    """Collects within its `with` block, and runs at its end."""
+    """Collects between `begin` and `end`, and runs then."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Names the loop, which must be one that takes attributes, as Pyodide's does."""
@@ -84,27 +84,29 @@ class Turn:
         self._ready: list[asyncio.Handle] = []
         self._is_early = False
         self._shadowed: Any = None
+        self._collecting = self._collect
 
-    def __enter__(self) -> None:
+    def begin(self) -> None:
+        """Begins to collect, unless something may block."""
         self._is_early = not _blocks
         if self._is_early:
             attributes = self._loop.__dict__
             self._shadowed = attributes.get("call_soon")
-            attributes["call_soon"] = self._collect
+            attributes["call_soon"] = self._collecting
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
-    ) -> None:
+    def end(self) -> None:
+        """Runs what was collected."""
         if not self._is_early:
             return
         if self._shadowed is None:
-            del self._loop.call_soon
+            del self._loop.__dict__["call_soon"]
         else:
             self._loop.call_soon = self._shadowed
-        ready, self._ready = self._ready, []
-        for handle in ready:
-            if not handle.cancelled():
-                handle._run()
+        if self._ready:
+            ready, self._ready = self._ready, []
+            for handle in ready:
+                if not handle.cancelled():
+                    handle._run()
 
     def _collect(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
