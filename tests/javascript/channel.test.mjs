@@ -210,3 +210,33 @@ test("nothing is delivered after the end", LIMIT, async () => {
   assert.deepEqual(other.memory.delivered, []);
   one.channel.close();
 });
+
+test("an object that is transferred arrives itself, once, beside buffers", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const buffer = bytes(50_000).buffer;
+  const content = bytes(20_000, 3);
+  const regions = [buffer, -1, 0, one.memory.write(content), content.length, 0];
+  one.channel.sendAll(one.memory.write(bytes(9)), 9, 0, ...regions);
+  await other.memory.until(1);
+  assert.equal(buffer.byteLength, 0);
+  const [{ first, lengths }] = other.memory.delivered;
+  assert.deepEqual(lengths, [0, content.length]);
+  assert.throws(() => other.channel.take(first + 1, 0) ?? other.channel.takeObject(first + 1), /no object/);
+  assert.deepEqual(new Uint8Array(other.channel.takeObject(first)), bytes(50_000));
+  assert.throws(() => other.channel.takeObject(first), /no object/);
+});
+
+test("what cannot be transferred is refused alone: the message arrives, and says why", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const gone = new ArrayBuffer(8);
+  structuredClone(gone, { transfer: [gone] });
+  const kept = new ArrayBuffer(16);
+  one.channel.sendAll(one.memory.write(bytes(9)), 9, 0, kept, -1, 0, gone, -1, 0);
+  await other.memory.until(1);
+  const [{ first }] = other.memory.delivered;
+  assert.throws(() => other.channel.takeObject(first), /could not transfer it: .*DataCloneError/);
+  assert.throws(() => other.channel.takeObject(first + 1), /could not transfer it/);
+  assert.equal(kept.byteLength, 16);
+});

@@ -44,6 +44,8 @@ LIARS = {
     "big int of no bytes": b"\xc7\x00\x01",
     "buffer that did not come": b"\xd6\x05\x00\x00\x00\x00",
     "buffer number 2**32-1": b"\xd6\x05\xff\xff\xff\xff",
+    "object of a host's that did not come": b"\xd6\x60\x00\x00\x00\x00",
+    "object of a host's with a short number": b"\xd5\x60\x00\x00",
     "view without a header": b"\xc7\x00\x04\xc4\x00",
     "view without data": b"\xc7\x05\x04\x94\xc3\x01\xa1B",
     "trailing bytes": b"\xc0\xc0",
@@ -212,6 +214,12 @@ def test_deep_frames() -> None:
     """A million openings without an end neither overflow the stack nor take long."""
     for opening in (b"\x91", b"\x81\xc0", b"\xd4\x10\x01"):
         assert is_refused_or_read(TABLE + opening * 1_000_000, [])
+
+
+def test_a_buffer_is_no_object_of_a_hosts() -> None:
+    """And a reader that has no such objects refuses the frame."""
+    with pytest.raises(workerlib.FrameError, match="buffer 0 is no object of JavaScript's"):
+        decode(TABLE + b"\xd6\x60\x00\x00\x00\x00", [b"buffer"])
 
 
 def test_buffers_that_do_not_belong() -> None:

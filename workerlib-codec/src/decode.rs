@@ -447,6 +447,7 @@ impl<'f> Reader<'f> {
             ext::BYTEARRAY => sink.bytearray(Data::Inline(payload)),
             ext::BUFFER_BYTES => sink.bytes(self.out_of_band(payload)?),
             ext::BUFFER_BYTEARRAY => sink.bytearray(self.out_of_band(payload)?),
+            ext::HANDLE => sink.handle(self.number(payload)?),
             ext::VIEW => {
                 let header = view_header(payload).map_err(|error| {
                     wrong(BUFFERS, Kind::Metadata(format!("no header of a memoryview: {error}")))
@@ -505,6 +506,11 @@ impl<'f> Reader<'f> {
     }
 
     fn out_of_band<E: std::error::Error + 'static>(&mut self, payload: &[u8]) -> Result<Data<'f>, Wrong<E>> {
+        self.number(payload).map(Data::OutOfBand)
+    }
+
+    /// Reads the number of what is beside the frame: always the next one.
+    fn number<E: std::error::Error + 'static>(&mut self, payload: &[u8]) -> Result<usize, Wrong<E>> {
         let number: [u8; 4] = payload
             .try_into()
             .map_err(|_| wrong(BUFFERS, Kind::ExtensionLength(ext::BUFFER_BYTES, payload.len())))?;
@@ -513,7 +519,7 @@ impl<'f> Reader<'f> {
             return Err(wrong(BUFFERS, Kind::BufferOrder { found, expected }));
         }
         self.buffers += 1;
-        Ok(Data::OutOfBand(found))
+        Ok(found)
     }
 
     #[inline]

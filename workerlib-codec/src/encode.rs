@@ -180,6 +180,11 @@ impl<'l> Encoder<'l> {
                     self.buffers += 1;
                 }
             }
+            Item::Handle => {
+                write_ext(out, ext::HANDLE, &self.buffers.to_be_bytes())?;
+                source.keep_out_of_band(node).map_err(Refusal::Source)?;
+                self.buffers += 1;
+            }
             Item::Container(kind, count, walk) => {
                 let entered = (kind, count, walk);
                 self.open(source, node, identity, is_converted, entered, stack)?;

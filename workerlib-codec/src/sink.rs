@@ -54,8 +54,10 @@ pub trait Sink {
     fn bytearray(&mut self, data: Data<'_>) -> Result<Self::Value, Self::Error>;
     /// Builds a memoryview; the sink checks that out-of-band data has the length that the header says.
     fn view(&mut self, header: ViewHeader, data: Data<'_>) -> Result<Self::Value, Self::Error>;
+    /// Builds the object of the host's that came beside the frame under that number.
+    fn handle(&mut self, number: usize) -> Result<Self::Value, Self::Error>;
 
-    /// Does the same where the memoryview stands in `build` and nothing else can refer to it, so that a sink may
+    /// Does what `view` does where the memoryview stands in `build` and nothing else can refer to it, so that a sink may
     /// put the content where it will be in the end, and return something else, which is pushed next.
     fn view_within(
         &mut self,

@@ -68,6 +68,8 @@ pub enum Item<'s, N, W> {
     Surrogates(&'s [u8]),
     /// A buffer and its content in C order.
     Buffer(Buffer, &'s [u8]),
+    /// An object of the host's, which has no content and goes beside the frame.
+    Handle,
     /// Something that holds other nodes: its kind, how many elements it has, and the walk over them.
     Container(Container, usize, W),
     /// Something that is sent as what another node is; the encoder tells [`Source::converted`] where.
@@ -131,7 +133,8 @@ pub trait Source {
         0
     }
 
-    /// Takes the buffer that [`Source::look`] returned last out of the walk, to be sent beside the frame.
+    /// Takes the buffer or handle that [`Source::look`] returned last out of the walk, to be sent beside the
+    /// frame.
     ///
     /// The encoder calls it in the order of the buffers' numbers, 0 first.
     ///

@@ -261,6 +261,9 @@ pub enum BuildError {
     /// The frame names a buffer that did not come along.
     #[error("buffer {0} did not come with the frame")]
     NoBuffer(usize),
+    /// The frame has an object of a host's, of which there is none here.
+    #[error("object {0} of a host's, which only a browser has")]
+    NoHost(usize),
     /// A buffer has another length than its header says.
     #[error("a buffer of {0} bytes for a memoryview of another length")]
     BufferLength(usize),
@@ -340,6 +343,10 @@ impl Sink for Builder {
             return Err(BuildError::BufferLength(data.len()));
         }
         Ok(Value::View(header, data))
+    }
+
+    fn handle(&mut self, number: usize) -> Result<Value, BuildError> {
+        Err(BuildError::NoHost(number))
     }
 
     fn begin(&mut self, kind: Container, count: usize) -> Result<Build, BuildError> {

@@ -304,9 +304,13 @@ pub(crate) fn decode<'py>(
     Ok(value)
 }
 
-/// Replaces buffers by copies.
+/// Replaces buffers by copies; what is no buffer is an object of the host's, of which there is one.
 pub(crate) fn copy(py: Python<'_>, buffers: &mut [Py<PyAny>]) -> PyResult<()> {
     for buffer in buffers {
+        // SAFETY: it is alive.
+        if unsafe { ffi::PyObject_CheckBuffer(buffer.as_ptr()) } == 0 {
+            continue;
+        }
         // SAFETY: `buffer` is an object; what comes back is a new reference, or NULL with an error set.
         let copy = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromObject(buffer.as_ptr()))? };
         *buffer = copy.unbind();

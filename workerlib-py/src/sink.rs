@@ -499,6 +499,14 @@ impl<'py> Sink for PySink<'py, '_> {
         }
     }
 
+    fn handle(&mut self, number: usize) -> PyResult<Self::Value> {
+        // Only what came through a browser's port has this.
+        match self.buffer(number)?.getattr_opt(intern!(self.py, "take_object"))? {
+            Some(take) => take.call0(),
+            None => Err(PyValueError::new_err(format!("buffer {number} is no object of JavaScript's"))),
+        }
+    }
+
     fn view(&mut self, header: ViewHeader, data: Data<'_>) -> PyResult<Self::Value> {
         let impossible = || PyValueError::new_err(format!("no memory can have the header {header:?}"));
         let len = match data {

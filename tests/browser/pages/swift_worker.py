@@ -16,3 +16,53 @@ def blocks():
     from workerlib import _turn
 
     return _turn._blocks
+
+
+@workerlib.export
+def look_at(thing):
+    """Tells what arrived: its class, how long it is in bytes, and its first number."""
+    import js
+
+    buffer = getattr(thing, "buffer", thing)
+    array = thing if hasattr(thing, "buffer") else js.Uint8Array.new(buffer)
+    return (thing.constructor.name, thing.byteLength, array[0])
+
+
+@workerlib.export
+def echo_kind(thing):
+    return thing.constructor.name
+
+
+@workerlib.export
+def make_buffer(size):
+    import js
+
+    return workerlib.transfer(js.ArrayBuffer.new(size))
+
+
+@workerlib.export
+def look_within(value):
+    one, other = value["ports"]
+    return (one is other, len(value["data"]), one.constructor.name)
+
+
+@workerlib.export
+def answer_at(port):
+    """Answers each number that comes to a port with the next one."""
+    from pyodide.ffi import create_proxy
+
+    port.onmessage = create_proxy(lambda event: port.postMessage(event.data + 1))
+
+
+@workerlib.export
+def draw(canvas):
+    context = canvas.getContext("2d")
+    context.fillRect(0, 0, 10, 10)
+    return workerlib.transfer(canvas.transferToImageBitmap())
+
+
+@workerlib.export
+async def read_all(stream):
+    import js
+
+    return await js.Response.new(stream).text()

@@ -52,6 +52,7 @@ from workerlib._functions import register
 from workerlib._interface import Interface
 from workerlib._log import elapsed_time, log
 from workerlib._spawn import SpawnProgress, spawn
+from workerlib._transfer import transfer
 from workerlib._version import __version__
 from workerlib._worker import Worker
 
@@ -107,6 +108,7 @@ __all__ = [
     "register_adapter",
     "spawn",
     "systemVersions",
+    "transfer",
     "typechecked",
 ]
 

@@ -21,6 +21,8 @@
  *   address.
  * @property {(reason: string) => void} broken - Hears that nothing more can come.
  *
+ * @typedef {{object?: any, refused?: string}} Transferred - An object that is transferred, or why it could not be.
+ *
  * @typedef {Pick<MessagePort, "postMessage" | "addEventListener" | "removeEventListener"> & {start?: () => void,
  *   close?: () => void}} Port
  */
@@ -114,6 +116,14 @@
     if (document.visibilityState === "hidden") pool.clear();
   });
 
+  /**
+   * Tells whether a part of a message is an object of the user's, in its wrapping.
+   *
+   * @param {any} part - The part.
+   * @returns {part is Transferred} Whether it is.
+   */
+  const isTransferred = (part) => typeof part === "object" && part !== null && ("object" in part || "refused" in part);
+
   /** One end of a channel. */
   class Channel {
     /**
@@ -125,7 +135,7 @@
       this.heap = heap;
       this.port = port;
       this.handlers = handlers;
-      /** @type {Map<number, Uint8Array>} Buffers that Python has not taken yet, by number. */
+      /** @type {Map<number, Uint8Array | Transferred>} What Python has not taken yet, by number. */
       this.arrived = new Map();
       this.next = 0;
       /** @type {ArrayBuffer[]} Buffers of the other side's, to be used or given back. */
@@ -171,18 +181,25 @@
     /**
      * Sends a frame and its buffers.
      *
-     * @param {...number} regions - Address, length, and whether it may go in pieces (0 or 1), of the frame and each buffer.
+     * @param {...any} regions - Address, length, and whether it may go in pieces (0 or 1), of the frame and each buffer;
+     *   of an object that is to be transferred: the object, -1, 0.
      */
     sendAll(...regions) {
       const heap = this.heap.HEAPU8;
       /** @type {any[]} */
       const parts = [];
-      /** @type {ArrayBuffer[]} */
+      /** @type {Transferable[]} */
       const transfer = [];
+      /** @type {Transferred[]} */
+      const objects = [];
       const large = [];
       for (let index = 0; index < regions.length; index += 3) {
-        const [address, length, inPieces] = /** @type {[number, number, number]} */ (regions.slice(index, index + 3));
-        if (inPieces && length >= IN_PIECES) {
+        const [address, length, inPieces] = regions.slice(index, index + 3);
+        if (length < 0) {
+          const part = { object: address };
+          parts.push(part);
+          objects.push(part);
+        } else if (inPieces && length >= IN_PIECES) {
           parts.push(length);
           large.push([address, length]);
         } else if (length < TRANSFERRED) {
@@ -194,12 +211,34 @@
         }
       }
       if (large.length === 0) this.giveBack(parts, transfer);
-      this.port.postMessage(parts, transfer);
+      if (objects.length > 0) this.postWithObjects(parts, transfer, objects);
+      else this.port.postMessage(parts, transfer);
       for (const [address, length] of /** @type {[number, number][]} */ (large)) {
         for (let start = 0; start < length; start += PIECE) {
           const piece = this.copy(heap, address + start, Math.min(PIECE, length - start));
           this.port.postMessage([null, piece], [piece.buffer]);
         }
+      }
+    }
+
+    /**
+     * Sends a message that has objects of the user's, or says in their place why they cannot be sent.
+     *
+     * @param {any[]} parts - The message.
+     * @param {Transferable[]} transfer - Its transfer list.
+     * @param {Transferred[]} objects - Those of its parts that have objects.
+     */
+    postWithObjects(parts, transfer, objects) {
+      const moved = objects.map(({ object }) => (ArrayBuffer.isView(object) ? object.buffer : object));
+      try {
+        this.port.postMessage(parts, [...transfer, ...moved]);
+      } catch (error) {
+        // Nothing has been sent nor detached then: the standard's StructuredSerializeWithTransfer checks first.
+        for (const part of objects) {
+          delete part.object;
+          part.refused = `the sender could not transfer it: ${error}`;
+        }
+        this.port.postMessage(parts, transfer);
       }
     }
 
@@ -223,7 +262,7 @@
      * Appends what was borrowed to a message.
      *
      * @param {any[]} parts - The message.
-     * @param {ArrayBuffer[]} transfer - Its transfer list.
+     * @param {Transferable[]} transfer - Its transfer list.
      */
     giveBack(parts, transfer) {
       parts.push(...this.borrowed);
@@ -263,6 +302,12 @@
       for (const part of parts) {
         if (part instanceof ArrayBuffer) {
           pool.put(part);
+          continue;
+        }
+        if (isTransferred(part)) {
+          this.arrived.set(this.next, part);
+          this.next += 1;
+          lengths.push(0);
           continue;
         }
         if (typeof part === "number") {
@@ -323,9 +368,27 @@
     take(number, address) {
       const buffer = this.arrived.get(number);
       if (buffer === undefined) throw new Error(`buffer ${number} was taken before`);
-      if (address >= 0) this.heap.HEAPU8.set(buffer, address);
       this.arrived.delete(number);
+      if (isTransferred(buffer)) {
+        if (address >= 0) throw new Error(`buffer ${number} is an object`);
+        return;
+      }
+      if (address >= 0) this.heap.HEAPU8.set(buffer, address);
       if (buffer.byteLength >= TRANSFERRED) this.borrowed.push(/** @type {ArrayBuffer} */ (buffer.buffer));
+    }
+
+    /**
+     * Takes out an object that arrived.
+     *
+     * @param {number} number - Which.
+     * @returns {any} The object.
+     */
+    takeObject(number) {
+      const part = this.arrived.get(number);
+      this.arrived.delete(number);
+      if (!isTransferred(part)) throw new Error(`buffer ${number} is no object`);
+      if (part.refused !== undefined) throw new Error(part.refused);
+      return part.object;
     }
 
     /** Closes the port; what was posted before is delivered. */

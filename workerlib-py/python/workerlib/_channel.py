@@ -10,7 +10,7 @@ from typing import Any
 
 import js
 import pyodide_js
-from pyodide.ffi import create_proxy
+from pyodide.ffi import JsException, create_proxy, to_js
 
 # From how many bytes on a part is transferred, as in `_channel.js`.
 _TRANSFERRED = 8 << 10
@@ -45,19 +45,45 @@ class Channel:
     def sendAll(self, *regions: int) -> None:  # noqa: N802 - the script's name
         """Sends a frame and its buffers: address, length, and a number that is of no use here, of each."""
         heap = pyodide_js._module.HEAPU8
-        parts, transfer = js.Array.new(), js.Array.new()
+        parts, transfer, objects = js.Array.new(), js.Array.new(), []
         for address, length in zip(regions[::3], regions[1::3], strict=True):
+            if length < 0:
+                part = js.Object.new()
+                part.object = address
+                parts.push(part)
+                objects.append(part)
+                continue
             part = heap.slice(address, address + length)
             parts.push(part)
             if length >= _TRANSFERRED:
                 transfer.push(part.buffer)
-        self._port.postMessage(parts, transfer)
+        moved = [getattr(part.object, "buffer", part.object) for part in objects]
+        try:
+            self._port.postMessage(parts, transfer.concat(to_js(moved)))
+        except JsException as error:
+            if not objects:
+                raise
+            for part in objects:
+                part.object = None
+                part.refused = f"the sender could not transfer it: {error}"
+            self._port.postMessage(parts, transfer)
 
     def take(self, number: int, address: int) -> None:
         """Copies a buffer that arrived to an address, and forgets it; negative for nowhere."""
         buffer = self._arrived.pop(number)
+        if address >= 0 and not hasattr(buffer, "byteLength"):
+            raise ValueError(f"buffer {number} is an object")
         if address >= 0:
             pyodide_js._module.HEAPU8.set(buffer, address)
+
+    def takeObject(self, number: int) -> Any:  # noqa: N802 - the script's name
+        """Takes out an object that arrived."""
+        part = self._arrived.pop(number)
+        if getattr(part, "refused", None):
+            raise ValueError(part.refused)
+        if hasattr(part, "byteLength"):
+            raise ValueError(f"buffer {number} is no object")
+        return part.object
 
     def close(self) -> None:
         """Closes the port; JavaScript delivers what was posted before."""
@@ -87,6 +113,10 @@ class Channel:
             if isinstance(part, (int, float)):
                 self._places.append([self._handlers["room"](int(part)), int(part)])
                 lengths.append(-int(part))
+            elif hasattr(part, "object") or hasattr(part, "refused"):
+                self._arrived[self._next] = part
+                self._next += 1
+                lengths.append(0)
             elif hasattr(part, "length"):
                 self._arrived[self._next] = part
                 self._next += 1

@@ -25,6 +25,7 @@ from pyodide.ffi import JsException, create_proxy, to_js
 from workerlib import _exports, _turn
 from workerlib._channel import Channel
 from workerlib._native import region
+from workerlib._transfer import Transfer
 
 # Frames up to this size arrive where they can be read without making room for them first.
 _INBOX = 64 << 10
@@ -54,6 +55,18 @@ class _Arrived:
         self._channel = channel
         self._number = number
         self.byteLength = length
+
+    def take_object(self) -> Any:
+        """Takes out an object that is no buffer.
+
+        Raises:
+            ValueError: If it is a buffer, or the sender could not transfer it.
+        """
+        channel, self._channel = self._channel, None
+        try:
+            return channel.takeObject(self._number)
+        except JsException as error:
+            raise ValueError(str(error)) from None
 
     def assign_to(self, view: memoryview) -> None:
         """Copies the content, once."""
@@ -103,8 +116,11 @@ class PortEndpoint:
         if not buffers:
             self._send(*region(frame))
             return
-        regions = [*region(frame), 0]
+        regions: list[Any] = [*region(frame), 0]
         for buffer in buffers:
+            if type(buffer) is Transfer:
+                regions += (buffer.take(), -1, 0)
+                continue
             # What is made of a bytes object is one again, which can be filled piece by piece.
             regions += (*region(buffer), int(type(buffer) is bytes))
         self._channel.sendAll(*regions)

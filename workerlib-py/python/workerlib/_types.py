@@ -23,12 +23,14 @@ from workerlib import _adapters, _classes, _functions, _libraries
 from workerlib._errors import ConversionWarning
 from workerlib._native import adapt_builtins
 from workerlib._rows import Slot
+from workerlib._transfer import Transfer
 from workerlib._type_row import Built, Filled, Parts, RefusedError, TakeApart, lazy, refuse
 
 Sending = tuple[int | None, Callable[[Any], Any] | _adapters.Adapter]
 """The extension type and what makes its values; or None and what makes the object that is sent instead."""
 
 _SLOT = 83
+_HANDLE = 96
 
 
 def _empty(path: str) -> Callable[[Any], Any]:
@@ -560,6 +562,8 @@ def _find_exact(cls: type) -> Sending | None:
     """Says how objects of a class are sent that arrive as themselves."""
     if cls is Slot:
         return _SLOT, lambda slot: (slot.number,)
+    if cls is Transfer:
+        return _HANDLE, Transfer.check
     adapter = _adapters.find_total() if cls is _adapters.Whole else _adapters.find_adapter(cls)
     if adapter is None and cls in _functions.TYPES:
         # Most functions would be refused: where there is a last resort, it takes all of them.

@@ -94,6 +94,7 @@ impl<'py> PySource<'py> {
             self.patterns = self.types.weigh(self.patterns, &made).map_err(refused)?;
         }
         match sending.kind {
+            Some(ext::HANDLE) => Ok(Item::Handle),
             Some(kind) if made.is_exact_instance_of::<PyTuple>() => {
                 Ok(self.tuple(Container::Extension(kind), made, 1))
             }
