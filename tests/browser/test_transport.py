@@ -221,3 +221,11 @@ async def test_where_somebody_blocks_all_goes_through_the_loop(worker: Any) -> N
 
     await worker.add(1, 2)
     run_sync(asyncio.sleep(0.001))
+
+
+@in_page(page="swift")
+async def test_a_function_that_is_exported_late_may_block(worker: Any) -> None:
+    """Though nothing in its worker could block before, and it does so by a function beside it."""
+    await worker.export_one_that_blocks()
+    assert await worker.nap() == "slept"
+    assert await worker.blocks()

@@ -66,3 +66,16 @@ async def read_all(stream):
     import js
 
     return await js.Response.new(stream).text()
+
+
+@workerlib.export
+async def export_one_that_blocks():
+    """Exports, late, a function that blocks by a helper of its module."""
+    import types
+
+    module = types.ModuleType("blocker")
+    exec(  # noqa: S102 - a module without a file
+        "import time\ndef helper():\n    time.sleep(0.001)\n    return 'slept'\ndef nap():\n    return helper()\n",
+        module.__dict__,
+    )
+    workerlib.export(module.nap)

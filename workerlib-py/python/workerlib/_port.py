@@ -12,7 +12,6 @@ What arrives is handled at once, and so is all that this makes ready (`_turn.py`
 from __future__ import annotations
 
 import asyncio
-import inspect
 import sys
 from collections.abc import Callable
 from importlib.resources import files
@@ -29,6 +28,8 @@ from workerlib._transfer import Transfer
 
 # Frames up to this size arrive where they can be read without making room for them first.
 _INBOX = 64 << 10
+
+_exports.observers.append(lambda _name, function: _turn.notice_function(function))
 
 _script: Any = None
 
@@ -86,8 +87,7 @@ class PortEndpoint:
         _turn.watch()
         _turn.notice_callers(sys._getframe())
         for function in _exports.functions.values():
-            if code := getattr(inspect.unwrap(function), "__code__", None):
-                _turn.notice(code)
+            _turn.notice_function(function)
         self._turn = _turn.Turn(asyncio.get_running_loop())
         self._inbox = bytearray(_INBOX)
         self._view = memoryview(self._inbox)

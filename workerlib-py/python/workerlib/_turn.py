@@ -15,16 +15,25 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 from collections.abc import Callable
 from contextvars import Context
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 import js
 import pyodide.ffi
 
-_BLOCKING = "run_sync"
-_run_sync = getattr(pyodide.ffi, _BLOCKING)
+_BLOCKING = (
+    frozenset({"run_sync"}),
+    # What Pyodide makes of these uses it too.
+    frozenset({"run_until_complete"}),
+    frozenset({"asyncio", "run"}),
+    frozenset({"time", "sleep"}),
+)
+"""Names that a function has which blocks."""
+
+_run_sync = pyodide.ffi.run_sync
 _blocks = False
 """Whether something in this Python may call run_sync."""
 
@@ -53,14 +62,27 @@ def watch() -> None:
 
 
 def notice(code: CodeType) -> None:
-    """Looks whether a function, or one within it, names `run_sync`: it may import it when it is too late."""
+    """Looks whether a function, or one within it, names what blocks: it may import it when it is too late."""
     global _blocks
-    if _BLOCKING in code.co_names:
+    if any(names.issubset(code.co_names) for names in _BLOCKING):
         _blocks = True
         return
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             notice(constant)
+
+
+def notice_function(function: Any) -> None:
+    """Does so for a function, and for those that stand beside it, which it may call."""
+    function = inspect.unwrap(function)
+    beside = getattr(function, "__globals__", {}).values()
+    for one in (function, *beside):
+        if isinstance(one, FunctionType):
+            notice(one.__code__)
+        elif isinstance(one, type) and one.__module__ == function.__module__:
+            for member in vars(one).values():
+                if isinstance(member, FunctionType):
+                    notice(member.__code__)
 
 
 def notice_callers(frame: FrameType | None) -> None:
