@@ -230,13 +230,12 @@ test("an object that is transferred arrives itself, once, beside buffers", LIMIT
 test("what cannot be transferred is refused alone: the message arrives, and says why", LIMIT, async (t) => {
   const [one, other] = connect();
   t.after(() => one.channel.close());
-  const gone = new ArrayBuffer(8);
-  structuredClone(gone, { transfer: [gone] });
+  const impossible = () => {};
   const kept = new ArrayBuffer(16);
-  one.channel.sendAll(one.memory.write(bytes(9)), 9, 0, kept, -1, 0, gone, -1, 0);
+  one.channel.sendAll(one.memory.write(bytes(9)), 9, 0, kept, -1, 0, impossible, -1, 0);
   await other.memory.until(1);
   const [{ first }] = other.memory.delivered;
-  assert.throws(() => other.channel.takeObject(first), /could not transfer it: .*DataCloneError/);
+  assert.throws(() => other.channel.takeObject(first), /the sender could not transfer it: \w*Error/);
   assert.throws(() => other.channel.takeObject(first + 1), /could not transfer it/);
   assert.equal(kept.byteLength, 16);
 });
