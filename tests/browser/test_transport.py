@@ -229,3 +229,26 @@ async def test_a_function_that_is_exported_late_may_block(worker: Any) -> None:
     await worker.export_one_that_blocks()
     assert await worker.nap() == "slept"
     assert await worker.blocks()
+
+
+@in_page(page="swift")
+async def test_the_buffers_of_a_late_result_are_used_again(worker: Any) -> None:
+    """What a call returns that was given up is dropped, and the memory it came in goes back."""
+    import asyncio
+
+    late = asyncio.ensure_future(worker.compute_in_spite_of_all(1.5))
+    await asyncio.sleep(0.1)
+    late.cancel()
+    try:
+        await late
+    except asyncio.CancelledError:
+        pass
+    else:
+        raise AssertionError("it was not given up")
+    # Behind the late result, which comes first.
+    assert await worker.add(1, 2) == 3
+    channel = worker._connection._endpoint._channel
+    assert channel.arrived.size == 0, "nobody holds what came"
+    assert [buffer.byteLength >= 1 << 20 for buffer in channel.borrowed] == [True]
+    await worker.add(1, 2)
+    assert channel.borrowed.length == 0, "it went back with the next call"

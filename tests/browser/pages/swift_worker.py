@@ -79,3 +79,18 @@ async def export_one_that_blocks():
         module.__dict__,
     )
     workerlib.export(module.nap)
+
+
+@workerlib.export
+def compute_in_spite_of_all(seconds):
+    """Returns a buffer after that time, whoever interrupts it."""
+    import time
+
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        try:
+            while time.perf_counter() < end:
+                pass
+        except KeyboardInterrupt:
+            pass
+    return bytearray(1 << 20)

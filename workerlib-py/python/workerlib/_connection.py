@@ -362,11 +362,11 @@ class Connection:
 
         What arrives while a function runs is taken in before the next one starts: it may be a cancel.
         """
-        if self._is_starting:
+        if self._is_starting or (call := self._session.poll_call()) is None:
             return
         self._is_starting = True
         since = monotonic()
-        while (call := self._session.poll_call()) is not None:
+        while call is not None:
             # The peer may have asked to be told, and a function that computes says nothing meanwhile.
             self._transmit()
             getattr(self, f"_on_{call[0]}")(*call[1:])
@@ -377,6 +377,7 @@ class Connection:
             if monotonic() - since > _BRIEF:
                 self._loop.call_later(0, self._go_on)
                 return
+            call = self._session.poll_call()
         self._is_starting = False
 
     def _has_started(self, since: float) -> None:

@@ -8,15 +8,12 @@ state of the call, which is the session's.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 
-@dataclass(eq=False)
 class Served:
     """A call that is being served."""
 
-    call: int
-    """Its id."""
+    # What most calls never change stands in the class: to set it each time would take as long as the rest.
     task: asyncio.Task[None] | None = None
     """Serves it."""
     has_begun: bool = False
@@ -33,6 +30,10 @@ class Served:
     """Whether the other side has not been told yet that the function knows of its last message."""
     interrupt: KeyboardInterrupt | None = None
     """What was raised in the function to interrupt it."""
+
+    def __init__(self, call: int) -> None:
+        """Makes one for the call of that id."""
+        self.call = call
 
     def hear_cancel(self) -> None:
         """Notes a message that cancels it."""
