@@ -48,11 +48,17 @@ class Timing:
     def __init__(self) -> None:
         self.encode: list[float] = []
         self.decode: list[float] = []
+        self.free: list[float] = []
 
     @property
     def both(self) -> list[float]:
-        """Adds up each round's two times."""
+        """Adds up each round's times of encoding and decoding."""
         return [there + back for there, back in zip(self.encode, self.decode, strict=True)]
+
+    @property
+    def whole(self) -> list[float]:
+        """Adds the time that it takes to be rid of what was decoded."""
+        return [both + free for both, free in zip(self.both, self.free, strict=True)]
 
 
 def refusal(peer: Peer, value: Any) -> str | None:
@@ -74,18 +80,19 @@ def is_equal(one: Any, other: Any) -> bool:
 def measure_once(peer: Peer, value: Any, repeat: int, timing: Timing) -> None:
     """Appends one round of one codec.
 
-    The collector runs as it always does, and what was decoded is freed within its own time: a collection
-    before each measurement would make the next one, whoever it falls to, look at the whole heap.
+    The collector runs as it always does: a collection before each measurement would make the next one,
+    whoever it falls to, look at the whole heap.
     """
     start = now()
     for _ in range(repeat):
         encoded = peer.encode(value)
     timing.encode.append((now() - start) / repeat)
     start = now()
-    for _ in range(repeat):
-        decoded = peer.decode(encoded)
-        del decoded
+    decoded = [peer.decode(encoded) for _ in range(repeat)]
     timing.decode.append((now() - start) / repeat)
+    start = now()
+    del decoded
+    timing.free.append((now() - start) / repeat)
 
 
 def measure(shape: Shape, peers: Sequence[Peer], rounds: int) -> dict[str, Any]:
@@ -111,7 +118,7 @@ def measure(shape: Shape, peers: Sequence[Peer], rounds: int) -> dict[str, Any]:
 def summary(timing: Timing, pickle: Timing) -> dict[str, float]:
     """Sums up a codec's rounds: medians in milliseconds, and how many times faster than pickle it is."""
     result = {}
-    for name in ("encode", "decode", "both"):
+    for name in ("encode", "decode", "both", "whole"):
         own, others = getattr(timing, name), getattr(pickle, name)
         result[f"{name}_ms"] = round(statistics.median(own) * 1e3, 5)
         result[f"{name}_ratio"] = round(

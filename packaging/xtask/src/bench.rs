@@ -128,8 +128,9 @@ fn table(results: &Value) -> Result<String> {
     }
     text.push_str(
         "Made by `cargo xtask bench codec`. How many times faster than pickle, protocol 5 with out-of-band buffers: more \
-         than 1 is faster. \"Both\" is encoding, decoding and freeing, with Python's collector on; the ratios are medians of \
-         rounds in one process in which all take turns, by the time on the processor \
+         than 1 is faster. \"Both\" is encoding and decoding, with Python's collector on; behind it, with the time to free what was \
+         decoded, and to collect then, as well. The ratios are medians of rounds in one process in which all take turns, \
+         by the time on the processor \
          ([ADR 12](../../docs/adr/0012-how-the-codec-is-measured.md)). A peer without a number cannot give that shape \
          back as it was, or is not there (see below).\n\n",
     );
@@ -140,17 +141,20 @@ fn table(results: &Value) -> Result<String> {
         peers.extend(new.cloned().collect::<Vec<_>>());
     }
     let others = peers.iter().map(|name| format!(" {name}, both |")).collect::<String>();
-    let _ = writeln!(text, "| in | shape | encode | decode | both | goal | is |{others}");
-    let _ =
-        writeln!(text, "| --- | --- | ---: | ---: | ---: | ---: | --- |{}", " ---: |".repeat(peers.len()));
+    let _ = writeln!(text, "| in | shape | encode | decode | both | goal | is | and free |{others}");
+    let _ = writeln!(
+        text,
+        "| --- | --- | ---: | ---: | ---: | ---: | --- | ---: |{}",
+        " ---: |".repeat(peers.len())
+    );
     for (place, rows) in [("CPython", &native), ("Pyodide", &wasm)] {
         for row in rows {
             let goal = goal(place == "Pyodide", &row.shape);
             let is = if is_met(row.both, goal) { "met" } else { "**not met**" };
             let _ = write!(
                 text,
-                "| {place} | {} | {:.2} | {:.2} | {:.2} | {goal:.1} | {is} |",
-                row.shape, row.encode, row.decode, row.both
+                "| {place} | {} | {:.2} | {:.2} | {:.2} | {goal:.1} | {is} | {:.2} |",
+                row.shape, row.encode, row.decode, row.both, row.whole
             );
             for peer in &peers {
                 let ratio = row.peers.iter().find(|(name, _)| name == peer);
@@ -204,6 +208,7 @@ struct Row {
     encode: f64,
     decode: f64,
     both: f64,
+    whole: f64,
     peers: Vec<(String, f64)>,
 }
 
@@ -219,10 +224,11 @@ fn row(result: &Value) -> Result<Row> {
         let value = measured.get(peer).and_then(|peer| peer[format!("{what}_ratio")].as_f64());
         value.with_context(|| format!("{peer} did not {what} {shape}, or did not give it back as it was"))
     };
-    let (encode, decode, both) = (ratio(OWN, "encode")?, ratio(OWN, "decode")?, ratio(OWN, "both")?);
+    let (encode, decode) = (ratio(OWN, "encode")?, ratio(OWN, "decode")?);
+    let (both, whole) = (ratio(OWN, "both")?, ratio(OWN, "whole")?);
     let names = measured.keys().filter(|name| *name != OWN && *name != PICKLE);
     let peers = names.map(|name| Ok((name.clone(), ratio(name, "both")?))).collect::<Result<_>>()?;
-    Ok(Row { shape, encode, decode, both, peers })
+    Ok(Row { shape, encode, decode, both, whole, peers })
 }
 
 #[cfg(test)]
@@ -230,7 +236,7 @@ mod tests {
     use super::*;
 
     fn results(ratio: f64) -> Value {
-        let codec = |ratio: f64| json!({"encode_ratio": ratio, "decode_ratio": ratio, "both_ratio": ratio});
+        let codec = |ratio: f64| json!({"encode_ratio": ratio, "decode_ratio": ratio, "both_ratio": ratio, "whole_ratio": ratio});
         let peers = json!({"workerlib": codec(ratio), "pickle 5": codec(1.0), "marshal": codec(3.0)});
         let place = json!({"python": "a Python", "missing": ["orjson"], "results": [{"shape": "records", "peers": peers}]});
         json!({"quick": false, "native": place, "pyodide": place})
@@ -239,9 +245,9 @@ mod tests {
     #[test]
     fn each_place_has_its_goal() {
         let table = table(&results(1.2)).expect("a table");
-        assert!(table.contains("| CPython | records | 1.20 | 1.20 | 1.20 | 1.0 | met | 3.00 |"), "{table}");
+        assert!(table.contains("| CPython | records | 1.20 | 1.20 | 1.20 | 1.0 | met | 1.20 | 3.00 |"), "{table}");
         assert!(
-            table.contains("| Pyodide | records | 1.20 | 1.20 | 1.20 | 1.5 | **not met** | 3.00 |"),
+            table.contains("| Pyodide | records | 1.20 | 1.20 | 1.20 | 1.5 | **not met** | 1.20 | 3.00 |"),
             "{table}"
         );
         assert!(table.contains("1 of 2 goals") && table.contains("not installed there: orjson"), "{table}");
