@@ -19,8 +19,8 @@ const bench = (window.bench = {
   charts,
 });
 
-const isolation = crossOriginIsolated ? "isolated, so shared memory is used" : "not isolated, so there is no shared memory";
-document.querySelector("#about").textContent = `The page is ${isolation}.`;
+const isolation = crossOriginIsolated ? "isolated" : "not isolated";
+document.querySelector("#about").textContent = `The page is ${isolation}; messages go the same way on both kinds of pages.`;
 
 async function show(quick) {
   for (const button of buttons) button.disabled = true;
