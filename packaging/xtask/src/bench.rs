@@ -245,7 +245,10 @@ mod tests {
     #[test]
     fn each_place_has_its_goal() {
         let table = table(&results(1.2)).expect("a table");
-        assert!(table.contains("| CPython | records | 1.20 | 1.20 | 1.20 | 1.0 | met | 1.20 | 3.00 |"), "{table}");
+        assert!(
+            table.contains("| CPython | records | 1.20 | 1.20 | 1.20 | 1.0 | met | 1.20 | 3.00 |"),
+            "{table}"
+        );
         assert!(
             table.contains("| Pyodide | records | 1.20 | 1.20 | 1.20 | 1.5 | **not met** | 1.20 | 3.00 |"),
             "{table}"

@@ -16,9 +16,16 @@ fuzz_target!(|input: &[u8]| {
         Ok(encoded) => encoded,
         // References can pile up to what is too deep for a set or a key.
         Err(EncodeError::TooDeep { limit: SHALLOW, .. }) if containers > SHALLOW => return,
+        // And to what would be hashed for ever.
+        Err(EncodeError::Hashing { .. }) if is_held_twice(&value) => return,
         Err(error) => panic!("{value:?}\ncannot be written: {error:?}"),
     };
     let read = Value::decode(&frame, buffers.clone(), &limits).expect("what was written can be read");
     assert!(same(&value, &read), "{value:?}\nbecame\n{read:?}");
     assert_eq!(read.encode(&limits).expect("it was written before"), (frame, buffers));
 });
+
+/// Tells whether there is a reference in a value.
+fn is_held_twice(value: &Value) -> bool {
+    format!("{value:?}").contains("Shared(")
+}
