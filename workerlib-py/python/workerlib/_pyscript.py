@@ -85,7 +85,10 @@ def read_config() -> dict[str, Any]:
     for entry in js.performance.getEntriesByType("resource"):
         if str(entry.name).partition("?")[0].endswith(f"/{name}"):
             return parse(open_url(str(entry.name)).getvalue())
-    raise ConfigError(f"the configuration {path!r} of this worker cannot be found again")
+    raise ConfigError(
+        f"the configuration {path!r} of this worker cannot be found again: the browser has not noted where it"
+        " was loaded from. Write it inline, in the tag's attribute or the argument"
+    )
 
 
 def _is_path(config: str) -> bool:
