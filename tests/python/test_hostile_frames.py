@@ -169,7 +169,8 @@ def test_random_bytes() -> None:
         # Half of them begin with a container or an extension, which random bytes seldom do.
         start = chance.choice((b"", b"", b"\x92", b"\x81", b"\xd4", b"\xd5", b"\xd6", b"\xc7"))
         outcomes.add(is_refused_or_read(table + start + body, [b"buffer"]))
-    assert outcomes == {True, False}
+    # Few of them can be read: under valgrind there are too few for that.
+    assert outcomes == ({True} if UNDER_VALGRIND else {True, False})
 
 
 @pytest.mark.parametrize("step", [101 if UNDER_VALGRIND else 7 if IN_PYODIDE else 1])
