@@ -126,13 +126,13 @@ pub mod ext {
     pub const SLOT: u8 = 83;
     /// Rows that stand before the values of a frame: the payload is their number. It is no value.
     pub const ROWS: u8 = 84;
-    /// An object of the host's that came beside the frame: the payload is the buffer's number.
-    pub const HANDLE: u8 = 96;
     /// The first of further types that are made from all values that follow: functions, and those of
     /// other people's libraries.
     pub const LIBRARY_FIRST: u8 = 86;
     /// The last of these.
     pub const LIBRARY_LAST: u8 = 95;
+    /// An object of the host's that came beside the frame: the payload is the buffer's number.
+    pub const HANDLE: u8 = 96;
 }
 
 /// How many levels of containers may stand in a dict's key, or in a container that is no list, tuple or

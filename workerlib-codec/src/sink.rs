@@ -57,8 +57,8 @@ pub trait Sink {
     /// Builds the object of the host's that came beside the frame under that number.
     fn handle(&mut self, number: usize) -> Result<Self::Value, Self::Error>;
 
-    /// Does what `view` does where the memoryview stands in `build` and nothing else can refer to it, so that a sink may
-    /// put the content where it will be in the end, and return something else, which is pushed next.
+    /// Does what `view` does where the memoryview stands in `build` and nothing else can refer to it, so that a
+    /// sink may put the content where it will be in the end, and return something else, which is pushed next.
     fn view_within(
         &mut self,
         build: &mut Self::Build,

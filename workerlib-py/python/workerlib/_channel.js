@@ -9,7 +9,7 @@
  *
  * Invariants: views of the heap are taken anew in each call, since memory that grows detaches them; whatever is sent has
  * been copied when `send` returns; no exception leaves an event handler. This file knows nothing of what frames mean, and
- * is a script whose value is a function: Python evaluates it (workerlib/_port.py).
+ * is a script whose value is an object: Python evaluates it (workerlib/_port.py).
  *
  * @typedef {object} Heap - Pyodide's module, of which only the memory is used.
  * @property {Uint8Array} HEAPU8 - The memory as it is now.

@@ -29,7 +29,7 @@ from workerlib._transfer import Transfer
 # Frames up to this size arrive where they can be read without making room for them first.
 _INBOX = 64 << 10
 
-_exports.observers.append(lambda _name, function: _turn.notice_function(function))
+_exports.observers.append(lambda _name, function: _turn.notice_functions([function]))
 
 _script: Any = None
 
@@ -86,8 +86,7 @@ class PortEndpoint:
         """Takes over the port: nobody else may listen to it."""
         _turn.watch()
         _turn.notice_callers(sys._getframe())
-        for function in _exports.functions.values():
-            _turn.notice_function(function)
+        _turn.notice_functions(_exports.functions.values())
         self._turn = _turn.Turn(asyncio.get_running_loop())
         self._inbox = bytearray(_INBOX)
         self._view = memoryview(self._inbox)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
@@ -72,17 +72,26 @@ def notice(code: CodeType) -> None:
             notice(constant)
 
 
-def notice_function(function: Any) -> None:
-    """Does so for a function, and for those that stand beside it, which it may call."""
-    function = inspect.unwrap(function)
-    beside = getattr(function, "__globals__", {}).values()
-    for one in (function, *beside):
-        if isinstance(one, FunctionType):
-            notice(one.__code__)
-        elif isinstance(one, type) and one.__module__ == function.__module__:
-            for member in vars(one).values():
-                if isinstance(member, FunctionType):
-                    notice(member.__code__)
+def notice_functions(functions: Iterable[Any]) -> None:
+    """Does so for functions, and for those that stand beside them in their modules, which they may call."""
+    modules: dict[int, dict[str, Any]] = {}
+    for function in map(inspect.unwrap, functions):
+        _look_at(function, getattr(function, "__module__", None))
+        # Most share one module, which is looked through once.
+        names = getattr(function, "__globals__", {})
+        modules[id(names)] = names
+    for names in modules.values():
+        for one in names.values():
+            _look_at(one, names.get("__name__"))
+
+
+def _look_at(one: Any, module: str | None) -> None:
+    if isinstance(one, FunctionType):
+        notice(one.__code__)
+    elif isinstance(one, type) and one.__module__ == module:
+        for member in vars(one).values():
+            if isinstance(member, FunctionType):
+                notice(member.__code__)
 
 
 def notice_callers(frame: FrameType | None) -> None:
