@@ -156,6 +156,67 @@ async def test_an_error_in_a_callback_is_the_loops(worker: Any) -> None:
     assert await worker.add(1, 2) == 3
 
 
+@in_page(page="swift")
+async def test_the_end_of_a_task_by_systemexit_disturbs_nobody(worker: Any) -> None:
+    """The loop hears of it, who awaits other answers goes on, and the connection lives."""
+    import asyncio
+
+    async def leave(number: int) -> None:
+        assert await worker.add(number, 1) == number + 1
+        raise SystemExit(number)
+
+    loop: Any = asyncio.get_running_loop()
+    heard: list[int] = []
+    real, loop._system_exit_handler = loop._system_exit_handler, heard.append
+    try:
+        leaving = [asyncio.ensure_future(leave(number)) for number in range(3)]
+        assert await asyncio.gather(*(worker.add(number, 2) for number in range(20))) == list(range(2, 22))
+        await asyncio.wait(leaving)
+        await asyncio.sleep(0.01)
+    finally:
+        loop._system_exit_handler = real
+    assert sorted(heard) == [0, 1, 2]
+    assert not worker.closed
+    assert [task.exception().code for task in leaving] == [0, 1, 2]
+
+
+@in_page(page="swift")
+async def test_a_call_that_becomes_a_task_is_sent_at_once(worker: Any, raises: Any) -> None:
+    """With the arguments as they are then, in its own context and by its name; a coroutine alone is not sent."""
+    import asyncio
+    import contextvars
+    import sys
+
+    import workerlib
+
+    if sys.version_info < (3, 12):
+        return  # no task is eager there
+    content = [1]
+    waiting = worker.echo(content)
+    task = asyncio.create_task(worker.echo(content), name="mine")
+    content.append(2)
+    assert task.get_name() == "mine"
+    assert (await task)[0] == ([1],)
+    assert (await waiting)[0] == ([1, 2],)
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=1)
+    context = contextvars.copy_context()
+    context.run(variable.set, 2)
+    seen: list[int] = []
+    task = asyncio.get_running_loop().create_task(worker.add(1, 2), context=context)
+    task.add_done_callback(lambda _: seen.append(variable.get()), context=context)
+    assert await task == 3
+    await asyncio.sleep(0)
+    assert seen == [2]
+    task = asyncio.create_task(worker.add(lambda: 1, 2))
+    with raises(workerlib.UnsendableError, "cannot be sent"):
+        await task
+    task = asyncio.create_task(worker.hold("a task"))
+    task.cancel()
+    with raises(asyncio.CancelledError):
+        await task
+    assert await worker.add(2, 2) == 4
+
+
 @in_page(page="swift", limit=170)
 async def test_many_large_calls_leave_the_heaps_as_they_were(worker: Any) -> None:
     """After many calls with a megabyte each the heaps of both sides are as large as they were after a few."""
@@ -180,9 +241,12 @@ async def test_many_large_calls_leave_the_heaps_as_they_were(worker: Any) -> Non
 
 @in_page(page="swift")
 async def test_nothing_goes_through_the_loop_that_need_not(worker: Any) -> None:
-    """A call's function starts, and its caller goes on, in the event that brings the message."""
+    """A call's function starts, and whoever waits for it goes on, in the event that brings the message."""
     import asyncio
+    import sys
 
+    if sys.version_info < (3, 12):
+        return  # the first step of a task is a turn there
     assert not await worker.blocks()
     loop = type(asyncio.get_running_loop())
     turns = 0
@@ -197,6 +261,12 @@ async def test_nothing_goes_through_the_loop_that_need_not(worker: Any) -> None:
     try:
         for number in range(20):
             await worker.add(number, 1)
+        await asyncio.gather(*(worker.add(number, 1) for number in range(20)))
+        async with asyncio.TaskGroup() as group:
+            for number in range(20):
+                group.create_task(worker.add(number, 1))
+        await asyncio.shield(worker.add(1, 1))
+        await asyncio.wait([asyncio.ensure_future(worker.add(1, 1))])
         early = turns
         await asyncio.sleep(0)
         await asyncio.ensure_future(asyncio.sleep(0))
@@ -205,6 +275,28 @@ async def test_nothing_goes_through_the_loop_that_need_not(worker: Any) -> None:
     assert turns > early, "turns are not counted"
     turns = early
     assert turns == 0
+
+
+@in_page(page="swift")
+async def test_a_worker_stays_awake_for_a_moment(worker: Any) -> None:
+    """Between calls in a row, not for a call that stands alone, and never for long."""
+    import asyncio
+
+    await asyncio.sleep(0.1)
+    if await worker.wakeful_turns() is None:
+        return  # this engine has no tasks with priorities
+    await asyncio.sleep(0.1)
+    before = await worker.wakeful_turns()
+    await asyncio.sleep(0.1)
+    assert await worker.wakeful_turns() == before, "nothing followed"
+    for _ in range(200):
+        await worker.add(1, 1)
+    during = await worker.wakeful_turns()
+    assert during > before + 50, (before, during)
+    await asyncio.sleep(0.1)
+    after = await worker.wakeful_turns()
+    await asyncio.sleep(0.3)
+    assert await worker.wakeful_turns() == after
 
 
 @in_page

@@ -19,6 +19,27 @@ def blocks():
 
 
 @workerlib.export
+def wakeful_turns():
+    """Counts the tasks that keep this worker awake, from the first time it is asked; None if there are none here."""
+    from pyodide.code import run_js
+
+    return run_js("""
+        (() => {
+          if (!globalThis.scheduler?.postTask || navigator.hardwareConcurrency < 2) return;
+          if (scheduler.turns === undefined) {
+            scheduler.turns = 0;
+            const { postTask } = Scheduler.prototype;
+            Scheduler.prototype.postTask = function (...args) {
+              scheduler.turns += 1;
+              return postTask.apply(this, args);
+            };
+          }
+          return scheduler.turns;
+        })()
+    """)
+
+
+@workerlib.export
 def look_at(thing):
     """Tells what arrived: its class, how long it is in bytes, and its first number."""
     import js

@@ -36,6 +36,9 @@
   /** How many bytes of ArrayBuffers are kept at most, and for how many milliseconds without use. */
   const KEPT = 256 << 20;
   const IDLE = 2000;
+  /** Messages that come so many milliseconds after the last one was handled keep a worker awake, and for how many. */
+  const CLOSE = 2;
+  const AWAKE = 0.5;
 
   /** ArrayBuffers that are kept for the next message: fresh ones cost more than the copy into them. */
   class Pool {
@@ -110,7 +113,46 @@
     }
   }
 
+  /**
+   * Keeps a worker's thread from falling asleep between messages that follow each other closely: to wake it takes longer
+   * than a small call. It runs nothing while anything else waits to be run, and only for a moment after each message.
+   */
+  class Wakefulness {
+    constructor() {
+      const { scheduler, WorkerGlobalScope, navigator } = /** @type {any} */ (globalThis);
+      // Of a page's main thread the processor is the user's, and a lone processor is the page's.
+      this.isOf = scheduler?.postTask && WorkerGlobalScope && navigator.hardwareConcurrency > 1;
+      this.last = 0;
+      this.end = 0;
+      this.isAwake = false;
+      this.turn = () => {
+        this.isAwake = performance.now() < this.end;
+        if (this.isAwake) scheduler.postTask(this.turn, { priority: "background" });
+      };
+    }
+
+    /**
+     * Runs what handles a message; stays awake after it if it came soon after the last one.
+     *
+     * @param {() => void} handle - What handles it.
+     */
+    around(handle) {
+      if (!this.isOf) {
+        handle();
+        return;
+      }
+      const isClose = performance.now() - this.last < CLOSE;
+      handle();
+      this.last = performance.now();
+      if (isClose) {
+        this.end = this.last + AWAKE;
+        if (!this.isAwake) this.turn();
+      }
+    }
+  }
+
   const pool = new Pool();
+  const wakefulness = new Wakefulness();
   // A page that nobody looks at may be asked to be small.
   globalThis.document?.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "hidden") pool.clear();
@@ -147,7 +189,7 @@
        *   number}[]} | null} The message whose pieces are coming. */
       this.coming = null;
       this.isClosed = false;
-      this.onMessage = (/** @type {any} */ event) => this.receive(event.data);
+      this.onMessage = (/** @type {any} */ event) => wakefulness.around(() => this.receive(event.data));
       this.onError = () => this.fail("a message could not be read by the browser (messageerror)");
     }
 

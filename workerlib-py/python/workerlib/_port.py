@@ -23,6 +23,7 @@ from pyodide.ffi import JsException, create_proxy, to_js
 
 from workerlib import _exports, _turn
 from workerlib._channel import Channel
+from workerlib._connection import Connection
 from workerlib._native import region
 from workerlib._transfer import Transfer
 
@@ -87,7 +88,9 @@ class PortEndpoint:
         _turn.watch()
         _turn.notice_callers(sys._getframe())
         _turn.notice_functions(_exports.functions.values())
-        self._turn = _turn.Turn(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        _turn.start_when_made(loop, Connection.call.__code__)
+        self._turn = _turn.Turn(loop)
         self._inbox = bytearray(_INBOX)
         self._view = memoryview(self._inbox)
         self._rooms: list[bytes] = []

@@ -4,7 +4,8 @@ A turn of Pyodide's loop costs more than all the rest of a call: each is an even
 a message is handled, what is given to `call_soon` (a task's first step, the wake-up of one that waits) is
 collected, and run when the handler is done, in that order and as the loop would have run it.
 
-Nothing else is run early: what those steps in turn give to `call_soon` goes to the loop.
+What those steps in turn give to `call_soon` goes to the loop, but for what waits for a future that they
+have ended, a few levels deep: `gather` and its like are callbacks of the tasks that they wait for.
 
 What is run so has been entered by JavaScript without a stack of its own, and so cannot block by
 `pyodide.ffi.run_sync`; what the loop runs can. So where a program uses that function, all goes to the loop:
@@ -16,13 +17,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from contextvars import Context
+from functools import partial
 from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 import js
 import pyodide.ffi
+from pyodide.webloop import PyodideTask
+
+# A task ends, `gather` hears of it and ends, whoever awaits that goes on.
+_LEVELS = 3
 
 _BLOCKING = (
     frozenset({"run_sync"}),
@@ -116,6 +123,7 @@ class Turn:
         self._is_early = False
         self._shadowed: Any = None
         self._collecting = self._collect
+        self._collecting_wakeups = self._collect_wakeup
 
     def begin(self) -> None:
         """Begins to collect, unless something may block."""
@@ -129,15 +137,31 @@ class Turn:
         """Runs what was collected."""
         if not self._is_early:
             return
-        if self._shadowed is None:
-            del self._loop.__dict__["call_soon"]
-        else:
-            self._loop.call_soon = self._shadowed
-        if self._ready:
-            ready, self._ready = self._ready, []
-            for handle in ready:
-                if not handle.cancelled():
-                    handle._run()
+        attributes = self._loop.__dict__
+        attributes["call_soon"] = self._collecting_wakeups
+        try:
+            for _ in range(_LEVELS):
+                if not self._ready:
+                    break
+                ready, self._ready = self._ready, []
+                for handle in ready:
+                    if not handle.cancelled():
+                        self._run(handle)
+        finally:
+            if self._shadowed is None:
+                del attributes["call_soon"]
+            else:
+                attributes["call_soon"] = self._shadowed
+            late, self._ready = self._ready, []
+            for handle in late:
+                self._loop.call_soon(self._run, handle)
+
+    def _run(self, handle: asyncio.Handle) -> None:
+        try:
+            handle._run()
+        except BaseException as error:
+            # The end of the program, which is the loop's matter: others that are ready are to run.
+            self._give_to_loop(_raise, error)
 
     def _collect(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -145,3 +169,51 @@ class Turn:
         handle = asyncio.Handle(callback, args, self._loop, context)
         self._ready.append(handle)
         return handle
+
+    def _collect_wakeup(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        if len(args) == 1 and asyncio.isfuture(args[0]):
+            return self._collect(callback, *args, context=context)
+        return self._give_to_loop(callback, *args, context=context)
+
+    def _give_to_loop(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        give = self._shadowed or partial(type(self._loop).call_soon, self._loop)
+        return cast("asyncio.Handle", give(callback, *args, context=context))
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def start_when_made(loop: asyncio.AbstractEventLoop, code: CodeType) -> None:
+    """From now on starts a coroutine of that code at once when the loop makes it a task.
+
+    Without it a `gather` of calls costs a turn of the loop for each before it is sent. Every other coroutine
+    starts as before, and so do all where the user has a task factory or tasks cannot be eager.
+
+    Args:
+        loop: Pyodide's event loop.
+        code: The code of an `async def`.
+    """
+    this: Any = loop
+    has_been_done = "create_task" in this.__dict__
+    # Before Python 3.12 no task is eager.
+    if has_been_done or sys.version_info < (3, 12) or not hasattr(this, "_decrement_in_progress"):
+        return
+    create: Any = this.create_task
+
+    def create_task(coroutine: Any, *, context: Context | None = None, **options: Any) -> asyncio.Task[Any]:
+        if getattr(coroutine, "cr_code", None) is not code or this.get_task_factory() is not None:
+            return cast("asyncio.Task[Any]", create(coroutine, context=context, **options))
+        task: asyncio.Task[Any]
+        task = PyodideTask(coroutine, loop=this, context=context, name=options.get("name"), eager_start=True)
+        if not task.done():
+            # So does Pyodide's own create_task, which cannot make an eager one.
+            this._in_progress += 1
+            task.add_done_callback(this._decrement_in_progress)
+        return task
+
+    this.create_task = create_task
