@@ -12,7 +12,7 @@ import pytest
 import workerlib
 from workerlib import Worker, __version__, _connection, _exports, _insistence
 from workerlib._connection import Connection
-from workerlib._guard import Guard
+from workerlib._guard import InterruptibleGuard
 from workerlib._native import Session, encode
 from workerlib._served import Served
 
@@ -522,7 +522,7 @@ async def test_a_call_whose_coroutine_is_closed_is_interrupted() -> None:
     assert interrupted == [(call, 1)] * 2
 
 
-class InterruptingGuard(Guard):
+class InterruptingGuard(InterruptibleGuard):
     """Interrupts every call at its first step."""
 
     def run(self, served: Served, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:

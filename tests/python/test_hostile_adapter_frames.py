@@ -155,9 +155,9 @@ async def test_slots_and_rows_have_their_bytes() -> None:
     frame = page.poll_transmit()
     assert frame is not None
     worker.handle(*frame)
-    while worker.poll_event():
+    while (step := worker.poll(True)) and step[0] != "call":
         pass
-    assert worker.poll_call() is not None
+    assert step is not None
 
     async def encode(_: Any) -> int:
         return 7
@@ -171,12 +171,12 @@ async def test_slots_and_rows_have_their_bytes() -> None:
     example = "92 04 01 d4 54 01 90 00 a3 6d 3a 43 07 a3 6d 2e 43 a6 72 65 73 75 6c 74 90 d4 53 01 00"
     assert frame[0].hex(" ") == example
     page.handle(*frame)
-    event = page.poll_event()
-    while event is not None and event[0] != "return_with_rows":
-        event = page.poll_event()
-    assert event is not None
-    await restore(event[2])
-    assert type(event[2].result()) is Example
+    while (step := page.poll(True)) and step[0] != "return_with_rows":
+        pass
+    assert step is not None
+    _, arrival = step[1]
+    await restore(arrival)
+    assert type(arrival.result()) is Example
 
 
 class Example:

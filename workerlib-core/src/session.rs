@@ -112,6 +112,17 @@ pub enum Event<P> {
     },
 }
 
+/// What the driver has to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step<P> {
+    /// To send this.
+    Transmit(Message<P>),
+    /// To tell its user.
+    Event(Event<P>),
+    /// To start a call of the peer.
+    Start(Arrived<P>),
+}
+
 /// How a call of the peer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome<P> {
@@ -404,6 +415,19 @@ impl<P> Session<P> {
                 }
             }
         }
+    }
+
+    /// Takes out what is to be done next, if there is anything: a call is started when nothing else is left.
+    ///
+    /// A driver that may not start one now, since another has just begun to compute, says so.
+    pub fn poll(&mut self, may_start: bool) -> Option<Step<P>> {
+        if let Some(message) = self.poll_transmit() {
+            return Some(Step::Transmit(message));
+        }
+        if let Some(event) = self.poll_event() {
+            return Some(Step::Event(event));
+        }
+        may_start.then(|| self.poll_call()).flatten().map(Step::Start)
     }
 
     /// Takes out the next message to send, if there is one.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use workerlib_core::{
-    CallId, CloseReason, Event, Export, Message, Outcome, Peer, Session, SessionError, WINDOW,
+    CallId, CloseReason, Event, Export, Message, Outcome, Peer, Session, SessionError, Step, WINDOW,
 };
 
 use pair::Pair;
@@ -61,6 +61,30 @@ fn no_more_calls_than_the_window_wait_at_the_peer() {
     pair.sides[1].finish(first.id, Outcome::Return(0));
     pair.settle();
     assert_eq!(pair.sides[1].serving(), 2, "the answer made room for one");
+}
+
+#[test]
+fn a_call_starts_after_all_that_came_with_it() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let (first, second) = (call(&mut pair, 0), call(&mut pair, 0));
+    pair.settle();
+    assert!(pair.sides[0].cancel(second));
+    pair.transmit(0);
+    let side = &mut pair.sides[1];
+    side.handle_message(pair.wires[0].pop_front().expect("the cancel"));
+    assert_eq!(side.poll(true), Some(Step::Transmit(Message::Cancelled { id: second })));
+    assert_eq!(side.poll(false), None, "its driver may not start one now");
+    assert!(matches!(side.poll(true), Some(Step::Start(started)) if started.id == first));
+    side.handle_message(Message::Exports(Vec::new()));
+    side.handle_message(Message::Call {
+        id: CallId(7),
+        function: "f".into(),
+        payload: 7,
+        reports_start: false,
+    });
+    assert_eq!(side.poll(true), Some(Step::Event(Event::Exports(Vec::new()))));
+    assert!(matches!(side.poll(true), Some(Step::Start(started)) if started.id == CallId(7)));
+    assert_eq!(side.poll(true), None);
 }
 
 #[test]

@@ -3,12 +3,13 @@
 //! Frames come in and go out as bytes with a list of buffers; calls and results are Python's objects. The
 //! rules are `workerlib_core::Session`'s: nothing is decided here.
 
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString, PyTuple};
 use workerlib_codec::{Limits, envelope};
 use workerlib_core::{
-    Adapter, CallId, CloseReason, Event, Export, Message, Outcome, Parameter, ParameterKind, Peer,
-    SessionError,
+    Adapter, Arrived, CallId, CloseReason, Event, Export, Message, Outcome, Parameter, ParameterKind, Peer,
+    SessionError, Step,
 };
 
 use crate::deep::DEEP;
@@ -253,104 +254,24 @@ impl Session {
     }
 
     /// Takes out the next frame to send, if there is one: bytes, and a list of the buffers beside them.
-    fn poll_transmit<'py>(
-        &mut self,
-        py: Python<'py>,
-    ) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyList>)>> {
-        let Some(message) = self.core.poll_transmit() else { return Ok(None) };
-        let frame = match message {
-            Message::Call { payload, .. }
-            | Message::Return { payload, .. }
-            | Message::Raise { payload, .. } => payload,
-            message => Frame::new(py, &message, &[], Values::default())?,
-        };
-        Ok(Some((frame.bytes.into_bound(py), PyList::new(py, frame.buffers)?)))
+    fn poll_transmit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        self.core.poll_transmit().map(|message| transmit(py, message)).transpose()
     }
 
-    /// Takes out the next event, if there is one: a tuple that starts with its name.
-    fn poll_event<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    /// Takes out what is to be done next, if there is anything: its name, and a tuple of what is to be known.
+    ///
+    /// With `may_start` it may be a call of the other side.
+    fn poll<'py>(slf: &Bound<'py, Self>, may_start: bool) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = slf.py();
+        let step = slf.borrow_mut().core.poll(may_start);
         // Not borrowed while values are decoded: adapters may use the session.
-        let (event, limits) = {
-            let mut this = slf.borrow_mut();
-            (this.core.poll_event(), this.settings.limits)
+        let (name, arguments) = match step {
+            None => return Ok(None),
+            Some(Step::Transmit(message)) => (intern!(py, "transmit"), transmit(py, message)?),
+            Some(Step::Event(event)) => describe_event(slf, event)?,
+            Some(Step::Start(call)) => describe_call(slf, call)?,
         };
-        let Some(event) = event else { return Ok(None) };
-        let event = match event {
-            Event::Opened(peer) => {
-                let exports: Vec<PyExport> = peer.exports.into_iter().map(py_export).collect();
-                let slow = peer.adapters.iter().filter(|adapter| adapter.is_async).map(|one| &one.key);
-                let slow = PyFrozenSet::new(py, slow)?;
-                let mut this = slf.borrow_mut();
-                this.settings.slow = Some(slow.into_any().unbind());
-                let ours: Vec<PyAdapter> = this.adapters.iter().cloned().map(py_adapter).collect();
-                let theirs: Vec<PyAdapter> = peer.adapters.into_iter().map(py_adapter).collect();
-                ("opened", peer.version, exports, ours, theirs).into_pyobject(py)?
-            }
-            Event::Exports(exports) => {
-                let exports: Vec<PyExport> = exports.into_iter().map(py_export).collect();
-                ("exports", exports).into_pyobject(py)?
-            }
-            Event::Ready { id: CallId(id) } => ("ready", id).into_pyobject(py)?,
-            Event::Started { id: CallId(id) } => ("started", id).into_pyobject(py)?,
-            Event::Cancelling { id: CallId(id) } => ("cancelling", id).into_pyobject(py)?,
-            Event::Cancelled { id: CallId(id) } => ("cancelled", id).into_pyobject(py)?,
-            Event::Cancel { id: CallId(id) } => ("cancel", id).into_pyobject(py)?,
-            Event::Return { id: CallId(id), payload } if payload.has_rows(py) => {
-                ("return_with_rows", id, Arrival::new(py, payload, limits)).into_pyobject(py)?
-            }
-            Event::Return { id: CallId(id), payload } => match payload.decode(py, ["result"], &limits) {
-                Ok(([value], deepest)) => {
-                    // In a list, out of which it can be taken without that anything else holds it.
-                    ("return", id, PyList::new(py, [value])?, deepest > DEEP).into_pyobject(py)?
-                }
-                Err(error) => ("bad_answer", id, error).into_pyobject(py)?,
-            },
-            Event::Raise { id: CallId(id), payload } => match payload.decode(py, ["exception"], &limits) {
-                Ok(([error], _)) => ("raise", id, error).into_pyobject(py)?,
-                Err(error) => ("bad_answer", id, error).into_pyobject(py)?,
-            },
-            Event::Closed { reason, lost } => {
-                let kind = match reason {
-                    CloseReason::Protocol { .. } => "protocol",
-                    CloseReason::Violation(_) => "violation",
-                    CloseReason::Peer(_) => "peer",
-                    CloseReason::Died(_) => "died",
-                    _ => "local",
-                };
-                let lost: Vec<u32> = lost.into_iter().map(|CallId(id)| id).collect();
-                ("closed", kind, reason.to_string(), lost).into_pyobject(py)?
-            }
-        };
-        Ok(Some(event))
-    }
-
-    /// Takes out the next call of the other side, if one waits: the driver starts it now. A tuple that starts
-    /// with "call", or with "bad_call" if its arguments cannot be read.
-    fn poll_call<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let py = slf.py();
-        let (call, limits) = {
-            let mut this = slf.borrow_mut();
-            (this.core.poll_call(), this.settings.limits)
-        };
-        let Some(call) = call else { return Ok(None) };
-        let (CallId(id), function) = (call.id, call.function);
-        if call.payload.has_rows(py) {
-            let arrival = Arrival::new(py, call.payload, limits);
-            return Ok(Some(("call_with_rows", id, function, arrival).into_pyobject(py)?));
-        }
-        let call = match call.payload.decode(py, ["args", "kwargs"], &limits) {
-            Ok(([args, kwargs], deepest))
-                if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
-            {
-                // In a list, out of which they can be taken without that anything else holds them.
-                ("call", id, function, PyList::new(py, [args, kwargs])?, deepest > DEEP).into_pyobject(py)?
-            }
-            Ok(_) => ("bad_call", id, function, frame_error(py, "a call without a tuple and a dict"))
-                .into_pyobject(py)?,
-            Err(error) => ("bad_call", id, function, error).into_pyobject(py)?,
-        };
-        Ok(Some(call))
+        Ok(Some((name, arguments).into_pyobject(py)?))
     }
 
     /// Whether this is the side that connects.
@@ -376,6 +297,96 @@ impl Session {
     fn serving(&self) -> usize {
         self.core.serving()
     }
+}
+
+/// What is to be done, by name, and what is to be known of it.
+type Described<'py> = (&'py Bound<'py, PyString>, Bound<'py, PyTuple>);
+
+/// Gives what is sent: bytes, and a list of the buffers beside them.
+fn transmit<'py>(py: Python<'py>, message: Message<Frame>) -> PyResult<Bound<'py, PyTuple>> {
+    let frame = match message {
+        Message::Call { payload, .. } | Message::Return { payload, .. } | Message::Raise { payload, .. } => {
+            payload
+        }
+        message => Frame::new(py, &message, &[], Values::default())?,
+    };
+    (frame.bytes, PyList::new(py, frame.buffers)?).into_pyobject(py)
+}
+
+/// Describes an event.
+fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResult<Described<'py>> {
+    let py = slf.py();
+    let limits = slf.borrow().settings.limits;
+    Ok(match event {
+        Event::Opened(peer) => {
+            let exports: Vec<PyExport> = peer.exports.into_iter().map(py_export).collect();
+            let slow = peer.adapters.iter().filter(|adapter| adapter.is_async).map(|one| &one.key);
+            let slow = PyFrozenSet::new(py, slow)?;
+            let mut this = slf.borrow_mut();
+            this.settings.slow = Some(slow.into_any().unbind());
+            let ours: Vec<PyAdapter> = this.adapters.iter().cloned().map(py_adapter).collect();
+            let theirs: Vec<PyAdapter> = peer.adapters.into_iter().map(py_adapter).collect();
+            (intern!(py, "opened"), (peer.version, exports, ours, theirs).into_pyobject(py)?)
+        }
+        Event::Exports(exports) => {
+            let exports: Vec<PyExport> = exports.into_iter().map(py_export).collect();
+            (intern!(py, "exports"), (exports,).into_pyobject(py)?)
+        }
+        Event::Ready { id: CallId(id) } => (intern!(py, "ready"), (id,).into_pyobject(py)?),
+        Event::Started { id: CallId(id) } => (intern!(py, "started"), (id,).into_pyobject(py)?),
+        Event::Cancelling { id: CallId(id) } => (intern!(py, "cancelling"), (id,).into_pyobject(py)?),
+        Event::Cancelled { id: CallId(id) } => (intern!(py, "cancelled"), (id,).into_pyobject(py)?),
+        Event::Cancel { id: CallId(id) } => (intern!(py, "cancel"), (id,).into_pyobject(py)?),
+        Event::Return { id: CallId(id), payload } if payload.has_rows(py) => {
+            (intern!(py, "return_with_rows"), (id, Arrival::new(py, payload, limits)).into_pyobject(py)?)
+        }
+        Event::Return { id: CallId(id), payload } => match payload.decode(py, ["result"], &limits) {
+            Ok(([value], deepest)) => {
+                // In a list, out of which it can be taken without that anything else holds it.
+                (intern!(py, "return"), (id, PyList::new(py, [value])?, deepest > DEEP).into_pyobject(py)?)
+            }
+            Err(error) => (intern!(py, "bad_answer"), (id, error).into_pyobject(py)?),
+        },
+        Event::Raise { id: CallId(id), payload } => match payload.decode(py, ["exception"], &limits) {
+            Ok(([error], _)) => (intern!(py, "raise"), (id, error).into_pyobject(py)?),
+            Err(error) => (intern!(py, "bad_answer"), (id, error).into_pyobject(py)?),
+        },
+        Event::Closed { reason, lost } => {
+            let kind = match reason {
+                CloseReason::Protocol { .. } => "protocol",
+                CloseReason::Violation(_) => "violation",
+                CloseReason::Peer(_) => "peer",
+                CloseReason::Died(_) => "died",
+                _ => "local",
+            };
+            let lost: Vec<u32> = lost.into_iter().map(|CallId(id)| id).collect();
+            (intern!(py, "closed"), (kind, reason.to_string(), lost).into_pyobject(py)?)
+        }
+    })
+}
+
+/// Describes a call of the other side: as "bad_call" if its arguments cannot be read.
+fn describe_call<'py>(slf: &Bound<'py, Session>, call: Arrived<Frame>) -> PyResult<Described<'py>> {
+    let py = slf.py();
+    let limits = slf.borrow().settings.limits;
+    let (CallId(id), function) = (call.id, call.function);
+    if call.payload.has_rows(py) {
+        let arrival = Arrival::new(py, call.payload, limits);
+        return Ok((intern!(py, "call_with_rows"), (id, function, arrival).into_pyobject(py)?));
+    }
+    let error = match call.payload.decode(py, ["args", "kwargs"], &limits) {
+        Ok(([args, kwargs], deepest))
+            if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
+        {
+            // In a list, out of which they can be taken without that anything else holds them.
+            let arguments = PyList::new(py, [args, kwargs])?;
+            let call = (id, function, arguments, deepest > DEEP).into_pyobject(py)?;
+            return Ok((intern!(py, "call"), call));
+        }
+        Ok(_) => frame_error(py, "a call without a tuple and a dict"),
+        Err(error) => error,
+    };
+    Ok((intern!(py, "bad_call"), (id, function, error).into_pyobject(py)?))
 }
 
 /// Why a call could not be started.

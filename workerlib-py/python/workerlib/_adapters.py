@@ -219,7 +219,7 @@ def check_peer(
 
 def wrap_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Has each argument pass through the adapter for everything, if there is one."""
-    if find_total() is None:
+    if _TOTAL not in _registry.configured:
         return args, kwargs
     # One for each object, so that what is passed twice arrives as one.
     wrapped = {id(value): Whole(value) for value in (*args, *kwargs.values())}
@@ -230,7 +230,7 @@ def wrap_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple
 
 def wrap_result(value: object) -> object:
     """Has a result pass through the adapter for everything, if there is one."""
-    return value if find_total() is None else Whole(value)
+    return Whole(value) if _TOTAL in _registry.configured else value
 
 
 # What `_types` asks.

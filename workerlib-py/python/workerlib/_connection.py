@@ -152,7 +152,8 @@ class Connection:
                 outcome = await answer
         finally:
             pending = self._calls.pop(call)
-            pending.forget_timers()
+            if pending.timers:
+                pending.forget_timers()
             if self._session.give_up(call):
                 if self._insistence is not None and not pending.cancels:
                     self._insistence.begin(call, 1)
@@ -239,25 +240,32 @@ class Connection:
         self._carry_out()
 
     def _carry_out(self) -> None:
-        """Sends what the session wants sent and does what its events say."""
-        self._transmit()
+        """Does all that the session says is to be done."""
         # What is read here, and in the tasks that are started here, is of this connection.
         token = enter(self)
+        since = None
         try:
-            while (event := self._session.poll_event()) is not None:
-                getattr(self, f"_on_{event[0]}")(*event[1:])
-            self._start_next()
+            while (step := self._session.poll(not self._is_starting)) is not None:
+                name, arguments = step
+                if name in _STARTED_BY:
+                    since = since or monotonic()
+                    self._start_call(since, _STARTED_BY[name], arguments)
+                else:
+                    _DONE_BY[name](self, *arguments)
         finally:
             leave(token)
 
     def _transmit(self) -> None:
-        """Sends what the session wants sent."""
+        """Sends what the session wants sent, and does nothing else."""
         while (transmit := self._session.poll_transmit()) is not None:
-            try:
-                self._endpoint.post(*transmit)
-            except Exception as error:
-                self._session.close(f"the channel failed: {error}")
-                self._loop.call_soon(self._carry_out)
+            self._post(*transmit)
+
+    def _post(self, frame: bytes, buffers: list[Any]) -> None:
+        try:
+            self._endpoint.post(frame, buffers)
+        except Exception as error:
+            self._session.close(f"the channel failed: {error}")
+            self._loop.call_soon(self._carry_out)
 
     def _on_opened(
         self,
@@ -300,7 +308,10 @@ class Connection:
             pending.end_cancelled()
 
     def _on_return(self, call: int, result: list[Any], is_deep: bool) -> None:
-        if not self._settle(call, (True, result)) and is_deep:
+        pending = self._calls.get(call)
+        if pending is not None and not pending.done():
+            pending.set_result((True, result))
+        elif is_deep:
             # Its caller was cancelled in this turn of the loop.
             dismantle(result)
 
@@ -318,12 +329,10 @@ class Connection:
     def _on_bad_answer(self, call: int, error: BaseException) -> None:
         self._settle(call, (False, [error]))
 
-    def _settle(self, call: int, outcome: Outcome | None) -> bool:
+    def _settle(self, call: int, outcome: Outcome | None) -> None:
         pending = self._calls.get(call)
-        if pending is None or pending.done():
-            return False
-        pending.set_result(outcome)
-        return True
+        if pending is not None and not pending.done():
+            pending.set_result(outcome)
 
     def _on_closed(self, kind: str, reason: str, lost: list[int]) -> None:
         cause = WorkerDiedError if kind == "died" else ConnectionClosedError
@@ -357,28 +366,28 @@ class Connection:
         self._session.acknowledge_cancel(served.call)
         self._transmit()
 
-    def _start_next(self) -> None:
-        """Starts the calls that have arrived, one after the other.
+    def _start_call(self, since: float, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        """Starts a call that has arrived, and says when the next one may start.
 
-        What arrives while a function runs is taken in before the next one starts: it may be a cancel.
+        What arrives while a function runs is taken in before that: it may be a cancel.
+
+        Args:
+            since: When the first of several was started that were there at the same time.
+            start: One of `_STARTED_BY`.
+            arguments: Its arguments, but for the first ones.
         """
-        if self._is_starting or (call := self._session.poll_call()) is None:
-            return
         self._is_starting = True
-        since = monotonic()
-        while call is not None:
-            # The peer may have asked to be told, and a function that computes says nothing meanwhile.
-            self._transmit()
-            getattr(self, f"_on_{call[0]}")(*call[1:])
-            if not self._starts_at_once():
-                # The task that was just made has its first step before this.
-                self._loop.call_soon(self._has_started, since)
-                return
-            if monotonic() - since > _BRIEF:
-                self._loop.call_later(0, self._go_on)
-                return
-            call = self._session.poll_call()
-        self._is_starting = False
+        # The peer may have asked to be told, and a function that computes says nothing meanwhile.
+        self._transmit()
+        at_once = _HAS_EAGER_TASKS and self._endpoint.starts_at_once
+        start(self, at_once, *arguments)
+        if not at_once:
+            # The task that was just made has its first step before this.
+            self._loop.call_soon(self._has_started, since)
+        elif monotonic() - since > _BRIEF:
+            self._loop.call_later(0, self._go_on)
+        else:
+            self._is_starting = False
 
     def _has_started(self, since: float) -> None:
         if monotonic() - since > _BRIEF:
@@ -391,23 +400,28 @@ class Connection:
         self._is_starting = False
         self._carry_out()
 
-    def _starts_at_once(self) -> bool:
-        return _HAS_EAGER_TASKS and self._endpoint.starts_at_once
-
-    def _on_call(self, call: int, function: str, arguments: list[Any], is_deep: bool) -> None:
+    def _on_call(self, at_once: bool, call: int, function: str, arguments: list[Any], is_deep: bool) -> None:
         served = self._served[call] = Served(call)
-        self._start(served, function, self._serve(served, function, arguments, is_deep))
+        self._start(served, at_once, function, self._serve(served, function, arguments, is_deep))
 
-    def _on_call_with_rows(self, call: int, function: str, arrival: Arrival) -> None:
+    def _on_call_with_rows(self, at_once: bool, call: int, function: str, arrival: Arrival) -> None:
         served = self._served[call] = Served(call)
-        self._start(served, function, self._restore_and_serve(served, function, arrival))
+        self._start(served, at_once, function, self._restore_and_serve(served, function, arrival))
 
-    def _start(self, served: Served, function: str, serving: Coroutine[Any, Any, None]) -> None:
-        options: dict[str, Any] = {"eager_start": True} if self._starts_at_once() else {}
+    def _start(
+        self, served: Served, at_once: bool, function: str, serving: Coroutine[Any, Any, None]
+    ) -> None:
+        name = f"workerlib: {function}"
         # Pyodide's own create_task would add a callback that costs another turn of the loop.
-        served.task = asyncio.Task(serving, loop=self._loop, name=f"workerlib: {function}", **options)
+        if at_once:
+            served.task = asyncio.Task(serving, loop=self._loop, name=name, eager_start=True)  # type: ignore[call-arg]
+        else:
+            served.task = asyncio.Task(serving, loop=self._loop, name=name)
 
-    def _on_bad_call(self, call: int, function: str, error: BaseException) -> None:
+    def _on_bad_call(self, _at_once: bool, call: int, function: str, error: BaseException) -> None:
+        self._refuse(call, function, error)
+
+    def _refuse(self, call: int, function: str, error: BaseException) -> None:
         error.add_note(f"The arguments of {function}() could not be read in the worker.")
         self._answer_error(call, error)
 
@@ -421,7 +435,7 @@ class Connection:
             arguments, is_deep = arrival.arguments()
         except BaseException as error:
             del self._served[served.call]
-            self._on_bad_call(served.call, name, error)
+            self._refuse(served.call, name, error)
         else:
             await self._serve(served, name, arguments, is_deep)
 
@@ -498,6 +512,31 @@ class Connection:
                 text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"
                 self._session.raise_error(call, describe(RuntimeError(text)))
         self._carry_out()
+
+
+# Not looked up in the connection by names that are made anew each time: a small call has no time for that.
+_DONE_BY: dict[str, Callable[..., None]] = {
+    "transmit": Connection._post,
+    "opened": Connection._on_opened,
+    "exports": Connection._on_exports,
+    "ready": Connection._on_ready,
+    "started": Connection._on_started,
+    "cancelling": Connection._on_cancelling,
+    "cancelled": Connection._on_cancelled,
+    "cancel": Connection._on_cancel,
+    "return": Connection._on_return,
+    "return_with_rows": Connection._on_return_with_rows,
+    "raise": Connection._on_raise,
+    "bad_answer": Connection._on_bad_answer,
+    "closed": Connection._on_closed,
+}
+"""What does a step that the session has named, but for the calls that arrive."""
+_STARTED_BY: dict[str, Callable[..., None]] = {
+    "call": Connection._on_call,
+    "call_with_rows": Connection._on_call_with_rows,
+    "bad_call": Connection._on_bad_call,
+}
+"""What starts a call of the other side."""
 
 
 def _is_awaitable(value: object) -> bool:

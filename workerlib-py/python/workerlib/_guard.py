@@ -22,7 +22,19 @@ _UNTOUCHABLE = "workerlib._connection"
 
 
 class Guard:
-    """Runs the code of calls; as it is, nobody can interrupt it."""
+    """Runs the code of calls, which nobody can interrupt."""
+
+    def run(self, served: Served, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Calls a function of the user's."""
+        served.is_computing = True
+        try:
+            return function(*args, **kwargs)
+        finally:
+            served.is_computing = False
+
+
+class InterruptibleGuard(Guard):
+    """Runs the code of calls so that the other side can interrupt it; its subclasses know how it says so."""
 
     def __init__(self) -> None:
         """Makes one for a connection."""
@@ -57,8 +69,10 @@ class Guard:
             raise served.interrupt
 
 
-def _call(guard: Guard, served: Served, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """Does nothing but call: where this is on the stack, `Guard.run` catches what is raised."""
+def _call(
+    guard: InterruptibleGuard, served: Served, function: Callable[..., Any], args: Any, kwargs: Any
+) -> Any:
+    """Does nothing but call: where this is on the stack, the guard's `run` catches what is raised."""
     return function(*args, **kwargs)
 
 

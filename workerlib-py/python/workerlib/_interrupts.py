@@ -16,7 +16,7 @@ from typing import Any
 
 import js
 
-from workerlib._guard import Guard, heed_interrupts
+from workerlib._guard import InterruptibleGuard, heed_interrupts
 from workerlib._web_worker import is_node
 
 # Pyodide's flag is the first byte; 2 is SIGINT.
@@ -56,7 +56,7 @@ class Interrupter:
             js.Atomics.store(self._flag, 0, _SIGINT)
 
 
-class MemoryGuard(Guard):
+class MemoryGuard(InterruptibleGuard):
     """The worker's end: runs the code of calls so that the page can interrupt it."""
 
     _watched: MemoryGuard | None = None

@@ -34,10 +34,10 @@ class Pending(asyncio.Future[Outcome | None]):
     """Whether its caller has cancelled it."""
     cancels = 0
     """How many messages have asked the other side to end it."""
+    timers: dict[str, asyncio.TimerHandle] | None = None
+    """Its timers by name; None until there is one, and most calls settle before one is needed."""
     _is_out_of_time = False
     _message: Any = None
-    _timers: dict[str, asyncio.TimerHandle] | None = None
-    """None while there are none: most calls settle before one is needed."""
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Asks for the end of the call, which may come later, and otherwise than by a CancelledError."""
@@ -78,7 +78,7 @@ class Pending(asyncio.Future[Outcome | None]):
 
     def forget_timers(self) -> None:
         """Stops all timers: the call has settled."""
-        for name in list(self._timers or ()):
+        for name in list(self.timers or ()):
             self._stop_timer(name)
 
     def _run_out_of_time(self) -> None:
@@ -88,10 +88,10 @@ class Pending(asyncio.Future[Outcome | None]):
 
     def _set_timer(self, name: str, seconds: float, then: Callable[[], None]) -> None:
         self._stop_timer(name)
-        if self._timers is None:
-            self._timers = {}
-        self._timers[name] = self.get_loop().call_later(seconds, then)
+        if self.timers is None:
+            self.timers = {}
+        self.timers[name] = self.get_loop().call_later(seconds, then)
 
     def _stop_timer(self, name: str) -> None:
-        if self._timers is not None and (timer := self._timers.pop(name, None)):
+        if self.timers is not None and (timer := self.timers.pop(name, None)):
             timer.cancel()

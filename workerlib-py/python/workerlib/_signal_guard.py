@@ -12,10 +12,10 @@ import signal
 import sys
 import threading
 
-from workerlib._guard import Guard, heed_interrupts
+from workerlib._guard import InterruptibleGuard, heed_interrupts
 
 
-class SignalGuard(Guard):
+class SignalGuard(InterruptibleGuard):
     """Runs the code of calls so that a signal can interrupt it."""
 
     def __init__(self) -> None:

@@ -165,7 +165,7 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
                 call = _log.waiting(worker, name, call)
             # Python tells of a coroutine that nobody awaited by this name.
             call.__qualname__ = called
-            return cast("Coroutine[Any, Any, Any]", call)
+            return call  # type: ignore[no-any-return]
 
         called = function.__qualname__ = f"{worker}.{name}"
         function.__name__ = name
