@@ -3,13 +3,15 @@
 //! Builtin types are made here, with CPython's own constructors, all others by the fixed table in
 //! `workerlib/_types.py`; a frame can name nothing else.
 
+mod spent;
+
 use std::{mem, ptr};
 
 use pyo3::exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PySet, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 use workerlib_codec::marker::{Container, ext};
 use workerlib_codec::{Data, PlainReader, Sink, Step, ViewHeader};
 
@@ -19,14 +21,7 @@ use crate::objects::{Filling, OBJECT, Recipe};
 use crate::plain;
 use crate::types::{self, ARRAY, NDARRAY, PATTERN, Types};
 
-/// What building a frame cost so far.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Spent {
-    /// How much was handed to builders, as [`PySink::account`] counts it.
-    handed: usize,
-    /// What the patterns weigh together.
-    patterns: usize,
-}
+pub(crate) use spent::Spent;
 
 /// Python's objects as a [`Sink`].
 pub(crate) struct PySink<'py, 'b> {
@@ -48,40 +43,8 @@ pub(crate) struct PySink<'py, 'b> {
     incomplete: usize,
 }
 
-/// What a builder gets of this many bytes or elements, or fewer, is not counted.
-const SMALL: usize = 256;
-/// How often, on the average, what a frame holds may be handed to builders.
-const COPIES: usize = 8;
 /// Of how many classes a frame's objects are made by what is known of them already.
 const MOST_RECIPES: usize = 64;
-
-/// The number of bytes or elements that a builder may copy, if it is worth counting.
-fn length(value: &Bound<'_, PyAny>) -> usize {
-    let len = if let Ok(text) = value.cast_exact::<PyString>() {
-        text.len().unwrap_or(0)
-    } else if value.is_exact_instance_of::<PyInt>() {
-        let mut overflow = 0;
-        // SAFETY: it is an int, alive.
-        unsafe { ffi::PyLong_AsLongLongAndOverflow(value.as_ptr(), &raw mut overflow) };
-        // One that is longer than 64 bits is asked how long.
-        let bits = (overflow != 0)
-            .then(|| value.call_method0(intern!(value.py(), "bit_length")).and_then(|bits| bits.extract()));
-        bits.and_then(Result::ok).unwrap_or(0usize) / 8
-    } else if let Ok(view) = value.cast_exact::<PyMemoryView>() {
-        view.getattr(intern!(view.py(), "nbytes")).and_then(|nbytes| nbytes.extract()).unwrap_or(0)
-    } else if value.is_exact_instance_of::<PyBytes>()
-        || value.is_exact_instance_of::<PyByteArray>()
-        || value.is_exact_instance_of::<PyList>()
-        || value.is_exact_instance_of::<PyTuple>()
-        || value.is_exact_instance_of::<PyDict>()
-        || value.is_exact_instance_of::<PySet>()
-    {
-        value.len().unwrap_or(0)
-    } else {
-        0
-    };
-    if len > SMALL { len } else { 0 }
-}
 
 /// Puts None into the slots of a list or a tuple that are still null, which Python code must never see.
 fn fill_slots(py: Python<'_>, object: &Bound<'_, PyAny>, from: ffi::Py_ssize_t) {
@@ -167,28 +130,12 @@ impl<'py, 'b> PySink<'py, 'b> {
     }
 
     /// Counts what a builder may copy, and refuses what the frame does not account for.
-    ///
-    /// A reference to a long value takes three bytes; builders that copy it would make memory of nothing.
     fn account(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
-        let mut len = length(value);
-        if let Ok(tuple) = value.cast_exact::<PyTuple>() {
-            // Arguments of an exception, say, stand one level deeper.
-            len += tuple.iter_borrowed().map(|element| length(&element)).sum::<usize>();
-        }
-        if len == 0 {
-            return Ok(());
-        }
-        self.spent.handed += len;
-        if self.spent.handed > COPIES * self.frame_len + (64 << 10) {
-            let mut all = self.frame_len;
-            for number in 0..self.buffers.len() {
-                all += self.buffer_len(number)?;
-            }
-            if self.spent.handed > COPIES * all + (64 << 10) {
-                let text = "references to long values make more memory than the frame accounts for";
-                return Err(PyValueError::new_err(text));
-            }
-        }
+        let mut spent = self.spent;
+        spent.hand(value, self.frame_len, || {
+            (0..self.buffers.len()).map(|number| self.buffer_len(number)).sum()
+        })?;
+        self.spent = spent;
         Ok(())
     }
 

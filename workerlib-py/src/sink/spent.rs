@@ -1,0 +1,82 @@
+//! What building a frame may cost: builders copy what they are handed, and a reference of three bytes can hand over a long
+//! value again and again.
+//!
+//! Counts what frames hand to builders, against what they are long. Copies nothing and makes nothing itself.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PySet, PyString, PyTuple};
+
+/// What a builder gets of this many bytes or elements, or fewer, is not counted.
+const SMALL: usize = 256;
+/// How often, on the average, what a frame holds may be handed to builders.
+const COPIES: usize = 8;
+/// How much may be handed over whatever the frame's length.
+const FREE: usize = 64 << 10;
+
+/// What building a frame cost so far.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Spent {
+    /// How much was handed to builders, as [`Spent::hand`] counts it.
+    handed: usize,
+    /// What the patterns weigh together.
+    pub(super) patterns: usize,
+}
+
+impl Spent {
+    /// Counts a value that is handed to a builder; refuses what a frame of `frame_len` bytes, with as many as
+    /// `out_of_band` tells beside it, does not account for.
+    pub(super) fn hand(
+        &mut self,
+        value: &Bound<'_, PyAny>,
+        frame_len: usize,
+        out_of_band: impl FnOnce() -> PyResult<usize>,
+    ) -> PyResult<()> {
+        let mut len = length(value);
+        if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+            // Arguments of an exception, say, stand one level deeper.
+            len += tuple.iter_borrowed().map(|element| length(&element)).sum::<usize>();
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        self.handed += len;
+        if self.handed > COPIES * frame_len + FREE
+            && self.handed > COPIES * (frame_len + out_of_band()?) + FREE
+        {
+            let text = "references to long values make more memory than the frame accounts for";
+            return Err(PyValueError::new_err(text));
+        }
+        Ok(())
+    }
+}
+
+/// The number of bytes or elements that a builder may copy, if it is worth counting.
+fn length(value: &Bound<'_, PyAny>) -> usize {
+    let len = if let Ok(text) = value.cast_exact::<PyString>() {
+        text.len().unwrap_or(0)
+    } else if value.is_exact_instance_of::<PyInt>() {
+        let mut overflow = 0;
+        // SAFETY: it is an int, alive.
+        unsafe { ffi::PyLong_AsLongLongAndOverflow(value.as_ptr(), &raw mut overflow) };
+        // One that is longer than 64 bits is asked how long.
+        let bits = (overflow != 0)
+            .then(|| value.call_method0(intern!(value.py(), "bit_length")).and_then(|bits| bits.extract()));
+        bits.and_then(Result::ok).unwrap_or(0usize) / 8
+    } else if let Ok(view) = value.cast_exact::<PyMemoryView>() {
+        view.getattr(intern!(view.py(), "nbytes")).and_then(|nbytes| nbytes.extract()).unwrap_or(0)
+    } else if value.is_exact_instance_of::<PyBytes>()
+        || value.is_exact_instance_of::<PyByteArray>()
+        || value.is_exact_instance_of::<PyList>()
+        || value.is_exact_instance_of::<PyTuple>()
+        || value.is_exact_instance_of::<PyDict>()
+        || value.is_exact_instance_of::<PySet>()
+    {
+        value.len().unwrap_or(0)
+    } else {
+        0
+    };
+    if len > SMALL { len } else { 0 }
+}
