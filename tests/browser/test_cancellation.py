@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from in_page import in_page
+from pyscript_page import PyScriptPage
 
 pytestmark = pytest.mark.isolation
 
@@ -112,16 +113,22 @@ def script() -> str:
     return SCRIPT
 
 
+@pytest.fixture
+def sharing(bench: PyScriptPage) -> PyScriptPage:
+    """The page where it can share memory with its workers: without that, nothing that computes is interrupted."""
+    if not bench.page.evaluate("crossOriginIsolated && 'SharedArrayBuffer' in globalThis"):
+        pytest.skip("this page cannot share memory")
+    return bench
+
+
 @pytest.mark.every_engine
-@in_page
+@in_page(page="sharing")
 async def test_what_computes_is_interrupted(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
-    """Where the page is isolated, an endless loop ends and the worker serves the next call at once."""
+    """An endless loop ends, and the worker serves the next call at once."""
     import time
 
     import js
 
-    if not (js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")):
-        return
     tags.worker("interrupted", script)
     worker = await workerlib.connect("interrupted")
     slowest = 0.0
@@ -139,15 +146,11 @@ async def test_what_computes_is_interrupted(workerlib: Any, tags: Any, raises: A
 
 
 @pytest.mark.every_engine
-@in_page
+@in_page(page="sharing")
 async def test_what_begins_to_compute_after_it_was_given_up(
     workerlib: Any, tags: Any, raises: Any, script: str
 ) -> None:
     """It is interrupted then: its caller has gone on, and the worker serves the others."""
-    import js
-
-    if not (js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")):
-        return
     tags.worker("late", script)
     worker = await workerlib.connect("late")
     with raises(TimeoutError, "spin_behind"):
@@ -157,15 +160,11 @@ async def test_what_begins_to_compute_after_it_was_given_up(
 
 
 @pytest.mark.every_engine
-@in_page
+@in_page(page="sharing")
 async def test_a_clean_up_is_neither_interrupted_nor_cancelled(
     workerlib: Any, tags: Any, raises: Any, script: str
 ) -> None:
     """A function hears of a cancel once, though it comes as an interrupt and as a message; its caller waits."""
-    import js
-
-    if not (js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")):
-        return
     tags.worker("saving", script)
     worker = await workerlib.connect("saving")
     with raises(TimeoutError, "spin_and_save"):
@@ -189,7 +188,7 @@ async def test_a_function_that_waits_by_run_sync(workerlib: Any, tags: Any, rais
     while worker._connection._session.in_flight:
         await asyncio.sleep(0.05)
     notes = await worker.noted()
-    assert notes == [] if is_isolated else ["computed"], notes
+    assert notes == ([] if is_isolated else ["computed"]), notes
 
 
 @in_page
@@ -211,15 +210,11 @@ async def test_an_async_function_that_waits_by_run_sync(
 
 
 @pytest.mark.every_engine
-@in_page
+@in_page(page="sharing")
 async def test_a_cancel_is_an_interrupt_too(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
     """`task.cancel()` and `asyncio.timeout` end what computes, and nothing else that is under way."""
     import asyncio
 
-    import js
-
-    if not (js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")):
-        return
     tags.worker("cancelled", script)
     worker = await workerlib.connect("cancelled")
     other = asyncio.ensure_future(worker.wait_and_tidy(0))
@@ -234,15 +229,11 @@ async def test_a_cancel_is_an_interrupt_too(workerlib: Any, tags: Any, raises: A
     assert await worker.noted() == ["tidied"]
 
 
-@in_page(limit=60)
+@in_page(page="sharing", limit=60)
 async def test_no_interrupt_hits_another_call(workerlib: Any, tags: Any, script: str) -> None:
     """Of calls that are cut off at about the time at which they end, each ends in one of two ways."""
     import asyncio
 
-    import js
-
-    if not (js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")):
-        return
     tags.worker("raced", script)
     worker = await workerlib.connect("raced")
     outcomes = set()
