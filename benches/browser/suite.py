@@ -25,6 +25,8 @@ SMALL_CALLS = 1000
 IN_FLIGHT = (1, 10, 100, 1000)
 SIZES = tuple(KILOBYTE << shift for shift in range(0, 19, 2))
 MEMORY_CALLS = 10_000
+LIMIT_SECONDS = 60
+"""The longest that one way may take for its part of a round."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Row:
     details: dict[str, dict[str, float]] = field(default_factory=dict)
     ratios: dict[str, float] = field(default_factory=dict)
     """How many times as long workerlib takes as a peer: medians of the rounds' ratios."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """The peers that could not do it, and why."""
 
 
 @dataclass
@@ -100,7 +104,7 @@ class Suite:
         }
 
     async def rounds(self, row: Row, ways: Sequence[Any], value: Any, count: int, *, rounds: int) -> None:
-        """Has all ways take turns; a way that fails drops out of the row, and says so."""
+        """Has all ways take turns; a way that fails, or hangs, drops out of the row, which says why."""
         self.tell(f"{row.group}: {row.name}")
         by_round: dict[str, list[float]] = {way.name: [] for way in ways}
         singles: dict[str, list[float]] = {way.name: [] for way in ways}
@@ -109,11 +113,12 @@ class Suite:
             for way in list(able):
                 gc.collect()
                 try:
-                    times = await way.in_a_row(value, count)
+                    async with asyncio.timeout(LIMIT_SECONDS):
+                        times = await way.in_a_row(value, count)
                 except Exception as error:
                     if way.name == WORKERLIB:
                         raise
-                    js.console.log(f"{way.name} cannot do {row.group}, {row.name}: {error}")
+                    row.missing[way.name] = f"{type(error).__name__}: {error}"
                     able.remove(way)
                     continue
                 # The first round warms up.
@@ -132,8 +137,9 @@ class Suite:
                     "p99": cuts[98] * scale,
                 }
             # A clock may be too coarse for what takes no time.
-            pairs = zip(by_round[WORKERLIB], by_round[name], strict=True)
-            row.ratios[name] = statistics.median(own / max(other, 1e-6) for own, other in pairs)
+            if all(by_round[name]):
+                pairs = zip(by_round[WORKERLIB], by_round[name], strict=True)
+                row.ratios[name] = statistics.median(own / other for own, other in pairs)
         self.rows.append(row)
 
     async def small_calls(self) -> None:

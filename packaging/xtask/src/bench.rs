@@ -3,11 +3,12 @@
 //! `cargo xtask bench codec` measures the codec against its peers, natively, in Pyodide and in Rust, and holds the result
 //! against the goals.
 //!
-//! The measuring is done by `benches`; here the numbers become one table. That of a full run goes to `benches/results`, since
-//! it is what the documentation speaks of; that of a quick one, and all numbers, to `target/bench`.
+//! The measuring is done by `benches`; here the numbers become tables. Those of a full run go to `benches/results`, since
+//! they are what the documentation speaks of; those of a quick one to `target/bench`, and are printed.
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -75,14 +76,22 @@ pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<Ex
         results["rust"] = rust;
     }
     let table = table(&results)?;
-    let raw = workspace.target().join("bench");
-    fs::create_dir_all(&raw)?;
-    fs::write(raw.join("codec.json"), format!("{results:#}\n"))?;
-    let folder = if quick { raw } else { workspace.root().join("benches").join("results") };
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("codec.md"), &table)?;
+    let numbers = results_folder(workspace, true)?;
+    fs::write(numbers.join("codec.json"), format!("{results:#}\n"))?;
+    fs::write(results_folder(workspace, quick)?.join("codec.md"), &table)?;
     println!("\n{table}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the folder for the results of a run: that of the committed ones for a full run, one below `target` for a quick one.
+fn results_folder(workspace: &Workspace, quick: bool) -> Result<PathBuf> {
+    let folder = if quick {
+        workspace.target().join("bench")
+    } else {
+        workspace.root().join("benches").join("results")
+    };
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
 }
 
 fn native_command(workspace: &Workspace) -> Command {
@@ -240,6 +249,17 @@ mod tests {
         let peers = json!({"workerlib": codec(ratio), "pickle 5": codec(1.0), "marshal": codec(3.0)});
         let place = json!({"python": "a Python", "missing": ["orjson"], "results": [{"shape": "records", "peers": peers}]});
         json!({"quick": false, "native": place, "pyodide": place})
+    }
+
+    #[test]
+    fn a_quick_run_leaves_the_committed_results_alone() {
+        let root = std::env::temp_dir().join(format!("workerlib results {}", std::process::id()));
+        let workspace = Workspace::at(root.clone());
+        let folders = [false, true].map(|quick| results_folder(&workspace, quick));
+        fs::remove_dir_all(&root).expect("both folders are there");
+        let [full, quick] = folders.map(|folder| folder.expect("a folder"));
+        assert_eq!(full, root.join("benches").join("results"));
+        assert_eq!(quick, root.join("target").join("bench"));
     }
 
     #[test]

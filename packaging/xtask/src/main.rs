@@ -60,7 +60,7 @@ cargo xtask COMMAND
             --list             names the parts
             --matrix           instead: the supported PyScripts, each with the supported Pyodides, in Chromium, and the
                                newest of them in Firefox and WebKit
-  bench   measures against peers, and writes tables into benches/results
+  bench   measures against peers, and writes tables into benches/results, of a quick run into target/bench
             codec              the codec, natively, in Pyodide and in Rust
             --browser NAME …   calls between a page and its worker, in chromium, firefox or webkit
             --quick            fewer rounds; of the codec not the Rust side, of buffers not the largest

@@ -1,10 +1,12 @@
 //! `cargo xtask bench --browser ENGINE …`: measures calls between a page and its worker against their peers.
 //!
 //! The measuring is done by the page in `benches/browser`, once with isolation headers and once without; here the numbers
-//! become a table, and the charts files, in `benches/results`.
+//! become a table, and the charts files. In Firefox and WebKit a quick run is enough: what is published is Chromium's.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -53,7 +55,7 @@ pub(super) fn main(workspace: &Workspace, names: &[String], quick: bool) -> Resu
             });
         }
         steps.run()?;
-        let text = write(workspace, engine, &results, quick)?;
+        let text = write(&super::results_folder(workspace, quick)?, engine, &results, quick)?;
         println!("\n{text}");
     }
     Ok(ExitCode::SUCCESS)
@@ -84,10 +86,8 @@ fn measure(
     Ok(Outcome::Done)
 }
 
-/// Writes table, numbers and charts into `benches/results`, and returns the table.
-fn write(workspace: &Workspace, engine: Engine, results: &[Value], quick: bool) -> Result<String> {
-    let folder = workspace.root().join("benches").join("results");
-    fs::create_dir_all(&folder)?;
+/// Writes table, numbers and charts into a folder, and returns the table.
+fn write(folder: &Path, engine: Engine, results: &[Value], quick: bool) -> Result<String> {
     let name = engine.name();
     let mut text = format!("# Calls between a page and its worker, in {name}\n");
     if quick {
@@ -113,7 +113,6 @@ fn write(workspace: &Workspace, engine: Engine, results: &[Value], quick: bool) 
 fn section(page: &str, results: &Value) -> Result<String> {
     let rows = results["rows"].as_array().filter(|rows| !rows.is_empty()).context("nothing was measured")?;
     let goals = results["goals"].as_array().context("there are no goals")?;
-    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut text =
         format!("\n## {}\n\n", if page == "isolated" { "Isolated page" } else { "Page without isolation" });
     let _ = writeln!(
@@ -134,17 +133,23 @@ fn section(page: &str, results: &Value) -> Result<String> {
          faster.\n",
     );
     let mut group = Value::Null;
+    let mut peers = BTreeSet::new();
     for row in rows {
         let values = row["values"].as_object().context("a row without values")?;
         if row["group"] != group {
             group = row["group"].clone();
-            let peers = values.keys().map(|peer| format!(" {peer} |")).collect::<String>();
-            let _ = write!(text, "\n| {} | unit |{peers}\n| --- | --- |", word(&group));
-            text.push_str(&" ---: |".repeat(values.len()));
+            peers = peers_of(rows, &group);
+            let head = peers.iter().map(|peer| format!(" {peer} |")).collect::<String>();
+            let _ = write!(text, "\n| {} | unit |{head}\n| --- | --- |", word(&group));
+            text.push_str(&" ---: |".repeat(peers.len()));
             text.push('\n');
         }
         let _ = write!(text, "| {} | {} |", word(&row["name"]), word(&row["unit"]));
-        for (peer, value) in values {
+        for &peer in &peers {
+            let Some(value) = values.get(peer) else {
+                text.push_str(" – |");
+                continue;
+            };
             let value = value.as_f64().with_context(|| format!("{peer} has no number"))?;
             let _ = match row["ratios"][peer].as_f64() {
                 Some(ratio) if peer != OWN => write!(text, " {} ({ratio:.2}) |", digits(value)),
@@ -156,8 +161,7 @@ fn section(page: &str, results: &Value) -> Result<String> {
         let tails: Vec<String> = details
             .filter_map(|(peer, times)| {
                 let [p95, p99] = [times["p95"].as_f64()?, times["p99"].as_f64()?];
-                (word(&row["group"]) == "small call")
-                    .then(|| format!("{peer} {} / {}", digits(p95), digits(p99)))
+                (row["group"] == "small call").then(|| format!("{peer} {} / {}", digits(p95), digits(p99)))
             })
             .collect();
         if !tails.is_empty() {
@@ -169,7 +173,30 @@ fn section(page: &str, results: &Value) -> Result<String> {
             );
         }
     }
+    text.push_str(&missing(rows));
     Ok(text)
+}
+
+/// Names the peers that could do any row of a group.
+fn peers_of<'a>(rows: &'a [Value], group: &Value) -> BTreeSet<&'a String> {
+    let of_group = rows.iter().filter(|row| row["group"] == *group);
+    of_group.filter_map(|row| row["values"].as_object()).flat_map(|values| values.keys()).collect()
+}
+
+/// Tells which peers dropped out of which row, and why.
+fn missing(rows: &[Value]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        for (peer, reason) in row["missing"].as_object().into_iter().flatten() {
+            let [group, name, reason] = [&row["group"], &row["name"], reason].map(word);
+            let _ = write!(text, "\n- {peer} cannot do {group}, {name}: {reason}");
+        }
+    }
+    if text.is_empty() { text } else { format!("{text}\n") }
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 /// Writes a number with three digits that count.
@@ -209,6 +236,20 @@ mod tests {
         assert!(text.contains("| records | <= 1 | 2.50 | **not met** |"), "{text}");
         assert!(text.contains("40.0 (1.50) |") && text.contains(" 60.0 |"), "{text}");
         assert!(text.contains("workerlib 80.0 / 101"), "{text}");
+    }
+
+    #[test]
+    fn a_peer_that_drops_out_keeps_its_column_and_says_why() {
+        let mut some = results();
+        some["rows"] = json!([
+            {"group": "echo", "name": "1 KB", "unit": "ms", "values": {"workerlib": 1.0}, "missing": {"Comlink": "it hangs"}},
+            {"group": "echo", "name": "4 KB", "unit": "ms", "values": {"Comlink": 2.0, "workerlib": 3.0}},
+        ]);
+        let text = section("plain", &some).expect("a section");
+        let table = "| echo | unit | Comlink | workerlib |\n| --- | --- | ---: | ---: |\n\
+                     | 1 KB | ms | – | 1.00 |\n| 4 KB | ms | 2.00 | 3.00 |\n";
+        assert!(text.contains(table), "{text}");
+        assert!(text.ends_with("\n\n- Comlink cannot do echo, 1 KB: it hangs\n"), "{text}");
     }
 
     #[test]
