@@ -118,7 +118,7 @@ class Suite:
                 except Exception as error:
                     if way.name == WORKERLIB:
                         raise
-                    row.missing[way.name] = f"{type(error).__name__}: {error}"
+                    row.missing[way.name] = repr(error)
                     able.remove(way)
                     continue
                 # The first round warms up.
