@@ -217,6 +217,43 @@ async def test_a_call_that_becomes_a_task_is_sent_at_once(worker: Any, raises: A
     assert await worker.add(2, 2) == 4
 
 
+@in_page(page="swift")
+async def test_both_channels_understand_frames_that_come_together(worker: Any) -> None:
+    """The script's and that of pages on which no script can be evaluated, each as sender and as receiver."""
+    import asyncio
+
+    import js
+    from workerlib import _port
+    from workerlib._channel import Channel
+    from workerlib._native import region
+
+    frames = [b"one", b"", b"three" * 1000, b"four" * 1500, b"5"]
+    for is_script in (True, False):
+        ports = js.MessageChannel.new()
+        inbox = bytearray(65536)
+        arrived: list[bytes] = []
+
+        def deliver_all(*sizes: int, inbox: Any = inbox, arrived: Any = arrived) -> None:
+            start = 0
+            for size in sizes:
+                arrived.append(bytes(inbox[start : start + size]))
+                start += size
+
+        handlers = {"deliver": lambda size, _, all=deliver_all: all(size), "deliverAll": deliver_all}
+        handlers |= {"room": lambda size: 0, "broken": lambda reason, arrived=arrived: arrived.append(reason)}
+        ends = [_port._open(ports.port1, handlers), Channel(ports.port2, handlers)]
+        sender, receiver = ends if is_script else ends[::-1]
+        receiver.listen(region(inbox)[0], len(inbox))
+        sender.sendTogether(*(number for frame in frames for number in region(frame)))
+        for _ in range(100):
+            if len(arrived) == len(frames):
+                break
+            await asyncio.sleep(0.02)
+        assert arrived == frames, (is_script, arrived)
+        for end in ends:
+            end.close()
+
+
 @in_page(page="swift", limit=170)
 async def test_many_large_calls_leave_the_heaps_as_they_were(worker: Any) -> None:
     """After many calls with a megabyte each the heaps of both sides are as large as they were after a few."""

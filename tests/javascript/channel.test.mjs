@@ -47,6 +47,15 @@ class Memory {
       this.rooms = [];
       this.heard();
     },
+    deliverAll: (...sizes) => {
+      // What comes next is put in the same place.
+      let address = this.inbox;
+      for (const size of sizes) {
+        this.delivered.push({ together: this.read(address, size) });
+        address += size;
+      }
+      this.heard();
+    },
     room: (size) => {
       const address = this.place(size);
       this.rooms.push(address);
@@ -71,7 +80,8 @@ function connect() {
     const memory = new Memory();
     const script = (0, eval)(readFileSync(path, "utf8"));
     const channel = script.open(memory, port, memory.handlers);
-    channel.listen(memory.place(4096), 4096);
+    memory.inbox = memory.place(8192);
+    channel.listen(memory.inbox, 8192);
     return { memory, channel, port, pool: script.pool };
   });
 }
@@ -99,6 +109,32 @@ test("frames arrive in the order in which they were sent, whatever their size", 
     other.memory.delivered.map(({ size }) => size),
     sizes,
   );
+});
+
+test("frames that are sent together arrive in their order, in few messages", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const sizes = [10, 20, 3000, 5000, 300, 9000, 5];
+  const frames = sizes.map((size, index) => bytes(size, index));
+  one.channel.sendTogether(...frames.flatMap((frame) => [one.memory.write(frame), frame.length]));
+  // What happens to the memory afterwards is not sent.
+  one.memory.HEAPU8.fill(0);
+  await other.memory.until(sizes.length);
+  const large = (size, rooms) => ({ size, first: 0, lengths: [], rooms });
+  const { rooms } = other.memory.delivered[5];
+  assert.deepEqual(
+    other.memory.delivered,
+    frames.map((frame, index) => (index === 5 ? large(9000, rooms) : { together: frame })),
+  );
+  assert.deepEqual(other.memory.read(rooms[0], 9000), frames[5]);
+});
+
+test("frames of other sizes than they are said to have end the channel", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  one.port.postMessage([[3, 4], bytes(8)]);
+  await other.memory.until(1);
+  assert.match(other.memory.reasons[0], /other sizes/);
 });
 
 test("buffers keep their content while the memory of both sides grows and moves", LIMIT, async (t) => {

@@ -44,6 +44,10 @@ class LoopbackEndpoint:
         self.other._arrived.append((bytes(frame), [bytes(memoryview(buffer)) for buffer in buffers]))
         self.other._deliver_soon()
 
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        for message in messages:
+            self.post(*message)
+
     def close(self) -> None:
         self.closed = True
 

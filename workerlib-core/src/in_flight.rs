@@ -33,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) is_cancelled: bool,
     /// Whether the driver asked to be told of its start.
     pub(crate) reports_start: bool,
+    /// How much of the peer's window it takes up once it is sent.
+    pub(crate) weight: u32,
 }
 
 /// The calls of one side that have no answer yet.
@@ -60,6 +62,7 @@ impl InFlight {
                     is_wanted: true,
                     is_cancelled: false,
                     reports_start: false,
+                    weight: 1,
                 });
                 return id;
             }

@@ -16,4 +16,4 @@ mod session;
 
 pub use message::{Adapter, CallId, Export, Message, PROTOCOL, Parameter, ParameterKind, Peer, WINDOW};
 pub use serving::Arrived;
-pub use session::{CloseReason, Event, Outcome, Session, SessionError, Step};
+pub use session::{CloseReason, Event, Outcome, Request, Session, SessionError, Step};

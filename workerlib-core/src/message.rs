@@ -6,9 +6,9 @@
 /// The version of the wire format that this crate speaks; both peers must speak the same one.
 pub const PROTOCOL: u32 = 1;
 
-/// How many calls a peer of this crate takes that have not started: enough to keep it busy while an answer
-/// and the next call are under way, few enough that a cancel soon gets past them.
-pub const WINDOW: u32 = 8;
+/// How many calls a peer of this crate takes that have not started: enough to keep it busy while answers and
+/// the next calls are under way, many in one message; few enough that a cancel soon gets past them.
+pub const WINDOW: u32 = 64;
 
 /// The number that ties a reply to its call, unique among the calls of one peer that are in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

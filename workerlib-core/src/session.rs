@@ -144,6 +144,28 @@ enum State {
     Closed(CloseReason),
 }
 
+/// From how many bytes on a call is heavy: it takes up an eighth of the peer's window.
+const HEAVY: usize = 64 << 10;
+
+/// What a call asks for, without its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'f> {
+    /// The function's name.
+    pub function: &'f str,
+    /// How many bytes its arguments take.
+    pub size: usize,
+    /// Whether there is to be an [`Event::Started`].
+    pub reports_start: bool,
+}
+
+impl<'f> Request<'f> {
+    /// Makes one; of a heavy call the start is told in any case, since the peer does not know how much of its window
+    /// that gives back.
+    pub fn new(function: &'f str, size: usize, reports_start: bool) -> Self {
+        Self { function, size, reports_start: reports_start || size >= HEAVY }
+    }
+}
+
 /// One side of a connection; `P` is what calls and answers carry.
 #[derive(Debug)]
 pub struct Session<P> {
@@ -156,7 +178,7 @@ pub struct Session<P> {
     line: VecDeque<CallId>,
     /// The calls that wait for room in the peer's window.
     queue: VecDeque<(CallId, Message<P>)>,
-    /// How many calls the peer takes that it has not said to have started, and how many it has of them.
+    /// How many calls the peer takes that it has not said to have started, and how much of that is taken up.
     peer_window: u32,
     unstarted: u32,
     serving: Serving<P>,
@@ -243,7 +265,7 @@ impl<P> Session<P> {
     /// Sends a call whose turn has come.
     ///
     /// `payload` makes its arguments. It is told whether they have to wait here for room in the peer's
-    /// window, and so must not change until then. With `reports_start` there will be an [`Event::Started`].
+    /// window, and so must not change until then.
     ///
     /// # Errors
     ///
@@ -252,22 +274,27 @@ impl<P> Session<P> {
     pub fn send<E: From<SessionError>>(
         &mut self,
         id: CallId,
-        function: &str,
-        reports_start: bool,
+        request: &Request<'_>,
         payload: impl FnOnce(bool) -> Result<P, E>,
     ) -> Result<(), E> {
         self.check_open()?;
-        let has_room = self.queue.is_empty() && self.unstarted < self.peer_window;
+        let &Request { function, size, reports_start } = request;
+        let weight = if size < HEAVY { 1 } else { (self.peer_window / 8).max(1) };
+        let has_room = self.queue.is_empty() && self.unstarted + weight <= self.peer_window;
         let Some(call) = self.in_flight.get_mut(id).filter(|call| call.stage == Stage::Ready) else {
             return Err(SessionError::NotReady(id).into());
         };
         match payload(!has_room) {
             Ok(payload) => {
                 call.stage = Stage::Queued;
-                call.reports_start = reports_start;
+                (call.reports_start, call.weight) = (reports_start, weight);
                 let function = function.to_owned();
-                self.queue.push_back((id, Message::Call { id, function, payload, reports_start }));
-                self.fill_window();
+                let message = Message::Call { id, function, payload, reports_start };
+                if has_room {
+                    self.post_call(id, message);
+                } else {
+                    self.queue.push_back((id, message));
+                }
                 Ok(())
             }
             Err(error) => {
@@ -484,24 +511,34 @@ impl<P> Session<P> {
         }
     }
 
-    /// Sends calls that wait for room in the peer's window, as far as there is room.
+    /// Sends calls that wait for room in the peer's window, when half of it is free: so many at a time can go in
+    /// one message, and the peer does not run out of them.
     fn fill_window(&mut self) {
-        while self.unstarted < self.peer_window
+        if self.unstarted > self.peer_window / 2 {
+            return;
+        }
+        while let Some(&(id, _)) = self.queue.front()
+            && self.in_flight.get_mut(id).is_none_or(|call| self.unstarted + call.weight <= self.peer_window)
             && let Some((id, message)) = self.queue.pop_front()
         {
-            if let Some(call) = self.in_flight.get_mut(id) {
-                call.stage = Stage::Sent;
-            }
-            self.unstarted += 1;
-            self.transmits.push_back(message);
+            self.post_call(id, message);
         }
+    }
+
+    /// Sends a call for which there is room in the peer's window.
+    fn post_call(&mut self, id: CallId, message: Message<P>) {
+        if let Some(call) = self.in_flight.get_mut(id) {
+            call.stage = Stage::Sent;
+            self.unstarted += call.weight;
+        }
+        self.transmits.push_back(message);
     }
 
     fn handle_started(&mut self, ids: &[CallId]) {
         for &id in ids {
             if let Some(call) = self.in_flight.get_mut(id).filter(|call| call.stage == Stage::Sent) {
                 call.stage = Stage::Started;
-                self.unstarted -= 1;
+                self.unstarted -= call.weight;
                 if call.reports_start && call.is_wanted {
                     self.events.push_back(Event::Started { id });
                 }
@@ -520,7 +557,9 @@ impl<P> Session<P> {
         if call.is_wanted {
             self.events.push_back(answer);
         }
-        self.unstarted -= u32::from(call.stage == Stage::Sent);
+        if call.stage == Stage::Sent {
+            self.unstarted -= call.weight;
+        }
         self.fill_window();
         self.admit();
     }

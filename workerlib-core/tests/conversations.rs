@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use workerlib_core::{
-    CallId, CloseReason, Event, Export, Message, Outcome, Peer, Session, SessionError, Step, WINDOW,
+    CallId, CloseReason, Event, Export, Message, Outcome, Peer, Request, Session, SessionError, Step, WINDOW,
 };
 
 use pair::Pair;
@@ -43,7 +43,7 @@ fn a_payload_that_cannot_be_made_leaves_no_call_behind() {
     let (id, _) = pair.sides[0].begin().expect("the session is open");
     let (next, is_ready) = pair.sides[0].begin().expect("the session is open");
     assert!(!is_ready);
-    let failed = pair.sides[0].send(id, "f", false, |_| Err(SessionError::NotOpen));
+    let failed = pair.sides[0].send(id, &Request::new("f", 0, false), |_| Err(SessionError::NotOpen));
     assert!(failed.is_err());
     assert_eq!(pair.events(0), [Event::Ready { id: next }]);
     assert_eq!(pair.sides[0].in_flight(), 1);
@@ -88,6 +88,42 @@ fn a_call_starts_after_all_that_came_with_it() {
 }
 
 #[test]
+fn calls_that_wait_are_sent_many_at_a_time() {
+    let mut pair = Pair::new(8, usize::MAX);
+    let calls: Vec<_> = (0..20).map(|_| call(&mut pair, 0)).collect();
+    pair.settle();
+    let mut sent = Vec::new();
+    for &id in &calls[..8] {
+        let started = pair.sides[1].poll_call().expect("eight wait");
+        assert_eq!(started.id, id);
+        pair.sides[1].finish(id, Outcome::Return(0));
+        pair.transmit(1);
+        pair.deliver(0);
+        sent.push(pair.wires[0].len());
+        pair.settle();
+    }
+    assert_eq!(sent, [0, 0, 0, 4, 0, 0, 0, 4], "when half of the window is free, that half is filled");
+}
+
+#[test]
+fn heavy_calls_take_up_more_of_the_window() {
+    let mut pair = Pair::new(16, usize::MAX);
+    let heavy = Request::new("f", 1 << 20, false);
+    assert!(heavy.reports_start, "when it gives that back is to be known");
+    for _ in 0..20 {
+        let (id, _) = pair.sides[0].begin().expect("the session is open");
+        pair.sides[0].send::<SessionError>(id, &heavy, |_| Ok(0)).expect("it is the call's turn");
+    }
+    pair.settle();
+    assert_eq!(pair.sides[1].serving(), 8);
+    for _ in 0..12 {
+        assert!(pair.sides[1].poll_call().is_some(), "though none has been answered");
+        pair.settle();
+    }
+    assert_eq!(pair.sides[1].serving(), 20);
+}
+
+#[test]
 fn functions_that_run_on_leave_the_window_to_others() {
     let mut pair = Pair::new(4, usize::MAX);
     let calls: Vec<_> = (0..100).map(|_| call(&mut pair, 0)).collect();
@@ -105,7 +141,7 @@ fn a_queued_call_is_told_that_it_has_to_wait() {
     let mut waits = Vec::new();
     for _ in 0..2 {
         let (id, _) = pair.sides[0].begin().expect("the session is open");
-        let sent = pair.sides[0].send::<SessionError>(id, "f", false, |has_to_wait| {
+        let sent = pair.sides[0].send::<SessionError>(id, &Request::new("f", 0, false), |has_to_wait| {
             waits.push(has_to_wait);
             Ok(0)
         });
@@ -122,7 +158,7 @@ fn a_cancelled_call_that_has_not_left_is_settled_at_once() {
     assert_eq!(pair.events(0), [Event::Ready { id: in_line }], "it made room");
     assert!(!pair.sides[0].cancel(in_line), "its turn had come, but it was not sent");
     assert!(pair.sides[0].cancel(sent), "the peer has it");
-    let refused = pair.sides[0].send::<SessionError>(in_line, "f", false, |_| Ok(0));
+    let refused = pair.sides[0].send::<SessionError>(in_line, &Request::new("f", 0, false), |_| Ok(0));
     assert_eq!(refused, Err(SessionError::NotReady(in_line)));
     pair.settle();
     assert_eq!(pair.sides[1].poll_call(), None, "cancelled before it started");
@@ -354,5 +390,5 @@ fn an_error_type_of_the_driver_passes_through() {
         }
     }
     let mut session: Session<Infallible> = Session::listen(Peer::local("test", Vec::new(), Vec::new()));
-    assert!(session.send::<Mine>(CallId(1), "f", false, |_| Err(Mine)).is_err());
+    assert!(session.send::<Mine>(CallId(1), &Request::new("f", 0, false), |_| Err(Mine)).is_err());
 }

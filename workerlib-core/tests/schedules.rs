@@ -13,7 +13,7 @@ use std::{env, panic, thread};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
-use workerlib_core::{CallId, Event, Message, Outcome};
+use workerlib_core::{CallId, Event, Message, Outcome, Request};
 
 use pair::Pair;
 
@@ -199,8 +199,9 @@ impl Model {
             Step::FailToSend => {
                 let Ok((id, is_ready)) = self.pair.sides[side].begin() else { return };
                 if is_ready {
-                    let failed = self.pair.sides[side]
-                        .send(id, "f", false, |_| Err::<u32, _>(workerlib_core::SessionError::NotOpen));
+                    let failed = self.pair.sides[side].send(id, &Request::new("f", 0, false), |_| {
+                        Err::<u32, _>(workerlib_core::SessionError::NotOpen)
+                    });
                     assert!(failed.is_err());
                 } else {
                     assert!(self.pair.sides[side].give_up(id));

@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict};
 use workerlib_codec::{DecodeError, Decoder, Encoder, Limits, envelope, rows};
 use workerlib_core::Message;
 
+use crate::block::region;
 use crate::errors::{decode_error, encode_error, frame_error, unsendable_error};
 use crate::gc_pause::GcPause;
 use crate::sink::{PySink, Spent};
@@ -137,6 +138,17 @@ impl Values {
             ));
         }
         Ok(self)
+    }
+
+    /// How many bytes they take, buffers included.
+    pub(crate) fn size(&self, py: Python<'_>) -> usize {
+        // SAFETY: these are strs, owned here.
+        let text = |text: &Py<PyAny>| unsafe { text_of(text.as_ptr()) }.map_or(0, str::len);
+        let late = self.late.iter().map(|(_, late)| text(late)).sum::<usize>();
+        // What is no buffer is an object of JavaScript's, whose memory stays where it is.
+        let buffers =
+            self.buffers.iter().map(|one| region(one.bind(py)).map_or(0, |(_, len)| len)).sum::<usize>();
+        self.table.len() + self.body.len() + late + buffers
     }
 
     /// Puts the values together behind `head`, without copying anything twice.

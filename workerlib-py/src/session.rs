@@ -3,13 +3,15 @@
 //! Frames come in and go out as bytes with a list of buffers; calls and results are Python's objects. The
 //! rules are `workerlib_core::Session`'s: nothing is decided here.
 
+use std::iter;
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString, PyTuple};
 use workerlib_codec::{Limits, envelope};
 use workerlib_core::{
     Adapter, Arrived, CallId, CloseReason, Event, Export, Message, Outcome, Parameter, ParameterKind, Peer,
-    SessionError, Step,
+    Request, SessionError, Step,
 };
 
 use crate::deep::DEEP;
@@ -46,7 +48,9 @@ impl Session {
     fn put(&mut self, py: Python<'_>, call: &Sending<'_>, rows: &[u8], values: Values) -> PyResult<()> {
         let Sending { id, function, reports_start } = *call;
         let id = CallId(id);
-        let sent = self.core.send(id, function, reports_start, |has_to_wait| -> Result<Frame, CallError> {
+        let request = Request::new(function, rows.len() + values.size(py), reports_start);
+        let sent = self.core.send(id, &request, |has_to_wait| -> Result<Frame, CallError> {
+            let reports_start = request.reports_start;
             let message = Message::Call { id, function: function.to_owned(), payload: (), reports_start };
             let mut frame = Frame::new(py, &message, rows, values).map_err(CallError::Raised)?;
             if has_to_wait {
@@ -263,11 +267,24 @@ impl Session {
     /// With `may_start` it may be a call of the other side.
     fn poll<'py>(slf: &Bound<'py, Self>, may_start: bool) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = slf.py();
-        let step = slf.borrow_mut().core.poll(may_start);
         // Not borrowed while values are decoded: adapters may use the session.
+        let (step, further) = {
+            let core = &mut slf.borrow_mut().core;
+            let step = core.poll(may_start);
+            let is_transmit = matches!(step, Some(Step::Transmit(_)));
+            let further = iter::from_fn(|| is_transmit.then(|| core.poll_transmit())?);
+            (step, further.collect::<Vec<_>>())
+        };
         let (name, arguments) = match step {
             None => return Ok(None),
-            Some(Step::Transmit(message)) => (intern!(py, "transmit"), transmit(py, message)?),
+            Some(Step::Transmit(message)) if further.is_empty() => {
+                (intern!(py, "transmit"), transmit(py, message)?)
+            }
+            Some(Step::Transmit(message)) => {
+                let all = iter::once(message).chain(further).map(|message| transmit(py, message));
+                let all = PyList::new(py, all.collect::<PyResult<Vec<_>>>()?)?;
+                (intern!(py, "transmit_all"), (all,).into_pyobject(py)?)
+            }
             Some(Step::Event(event)) => describe_event(slf, event)?,
             Some(Step::Start(call)) => describe_call(slf, call)?,
         };

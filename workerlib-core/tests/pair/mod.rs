@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::iter;
 
-use workerlib_core::{Arrived, CallId, Event, Message, Peer, Session, SessionError};
+use workerlib_core::{Arrived, CallId, Event, Message, Peer, Request, Session, SessionError};
 
 /// Two connected sessions; side 0 has said Hello.
 pub(crate) struct Pair {
@@ -60,7 +60,8 @@ impl Pair {
 
     /// Sends a call whose turn has come; the payload is its own id.
     pub(crate) fn send(&mut self, side: usize, id: CallId, reports_start: bool) {
-        let sent = self.sides[side].send::<SessionError>(id, "f", reports_start, |_| Ok(id.0));
+        let request = Request::new("f", 0, reports_start);
+        let sent = self.sides[side].send::<SessionError>(id, &request, |_| Ok(id.0));
         sent.expect("it is the call's turn");
         self.transmit(side);
     }

@@ -17,6 +17,8 @@
  * @typedef {object} Handlers - Functions of Python's.
  * @property {(size: number, first: number, ...lengths: number[]) => void} deliver - Takes a message: the frame's size, the
  *   number of its first buffer, and the length of each.
+ * @property {(...sizes: number[]) => void} deliverAll - Takes frames that came in one message, which stand one behind the
+ *   other in the inbox.
  * @property {(size: number) => number} room - Makes room for a frame, or for a buffer that comes in pieces; returns its
  *   address.
  * @property {(reason: string) => void} broken - Hears that nothing more can come.
@@ -33,6 +35,8 @@
   /** From how many bytes on a buffer goes in pieces, and how large they are: a processor's cache holds some of them. */
   const IN_PIECES = 2 << 20;
   const PIECE = 1 << 20;
+  /** How many bytes of frames go in one message at most. */
+  const TOGETHER = 8 << 10;
   /** How many bytes of ArrayBuffers are kept at most, and for how many milliseconds without use. */
   const KEPT = 256 << 20;
   const IDLE = 2000;
@@ -221,6 +225,36 @@
     }
 
     /**
+     * Sends frames without buffers: the small ones that follow each other in one message, which costs little more than
+     * that of one.
+     *
+     * @param {...number} regions - Address and length of each.
+     */
+    sendTogether(...regions) {
+      const heap = this.heap.HEAPU8;
+      let frames = new Uint8Array(TOGETHER);
+      /** @type {number[]} */
+      let sizes = [];
+      let end = 0;
+      const post = () => {
+        if (end > 0) this.port.postMessage([sizes, frames.subarray(0, end)], [frames.buffer]);
+        [frames, sizes, end] = [new Uint8Array(TOGETHER), [], 0];
+      };
+      for (let index = 0; index < regions.length; index += 2) {
+        const [address, length] = /** @type {[number, number]} */ (regions.slice(index, index + 2));
+        if (end + length > TOGETHER) post();
+        if (length > TOGETHER) {
+          this.send(address, length);
+          continue;
+        }
+        frames.set(heap.subarray(address, address + length), end);
+        sizes.push(length);
+        end += length;
+      }
+      post();
+    }
+
+    /**
      * Sends a frame and its buffers.
      *
      * @param {...any} regions - Address, length, and whether it may go in pieces (0 or 1), of the frame and each buffer;
@@ -313,7 +347,8 @@
     }
 
     /**
-     * Takes in what the other side posted: a frame; a frame, buffers, and memory that is given back; or a piece.
+     * Takes in what the other side posted: a frame; frames in one; a frame, buffers, and memory that is given back; or a
+     * piece.
      *
      * @param {any} message - What was posted.
      */
@@ -323,6 +358,8 @@
           this.deliver(message, this.next, []);
         } else if (message[0] === null) {
           this.fill(message[1]);
+        } else if (Array.isArray(message[0])) {
+          this.deliverAll(message[0], message[1]);
         } else {
           this.begin(message);
         }
@@ -399,6 +436,20 @@
       this.heap.HEAPU8.set(frame, address);
       if (size >= TRANSFERRED) this.borrowed.push(/** @type {ArrayBuffer} */ (frame.buffer));
       this.handlers.deliver(size, first, ...lengths);
+    }
+
+    /**
+     * Hands frames that came in one message to Python.
+     *
+     * @param {number[]} sizes - The size of each.
+     * @param {Uint8Array} frames - They, one behind the other.
+     */
+    deliverAll(sizes, frames) {
+      if (frames.length > this.inboxSize || frames.length !== sizes.reduce((sum, size) => sum + size, 0)) {
+        throw new TypeError("frames of other sizes than they should have");
+      }
+      this.heap.HEAPU8.set(frames, this.inbox);
+      this.handlers.deliverAll(...sizes);
     }
 
     /**

@@ -42,6 +42,11 @@ class Channel:
         """Sends a frame without buffers."""
         self.sendAll(address, length, 0)
 
+    def sendTogether(self, *regions: int) -> None:  # noqa: N802 - the script's name
+        """Sends frames without buffers: address and length of each."""
+        for address, length in zip(regions[::2], regions[1::2], strict=True):
+            self.send(address, length)
+
     def sendAll(self, *regions: int) -> None:  # noqa: N802 - the script's name
         """Sends a frame and its buffers: address, length, and a number that is of no use here, of each."""
         heap = pyodide_js._module.HEAPU8
@@ -96,6 +101,9 @@ class Channel:
             message = event.data
             if not js.Array.isArray(message):
                 self._deliver(message, self._next, [])
+            elif js.Array.isArray(message[0]):
+                pyodide_js._module.HEAPU8.set(message[1], self._inbox[0])
+                self._handlers["deliverAll"](*message[0])
             elif message[0] is None or not hasattr(message[0], "byteLength"):
                 self._fill(message[1])
             else:

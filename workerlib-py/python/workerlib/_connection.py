@@ -63,6 +63,9 @@ class Endpoint(Protocol):
     def post(self, frame: bytes, buffers: list[Any]) -> None:
         """Sends a frame and its buffers, whose content is copied before this returns."""
 
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        """Sends several, in their order."""
+
     def close(self) -> None:
         """Frees the channel, after what was posted has been sent."""
 
@@ -264,8 +267,17 @@ class Connection:
         try:
             self._endpoint.post(frame, buffers)
         except Exception as error:
-            self._session.close(f"the channel failed: {error}")
-            self._loop.call_soon(self._carry_out)
+            self._fail(error)
+
+    def _post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        try:
+            self._endpoint.post_all(messages)
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._session.close(f"the channel failed: {error}")
+        self._loop.call_soon(self._carry_out)
 
     def _on_opened(
         self,
@@ -517,6 +529,7 @@ class Connection:
 # Not looked up in the connection by names that are made anew each time: a small call has no time for that.
 _DONE_BY: dict[str, Callable[..., None]] = {
     "transmit": Connection._post,
+    "transmit_all": Connection._post_all,
     "opened": Connection._on_opened,
     "exports": Connection._on_exports,
     "ready": Connection._on_ready,

@@ -82,6 +82,11 @@ class PipeEndpoint(asyncio.BufferedProtocol):
             self._waiting.append(memoryview(buffer if type(buffer) is bytes else bytes(memoryview(buffer))))
         self._write()
 
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        """Sends several, in their order."""
+        for message in messages:
+            self.post(*message)
+
     def close(self) -> None:
         """Closes the socket, after what was posted has been sent."""
         self._on_message = self._on_broken = None

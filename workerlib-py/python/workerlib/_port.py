@@ -96,7 +96,12 @@ class PortEndpoint:
         self._rooms: list[bytes] = []
         self._on_message: Callable[[bytes, list[Any]], None]
         self._on_broken: Callable[[str], None]
-        handlers = {"deliver": self._deliver, "room": self._room, "broken": self._broken}
+        handlers = {
+            "deliver": self._deliver,
+            "deliverAll": self._deliver_all,
+            "room": self._room,
+            "broken": self._broken,
+        }
         self._proxies = [create_proxy(handler) for handler in handlers.values()]
         self._channel = _open(port, dict(zip(handlers, self._proxies, strict=True)))
         self._send = self._channel.send
@@ -127,6 +132,20 @@ class PortEndpoint:
             regions += (*region(buffer), int(type(buffer) is bytes))
         self._channel.sendAll(*regions)
 
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        """Copies and sends: what has no buffers, together."""
+        together: list[int] = []
+        for frame, buffers in messages:
+            if not buffers:
+                together += region(frame)
+                continue
+            if together:
+                self._channel.sendTogether(*together)
+                together = []
+            self.post(frame, buffers)
+        if together:
+            self._channel.sendTogether(*together)
+
     def close(self) -> None:
         """Closes the port; JavaScript delivers what was posted before."""
         self._channel.close()
@@ -147,6 +166,19 @@ class PortEndpoint:
         self._turn.begin()
         try:
             self._on_message(frame, buffers)
+        finally:
+            self._turn.end()
+
+    def _deliver_all(self, *sizes: int) -> None:
+        frames, start = [], 0
+        # Before the first is handled, since memory may be moved then, and more may come.
+        for size in sizes:
+            frames.append(bytes(self._view[start : start + size]))
+            start += size
+        self._turn.begin()
+        try:
+            for frame in frames:
+                self._on_message(frame, [])
         finally:
             self._turn.end()
 

@@ -105,6 +105,10 @@ class SpawnedWorker:
         """Copies and sends: `Endpoint.post`."""
         self._port.post(frame, buffers)
 
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        """Does so with several: `Endpoint.post_all`."""
+        self._port.post_all(messages)
+
     def close(self) -> None:
         """Ends the worker at once: nobody else can reach it."""
         self._port.close()

@@ -256,6 +256,10 @@ class Subprocess(Endpoint):
         """Sends."""
         self.pipe.post(frame, buffers)
 
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        """Sends several."""
+        self.pipe.post_all(messages)
+
     def close(self) -> None:
         """Has the process end; what was posted is sent before."""
         self._on_death = None
