@@ -247,6 +247,17 @@ test("nothing is delivered after the end", LIMIT, async () => {
   one.channel.close();
 });
 
+test("what nobody wants any more is let go, though the channel was closed or has forgotten it", LIMIT, async () => {
+  const [one, other] = connect();
+  one.channel.sendAll(one.memory.write(bytes(5)), 5, 0, one.memory.write(bytes(20_000)), 20_000, 0);
+  await other.memory.until(1);
+  const [{ first }] = other.memory.delivered;
+  other.channel.close();
+  other.channel.take(first, -1);
+  assert.throws(() => other.channel.take(first, 0), /taken before/, "to want its content is a mistake still");
+  assert.equal(other.channel.borrowed.length, 0);
+});
+
 test("an object that is transferred arrives itself, once, beside buffers", LIMIT, async (t) => {
   const [one, other] = connect();
   t.after(() => one.channel.close());

@@ -75,11 +75,13 @@ class Channel:
 
     def take(self, number: int, address: int) -> None:
         """Copies a buffer that arrived to an address, and forgets it; negative for nowhere."""
+        if address < 0:
+            self._arrived.pop(number, None)
+            return
         buffer = self._arrived.pop(number)
-        if address >= 0 and not hasattr(buffer, "byteLength"):
+        if not hasattr(buffer, "byteLength"):
             raise ValueError(f"buffer {number} is an object")
-        if address >= 0:
-            pyodide_js._module.HEAPU8.set(buffer, address)
+        pyodide_js._module.HEAPU8.set(buffer, address)
 
     def takeObject(self, number: int) -> Any:  # noqa: N802 - the script's name
         """Takes out an object that arrived."""
