@@ -26,16 +26,20 @@ pub(crate) struct Settings {
     pub(crate) strict: bool,
     /// The keys of the adapters whose decoders are async on the other side.
     pub(crate) slow: Option<Py<PyAny>>,
+    /// A weak reference to the connection that the values are of, if they are of one.
+    pub(crate) owner: Option<Py<PyAny>>,
 }
 
 impl Settings {
     pub(crate) fn new(strict: bool, depth: usize) -> Self {
-        Self { limits: Limits { depth, ..Limits::default() }, strict, slow: None }
+        Self { limits: Limits { depth, ..Limits::default() }, strict, slow: None, owner: None }
     }
 
+    #[inline(never)]
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
         let slow = self.slow.as_ref().map(|keys| keys.clone_ref(py));
-        Self { limits: self.limits, strict: self.strict, slow }
+        let owner = self.owner.as_ref().map(|owner| owner.clone_ref(py));
+        Self { limits: self.limits, strict: self.strict, slow, owner }
     }
 }
 
@@ -69,8 +73,7 @@ impl Values {
         settings: &Settings,
         outgoing: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
-        let slow = settings.slow.as_ref().map(|keys| keys.clone_ref(py));
-        let mut source = PySource::new(py, settings.strict, slow);
+        let mut source = PySource::new(py, settings);
         let is_row = outgoing.is_some();
         source.types.outgoing = outgoing;
         if values.first().is_some_and(|(root, _)| matches!(*root, "exception" | "value")) {
@@ -205,10 +208,10 @@ impl Frame {
         &self,
         py: Python<'py>,
         names: [&str; N],
-        limits: &Limits,
+        settings: &Settings,
     ) -> PyResult<([Bound<'py, PyAny>; N], usize)> {
         let part = Part { is_last: true, ..Part::first(self.body) };
-        let (values, deepest, _) = self.decode_part(py, names, limits, part, None)?;
+        let (values, deepest, _) = self.decode_part(py, names, settings, part, None)?;
         Ok((values, deepest))
     }
 
@@ -217,12 +220,12 @@ impl Frame {
         &self,
         py: Python<'py>,
         names: [&str; N],
-        limits: &Limits,
+        settings: &Settings,
         part: Part,
         slots: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<([Bound<'py, PyAny>; N], usize, Part)> {
         let mut values = Vec::with_capacity(N);
-        let (deepest, rest) = self.decode_into(py, &mut values, &names, limits, part, slots)?;
+        let (deepest, rest) = self.decode_into(py, &mut values, &names, settings, part, slots)?;
         let values = values.try_into().map_err(|_| frame_error(py, "another number of values"))?;
         Ok((values, deepest, rest))
     }
@@ -234,18 +237,18 @@ impl Frame {
         py: Python<'py>,
         values: &mut Vec<Bound<'py, PyAny>>,
         names: &[&str],
-        limits: &Limits,
+        settings: &Settings,
         part: Part,
         slots: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<(usize, Part)> {
         let bytes = self.bytes.as_bytes(py);
         let buffers: Vec<_> =
             self.buffers.iter().skip(part.buffers).map(|buffer| buffer.bind(py).clone()).collect();
-        let mut sink = PySink::new(py, &buffers, (bytes.len(), part.spent), slots);
+        let mut sink = PySink::new(py, &buffers, (bytes.len(), part.spent), slots, settings.owner.as_ref());
         let _pause = GcPause::new(py);
         let mut decode = || -> Result<_, PyErr> {
             let whole = |error: DecodeError<PyErr>| decode_error(py, "", &Default::default(), &error);
-            let mut decoder = Decoder::new(bytes, part.at, limits).map_err(whole)?;
+            let mut decoder = Decoder::new(bytes, part.at, &settings.limits).map_err(whole)?;
             for name in names {
                 let value = decoder.decode(&mut sink);
                 values.push(value.map_err(|error| decode_error(py, name, decoder.failed_at(), &error))?);
@@ -312,7 +315,7 @@ pub(crate) fn decode<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = bytes.py();
     let frame = Frame { bytes: bytes.unbind(), body: 0, buffers };
-    let ([value], _) = frame.decode(py, ["value"], &Limits::default())?;
+    let ([value], _) = frame.decode(py, ["value"], &Settings::default())?;
     Ok(value)
 }
 

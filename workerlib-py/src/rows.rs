@@ -2,9 +2,11 @@
 //!
 //! Who awaits is `workerlib/_rows.py`; here are the bytes, on their way out and on their way in.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
-use workerlib_codec::{Limits, rows};
+use workerlib_codec::rows;
 
 use crate::deep::DEEP;
 use crate::errors::frame_error;
@@ -17,12 +19,12 @@ pub(crate) type PyRow<'py> = (Bound<'py, PyBytes>, Vec<Py<PyAny>>);
 #[pyclass(module = "workerlib._native")]
 pub(crate) struct Unfinished {
     values: Values,
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 impl Unfinished {
     /// Keeps values until their rows are there. What they refer to is copied: it is what it is now.
-    pub(crate) fn new(py: Python<'_>, mut values: Values, settings: Settings) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, mut values: Values, settings: Arc<Settings>) -> PyResult<Self> {
         frame::copy(py, &mut values.buffers)?;
         Ok(Self { values, settings })
     }
@@ -59,7 +61,7 @@ impl Unfinished {
         let (settings, outgoing) = {
             let this = slf.borrow();
             let outgoing = this.values.outgoing.as_ref().map(|outgoing| outgoing.bind(py).clone());
-            (this.settings.clone_ref(py), outgoing)
+            (Arc::clone(&this.settings), outgoing)
         };
         let all: Vec<_> = values.iter().collect();
         let all: Vec<_> = all.iter().map(|value| (name, value)).collect();
@@ -72,7 +74,7 @@ impl Unfinished {
 #[pyclass(module = "workerlib._native")]
 pub(crate) struct Arrival {
     frame: Frame,
-    limits: Limits,
+    settings: Arc<Settings>,
     rest: Part,
     /// What the rows were restored to, by their number.
     #[pyo3(get)]
@@ -80,9 +82,9 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    pub(crate) fn new(py: Python<'_>, frame: Frame, limits: Limits) -> Self {
+    pub(crate) fn new(py: Python<'_>, frame: Frame, settings: Arc<Settings>) -> Self {
         let rest = Part::first(frame.body);
-        Self { frame, limits, rest, slots: PyDict::new(py).unbind() }
+        Self { frame, settings, rest, slots: PyDict::new(py).unbind() }
     }
 
     /// Reads the values behind the rows, and how deep the deepest is.
@@ -94,7 +96,7 @@ impl Arrival {
         let part = Part { is_last: true, ..this.rest };
         let slots = this.slots.bind(slf.py());
         let (values, deepest, _) =
-            this.frame.decode_part(slf.py(), names, &this.limits, part, Some(slots))?;
+            this.frame.decode_part(slf.py(), names, &this.settings, part, Some(slots))?;
         Ok((values, deepest))
     }
 }
@@ -113,7 +115,7 @@ impl Arrival {
         for _ in 0..count {
             let this = slf.borrow();
             let slots = Some(this.slots.bind(py));
-            let (values, _, next) = this.frame.decode_part(py, ["a row"; 5], &this.limits, rest, slots)?;
+            let (values, _, next) = this.frame.decode_part(py, ["a row"; 5], &this.settings, rest, slots)?;
             rest = next;
             read.append(PyTuple::new(py, values)?)?;
         }

@@ -4,6 +4,7 @@
 //! rules are `workerlib_core::Session`'s: nothing is decided here.
 
 use std::iter;
+use std::sync::Arc;
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -33,7 +34,7 @@ pub(crate) struct Session {
     core: workerlib_core::Session<Frame>,
     adapters: Vec<Adapter>,
     connects: bool,
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 /// A call that is about to be sent: its id, the function, and whether its start is to be reported.
@@ -92,7 +93,7 @@ impl Session {
         let adapters: Vec<_> = adapters.into_iter().map(adapter).collect();
         let core = workerlib_core::Session::connect(Peer::local(version, Vec::new(), adapters.clone()));
         let core = core.limit_in_flight(max_in_flight);
-        Self { core, adapters, connects: true, settings: Settings::new(strict, max_depth) }
+        Self { core, adapters, connects: true, settings: Arc::new(Settings::new(strict, max_depth)) }
     }
 
     /// Makes the side that waits to be connected to, and tells it what it exports.
@@ -110,7 +111,14 @@ impl Session {
         let exports = exports.into_iter().map(export).collect::<PyResult<_>>()?;
         let adapters: Vec<_> = adapters.into_iter().map(adapter).collect();
         let core = workerlib_core::Session::listen(Peer::local(version, exports, adapters.clone()));
-        Ok(Self { core, adapters, connects: false, settings: Settings::new(strict, max_depth) })
+        Ok(Self { core, adapters, connects: false, settings: Arc::new(Settings::new(strict, max_depth)) })
+    }
+
+    /// Takes a weak reference to the connection that the values are of, for the functions among them.
+    fn belong_to(&mut self, py: Python<'_>, connection: Py<PyAny>) {
+        let mut settings = self.settings.clone_ref(py);
+        settings.owner = Some(connection);
+        self.settings = Arc::new(settings);
     }
 
     /// Begins a call: its id, and whether it may be sent now or only after its event "ready".
@@ -132,7 +140,7 @@ impl Session {
         reports_start: bool,
     ) -> PyResult<Option<Unfinished>> {
         let py = slf.py();
-        let settings = slf.borrow().settings.clone_ref(py);
+        let settings = Arc::clone(&slf.borrow().settings);
         // Not while the session is borrowed: adapters may use it.
         let values =
             Values::encode(py, &[("args", args.as_any()), ("kwargs", kwargs.as_any())], &settings, None)?;
@@ -176,7 +184,7 @@ impl Session {
         value: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let settings = slf.borrow().settings.clone_ref(py);
+        let settings = Arc::clone(&slf.borrow().settings);
         // Not while the session is borrowed: adapters may use it.
         let values = Values::encode(py, &[("result", value)], &settings, None)?;
         if values.needs_rows(py)? {
@@ -278,12 +286,12 @@ impl Session {
         let (name, arguments) = match step {
             None => return Ok(None),
             Some(Step::Transmit(message)) if further.is_empty() => {
-                (intern!(py, "transmit"), transmit(py, message)?)
+                (PyString::new(py, "transmit"), transmit(py, message)?)
             }
             Some(Step::Transmit(message)) => {
                 let all = iter::once(message).chain(further).map(|message| transmit(py, message));
                 let all = PyList::new(py, all.collect::<PyResult<Vec<_>>>()?)?;
-                (intern!(py, "transmit_all"), (all,).into_pyobject(py)?)
+                (PyString::new(py, "transmit_all"), (all,).into_pyobject(py)?)
             }
             Some(Step::Event(event)) => describe_event(slf, event)?,
             Some(Step::Start(call)) => describe_call(slf, call)?,
@@ -317,9 +325,10 @@ impl Session {
 }
 
 /// What is to be done, by name, and what is to be known of it.
-type Described<'py> = (&'py Bound<'py, PyString>, Bound<'py, PyTuple>);
+type Described<'py> = (Bound<'py, PyString>, Bound<'py, PyTuple>);
 
 /// Gives what is sent: bytes, and a list of the buffers beside them.
+#[inline(never)]
 fn transmit<'py>(py: Python<'py>, message: Message<Frame>) -> PyResult<Bound<'py, PyTuple>> {
     let frame = match message {
         Message::Call { payload, .. } | Message::Return { payload, .. } | Message::Raise { payload, .. } => {
@@ -330,43 +339,64 @@ fn transmit<'py>(py: Python<'py>, message: Message<Frame>) -> PyResult<Bound<'py
     (frame.bytes, PyList::new(py, frame.buffers)?).into_pyobject(py)
 }
 
+/// Describes what is known by its call alone.
+#[inline(never)]
+fn about<'py>(py: Python<'py>, name: &str, CallId(id): CallId) -> PyResult<Described<'py>> {
+    Ok((PyString::new(py, name), (id,).into_pyobject(py)?))
+}
+
+/// Describes what is known by its call and something else.
+#[inline(never)]
+fn about_with<'py>(name: &str, id: u32, what: Bound<'py, PyAny>) -> PyResult<Described<'py>> {
+    let py = what.py();
+    Ok((PyString::new(py, name), (id, what).into_pyobject(py)?))
+}
+
 /// Describes an event.
 fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResult<Described<'py>> {
     let py = slf.py();
-    let limits = slf.borrow().settings.limits;
+    let settings = Arc::clone(&slf.borrow().settings);
     Ok(match event {
         Event::Opened(peer) => {
             let exports: Vec<PyExport> = peer.exports.into_iter().map(py_export).collect();
             let slow = peer.adapters.iter().filter(|adapter| adapter.is_async).map(|one| &one.key);
             let slow = PyFrozenSet::new(py, slow)?;
             let mut this = slf.borrow_mut();
-            this.settings.slow = Some(slow.into_any().unbind());
+            let mut settings = this.settings.clone_ref(py);
+            settings.slow = Some(slow.into_any().unbind());
+            this.settings = Arc::new(settings);
             let ours: Vec<PyAdapter> = this.adapters.iter().cloned().map(py_adapter).collect();
             let theirs: Vec<PyAdapter> = peer.adapters.into_iter().map(py_adapter).collect();
-            (intern!(py, "opened"), (peer.version, exports, ours, theirs).into_pyobject(py)?)
+            (PyString::new(py, "opened"), (peer.version, exports, ours, theirs).into_pyobject(py)?)
         }
         Event::Exports(exports) => {
             let exports: Vec<PyExport> = exports.into_iter().map(py_export).collect();
-            (intern!(py, "exports"), (exports,).into_pyobject(py)?)
+            (PyString::new(py, "exports"), (exports,).into_pyobject(py)?)
         }
-        Event::Ready { id: CallId(id) } => (intern!(py, "ready"), (id,).into_pyobject(py)?),
-        Event::Started { id: CallId(id) } => (intern!(py, "started"), (id,).into_pyobject(py)?),
-        Event::Cancelling { id: CallId(id) } => (intern!(py, "cancelling"), (id,).into_pyobject(py)?),
-        Event::Cancelled { id: CallId(id) } => (intern!(py, "cancelled"), (id,).into_pyobject(py)?),
-        Event::Cancel { id: CallId(id) } => (intern!(py, "cancel"), (id,).into_pyobject(py)?),
-        Event::Return { id: CallId(id), payload } if payload.has_rows(py) => {
-            (intern!(py, "return_with_rows"), (id, Arrival::new(py, payload, limits)).into_pyobject(py)?)
-        }
-        Event::Return { id: CallId(id), payload } => match payload.decode(py, ["result"], &limits) {
+        Event::Ready { id } => return about(py, "ready", id),
+        Event::Started { id } => return about(py, "started", id),
+        Event::Cancelling { id } => return about(py, "cancelling", id),
+        Event::Cancelled { id } => return about(py, "cancelled", id),
+        Event::Cancel { id } => return about(py, "cancel", id),
+        Event::Return { id: CallId(id), payload } if payload.has_rows(py) => (
+            PyString::new(py, "return_with_rows"),
+            (id, Arrival::new(py, payload, settings)).into_pyobject(py)?,
+        ),
+        Event::Return { id: CallId(id), payload } => match payload.decode(py, ["result"], &settings) {
             Ok(([value], deepest)) => {
                 // In a list, out of which it can be taken without that anything else holds it.
-                (intern!(py, "return"), (id, PyList::new(py, [value])?, deepest > DEEP).into_pyobject(py)?)
+                let result = PyList::new(py, [value])?;
+                (intern!(py, "return").clone(), (id, result, deepest > DEEP).into_pyobject(py)?)
             }
-            Err(error) => (intern!(py, "bad_answer"), (id, error).into_pyobject(py)?),
+            Err(error) => {
+                return about_with("bad_answer", id, error.into_value(py).into_bound(py).into_any());
+            }
         },
-        Event::Raise { id: CallId(id), payload } => match payload.decode(py, ["exception"], &limits) {
-            Ok(([error], _)) => (intern!(py, "raise"), (id, error).into_pyobject(py)?),
-            Err(error) => (intern!(py, "bad_answer"), (id, error).into_pyobject(py)?),
+        Event::Raise { id: CallId(id), payload } => match payload.decode(py, ["exception"], &settings) {
+            Ok(([error], _)) => return about_with("raise", id, error),
+            Err(error) => {
+                return about_with("bad_answer", id, error.into_value(py).into_bound(py).into_any());
+            }
         },
         Event::Closed { reason, lost } => {
             let kind = match reason {
@@ -377,7 +407,7 @@ fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResu
                 _ => "local",
             };
             let lost: Vec<u32> = lost.into_iter().map(|CallId(id)| id).collect();
-            (intern!(py, "closed"), (kind, reason.to_string(), lost).into_pyobject(py)?)
+            (PyString::new(py, "closed"), (kind, reason.to_string(), lost).into_pyobject(py)?)
         }
     })
 }
@@ -385,25 +415,25 @@ fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResu
 /// Describes a call of the other side: as "bad_call" if its arguments cannot be read.
 fn describe_call<'py>(slf: &Bound<'py, Session>, call: Arrived<Frame>) -> PyResult<Described<'py>> {
     let py = slf.py();
-    let limits = slf.borrow().settings.limits;
+    let settings = Arc::clone(&slf.borrow().settings);
     let (CallId(id), function) = (call.id, call.function);
     if call.payload.has_rows(py) {
-        let arrival = Arrival::new(py, call.payload, limits);
-        return Ok((intern!(py, "call_with_rows"), (id, function, arrival).into_pyobject(py)?));
+        let arrival = Arrival::new(py, call.payload, settings);
+        return Ok((PyString::new(py, "call_with_rows"), (id, function, arrival).into_pyobject(py)?));
     }
-    let error = match call.payload.decode(py, ["args", "kwargs"], &limits) {
+    let error = match call.payload.decode(py, ["args", "kwargs"], &settings) {
         Ok(([args, kwargs], deepest))
             if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
         {
             // In a list, out of which they can be taken without that anything else holds them.
             let arguments = PyList::new(py, [args, kwargs])?;
             let call = (id, function, arguments, deepest > DEEP).into_pyobject(py)?;
-            return Ok((intern!(py, "call"), call));
+            return Ok((intern!(py, "call").clone(), call));
         }
         Ok(_) => frame_error(py, "a call without a tuple and a dict"),
         Err(error) => error,
     };
-    Ok((intern!(py, "bad_call"), (id, function, error).into_pyobject(py)?))
+    Ok((PyString::new(py, "bad_call"), (id, function, error).into_pyobject(py)?))
 }
 
 /// Why a call could not be started.

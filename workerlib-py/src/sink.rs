@@ -96,14 +96,15 @@ impl Build {
 
 impl<'py, 'b> PySink<'py, 'b> {
     /// Starts to build what a frame of that many bytes holds, of which a part that cost so much is
-    /// built already; `slots` has what its rows were restored to.
+    /// built already; `slots` has what its rows were restored to, and `owner` is the connection's.
     pub(crate) fn new(
         py: Python<'py>,
         buffers: &'b [Bound<'py, PyAny>],
         (frame_len, spent): (usize, Spent),
         slots: Option<&'b Bound<'py, PyDict>>,
+        owner: Option<&Py<PyAny>>,
     ) -> Self {
-        let types = Types::new(py, false);
+        let types = Types::new(py, false, owner);
         Self {
             py,
             buffers,

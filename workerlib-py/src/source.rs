@@ -18,6 +18,7 @@ use workerlib_codec::marker::{Container, ext};
 use workerlib_codec::{Buffer, Item, Path, PlainWriter, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
+use crate::frame::Settings;
 use crate::objects::Plan;
 use crate::types::{self, Types};
 
@@ -119,7 +120,7 @@ pub(crate) struct PySource<'py> {
 impl<'py> PySource<'py> {
     /// Starts a walk; where `strict`, nothing is converted. `slow` has the keys of the adapters whose decoders
     /// are async on the other side.
-    pub(crate) fn new(py: Python<'py>, strict: bool, slow: Option<Py<PyAny>>) -> Self {
+    pub(crate) fn new(py: Python<'py>, settings: &Settings) -> Self {
         Self {
             py,
             buffers: Vec::new(),
@@ -132,9 +133,9 @@ impl<'py> PySource<'py> {
             kept: Vec::new(),
             owning: false,
             patterns: 0,
-            types: Types::new(py, strict),
+            types: Types::new(py, settings.strict, settings.owner.as_ref()),
             plans: Vec::new(),
-            slow,
+            slow: settings.slow.as_ref().map(|keys| keys.clone_ref(py)),
             builtins: types::adapted_builtins(py),
             is_structure: false,
             structures: Vec::new(),

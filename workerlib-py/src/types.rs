@@ -2,6 +2,7 @@
 //!
 //! The one place that knows how these tables look.
 
+use std::cell::OnceCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::intern;
@@ -35,11 +36,28 @@ pub(crate) struct Types<'py> {
     strict: bool,
     /// What keeps count of objects on their way through adapters, once there are such.
     pub(crate) outgoing: Option<Bound<'py, PyAny>>,
+    /// A weak reference to the connection that the values are of; none where the context tells it.
+    owner: Option<Py<PyAny>>,
+    /// What ends that the context tells it.
+    entered: OnceCell<Bound<'py, PyAny>>,
 }
 
 impl<'py> Types<'py> {
-    pub(crate) fn new(py: Python<'py>, strict: bool) -> Self {
-        Self { py, strict, outgoing: None }
+    pub(crate) fn new(py: Python<'py>, strict: bool, owner: Option<&Py<PyAny>>) -> Self {
+        let owner = owner.map(|owner| owner.clone_ref(py));
+        Self { py, strict, outgoing: None, owner, entered: OnceCell::new() }
+    }
+
+    /// Has the context tell of which connection the values are: functions among them ask. Most frames need
+    /// nothing of Python, and to enter a context takes as long as the rest of a small one.
+    #[cold]
+    #[inline(never)]
+    fn enter(&self) -> PyResult<()> {
+        if let (Some(owner), None) = (&self.owner, self.entered.get()) {
+            let token = context("enter", &owner.bind(self.py).call0()?)?;
+            self.entered.get_or_init(|| token);
+        }
+        Ok(())
     }
 
     /// Passes an object through its adapter: gives a tuple of its values, or the slot of a row.
@@ -66,6 +84,7 @@ impl<'py> Types<'py> {
     pub(crate) fn sending(&self, class: &Bound<'py, PyType>) -> PyResult<Option<Sending<'py>>> {
         static EXACT: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
         static FIND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        self.enter()?;
         let known = EXACT.import(self.py, "workerlib._types", "SENDING")?.get_item(class)?;
         let found = match known {
             Some(known) => known,
@@ -122,6 +141,7 @@ impl<'py> Types<'py> {
     /// Builds an object of an extension type from all of its values.
     pub(crate) fn build(&self, kind: u8, values: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         static BUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        self.enter()?;
         BUILD.import(self.py, "workerlib._types", "build")?.call1((kind, values))
     }
 
@@ -141,6 +161,22 @@ impl<'py> Types<'py> {
         static FILL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         FILL.import(self.py, "workerlib._types", "fill")?.call1((kind, object, values)).map(drop)
     }
+}
+
+impl Drop for Types<'_> {
+    fn drop(&mut self) {
+        if let Some(token) = self.entered.take() {
+            // It cannot fail: nothing was awaited since, so the context is the one that was entered.
+            let _ = context("leave", &token);
+        }
+    }
+}
+
+/// Calls a function of `workerlib/_functions.py` that enters or leaves a context.
+#[cold]
+#[inline(never)]
+fn context<'py>(function: &str, argument: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    argument.py().import("workerlib._functions")?.getattr(function)?.call1((argument,))
 }
 
 /// Whether adapters are for builtin types: nothing else need be asked if not.

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import sys
 import types
+import weakref
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from time import monotonic
 from typing import Any, Protocol, TypeVar
@@ -94,6 +95,8 @@ class Connection:
         """
         self._loop = asyncio.get_running_loop()
         self._session = session
+        # The session must not keep alive what has it.
+        session.belong_to(weakref.ref(self))
         self._endpoint = endpoint
         self.functions = functions
         """What the other side may call, by name."""
@@ -143,14 +146,10 @@ class Connection:
                 # Before anything is sent: a channel that fails settles the call in no time.
                 answer = self._expect(call, function, timeout)
                 reports_start = timeout is not None
-                token = enter(self)
-                try:
-                    arguments = wrap_arguments(args, kwargs)
-                    unfinished = self._session.send(call, function, *arguments, reports_start)
-                    if unfinished is not None:
-                        await self._send_with_rows(call, function, unfinished, reports_start)
-                finally:
-                    leave(token)
+                arguments = wrap_arguments(args, kwargs)
+                unfinished = self._session.send(call, function, *arguments, reports_start)
+                if unfinished is not None:
+                    await self._send_with_rows(call, function, unfinished, reports_start)
                 self._transmit()
                 outcome = await answer
         finally:
@@ -167,12 +166,8 @@ class Connection:
             raise_remote(holder.pop())
         result = holder.pop()
         if isinstance(result, Arrival):
-            token = enter(self)
-            try:
-                await restore(result)
-                return result.result()
-            finally:
-                leave(token)
+            await restore(result)
+            return result.result()
         return result
 
     async def _send_with_rows(
@@ -244,19 +239,14 @@ class Connection:
 
     def _carry_out(self) -> None:
         """Does all that the session says is to be done."""
-        # What is read here, and in the tasks that are started here, is of this connection.
-        token = enter(self)
         since = None
-        try:
-            while (step := self._session.poll(not self._is_starting)) is not None:
-                name, arguments = step
-                if name in _STARTED_BY:
-                    since = since or monotonic()
-                    self._start_call(since, _STARTED_BY[name], arguments)
-                else:
-                    _DONE_BY[name](self, *arguments)
-        finally:
-            leave(token)
+        while (step := self._session.poll(not self._is_starting)) is not None:
+            name, arguments = step
+            if name in _STARTED_BY:
+                since = since or monotonic()
+                self._start_call(since, _STARTED_BY[name], arguments)
+            else:
+                _DONE_BY[name](self, *arguments)
 
     def _transmit(self) -> None:
         """Sends what the session wants sent, and does nothing else."""
@@ -332,10 +322,13 @@ class Connection:
         self._settle(call, (True, [arrival]))
 
     def _on_raise(self, call: int, description: object) -> None:
+        token = enter(self)
         try:
             error = rebuild(description)
         except FrameError as unreadable:
             error = unreadable
+        finally:
+            leave(token)
         self._settle(call, (False, [error]))
 
     def _on_bad_answer(self, call: int, error: BaseException) -> None:
@@ -517,12 +510,15 @@ class Connection:
         may_be_cancelled = isinstance(error, asyncio.CancelledError)
         may_be_cancelled |= was_interrupted and isinstance(error, KeyboardInterrupt)
         if not (may_be_cancelled and self._session.finish_cancelled(call)):
+            token = enter(self)
             try:
                 self._session.raise_error(call, describe(error))
             except Exception as failure:
                 # Whatever it is, the caller must not wait for ever.
                 text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"
                 self._session.raise_error(call, describe(RuntimeError(text)))
+            finally:
+                leave(token)
         self._carry_out()
 
 

@@ -35,7 +35,7 @@ class _Connection(Protocol):
 _current: ContextVar[_Connection | None] = ContextVar("connection", default=None)
 
 
-# Called several times for each call: the variable's own methods, which are in C, cost next to nothing.
+# The codec calls them too, before the first value for which Python is needed.
 enter = _current.set
 """Says of which connection values are, that are written or read in this context from now on."""
 leave = _current.reset

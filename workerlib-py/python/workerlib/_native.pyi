@@ -2,6 +2,7 @@
 
 import sys
 from typing import Any, final
+from weakref import ReferenceType
 
 from workerlib._adapters import AdapterDescription
 from workerlib._exports import ExportDescription
@@ -51,6 +52,7 @@ class Session:
         strict: bool = False,
         max_depth: int = ...,
     ) -> Session: ...
+    def belong_to(self, connection: ReferenceType[Any]) -> None: ...
     def begin(self) -> tuple[int, bool]: ...
     def send(
         self, id: int, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], reports_start: bool
