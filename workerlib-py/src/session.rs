@@ -3,7 +3,6 @@
 //! Frames come in and go out as bytes with a list of buffers; calls and results are Python's objects. The
 //! rules are `workerlib_core::Session`'s: nothing is decided here.
 
-use std::iter;
 use std::sync::Arc;
 
 use pyo3::intern;
@@ -276,22 +275,23 @@ impl Session {
     fn poll<'py>(slf: &Bound<'py, Self>, may_start: bool) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = slf.py();
         // Not borrowed while values are decoded: adapters may use the session.
-        let (step, further) = {
-            let core = &mut slf.borrow_mut().core;
-            let step = core.poll(may_start);
-            let is_transmit = matches!(step, Some(Step::Transmit(_)));
-            let further = iter::from_fn(|| is_transmit.then(|| core.poll_transmit())?);
-            (step, further.collect::<Vec<_>>())
-        };
+        let step = slf.borrow_mut().core.poll(may_start);
         let (name, arguments) = match step {
             None => return Ok(None),
-            Some(Step::Transmit(message)) if further.is_empty() => {
-                (PyString::new(py, "transmit"), transmit(py, message)?)
-            }
             Some(Step::Transmit(message)) => {
-                let all = iter::once(message).chain(further).map(|message| transmit(py, message));
-                let all = PyList::new(py, all.collect::<PyResult<Vec<_>>>()?)?;
-                (PyString::new(py, "transmit_all"), (all,).into_pyobject(py)?)
+                let first = transmit(py, message)?;
+                let mut further = None;
+                while let Some(message) = slf.borrow_mut().core.poll_transmit() {
+                    let all = further.get_or_insert_with(|| PyList::empty(py));
+                    all.append(transmit(py, message)?)?;
+                }
+                match further {
+                    None => (PyString::new(py, "transmit"), first),
+                    Some(all) => {
+                        all.insert(0, first)?;
+                        (PyString::new(py, "transmit_all"), (all,).into_pyobject(py)?)
+                    }
+                }
             }
             Some(Step::Event(event)) => describe_event(slf, event)?,
             Some(Step::Start(call)) => describe_call(slf, call)?,
