@@ -2,8 +2,8 @@
  * The script of a worker that Python starts, by `workerlib.spawn()` (`_spawn.py`): it loads the Pyodide of its caller, with the
  * caller's own copy of workerlib, and hands a port to Python (`_spawned.py`).
  *
- * It says on the worker's own channel how far it is; the calls themselves go over the port. It runs in browsers and, as a
- * worker thread, in Node.
+ * It says on the worker's own channel how far it is; the calls themselves go over the port or, unseen by this script, over
+ * that channel too. It runs in browsers and, as a worker thread, in Node.
  */
 import { fetchFile, installPackages, loadPyodide, text, type PyodideSource } from "./start.js";
 
@@ -24,9 +24,10 @@ interface Order {
   name: string;
   /** The configuration, as JSON. */
   config: string;
-  /** The name of the lock that this worker holds while it lives. */
+  /** The name of the lock that this worker holds while it lives, which also marks the calls on its own channel. */
   lock: string;
-  port: MessagePort;
+  /** For the calls, where they do not go over that. */
+  port?: MessagePort;
   /** What the caller shares with this worker, to interrupt what computes in it (`_interrupts.py`). */
   memory: SharedArrayBuffer | null | undefined;
 }

@@ -29,23 +29,45 @@ from workerlib._transfer import Transfer
 
 # Frames up to this size arrive where they can be read without making room for them first.
 _INBOX = 64 << 10
+# How many frames go together at most: the other side handles them while further ones are made.
+_TOGETHER = 8
 
 _exports.observers.append(lambda _name, function: _turn.notice_functions([function]))
 
 _script: Any = None
 
 
-def _open(port: Any, handlers: dict[str, Any]) -> Any:
-    """Opens an end of a channel: by `_channel.js` where the page lets a script be evaluated."""
+def _channel_script() -> Any:
+    """Returns what `_channel.js` offers; False where the page does not let a script be evaluated."""
     global _script
     if _script is None:
         try:
             _script = js.eval(files("workerlib").joinpath("_channel.js").read_text())
         except JsException:
             _script = False
-    if _script is False:
+    return _script
+
+
+def _open(port: Any, handlers: dict[str, Any]) -> Any:
+    """Opens an end of a channel: by `_channel.js` where that can be had."""
+    script = _channel_script()
+    if script is False:
         return Channel(port, handlers)
-    return _script.open(pyodide_js._module, port, to_js(handlers, dict_converter=js.Object.fromEntries))
+    return script.open(pyodide_js._module, port, to_js(handlers, dict_converter=js.Object.fromEntries))
+
+
+def own_channel(worker: Any, mark: str) -> Any:
+    """Gives the part of a Worker's own channel that a connection can use like a port of its own.
+
+    Args:
+        worker: The Worker, or in it its global object.
+        mark: What no other connection has.
+
+    Returns:
+        What a `PortEndpoint` takes; None where a MessagePort is as good, or the only way.
+    """
+    script = _channel_script()
+    return None if script is False else script.ownChannel(worker, mark)
 
 
 class _Arrived:
@@ -89,11 +111,13 @@ class PortEndpoint:
         _turn.notice_callers(sys._getframe())
         _turn.notice_functions(_exports.functions.values())
         loop = asyncio.get_running_loop()
-        _turn.start_when_made(loop, Connection.call.__code__)
+        _turn.start_together(loop, Connection.call.__code__)
         self._turn = _turn.Turn(loop)
         self._inbox = bytearray(_INBOX)
         self._view = memoryview(self._inbox)
         self._rooms: list[bytes] = []
+        self._held: list[tuple[bytes, list[Any]]] = []
+        self._is_holding = False
         self._on_message: Callable[[bytes, list[Any]], None]
         self._on_broken: Callable[[str], None]
         handlers = {
@@ -119,7 +143,18 @@ class PortEndpoint:
         self._channel.listen(region(self._inbox)[0], _INBOX)
 
     def post(self, frame: bytes, buffers: list[Any]) -> None:
-        """Copies and sends."""
+        """Copies and sends; what many calls begin with goes together."""
+        if not buffers and _turn.is_burst():
+            if self._is_holding:
+                self._held.append((frame, buffers))
+                if len(self._held) == _TOGETHER:
+                    self.post_all([])
+                return
+            # The first goes at once: the other side can begin.
+            self._is_holding = True
+            _turn.at_end_of_burst(self._release)
+        if self._held:
+            self.post_all([])
         if not buffers:
             self._send(*region(frame))
             return
@@ -132,8 +167,16 @@ class PortEndpoint:
             regions += (*region(buffer), int(type(buffer) is bytes))
         self._channel.sendAll(*regions)
 
+    def _release(self) -> None:
+        self._is_holding = False
+        try:
+            self.post_all([])
+        except JsException as error:
+            self._broken(f"the channel failed: {error}")
+
     def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
-        """Copies and sends: what has no buffers, together."""
+        """Copies and sends, behind what is held: what has no buffers, together."""
+        messages, self._held = [*self._held, *messages], []
         together: list[int] = []
         for frame, buffers in messages:
             if not buffers:
@@ -148,6 +191,7 @@ class PortEndpoint:
 
     def close(self) -> None:
         """Closes the port; JavaScript delivers what was posted before."""
+        self._release()
         self._channel.close()
         proxies, self._proxies = self._proxies, []
         # One of them may be what is calling this.

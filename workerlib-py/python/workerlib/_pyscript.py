@@ -39,7 +39,7 @@ from workerlib._host import Found, Progress
 from workerlib._interrupts import Interrupter, MemoryGuard, new_memory
 from workerlib._lifeline import hold, watch
 from workerlib._native import Session, decode, encode
-from workerlib._port import PortEndpoint
+from workerlib._port import PortEndpoint, own_channel
 from workerlib._tracebacks import know_source
 from workerlib._version import __version__
 
@@ -132,11 +132,10 @@ async def open_channel(progress: Progress) -> Found:
     progress.step = "waiting for the worker's script to run to its end"
     await _script_end(tag, name, xworker)
     progress.step = "waiting for the worker to hand out a channel"
-    message = await _ask_for_port(tag, name, xworker)
-    link = message.data
+    link, port = await _ask_for_port(tag, name, xworker)
     return Found(
         name,
-        PortEndpoint(message.ports[0]),
+        PortEndpoint(port),
         xworker.sync,
         watch=lambda on_death: watch(link.lifeline, xworker, lambda: on_death(_fate(name))),
         interrupt=Interrupter(link.memory) if link.memory else None,
@@ -209,20 +208,21 @@ async def _check_source(tag: Any, name: str) -> None:
             )
 
 
-async def _ask_for_port(tag: Any, name: str, xworker: Any) -> Any:
-    """Calls the worker over PyScript's bridge and returns its message with the port."""
+async def _ask_for_port(tag: Any, name: str, xworker: Any) -> tuple[Any, Any]:
+    """Calls the worker over PyScript's bridge and returns its message, and the port."""
     mark = f"{_BRIDGE}:{next(_tokens)}"
-    port: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    own = own_channel(xworker, mark)
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def receive(event: Any) -> None:
-        if getattr(event.data, "mark", None) == mark and not port.done():
-            port.set_result(event)
+        if getattr(event.data, "mark", None) == mark and not answer.done():
+            answer.set_result(event)
 
     proxy = create_proxy(receive)
     xworker.addEventListener("message", proxy)
     try:
         try:
-            failure = base64.b64decode(str(await getattr(xworker.sync, _BRIDGE)(mark, name)))
+            failure = base64.b64decode(str(await getattr(xworker.sync, _BRIDGE)(mark, name, own is not None)))
         except JsException:
             error = await _without_workerlib(tag, name)
             # What it came from says that a JavaScript object lacks a property: nothing to a reader of Python.
@@ -232,7 +232,8 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any) -> Any:
             raise WorkerStartError(f"the script of the worker {name!r} failed") from rebuild(
                 decode(failure, [])
             )
-        return await port
+        message = await answer
+        return message.data, message.ports[0] if message.ports.length else own
     finally:
         xworker.removeEventListener("message", proxy)
         proxy.destroy()
@@ -285,7 +286,7 @@ def serve() -> None:
         _know_source(_script)
     hold()
 
-    def answer(mark: str, name: str) -> str:
+    def answer(mark: str, name: str, may_own: bool) -> str:
         error = _script_error()
         try:
             config = read_config()
@@ -296,7 +297,11 @@ def serve() -> None:
         if error is not None:
             # PyScript's bridge carries strings unharmed, and nothing else of what an error is made of.
             return base64.b64encode(encode(describe(error))[0]).decode()
-        channel = js.MessageChannel.new()
+        # Firefox copies what goes over a port, and it and WebKit take longer for each message.
+        port, ports = own_channel(js.globalThis, mark) if may_own else None, []
+        if port is None:
+            channel = js.MessageChannel.new()
+            port, ports = channel.port1, [channel.port2]
         session = Session.listen(
             __version__,
             describe_exports(),
@@ -308,14 +313,14 @@ def serve() -> None:
         guard = MemoryGuard(memory) if memory else None
         _log.configure(chosen.log)
         served = _log.LoggedFunctions(name, functions)
-        connection = Connection(session, PortEndpoint(channel.port1), served, guard=guard)
+        connection = Connection(session, PortEndpoint(port), served, guard=guard)
         connection.announce_exports()
         _connections.add(connection)
         connection.closed.add_done_callback(lambda _: _connections.discard(connection))
 
         def hand_out(lifeline: str) -> None:
             link = {"mark": mark, "lifeline": lifeline, "memory": memory}
-            xworker.postMessage(to_js(link, dict_converter=js.Object.fromEntries), to_js([channel.port2]))
+            xworker.postMessage(to_js(link, dict_converter=js.Object.fromEntries), to_js(ports))
 
         hold(then=hand_out)
         return ""

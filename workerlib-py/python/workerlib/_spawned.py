@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import js
 from pyodide.code import eval_code_async
 from pyodide.ffi import to_js
 
@@ -21,7 +22,7 @@ from workerlib._exceptions import describe
 from workerlib._exports import describe_exports, functions
 from workerlib._interrupts import MemoryGuard
 from workerlib._native import Session, encode
-from workerlib._port import PortEndpoint
+from workerlib._port import PortEndpoint, own_channel
 from workerlib._version import __version__
 
 base: str | None = None
@@ -52,7 +53,8 @@ async def start(source: str, script: str, order: Any) -> Any:
         source: The script's text.
         script: Its address.
         order: What the Python that called `spawn()` has sent: the worker's `name`; its `config`, as JSON; the
-            `port` to that Python; the `memory` that it shares, to interrupt what computes here, or nothing.
+            `port` to that Python, or nothing where the worker's own channel is it, and the `lock` is the mark
+            of its messages; the `memory` that it shares, to interrupt what computes here, or nothing.
 
     Returns:
         None, or what the script raised, described and encoded as a Uint8Array.
@@ -80,6 +82,7 @@ async def start(source: str, script: str, order: Any) -> Any:
     )
     guard = MemoryGuard(order.memory) if order.memory else None
     served = _log.LoggedFunctions(order.name, functions)
-    _connection = Connection(session, PortEndpoint(order.port), served, guard=guard)
+    port = getattr(order, "port", None) or own_channel(js.globalThis, order.lock)
+    _connection = Connection(session, PortEndpoint(port), served, guard=guard)
     _connection.announce_exports()
     return None

@@ -26,7 +26,7 @@ from workerlib._exceptions import rebuild
 from workerlib._host import Found, Progress, is_file_name
 from workerlib._interrupts import Interrupter, new_memory
 from workerlib._native import decode
-from workerlib._port import PortEndpoint
+from workerlib._port import PortEndpoint, own_channel
 from workerlib._spawn import SpawnProgress, Wanted
 from workerlib._web_worker import is_node, new_worker
 
@@ -78,17 +78,19 @@ class SpawnedWorker:
         self._tasks: list[asyncio.Task[None]] = []
         self._die: Callable[[str], None] | None = None
         source = importlib.resources.files("workerlib") / "javascript" / "python_worker.js"
-        channel = js.MessageChannel.new()
-        self._port = PortEndpoint(channel.port1)
         order = to_js(
             {**_order(wanted), "name": self.name, "lock": self._lock}, dict_converter=js.Object.fromEntries
         )
-        order.port = channel.port2
         order.memory = memory = new_memory()
         self.interrupt = Interrupter(memory) if memory else None
         """Interrupts a call, where memory can be shared with the worker."""
         self.host = new_worker(source.read_text(), self.name, self._receive, self._on_error)
-        self.host.post(order, to_js([channel.port2]))
+        port = None if is_node() else own_channel(self.host.worker, self._lock)
+        if port is None:
+            channel = js.MessageChannel.new()
+            port, order.port = channel.port1, channel.port2
+        self._port = PortEndpoint(port)
+        self.host.post(order, to_js([order.port] if hasattr(order, "port") else []))
 
     @property
     def starts_at_once(self) -> bool:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import sys
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from functools import partial
@@ -26,7 +25,7 @@ from typing import Any, cast
 
 import js
 import pyodide.ffi
-from pyodide.webloop import PyodideTask
+from pyodide.ffi import create_proxy
 
 # A task ends, `gather` hears of it and ends, whoever awaits that goes on.
 _LEVELS = 3
@@ -145,8 +144,7 @@ class Turn:
                     break
                 ready, self._ready = self._ready, []
                 for handle in ready:
-                    if not handle.cancelled():
-                        self._run(handle)
+                    _run(self._give_to_loop, handle)
         finally:
             if self._shadowed is None:
                 del attributes["call_soon"]
@@ -154,14 +152,7 @@ class Turn:
                 attributes["call_soon"] = self._shadowed
             late, self._ready = self._ready, []
             for handle in late:
-                self._loop.call_soon(self._run, handle)
-
-    def _run(self, handle: asyncio.Handle) -> None:
-        try:
-            handle._run()
-        except BaseException as error:
-            # The end of the program, which is the loop's matter: others that are ready are to run.
-            self._give_to_loop(_raise, error)
+                self._loop.call_soon(_run, self._loop.call_soon, handle)
 
     def _collect(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -184,36 +175,99 @@ class Turn:
         return cast("asyncio.Handle", give(callback, *args, context=context))
 
 
-def _raise(error: BaseException) -> None:
-    raise error
+class _Starter:
+    """Takes the first steps of calls that become tasks all together, when the event is over.
+
+    By the loop each would be a turn of its own.
+    """
+
+    def __init__(self, loop: Any, code: CodeType) -> None:
+        self._loop = loop
+        self._code = code
+        self._create = loop.create_task
+        self._steps: list[asyncio.Handle] = []
+        self._proxy = create_proxy(self._run)
+        self._collecting = self._collect
+
+    def create_task(self, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        """Does what the loop's method does, but for the coroutines of that code."""
+        is_call = getattr(coroutine, "cr_code", None) is self._code
+        if not is_call or _blocks or self._loop.get_task_factory() is not None:
+            return cast("asyncio.Task[Any]", self._create(coroutine, **options))
+        attributes = self._loop.__dict__
+        shadowed = attributes.get("call_soon")
+        attributes["call_soon"] = self._collecting
+        try:
+            return cast("asyncio.Task[Any]", self._create(coroutine, **options))
+        finally:
+            if shadowed is None:
+                del attributes["call_soon"]
+            else:
+                attributes["call_soon"] = shadowed
+
+    def _collect(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        if not self._steps:
+            js.queueMicrotask(self._proxy)
+        handle = asyncio.Handle(callback, args, self._loop, context)
+        self._steps.append(handle)
+        return handle
+
+    def _run(self) -> None:
+        global _is_burst
+        steps, self._steps = self._steps, []
+        _is_burst = True
+        try:
+            for handle in steps:
+                _run(self._loop.call_soon, handle)
+        finally:
+            _is_burst = False
+            ends = _ends_of_burst.copy()
+            _ends_of_burst.clear()
+            for end in ends:
+                end()
 
 
-def start_when_made(loop: asyncio.AbstractEventLoop, code: CodeType) -> None:
-    """From now on starts a coroutine of that code at once when the loop makes it a task.
+def start_together(loop: asyncio.AbstractEventLoop, code: CodeType) -> None:
+    """From now on starts coroutines of that code that become tasks all together, when the event is over.
 
-    Without it a `gather` of calls costs a turn of the loop for each before it is sent. Every other coroutine
-    starts as before, and so do all where the user has a task factory or tasks cannot be eager.
+    Every other coroutine starts as before, and so do all where the user has a task factory, or something may
+    block.
 
     Args:
         loop: Pyodide's event loop.
         code: The code of an `async def`.
     """
     this: Any = loop
-    has_been_done = "create_task" in this.__dict__
-    # Before Python 3.12 no task is eager.
-    if has_been_done or sys.version_info < (3, 12) or not hasattr(this, "_decrement_in_progress"):
+    if "create_task" not in this.__dict__:
+        this.create_task = _Starter(this, code).create_task
+
+
+_is_burst = False
+_ends_of_burst: list[Callable[[], None]] = []
+
+
+def is_burst() -> bool:
+    """Tells whether what runs is the first step of one of several calls, which others follow at once."""
+    return _is_burst
+
+
+def at_end_of_burst(end: Callable[[], None]) -> None:
+    """Has a function called when the last of them is over."""
+    _ends_of_burst.append(end)
+
+
+def _run(call_soon: Callable[..., object], handle: asyncio.Handle) -> None:
+    """Runs what is ready, unless it was cancelled."""
+    if handle.cancelled():
         return
-    create: Any = this.create_task
+    try:
+        handle._run()
+    except BaseException as error:
+        # The end of the program, which is the loop's matter: others that are ready are to run.
+        call_soon(_raise, error)
 
-    def create_task(coroutine: Any, *, context: Context | None = None, **options: Any) -> asyncio.Task[Any]:
-        if getattr(coroutine, "cr_code", None) is not code or this.get_task_factory() is not None:
-            return cast("asyncio.Task[Any]", create(coroutine, context=context, **options))
-        task: asyncio.Task[Any]
-        task = PyodideTask(coroutine, loop=this, context=context, name=options.get("name"), eager_start=True)
-        if not task.done():
-            # So does Pyodide's own create_task, which cannot make an eager one.
-            this._in_progress += 1
-            task.add_done_callback(this._decrement_in_progress)
-        return task
 
-    this.create_task = create_task
+def _raise(error: BaseException) -> None:
+    raise error
