@@ -147,7 +147,7 @@ class Suite:
         """A number there and back, a thousand in a row."""
         ways = [*self.ways.ping, *self.ways.python, peers.comlink_number()]
         row = Row("small call", f"mean of {SMALL_CALLS:,} in a row", "us")
-        # Engines compile what a call takes while the first thousands go by, and that differs from page to page.
+        # Engines compile what a call takes while the first thousands go by, some pages sooner than others.
         await self.rounds(row, ways, 1, SMALL_CALLS, rounds=max(5, self.effort.rounds), warm_up=4)
 
     async def in_flight(self) -> None:

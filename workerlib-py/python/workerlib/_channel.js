@@ -269,6 +269,8 @@
       this.next = 0;
       /** @type {ArrayBuffer[]} Buffers of the other side's, to be used or given back. */
       this.borrowed = [];
+      /** Whether they are about to be given back. */
+      this.isReturning = false;
       /** Where small frames are put for Python. */
       this.inbox = 0;
       this.inboxSize = 0;
@@ -300,11 +302,27 @@
      * @param {number} length - How many bytes it has.
      */
     send(address, length) {
-      if (length < TRANSFERRED && this.borrowed.length === 0) {
-        this.port.postMessage(this.heap.HEAPU8.slice(address, address + length));
-      } else {
+      if (length >= TRANSFERRED) {
         this.sendAll(address, length, 0);
+        return;
       }
+      this.port.postMessage(this.heap.HEAPU8.slice(address, address + length));
+      if (this.borrowed.length === 0 || this.isReturning) return;
+      // A large answer may follow at once, which can use it.
+      this.isReturning = true;
+      queueMicrotask(() => this.returnBorrowed());
+    }
+
+    /** Gives back what was borrowed and is not needed. */
+    returnBorrowed() {
+      this.isReturning = false;
+      if (this.borrowed.length === 0) return;
+      /** @type {any[]} */
+      const parts = [false];
+      /** @type {Transferable[]} */
+      const transfer = [];
+      this.giveBack(parts, transfer);
+      this.port.postMessage(parts, transfer);
     }
 
     /**
@@ -430,8 +448,8 @@
     }
 
     /**
-     * Takes in what the other side posted: a frame; frames in one; a frame, buffers, and memory that is given back; or a
-     * piece.
+     * Takes in what the other side posted: a frame; frames in one; a frame, buffers, and memory that is given back; a piece;
+     * or memory alone.
      *
      * @param {any} message - What was posted.
      */
@@ -441,6 +459,8 @@
           this.deliver(message, this.next, []);
         } else if (message[0] === null) {
           this.fill(message[1]);
+        } else if (message[0] === false) {
+          for (const buffer of message.slice(1)) pool.put(buffer);
         } else if (Array.isArray(message[0])) {
           this.deliverAll(message[0], message[1]);
         } else {

@@ -106,6 +106,9 @@ class Channel:
             elif js.Array.isArray(message[0]):
                 pyodide_js._module.HEAPU8.set(message[1], self._inbox[0])
                 self._handlers["deliverAll"](*message[0])
+            elif message[0] is False:
+                # Memory that is given back.
+                return
             elif message[0] is None or not hasattr(message[0], "byteLength"):
                 self._fill(message[1])
             else:
