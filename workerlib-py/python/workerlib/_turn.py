@@ -5,7 +5,8 @@ a message is handled, what is given to `call_soon` (a task's first step, the wak
 collected, and run when the handler is done, in that order and as the loop would have run it.
 
 What those steps in turn give to `call_soon` goes to the loop, but for what waits for a future that they
-have ended, a few levels deep: `gather` and its like are callbacks of the tasks that they wait for.
+have ended, a few levels deep: `gather` and its like are callbacks of the tasks that they wait for. And the
+first steps of calls that become tasks are taken together, in one microtask (`start_together`).
 
 What is run so has been entered by JavaScript without a stack of its own, and so cannot block by
 `pyodide.ffi.run_sync`; what the loop runs can. So where a program uses that function, all goes to the loop:
