@@ -184,9 +184,9 @@ async def test_timeouts_of_asyncio(connect: Connect, gate: Gate) -> None:
 
 
 async def test_calls_that_have_not_started_never_do(connect: Connect, gate: Gate) -> None:
-    """Of a hundred calls that are cancelled at once, only those are run that had reached the worker: a window."""
+    """Of many calls that are cancelled at once, only those are run that had reached the worker: a window."""
     async with connect() as worker:
-        tasks = [asyncio.create_task(worker.passes(number)) for number in range(100)]
+        tasks = [asyncio.create_task(worker.passes(number)) for number in range(300)]
         await asyncio.sleep(0)
         for task in tasks[1:]:
             task.cancel()
@@ -195,8 +195,8 @@ async def test_calls_that_have_not_started_never_do(connect: Connect, gate: Gate
         assert results[0] == 0
         assert {type(result) for result in results[1:]} == {asyncio.CancelledError}
         assert gate.begun == list(range(len(gate.begun)))
-        # Few wait at the worker; over a port, those may begin before the cancel gets there.
-        assert len(gate.begun) < 50
+        # Those that wait at the worker may begin before the cancel gets there, over a port.
+        assert len(gate.begun) <= 64
 
 
 async def test_a_task_group_that_fails(connect: Connect, gate: Gate) -> None:
