@@ -307,8 +307,12 @@
         return;
       }
       this.port.postMessage(this.heap.HEAPU8.slice(address, address + length));
+      this.returnSoon();
+    }
+
+    /** Has what was borrowed given back at the end of this event: a large answer may follow at once, which can use it. */
+    returnSoon() {
       if (this.borrowed.length === 0 || this.isReturning) return;
-      // A large answer may follow at once, which can use it.
       this.isReturning = true;
       queueMicrotask(() => this.returnBorrowed());
     }
@@ -333,26 +337,32 @@
      */
     sendTogether(...regions) {
       const heap = this.heap.HEAPU8;
-      let frames = new Uint8Array(TOGETHER);
-      /** @type {number[]} */
-      let sizes = [];
-      let end = 0;
-      const post = () => {
-        if (end > 0) this.port.postMessage([sizes, frames.subarray(0, end)], [frames.buffer]);
-        [frames, sizes, end] = [new Uint8Array(TOGETHER), [], 0];
-      };
-      for (let index = 0; index < regions.length; index += 2) {
-        const [address, length] = /** @type {[number, number]} */ (regions.slice(index, index + 2));
-        if (end + length > TOGETHER) post();
-        if (length > TOGETHER) {
-          this.send(address, length);
+      for (let index = 0; index < regions.length; ) {
+        const start = index;
+        /** @type {number[]} */
+        const sizes = [];
+        let total = 0;
+        for (; index < regions.length; index += 2) {
+          const length = /** @type {number} */ (regions[index + 1]);
+          if (total + length > TOGETHER) break;
+          sizes.push(length);
+          total += length;
+        }
+        if (sizes.length === 0) {
+          this.send(.../** @type {[number, number]} */ (regions.slice(index, index + 2)));
+          index += 2;
           continue;
         }
-        frames.set(heap.subarray(address, address + length), end);
-        sizes.push(length);
-        end += length;
+        const frames = new Uint8Array(total);
+        let end = 0;
+        for (const [number, length] of sizes.entries()) {
+          const address = /** @type {number} */ (regions[start + 2 * number]);
+          frames.set(heap.subarray(address, address + length), end);
+          end += length;
+        }
+        this.port.postMessage([sizes, frames]);
       }
-      post();
+      this.returnSoon();
     }
 
     /**

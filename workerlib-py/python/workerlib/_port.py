@@ -70,6 +70,25 @@ def own_channel(worker: Any, mark: str) -> Any:
     return None if script is False else script.ownChannel(worker, mark)
 
 
+def new_port(worker: Any, mark: str, may_own: bool = True) -> tuple[Any, list[Any]]:
+    """Makes a channel between a Worker and its page.
+
+    Args:
+        worker: As for `own_channel`.
+        mark: Likewise.
+        may_own: Whether the other side, too, can use the Worker's own channel.
+
+    Returns:
+        This side's end, and a list of what has to be transferred to the other side: a port, or nothing where
+        `own_channel` gives that side its end.
+    """
+    own = own_channel(worker, mark) if may_own else None
+    if own is not None:
+        return own, []
+    channel = js.MessageChannel.new()
+    return channel.port1, [channel.port2]
+
+
 class _Arrived:
     """A buffer that lies in JavaScript's memory until it is copied, as pyodide.ffi.JsBuffer has it."""
 

@@ -39,7 +39,7 @@ from workerlib._host import Found, Progress
 from workerlib._interrupts import Interrupter, MemoryGuard, new_memory
 from workerlib._lifeline import hold, watch
 from workerlib._native import Session, decode, encode
-from workerlib._port import PortEndpoint, own_channel
+from workerlib._port import PortEndpoint, new_port, own_channel
 from workerlib._tracebacks import know_source
 from workerlib._version import __version__
 
@@ -298,10 +298,7 @@ def serve() -> None:
             # PyScript's bridge carries strings unharmed, and nothing else of what an error is made of.
             return base64.b64encode(encode(describe(error))[0]).decode()
         # Firefox copies what goes over a port, and it and WebKit take longer for each message.
-        port, ports = own_channel(js.globalThis, mark) if may_own else None, []
-        if port is None:
-            channel = js.MessageChannel.new()
-            port, ports = channel.port1, [channel.port2]
+        port, ports = new_port(js.globalThis, mark, may_own)
         session = Session.listen(
             __version__,
             describe_exports(),

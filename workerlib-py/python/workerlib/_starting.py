@@ -26,7 +26,7 @@ from workerlib._exceptions import rebuild
 from workerlib._host import Found, Progress, is_file_name
 from workerlib._interrupts import Interrupter, new_memory
 from workerlib._native import decode
-from workerlib._port import PortEndpoint, own_channel
+from workerlib._port import PortEndpoint, new_port
 from workerlib._spawn import SpawnProgress, Wanted
 from workerlib._web_worker import is_node, new_worker
 
@@ -85,12 +85,11 @@ class SpawnedWorker:
         self.interrupt = Interrupter(memory) if memory else None
         """Interrupts a call, where memory can be shared with the worker."""
         self.host = new_worker(source.read_text(), self.name, self._receive, self._on_error)
-        port = None if is_node() else own_channel(self.host.worker, self._lock)
-        if port is None:
-            channel = js.MessageChannel.new()
-            port, order.port = channel.port1, channel.port2
+        port, ports = new_port(self.host.worker, self._lock)
+        if ports:
+            (order.port,) = ports
         self._port = PortEndpoint(port)
-        self.host.post(order, to_js([order.port] if hasattr(order, "port") else []))
+        self.host.post(order, to_js(ports))
 
     @property
     def starts_at_once(self) -> bool:

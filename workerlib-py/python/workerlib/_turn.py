@@ -113,6 +113,21 @@ def may_block() -> bool:
     return _blocks
 
 
+def _shadow(loop: Any, call_soon: Callable[..., asyncio.Handle]) -> Any:
+    """Puts a function before the loop's `call_soon`; returns what stood there, for `_unshadow`."""
+    attributes = loop.__dict__
+    shadowed = attributes.get("call_soon")
+    attributes["call_soon"] = call_soon
+    return shadowed
+
+
+def _unshadow(loop: Any, shadowed: Any) -> None:
+    if shadowed is None:
+        del loop.__dict__["call_soon"]
+    else:
+        loop.__dict__["call_soon"] = shadowed
+
+
 class Turn:
     """Collects between `begin` and `end`, and runs then."""
 
@@ -129,16 +144,13 @@ class Turn:
         """Begins to collect, unless something may block."""
         self._is_early = not _blocks
         if self._is_early:
-            attributes = self._loop.__dict__
-            self._shadowed = attributes.get("call_soon")
-            attributes["call_soon"] = self._collecting
+            self._shadowed = _shadow(self._loop, self._collecting)
 
     def end(self) -> None:
         """Runs what was collected."""
         if not self._is_early:
             return
-        attributes = self._loop.__dict__
-        attributes["call_soon"] = self._collecting_wakeups
+        _shadow(self._loop, self._collecting_wakeups)
         try:
             for _ in range(_LEVELS):
                 if not self._ready:
@@ -147,10 +159,7 @@ class Turn:
                 for handle in ready:
                     _run(self._give_to_loop, handle)
         finally:
-            if self._shadowed is None:
-                del attributes["call_soon"]
-            else:
-                attributes["call_soon"] = self._shadowed
+            _unshadow(self._loop, self._shadowed)
             late, self._ready = self._ready, []
             for handle in late:
                 self._loop.call_soon(_run, self._loop.call_soon, handle)
@@ -195,16 +204,11 @@ class _Starter:
         is_call = getattr(coroutine, "cr_code", None) is self._code
         if not is_call or _blocks or self._loop.get_task_factory() is not None:
             return cast("asyncio.Task[Any]", self._create(coroutine, **options))
-        attributes = self._loop.__dict__
-        shadowed = attributes.get("call_soon")
-        attributes["call_soon"] = self._collecting
+        shadowed = _shadow(self._loop, self._collecting)
         try:
             return cast("asyncio.Task[Any]", self._create(coroutine, **options))
         finally:
-            if shadowed is None:
-                del attributes["call_soon"]
-            else:
-                attributes["call_soon"] = shadowed
+            _unshadow(self._loop, shadowed)
 
     def _collect(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
