@@ -196,7 +196,7 @@ async def test_full_name() -> None:
 
     assert fullName(int) == fullName(7) == "int"
     assert fullName(len) == "len"
-    assert fullName(Worker).endswith("._worker.Worker")
+    assert fullName(Worker).endswith("._api.worker.Worker")
     assert fullName(PurePosixPath("x")).endswith("PurePosixPath")
 
 

@@ -259,8 +259,8 @@ async def test_both_channels_understand_frames_that_come_together(worker: Any) -
     import asyncio
 
     import js
-    from workerlib import _port
-    from workerlib._channel import Channel
+    from workerlib._channels import message_port
+    from workerlib._channels.message_port_without_eval import Channel
     from workerlib._native import region
 
     frames = [b"one", b"", b"three" * 1000, b"four" * 1500, b"5"]
@@ -277,7 +277,7 @@ async def test_both_channels_understand_frames_that_come_together(worker: Any) -
 
         handlers = {"deliver": lambda size, _, all=deliver_all: all(size), "deliverAll": deliver_all}
         handlers |= {"room": lambda size: 0, "broken": lambda reason, arrived=arrived: arrived.append(reason)}
-        ends = [_port._open(ports.port1, handlers), Channel(ports.port2, handlers)]
+        ends = [message_port._open(ports.port1, handlers), Channel(ports.port2, handlers)]
         sender, receiver = ends if is_script else ends[::-1]
         receiver.listen(region(inbox)[0], len(inbox))
         sender.sendTogether(*(number for frame in frames for number in region(frame)))

@@ -1,10 +1,10 @@
-// Tests of workerlib/_channel.js, with memory and handlers that are JavaScript's own: node --test.
+// Tests of workerlib/_channels/message_port.js, with memory and handlers that are JavaScript's own: node --test.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { MessageChannel } from "node:worker_threads";
 
-const path = new URL("../../workerlib-py/python/workerlib/_channel.js", import.meta.url);
+const path = new URL("../../workerlib-py/python/workerlib/_channels/message_port.js", import.meta.url);
 const MEGABYTE = 1 << 20;
 const LIMIT = { timeout: 10_000 };
 

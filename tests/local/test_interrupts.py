@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import workerlib
-from workerlib import _connection, _insistence
+from workerlib._rpc import connection, repeated_interrupts
 
 SCRIPT = """
 import asyncio, os, signal, time
@@ -140,7 +140,7 @@ async def test_a_timeout(script: Path) -> None:
 async def test_what_begins_to_compute_after_it_was_given_up(script: Path) -> None:
     """It is interrupted then: the caller has gone on, but the worker must not compute what nobody wants."""
     async with workerlib.connect(script) as worker:
-        busy = _connection._GRACE * 3
+        busy = connection._GRACE * 3
         start = time.perf_counter()
         with pytest.raises(TimeoutError):
             await worker.compute_behind_a_busy_loop.options(timeout=0.1)(busy)
@@ -188,7 +188,7 @@ async def test_a_cancelled_call_behind_one_that_computes(script: Path) -> None:
 
 async def test_interrupts_that_come_late_hit_nothing(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that end at the moment at which they are interrupted leave the next ones alone."""
-    monkeypatch.setattr(_insistence, "_PATIENCE", 0)
+    monkeypatch.setattr(repeated_interrupts, "_PATIENCE", 0)
     outcomes = Counter[type[BaseException] | None]()
     async with workerlib.connect(script) as worker:
         for number in range(250):

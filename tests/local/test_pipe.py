@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from workerlib._pipe import PipeEndpoint, _MessageReader, _NoMessageError, open_pipe
+from workerlib._channels.socket import PipeEndpoint, _MessageReader, _NoMessageError, open_pipe
 
 Messages = list[list[bytes]]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import workerlib
-from workerlib._connect import Connecting
+from workerlib._api.connect import Connecting
 
 import suite
 

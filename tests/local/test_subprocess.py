@@ -162,7 +162,7 @@ async def test_scripts_that_fail(write: Write, script: str, kind: type, shows: s
     assert isinstance(cause, kind)
     shown = "".join(traceback.format_exception(cause))
     assert shows in shown
-    assert "_local_worker" not in shown
+    assert "_hosts/subprocess/worker.py" not in shown
 
 
 @pytest.mark.parametrize(

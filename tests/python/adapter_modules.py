@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from workerlib._adapter_entries import load_adapters
-from workerlib._config import parse
+from workerlib._config.adapters import load_adapters
+from workerlib._config.settings import parse
 
 Configure = Callable[..., None]
 

@@ -7,7 +7,10 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
-from workerlib import Worker, _adapter_entries, _adapters, _exports, _types
+from workerlib import Worker, _exports
+from workerlib._config import adapters as configured_adapters
+from workerlib._values import adapters as values_adapters
+from workerlib._values import table
 
 from async_tests import pytest_addoption, pytest_pyfunc_call
 from loopback import Channel, connected, loopback_channel, port_channel, port_channel_without_eval
@@ -29,11 +32,11 @@ def no_exports(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def no_adapters(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test starts with no adapter, and leaves none."""
-    monkeypatch.setattr(_adapters, "_registry", _adapters._Registry({}, {}))
-    monkeypatch.setattr(_adapter_entries, "_loaded", None)
+    monkeypatch.setattr(values_adapters, "_registry", values_adapters._Registry({}, {}))
+    monkeypatch.setattr(configured_adapters, "_loaded", None)
     yield
-    monkeypatch.setattr(_adapters, "_registry", _adapters._Registry({}, {}))
-    _types.forget_sending()
+    monkeypatch.setattr(values_adapters, "_registry", values_adapters._Registry({}, {}))
+    table.forget_sending()
 
 
 @pytest.fixture(params=CHANNELS)

@@ -14,15 +14,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from workerlib import Worker, __version__, _exports
-from workerlib._adapters import AdapterDescription, describe_adapters
-from workerlib._connection import Connection, Endpoint
 from workerlib._native import Session
+from workerlib._rpc.connection import Connection, Endpoint
+from workerlib._values.adapters import AdapterDescription, describe_adapters
 
 Channel = Callable[[], tuple[Endpoint, Endpoint]]
 
 
 class LoopbackEndpoint:
-    """One end of a channel in memory; implements `workerlib._connection.Endpoint`."""
+    """One end of a channel in memory; implements `workerlib._rpc.connection.Endpoint`."""
 
     starts_at_once = True
 
@@ -69,7 +69,7 @@ def loopback_channel() -> tuple[LoopbackEndpoint, LoopbackEndpoint]:
 def port_channel() -> tuple[Endpoint, Endpoint]:
     """Makes the two ends of a JavaScript MessageChannel (in Pyodide only)."""
     import js
-    from workerlib._port import PortEndpoint
+    from workerlib._channels.message_port import PortEndpoint
 
     ports = js.MessageChannel.new()
     return PortEndpoint(ports.port1), PortEndpoint(ports.port2)
@@ -78,15 +78,15 @@ def port_channel() -> tuple[Endpoint, Endpoint]:
 def port_channel_without_eval() -> tuple[Endpoint, Endpoint]:
     """Makes the same where one end may not evaluate a script (CSP)."""
     import js
-    from workerlib import _port
+    from workerlib._channels import message_port
 
     ports = js.MessageChannel.new()
-    other = _port.PortEndpoint(ports.port2)
-    script, _port._script = _port._script, False
+    other = message_port.PortEndpoint(ports.port2)
+    script, message_port._script = message_port._script, False
     try:
-        return _port.PortEndpoint(ports.port1), other
+        return message_port.PortEndpoint(ports.port1), other
     finally:
-        _port._script = script
+        message_port._script = script
 
 
 @contextlib.asynccontextmanager

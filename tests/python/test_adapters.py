@@ -434,9 +434,9 @@ async def test_the_same_object_twice_arrives_as_one(connect: Connect, configure:
         sys.modules.pop("moduleName", None)
         counting = MODULE.replace("return (", "made.append(obj)\n    return (") + "made = []\n"
         configure(CONFIG + f"# {keyword}", moduleName=counting.replace("def typeE", f"{keyword}def typeE"))
-        from workerlib import _adapter_entries
+        from workerlib._config import adapters
 
-        _adapter_entries._loaded = None
+        adapters._loaded = None
         configure(CONFIG)
         one = module().TypeName([1])
         async with connect() as worker:

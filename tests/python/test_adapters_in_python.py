@@ -319,13 +319,13 @@ async def test_a_connection_that_ends_while_an_encoder_waits(connect: Connect) -
 
 async def test_an_adapter_that_the_receiver_lacks(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an error of the call that names the adapter; nothing hangs."""
-    from workerlib import _adapters
+    from workerlib._values import adapters
 
     register_adapter(Thing, content_of, Thing)
     monkeypatch.setattr(
-        _adapters,
+        adapters,
         "_registry",
-        _adapters._registry._replace(registered=_Forgetful(_adapters._registry.registered)),
+        adapters._registry._replace(registered=_Forgetful(adapters._registry.registered)),
     )
     async with connect() as worker:
         with pytest.raises(LookupError, match=f"this side has no adapter '{__name__}:Thing'"):

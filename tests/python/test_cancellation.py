@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import workerlib
-from workerlib import Worker, __version__, _connection, _exports, _insistence
-from workerlib._connection import Connection
-from workerlib._guard import InterruptibleGuard
+from workerlib import Worker, __version__, _exports
 from workerlib._native import Session, encode
-from workerlib._served import Served
+from workerlib._rpc import connection as driver
+from workerlib._rpc import repeated_interrupts
+from workerlib._rpc.connection import Connection
+from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.interruptible import InterruptibleGuard
 
 from loopback import LoopbackEndpoint, loopback_channel
 
@@ -110,7 +112,7 @@ async def test_a_function_may_clean_up(connect: Connect) -> None:
         task = asyncio.create_task(worker.tidy())
         await waits.wait()
         task.cancel("enough")
-        await asyncio.sleep(_connection._GRACE * 1.5)
+        await asyncio.sleep(driver._GRACE * 1.5)
         assert not task.done()
         may_end.set()
         with pytest.raises(asyncio.CancelledError, match="enough"):
@@ -292,7 +294,7 @@ async def test_arguments_in_the_queue_are_what_they_were(connect: Connect, gate:
 
 async def test_a_worker_that_is_too_busy_to_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The call is given up after a grace; its late answer is dropped, and its id is free again."""
-    monkeypatch.setattr(_connection, "_GRACE", 0.05)
+    monkeypatch.setattr(driver, "_GRACE", 0.05)
     end, page_end = loopback_channel()
     frames: asyncio.Queue[bytes] = asyncio.Queue()
     end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
@@ -444,13 +446,13 @@ async def test_who_does_not_answer_a_cancel_is_interrupted() -> None:
     async with silent_worker() as (connection, end, frames, interrupted):
         task = asyncio.create_task(connection.call("f", (), {}))
         call = (await frames.get())[2]
-        await asyncio.sleep(_insistence._PATIENCE * 2)
+        await asyncio.sleep(repeated_interrupts._PATIENCE * 2)
         assert interrupted == []
         task.cancel()
         await until(lambda: len(interrupted) == 3)
         assert set(interrupted) == {(call, 1)}
         end.post(bytes([0x92, 9, call]), [])
-        await asyncio.sleep(_insistence._PATIENCE * 3)
+        await asyncio.sleep(repeated_interrupts._PATIENCE * 3)
         assert len(interrupted) == 3
         task.cancel()
         await until(lambda: len(interrupted) == 5)
@@ -465,9 +467,9 @@ async def test_who_was_given_up_is_interrupted_all_the_same(
     monkeypatch: pytest.MonkeyPatch, answer: int
 ) -> None:
     """It may begin to compute only now; so until it has ended, or says that the function knows."""
-    monkeypatch.setattr(_connection, "_GRACE", 0.01)
-    monkeypatch.setattr(_insistence, "_PATIENCE", 0.001)
-    monkeypatch.setattr(_insistence, "_TIMES", 3)
+    monkeypatch.setattr(driver, "_GRACE", 0.01)
+    monkeypatch.setattr(repeated_interrupts, "_PATIENCE", 0.001)
+    monkeypatch.setattr(repeated_interrupts, "_TIMES", 3)
     async with silent_worker() as (connection, end, frames, interrupted):
         task = asyncio.create_task(connection.call("f", (), {}))
         call = (await frames.get())[2]
@@ -496,7 +498,7 @@ def test_pauses_between_interrupts_grow() -> None:
             return object()
 
     interrupts: list[int] = []
-    insistence = _insistence.Insistence(
+    insistence = repeated_interrupts.Insistence(
         Loop(),  # type: ignore[arg-type]
         lambda call, cancels: interrupts.append(call),
         lambda call: len(interrupts) < 40,
@@ -518,7 +520,7 @@ async def test_a_call_whose_coroutine_is_closed_is_interrupted() -> None:
         coroutine.close()
         assert await frames.get() == bytes([0x92, 6, call])
         await until(lambda: interrupted == [(call, 1)] * 2)
-    await asyncio.sleep(_insistence._PATIENCE * 3)
+    await asyncio.sleep(repeated_interrupts._PATIENCE * 3)
     assert interrupted == [(call, 1)] * 2
 
 

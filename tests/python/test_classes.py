@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import workerlib
-from workerlib import Worker, _types
+from workerlib import Worker
+from workerlib._values import table
 
 import users_classes as users
 from trip import frame_of, round_trip
@@ -590,7 +591,7 @@ async def test_a_class_that_one_side_does_not_have(connect: Connect, monkeypatch
         """Is sent as a dataclass that nobody has."""
 
     parts = (("dataclass", "nowhere:Thing", ("x",)), "x", 1)
-    monkeypatch.setitem(_types.SENDING, Stranger, (25, lambda _: parts))
+    monkeypatch.setitem(table.SENDING, Stranger, (25, lambda _: parts))
 
     @workerlib.export
     def give() -> Stranger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import workerlib
-from workerlib._config import Settings, parse, settings
+from workerlib._config.settings import Settings, parse, settings
 
 
 def test_a_configuration_is_json_or_toml() -> None:

@@ -102,9 +102,9 @@ def convertible() -> dict[str, tuple[object, object]]:
 @pytest.fixture(autouse=True)
 def nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts as a new program does."""
-    from workerlib import _types
+    from workerlib._values import table
 
-    monkeypatch.setattr(_types, "_warned", weakref.WeakSet())
+    monkeypatch.setattr(table, "_warned", weakref.WeakSet())
 
 
 @pytest.mark.parametrize("name", convertible())
@@ -573,7 +573,7 @@ import sys
 # What the package needs for itself brings some of them along.
 import asyncio, importlib.metadata, pathlib, tomllib, urllib.parse
 before = set(sys.modules)
-import workerlib, workerlib._types
+import workerlib, workerlib._values.table
 from workerlib._native import decode, encode
 decode(*encode([None, 1, 2.5, "x", b"y", (1,), {"k": {1}}, frozenset(), 1j, ...]))
 heavy = {"numpy", "decimal", "_decimal", "fractions", "ipaddress", "zoneinfo", "uuid", "array", "pydantic", "attr"}

@@ -28,7 +28,8 @@ from typing import Any
 
 import pytest
 import workerlib
-from workerlib import ConversionWarning, _types
+from workerlib import ConversionWarning
+from workerlib._values import table
 
 from alike import assert_alike
 from library_values import BERLIN
@@ -104,7 +105,7 @@ def test_the_document_is_right(
             pytest.skip(f"{library} is not here: its wheel for Pyodide is neither in npm nor in PyPI")
     if "ZoneInfo" in expression and BERLIN is None:
         pytest.skip("this Python has no time zones: the package tzdata is missing")
-    monkeypatch.setattr(_types, "_warned", weakref.WeakSet())
+    monkeypatch.setattr(table, "_warned", weakref.WeakSet())
     value = _evaluate(expression)
     if outcome.strip("`").endswith("Error"):
         with pytest.raises(getattr(workerlib, outcome.strip("`"))):

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 import workerlib
-from workerlib import Worker, _classes, _errors
+from workerlib import Worker, _errors
+from workerlib._values import user_classes
 
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
@@ -107,7 +108,7 @@ async def test_classes_that_are_not_here(connect: Connect, monkeypatch: pytest.M
     module = types.ModuleType("elsewhere")
     exec("class OddError(ValueError): pass", module.__dict__)  # noqa: S102
     monkeypatch.setitem(sys.modules, "elsewhere", module)
-    find = _classes.find_class
+    find = user_classes.find_class
 
     def not_here(key: object, kind: str) -> type:
         # Both sides are in this one Python: the sender has to find the class, and the receiver not.
@@ -115,7 +116,7 @@ async def test_classes_that_are_not_here(connect: Connect, monkeypatch: pytest.M
             raise ValueError("the class OddError is not known here")
         return find(key, kind)
 
-    monkeypatch.setattr(_classes, "find_class", not_here)
+    monkeypatch.setattr(user_classes, "find_class", not_here)
 
     @workerlib.export
     def fail() -> None:

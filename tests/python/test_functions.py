@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import workerlib
-from workerlib import UnsendableError, Worker, _classes, _functions
+from workerlib import UnsendableError, Worker
 from workerlib._native import decode, encode
+from workerlib._values import functions, user_classes
 
 from trip import frame_of, frame_of_extension, round_trip
 
@@ -51,9 +52,9 @@ THRICE = Doubler(3)
 @pytest.fixture(autouse=True)
 def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test starts with nothing registered, and leaves no connection behind."""
-    monkeypatch.setattr(_functions, "_registered", {})
+    monkeypatch.setattr(functions, "_registered", {})
     yield
-    assert _functions._current.get() is None
+    assert functions._current.get() is None
 
 
 @pytest.fixture
@@ -197,7 +198,7 @@ def test_what_can_be_registered(function: Any) -> None:
 
 def test_registering_a_class_makes_it_portable(monkeypatch: pytest.MonkeyPatch) -> None:
     """One decorator for what both sides have."""
-    monkeypatch.setattr(_classes, "_portable", {})
+    monkeypatch.setattr(user_classes, "_portable", {})
     assert workerlib.register(Doubler) is Doubler
     back: Any = round_trip(Doubler(4))
     assert (type(back), back.times(2)) == (Doubler, 8)
@@ -229,7 +230,7 @@ def test_a_function_that_is_defined_again_replaces_the_first() -> None:
 def test_a_receiver_without_the_function() -> None:
     """The error names it, and nothing is imported."""
     data, buffers = frame_of(workerlib.register(halve))
-    _functions._registered.clear()
+    functions._registered.clear()
     with pytest.raises(
         workerlib.FrameError, match=rf"the function '{__name__}:halve' \('both'\) is not known here"
     ):
@@ -270,13 +271,13 @@ async def test_a_peer_that_names_what_is_not_there(connect: Connect) -> None:
 
     workerlib.export(double)
     workerlib.export(name="echo")(lambda value: value)
-    from workerlib import _types
+    from workerlib._values import table
 
     async with connect() as worker:
         for values in (("sender", "double"), ("receiver", "missing"), ("receiver", "__init__")):
-            _types.SENDING[Lie] = (86, lambda _, values=values: values)
+            table.SENDING[Lie] = (86, lambda _, values=values: values)
             try:
                 with pytest.raises(workerlib.FrameError, match="is not known here"):
                     await worker.echo(Lie())
             finally:
-                del _types.SENDING[Lie]
+                del table.SENDING[Lie]

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from workerlib._guard import Guard
-from workerlib._served import Served
+from workerlib._rpc.connection import Connection
+from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.interruptible import Guard
 
 from pace import IN_PYODIDE
 
@@ -19,11 +20,11 @@ Interrupt = Callable[[int, int], None]
 def make_guard() -> tuple[Guard, Interrupt]:
     """Makes the guard that workers of this host have, and what the other side interrupts by."""
     if not IN_PYODIDE:
-        from workerlib._signal_guard import SignalGuard
+        from workerlib._hosts.subprocess.signal_interrupts import SignalGuard
 
         by_signal = SignalGuard()
         return by_signal, by_signal.interrupt
-    from workerlib._interrupts import Interrupter, MemoryGuard, new_memory
+    from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, MemoryGuard, new_memory
 
     memory = new_memory()
     return MemoryGuard(memory), Interrupter(memory)
@@ -119,10 +120,13 @@ def test_one_that_is_noticed_too_late_hits_nobody(guarded: tuple[Guard, Interrup
 
 
 def test_a_connection_in_the_functions_hands_is_not_hit(guarded: tuple[Guard, Interrupt]) -> None:
-    """Stopped between two steps it would lose messages; when it is done, the next interrupt comes."""
+    """Stopped between two steps it would lose messages; when it is done, the next interrupt comes.
+
+    The handler knows the connection by the name of its module, which a move of the module changes.
+    """
     guard, interrupt = guarded
     of_workerlib: dict[str, Any] = {
-        "__name__": "workerlib._connection",
+        "__name__": Connection.__module__,
         "interrupt": interrupt,
         "compute": compute,
     }

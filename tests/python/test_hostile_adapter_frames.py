@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from workerlib import FrameError, register_adapter
-from workerlib._connection import Connection
 from workerlib._native import Session, decode
-from workerlib._rows import finish, restore
+from workerlib._rpc.connection import Connection
+from workerlib._values.async_adapters import finish, restore
 
 from loopback import loopback_channel
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pytest
 import workerlib
 from workerlib import Interface, InterfaceError, _exports, stubs
-from workerlib._interface import check
+from workerlib._api.interface import check
 
 
 def mean(values: list[float], /, weight: float = 1.0, *, digits: int = 2) -> float:

@@ -27,7 +27,7 @@ ARRAYS = [
 @pytest.mark.parametrize("expression", ARRAYS)
 def test_parts_make_the_same_array(expression: str) -> None:
     """What an array was taken apart into is made into an equal one, which may be written to."""
-    from workerlib._javascript_arrays import from_parts, parts
+    from workerlib._javascript.arrays import from_parts, parts
 
     array = eval(expression, {"np": np})
     content, shape, dtype = parts(array, "result")
@@ -43,7 +43,7 @@ def test_parts_make_the_same_array(expression: str) -> None:
 )
 def test_items_without_a_typed_array(array: str) -> None:
     """JavaScript has no such items, and the error says so."""
-    from workerlib._javascript_arrays import parts
+    from workerlib._javascript.arrays import parts
 
     with pytest.raises(workerlib.UnsendableError, match=r"result\.x: numpy\.ndarray .*no typed array of"):
         parts(eval(array, {"np": np}), "result.x")
@@ -52,7 +52,7 @@ def test_items_without_a_typed_array(array: str) -> None:
 @pytest.mark.parametrize("wrong", [{"shape": [4]}, {"dtype": "O"}, {"dtype": "no such"}, {"shape": ["x"]}])
 def test_parts_that_do_not_fit(wrong: dict[str, Any]) -> None:
     """A page may send anything; what is no array raises."""
-    from workerlib._javascript_arrays import from_parts
+    from workerlib._javascript.arrays import from_parts
 
     with pytest.raises((TypeError, ValueError)):
         from_parts(**{"data": bytes(16), "shape": [2], "dtype": "float64", **wrong})

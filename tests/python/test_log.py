@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import workerlib
-from workerlib import _log
+from workerlib._rpc import call_log
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ async def wait(text: str) -> str:
 
 
 async def test_lines_of_calls(capsys: pytest.CaptureFixture[str]) -> None:
-    functions = _log.LoggedFunctions("stats", {"add": add, "wait": wait})
+    functions = call_log.LoggedFunctions("stats", {"add": add, "wait": wait})
     assert functions["add"](1, b=2) == 3
     assert await functions["wait"]("x" * 1000) == "x" * 1000
     with pytest.raises(ValueError, match="no text"):
@@ -49,23 +49,23 @@ async def test_lines_of_calls(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 async def test_the_callers_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert await _log.waiting("stats", "wait", wait("a")) == "a"
+    assert await call_log.waiting("stats", "wait", wait("a")) == "a"
     with pytest.raises(ValueError, match="no text"):
-        await _log.waiting("stats", "wait", wait(""))
+        await call_log.waiting("stats", "wait", wait(""))
     out, err = map(without_times, capsys.readouterr())
     assert out == "[stats] Transferred and returned …ms from wait()\n"
     assert err == "[stats] Raised …ms after calling wait(): ValueError: no text\n"
 
 
 def test_the_last_word_is_the_calls(capsys: pytest.CaptureFixture[str]) -> None:
-    functions = _log.LoggedFunctions("stats", {"add": add})
+    functions = call_log.LoggedFunctions("stats", {"add": add})
     workerlib.log(False)
-    _log.configure(True)
+    call_log.configure(True)
     try:
-        assert not _log.is_on()
+        assert not call_log.is_on()
         assert functions["add"] is add
         assert list(functions) == ["add"]
         assert len(functions) == 1
     finally:
-        _log.configure(False)
+        call_log.configure(False)
     assert capsys.readouterr().out == ""

@@ -10,8 +10,8 @@ import traceback
 import pytest
 import workerlib
 from workerlib import __version__
-from workerlib._connection import Connection
 from workerlib._native import Session, encode
+from workerlib._rpc.connection import Connection
 
 from loopback import LoopbackEndpoint, loopback_channel
 

@@ -252,9 +252,9 @@ def test_a_masked_array_is_refused() -> None:
 
 def test_subclasses_arrive_as_plain_arrays_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     """As subclasses of builtins do; strict refuses them."""
-    from workerlib import _types
+    from workerlib._values import table as table_of_types
 
-    monkeypatch.setattr(_types, "_warned", set())
+    monkeypatch.setattr(table_of_types, "_warned", set())
     table = np.rec.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")])
     with pytest.raises(UnsendableError, match=r"numpy\.ndarray.*strict"):
         encode(table, strict=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from workerlib import ConfigError
-from workerlib._resolve import resolve
+from workerlib._config.names import resolve
 
 ENTRY = '[exports] "shop.model" = ["Order"]'
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from workerlib import ConfigError, NotExportedError, anyCall
-from workerlib._anycall import AnyCall, allow
-from workerlib._sections import functions, objects
+from workerlib._config.exports_and_imports import functions, objects
+from workerlib._rpc.any_call import AnyCall, allow
 
 
 def test_names_of_modules_classes_and_builtins() -> None:

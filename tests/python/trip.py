@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workerlib import _types
 from workerlib._native import decode, encode
+from workerlib._values import table
 
 Frame = tuple[bytes, list[bytes]]
 
@@ -26,8 +26,8 @@ def frame_of_extension(kind: int, values: tuple[object, ...]) -> Frame:
     class Lie:
         pass
 
-    _types.SENDING[Lie] = (kind, lambda _: values)
+    table.SENDING[Lie] = (kind, lambda _: values)
     try:
         return frame_of(Lie())
     finally:
-        del _types.SENDING[Lie]
+        del table.SENDING[Lie]

@@ -71,7 +71,7 @@ pub(crate) fn unsendable_error(
 pub(crate) fn decode_error(py: Python<'_>, root: &str, path: &Path, error: &DecodeError<PyErr>) -> PyErr {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     if let DecodeErrorKind::Sink(raised) = &error.kind
-        && let Ok(class) = CLASS.import(py, "workerlib._adapters", "AdapterFailure")
+        && let Ok(class) = CLASS.import(py, "workerlib._values.adapters", "AdapterFailure")
         && raised.is_instance(py, class)
         && let Ok(error) = raised.value(py).getattr("error")
     {

@@ -354,5 +354,7 @@ fn concatenated<'py>(py: Python<'py>, parts: &[&[u8]]) -> PyResult<Bound<'py, Py
 fn warn_of_conversion(py: Python<'_>, root: &str, conversion: &Conversion) -> PyResult<()> {
     static WARN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let path = format!("{root}{}", conversion.path);
-    WARN.import(py, "workerlib._types", "warn_of_conversion")?.call1((&conversion.class, path)).map(drop)
+    WARN.import(py, "workerlib._values.table", "warn_of_conversion")?
+        .call1((&conversion.class, path))
+        .map(drop)
 }

@@ -1,7 +1,7 @@
 //! Objects of users' classes, read and filled without a call of Python's where all that they are stands in their
 //! `__dict__` and slots.
 //!
-//! Which classes those are, and what of them travels, is decided in `workerlib/_classes.py`, once for a class;
+//! Which classes those are, and what of them travels, is decided in `workerlib/_values/user_classes.py`, once for a class;
 //! here that is carried out for each object. No method, property or descriptor of the class runs: a slot is read
 //! and written by the descriptor that Python made for it.
 
@@ -24,7 +24,7 @@ const MOST_NAMES: usize = 256;
 
 type Named<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// How objects of one class are read: `_classes.Plan`.
+/// How objects of one class are read: `Plan` of `_values/user_classes.py`.
 pub(crate) struct Plan<'py> {
     class: Bound<'py, PyType>,
     /// The first of an object's values: kind, class and fields.
@@ -50,7 +50,7 @@ impl<'py> Plan<'py> {
     /// Finds the plan of a class, if it has one.
     pub(crate) fn find(class: &Bound<'py, PyType>) -> PyResult<Option<Self>> {
         static PLANS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-        let plans = PLANS.import(class.py(), "workerlib._classes", "PLANS")?;
+        let plans = PLANS.import(class.py(), "workerlib._values.user_classes", "PLANS")?;
         let Some(plan) = plans.get_item(class)? else { return Ok(None) };
         let (first, slots, has_dict, get_state) = plan.extract()?;
         Ok(Some(Self { class: class.clone(), first, slots, has_dict, get_state, names: Vec::new() }))
@@ -127,7 +127,7 @@ impl<'py> Plan<'py> {
     }
 }
 
-/// How objects of one class are made again: `_classes.recipe`.
+/// How objects of one class are made again: `recipe` of `_values/user_classes.py`.
 pub(crate) struct Recipe<'py> {
     /// The value that asks for it.
     first: Bound<'py, PyAny>,
@@ -170,7 +170,7 @@ impl<'py> Recipe<'py> {
     /// If there is no such class here.
     pub(crate) fn find(first: &Bound<'py, PyAny>) -> PyResult<Self> {
         static RECIPE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let found = RECIPE.import(first.py(), "workerlib._classes", "recipe")?.call1((first,))?;
+        let found = RECIPE.import(first.py(), "workerlib._values.user_classes", "recipe")?.call1((first,))?;
         let (class, slots, has_dict, fill) = found.extract()?;
         Ok(Self { first: first.clone(), class, slots, has_dict, fill, names: Vec::new() })
     }
@@ -331,7 +331,7 @@ unsafe fn write_slot(slot: &Bound<'_, PyAny>, object: *mut ffi::PyObject, value:
     }
 }
 
-/// Returns whether a name is one of those that belong to Python, as `_classes._is_pythons` does.
+/// Returns whether a name is one of those that belong to Python, as `_is_pythons` of `_values/user_classes.py` does.
 fn is_pythons(name: &Bound<'_, PyString>) -> bool {
     let name = name.as_ptr();
     // SAFETY: it is a str, alive, and read within its length; the other text ends with a NUL.

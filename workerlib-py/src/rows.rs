@@ -1,6 +1,6 @@
 //! Frames with rows: what is awaited before it can be sent, or used. docs/wire-format.md, section 4.8.
 //!
-//! Who awaits is `workerlib/_rows.py`; here are the bytes, on their way out and on their way in.
+//! Who awaits is `workerlib/_values/async_adapters.py`; here are the bytes, on their way out and on their way in.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl Unfinished {
 
 #[pymethods]
 impl Unfinished {
-    /// What keeps count of the objects that are to be awaited: `workerlib._rows.Outgoing`.
+    /// What keeps count of the objects that are to be awaited: `workerlib._values.async_adapters.Outgoing`.
     #[getter]
     fn outgoing(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.values.outgoing.as_ref().map(|outgoing| outgoing.clone_ref(py))

@@ -1,4 +1,4 @@
-//! `workerlib._native.Session`: one side of a connection, for the driver in `workerlib/_connection.py`.
+//! `workerlib._native.Session`: one side of a connection, for the driver in `workerlib/_rpc/connection.py`.
 //!
 //! Frames come in and go out as bytes with a list of buffers; calls and results are Python's objects. The
 //! rules are `workerlib_core::Session`'s: nothing is decided here.

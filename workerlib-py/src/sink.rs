@@ -1,7 +1,7 @@
 //! Python's objects as they are built from a frame, by raw pointers.
 //!
 //! Builtin types are made here, with CPython's own constructors, all others by the fixed table in
-//! `workerlib/_types.py`; a frame can name nothing else.
+//! `workerlib/_values/table.py`; a frame can name nothing else.
 
 mod spent;
 

@@ -1,4 +1,4 @@
-//! The tables in `workerlib/_types.py`: what types beyond the builtin ones are sent as, and built from.
+//! The tables in `workerlib/_values/table.py`: what types beyond the builtin ones are sent as, and built from.
 //!
 //! The one place that knows how these tables look.
 
@@ -73,7 +73,9 @@ impl<'py> Types<'py> {
         let outgoing = match &self.outgoing {
             Some(outgoing) => outgoing,
             None => {
-                let made = OUTGOING.import(self.py, "workerlib._rows", "Outgoing")?.call1((slow,))?;
+                let made = OUTGOING
+                    .import(self.py, "workerlib._values.async_adapters", "Outgoing")?
+                    .call1((slow,))?;
                 self.outgoing.insert(made)
             }
         };
@@ -85,10 +87,12 @@ impl<'py> Types<'py> {
         static EXACT: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
         static FIND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         self.enter()?;
-        let known = EXACT.import(self.py, "workerlib._types", "SENDING")?.get_item(class)?;
+        let known = EXACT.import(self.py, "workerlib._values.table", "SENDING")?.get_item(class)?;
         let found = match known {
             Some(known) => known,
-            None => FIND.import(self.py, "workerlib._types", "find_sending")?.call1((class, self.strict))?,
+            None => FIND
+                .import(self.py, "workerlib._values.table", "find_sending")?
+                .call1((class, self.strict))?,
         };
         let Some((kind, function)) = found.extract::<Option<(Option<u8>, Bound<'py, PyAny>)>>()? else {
             return Ok(None);
@@ -99,7 +103,7 @@ impl<'py> Types<'py> {
     /// Tells why a value cannot be sent, if that is what a function of the tables raised.
     pub(crate) fn reason(&self, error: &PyErr) -> Option<String> {
         static REFUSED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        let class = REFUSED.import(self.py, "workerlib._types", "RefusedError").ok()?;
+        let class = REFUSED.import(self.py, "workerlib._values.table", "RefusedError").ok()?;
         error.is_instance(self.py, class).then(|| error.value(self.py).to_string())
     }
 
@@ -107,7 +111,7 @@ impl<'py> Types<'py> {
     pub(crate) fn weigh(&self, so_far: usize, values: &Bound<'py, PyAny>) -> PyResult<usize> {
         static WEIGH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let pattern = values.get_item(0)?;
-        WEIGH.import(self.py, "workerlib._patterns", "weigh")?.call1((so_far, pattern))?.extract()
+        WEIGH.import(self.py, "workerlib._values.patterns", "weigh")?.call1((so_far, pattern))?.extract()
     }
 
     /// Makes an array with items like these of `len` bytes: those of `content`, or any if there is none; `None` if it
@@ -120,7 +124,7 @@ impl<'py> Types<'py> {
         content: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let array = ARRAY.import(self.py, "workerlib._types", "receive_array")?;
+        let array = ARRAY.import(self.py, "workerlib._values.table", "receive_array")?;
         let made = array.call1((typecode, format, itemsize, len, content))?;
         Ok((!made.is_none()).then_some(made))
     }
@@ -132,7 +136,7 @@ impl<'py> Types<'py> {
         len: usize,
     ) -> PyResult<(Bound<'py, PyAny>, usize)> {
         static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let array = ARRAY.import(self.py, "workerlib._numpy", "receive_array")?;
+        let array = ARRAY.import(self.py, "workerlib._values.libraries.numpy_arrays", "receive_array")?;
         let values = values.to_list();
         values.append(len)?;
         array.call1(values.to_tuple())?.extract()
@@ -142,13 +146,13 @@ impl<'py> Types<'py> {
     pub(crate) fn build(&self, kind: u8, values: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         static BUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         self.enter()?;
-        BUILD.import(self.py, "workerlib._types", "build")?.call1((kind, values))
+        BUILD.import(self.py, "workerlib._values.table", "build")?.call1((kind, values))
     }
 
     /// Makes an object of an extension type from the first of its values.
     pub(crate) fn make(&self, kind: u8, first: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        MAKE.import(self.py, "workerlib._types", "make")?.call1((kind, first))
+        MAKE.import(self.py, "workerlib._values.table", "make")?.call1((kind, first))
     }
 
     /// Fills an object that was made with the rest of its values.
@@ -159,7 +163,7 @@ impl<'py> Types<'py> {
         values: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         static FILL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        FILL.import(self.py, "workerlib._types", "fill")?.call1((kind, object, values)).map(drop)
+        FILL.import(self.py, "workerlib._values.table", "fill")?.call1((kind, object, values)).map(drop)
     }
 }
 
@@ -172,17 +176,17 @@ impl Drop for Types<'_> {
     }
 }
 
-/// Calls a function of `workerlib/_functions.py` that enters or leaves a context.
+/// Calls a function of `workerlib/_values/functions.py` that enters or leaves a context.
 #[cold]
 #[inline(never)]
 fn context<'py>(function: &str, argument: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    argument.py().import("workerlib._functions")?.getattr(function)?.call1((argument,))
+    argument.py().import("workerlib._values.functions")?.getattr(function)?.call1((argument,))
 }
 
 /// Whether adapters are for builtin types: nothing else need be asked if not.
 static ADAPTS_BUILTINS: AtomicBool = AtomicBool::new(false);
 
-/// Says whether there are classes in `_types.ADAPTED_BUILTINS`.
+/// Says whether there are classes in `ADAPTED_BUILTINS` of `_values/table.py`.
 #[pyfunction]
 pub(crate) fn adapt_builtins(adapts: bool) {
     ADAPTS_BUILTINS.store(adapts, Ordering::Relaxed);
@@ -194,7 +198,7 @@ pub(crate) fn adapted_builtins(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     if !ADAPTS_BUILTINS.load(Ordering::Relaxed) {
         return None;
     }
-    CLASSES.import(py, "workerlib._types", "ADAPTED_BUILTINS").ok().cloned()
+    CLASSES.import(py, "workerlib._values.table", "ADAPTED_BUILTINS").ok().cloned()
 }
 
 /// Tells whether a value of an extension type is something of ours, and whether its elements are too.

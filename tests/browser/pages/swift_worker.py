@@ -13,9 +13,9 @@ def heap_size():
 @workerlib.export
 def blocks():
     """Whether this worker is taken for one that blocks."""
-    from workerlib import _turn
+    from workerlib._channels import loop_shortcuts
 
-    return _turn._blocks
+    return loop_shortcuts._blocks
 
 
 @workerlib.export

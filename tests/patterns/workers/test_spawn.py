@@ -47,7 +47,7 @@ def test_python_exceptions(page: Page) -> None:
     error = page.run('return failure((await sharedWorker()).fail("KeyError", "nowhere"))')
     assert (error["name"], error["message"]) == ("KeyError", "'nowhere'")
     assert 'File "functions.py"' in error["traceback"]
-    assert "_comlink" not in error["traceback"]
+    assert "_javascript/comlink.py" not in error["traceback"]
     error = page.run("return failure((await sharedWorker()).fail_with_a_note())")
     assert error["message"] == "not there\nlook elsewhere"
     for kind in ("SystemExit", "KeyboardInterrupt", "StopIteration", "GeneratorExit"):

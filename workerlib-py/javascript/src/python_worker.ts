@@ -1,13 +1,13 @@
 /**
- * The script of a worker that Python starts, by `workerlib.spawn()` (`_spawn.py`): it loads the Pyodide of its caller, with the
- * caller's own copy of workerlib, and hands a port to Python (`_spawned.py`).
+ * The script of a worker that Python starts, by `workerlib.spawn()` (`_api/spawn.py`): it loads the Pyodide of its caller, with the
+ * caller's own copy of workerlib, and hands a port to Python (`_hosts/spawned/worker.py`).
  *
  * It says on the worker's own channel how far it is; the calls themselves go over the port or, unseen by this script, over
  * that channel too. It runs in browsers and, as a worker thread, in Node.
  */
 import { fetchFile, installPackages, loadPyodide, text, type PyodideSource } from "./start.js";
 
-/** What `_spawn.py` sends, once. */
+/** What `_api/spawn.py` sends, once. */
 interface Order {
   pyodide: PyodideSource;
   /** Where relative addresses start from. */
@@ -28,11 +28,11 @@ interface Order {
   lock: string;
   /** For the calls, where they do not go over that. */
   port?: MessagePort;
-  /** What the caller shares with this worker, to interrupt what computes in it (`_interrupts.py`). */
+  /** What the caller shares with this worker, to interrupt what computes in it (`_hosts/browser/shared_memory_interrupts.py`). */
   memory: SharedArrayBuffer | null | undefined;
 }
 
-/** What is sent back; `_spawn.py` has a function for each. */
+/** What is sent back; `_api/spawn.py` has a function for each. */
 type Told =
   | ["progress", stage: string, what: string, done: number | undefined, total: number | undefined]
   | ["failed", message: string, description: Uint8Array | null]
@@ -62,7 +62,7 @@ async function start(order: Order, tell: (...told: Told) => void): Promise<void>
   }
   await installPackages(pyodide, packages, indexURLs, report);
   report({ stage: "import", what });
-  const python = pyodide.pyimport("workerlib._spawned");
+  const python = pyodide.pyimport("workerlib._hosts.spawned.worker");
   const failure = await python.start(source, script, order);
   if (failure) tell("failed", `the worker's script, ${what}, failed`, failure);
   else tell("ready");

@@ -3,7 +3,7 @@
  *
  * A page may do what Comlink's users know, `Comlink.wrap(new Worker(…))`, then `init()`, `install()`, `runPython()`, and call
  * exported functions by their names; `spawn()` of `index.ts` does the same and adds what Comlink lacks. The conversion of
- * values is Python's work (`_javascript.py`); what Python raises arrives as an `Error` with name, message and traceback.
+ * values is Python's work (`_javascript/values.py`); what Python raises arrives as an `Error` with name, message and traceback.
  */
 import * as Comlink from "comlink";
 
@@ -151,7 +151,7 @@ export class PyodideWorker {
     this.#base = base ?? this.#base;
     const pyodide = await loadPyodide(source, this.#base, this.#report);
     await installWorkerlib(pyodide, this.#wheel(workerlib), this.#report);
-    this.#python = pyodide.pyimport("workerlib._comlink");
+    this.#python = pyodide.pyimport("workerlib._javascript.comlink");
     return pyodide;
   }
 

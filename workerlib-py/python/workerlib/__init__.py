@@ -26,10 +26,10 @@ if sys.implementation.name == "micropython":
 
 from typing import TYPE_CHECKING
 
-from workerlib._adapters import All, adapter, adapter_for, register_adapter
-from workerlib._anycall import any_call
-from workerlib._classes import portable
-from workerlib._connect import connect
+from workerlib._api.connect import connect
+from workerlib._api.interface import Interface
+from workerlib._api.spawn import SpawnProgress, spawn
+from workerlib._api.worker import Worker
 from workerlib._errors import (
     ConfigError,
     ConnectError,
@@ -48,19 +48,19 @@ from workerlib._errors import (
     WorkerStartError,
 )
 from workerlib._exports import export
-from workerlib._functions import register
-from workerlib._interface import Interface
-from workerlib._log import elapsed_time, log
-from workerlib._spawn import SpawnProgress, spawn
-from workerlib._transfer import transfer
+from workerlib._rpc.any_call import any_call
+from workerlib._rpc.call_log import elapsed_time, log
+from workerlib._values.adapters import All, adapter, adapter_for, register_adapter
+from workerlib._values.functions import register
+from workerlib._values.transfer import transfer
+from workerlib._values.user_classes import portable
 from workerlib._version import __version__
-from workerlib._worker import Worker
 
 if TYPE_CHECKING:
-    from workerlib._diagnostics import full_name as fullName
-    from workerlib._diagnostics import typechecked
-    from workerlib._exception_display import exception_handler as exceptionHandler
-    from workerlib._exception_display import improve_exception_handling as improveExceptionHandling
+    from workerlib._compat.diagnostics import full_name as fullName
+    from workerlib._compat.diagnostics import typechecked
+    from workerlib._compat.exception_display import exception_handler as exceptionHandler
+    from workerlib._compat.exception_display import improve_exception_handling as improveExceptionHandling
 
     diagnostics: tuple[str, ...]
     systemVersions: dict[str, str | None]
@@ -114,10 +114,10 @@ __all__ = [
 
 if not TYPE_CHECKING:
     # What few programs ask for is imported, or found out, when they do.
-    from workerlib._later import value_of as __getattr__  # noqa: F401
+    from workerlib._compat.lazy_names import value_of as __getattr__  # noqa: F401
 
 if sys.platform == "emscripten":
-    from workerlib import _pyscript
+    from workerlib._hosts.pyscript import worker
 
     # Last, because it may import modules of the user's that import this one.
-    _pyscript.serve()
+    worker.serve()

@@ -4,8 +4,8 @@ import sys
 from typing import Any, final
 from weakref import ReferenceType
 
-from workerlib._adapters import AdapterDescription
 from workerlib._exports import ExportDescription
+from workerlib._values.adapters import AdapterDescription
 
 __all__ = [
     "PROTOCOL",

@@ -33,10 +33,10 @@ from typing import Any, Protocol, TypeVar, cast
 
 import pytest
 
-from workerlib._connect import Connecting, connect
-from workerlib._host import is_file_name
-from workerlib._subprocess import is_text
-from workerlib._worker import RemoteFunction, Worker
+from workerlib._api.connect import Connecting, connect
+from workerlib._api.worker import RemoteFunction, Worker
+from workerlib._hosts.host import is_file_name
+from workerlib._hosts.subprocess.parent import is_text
 
 __all__ = ["BlockingFunction", "BlockingWorker", "start_worker"]
 

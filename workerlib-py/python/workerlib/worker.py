@@ -8,6 +8,6 @@ are. That is all that such a worker needs::
 What this Python runs on is printed to the console, as by the pure-Python library.
 """
 
-from workerlib import _configured
+from workerlib._hosts import configured_worker
 
-_configured.start()
+configured_worker.start()

@@ -1,7 +1,7 @@
 //! Objects that are of no builtin type, and builtin ones that an adapter is for: what they are walked as.
 //!
 //! That is said by the plan of a user's class that is nothing but its attributes ([`crate::objects`]), else by
-//! `workerlib/_types.py`: the user's adapter, or a row of its table. It knows also which nodes are the format's own, such as
+//! `workerlib/_values/table.py`: the user's adapter, or a row of its table. It knows also which nodes are the format's own, such as
 //! the name of an attribute, and are not for adapters. How builtin types are read, and who owns what, is the parent's.
 
 use std::ptr;
@@ -64,7 +64,7 @@ impl<'py> PySource<'py> {
         }
     }
 
-    /// Asks `workerlib/_types.py` what an object of another type is sent as.
+    /// Asks `workerlib/_values/table.py` what an object of another type is sent as.
     #[cold]
     pub(super) fn other(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let object = self.owned(node);

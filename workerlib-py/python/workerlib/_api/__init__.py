@@ -1,0 +1,1 @@
+"""What users call: `connect()`, `spawn()`, the `Worker` that they return, and its interface."""

@@ -1,0 +1,216 @@
+"""The page's view of a worker: its exported functions as async methods."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Protocol, cast
+
+from workerlib._exports import ExportDescription
+from workerlib._rpc import call_log
+from workerlib._rpc.any_call import NAME as ANY_CALL
+from workerlib._rpc.any_call import AnyCall
+from workerlib._rpc.connection import Connection, not_exported
+from workerlib._values.functions import mark_remote
+
+
+class RemoteFunction(Protocol):
+    """A function of the worker as the page sees it: the result of a call is a coroutine."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Makes a call, which starts when it is awaited or becomes a task."""
+
+    def options(self, *, timeout: float | None = None) -> RemoteFunction:
+        """Returns the function with other options: `await worker.f.options(timeout=5)(1, x=2)`.
+
+        Args:
+            timeout: How many seconds a call may run in the worker, None for any. How long it waits for its
+                turn does not count. Then it is cancelled, and the call raises TimeoutError.
+
+        Raises:
+            ValueError: If the timeout is not positive.
+        """
+
+
+class Worker:
+    """A connection to a worker; its attributes are the functions that the worker exports.
+
+    `await worker.f(1, x=2)` calls `f` in the worker. A function whose name is one of this class's own
+    (`close`, `closed`, `name`, `worker`) is reached as `worker["close"]`. Used by `async with`, the
+    connection is closed at the end of the block; a page's worker goes on, a subprocess has ended then.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        exports: list[ExportDescription],
+        name: str,
+        worker: Any,
+        ended: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Wraps an open connection; `connect()` is the way to get one.
+
+        Args:
+            connection: The connection, open.
+            exports: What the worker exports.
+            name: The worker's name, for people.
+            worker: The host's own object for the worker.
+            ended: Waits until the worker has ended, where it ends with its connection.
+        """
+        self._connection = connection
+        self._functions: dict[str, RemoteFunction] = {}
+        connection.functions_there = self._functions
+        self._name = name
+        self._learn(exports)
+        connection.on_exports = self._learn
+        self._worker = worker
+        self._ended = ended
+
+    def _learn(self, exports: list[ExportDescription]) -> None:
+        for export in exports:
+            self._functions[export[0]] = _remote_function(self._connection, self._name, export)
+
+    @property
+    def name(self) -> str:
+        """The worker's name."""
+        return self._name
+
+    @property
+    def worker(self) -> Any:
+        """The host's own object: under PyScript what `pyscript.workers[name]` gives, a JsProxy.
+
+        Outside of a browser the worker's process, an `asyncio.subprocess.Process`.
+        """
+        return self._worker
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
+        return self._connection.closed.done()
+
+    def close(self) -> None:
+        """Ends the connection; calls without an answer raise ConnectionClosedError.
+
+        A page's worker goes on; outside of a browser the worker's process ends.
+        """
+        self._connection.close()
+
+    async def __aenter__(self) -> Worker:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        self.close()
+        if self._ended is not None:
+            await self._ended()
+
+    def __getitem__(self, name: str) -> RemoteFunction:
+        """Returns the exported function of that name, whatever the name is.
+
+        Raises:
+            NotExportedError: If the worker does not export it.
+        """
+        function = self._functions.get(name)
+        if function is None:
+            raise not_exported(name, self._functions)
+        return function
+
+    def __getattr__(self, name: str) -> RemoteFunction:
+        # Protocols of Python's own (copy, pickle, inspect …) ask for these; a list would only confuse.
+        if name.startswith("__") or name == "_functions":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self[name]
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._functions})
+
+    def __repr__(self) -> str:
+        functions = ", ".join(self._functions) or "nothing"
+        return (
+            f"<workerlib.Worker {self._name!r}, {'closed' if self.closed else 'open'}, exports {functions}>"
+        )
+
+
+class _Default:
+    """The default of a remote parameter, of which only the `repr()` is known here."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _remote_function(connection: Connection, worker: str, export: ExportDescription) -> RemoteFunction:
+    name, doc, parameters, returns = export
+    signature = None if parameters is None else _signature(parameters, returns)
+    least, most = (0, math.inf) if signature is None else _positional(signature)
+
+    def with_options(*, timeout: float | None = None) -> RemoteFunction:
+        if timeout is not None and timeout <= 0:
+            raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
+
+        def function(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+            # To bind takes as long as the rest of a small call, and most calls are of the simple kind.
+            if signature is not None and (kwargs or not least <= len(args) <= most):
+                try:
+                    signature.bind(*args, **kwargs)
+                except TypeError as error:
+                    raise TypeError(f"{name}() {error}") from None
+            call: Any = connection.call(name, args, kwargs, timeout)
+            if call_log.is_on():
+                call = call_log.waiting(worker, name, call)
+            # Python tells of a coroutine that nobody awaited by this name.
+            call.__qualname__ = called
+            return call  # type: ignore[no-any-return]
+
+        called = function.__qualname__ = f"{worker}.{name}"
+        function.__name__ = name
+        function.__module__ = __name__
+        function.__doc__ = doc
+        function.options = with_options  # type: ignore[attr-defined]
+        mark_remote(function, connection, name)
+        if signature is not None:
+            function.__signature__ = signature  # type: ignore[attr-defined]
+        # Python 3.12 has a mark for functions whose result is a coroutine without that `async` says so.
+        mark = getattr(inspect, "markcoroutinefunction", None)
+        return cast("RemoteFunction", function if mark is None else mark(function))
+
+    made = with_options()
+    return cast("RemoteFunction", AnyCall(made)) if name == ANY_CALL else made
+
+
+def _positional(signature: inspect.Signature) -> tuple[float, float]:
+    """Counts how many positional arguments a call has at least and at most that has no others."""
+    least, most = 0.0, 0.0
+    for parameter in signature.parameters.values():
+        is_required = parameter.default is parameter.empty
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            least += is_required
+            most += 1
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            most = math.inf
+        elif parameter.kind is parameter.KEYWORD_ONLY and is_required:
+            least = math.inf
+    return least, most
+
+
+def _signature(
+    parameters: list[tuple[str, int, str | None, str | None]], returns: str | None
+) -> inspect.Signature:
+    empty = inspect.Parameter.empty
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                name,
+                inspect._ParameterKind(kind),
+                default=empty if default is None else _Default(default),
+                annotation=empty if annotation is None else annotation,
+            )
+            for name, kind, default, annotation in parameters
+        ],
+        return_annotation=empty if returns is None else returns,
+    )

@@ -1,0 +1,1 @@
+"""Endpoints: each carries frames and buffers between two Pythons."""

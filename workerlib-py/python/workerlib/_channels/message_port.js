@@ -1,0 +1,640 @@
+"use strict";
+/**
+ * @file Carries messages between the memory of this Python and a MessagePort: the hot path of workerlib's transport.
+ *
+ * A message is a frame and buffers beside it (docs/wire-format.md, section 2). Python names both by address and length.
+ * What is small is cloned; what is larger is copied once into an ArrayBuffer that is transferred, and that comes back to
+ * be used again. A very large buffer goes as a sequence of pieces, so that the other side copies one while this side
+ * copies the next.
+ *
+ * Invariants: views of the heap are taken anew in each call, since memory that grows detaches them; whatever is sent has
+ * been copied when `send` returns; no exception leaves an event handler. This file knows nothing of what frames mean, and
+ * is a script whose value is an object: Python evaluates it (workerlib/_channels/message_port.py).
+ *
+ * @typedef {object} Heap - Pyodide's module, of which only the memory is used.
+ * @property {Uint8Array} HEAPU8 - The memory as it is now.
+ *
+ * @typedef {object} Handlers - Functions of Python's.
+ * @property {(size: number, first: number, ...lengths: number[]) => void} deliver - Takes a message: the frame's size, the
+ *   number of its first buffer, and the length of each.
+ * @property {(...sizes: number[]) => void} deliverAll - Takes frames that came in one message, which stand one behind the
+ *   other in the inbox.
+ * @property {(size: number) => number} room - Makes room for a frame, or for a buffer that comes in pieces; returns its
+ *   address.
+ * @property {(reason: string) => void} broken - Hears that nothing more can come.
+ *
+ * @typedef {{object?: any, refused?: string}} Transferred - An object that is transferred, or why it could not be.
+ *
+ * @typedef {Pick<MessagePort, "postMessage" | "addEventListener" | "removeEventListener"> & {start?: () => void,
+ *   close?: () => void}} Port
+ */
+
+(() => {
+  /** From how many bytes on a part is transferred: below, two copies of a clone are cheaper than a transfer. */
+  const TRANSFERRED = 8 << 10;
+  /** From how many bytes on a buffer goes in pieces, and how large they are: a processor's cache holds some of them. */
+  const IN_PIECES = 2 << 20;
+  const PIECE = 1 << 20;
+  /** How many bytes of frames go in one message at most. */
+  const TOGETHER = 8 << 10;
+  /** How many bytes of ArrayBuffers are kept at most, and for how many milliseconds without use. */
+  const KEPT = 256 << 20;
+  const IDLE = 2000;
+  /** Messages that come so many milliseconds after the last one was handled keep a worker awake, and for how many. */
+  const CLOSE = 2;
+  const AWAKE = 0.5;
+
+  /** ArrayBuffers that are kept for the next message: fresh ones cost more than the copy into them. */
+  class Pool {
+    constructor() {
+      /** @type {ArrayBuffer[]} */
+      this.buffers = [];
+      this.bytes = 0;
+      /** @type {ReturnType<typeof setTimeout> | undefined} */
+      this.timer = undefined;
+      this.lastUse = 0;
+    }
+
+    /**
+     * Takes out a buffer, or makes one.
+     *
+     * @param {number} size - How many bytes it must have at least.
+     * @returns {ArrayBuffer} One of at most twice that size.
+     */
+    take(size) {
+      let best = -1;
+      let least = 2 * size + 1;
+      for (let index = this.buffers.length - 1; index >= 0 && least > size; index -= 1) {
+        const length = /** @type {ArrayBuffer} */ (this.buffers[index]).byteLength;
+        if (length >= size && length < least) {
+          best = index;
+          least = length;
+        }
+      }
+      this.lastUse = performance.now();
+      if (best >= 0) {
+        const [buffer] = /** @type {[ArrayBuffer]} */ (this.buffers.splice(best, 1));
+        this.bytes -= buffer.byteLength;
+        return buffer;
+      }
+      // Sizes are rounded up, so that what differs a little fits next time.
+      const step = Math.max(4096, 2 ** (Math.floor(Math.log2(size)) - 3));
+      const length = Math.ceil(size / step) * step;
+      try {
+        return new ArrayBuffer(length);
+      } catch {
+        this.clear();
+        return new ArrayBuffer(length);
+      }
+    }
+
+    /**
+     * Keeps a buffer, if there is room.
+     *
+     * @param {ArrayBuffer} buffer - Nobody else may use it.
+     */
+    put(buffer) {
+      if (buffer.byteLength < TRANSFERRED || this.bytes + buffer.byteLength > KEPT) return;
+      this.buffers.push(buffer);
+      this.bytes += buffer.byteLength;
+      this.lastUse = performance.now();
+      this.timer ??= this.wait();
+    }
+
+    wait() {
+      const timer = setTimeout(() => {
+        this.timer = undefined;
+        if (performance.now() - this.lastUse >= IDLE) this.clear();
+        else this.timer = this.wait();
+      }, IDLE);
+      // Node would wait for it before it ends.
+      /** @type {any} */ (timer).unref?.();
+      return timer;
+    }
+
+    clear() {
+      this.buffers.length = this.bytes = 0;
+    }
+  }
+
+  /**
+   * Keeps a worker's thread from falling asleep between messages that follow each other closely: to wake it takes longer
+   * than a small call. It runs nothing while anything else waits to be run, and only for a moment after each message.
+   */
+  class Wakefulness {
+    constructor() {
+      const { scheduler, WorkerGlobalScope, navigator } = /** @type {any} */ (globalThis);
+      // Of a page's main thread the processor is the user's, and a lone processor is the page's.
+      this.isOf = scheduler?.postTask && WorkerGlobalScope && navigator.hardwareConcurrency > 1;
+      this.last = 0;
+      this.end = 0;
+      this.isAwake = false;
+      this.turn = () => {
+        this.isAwake = performance.now() < this.end;
+        if (this.isAwake) scheduler.postTask(this.turn, { priority: "background" });
+      };
+    }
+
+    /**
+     * Runs what handles a message; stays awake after it if it came soon after the last one.
+     *
+     * @param {() => void} handle - What handles it.
+     */
+    around(handle) {
+      if (!this.isOf) {
+        handle();
+        return;
+      }
+      const isClose = performance.now() - this.last < CLOSE;
+      handle();
+      this.last = performance.now();
+      if (isClose) {
+        this.end = this.last + AWAKE;
+        if (!this.isAwake) this.turn();
+      }
+    }
+  }
+
+  const pool = new Pool();
+  const wakefulness = new Wakefulness();
+  // A page that nobody looks at may be asked to be small.
+  globalThis.document?.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "hidden") pool.clear();
+  });
+
+  /**
+   * Whether a listener that captures hears of an event before others that were there first: not in Chromium, where a
+   * MessagePort is as fast as a Worker's own channel.
+   */
+  const isCaptureFirst = (() => {
+    /** @type {boolean[]} */
+    const heard = [];
+    const target = new EventTarget();
+    for (const capture of [false, true]) target.addEventListener("workerlib", () => heard.push(capture), capture);
+    target.dispatchEvent(new Event("workerlib"));
+    return heard[0] === true;
+  })();
+
+  /** @typedef {(event: {data: any}) => void} Listener */
+
+  /**
+   * The listeners of the connections that go over a Worker's own channel, by the mark of their messages.
+   *
+   * @type {WeakMap<object, Map<string, Listener>>}
+   */
+  const listenersOf = new WeakMap();
+
+  /** A connection's part of a Worker's own channel, in the form of a MessagePort: the messages that have its mark. */
+  class OwnChannel {
+    /**
+     * @param {any} worker - The Worker, or in it the global object.
+     * @param {string} mark - What no other connection has.
+     */
+    constructor(worker, mark) {
+      this.worker = worker;
+      this.mark = mark;
+      // A library that wraps Workers, as PyScript does, may have put a method of its own on this one.
+      this.post = worker === globalThis ? worker.postMessage : globalThis.Worker.prototype.postMessage;
+      this.listeners = listenersOf.get(worker) ?? this.share();
+    }
+
+    /** Listens to the channel for all connections, for ever: nobody else would know what comes after the end of one. */
+    share() {
+      /** @type {Map<string, Listener>} */
+      const listeners = new Map();
+      listenersOf.set(this.worker, listeners);
+      const listen = (/** @type {MessageEvent} */ event) => {
+        if (typeof event.data?.workerlib !== "string") return;
+        event.stopImmediatePropagation();
+        listeners.get(event.data.workerlib)?.({ data: event.data.data });
+      };
+      this.worker.addEventListener("message", listen, true);
+      return listeners;
+    }
+
+    /**
+     * Posts as a MessagePort does.
+     *
+     * @param {any} data - What is posted.
+     * @param {any} [transfer] - Its transfer list.
+     */
+    postMessage(data, transfer = []) {
+      this.post.call(this.worker, { workerlib: this.mark, data }, transfer);
+    }
+
+    /**
+     * Has a listener hear of this connection's messages; of one that cannot be read, it is not known whose it is.
+     *
+     * @param {string} type - "message" or "messageerror".
+     * @param {any} listener - What hears.
+     */
+    addEventListener(type, listener) {
+      if (type === "message") this.listeners.set(this.mark, listener);
+      else this.worker.addEventListener(type, listener);
+    }
+
+    /**
+     * Has it hear no more.
+     *
+     * @param {string} type - As it was added.
+     * @param {any} listener - What heard.
+     */
+    removeEventListener(type, listener) {
+      if (type === "message") this.listeners.delete(this.mark);
+      else this.worker.removeEventListener(type, listener);
+    }
+  }
+
+  /**
+   * Tells whether a part of a message is an object of the user's, in its wrapping.
+   *
+   * @param {any} part - The part.
+   * @returns {part is Transferred} Whether it is.
+   */
+  const isTransferred = (part) => typeof part === "object" && part !== null && ("object" in part || "refused" in part);
+
+  /** One end of a channel. */
+  class Channel {
+    /**
+     * @param {Heap} heap - Pyodide's module.
+     * @param {Port} port - Nobody else may listen to it.
+     * @param {Handlers} handlers - What Python does.
+     */
+    constructor(heap, port, handlers) {
+      this.heap = heap;
+      this.port = port;
+      this.handlers = handlers;
+      /** @type {Map<number, Uint8Array | Transferred>} What Python has not taken yet, by number. */
+      this.arrived = new Map();
+      this.next = 0;
+      /** @type {ArrayBuffer[]} Buffers of the other side's, to be used or given back. */
+      this.borrowed = [];
+      /** Whether they are about to be given back. */
+      this.isReturning = false;
+      /** Where small frames are put for Python. */
+      this.inbox = 0;
+      this.inboxSize = 0;
+      /** @type {{frame: Uint8Array, lengths: number[], first: number, rooms: {address: number, length: number, filled:
+       *   number}[]} | null} The message whose pieces are coming. */
+      this.coming = null;
+      this.isClosed = false;
+      this.onMessage = (/** @type {any} */ event) => wakefulness.around(() => this.receive(event.data));
+      this.onError = () => this.fail("a message could not be read by the browser (messageerror)");
+    }
+
+    /**
+     * Starts to deliver.
+     *
+     * @param {number} inbox - The address where small frames are put.
+     * @param {number} inboxSize - How large they may be.
+     */
+    listen(inbox, inboxSize) {
+      [this.inbox, this.inboxSize] = [inbox, inboxSize];
+      this.port.addEventListener("message", this.onMessage);
+      this.port.addEventListener("messageerror", this.onError);
+      this.port.start?.();
+    }
+
+    /**
+     * Sends a frame without buffers.
+     *
+     * @param {number} address - Where it is.
+     * @param {number} length - How many bytes it has.
+     */
+    send(address, length) {
+      if (length >= TRANSFERRED) {
+        this.sendAll(address, length, 0);
+        return;
+      }
+      this.port.postMessage(this.heap.HEAPU8.slice(address, address + length));
+      this.returnSoon();
+    }
+
+    /** Has what was borrowed given back at the end of this event: a large answer may follow at once, which can use it. */
+    returnSoon() {
+      if (this.borrowed.length === 0 || this.isReturning) return;
+      this.isReturning = true;
+      queueMicrotask(() => this.returnBorrowed());
+    }
+
+    /** Gives back what was borrowed and is not needed. */
+    returnBorrowed() {
+      this.isReturning = false;
+      if (this.borrowed.length === 0) return;
+      /** @type {any[]} */
+      const parts = [false];
+      /** @type {Transferable[]} */
+      const transfer = [];
+      this.giveBack(parts, transfer);
+      this.port.postMessage(parts, transfer);
+    }
+
+    /**
+     * Sends frames without buffers: the small ones that follow each other in one message, which costs little more than
+     * that of one.
+     *
+     * @param {...number} regions - Address and length of each.
+     */
+    sendTogether(...regions) {
+      const heap = this.heap.HEAPU8;
+      for (let index = 0; index < regions.length; ) {
+        const start = index;
+        /** @type {number[]} */
+        const sizes = [];
+        let total = 0;
+        for (; index < regions.length; index += 2) {
+          const length = /** @type {number} */ (regions[index + 1]);
+          if (total + length > TOGETHER) break;
+          sizes.push(length);
+          total += length;
+        }
+        if (sizes.length === 0) {
+          this.send(.../** @type {[number, number]} */ (regions.slice(index, index + 2)));
+          index += 2;
+          continue;
+        }
+        const frames = new Uint8Array(total);
+        let end = 0;
+        for (const [number, length] of sizes.entries()) {
+          const address = /** @type {number} */ (regions[start + 2 * number]);
+          frames.set(heap.subarray(address, address + length), end);
+          end += length;
+        }
+        this.port.postMessage([sizes, frames]);
+      }
+      this.returnSoon();
+    }
+
+    /**
+     * Sends a frame and its buffers.
+     *
+     * @param {...any} regions - Address, length, and whether it may go in pieces (0 or 1), of the frame and each buffer;
+     *   of an object that is to be transferred: the object, -1, 0.
+     */
+    sendAll(...regions) {
+      const heap = this.heap.HEAPU8;
+      /** @type {any[]} */
+      const parts = [];
+      /** @type {Transferable[]} */
+      const transfer = [];
+      /** @type {Transferred[]} */
+      const objects = [];
+      const large = [];
+      for (let index = 0; index < regions.length; index += 3) {
+        const [address, length, inPieces] = regions.slice(index, index + 3);
+        if (length < 0) {
+          const part = { object: address };
+          parts.push(part);
+          objects.push(part);
+        } else if (inPieces && length >= IN_PIECES) {
+          parts.push(length);
+          large.push([address, length]);
+        } else if (length < TRANSFERRED) {
+          parts.push(heap.slice(address, address + length));
+        } else {
+          const copy = this.copy(heap, address, length);
+          parts.push(copy);
+          transfer.push(copy.buffer);
+        }
+      }
+      if (large.length === 0) this.giveBack(parts, transfer);
+      if (objects.length > 0) this.postWithObjects(parts, transfer, objects);
+      else this.port.postMessage(parts, transfer);
+      for (const [address, length] of /** @type {[number, number][]} */ (large)) {
+        for (let start = 0; start < length; start += PIECE) {
+          const piece = this.copy(heap, address + start, Math.min(PIECE, length - start));
+          this.port.postMessage([null, piece], [piece.buffer]);
+        }
+      }
+    }
+
+    /**
+     * Sends a message that has objects of the user's, or says in their place why they cannot be sent.
+     *
+     * @param {any[]} parts - The message.
+     * @param {Transferable[]} transfer - Its transfer list.
+     * @param {Transferred[]} objects - Those of its parts that have objects.
+     */
+    postWithObjects(parts, transfer, objects) {
+      const moved = objects.map(({ object }) => (ArrayBuffer.isView(object) ? object.buffer : object));
+      try {
+        this.port.postMessage(parts, [...transfer, ...moved]);
+      } catch (error) {
+        // Nothing has been sent nor detached then: the standard's StructuredSerializeWithTransfer checks first.
+        for (const part of objects) {
+          delete part.object;
+          part.refused = `the sender could not transfer it: ${error}`;
+        }
+        this.port.postMessage(parts, transfer);
+      }
+    }
+
+    /**
+     * Copies out of the heap, into memory that can be transferred.
+     *
+     * @param {Uint8Array} heap - The memory.
+     * @param {number} address - Where from.
+     * @param {number} length - How many bytes.
+     * @returns {Uint8Array<ArrayBuffer>} The copy.
+     */
+    copy(heap, address, length) {
+      const index = this.borrowed.findIndex((buffer) => buffer.byteLength >= length && buffer.byteLength <= 2 * length);
+      const buffer = index < 0 ? pool.take(length) : /** @type {ArrayBuffer} */ (this.borrowed.splice(index, 1)[0]);
+      const copy = new Uint8Array(buffer, 0, length);
+      copy.set(heap.subarray(address, address + length));
+      return copy;
+    }
+
+    /**
+     * Appends what was borrowed to a message.
+     *
+     * @param {any[]} parts - The message.
+     * @param {Transferable[]} transfer - Its transfer list.
+     */
+    giveBack(parts, transfer) {
+      parts.push(...this.borrowed);
+      transfer.push(...this.borrowed);
+      this.borrowed.length = 0;
+    }
+
+    /**
+     * Takes in what the other side posted: a frame; frames in one; a frame, buffers, and memory that is given back; a piece;
+     * or memory alone.
+     *
+     * @param {any} message - What was posted.
+     */
+    receive(message) {
+      try {
+        if (message instanceof Uint8Array) {
+          this.deliver(message, this.next, []);
+        } else if (message[0] === null) {
+          this.fill(message[1]);
+        } else if (message[0] === false) {
+          for (const buffer of message.slice(1)) pool.put(buffer);
+        } else if (Array.isArray(message[0])) {
+          this.deliverAll(message[0], message[1]);
+        } else {
+          this.begin(message);
+        }
+      } catch (error) {
+        this.fail(`a message could not be taken in: ${error}`);
+      }
+    }
+
+    /**
+     * Takes in a message with parts, and delivers it unless pieces of it are to come.
+     *
+     * @param {any[]} parts - The frame; buffers, or their lengths if they come in pieces; memory that is given back.
+     */
+    begin([frame, ...parts]) {
+      if (!(frame instanceof Uint8Array)) throw new TypeError("a message without a frame");
+      const first = this.next;
+      const lengths = [];
+      const rooms = [];
+      for (const part of parts) {
+        if (part instanceof ArrayBuffer) {
+          pool.put(part);
+          continue;
+        }
+        if (isTransferred(part)) {
+          this.arrived.set(this.next, part);
+          this.next += 1;
+          lengths.push(0);
+          continue;
+        }
+        if (typeof part === "number") {
+          rooms.push({ address: this.handlers.room(part), length: part, filled: 0 });
+          // Python knows what it made room for by the sign.
+          lengths.push(-part);
+          continue;
+        }
+        if (!(part instanceof Uint8Array)) throw new TypeError("a part that is no buffer");
+        this.arrived.set(this.next, part);
+        this.next += 1;
+        lengths.push(part.byteLength);
+      }
+      if (rooms.length > 0) this.coming = { frame, lengths, first, rooms };
+      else this.deliver(frame, first, lengths);
+    }
+
+    /**
+     * Copies a piece to its place; the last one completes the message.
+     *
+     * @param {Uint8Array<ArrayBuffer>} piece - What comes next.
+     */
+    fill(piece) {
+      const { coming } = this;
+      if (coming === null) throw new Error("a piece of no message");
+      const place = coming.rooms.find(({ filled, length }) => filled < length);
+      if (place === undefined || place.filled + piece.length > place.length) throw new Error("a piece too many");
+      this.heap.HEAPU8.set(piece, place.address + place.filled);
+      place.filled += piece.length;
+      this.borrowed.push(piece.buffer);
+      if (coming.rooms.every(({ filled, length }) => filled === length)) {
+        this.coming = null;
+        this.deliver(coming.frame, coming.first, coming.lengths);
+      }
+    }
+
+    /**
+     * Hands a message to Python.
+     *
+     * @param {Uint8Array} frame - The frame.
+     * @param {number} first - The number of its first buffer.
+     * @param {number[]} lengths - The lengths of all.
+     */
+    deliver(frame, first, lengths) {
+      const size = frame.length;
+      const address = size <= this.inboxSize ? this.inbox : this.handlers.room(size);
+      this.heap.HEAPU8.set(frame, address);
+      if (size >= TRANSFERRED) this.borrowed.push(/** @type {ArrayBuffer} */ (frame.buffer));
+      this.handlers.deliver(size, first, ...lengths);
+    }
+
+    /**
+     * Hands frames that came in one message to Python.
+     *
+     * @param {number[]} sizes - The size of each.
+     * @param {Uint8Array} frames - They, one behind the other.
+     */
+    deliverAll(sizes, frames) {
+      if (frames.length > this.inboxSize || frames.length !== sizes.reduce((sum, size) => sum + size, 0)) {
+        throw new TypeError("frames of other sizes than they should have");
+      }
+      this.heap.HEAPU8.set(frames, this.inbox);
+      this.handlers.deliverAll(...sizes);
+    }
+
+    /**
+     * Copies a buffer that arrived into the heap, and forgets it.
+     *
+     * @param {number} number - Which.
+     * @param {number} address - Where to; negative for nowhere.
+     */
+    take(number, address) {
+      const buffer = this.arrived.get(number);
+      if (buffer === undefined) {
+        // To let go of what a closed channel has forgotten already is no mistake.
+        if (address < 0) return;
+        throw new Error(`buffer ${number} was taken before`);
+      }
+      this.arrived.delete(number);
+      if (isTransferred(buffer)) {
+        if (address >= 0) throw new Error(`buffer ${number} is an object`);
+        return;
+      }
+      if (address >= 0) this.heap.HEAPU8.set(buffer, address);
+      if (buffer.byteLength >= TRANSFERRED) this.borrowed.push(/** @type {ArrayBuffer} */ (buffer.buffer));
+    }
+
+    /**
+     * Takes out an object that arrived.
+     *
+     * @param {number} number - Which.
+     * @returns {any} The object.
+     */
+    takeObject(number) {
+      const part = this.arrived.get(number);
+      this.arrived.delete(number);
+      if (!isTransferred(part)) throw new Error(`buffer ${number} is no object`);
+      if (part.refused !== undefined) throw new Error(part.refused);
+      return part.object;
+    }
+
+    /** Closes the port; what was posted before is delivered. */
+    close() {
+      this.isClosed = true;
+      this.port.removeEventListener("message", this.onMessage);
+      this.port.removeEventListener("messageerror", this.onError);
+      this.port.close?.();
+      this.arrived.clear();
+      this.borrowed.forEach((buffer) => pool.put(buffer));
+      this.borrowed.length = 0;
+      this.coming = null;
+    }
+
+    /**
+     * Tells Python that nothing more can come.
+     *
+     * @param {string} reason - Why.
+     */
+    fail(reason) {
+      if (this.isClosed) return;
+      try {
+        this.handlers.broken(reason);
+      } catch (error) {
+        console.error(`workerlib: ${reason}; ${error}`);
+      }
+    }
+  }
+
+  return {
+    /** Opens an end of a channel. */
+    open: (/** @type {Heap} */ heap, /** @type {Port} */ port, /** @type {Handlers} */ handlers) =>
+      new Channel(heap, port, handlers),
+    /** Gives a connection's part of a Worker's own channel, or undefined where a MessagePort does as well. */
+    ownChannel: (/** @type {any} */ worker, /** @type {string} */ mark) =>
+      isCaptureFirst && typeof globalThis.addEventListener === "function" ? new OwnChannel(worker, mark) : undefined,
+    pool,
+  };
+})();

@@ -1,0 +1,262 @@
+"""A MessagePort of JavaScript's as an endpoint: where frames leave this Python's memory.
+
+A frame and each buffer are copied once, into an ArrayBuffer that is transferred and comes back to be used
+again; the other side copies once more, into the object that its user sees. Two copies are the least there
+can be: the memory of WebAssembly can be neither shared nor transferred. The copying is done by
+`_channels/message_port.js`, or where the page forbids scripts that are evaluated by
+`_channels/message_port_without_eval.py`; here is what it calls, and what it is called with: addresses and
+lengths.
+
+What arrives is handled at once, and so is all that this makes ready (`_channels/loop_shortcuts.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+import js
+import pyodide_js
+from pyodide.ffi import JsException, create_proxy, to_js
+
+from workerlib import _exports
+from workerlib._channels import loop_shortcuts
+from workerlib._channels.message_port_without_eval import Channel
+from workerlib._native import region
+from workerlib._rpc.connection import Connection
+from workerlib._values.transfer import Transfer
+
+# Frames up to this size arrive where they can be read without making room for them first.
+_INBOX = 64 << 10
+# How many frames go together at most: the other side handles them while further ones are made.
+_TOGETHER = 8
+
+_exports.observers.append(lambda _name, function: loop_shortcuts.notice_functions([function]))
+
+_script: Any = None
+
+
+def _channel_script() -> Any:
+    """Returns what `message_port.js` offers; False where the page does not let a script be evaluated."""
+    global _script
+    if _script is None:
+        try:
+            _script = js.eval(files(__package__).joinpath("message_port.js").read_text())
+        except JsException:
+            _script = False
+    return _script
+
+
+def _open(port: Any, handlers: dict[str, Any]) -> Any:
+    """Opens an end of a channel: by `_channels/message_port.js` where that can be had."""
+    script = _channel_script()
+    if script is False:
+        return Channel(port, handlers)
+    return script.open(pyodide_js._module, port, to_js(handlers, dict_converter=js.Object.fromEntries))
+
+
+def own_channel(worker: Any, mark: str) -> Any:
+    """Gives the part of a Worker's own channel that a connection can use like a port of its own.
+
+    Args:
+        worker: The Worker, or in it its global object.
+        mark: What no other connection has.
+
+    Returns:
+        What a `PortEndpoint` takes; None where a MessagePort is as good, or the only way.
+    """
+    script = _channel_script()
+    return None if script is False else script.ownChannel(worker, mark)
+
+
+def new_port(worker: Any, mark: str, may_own: bool = True) -> tuple[Any, list[Any]]:
+    """Makes a channel between a Worker and its page.
+
+    Args:
+        worker: As for `own_channel`.
+        mark: Likewise.
+        may_own: Whether the other side, too, can use the Worker's own channel.
+
+    Returns:
+        This side's end, and a list of what has to be transferred to the other side: a port, or nothing where
+        `own_channel` gives that side its end.
+    """
+    own = own_channel(worker, mark) if may_own else None
+    if own is not None:
+        return own, []
+    channel = js.MessageChannel.new()
+    return channel.port1, [channel.port2]
+
+
+class _Arrived:
+    """A buffer that lies in JavaScript's memory until it is copied, as pyodide.ffi.JsBuffer has it."""
+
+    __slots__ = ("_channel", "_number", "byteLength")
+
+    def __init__(self, channel: Any, number: int, length: int) -> None:
+        self._channel = channel
+        self._number = number
+        self.byteLength = length
+
+    def take_object(self) -> Any:
+        """Takes out an object that is no buffer.
+
+        Raises:
+            ValueError: If it is a buffer, or the sender could not transfer it.
+        """
+        channel, self._channel = self._channel, None
+        try:
+            return channel.takeObject(self._number)
+        except JsException as error:
+            raise ValueError(str(error)) from None
+
+    def assign_to(self, view: memoryview) -> None:
+        """Copies the content, once."""
+        channel, self._channel = self._channel, None
+        channel.take(self._number, region(view)[0])
+
+    def __del__(self) -> None:
+        if self._channel is not None:
+            self._channel.take(self._number, -1)
+
+
+class PortEndpoint:
+    """An `Endpoint` over a MessagePort."""
+
+    def __init__(self, port: Any) -> None:
+        """Takes over the port: nobody else may listen to it."""
+        loop_shortcuts.watch()
+        loop_shortcuts.notice_callers(sys._getframe())
+        loop_shortcuts.notice_functions(_exports.functions.values())
+        loop = asyncio.get_running_loop()
+        loop_shortcuts.start_together(loop, Connection.call.__code__)
+        self._turn = loop_shortcuts.Turn(loop)
+        self._inbox = bytearray(_INBOX)
+        self._view = memoryview(self._inbox)
+        self._rooms: list[bytes] = []
+        self._held: list[tuple[bytes, list[Any]]] = []
+        self._is_holding = False
+        self._on_message: Callable[[bytes, list[Any]], None]
+        self._on_broken: Callable[[str], None]
+        handlers = {
+            "deliver": self._deliver,
+            "deliverAll": self._deliver_all,
+            "room": self._room,
+            "broken": self._broken,
+        }
+        self._proxies = [create_proxy(handler) for handler in handlers.values()]
+        self._channel = _open(port, dict(zip(handlers, self._proxies, strict=True)))
+        self._send = self._channel.send
+
+    @property
+    def starts_at_once(self) -> bool:
+        """Whether a task may take its first step while a message is handled."""
+        return not loop_shortcuts.may_block()
+
+    def listen(
+        self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
+    ) -> None:
+        """Starts to deliver; what arrived before is delivered too."""
+        self._on_message, self._on_broken = on_message, on_broken
+        self._channel.listen(region(self._inbox)[0], _INBOX)
+
+    def post(self, frame: bytes, buffers: list[Any]) -> None:
+        """Copies and sends; what many calls begin with goes together."""
+        if not buffers and loop_shortcuts.is_burst():
+            if self._is_holding:
+                self._held.append((frame, buffers))
+                if len(self._held) == _TOGETHER:
+                    self.post_all([])
+                return
+            # The first goes at once: the other side can begin.
+            self._is_holding = True
+            loop_shortcuts.at_end_of_burst(self._release)
+        if self._held:
+            self.post_all([])
+        if not buffers:
+            self._send(*region(frame))
+            return
+        regions: list[Any] = [*region(frame), 0]
+        for buffer in buffers:
+            if type(buffer) is Transfer:
+                regions += (buffer.take(), -1, 0)
+                continue
+            # What is made of a bytes object is one again, which can be filled piece by piece.
+            regions += (*region(buffer), int(type(buffer) is bytes))
+        self._channel.sendAll(*regions)
+
+    def _release(self) -> None:
+        self._is_holding = False
+        try:
+            self.post_all([])
+        except JsException as error:
+            self._broken(f"the channel failed: {error}")
+
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        """Copies and sends, behind what is held: what has no buffers, together."""
+        messages, self._held = [*self._held, *messages], []
+        together: list[int] = []
+        for frame, buffers in messages:
+            if not buffers:
+                together += region(frame)
+                continue
+            if together:
+                self._channel.sendTogether(*together)
+                together = []
+            self.post(frame, buffers)
+        if together:
+            self._channel.sendTogether(*together)
+
+    def close(self) -> None:
+        """Closes the port; JavaScript delivers what was posted before."""
+        self._release()
+        self._channel.close()
+        proxies, self._proxies = self._proxies, []
+        # One of them may be what is calling this.
+        loop = asyncio.get_event_loop()
+        for proxy in proxies:
+            loop.call_soon(proxy.destroy)
+
+    def _room(self, size: int) -> int:
+        room = bytes(size)
+        self._rooms.append(room)
+        return region(room)[0]
+
+    def _deliver(self, size: int, first: int, *lengths: int) -> None:
+        frame = bytes(self._view[:size]) if size <= _INBOX else self._rooms.pop()
+        buffers = self._buffers(first, lengths) if lengths else []
+        self._turn.begin()
+        try:
+            self._on_message(frame, buffers)
+        finally:
+            self._turn.end()
+
+    def _deliver_all(self, *sizes: int) -> None:
+        frames, start = [], 0
+        # Before the first is handled, since memory may be moved then, and more may come.
+        for size in sizes:
+            frames.append(bytes(self._view[start : start + size]))
+            start += size
+        self._turn.begin()
+        try:
+            for frame in frames:
+                self._on_message(frame, [])
+        finally:
+            self._turn.end()
+
+    def _buffers(self, first: int, lengths: tuple[int, ...]) -> list[Any]:
+        rooms, self._rooms = iter(self._rooms), []
+        buffers: list[Any] = []
+        for length in lengths:
+            if length < 0:
+                buffers.append(next(rooms))
+            else:
+                buffers.append(_Arrived(self._channel, first, length))
+                first += 1
+        return buffers
+
+    def _broken(self, reason: str) -> None:
+        self._on_broken(reason)

@@ -1,0 +1,1 @@
+"""Names and tools of the reference library, which programs import from `workerlib`."""

@@ -1,0 +1,113 @@
+"""How uncaught exceptions are shown: `exceptionHandler` and `improveExceptionHandling`.
+
+Their names and arguments are those of the pure-Python library. Nothing changes until they are called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import sys
+import threading
+import traceback as tracebacks
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from workerlib._compat.diagnostics import full_name
+
+# PyScript shows errors in the page too, by elements of this class.
+_HIDE_IN_PAGE = ".py-error { display: none; }"
+
+_original_format = tracebacks.StackSummary.format
+
+
+def exception_handler(  # noqa: PLR0917 - the seed document gives them so
+    problem: str,
+    exceptionType: type[BaseException] | None = None,
+    exception: BaseException | None = None,
+    traceback: TracebackType | None = None,
+    suffix: str | None = None,
+    displayFunction: Callable[..., Any] | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Shows an exception with its traceback, causes and notes.
+
+    Args:
+        problem: What went wrong, in a few words: `"Uncaught exception in the main thread"`.
+        exceptionType: The exception's class; by default that of `exception`.
+        exception: The exception.
+        traceback: Where it was raised; by default what the exception knows.
+        suffix: Text to show after it.
+        displayFunction: What to show the text by; by default `print` to the standard error stream.
+        kwargs: What `displayFunction` is called with besides.
+
+    Returns:
+        What `displayFunction` returned, or else the text.
+    """
+    text = f"\nERROR: {problem}, type {full_name(exceptionType or type(exception))}:\n{exception}"
+    if exception is not None:
+        kind = exceptionType or type(exception)
+        text += "\n" + "".join(
+            tracebacks.format_exception(kind, exception, traceback or exception.__traceback__)
+        )
+    if suffix:
+        text += f"\n\n{suffix}\n"
+    show = displayFunction or functools.partial(print, file=sys.stderr, flush=True)
+    return show(text, **kwargs) or text
+
+
+def improve_exception_handling(
+    suffix: str | None = None, displayFunction: Callable[..., Any] | None = None, **kwargs: Any
+) -> None:
+    """Has uncaught exceptions shown by `exceptionHandler`: the main thread's, threads', the event loop's.
+
+    Lines of tracebacks that stand in a script of the page (`<exec>`) are marked by `>>`, the empty ones that
+    Pyodide puts between lines are left out, and PyScript's own display of errors in the page is hidden.
+
+    Args:
+        suffix: Text to show after each exception.
+        displayFunction: What to show the text by; by default `print` to the standard error stream.
+        kwargs: What `displayFunction` is called with besides.
+    """
+
+    def show(problem: str, *raised: Any) -> None:
+        kind, exception, traceback = raised
+        exception_handler(problem, kind, exception, traceback, suffix, displayFunction, **kwargs)
+
+    def in_main(kind: type[BaseException], exception: BaseException, traceback: TracebackType | None) -> None:
+        show("Uncaught exception in the main thread", kind, exception, traceback)
+
+    def in_thread(caught: threading.ExceptHookArgs) -> None:
+        name = caught.thread and caught.thread.name
+        show(f"Uncaught exception in thread {name}", caught.exc_type, caught.exc_value, caught.exc_traceback)
+
+    def in_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        message = context.get("message")
+        problem = "Uncaught exception in async loop" + (f":\n{message}" if message else "")
+        show(problem, None, context.get("exception"), None)
+
+    tracebacks.StackSummary.format = _format_with_marks  # type: ignore[assignment, method-assign]
+    sys.excepthook = in_main
+    threading.excepthook = in_thread
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop().set_exception_handler(in_loop)
+    _hide_in_page()
+
+
+def _format_with_marks(summary: tracebacks.StackSummary, **kwargs: Any) -> list[str]:
+    entries = [entry.rstrip() for entry in _original_format(summary, **kwargs) if entry.strip()]
+    return [f"{'>>' + entry[2:] if '<exec>' in entry else entry}\n" for entry in entries]
+
+
+def _hide_in_page() -> None:
+    if sys.platform != "emscripten":
+        return
+    import js
+
+    # A worker has no document of its own.
+    if hasattr(js, "document"):
+        sheet = js.CSSStyleSheet.new()
+        sheet.replaceSync(_HIDE_IN_PAGE)
+        js.document.adoptedStyleSheets.push(sheet)

@@ -1,0 +1,124 @@
+"""The section `[adapters]` of a configuration: from its entries to adapters.
+
+Each entry is a module's name and one adapter, or a list of several: a class, its encoder and its decoder, by
+the names that the module has for them. What adapters do is the business of `_values/adapters.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from workerlib._config.names import import_module, resolve
+from workerlib._errors import ConfigError
+from workerlib._values.adapters import Adapter, All, configure, make_adapter
+
+_SECTION = "adapters"
+_loaded: object = None
+
+
+def load_adapters(config: Mapping[str, Any]) -> None:
+    """Makes the adapters of a configuration this side's, once for the same section.
+
+    Raises:
+        ConfigError: If the section cannot be right; the message quotes the entry.
+    """
+    global _loaded
+    section = config.get(_SECTION, {})
+    if section == _loaded:
+        return
+    configure(read_adapters(section))
+    _loaded = section
+
+
+def read_adapters(section: object) -> list[Adapter]:
+    """Makes the adapters of the section, in their order.
+
+    Raises:
+        ConfigError: If it cannot be right; the message quotes the entry.
+    """
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"[{_SECTION}] is a section with a key for each module, not {section!r}")
+    made: list[Adapter] = []
+    for module, value in section.items():
+        for names in _descriptors(module, value):
+            made.append(_read(module, names))
+            _check_beside(made)
+    return made
+
+
+def _descriptors(module: str, value: object) -> Iterator[list[str]]:
+    several = isinstance(value, list | tuple) and value and not isinstance(value[0], str)
+    for names in value if several else [value]:  # type: ignore[attr-defined]
+        is_list = isinstance(names, list | tuple)
+        if not is_list or not all(isinstance(name, str) for name in names) or not 1 <= len(names) <= 3:
+            raise ConfigError(
+                f"{_entry(module, value)}: an adapter is a list of one to three names, class, encoder and"
+                f' decoder, as ["TypeName", "typeEncoder", "typeDecoder"], not {_quoted(names)}'
+            )
+        yield list(names)
+
+
+def _read(module: str, names: list[str]) -> Adapter:
+    entry = _entry(module, names)
+    class_name, encoder, decoder = (*names, "None", "None")[:3]
+    cls = _find_class(module, class_name, entry)
+    key = f"{'__main__' if module == '.' else module}:{class_name}"
+    if cls is object or cls is All:
+        # There is only one of each, whichever module says so.
+        key = "builtins:object" if cls is object else "workerlib:All"
+    return make_adapter(
+        key,
+        cls,
+        _find_function(module, encoder, _pickle, entry),
+        _find_function(module, decoder, _unpickle, entry),
+        entry,
+    )
+
+
+def _find_class(module: str, name: str, entry: str) -> Any:
+    if name in ("Any", "object"):
+        import_module(module, entry)
+        return object
+    if name == "All" and not hasattr(import_module(module, entry), "All"):
+        return All
+    return resolve(module, name, entry)
+
+
+def _find_function(module: str, name: str, by_pickle: Any, entry: str) -> Any:
+    if name in ("None", ""):
+        return None
+    return by_pickle if name == "pickle" else resolve(module, name, entry)
+
+
+def _check_beside(adapters: list[Adapter]) -> None:
+    last = adapters[-1]
+    for other in adapters[:-1]:
+        if All in (last.cls, other.cls):
+            raise ConfigError(f'{last.entry}: "All" is for everything, but {other.entry} stands beside it')
+        if other.key == last.key or other.cls is last.cls:
+            raise ConfigError(f"{last.entry}: {other.entry} is for the same class, and stands before it")
+
+
+def _entry(module: str, names: object) -> str:
+    return f"[{_SECTION}] {_quoted(module)} = {_quoted(names)}"
+
+
+def _quoted(value: object) -> str:
+    # As TOML and JSON both have it.
+    return json.dumps(value, ensure_ascii=False, default=repr)
+
+
+def _pickle(value: object) -> Any:
+    """Pickles, with what is large beside it and not copied: bytes, or a tuple of bytes and buffers."""
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    return (pickled, *(buffer.raw() for buffer in buffers)) if buffers else pickled
+
+
+def _unpickle(data: Any) -> Any:
+    """Makes again what `_pickle` took apart, or of what else is pickled."""
+    pickled, *buffers = data if isinstance(data, tuple) else (data,)
+    return pickle.loads(pickled, buffers=buffers)

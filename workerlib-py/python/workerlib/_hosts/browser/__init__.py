@@ -1,0 +1,1 @@
+"""The browser's own means, for every worker in it: workers, locks, shared memory."""

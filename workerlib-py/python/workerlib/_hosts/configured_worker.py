@@ -1,0 +1,53 @@
+"""Makes a worker of a configuration alone: exports what its section `[exports]` names."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from workerlib._compat import diagnostics
+from workerlib._config import exports_and_imports
+from workerlib._errors import ConfigError, ConnectError
+from workerlib._exports import export
+from workerlib._rpc import call_log
+
+
+def start() -> None:
+    """Exports what the configuration of this worker names and prints what it runs on.
+
+    Raises:
+        ConnectError: If this is no worker.
+        ConfigError: If the section is missing, or cannot be right.
+    """
+    config = _host().read_config()
+    for line in diagnostics.diagnostics():
+        call_log.write("worker", line)
+    try:
+        exports = exports_and_imports.functions(config, "exports")
+    except ConfigError as error:
+        if hint := _host().hint_at_files():
+            error.add_note(hint)
+        raise
+    if not exports:
+        raise ConfigError(
+            "a worker whose script is workerlib exports what the section [exports] of its configuration"
+            ' names, and there is none; it looks like this: "module" = ["function", "another"]'
+        )
+    for name, function in exports.items():
+        export(name=name)(function)
+    call_log.write("worker", f"Providing functions: {', '.join(exports)}")
+
+
+def _host() -> Any:
+    """Returns the module that has this worker's configuration, if this is a worker."""
+    host: Any
+    if sys.platform == "emscripten":
+        from workerlib._hosts.pyscript import worker as pyscript
+        from workerlib._hosts.spawned import worker as spawned
+
+        host = spawned if spawned.is_worker() else pyscript
+    else:
+        from workerlib._hosts.subprocess import worker as host
+    if not host.is_worker():
+        raise ConnectError("`import workerlib.worker` is for the script of a worker, and this is none")
+    return host

@@ -1,0 +1,1 @@
+"""A worker whose tag is in a page of PyScript's."""

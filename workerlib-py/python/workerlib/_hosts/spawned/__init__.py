@@ -1,0 +1,1 @@
+"""A worker that `spawn()` starts, in a browser or in Node."""

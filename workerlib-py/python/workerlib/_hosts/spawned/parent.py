@@ -1,0 +1,231 @@
+"""How `spawn()` makes its worker: with the Pyodide, the lock file and the workerlib of its caller.
+
+Nobody needs a file but the worker's script: the worker's JavaScript (javascript/src/python_worker.ts) is in
+the wheel, and goes to the browser by a blob: address. Once the script has run, the two Pythons talk as they
+do after `connect()`; the worker ends with the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+import json
+from collections.abc import Callable
+from importlib.metadata import files
+from pathlib import Path, PurePath
+from typing import Any
+from urllib.parse import quote
+
+import js
+import pyodide_js
+from pyodide.ffi import JsProxy, create_once_callable, jsnull, to_js
+
+from workerlib._api.spawn import SpawnProgress, Wanted
+from workerlib._channels.message_port import PortEndpoint, new_port
+from workerlib._errors import WorkerStartError
+from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, new_memory
+from workerlib._hosts.browser.web_worker import is_node, new_worker
+from workerlib._hosts.host import Found, Progress, is_file_name
+from workerlib._hosts.spawned import worker as spawned
+from workerlib._native import decode
+from workerlib._values.exceptions import rebuild
+
+
+async def open_channel(wanted: Wanted, progress: Progress) -> Found:
+    """Starts the worker, waits until its script has run, and gives the channel to it.
+
+    Raises:
+        WorkerStartError: If something that it needs cannot be fetched, or its script failed; if the page
+            should be isolated and is not.
+    """
+    # Node, which has no such thing, shares memory without it.
+    if wanted.isolated and not is_node() and not js.crossOriginIsolated:
+        raise WorkerStartError(
+            f"the worker {progress.name!r} was not started, because the page is not cross-origin isolated:"
+            " its server has to send the headers Cross-Origin-Opener-Policy: same-origin and"
+            " Cross-Origin-Embedder-Policy: require-corp"
+        )
+    worker = SpawnedWorker(wanted, progress)
+    try:
+        await worker.ready
+    except BaseException:
+        worker.close()
+        raise
+    return Found(worker.name, worker, worker.host.worker, worker.watch, worker.ended, worker.interrupt)
+
+
+class SpawnedWorker:
+    """A worker that was spawned, which is the endpoint of the channel to it too, and ends with it.
+
+    On its own channel it tells how far it has come, and later on that it lives.
+    """
+
+    def __init__(self, wanted: Wanted, progress: Progress) -> None:
+        """Starts the worker.
+
+        Args:
+            wanted: What it is to run.
+            progress: What it tells is noted here.
+        """
+        self.name = str(progress.name)
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the worker's script has run, or with the error for which it could not."""
+        self._wanted = wanted
+        self._progress = progress
+        self._lock = f"workerlib {self.name} {js.Math.random()}"
+        self._locked = asyncio.Event()
+        self._pong = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._die: Callable[[str], None] | None = None
+        source = importlib.resources.files("workerlib") / "javascript" / "python_worker.js"
+        order = to_js(
+            {**_order(wanted), "name": self.name, "lock": self._lock}, dict_converter=js.Object.fromEntries
+        )
+        order.memory = memory = new_memory()
+        self.interrupt = Interrupter(memory) if memory else None
+        """Interrupts a call, where memory can be shared with the worker."""
+        self.host = new_worker(source.read_text(), self.name, self._receive, self._on_error)
+        port, ports = new_port(self.host.worker, self._lock)
+        if ports:
+            (order.port,) = ports
+        self._port = PortEndpoint(port)
+        self.host.post(order, to_js(ports))
+
+    @property
+    def starts_at_once(self) -> bool:
+        """Whether tasks may start while a message is handled: `Endpoint.starts_at_once`."""
+        return self._port.starts_at_once
+
+    def listen(
+        self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
+    ) -> None:
+        """Starts to deliver: `Endpoint.listen`."""
+        self._port.listen(on_message, on_broken)
+
+    def post(self, frame: bytes, buffers: list[Any]) -> None:
+        """Copies and sends: `Endpoint.post`."""
+        self._port.post(frame, buffers)
+
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        """Does so with several: `Endpoint.post_all`."""
+        self._port.post_all(messages)
+
+    def close(self) -> None:
+        """Ends the worker at once: nobody else can reach it."""
+        self._port.close()
+        self.host.terminate()
+        for task in self._tasks:
+            task.cancel()
+
+    async def ended(self) -> None:
+        """Waits until the worker has ended, which it has when it is closed."""
+
+    def watch(self, die: Callable[[str], None]) -> None:
+        """Has a function called with the reason if the worker dies, or gives no sign of life for too long."""
+        self._die = die
+        self._tasks.append(asyncio.ensure_future(self._wait_for_death(die)))
+        if self._wanted.heartbeat is not None:
+            self._tasks.append(asyncio.ensure_future(self._expect_heartbeat(die, self._wanted.heartbeat)))
+
+    async def _wait_for_death(self, die: Callable[[str], None]) -> None:
+        """Waits for the lock that the worker holds while it lives. Node has none, but an event."""
+        await self._locked.wait()
+        await js.navigator.locks.request(self._lock, create_once_callable(lambda _lock: None))
+        die(f"the worker {self.name!r} died")
+
+    async def _expect_heartbeat(self, die: Callable[[str], None], limit: float) -> None:
+        while True:
+            self._pong.clear()
+            self.host.post("ping", to_js([]))
+            try:
+                await asyncio.wait_for(self._pong.wait(), limit)
+            except TimeoutError:
+                die(f"the worker {self.name!r} gave no sign of life for {limit} seconds")
+                return
+            await asyncio.sleep(limit / 2)
+
+    def _receive(self, message: Any) -> None:
+        kind, *details = message
+        getattr(self, f"_on_{kind}")(*details)
+
+    def _on_progress(self, stage: str, what: str, done: int | None, total: int | None) -> None:
+        step = SpawnProgress(stage, what, done, total)
+        self._progress.step = str(step)
+        if self._wanted.on_progress is not None:
+            try:
+                self._wanted.on_progress(step)
+            except Exception as error:
+                self._fail(error)
+
+    def _on_failed(self, message: str, description: Any) -> None:
+        error = WorkerStartError(f"the worker {self.name!r} could not be started: {message}")
+        if isinstance(description, JsProxy):
+            error.__cause__ = rebuild(decode(description.to_bytes(), []))
+        self._fail(error)
+
+    def _on_ready(self) -> None:
+        self._on_progress("ready", self.name, None, None)
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    def _on_locked(self) -> None:
+        self._locked.set()
+
+    def _on_pong(self) -> None:
+        self._pong.set()
+
+    def _on_error(self, message: str, has_ended: bool) -> None:
+        # In a browser, an error that the worker does not catch is no reason to give it up later on.
+        if has_ended and self._die is not None:
+            self._die(f"the worker {self.name!r} died: {message}")
+        self._fail(WorkerStartError(f"the worker {self.name!r} could not be started: {message}"))
+
+    def _fail(self, error: Exception) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(error)
+
+
+def _order(wanted: Wanted) -> dict[str, Any]:
+    """Describes the worker that is wanted: the `Order` of javascript/src/python_worker.ts."""
+    host = pyodide_js._api.config
+    base = _base()
+    return {
+        "pyodide": {
+            "indexURL": str(js.URL.new(host.indexURL, base).href),
+            "lockFileContents": str(js.JSON.stringify(pyodide_js.lockfile)),
+            "packageBaseUrl": str(pyodide_js.lockfileBaseUrl or host.indexURL),
+        },
+        "base": base,
+        "files": [[str(path), path.read_bytes()] for path in _own_files()],
+        "packages": wanted.packages,
+        "indexURLs": wanted.index_urls,
+        "filesToFetch": wanted.files,
+        "script": str(wanted.script),
+        "source": _source(wanted.script),
+        "config": json.dumps(wanted.config),
+    }
+
+
+def _source(script: str | PurePath) -> Any:
+    """Returns the text of a script that the worker cannot fetch, else JavaScript's null."""
+    if not isinstance(script, str):
+        return Path(script).read_text()
+    return jsnull if is_file_name(script) else f"import {script}"
+
+
+def _own_files() -> list[Path]:
+    """Lists the files of the installed workerlib, from wherever it was installed."""
+    paths = [Path(str(file.locate())) for file in files("workerlib") or []]
+    return [path for path in paths if path.suffix != ".pyc" and path.is_file()]
+
+
+def _base() -> str:
+    """Tells where relative addresses start."""
+    if spawned.base is not None:
+        return spawned.base
+    if is_node():
+        return f"file://{quote(str(js.process.cwd()))}/"
+    if hasattr(js, "document"):
+        return str(js.document.baseURI)
+    # The script of a worker of PyScript's has a blob: address, which says the origin and nothing else.
+    return str(js.location.href).removeprefix("blob:")

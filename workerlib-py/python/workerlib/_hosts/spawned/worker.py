@@ -1,0 +1,89 @@
+"""The worker's side of `spawn()`: runs the script and serves what it exports, over the port that was sent.
+
+javascript/src/python_worker.ts has loaded Pyodide, with what the configuration says under `packages` and
+`[files]`, and calls `start`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import js
+from pyodide.code import eval_code_async
+from pyodide.ffi import to_js
+
+import __main__
+from workerlib._channels.message_port import PortEndpoint, own_channel
+from workerlib._config import exports_and_imports
+from workerlib._config.settings import settings
+from workerlib._exports import describe_exports, functions
+from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard
+from workerlib._native import Session, encode
+from workerlib._rpc import call_log
+from workerlib._rpc.connection import Connection
+from workerlib._values.adapters import describe_adapters
+from workerlib._values.exceptions import describe
+from workerlib._version import __version__
+
+base: str | None = None
+"""Where relative addresses start in this worker: at its script. None where nobody spawned it."""
+
+_config: dict[str, Any] = {}
+_connection: Connection | None = None
+
+
+def is_worker() -> bool:
+    """Returns whether this Python is a worker that was spawned."""
+    return base is not None
+
+
+def read_config() -> dict[str, Any]:
+    """Returns this worker's configuration."""
+    return _config
+
+
+def hint_at_files() -> None:
+    """Explains nothing: a file of `[files]` that is not there has ended the start before."""
+
+
+async def start(source: str, script: str, order: Any) -> Any:
+    """Runs the worker's script, then opens the connection.
+
+    Args:
+        source: The script's text.
+        script: Its address.
+        order: What the Python that called `spawn()` has sent: the worker's `name`; its `config`, as JSON; the
+            `port` to that Python, or nothing where the worker's own channel is it, and the `lock` is the mark
+            of its messages; the `memory` that it shares, to interrupt what computes here, or nothing.
+
+    Returns:
+        None, or what the script raised, described and encoded as a Uint8Array.
+    """
+    global base, _config, _connection
+    base = script
+    _config = json.loads(order.config)
+    file = script.rpartition("/")[2]
+    __main__.__dict__["__file__"] = file
+    try:
+        chosen = settings(_config)
+        call_log.configure(chosen.log)
+        exports_and_imports.import_into(__main__, _config)
+        await eval_code_async(source, __main__.__dict__, filename=file)
+        exports_and_imports.complete(_config)
+    # SystemExit and KeyboardInterrupt are what became of the script, too.
+    except BaseException as error:
+        return to_js(encode(describe(error))[0])
+    session = Session.listen(
+        __version__,
+        describe_exports(),
+        adapters=describe_adapters(),
+        strict=chosen.strict,
+        max_depth=chosen.max_depth,
+    )
+    guard = MemoryGuard(order.memory) if order.memory else None
+    served = call_log.LoggedFunctions(order.name, functions)
+    port = getattr(order, "port", None) or own_channel(js.globalThis, order.lock)
+    _connection = Connection(session, PortEndpoint(port), served, guard=guard)
+    _connection.announce_exports()
+    return None

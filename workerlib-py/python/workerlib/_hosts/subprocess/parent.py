@@ -1,0 +1,318 @@
+"""Outside of a browser: the worker is a subprocess that runs the same script, so that users can test it.
+
+This is the side that starts it and sees its end. The other side is `_hosts/subprocess/worker.py`; between
+them are a pair of sockets for the session, and the worker's stdin for what has to pass while its script
+computes: lines that name a call to interrupt, and its end, at which the worker ends too. What the worker
+prints goes where this process prints. The subprocess lives as long as the connection, and never longer than
+the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from workerlib._channels.socket import OnBroken, OnMessage, PipeEndpoint, open_pipe
+from workerlib._config.settings import parse
+from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerStartError
+from workerlib._hosts.host import Found, Progress, is_file_name
+from workerlib._native import decode, encode
+from workerlib._rpc.connection import Endpoint
+from workerlib._values.exceptions import rebuild
+
+Config = str | os.PathLike[str] | Mapping[str, Any]
+"""A configuration: the path of a TOML or JSON file, its text, or what such a file says."""
+
+# How many seconds a worker has to end by itself when its connection is closed; one less is its own limit.
+_GRACE = 3.0
+# How many seconds what a process has sent may take to be read after its end.
+_LEFT_OVER = 1.0
+# `-c` rather than `-m`: the module is to be found where this process has it, whatever lies in the folder.
+_BOOT = (
+    "import json, sys; start = json.loads(sys.stdin.readline()); sys.path[:] = start['path'];"
+    " from workerlib._hosts.subprocess.worker import main; main(start['socket'])"
+)
+
+
+def read_config(config: Config | None) -> dict[str, Any]:
+    """Reads the configuration that both sides of a connection are to have.
+
+    Raises:
+        ConfigError: If there is no such file, or it is neither JSON nor TOML.
+    """
+    if config is None:
+        return {}
+    if isinstance(config, Mapping):
+        return dict(config)
+    if is_text(config):
+        return parse(str(config))
+    try:
+        text = Path(config).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the configuration {os.fspath(config)!r} cannot be read: {error}") from error
+    return parse(text)
+
+
+def is_text(config: str | os.PathLike[str]) -> bool:
+    """Tells whether this is a configuration itself, not the path of one."""
+    return isinstance(config, str) and (config.lstrip().startswith("{") or "\n" in config)
+
+
+def _folders_of_files(config: Config | None, parsed: Mapping[str, Any]) -> list[str]:
+    """Tells where the modules lie that `[files]` would put beside the worker's script."""
+    files = parsed.get("files", {})
+    if not isinstance(files, Mapping):
+        return []
+    is_file = config is not None and not isinstance(config, Mapping) and not is_text(config)
+    base = Path(os.fspath(config)).absolute().parent if is_file else Path.cwd()  # type: ignore[arg-type]
+    modules = [str(source) for source in files if str(source).endswith(".py") and "://" not in str(source)]
+    return list(dict.fromkeys(str((base / source).parent) for source in modules))
+
+
+@contextlib.contextmanager
+def importable(config: Config | None, parsed: Mapping[str, Any]) -> Iterator[None]:
+    """Has this side import the modules that `[files]` lists as the worker does: `[adapters]` names them."""
+    folders = _folders_of_files(config, parsed)
+    sys.path[:0] = folders
+    try:
+        yield
+    finally:
+        for folder in folders:
+            sys.path.remove(folder)
+
+
+async def open_channel(progress: Progress, config: Config | None, parsed: Mapping[str, Any]) -> Found:
+    """Starts the worker, waits until its script has run, and gives the channel to it.
+
+    Args:
+        progress: Names the worker: a file, or a module that this Python could import.
+        config: The configuration as `connect()` was given it.
+        parsed: What it says.
+
+    Raises:
+        NoSuchWorkerError: If there is no such file or module.
+        WorkerStartError: If the script failed, or the process ended before its script had.
+    """
+    script = _find_script(progress.name)
+    path = [*_folders_of_files(config, parsed), *sys.path]
+    progress.step = "starting its process"
+    worker = await _start(script, path)
+    try:
+        progress.step = "waiting for the worker's script to run to its end"
+        await worker.run_script(parsed)
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError):
+            # Nobody waits for the script any longer, whatever it is doing.
+            worker.kill()
+        await worker.end()
+        raise
+    return Found(
+        script, worker, worker.process, watch=worker.watch, ended=worker.end, interrupt=worker.interrupt
+    )
+
+
+def _find_script(name: str | None) -> str:
+    if name is None:
+        raise ConnectError("connect() outside of a page needs the worker's script: connect('worker.py')")
+    if not is_file_name(name):
+        return name
+    path = Path(name)
+    if not path.is_file():
+        where = "" if path.is_absolute() else f", looked for in {Path.cwd()}"
+        raise NoSuchWorkerError(f"there is no script {name!r}{where}")
+    return str(path.absolute())
+
+
+async def _start(script: str, path: list[str]) -> Subprocess:
+    """Starts the process, which waits for its script then.
+
+    Raises:
+        ConnectError: If it cannot be started.
+    """
+    here, there = socket.socketpair()
+    with there:
+        try:
+            # -P: the current folder is on the path only if it is on this process's.
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
+                *("-P", "-c", _BOOT),
+                stdin=subprocess.PIPE,
+                pass_fds=() if sys.platform == "win32" else (there.fileno(),),
+            )
+        except (OSError, ValueError) as error:
+            here.close()
+            raise ConnectError(
+                f"the worker's process cannot be started by {sys.executable!r}: {error}"
+            ) from error
+        except BaseException:
+            here.close()
+            raise
+        try:
+            assert process.stdin is not None
+            handed = _hand_over(there, process.pid)
+            process.stdin.write(json.dumps({"path": path, "socket": handed}).encode() + b"\n")
+            pipe = await open_pipe(here)
+            if sys.platform == "win32":
+                # The socket may be closed here when the other process has opened its own handle of it.
+                await pipe.receive()
+        except BaseException:
+            here.close()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            raise
+        return Subprocess(script, process, pipe)
+
+
+def _hand_over(sock: socket.socket, pid: int) -> int | str:
+    """Describes a socket for another process: by its number, which that process has inherited."""
+    if sys.platform == "win32":
+        return sock.share(pid).hex()
+    return sock.fileno()
+
+
+class Subprocess(Endpoint):
+    """A worker's process, which is the endpoint of the channel to it too."""
+
+    def __init__(self, script: str, process: Process, pipe: PipeEndpoint) -> None:
+        """Watches over a process until it has ended.
+
+        Args:
+            script: Its script, for messages.
+            process: The process.
+            pipe: The channel to it, which nobody else listens to.
+        """
+        self.process = process
+        self.pipe = pipe
+        self._script = script
+        self._on_death: Callable[[str], None] | None = None
+        self._closing = asyncio.Event()
+        # A task, because the end of asyncio.run() cancels tasks, and thereby ends what nobody has closed.
+        self._life = asyncio.create_task(self._live(), name=f"workerlib: the process of {script}")
+
+    async def run_script(self, config: Mapping[str, Any]) -> None:
+        """Has the process run the worker's script.
+
+        Raises:
+            NoSuchWorkerError: If there is no such module.
+            WorkerStartError: If the script failed, or the process ended.
+        """
+        self.pipe.post(*encode({"script": self._script, "config": dict(config)}))
+        received = await self.pipe.receive()
+        if received is None:
+            await self._life
+            raise WorkerStartError(
+                f"the script of the worker {self._script!r} did not run to its end: {self._fate()}"
+            )
+        answer = decode(*received)
+        if answer is None:
+            return
+        kind, description = answer
+        if kind == "missing":
+            raise NoSuchWorkerError(f"there is no module {self._script!r} to import; {description}")
+        raise WorkerStartError(f"the script of the worker {self._script!r} failed") from rebuild(description)
+
+    def kill(self) -> None:
+        """Ends the process at once, if it has not ended yet."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+    async def end(self) -> None:
+        """Closes the channel, and returns when the process has ended."""
+        self.close()
+        await asyncio.shield(self._life)
+
+    def watch(self, on_death: Callable[[str], None]) -> None:
+        """Has `on_death` called with how the process ended, if nobody has closed the channel before."""
+        self._on_death = on_death
+        self._life.add_done_callback(self._tell_fate)
+
+    def interrupt(self, call: int, cancels: int) -> None:
+        """Interrupts a call, by its id, that was cancelled so many times, if its code is running then."""
+        stdin = self.process.stdin
+        assert stdin is not None
+        if not stdin.is_closing():
+            stdin.write(b"%d %d\n" % (call, cancels))
+
+    # What a connection asks of an endpoint.
+
+    starts_at_once = True
+
+    def listen(self, on_message: OnMessage, on_broken: OnBroken) -> None:
+        """Starts to deliver; a channel that breaks ends the process, and of that `watch` tells."""
+        self.pipe.listen(on_message, lambda _reason: None)
+
+    def post(self, frame: bytes, buffers: list[Any]) -> None:
+        """Sends."""
+        self.pipe.post(frame, buffers)
+
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        """Sends several."""
+        self.pipe.post_all(messages)
+
+    def close(self) -> None:
+        """Has the process end; what was posted is sent before."""
+        self._on_death = None
+        self.pipe.close()
+        self._closing.set()
+
+    async def _live(self) -> None:
+        """Waits for whatever ends the worker, and sees to it that nothing is left of it."""
+        loop = asyncio.get_running_loop()
+        exiting = loop.create_task(self.process.wait())
+        closing = loop.create_task(self._closing.wait())
+        ends: set[asyncio.Future[Any]] = {exiting, closing, self.pipe.ended}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            exiting.cancel()
+            closing.cancel()
+            await self._finish()
+
+    def _tell_fate(self, _life: asyncio.Task[None]) -> None:
+        if self._on_death is not None:
+            self._on_death(self._fate())
+
+    async def _finish(self) -> None:
+        self.pipe.close()
+        stdin = self.process.stdin
+        assert stdin is not None
+        stdin.close()
+        try:
+            async with asyncio.timeout(_GRACE):
+                await self.process.wait()
+        except TimeoutError:
+            self.kill()
+            await self.process.wait()
+        # What the process sent before it ended is still to be read; another one may hold its end open.
+        await asyncio.wait({self.pipe.ended}, timeout=_LEFT_OVER)
+        self.pipe.abort("the process has ended")
+        with contextlib.suppress(OSError):
+            await stdin.wait_closed()
+        # The transports say in the loop's next turns that they are closed.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    def _fate(self) -> str:
+        code = self.process.returncode
+        if code is not None and code < 0:
+            try:
+                name = signal.Signals(-code).name
+            except ValueError:
+                name = f"signal {-code}"
+            how = f"was killed by {name}"
+        else:
+            # One that ended well has a reason, and the channel knows it.
+            how = f"ended with exit code {code}" + ("" if code else f": {self.pipe.ended.result()}")
+        return f"its process {self.process.pid} {how}"

@@ -1,0 +1,1 @@
+"""Calls over a connection: this side's, the other side's, and their interruption."""

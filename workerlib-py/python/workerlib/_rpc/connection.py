@@ -1,0 +1,566 @@
+"""The driver of a session: it carries out what `workerlib._native.Session` decides.
+
+It holds the futures of the calls that this side made and the tasks of those that it serves, by id, and
+nothing else about the state of the connection. It knows no host: bytes go through an `Endpoint`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import types
+import weakref
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from time import monotonic
+from typing import Any, Protocol, TypeVar
+
+from workerlib._errors import (
+    ConfigError,
+    ConnectionClosedError,
+    FrameError,
+    NotExportedError,
+    ProtocolError,
+    WorkerDiedError,
+)
+from workerlib._exports import ExportDescription, Function, describe_export, observers
+from workerlib._native import Arrival, Session, Unfinished, dismantle
+from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.interruptible import Guard
+from workerlib._rpc.outgoing_call import Outcome, Pending
+from workerlib._rpc.repeated_interrupts import Insistence
+from workerlib._values.adapters import AdapterDescription, check_peer, wrap_arguments, wrap_result
+from workerlib._values.async_adapters import finish, restore
+from workerlib._values.exceptions import describe, raise_remote, rebuild
+from workerlib._values.functions import enter, leave
+
+_T = TypeVar("_T")
+
+# How many seconds the other side has to say that it has passed a cancel on. One that does not is busy with
+# something that cannot be cancelled: the call is given up then.
+_GRACE = 0.5
+# How many seconds a function may compute before what has arrived meanwhile is taken in first.
+_BRIEF = 0.001
+
+# Before Python 3.12 no task takes its first step when it is made.
+_HAS_EAGER_TASKS = sys.version_info >= (3, 12)
+
+_SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
+"""What the other side and this one are, by whether this one connects."""
+
+
+class Endpoint(Protocol):
+    """One end of a channel that carries frames in order, such as a MessagePort."""
+
+    @property
+    def starts_at_once(self) -> bool:
+        """Whether a task may take its first step while a message is handled: not if it might block there."""
+
+    def listen(
+        self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
+    ) -> None:
+        """Has `on_message` called with each frame and its buffers, `on_broken` if no more can come."""
+
+    def post(self, frame: bytes, buffers: list[Any]) -> None:
+        """Sends a frame and its buffers, whose content is copied before this returns."""
+
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        """Sends several, in their order."""
+
+    def close(self) -> None:
+        """Frees the channel, after what was posted has been sent."""
+
+
+class Connection:
+    """One side of a connection, either side."""
+
+    def __init__(
+        self,
+        session: Session,
+        endpoint: Endpoint,
+        functions: Mapping[str, Function],
+        *,
+        interrupt: Callable[[int, int], None] | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        """Starts the session.
+
+        Args:
+            session: A new session.
+            endpoint: The channel, which this connection closes when it ends.
+            functions: What the other side may call, by name; looked up at each call.
+            interrupt: Interrupts a call in the other side that has been cancelled so many times, if its code
+                is running there at that moment.
+            guard: The other side's way to do so here.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._session = session
+        # The session must not keep alive what has it.
+        session.belong_to(weakref.ref(self))
+        self._endpoint = endpoint
+        self.functions = functions
+        """What the other side may call, by name."""
+        self.functions_there: Mapping[str, Any] = {}
+        """What calls the other side's functions, by name, for those who find a function among values."""
+        self._insistence = interrupt and Insistence(self._loop, interrupt, session.is_in_flight)
+        self._guard = guard or Guard()
+        self._calls: dict[int, Pending] = {}
+        self._served: dict[int, Served] = {}
+        self._is_starting = False
+        self.opened: asyncio.Future[list[ExportDescription]] = self._loop.create_future()
+        """Done when the handshake has ended: with what the other side exports, or with an error."""
+        self.closed: asyncio.Future[str] = self._loop.create_future()
+        """Done when the connection has ended: with the reason."""
+        self.on_exports: Callable[[list[ExportDescription]], None] | None = None
+        """Called when the other side exports more than the handshake told."""
+        # Nobody has to ask for the outcome of the handshake.
+        self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())
+        endpoint.listen(self._receive, self.close)
+        self._carry_out()
+
+    async def call(
+        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
+    ) -> Any:
+        """Calls a function of the other side and returns its result.
+
+        Where as many calls are in flight as there may be, it waits until it is its turn. A cancel is passed
+        on, and what comes of it is the outcome, unless the other side is too busy to say anything.
+
+        Args:
+            function: The exported name.
+            args: The positional arguments; their content is what it is when the call's turn has come.
+            kwargs: The keyword arguments, likewise.
+            timeout: How many seconds the function may run; how long it waits before that does not count.
+
+        Raises:
+            TimeoutError: If it ran longer.
+            UnsendableError: If an argument cannot be sent; nothing was sent then.
+            ConnectionClosedError: If the connection is closed, or closes before the answer.
+            WorkerDiedError: If it does because the other side is gone.
+            BaseException: What the function raised: see `rebuild` of `_values/exceptions.py`.
+        """
+        call, is_ready = self._session.begin()
+        try:
+            outcome = None if is_ready else await self._expect(call, function, timeout)
+            if outcome is None:
+                # Before anything is sent: a channel that fails settles the call in no time.
+                answer = self._expect(call, function, timeout)
+                reports_start = timeout is not None
+                arguments = wrap_arguments(args, kwargs)
+                unfinished = self._session.send(call, function, *arguments, reports_start)
+                if unfinished is not None:
+                    await self._send_with_rows(call, function, unfinished, reports_start)
+                self._transmit()
+                outcome = await answer
+        finally:
+            pending = self._calls.pop(call)
+            if pending.timers:
+                pending.forget_timers()
+            if self._session.give_up(call):
+                if self._insistence is not None and not pending.cancels:
+                    self._insistence.begin(call, 1)
+                self._carry_out()
+        assert outcome is not None
+        returned, holder = outcome
+        if not returned:
+            raise_remote(holder.pop())
+        result = holder.pop()
+        if isinstance(result, Arrival):
+            await restore(result)
+            return result.result()
+        return result
+
+    async def _send_with_rows(
+        self, call: int, function: str, unfinished: Unfinished, reports_start: bool
+    ) -> None:
+        """Sends a call of which an adapter is async; waits for no longer than the call is to be sent."""
+        rows = await self._unless_settled(call, finish(unfinished))
+        if rows is not None:
+            self._session.send_with_rows(call, function, unfinished, rows, reports_start)
+
+    async def _unless_settled(self, call: int, rows: Coroutine[Any, Any, _T]) -> _T | None:
+        """Awaits what a call needs to be sent; None if it is settled before that is there."""
+        task = asyncio.ensure_future(rows)
+        pending = self._calls[call]
+
+        def end(_: object) -> None:
+            task.cancel()
+
+        pending.add_done_callback(end)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not pending.done() or _is_being_cancelled():
+                raise
+            return None
+        finally:
+            pending.remove_done_callback(end)
+            task.cancel()
+
+    def _expect(self, call: int, function: str, timeout: float | None) -> Pending:
+        pending = self._calls[call] = Pending(loop=self._loop)
+        pending.call, pending.name, pending.timeout = call, function, timeout
+        pending.on_cancel = self._cancel
+        return pending
+
+    def _cancel(self, call: int, pending: Pending) -> None:
+        if self._session.cancel(call):
+            pending.cancels += 1
+            pending.give_grace(_GRACE)
+            if self._insistence is not None:
+                self._insistence.begin(call, pending.cancels)
+        else:
+            pending.end_cancelled()
+        self._carry_out()
+
+    def close(self, reason: str = "closed by its user") -> None:
+        """Ends the connection; calls without an answer raise ConnectionClosedError."""
+        self._session.close(reason)
+        self._carry_out()
+
+    def die(self, reason: str) -> None:
+        """Ends the connection because the other side is gone; calls raise WorkerDiedError."""
+        self._session.die(reason)
+        self._carry_out()
+
+    def announce_exports(self) -> None:
+        """From now on tells the other side of each further export, until the connection has ended."""
+
+        def announce(name: str, function: Function) -> None:
+            self._session.announce([describe_export(name, function)])
+            self._carry_out()
+
+        observers.append(announce)
+        self.closed.add_done_callback(lambda _: observers.remove(announce))
+
+    def _receive(self, frame: bytes, buffers: list[Any]) -> None:
+        self._session.handle(frame, buffers)
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        """Does all that the session says is to be done."""
+        since = None
+        while (step := self._session.poll(not self._is_starting)) is not None:
+            name, arguments = step
+            if name in _STARTED_BY:
+                since = since or monotonic()
+                self._start_call(since, _STARTED_BY[name], arguments)
+            else:
+                _DONE_BY[name](self, *arguments)
+
+    def _transmit(self) -> None:
+        """Sends what the session wants sent, and does nothing else."""
+        while (transmit := self._session.poll_transmit()) is not None:
+            self._post(*transmit)
+
+    def _post(self, frame: bytes, buffers: list[Any]) -> None:
+        try:
+            self._endpoint.post(frame, buffers)
+        except Exception as error:
+            self._fail(error)
+
+    def _post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        try:
+            self._endpoint.post_all(messages)
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._session.close(f"the channel failed: {error}")
+        self._loop.call_soon(self._carry_out)
+
+    def _on_opened(
+        self,
+        _version: str,
+        exports: list[ExportDescription],
+        ours: list[AdapterDescription],
+        theirs: list[AdapterDescription],
+    ) -> None:
+        try:
+            check_peer(ours, theirs, *_SIDES[self._session.connects])
+        except ConfigError as error:
+            if not self.opened.done():
+                self.opened.set_exception(error)
+            self._session.close(str(error))
+        if not self.opened.done():
+            self.opened.set_result(exports)
+
+    def _on_exports(self, exports: list[ExportDescription]) -> None:
+        if self.opened.done() and not self.opened.cancelled() and not self.opened.exception():
+            # Whoever awaits the handshake may not have looked at its result yet.
+            self.opened.result().extend(exports)
+        if self.on_exports is not None:
+            self.on_exports(exports)
+
+    def _on_ready(self, call: int) -> None:
+        self._settle(call, None)
+
+    def _on_started(self, call: int) -> None:
+        if pending := self._calls.get(call):
+            pending.has_started()
+
+    def _on_cancelling(self, call: int) -> None:
+        if self._insistence is not None:
+            self._insistence.end(call)
+        if pending := self._calls.get(call):
+            pending.extend_grace()
+
+    def _on_cancelled(self, call: int) -> None:
+        if pending := self._calls.get(call):
+            pending.end_cancelled()
+
+    def _on_return(self, call: int, result: list[Any], is_deep: bool) -> None:
+        pending = self._calls.get(call)
+        if pending is not None and not pending.done():
+            pending.set_result((True, result))
+        elif is_deep:
+            # Its caller was cancelled in this turn of the loop.
+            dismantle(result)
+
+    def _on_return_with_rows(self, call: int, arrival: Arrival) -> None:
+        # Its caller restores it: who gives up a call then does not wait for a decoder either.
+        self._settle(call, (True, [arrival]))
+
+    def _on_raise(self, call: int, description: object) -> None:
+        token = enter(self)
+        try:
+            error = rebuild(description)
+        except FrameError as unreadable:
+            error = unreadable
+        finally:
+            leave(token)
+        self._settle(call, (False, [error]))
+
+    def _on_bad_answer(self, call: int, error: BaseException) -> None:
+        self._settle(call, (False, [error]))
+
+    def _settle(self, call: int, outcome: Outcome | None) -> None:
+        pending = self._calls.get(call)
+        if pending is not None and not pending.done():
+            pending.set_result(outcome)
+
+    def _on_closed(self, kind: str, reason: str, lost: list[int]) -> None:
+        cause = WorkerDiedError if kind == "died" else ConnectionClosedError
+        for call in lost:
+            pending = self._calls.get(call)
+            if pending is not None and pending.is_ending:
+                # It ends as it was to end anyway.
+                pending.end_cancelled()
+            # One error for each: two waiters must not share a traceback.
+            error = cause(f"the connection was closed before the answer: {reason}")
+            self._settle(call, (False, [error]))
+        if not self.opened.done():
+            self.opened.set_exception(ProtocolError(reason) if kind == "protocol" else cause(reason))
+        for served in self._served.values():
+            served.cancel()
+        if self._insistence is not None:
+            self._insistence.end_all()
+        self._endpoint.close()
+        self.closed.set_result(reason)
+
+    def _on_cancel(self, call: int) -> None:
+        if served := self._served.get(call):
+            served.hear_cancel()
+            # A step that computes is suspended (by `run_sync`), and is not told by a message.
+            if not served.is_computing:
+                self._tell(served)
+
+    def _tell(self, served: Served) -> None:
+        """Tells a function, and the other side that it knows."""
+        served.tell()
+        self._session.acknowledge_cancel(served.call)
+        self._transmit()
+
+    def _start_call(self, since: float, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        """Starts a call that has arrived, and says when the next one may start.
+
+        What arrives while a function runs is taken in before that: it may be a cancel.
+
+        Args:
+            since: When the first of several was started that were there at the same time.
+            start: One of `_STARTED_BY`.
+            arguments: Its arguments, but for the first ones.
+        """
+        self._is_starting = True
+        # The peer may have asked to be told, and a function that computes says nothing meanwhile.
+        self._transmit()
+        at_once = _HAS_EAGER_TASKS and self._endpoint.starts_at_once
+        start(self, at_once, *arguments)
+        if not at_once:
+            # The task that was just made has its first step before this.
+            self._loop.call_soon(self._has_started, since)
+        elif monotonic() - since > _BRIEF:
+            self._loop.call_later(0, self._go_on)
+        else:
+            self._is_starting = False
+
+    def _has_started(self, since: float) -> None:
+        if monotonic() - since > _BRIEF:
+            # A loop looks for what has arrived before it runs what is due, but after what is to run soon.
+            self._loop.call_later(0, self._go_on)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._is_starting = False
+        self._carry_out()
+
+    def _on_call(self, at_once: bool, call: int, function: str, arguments: list[Any], is_deep: bool) -> None:
+        served = self._served[call] = Served(call)
+        self._start(served, at_once, function, self._serve(served, function, arguments, is_deep))
+
+    def _on_call_with_rows(self, at_once: bool, call: int, function: str, arrival: Arrival) -> None:
+        served = self._served[call] = Served(call)
+        self._start(served, at_once, function, self._restore_and_serve(served, function, arrival))
+
+    def _start(
+        self, served: Served, at_once: bool, function: str, serving: Coroutine[Any, Any, None]
+    ) -> None:
+        name = f"workerlib: {function}"
+        # Pyodide's own create_task would add a callback that costs another turn of the loop.
+        if at_once:
+            served.task = asyncio.Task(serving, loop=self._loop, name=name, eager_start=True)  # type: ignore[call-arg]
+        else:
+            served.task = asyncio.Task(serving, loop=self._loop, name=name)
+
+    def _on_bad_call(self, _at_once: bool, call: int, function: str, error: BaseException) -> None:
+        self._refuse(call, function, error)
+
+    def _refuse(self, call: int, function: str, error: BaseException) -> None:
+        error.add_note(f"The arguments of {function}() could not be read in the worker.")
+        self._answer_error(call, error)
+
+    async def _restore_and_serve(self, served: Served, name: str, arrival: Arrival) -> None:
+        """Does what `_serve` does for a call whose arguments have to be restored first."""
+        served.has_begun = True
+        try:
+            if served.is_cancelled:
+                raise asyncio.CancelledError
+            await restore(arrival)
+            arguments, is_deep = arrival.arguments()
+        except BaseException as error:
+            del self._served[served.call]
+            self._refuse(served.call, name, error)
+        else:
+            await self._serve(served, name, arguments, is_deep)
+
+    async def _serve(self, served: Served, name: str, arguments: list[Any], is_deep: bool) -> None:
+        """Runs a call of the other side and answers it.
+
+        Args:
+            served: The call.
+            name: The exported name.
+            arguments: The positional and the keyword arguments, to which nothing else refers.
+            is_deep: Whether Python would overflow the stack if it freed them.
+        """
+        result: list[Any] = []
+        served.has_begun = True
+        try:
+            if served.is_cancelled:
+                raise asyncio.CancelledError
+            function = self.functions.get(name)
+            if function is None:
+                raise not_exported(name, self.functions)
+            result.append(self._guard.run(served, function, *arguments))
+            if _is_awaitable(result[0]):
+                if served.is_answer_due:
+                    self._tell(served)
+                if inspect.iscoroutine(result[0]):
+                    result[0] = await self._steps(served, result[0])
+                else:
+                    result[0] = await result[0]
+            answered = self._session.return_value(served.call, wrap_result(result[0]))
+            if isinstance(answered, Unfinished):
+                answered = self._session.return_with_rows(served.call, answered, await finish(answered))
+            if answered:
+                dismantle(result)
+            self._transmit()
+        # KeyboardInterrupt and SystemExit are the function's outcome too: they must not end the worker.
+        except BaseException as error:
+            if served.interrupt is not None:
+                # The message that says the same may still be on its way.
+                self._session.note_cancel(served.call)
+            self._answer_error(served.call, error, served.interrupt is not None)
+        finally:
+            del self._served[served.call]
+            # It refers to this frame, and this frame to it.
+            served.interrupt = None
+            if is_deep:
+                dismantle(arguments)
+
+    @types.coroutine
+    def _steps(self, served: Served, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Awaits a coroutine of the user's, each of whose steps may be interrupted."""
+        resume: Callable[[Any], Any] = coroutine.send
+        value: Any = None
+        while True:
+            try:
+                awaited = self._guard.run(served, resume, (value,), {})
+            except StopIteration as end:
+                return end.value
+            if served.is_answer_due:
+                self._tell(served)
+            try:
+                value = yield awaited
+                resume = coroutine.send
+            except BaseException as error:
+                resume, value = coroutine.throw, error
+
+    def _answer_error(self, call: int, error: BaseException, was_interrupted: bool = False) -> None:
+        may_be_cancelled = isinstance(error, asyncio.CancelledError)
+        may_be_cancelled |= was_interrupted and isinstance(error, KeyboardInterrupt)
+        if not (may_be_cancelled and self._session.finish_cancelled(call)):
+            token = enter(self)
+            try:
+                self._session.raise_error(call, describe(error))
+            except Exception as failure:
+                # Whatever it is, the caller must not wait for ever.
+                text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"
+                self._session.raise_error(call, describe(RuntimeError(text)))
+            finally:
+                leave(token)
+        self._carry_out()
+
+
+# Not looked up in the connection by names that are made anew each time: a small call has no time for that.
+_DONE_BY: dict[str, Callable[..., None]] = {
+    "transmit": Connection._post,
+    "transmit_all": Connection._post_all,
+    "opened": Connection._on_opened,
+    "exports": Connection._on_exports,
+    "ready": Connection._on_ready,
+    "started": Connection._on_started,
+    "cancelling": Connection._on_cancelling,
+    "cancelled": Connection._on_cancelled,
+    "cancel": Connection._on_cancel,
+    "return": Connection._on_return,
+    "return_with_rows": Connection._on_return_with_rows,
+    "raise": Connection._on_raise,
+    "bad_answer": Connection._on_bad_answer,
+    "closed": Connection._on_closed,
+}
+"""What does a step that the session has named, but for the calls that arrive."""
+_STARTED_BY: dict[str, Callable[..., None]] = {
+    "call": Connection._on_call,
+    "call_with_rows": Connection._on_call_with_rows,
+    "bad_call": Connection._on_bad_call,
+}
+"""What starts a call of the other side."""
+
+
+def _is_awaitable(value: object) -> bool:
+    """Tells what `inspect.isawaitable` tells, which takes as long as the rest of a small call."""
+    if isinstance(value, types.GeneratorType):
+        return inspect.isawaitable(value)
+    return hasattr(type(value), "__await__")
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def not_exported(name: str, exported: Mapping[str, object]) -> NotExportedError:
+    """Makes the error for a name that is not exported, which lists those that are."""
+    listed = ", ".join(exported) or "nothing"
+    return NotExportedError(f"the worker does not export {name!r}; it exports {listed}", name=name)

@@ -1,0 +1,114 @@
+"""How the code of calls runs: so that the other side can interrupt it, where there is a way to do so.
+
+In a browser that is shared memory (`_hosts/browser/shared_memory_interrupts.py`), outside of one a signal
+(`_hosts/subprocess/signal_interrupts.py`). Both end in Python's SIGINT, whose handler stands here. It looks
+at what it has stopped, and raises KeyboardInterrupt only in the code of the call that is meant: not in
+another call, in what the worker does besides its calls, or in a connection of workerlib's own that the user's
+function is using. Who interrupts does so again until there is an answer, so an interrupt that meets something
+else is not lost, only late.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from workerlib._rpc.incoming_call import Served
+
+# A connection that is stopped in the middle of something would not go on. (The name of its module.)
+_UNTOUCHABLE = "workerlib._rpc.connection"
+
+
+class Guard:
+    """Runs the code of calls, which nobody can interrupt."""
+
+    def run(self, served: Served, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Calls a function of the user's."""
+        served.is_computing = True
+        try:
+            return function(*args, **kwargs)
+        finally:
+            served.is_computing = False
+
+
+class InterruptibleGuard(Guard):
+    """Runs the code of calls so that the other side can interrupt it; its subclasses know how it says so."""
+
+    def __init__(self) -> None:
+        """Makes one for a connection."""
+        self._computing: list[Served] = []
+
+    def run(self, served: Served, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Calls a function of the user's, which may raise KeyboardInterrupt at any place then."""
+        served.is_computing = True
+        self._computing.append(served)
+        self._publish(served.call)
+        try:
+            return _call(self, served, function, args, kwargs)
+        finally:
+            # Others may have begun, and not ended, while this one was suspended by `run_sync`.
+            self._computing.remove(served)
+            self._publish(self._computing[-1].call if self._computing else None)
+            served.is_computing = False
+
+    def _publish(self, call: int | None) -> None:
+        """Tells the other side which call's code is running, as far as is known."""
+
+    def _wanted(self, call: int) -> int:
+        """Tells how many cancels of a call the other side interrupts for; 0 if it means another call."""
+        return 0
+
+    def interrupt_now(self, served: Served) -> None:
+        """Raises KeyboardInterrupt if the other side interrupts a call for a cancel that is news to it."""
+        wanted = self._wanted(served.call)
+        if wanted > served.cancels_told:
+            served.cancels_told = wanted
+            served.interrupt = KeyboardInterrupt()
+            raise served.interrupt
+
+
+def _call(
+    guard: InterruptibleGuard, served: Served, function: Callable[..., Any], args: Any, kwargs: Any
+) -> Any:
+    """Does nothing but call: where this is on the stack, the guard's `run` catches what is raised."""
+    return function(*args, **kwargs)
+
+
+def _interrupted(frame: FrameType | None) -> FrameType | None:
+    """Finds the frame of `_call` below what runs; None if what runs must not be interrupted."""
+    while frame is not None and frame.f_code is not _call.__code__:
+        if frame.f_globals.get("__name__") == _UNTOUCHABLE:
+            return None
+        frame = frame.f_back
+    return frame
+
+
+def _on_signal(_signal: int, frame: FrameType | None) -> None:
+    if (call := _interrupted(frame)) is not None:
+        call.f_locals["guard"].interrupt_now(call.f_locals["served"])
+
+
+def heed_interrupts() -> None:
+    """Takes over SIGINT, in the main thread.
+
+    What is raised in a destructor or the like is caught by Python, and nothing but a line on the console
+    comes of it. An interrupt that meets such a place counts as if it had not come.
+    """
+    signal.signal(signal.SIGINT, _on_signal)
+    tell = sys.unraisablehook
+    if getattr(tell, "__module__", None) == __name__:
+        return
+
+    def take_back(unraisable: sys.UnraisableHookArgs) -> None:
+        call = _interrupted(sys._getframe())
+        served: Served | None = None if call is None else call.f_locals["served"]
+        if served is not None and served.interrupt is unraisable.exc_value is not None:
+            served.cancels_told -= 1
+            served.interrupt = None
+        else:
+            tell(unraisable)
+
+    sys.unraisablehook = take_back

@@ -1,0 +1,1 @@
+"""Python's objects as values that travel, and as objects again."""

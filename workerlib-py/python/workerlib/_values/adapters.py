@@ -1,0 +1,408 @@
+"""Users' adapters: which objects they are for, how they are registered, and how an object passes through one.
+
+An adapter is a class, a function that makes of its instances what can be sent, and one that makes an
+instance of that again. Both sides have it under one key, `module:ClassName`. What a frame says chooses among
+the adapters that this side has; without one nothing is called.
+
+What stands in `[adapters]` of a configuration is read by `_config/adapters.py`, and what is async is awaited
+by `async_adapters.py`.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TypeVar, final
+
+from workerlib._errors import ConfigError
+
+Encode = Callable[[Any], Any]
+Decode = Callable[..., Any]
+_C = TypeVar("_C", bound=type)
+
+ADAPTED: Final = 82
+"""The extension type of an object that passed through an adapter: docs/wire-format.md, section 4.7."""
+
+AdapterDescription = tuple[str, str | None, bool]
+"""Key, entry of the configuration if it stands in one, whether the decoder is async."""
+
+
+@final
+class All:
+    """Stands in a configuration for everything: `"workerlib" = ["All", "pickle", "pickle"]`.
+
+    Each argument and each result passes through that adapter as a whole.
+    """
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """How instances of one class are sent and made again."""
+
+    key: str
+    """Its name on both sides."""
+    cls: type
+    """The class; `object` for all that nothing else is for."""
+    encode: Encode | None
+    """Makes what is sent; None for an enum's value, or the builtin base's value."""
+    decode: Decode
+    """Makes an instance of what was sent."""
+    takes_name: bool
+    """Whether the decoder gets the name of the object's own class too."""
+    is_async: bool
+    """Whether the decoder is known to be async."""
+    entry: str | None = None
+    """What stands in the configuration, for messages; None if it was registered by Python code."""
+
+    def encodes(self, cls: type) -> bool:
+        """Returns whether instances of a class pass through this adapter on their way out."""
+        if not _is_subclass(cls, self.cls):
+            return False
+        return self.encode is not None or _finds_value(cls) is not None
+
+
+class AdapterFailure(Exception):
+    """Carries what a decoder raised past those who take any error for one of the frame."""
+
+    def __init__(self, error: BaseException, key: str) -> None:
+        super().__init__(error, key)
+        self.error = error
+        self.key = key
+
+
+class Whole:
+    """An argument or a result that passes through the adapter for everything."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        """Wraps it."""
+        self.value = value
+
+
+class _Registry(NamedTuple):
+    configured: dict[str, Adapter]
+    registered: dict[str, Adapter]
+
+    def by_key(self, key: object) -> Adapter | None:
+        return self.configured.get(key) or self.registered.get(key)  # type: ignore[call-overload, no-any-return]
+
+    def in_order(self) -> Iterable[Adapter]:
+        yield from self.configured.values()
+        yield from (one for one in self.registered.values() if one.key not in self.configured)
+
+
+_registry = _Registry({}, {})
+_TOTAL = f"workerlib:{All.__qualname__}"
+
+
+# What users call.
+
+
+def register_adapter(
+    cls: _C, encode: Encode | None = None, decode: Decode | None = None, *, name: str | None = None
+) -> _C:
+    """Has instances of a class pass through an adapter; to be called on both sides, at any time.
+
+    It stands behind the adapters of the configuration and those that were registered before it. One of the
+    same name is replaced.
+
+    Args:
+        cls: The class; instances of its subclasses pass through the adapter too, unless one before it is
+            for them. `object` is for everything that could not be sent as itself otherwise.
+        encode: Takes an instance and returns what is sent in its place: anything that can be sent. It may be
+            async. By default an enum's value is sent, or the value of a builtin base class.
+        decode: Takes exactly that and returns an instance; async, too. If it has a second parameter, that
+            gets the name of the object's own class, `module.Class`. By default the class itself is called.
+        name: The name by which the sides know the adapter, by default `module:Class`.
+
+    Returns:
+        The class.
+
+    Raises:
+        TypeError: If these are no class and no functions of as many parameters.
+    """
+    try:
+        made = make_adapter(name or key_of(cls), cls, encode, decode, None)
+    except ConfigError as error:
+        raise TypeError(str(error)) from None
+    _registry.registered.pop(made.key, None)
+    _registry.registered[made.key] = made
+    _forget()
+    return cls
+
+
+def adapter(cls: _C) -> _C:
+    """Registers a class that is its own adapter: a decorator.
+
+    `__workerlib_encode__(self)` returns what is sent, and the classmethod `__workerlib_decode__(cls, data)`
+    makes an instance of that; without it, the class itself is called. Both may be async.
+
+    Raises:
+        TypeError: If it is no class, or one without `__workerlib_encode__`.
+    """
+    if not isinstance(cls, type) or not callable(getattr(cls, "__workerlib_encode__", None)):
+        raise TypeError(
+            f"@workerlib.adapter is for classes with a method __workerlib_encode__, not for {cls!r}; an"
+            " adapter for another class is registered by workerlib.adapter_for() or register_adapter()"
+        )
+
+    def encode(value: Any) -> Any:
+        # A subclass may have its own.
+        return value.__workerlib_encode__()
+
+    return register_adapter(cls, encode, getattr(cls, "__workerlib_decode__", None))
+
+
+def adapter_for(cls: type, *, name: str | None = None) -> Callable[[_C], _C]:
+    """Registers an adapter class for another class: a decorator, for a module that both sides import.
+
+    The decorated class has `encode` and `decode`, which are static or class methods and do what the functions
+    that `register_adapter` takes do. It stays what it is.
+
+    Raises:
+        TypeError: As `register_adapter`; or if the decorated class has no `encode`.
+    """
+
+    def register(holder: _C) -> _C:
+        encode = getattr(holder, "encode", None)
+        if encode is None:
+            raise TypeError(f"{holder!r} has no static method `encode`, which an adapter class needs")
+        register_adapter(cls, encode, getattr(holder, "decode", None), name=name)
+        return holder
+
+    return register
+
+
+# What the driver of a connection needs.
+
+
+def configure(adapters: Iterable[Adapter]) -> None:
+    """Takes over the adapters of the configuration, in their order."""
+    _registry.configured.clear()
+    _registry.configured.update((one.key, one) for one in adapters)
+    _forget()
+
+
+def describe_adapters() -> list[AdapterDescription]:
+    """Describes every adapter for the handshake."""
+    return [(one.key, one.entry, one.is_async) for one in _registry.in_order()]
+
+
+def check_peer(
+    ours: Iterable[AdapterDescription], theirs: Iterable[AdapterDescription], peer: str, here: str
+) -> None:
+    """Checks that what stands in one side's configuration is known to the other.
+
+    Args:
+        ours: The adapters of this side.
+        theirs: The adapters of the other side.
+        peer: What the other side is, for the message: "the worker".
+        here: What this side is.
+
+    Raises:
+        ConfigError: If an entry has no adapter of its name on the other side.
+    """
+    sides = (ours, theirs, here, peer), (theirs, ours, peer, here)
+    for some, others, who, whom in sides:
+        known = {key for key, *_ in others}
+        for key, entry, _ in some:
+            if entry is not None and key not in known:
+                raise ConfigError(
+                    f"{entry} stands in the configuration of {who} only, {whom} has no adapter {key!r}:"
+                    " both sides need it"
+                )
+
+
+def wrap_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Has each argument pass through the adapter for everything, if there is one."""
+    if _TOTAL not in _registry.configured:
+        return args, kwargs
+    # One for each object, so that what is passed twice arrives as one.
+    wrapped = {id(value): Whole(value) for value in (*args, *kwargs.values())}
+    return tuple(wrapped[id(value)] for value in args), {
+        name: wrapped[id(value)] for name, value in kwargs.items()
+    }
+
+
+def wrap_result(value: object) -> object:
+    """Has a result pass through the adapter for everything, if there is one."""
+    return Whole(value) if _TOTAL in _registry.configured else value
+
+
+# What the table of types asks.
+
+
+def find_total() -> Adapter | None:
+    """Finds the adapter for everything."""
+    return _registry.configured.get(_TOTAL)
+
+
+def find_adapter(cls: type) -> Adapter | None:
+    """Finds the first adapter for instances of a class; never the one for `object`."""
+    for one in _registry.in_order():
+        if one.cls is not object and one.cls is not All and one.encodes(cls):
+            return one
+    return None
+
+
+def find_last_resort() -> Adapter | None:
+    """Finds the adapter for `object`, which is for what cannot be sent as itself otherwise."""
+    return next((one for one in _registry.in_order() if one.cls is object), None)
+
+
+def build(key: object, data: object, class_name: object) -> Any:
+    """Makes an object of what stands in a frame.
+
+    Raises:
+        AdapterFailure: With what the decoder raised.
+        ValueError: If this side has no such adapter.
+    """
+    if not isinstance(key, str) or not isinstance(class_name, str):
+        raise ValueError("no key of an adapter, or no name of a class")
+    made = decode(key, data, class_name)
+    if inspect.iscoroutine(made):
+        made.close()
+        raise AdapterFailure(
+            TypeError(
+                f"the decoder of the adapter {key} is async, which the other side did not know: register it"
+                " before connecting"
+            ),
+            str(key),
+        )
+    return made
+
+
+def decode(key: object, data: object, class_name: object) -> Any:
+    """Calls the decoder; what it returns may be a coroutine."""
+    found = _registry.by_key(key)
+    if found is None:
+        raise AdapterFailure(
+            LookupError(
+                f"this side has no adapter {key!r}, which {class_name} passed through: it must stand under"
+                " [adapters] in both configurations, or be registered on both sides"
+            ),
+            str(key),
+        )
+    try:
+        return found.decode(data, class_name) if found.takes_name else found.decode(data)
+    except BaseException as error:
+        raise AdapterFailure(error, found.key) from None
+
+
+# Making one.
+
+
+def make_adapter(key: str, cls: object, encode: object, decode: object, entry: str | None) -> Adapter:
+    """Makes an adapter of what should be a class and two functions.
+
+    Raises:
+        ConfigError: If they are not; the message begins with the entry.
+    """
+    subject = entry or f"the adapter {key}"
+    if not isinstance(cls, type):
+        raise ConfigError(f"{subject}: {cls!r} is no class")
+    try:
+        issubclass(object, cls)
+    except TypeError as error:
+        raise ConfigError(f"{subject}: no object can be told to be a {cls.__qualname__}: {error}") from error
+    if encode is not None:
+        _count_parameters(encode, "encoder", 1, subject)
+    takes_name = False
+    if decode is None:
+        if cls in (object, All):
+            raise ConfigError(f'{subject}: an adapter for everything needs a decoder, such as "pickle"')
+        decode = cls
+    else:
+        takes_name = _count_parameters(decode, "decoder", 2, subject) == 2
+    if cls is All and encode is None:
+        raise ConfigError(f'{subject}: an adapter for everything needs an encoder, such as "pickle"')
+    assert callable(decode)
+    is_async = _is_coroutine_function(decode)
+    return Adapter(key, cls, encode, decode, takes_name, is_async, entry)  # type: ignore[arg-type]
+
+
+def key_of(cls: type) -> str:
+    """Names an adapter by its class."""
+    return f"{getattr(cls, '__module__', '?')}:{getattr(cls, '__qualname__', cls)}"
+
+
+def class_name_of(value: object) -> str:
+    """Names the class of an object for decoders: `module.Class`, but `int`."""
+    cls = type(value.value if type(value) is Whole else value)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def encode(adapter: Adapter, value: Any) -> Any:
+    """Calls the encoder, or finds what is sent where there is none."""
+    if type(value) is Whole:
+        value = value.value
+    if adapter.encode is not None:
+        return adapter.encode(value)
+    find = _finds_value(type(value))
+    assert find is not None
+    return find(value)
+
+
+def _finds_value(cls: type) -> Callable[[Any], Any] | None:
+    if issubclass(cls, enum.Enum):
+        # The sunder name: a member or a property may be called `value`.
+        return lambda value: value._value_
+    # Imported late: that module imports this one.
+    from workerlib._values.table import BASES
+
+    return next((find for base, find in BASES.items() if issubclass(cls, base) and cls is not base), None)
+
+
+def _is_subclass(cls: type, of: type) -> bool:
+    try:
+        return issubclass(cls, of)
+    except TypeError:
+        # A class may answer in any way, or not at all.
+        return False
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    # An object that can be called may be a function by its class only.
+    called = getattr(function, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
+def _count_parameters(function: object, role: str, most: int, subject: str) -> int:
+    """Returns how many positional arguments a function is to be called with, at most that many."""
+    if not callable(function):
+        raise ConfigError(f"{subject}: the {role}, {function!r}, is no function")
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        # Python cannot tell it of some functions that are written in C.
+        return 1
+    kinds = inspect.Parameter
+    positional = [
+        one for one in parameters if one.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
+    ]
+    rest = [one for one in parameters if one.kind is kinds.VAR_POSITIONAL]
+    required = sum(one.default is kinds.empty for one in positional)
+    keywords = [
+        one.name for one in parameters if one.kind is kinds.KEYWORD_ONLY and one.default is kinds.empty
+    ]
+    wanted = "one parameter" if most == 1 else "one or two parameters"
+    name = getattr(function, "__qualname__", repr(function))
+    if keywords:
+        raise ConfigError(f"{subject}: the {role} {name} needs {wanted}, and not {keywords[0]!r} by keyword")
+    if required > most or len(positional) + len(rest) == 0:
+        raise ConfigError(f"{subject}: the {role} {name} has {len(positional)} parameters, it needs {wanted}")
+    # Of a class, or of a function in C, a second parameter that need not be given is something else.
+    is_own = isinstance(function, types.FunctionType | types.MethodType)
+    return min(most, len(positional) + len(rest) if is_own else max(required, 1))
+
+
+def _forget() -> None:
+    # Imported late: that module imports this one.
+    from workerlib._values import table, user_classes
+
+    table.forget_sending()
+    user_classes.PLANS.clear()

@@ -1,0 +1,242 @@
+"""Objects whose adapter is async: awaited on the way out, or on the way in. docs/wire-format.md, section 4.8.
+
+The walk over arguments or a result does not wait. Where it meets such an object it leaves a slot, and when it
+is over the slots' content is awaited, all at once, and encoded as rows, which may bring further slots. On the
+other side the rows are restored first, and the slots filled with what they were restored to.
+
+Nothing here runs where no adapter is async, but `Outgoing.adapt`, once for each object with an adapter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+from workerlib._errors import FrameError, UnsendableError
+from workerlib._values import adapters
+from workerlib._values.adapters import Adapter, AdapterFailure
+
+if TYPE_CHECKING:
+    from workerlib._native import Arrival, Unfinished
+
+Row = tuple[bytes, list[Any]]
+
+_ROUNDS = 200
+"""How deep objects of async adapters may stand inside each other: as deep as library types may."""
+
+
+class Slot:
+    """Stands for an object whose content is to be awaited, and is encoded as the number of its row."""
+
+    def __init__(self, number: int, key: str, class_name: str, content: Any) -> None:
+        """Makes it.
+
+        Args:
+            number: The number of the row.
+            key: The adapter's.
+            class_name: The name of the object's class.
+            content: What the adapter's encoder returned.
+        """
+        self.number = number
+        self.key = key
+        self.class_name = class_name
+        self.content = content
+        self.path = ""
+        """Where the object stands, such as `args[0].image`."""
+        self.is_placed = self.is_named = False
+        self.needs: set[int] = set()
+        """The numbers of the slots in its content."""
+
+    def place(self, path: str) -> None:
+        """Hears where the object was met first, from the root on."""
+        if not self.is_placed:
+            self.path, self.is_placed = path, True
+
+    def discard(self) -> None:
+        """Ends what nobody will await any more."""
+        if inspect.iscoroutine(self.content):
+            self.content.close()
+        elif isinstance(self.content, asyncio.Future):
+            self.content.cancel()
+
+
+class Outgoing:
+    """Keeps count of the objects that pass through adapters on the way out, for one call or result."""
+
+    def __init__(self, slow: Collection[str] | None) -> None:
+        """Starts with nothing.
+
+        Args:
+            slow: The keys of the adapters whose decoders are async on the other side.
+        """
+        self._slow = slow or ()
+        self.slots: list[Slot] = []
+        self._known: dict[int, tuple[Slot, Any]] = {}
+        self._row: Slot | None = None
+
+    def adapt(self, value: Any, adapter: Adapter) -> tuple[str, Any, str] | Slot:
+        """Passes an object through its adapter: gives the values that are sent, or a slot."""
+        known = self._known.get(id(value))
+        if known is not None:
+            slot = known[0]
+        else:
+            content = adapters.encode(adapter, value)
+            class_name = adapters.class_name_of(value)
+            if not (adapter.is_async or adapter.key in self._slow or inspect.isawaitable(content)):
+                return (adapter.key, content, class_name)
+            slot = Slot(len(self.slots), adapter.key, class_name, content)
+            self.slots.append(slot)
+            # With the object, so that no other can have its id.
+            self._known[id(value)] = (slot, value)
+        if self._row is not None:
+            self._row.needs.add(slot.number)
+        return slot
+
+    def name_root(self, root: str) -> None:
+        """Hears what the paths of the slots begin with that were made last."""
+        for slot in reversed(self.slots):
+            if slot.is_named:
+                break
+            slot.path, slot.is_named = f"{root}{slot.path}", True
+
+    def discard(self) -> None:
+        """Ends what nobody will await any more."""
+        for slot in self.slots:
+            slot.discard()
+
+    def encode(self, slot: Slot, unfinished: Unfinished) -> Row:
+        """Encodes the row of a slot whose content is there."""
+        self._row = slot
+        try:
+            values = (slot.number, slot.key, slot.content, slot.class_name, slot.path)
+            return unfinished.row(values, f"{slot.path}.<what {slot.key} made>")
+        finally:
+            self._row = None
+            slot.content = None
+
+
+async def finish(unfinished: Unfinished) -> list[list[Row]]:
+    """Awaits what the slots hold and encodes it: lists of rows, each of which needs only those before it.
+
+    Raises:
+        UnsendableError: If an object holds itself by way of its adapter, or has no end.
+        BaseException: What an encoder raised, with a note that names the adapter and the place.
+    """
+    outgoing: Outgoing = unfinished.outgoing
+    rows: list[Row] = []
+    try:
+        for _ in range(_ROUNDS):
+            slots = outgoing.slots[len(rows) :]
+            if not slots:
+                return [[rows[number] for number in level] for level in _levels(outgoing.slots)]
+            encoded: dict[int, Row] = {}
+            # What is there already is what it was when the call was made: it must not wait for the others.
+            for slot in slots:
+                if not inspect.isawaitable(slot.content):
+                    encoded[slot.number] = outgoing.encode(slot, unfinished)
+            waiting = [slot for slot in slots if slot.number not in encoded]
+            contents = await _all(_content(slot) for slot in waiting)
+            for slot, content in zip(waiting, contents, strict=True):
+                slot.content = content
+                encoded[slot.number] = outgoing.encode(slot, unfinished)
+            rows += (encoded[slot.number] for slot in slots)
+        last = outgoing.slots[-1]
+        reason = f"more than {_ROUNDS} levels of objects of async adapters stand in each other"
+        raise UnsendableError(last.path, last.class_name, reason)
+    finally:
+        outgoing.discard()
+
+
+async def restore(arrival: Arrival) -> None:
+    """Restores the rows of a call or an answer that arrived.
+
+    Raises:
+        FrameError: If they are none.
+        BaseException: What a decoder raised, with a note that names the adapter and the place.
+    """
+    while (rows := arrival.rows()) is not None:
+        for row in rows:
+            _check(row)
+        numbers = {row[0] for row in rows}
+        if len(numbers) < len(rows) or not numbers.isdisjoint(arrival.slots):
+            raise FrameError("two rows have the same number (docs/wire-format.md, section 4.8)")
+        restored = await _all(_restored(*row) for row in rows)
+        arrival.slots.update(zip((row[0] for row in rows), restored, strict=True))
+
+
+async def _content(slot: Slot) -> Any:
+    try:
+        content = slot.content
+        slot.content = None
+        return await content
+    except BaseException as error:
+        error.add_note(f"while encoding {slot.path} by the adapter {slot.key}")
+        raise
+
+
+def _check(row: tuple[object, ...]) -> None:
+    number, key, _data, class_name, path = row
+    if type(number) is not int or not all(isinstance(text, str) for text in (key, class_name, path)):
+        raise FrameError(
+            "no row: a number, a key, data, a class's name and a path should stand here (docs/wire-format.md,"
+            " section 4.8)"
+        )
+
+
+async def _restored(_number: object, key: object, data: object, class_name: object, path: object) -> Any:
+    try:
+        made = adapters.decode(key, data, class_name)
+        return await made if inspect.iscoroutine(made) else made
+    except AdapterFailure as failure:
+        error = failure.error
+    except BaseException as raised:
+        error = raised
+    error.add_note(f"while decoding {path} by the adapter {key}")
+    raise error
+
+
+async def _all(coroutines: Iterable[Awaitable[Any]]) -> list[Any]:
+    """Awaits all at the same time; if one raises, ends the others and raises that."""
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
+    if not tasks:
+        return []
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def _levels(slots: list[Slot]) -> list[list[int]]:
+    """Orders the rows: lists of the numbers of those that need only rows of the lists before."""
+    levels: list[list[int]] = []
+    done: set[int] = set()
+    left = {slot.number: slot for slot in slots}
+    while left:
+        level = [number for number, slot in left.items() if slot.needs <= done]
+        if not level:
+            slot = _in_cycle(left)
+            raise UnsendableError(
+                slot.path,
+                slot.class_name,
+                f"a cycle through the adapter {slot.key}, which made something that holds it again",
+            )
+        levels.append(level)
+        done.update(level)
+        for number in level:
+            del left[number]
+    return levels
+
+
+def _in_cycle(left: dict[int, Slot]) -> Slot:
+    """Finds a slot that needs itself, among slots of which each needs another."""
+    seen: set[int] = set()
+    slot = next(iter(left.values()))
+    while slot.number not in seen:
+        seen.add(slot.number)
+        slot = left[next(number for number in slot.needs if number in left)]
+    return slot

@@ -1,0 +1,129 @@
+"""Functions as values: references to those that are exported or registered; no other function travels.
+
+What the sender exports arrives as a function that the receiver can call. What the receiver exports, which
+the sender has as such a function, arrives as itself. What both sides have registered is found by the names of
+its module and its own. Nothing is imported because a frame names it, and nothing is called.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeVar
+
+from workerlib import _exports
+from workerlib._values import user_classes
+from workerlib._values.row import Built, RefusedError
+
+_T = TypeVar("_T", bound=Callable[..., Any])
+
+TYPES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+"""The types of functions: none of them has subclasses."""
+
+_REMOTE = "_workerlib_remote"
+"""The attribute by which a function of the other side tells its connection and its name."""
+
+_registered: dict[str, Any] = {}
+
+
+class _Connection(Protocol):
+    functions: Mapping[str, Any]
+    functions_there: Mapping[str, Any]
+
+
+# Of the context, not of the module: what async adapters await may be of several connections at a time.
+_current: ContextVar[_Connection | None] = ContextVar("connection", default=None)
+
+
+# The codec calls them too, before the first value for which Python is needed.
+enter = _current.set
+"""Says of which connection values are, that are written or read in this context from now on."""
+leave = _current.reset
+"""Takes that back, given what `enter` returned."""
+
+
+def register(thing: _T) -> _T:
+    """Makes a function, or a class, a value that can be sent to a side that has registered it too.
+
+    It is a decorator for what both sides have: in a module that both import, or at the top level of both
+    scripts. A function arrives as the receiver's own of the same module and name; a class is made `portable`.
+
+    Raises:
+        TypeError: If it is neither, or has no name by which the other side could find it.
+    """
+    if isinstance(thing, type):
+        user_classes.portable(thing)
+        return thing
+    key = _key_of(thing)
+    if key is None:
+        raise TypeError(f"{thing!r} is no function that the other side could find by its name")
+    _registered[key] = thing
+    return thing
+
+
+def mark_remote(function: Any, connection: _Connection, name: str) -> None:
+    """Marks what calls a function of the other side, so that it can be sent there."""
+    setattr(function, _REMOTE, (connection, name))
+
+
+def take_apart_function(function: Any) -> tuple[str, str]:
+    """Says whose function it is, and its name there."""
+    remote = getattr(function, _REMOTE, None)
+    if remote is not None:
+        connection, name = remote
+        if connection is not _current.get():
+            raise RefusedError(f"{name}() is a function of another connection's")
+        return ("receiver", name)
+    key = _key_of(function)
+    if key is not None and _registered.get(key) is function:
+        return ("both", key)
+    here = _current.get()
+    if here is not None and (name := _name_in(here.functions, function)) is not None:
+        return ("sender", name)
+    if key is not None and _name_in(_exports.functions, function) is not None:
+        return ("both", key)
+    called = getattr(function, "__qualname__", repr(function))
+    raise RefusedError(
+        f"{called} is neither exported nor registered: export it from the worker by @workerlib.export,"
+        " or have both sides register it by @workerlib.register"
+    )
+
+
+def build_function(origin: object, name: object) -> Any:
+    """Finds the function that a frame means."""
+    found, here = None, _current.get()
+    if isinstance(name, str):
+        if origin == "both":
+            found = _registered.get(name) or _exported_by_key(name)
+        elif origin == "sender" and here is not None:
+            found = here.functions_there.get(name)
+        elif origin == "receiver" and here is not None:
+            found = here.functions.get(name)
+    if found is None:
+        raise ValueError(
+            f"the function {name!r} ({origin!r}) is not known here: have both sides register it, or export it"
+        )
+    return found
+
+
+ROW = Built(86, "function", take_apart_function, build_function)
+
+
+def _key_of(function: Any) -> str | None:
+    """Names a function as a class is named; None if it has no name that another Python knows it by."""
+    if not isinstance(function, types.FunctionType | types.BuiltinFunctionType):
+        return None
+    module, name = function.__module__, function.__qualname__
+    owner = getattr(function, "__self__", None)
+    is_bound = owner is not None and not isinstance(owner, types.ModuleType)
+    return None if is_bound or not module or name.endswith("<lambda>") else f"{module}:{name}"
+
+
+def _name_in(functions: Mapping[str, Any], function: Any) -> str | None:
+    # Bound methods are made anew each time, and equal.
+    return next((name for name, known in functions.items() if known is function or known == function), None)
+
+
+def _exported_by_key(key: str) -> Any:
+    return next((one for one in _exports.functions.values() if _key_of(one) == key), None)

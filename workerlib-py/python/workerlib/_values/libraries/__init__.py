@@ -1,0 +1,1 @@
+"""The types of numpy, pandas, Pillow and pyarrow."""
