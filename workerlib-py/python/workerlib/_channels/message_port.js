@@ -8,8 +8,11 @@
  * copies the next.
  *
  * Invariants: views of the heap are taken anew in each call, since memory that grows detaches them; whatever is sent has
- * been copied when `send` returns; no exception leaves an event handler. This file knows nothing of what frames mean, and
- * is a script whose value is an object: Python evaluates it (workerlib/_channels/message_port.py).
+ * been copied when `send` returns; no exception leaves an event handler. Nothing that comes from the other side is
+ * believed: each type and length is checked before a byte is written, no memory is used that somebody else may still see
+ * or resize, and the heap grows with the bytes that have come, not with those that are announced. A message that breaks
+ * these rules ends its connection and no other. This file knows nothing of what frames mean, and is a script whose value is
+ * an object: Python evaluates it (workerlib/_channels/message_port.py).
  *
  * @typedef {object} Heap - Pyodide's module, of which only the memory is used.
  * @property {Uint8Array} HEAPU8 - The memory as it is now.
@@ -35,6 +38,11 @@
   /** From how many bytes on a buffer goes in pieces, and how large they are: a processor's cache holds some of them. */
   const IN_PIECES = 2 << 20;
   const PIECE = 1 << 20;
+  /** Room for a buffer in pieces is made when it is at most so large, or so many times larger than what has come of it. */
+  const BELIEVED = 16 << 20;
+  const TIMES_BELIEVED = 4;
+  /** How many parts a message has at most: an array can say that it has billions, and have none. */
+  const MOST_PARTS = 1 << 17;
   /** How many bytes of frames go in one message at most. */
   const TOGETHER = 8 << 10;
   /** How many bytes of ArrayBuffers are kept at most, and for how many milliseconds without use. */
@@ -95,6 +103,7 @@
      */
     put(buffer) {
       if (buffer.byteLength < TRANSFERRED || this.bytes + buffer.byteLength > KEPT) return;
+      if (this.buffers.includes(buffer)) return;
       this.buffers.push(buffer);
       this.bytes += buffer.byteLength;
       this.lastUse = performance.now();
@@ -251,7 +260,61 @@
    * @param {any} part - The part.
    * @returns {part is Transferred} Whether it is.
    */
-  const isTransferred = (part) => typeof part === "object" && part !== null && ("object" in part || "refused" in part);
+  const isTransferred = (part) =>
+    Object.prototype.toString.call(part) === "[object Object]" &&
+    ("object" in part || typeof part.refused === "string");
+
+  /**
+   * Tells whether a value is memory that only this side can write to, and whose length stays what it is.
+   *
+   * @param {any} buffer - The value.
+   * @returns {buffer is ArrayBuffer} Whether it is: not if it is shared, or can be resized.
+   */
+  const isOwn = (buffer) => buffer instanceof ArrayBuffer && /** @type {any} */ (buffer).resizable !== true;
+
+  /**
+   * Checks that a part of a message has bytes that stay what they are until they have been copied.
+   *
+   * @param {any} part - The part.
+   * @param {string} what - What it should be, for the error.
+   * @returns {Uint8Array<ArrayBuffer>} The part.
+   */
+  const bytesOf = (part, what) => {
+    if (!(part instanceof Uint8Array && isOwn(part.buffer))) throw new TypeError(`${what} that has no bytes of its own`);
+    return /** @type {Uint8Array<ArrayBuffer>} */ (part);
+  };
+
+  /** The place of a buffer that comes in pieces. */
+  class Room {
+    /** @param {number} length - How many bytes are announced. */
+    constructor(length) {
+      if (!Number.isSafeInteger(length) || length < IN_PIECES) throw new TypeError(`pieces of ${length} bytes in all`);
+      this.length = length;
+      /** How many bytes have come. */
+      this.arrived = 0;
+      /** @type {Uint8Array<ArrayBuffer>[]} What has come and is not copied yet. */
+      this.held = [];
+      /** @type {number | undefined} Where the next piece is copied to, once there is room. */
+      this.address = undefined;
+    }
+
+    /** Tells whether enough has come to make room for the rest. */
+    get isBelieved() {
+      return this.length <= Math.max(BELIEVED, TIMES_BELIEVED * this.arrived);
+    }
+
+    /**
+     * Takes in what comes next.
+     *
+     * @param {Uint8Array<ArrayBuffer>} piece - It.
+     */
+    add(piece) {
+      const expected = Math.min(PIECE, this.length - this.arrived);
+      if (piece.length !== expected) throw new TypeError(`a piece of ${piece.length} bytes, where ${expected} follow`);
+      this.held.push(piece);
+      this.arrived += expected;
+    }
+  }
 
   /** One end of a channel. */
   class Channel {
@@ -274,10 +337,12 @@
       /** Where small frames are put for Python. */
       this.inbox = 0;
       this.inboxSize = 0;
-      /** @type {{frame: Uint8Array, lengths: number[], first: number, rooms: {address: number, length: number, filled:
-       *   number}[]} | null} The message whose pieces are coming. */
+      /** @type {{frame: Uint8Array<ArrayBuffer>, lengths: number[], first: number, rooms: Room[]} | null} The message
+       *   whose pieces are coming. */
       this.coming = null;
       this.isClosed = false;
+      /** Whether the other side has broken the rules: nothing more of it is read. */
+      this.isBroken = false;
       this.onMessage = (/** @type {any} */ event) => wakefulness.around(() => this.receive(event.data));
       this.onError = () => this.fail("a message could not be read by the browser (messageerror)");
     }
@@ -326,7 +391,11 @@
       /** @type {Transferable[]} */
       const transfer = [];
       this.giveBack(parts, transfer);
-      this.port.postMessage(parts, transfer);
+      try {
+        this.port.postMessage(parts, transfer);
+      } catch (error) {
+        this.fail(`memory could not be given back: ${error}`);
+      }
     }
 
     /**
@@ -397,7 +466,8 @@
           transfer.push(copy.buffer);
         }
       }
-      if (large.length === 0) this.giveBack(parts, transfer);
+      // An object of the user's may have memory inside of it: what is given back comes in a message of its own.
+      if (large.length === 0 && objects.length === 0) this.giveBack(parts, transfer);
       if (objects.length > 0) this.postWithObjects(parts, transfer, objects);
       else this.port.postMessage(parts, transfer);
       for (const [address, length] of /** @type {[number, number][]} */ (large)) {
@@ -464,73 +534,120 @@
      * @param {any} message - What was posted.
      */
     receive(message) {
+      if (this.isClosed || this.isBroken) return;
       try {
         if (message instanceof Uint8Array) {
-          this.deliver(message, this.next, []);
-        } else if (message[0] === null) {
-          this.fill(message[1]);
-        } else if (message[0] === false) {
-          for (const buffer of message.slice(1)) pool.put(buffer);
-        } else if (Array.isArray(message[0])) {
-          this.deliverAll(message[0], message[1]);
-        } else {
-          this.begin(message);
+          this.requireNoPieces();
+          this.deliver(bytesOf(message, "a frame"), this.next, []);
+          return;
         }
+        if (!Array.isArray(message)) throw new TypeError("neither a frame nor parts");
+        if (message.length > MOST_PARTS) throw new TypeError(`a message of ${message.length} parts`);
+        const [head] = message;
+        if (head === null) {
+          this.fill(message);
+          return;
+        }
+        this.requireNoPieces();
+        if (head === false) this.takeBack(message.slice(1));
+        else if (Array.isArray(head)) this.deliverAll(head, message);
+        else this.begin(message);
       } catch (error) {
         this.fail(`a message could not be taken in: ${error}`);
       }
     }
 
-    /**
-     * Takes in a message with parts, and delivers it unless pieces of it are to come.
-     *
-     * @param {any[]} parts - The frame; buffers, or their lengths if they come in pieces; memory that is given back.
-     */
-    begin([frame, ...parts]) {
-      if (!(frame instanceof Uint8Array)) throw new TypeError("a message without a frame");
-      const first = this.next;
-      const lengths = [];
-      const rooms = [];
-      for (const part of parts) {
-        if (part instanceof ArrayBuffer) {
-          pool.put(part);
-          continue;
-        }
-        if (isTransferred(part)) {
-          this.arrived.set(this.next, part);
-          this.next += 1;
-          lengths.push(0);
-          continue;
-        }
-        if (typeof part === "number") {
-          rooms.push({ address: this.handlers.room(part), length: part, filled: 0 });
-          // Python knows what it made room for by the sign.
-          lengths.push(-part);
-          continue;
-        }
-        if (!(part instanceof Uint8Array)) throw new TypeError("a part that is no buffer");
-        this.arrived.set(this.next, part);
-        this.next += 1;
-        lengths.push(part.byteLength);
-      }
-      if (rooms.length > 0) this.coming = { frame, lengths, first, rooms };
-      else this.deliver(frame, first, lengths);
+    /** Checks that no pieces are to come: they follow their message at once. */
+    requireNoPieces() {
+      if (this.coming !== null) throw new Error("a message before the last piece of another one");
     }
 
     /**
-     * Copies a piece to its place; the last one completes the message.
+     * Puts memory that is given back into the pool.
      *
-     * @param {Uint8Array<ArrayBuffer>} piece - What comes next.
+     * @param {any[]} buffers - It, each once.
      */
-    fill(piece) {
+    takeBack(buffers) {
+      // `every` would not look at what an array lacks.
+      if (buffers.findIndex((buffer) => !isOwn(buffer)) >= 0) throw new TypeError("what is given back is no memory");
+      for (const buffer of buffers) pool.put(buffer);
+    }
+
+    /**
+     * Takes in a message with parts, and delivers it unless pieces of it are to come.
+     *
+     * All of it is checked before anything is kept. No two parts may have the same memory: what has been copied out of
+     * one is used again, while the other still waits.
+     *
+     * @param {any[]} parts - The frame; buffers, or their lengths if they come in pieces; memory that is given back.
+     */
+    begin([first, ...parts]) {
+      const frame = bytesOf(first, "a frame");
+      /** @type {Set<unknown>} */
+      const memory = new Set([frame.buffer]);
+      const add = (/** @type {unknown} */ buffer) => {
+        if (memory.has(buffer)) throw new TypeError("two parts that have the same memory");
+        memory.add(buffer);
+      };
+      /** @type {ArrayBuffer[]} */
+      const returned = [];
+      /** @type {(Uint8Array<ArrayBuffer> | Transferred)[]} */
+      const arrived = [];
+      /** @type {number[]} */
+      const lengths = [];
+      /** @type {Room[]} */
+      const rooms = [];
+      let hasObjects = false;
+      for (const part of parts) {
+        if (typeof part === "number") {
+          rooms.push(new Room(part));
+          // Python knows what it made room for by the sign.
+          lengths.push(-part);
+        } else if (isOwn(part)) {
+          add(part);
+          returned.push(part);
+        } else if (isTransferred(part)) {
+          hasObjects = true;
+          arrived.push(part);
+          lengths.push(0);
+        } else {
+          const bytes = bytesOf(part, "a part");
+          add(bytes.buffer);
+          arrived.push(bytes);
+          lengths.push(bytes.byteLength);
+        }
+      }
+      if (hasObjects && returned.length > 0) throw new TypeError("memory that is given back beside an object");
+      for (const buffer of returned) pool.put(buffer);
+      const number = this.next;
+      for (const part of arrived) {
+        this.arrived.set(this.next, part);
+        this.next += 1;
+      }
+      if (rooms.length > 0) this.coming = { frame, lengths, first: number, rooms };
+      else this.deliver(frame, number, lengths);
+    }
+
+    /**
+     * Copies a piece to its place, when there is room for it; the last one completes the message.
+     *
+     * @param {any[]} message - A mark, and what comes next.
+     */
+    fill(message) {
       const { coming } = this;
-      if (coming === null) throw new Error("a piece of no message");
-      const place = coming.rooms.find(({ filled, length }) => filled < length);
-      if (place === undefined || place.filled + piece.length > place.length) throw new Error("a piece too many");
-      this.heap.HEAPU8.set(piece, place.address + place.filled);
-      place.filled += piece.length;
-      this.borrowed.push(piece.buffer);
-      if (coming.rooms.every(({ filled, length }) => filled === length)) {
+      const place = coming?.rooms.find(({ arrived, length }) => arrived < length);
+      if (coming === null || place === undefined) throw new Error("a piece of no message");
+      place.add(bytesOf(message[1], "a piece"));
+      if (place.isBelieved) {
+        place.address ??= this.handlers.room(place.length);
+        for (const piece of place.held) {
+          this.heap.HEAPU8.set(piece, place.address);
+          place.address += piece.length;
+          this.borrowed.push(piece.buffer);
+        }
+        place.held.length = 0;
+      }
+      if (coming.rooms.every(({ arrived, length }) => arrived === length)) {
         this.coming = null;
         this.deliver(coming.frame, coming.first, coming.lengths);
       }
@@ -539,7 +656,7 @@
     /**
      * Hands a message to Python.
      *
-     * @param {Uint8Array} frame - The frame.
+     * @param {Uint8Array<ArrayBuffer>} frame - The frame.
      * @param {number} first - The number of its first buffer.
      * @param {number[]} lengths - The lengths of all.
      */
@@ -547,18 +664,25 @@
       const size = frame.length;
       const address = size <= this.inboxSize ? this.inbox : this.handlers.room(size);
       this.heap.HEAPU8.set(frame, address);
-      if (size >= TRANSFERRED) this.borrowed.push(/** @type {ArrayBuffer} */ (frame.buffer));
+      if (size >= TRANSFERRED) this.borrowed.push(frame.buffer);
       this.handlers.deliver(size, first, ...lengths);
     }
 
     /**
      * Hands frames that came in one message to Python.
      *
-     * @param {number[]} sizes - The size of each.
-     * @param {Uint8Array} frames - They, one behind the other.
+     * @param {any[]} sizes - The size of each.
+     * @param {any[]} message - They, and the frames one behind the other.
      */
-    deliverAll(sizes, frames) {
-      if (frames.length > this.inboxSize || frames.length !== sizes.reduce((sum, size) => sum + size, 0)) {
+    deliverAll(sizes, message) {
+      const frames = bytesOf(message[1], "frames");
+      const most = Math.min(TOGETHER, this.inboxSize);
+      let total = sizes.length > most ? NaN : 0;
+      for (let index = 0; index < sizes.length && total <= most; index += 1) {
+        const size = sizes[index];
+        total += Number.isSafeInteger(size) && size > 0 ? size : NaN;
+      }
+      if (frames.length !== total || total > most) {
         throw new TypeError("frames of other sizes than they should have");
       }
       this.heap.HEAPU8.set(frames, this.inbox);
@@ -579,7 +703,7 @@
         throw new Error(`buffer ${number} was taken before`);
       }
       this.arrived.delete(number);
-      if (isTransferred(buffer)) {
+      if (!(buffer instanceof Uint8Array)) {
         if (address >= 0) throw new Error(`buffer ${number} is an object`);
         return;
       }
@@ -596,13 +720,14 @@
     takeObject(number) {
       const part = this.arrived.get(number);
       this.arrived.delete(number);
-      if (!isTransferred(part)) throw new Error(`buffer ${number} is no object`);
+      if (part === undefined || part instanceof Uint8Array) throw new Error(`buffer ${number} is no object`);
       if (part.refused !== undefined) throw new Error(part.refused);
       return part.object;
     }
 
     /** Closes the port; what was posted before is delivered. */
     close() {
+      if (this.isClosed) return;
       this.isClosed = true;
       this.port.removeEventListener("message", this.onMessage);
       this.port.removeEventListener("messageerror", this.onError);
@@ -619,7 +744,9 @@
      * @param {string} reason - Why.
      */
     fail(reason) {
-      if (this.isClosed) return;
+      if (this.isClosed || this.isBroken) return;
+      this.isBroken = true;
+      this.coming = null;
       try {
         this.handlers.broken(reason);
       } catch (error) {
