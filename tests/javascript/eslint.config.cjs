@@ -14,7 +14,7 @@ const rules = {
 
 module.exports = [
   {
-    files: ["workerlib-py/python/workerlib/*.js"],
+    files: ["workerlib-py/python/workerlib/_channels/*.js"],
     languageOptions: { sourceType: "script", globals: { ...globals.browser, ...globals.worker } },
     rules,
   },

@@ -75,18 +75,25 @@ def port_channel() -> tuple[Endpoint, Endpoint]:
     return PortEndpoint(ports.port1), PortEndpoint(ports.port2)
 
 
-def port_channel_without_eval() -> tuple[Endpoint, Endpoint]:
-    """Makes the same where one end may not evaluate a script (CSP)."""
-    import js
+def port_endpoint(port: Any, may_eval: bool = True) -> Endpoint:
+    """Makes an endpoint over a MessagePort; where scripts may not be evaluated (CSP), by the channel in Python."""
     from workerlib._channels import message_port
 
-    ports = js.MessageChannel.new()
-    other = message_port.PortEndpoint(ports.port2)
-    script, message_port._script = message_port._script, False
+    script = message_port._script
+    if not may_eval:
+        message_port._script = lambda _name: False
     try:
-        return message_port.PortEndpoint(ports.port1), other
+        return message_port.PortEndpoint(port)
     finally:
         message_port._script = script
+
+
+def port_channel_without_eval() -> tuple[Endpoint, Endpoint]:
+    """Makes the ends of a MessageChannel of which one may not evaluate a script (CSP)."""
+    import js
+
+    ports = js.MessageChannel.new()
+    return port_endpoint(ports.port1, may_eval=False), port_endpoint(ports.port2)
 
 
 @contextlib.asynccontextmanager

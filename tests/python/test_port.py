@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loopback import Channel, port_channel, port_channel_without_eval
+from loopback import Channel, port_channel, port_channel_without_eval, port_endpoint
 
 pytestmark = pytest.mark.skipif(sys.platform != "emscripten", reason="there are no ports outside of Pyodide")
 
@@ -53,3 +53,85 @@ async def test_a_channel_lets_go_of_what_it_does_not_know(channel: Channel) -> N
         one._channel.take(7, 0)
     one.close()
     other.close()
+
+
+HOSTILE = {
+    "no message": "5",
+    "no parts": "[]",
+    "a piece that only has a length": "[F, 5 * M], [null, {length: -3000000}]",
+    "a piece that is longer than what is missing": "[F, 2 * M], [null, new Uint8Array(3 * M)]",
+    "a piece of another size": "[F, 2 * M], [null, new Uint8Array(17)]",
+    "a piece of other elements": "[F, 2 * M], [null, new Float64Array(M / 8)]",
+    "a piece that both sides see": "[F, 2 * M], [null, new Uint8Array(new SharedArrayBuffer(M))]",
+    "a piece of no message": "[null, new Uint8Array(M)]",
+    "sizes of which one is negative": "[[-5, 10], new Uint8Array(5)]",
+    "sizes that are no integers": "[[2.5, 2.5], new Uint8Array(5)]",
+    "sizes that are missing": "[[, 5], new Uint8Array(5)]",
+    "frames that are larger than the inbox": "[[100000], new Uint8Array(100000)]",
+    "a billion sizes": "[Object.assign([], {length: 2 ** 32 - 1}), new Uint8Array(5)]",
+    "a billion parts": "Object.assign([F], {length: 2 ** 32 - 1})",
+    "a negative length": "[F, -2 * M]",
+    "a length that is no number of bytes": "[F, 2 * M + 0.5]",
+    "a length that is no number": "[F, NaN]",
+    "a part that only has a length": "[F, {length: 10, byteLength: 10}]",
+    "a frame of other elements": "[new Float64Array(3), F]",
+    "two buffers in the same memory": "[F, ...(b => [b, b.subarray(0, 9000)])(new Uint8Array(20000))]",
+    "a message between the pieces of another one": "[F, 2 * M], F",
+}
+"""Messages that break the rules of docs/wire-format.md, section 2, in JavaScript; `F` is a frame, `M` a megabyte."""
+
+
+@pytest.mark.parametrize("messages", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("may_eval", [True, False], ids=["script", "without eval"])
+async def test_a_message_that_breaks_the_rules_ends_the_channel_alone(messages: str, may_eval: bool) -> None:
+    """Nothing is delivered, nothing of it reaches Python's memory, and no exception leaves the event handler."""
+    import js
+
+    ports = js.MessageChannel.new()
+    endpoint = port_endpoint(ports.port1, may_eval)
+    heard: list[Any] = []
+    broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    endpoint.listen(lambda *message: heard.append(message), broken.set_result)
+    js.eval(f"(port, F, M) => {{ for (const m of [{messages}]) port.postMessage(m) }}")(
+        ports.port2, js.Uint8Array.new(10), 1 << 20
+    )
+    assert "could not be taken in" in await broken
+    assert heard == []
+    endpoint.close()
+
+
+@pytest.mark.parametrize("may_eval", [True, False], ids=["script", "without eval"])
+async def test_a_length_alone_takes_no_memory(may_eval: bool) -> None:
+    """The heap grows with the bytes that have come, not with those that are announced."""
+    import js
+    import pyodide_js
+
+    ports = js.MessageChannel.new()
+    endpoint = port_endpoint(ports.port1, may_eval)
+    endpoint.listen(lambda *_: None, lambda _reason: None)
+    before = pyodide_js._module.HEAPU8.length
+    js.eval("""port => {
+        port.postMessage([new Uint8Array(10), 1500000000]);
+        for (let n = 0; n < 3; n++) port.postMessage([null, new Uint8Array(1 << 20)]);
+    }""")(ports.port2)
+    await asyncio.sleep(0.2)
+    assert pyodide_js._module.HEAPU8.length - before < 64 << 20
+    endpoint.close()
+
+
+@pytest.mark.parametrize("may_eval", [True, False], ids=["script", "without eval"])
+async def test_a_large_buffer_arrives_whole(may_eval: bool) -> None:
+    """Room for it is made late: what came before that is there too."""
+    import js
+
+    ports = js.MessageChannel.new()
+    receiver, sender = port_endpoint(ports.port1, may_eval), port_endpoint(ports.port2)
+    arrived: asyncio.Future[tuple[bytes, list[Any]]] = asyncio.get_running_loop().create_future()
+    receiver.listen(lambda *message: arrived.set_result(message), lambda _reason: None)
+    sender.listen(lambda *_: None, lambda _reason: None)
+    content = bytes(range(256)) * (40 << 12)
+    sender.post(b"a frame", [content])
+    frame, [buffer] = await arrived
+    assert (frame, buffer) == (b"a frame", content)
+    receiver.close()
+    sender.close()

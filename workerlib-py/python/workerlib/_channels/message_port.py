@@ -36,23 +36,29 @@ _TOGETHER = 8
 
 _exports.observers.append(lambda _name, function: loop_shortcuts.notice_functions([function]))
 
-_script: Any = None
+_scripts: dict[str, Any] = {}
 
 
-def _channel_script() -> Any:
-    """Returns what `message_port.js` offers; False where the page does not let a script be evaluated."""
-    global _script
-    if _script is None:
+def _script(name: str) -> Any:
+    """Evaluates a script of this folder, once.
+
+    Args:
+        name: The file's name.
+
+    Returns:
+        What the script offers; False where the page does not let a script be evaluated.
+    """
+    if name not in _scripts:
         try:
-            _script = js.eval(files(__package__).joinpath("message_port.js").read_text())
+            _scripts[name] = js.eval(files(__package__).joinpath(name).read_text())
         except JsException:
-            _script = False
-    return _script
+            _scripts[name] = False
+    return _scripts[name]
 
 
 def _open(port: Any, handlers: dict[str, Any]) -> Any:
     """Opens an end of a channel: by `_channels/message_port.js` where that can be had."""
-    script = _channel_script()
+    script = _script("message_port.js")
     if script is False:
         return Channel(port, handlers)
     return script.open(pyodide_js._module, port, to_js(handlers, dict_converter=js.Object.fromEntries))
@@ -68,8 +74,8 @@ def own_channel(worker: Any, mark: str) -> Any:
     Returns:
         What a `PortEndpoint` takes; None where a MessagePort is as good, or the only way.
     """
-    script = _channel_script()
-    return None if script is False else script.ownChannel(worker, mark)
+    script = _script("own_channel.js")
+    return None if script is False else script(worker, mark)
 
 
 def new_port(worker: Any, mark: str, may_own: bool = True) -> tuple[Any, list[Any]]:

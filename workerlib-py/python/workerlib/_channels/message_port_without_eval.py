@@ -1,7 +1,9 @@
-"""What `message_port.js` does, in Python: for pages whose policy (CSP) does not let a script be evaluated.
+"""Provides the channel of `message_port.js` in Python, for pages whose policy (CSP) forbids `eval`.
 
-It has the methods of the script's Channel and understands all that one sends, but sends in the simplest
-way: nothing in pieces, no memory that is used again. Each step is a call of JavaScript, so it is slower.
+`message_port.py` uses it in place of the script's Channel, whose methods it has. It reads whatever the script
+sends, and sends in the simplest way: nothing in pieces, no memory that is used again. Each step is a call of
+JavaScript, so it is slower than the script. It believes nothing that the other side posts, by the same rules
+(docs/wire-format.md, section 2).
 """
 
 from __future__ import annotations
@@ -10,10 +12,77 @@ from typing import Any
 
 import js
 import pyodide_js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsException, JsProxy, create_proxy, jsnull, to_js
 
-# From how many bytes on a part is transferred, as in `_channels/message_port.js`.
+# The numbers of `message_port.js`, which says what they are.
 _TRANSFERRED = 8 << 10
+_IN_PIECES = 2 << 20
+_PIECE = 1 << 20
+_BELIEVED = 16 << 20
+_TIMES_BELIEVED = 4
+_MOST_PARTS = 1 << 17
+_TOGETHER = 8 << 10
+
+
+class _Room:
+    """The place of a buffer that comes in pieces."""
+
+    def __init__(self, length: int) -> None:
+        """Checks how many bytes are announced."""
+        if type(length) is not int or not _IN_PIECES <= length < 1 << 53:
+            raise ValueError(f"pieces of {length} bytes in all")
+        self.length = length
+        self.arrived = 0
+        """How many bytes have come."""
+        self.held: list[Any] = []
+        """The pieces that have come and are not copied yet."""
+        self.address: int | None = None
+        """Where the next piece is copied to, once there is room."""
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether enough has come to make room for the rest."""
+        return self.length <= max(_BELIEVED, _TIMES_BELIEVED * self.arrived)
+
+    def add(self, piece: Any) -> None:
+        """Takes in the piece that comes next.
+
+        Raises:
+            ValueError: If it has another length than it must have.
+        """
+        expected = min(_PIECE, self.length - self.arrived)
+        if piece.byteLength != expected:
+            raise ValueError(f"a piece of {piece.byteLength} bytes, where {expected} follow")
+        self.held.append(piece)
+        self.arrived += expected
+
+
+def _is(value: Any, kind: str) -> bool:
+    """Tells whether a value is a JavaScript object of a kind, such as "Uint8Array"."""
+    return isinstance(value, JsProxy) and js.Object.prototype.toString.call(value) == f"[object {kind}]"
+
+
+def _is_own(buffer: Any) -> bool:
+    """Tells whether a value is an ArrayBuffer of this side's own, whose length stays what it is."""
+    return _is(buffer, "ArrayBuffer") and getattr(buffer, "resizable", False) is not True
+
+
+def _bytes_of(part: Any, what: str) -> Any:
+    """Returns a part of a message if it has bytes that stay what they are until they have been copied.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if not (_is(part, "Uint8Array") and _is_own(part.buffer)):
+        raise ValueError(f"{what} that has no bytes of its own")
+    return part
+
+
+def _is_object(part: Any) -> bool:
+    """Tells whether a part of a message is an object of the user's, in its wrapping."""
+    return _is(part, "Object") and (
+        hasattr(part, "object") or isinstance(getattr(part, "refused", None), str)
+    )
 
 
 class Channel:
@@ -28,7 +97,9 @@ class Channel:
         self._inbox = (0, 0)
         # The message whose pieces are coming: frame, lengths, number of its first buffer; and where they go.
         self._coming: tuple[Any, list[int], int] | None = None
-        self._places: list[list[int]] = []
+        self._places: list[_Room] = []
+        # Whether the other side has broken the rules, or this side has closed: nothing more is read.
+        self._is_over = False
         self._proxies = [create_proxy(self._receive), create_proxy(self._unreadable)]
 
     def listen(self, inbox: int, size: int) -> None:
@@ -79,77 +150,116 @@ class Channel:
             self._arrived.pop(number, None)
             return
         buffer = self._arrived.pop(number)
-        if not hasattr(buffer, "byteLength"):
+        if _is_object(buffer):
             raise ValueError(f"buffer {number} is an object")
         pyodide_js._module.HEAPU8.set(buffer, address)
 
     def takeObject(self, number: int) -> Any:  # noqa: N802 - the script's name
         """Takes out an object that arrived."""
         part = self._arrived.pop(number)
-        if getattr(part, "refused", None):
-            raise ValueError(part.refused)
-        if hasattr(part, "byteLength"):
+        if not _is_object(part):
             raise ValueError(f"buffer {number} is no object")
+        if isinstance(refused := getattr(part, "refused", None), str):
+            raise ValueError(refused)
         return part.object
 
     def close(self) -> None:
         """Closes the port; JavaScript delivers what was posted before."""
+        self._end()
         for event, proxy in zip(("message", "messageerror"), self._proxies, strict=True):
             self._port.removeEventListener(event, proxy)
         self._port.close()
 
+    def _end(self) -> None:
+        self._is_over = True
+        self._coming = None
+        self._places = []
+
     def _receive(self, event: Any) -> None:
+        if self._is_over:
+            return
         try:
-            message = event.data
-            if not js.Array.isArray(message):
-                self._deliver(message, self._next, [])
-            elif js.Array.isArray(message[0]):
-                pyodide_js._module.HEAPU8.set(message[1], self._inbox[0])
-                self._handlers["deliverAll"](*message[0])
-            elif message[0] is False:
-                # Memory that is given back.
-                return
-            elif message[0] is None or not hasattr(message[0], "byteLength"):
-                self._fill(message[1])
-            else:
-                self._begin(message)
+            self._take_in(event.data)
         except Exception as error:
-            self._handlers["broken"](f"a message could not be taken in: {error!r}")
+            self._fail(f"a message could not be taken in: {error!r}")
+
+    def _take_in(self, message: Any) -> None:
+        if _is(message, "Uint8Array"):
+            self._require_no_pieces()
+            self._deliver(_bytes_of(message, "a frame"), self._next, [])
+            return
+        if not _is(message, "Array") or not 1 <= message.length <= _MOST_PARTS:
+            raise ValueError("neither a frame nor parts")
+        parts = list(message)
+        if parts[0] is jsnull:
+            self._fill(parts[1] if len(parts) > 1 else None)
+            return
+        self._require_no_pieces()
+        if parts[0] is False:
+            # Memory that is given back, of which this side has no use.
+            return
+        if _is(parts[0], "Array"):
+            self._deliver_all(parts[0], parts[1] if len(parts) > 1 else None)
+        else:
+            self._begin(parts)
+
+    def _require_no_pieces(self) -> None:
+        if self._coming is not None:
+            raise ValueError("a message before the last piece of another one")
 
     def _unreadable(self, _event: Any) -> None:
-        self._handlers["broken"]("a message could not be read by the browser (messageerror)")
+        self._fail("a message could not be read by the browser (messageerror)")
 
-    def _begin(self, message: Any) -> None:
-        frame, *parts = message
-        first, lengths = self._next, []
-        for part in parts:
-            if isinstance(part, (int, float)):
-                self._places.append([self._handlers["room"](int(part)), int(part)])
-                lengths.append(-int(part))
-            elif hasattr(part, "object") or hasattr(part, "refused"):
-                self._arrived[self._next] = part
-                self._next += 1
+    def _fail(self, reason: str) -> None:
+        if not self._is_over:
+            self._end()
+            self._handlers["broken"](reason)
+
+    def _begin(self, parts: list[Any]) -> None:
+        """Takes in a message with parts, all of which is checked before anything is kept."""
+        frame = _bytes_of(parts[0], "a frame")
+        memory = {frame.buffer.js_id}
+        arrived: list[Any] = []
+        lengths: list[int] = []
+        places: list[_Room] = []
+        for part in parts[1:]:
+            if isinstance(part, (int, float)) and not isinstance(part, bool):
+                places.append(_Room(int(part) if part == part // 1 else -1))
+                lengths.append(-places[-1].length)
+                continue
+            if _is_object(part):
+                arrived.append(part)
                 lengths.append(0)
-            elif hasattr(part, "length"):
-                self._arrived[self._next] = part
-                self._next += 1
+                continue
+            is_returned = _is_own(part)
+            buffer = part if is_returned else _bytes_of(part, "a part").buffer
+            if buffer.js_id in memory:
+                raise ValueError("two parts that have the same memory")
+            memory.add(buffer.js_id)
+            if not is_returned:
+                arrived.append(part)
                 lengths.append(part.byteLength)
-            # Anything else is memory that is given back.
-        if self._places:
-            self._coming = (frame, lengths, first)
+        first = self._next
+        self._arrived.update(enumerate(arrived, first))
+        self._next += len(arrived)
+        if places:
+            self._coming, self._places = (frame, lengths, first), places
         else:
             self._deliver(frame, first, lengths)
 
-    def _fill(self, piece: Any) -> None:
+    def _fill(self, part: Any) -> None:
         if self._coming is None:
             raise ValueError("a piece of no message")
-        place, size = self._places[0], piece.byteLength
-        if size > place[1]:
-            raise ValueError("a piece too many")
-        pyodide_js._module.HEAPU8.set(piece, place[0])
-        place[0] += size
-        place[1] -= size
-        if place[1] == 0:
+        place = self._places[0]
+        place.add(_bytes_of(part, "a piece"))
+        if place.is_believed:
+            if place.address is None:
+                place.address = self._handlers["room"](place.length)
+            for piece in place.held:
+                pyodide_js._module.HEAPU8.set(piece, place.address)
+                place.address += piece.byteLength
+            place.held.clear()
+        if place.arrived == place.length:
             self._places.pop(0)
         if not self._places:
             (frame, lengths, first), self._coming = self._coming, None
@@ -161,3 +271,13 @@ class Channel:
         address = inbox if size <= inbox_size else self._handlers["room"](size)
         pyodide_js._module.HEAPU8.set(frame, address)
         self._handlers["deliver"](size, first, *lengths)
+
+    def _deliver_all(self, sizes: Any, part: Any) -> None:
+        frames = _bytes_of(part, "frames")
+        most = min(_TOGETHER, self._inbox[1])
+        told = list(sizes) if sizes.length <= most else []
+        are_sizes = all(type(size) is int and size > 0 for size in told)
+        if not are_sizes or not frames.byteLength == sum(told) <= most:
+            raise ValueError("frames of other sizes than they should have")
+        pyodide_js._module.HEAPU8.set(frames, self._inbox[0])
+        self._handlers["deliverAll"](*told)
