@@ -1,0 +1,114 @@
+"""The first way to install: one wheel beside the page, Pyodide as its CDN has it. The files are those of the documents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page
+
+from pyscript_page import LOAD_MILLISECONDS
+from static_host import SUB_PATH, Cdn, StaticHost, blocks
+
+pytestmark = pytest.mark.one_site
+
+
+@pytest.fixture
+def cdn(site: str) -> Cdn:
+    """The CDN of PyScript and Pyodide."""
+    return Cdn(site)
+
+
+@pytest.fixture
+def host(tmp_path: Path, cdn: Cdn) -> Iterator[StaticHost]:
+    """A host that has the wheel and nothing else."""
+    with StaticHost(tmp_path) as host:
+        host.write(dict([cdn.wheel()]))
+        yield host
+
+
+@pytest.fixture
+def page(browser: Any, cdn: Cdn) -> Iterator[Page]:
+    """A new page, whose requests with https the CDN answers."""
+    context = browser.new_context()
+    cdn.answer_for(context)
+    page = context.new_page()
+    yield page
+    context.close()
+
+
+def shows(page: Page, text: str) -> None:
+    """Waits until the page shows a text."""
+    try:
+        page.wait_for_function(
+            "text => document.body.innerText.includes(text)", arg=text, timeout=LOAD_MILLISECONDS
+        )
+    except PlaywrightError as error:
+        pytest.fail(f"{error}\nthe page shows:\n{page.inner_text('body')}", pytrace=False)
+
+
+def assert_only_the_wheel(host: StaticHost, cdn: Cdn, times: int) -> None:
+    """The wheel was fetched from beside the page, and no other host than the CDN was asked for anything."""
+    name, _ = cdn.wheel()
+    assert host.fetched.count(f"/{SUB_PATH}/{name}") == times
+    assert cdn.elsewhere == []
+
+
+def test_the_readme(host: StaticHost, cdn: Cdn, page: Page) -> None:
+    """README's four files and the wheel, in a folder under a sub-path, make a page that calls its worker."""
+    files = blocks("README.md")
+    assert set(files) == {"worker.py", "main.py", "pyscript.toml", "index.html"}
+    assert cdn.wheel()[0] in files["pyscript.toml"], "README names a wheel that is not the one that is built"
+    host.write(dict(files))
+    page.goto(host.address)
+    shows(page, "2.58")
+    assert_only_the_wheel(host, cdn, 2)
+
+
+def test_a_returning_browser_takes_a_new_wheel_of_the_same_name(
+    host: StaticHost, cdn: Cdn, page: Page
+) -> None:
+    """PyScript keeps a lock file in the browser; a wheel that is built anew under its old name still installs."""
+    host.write(dict(blocks("README.md")))
+    page.goto(host.address)
+    shows(page, "2.58")
+    name, content = cdn.wheel()
+    # Bytes in front of an archive change its checksum and nothing that zipfile reads.
+    host.write({name: b"\0" + content})
+    page.goto("about:blank")
+    page.goto(host.address)
+    shows(page, "2.58")
+
+
+def test_github_pages(host: StaticHost, cdn: Cdn, page: Page) -> None:
+    """The recipe's files make a page that is isolated after its first visit, so that a worker that computes is interrupted."""
+    files = blocks("docs/github-pages.md")
+    assert set(files) == {"isolation.js", "index.html", "main.py", "worker.py", "pyscript.toml"}
+    host.write(dict(files))
+    for _ in range(2):
+        page.goto(host.address)
+        shows(page, "interrupted after 0.5 seconds")
+        assert page.evaluate("crossOriginIsolated")
+    assert {path for path in host.fetched if not path.startswith(f"/{SUB_PATH}/")} <= {"/favicon.ico"}
+    assert cdn.elsewhere == []
+
+
+def test_plain_pyodide(host: StaticHost, cdn: Cdn, page: Page) -> None:
+    """The document's page without PyScript takes the wheel from beside it; its worker needs no second request."""
+    host.write(dict(blocks("docs/installing.md")))
+    page.goto(f"{host.address}plain.html")
+    shows(page, "2.58")
+    assert_only_the_wheel(host, cdn, 1)
+
+
+def test_the_wheel_is_named_as_it_is(cdn: Cdn) -> None:
+    """Every document that names the wheel in full names the one that is built."""
+    name, _ = cdn.wheel()
+    root = Path(__file__).parents[2]
+    for document in [root / "README.md", *root.glob("docs/*.md")]:
+        for found in re.findall(r"workerlib-[\w.-]+_wasm32\.whl", document.read_text(encoding="utf-8")):
+            assert found == name, document.name

@@ -1,0 +1,158 @@
+"""docs/troubleshooting.md: each symptom is reproduced, and the text that a user sees is the one that stands there."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import documented_errors
+from static_host import TYPES, Cdn, StaticHost, blocks
+
+pytestmark = pytest.mark.one_site
+
+LIMIT_SECONDS = 120
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+SYMPTOMS: dict[str, str] = dict(
+    re.findall(r"^### ([^\n]*)\n\n```text\n(.*?)\n```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+)
+SPAWN = """import workerlib
+await workerlib.spawn("./worker.py", timeout=5)
+"""
+NEEDED = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """README's page with something wrong in it."""
+
+    page: str = "./pyscript.toml"
+    """The page's configuration."""
+    worker: str = "./pyscript.toml"
+    """The worker's."""
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    """The files that are not as README has them."""
+    policy: str = ""
+    """The page's Content-Security-Policy."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """The content types that the host gets wrong."""
+    withheld: str = ""
+    """The file that the CDN gives to the page and not to the worker."""
+
+
+def _named(wheel: str, **more: object) -> str:
+    return json.dumps({"packages": [wheel], **more})
+
+
+# Each takes the wheel's name.
+SETTINGS: dict[str, Callable[[str], Setting]] = {
+    "Somebody else's workerlib": lambda wheel: Setting(page=_named("workerlib")),
+    "A relative index": lambda wheel: Setting(
+        page=_named("workerlib", index_urls=["./simple"]),
+        files={"simple/workerlib/index.html": f'<!doctype html><a href="./{wheel}">{wheel}</a>'},
+    ),
+    "A wheel that is not there": lambda wheel: Setting(page=_named(f"./elsewhere/{wheel}")),
+    "A wheel without `./`": lambda wheel: Setting(
+        page="./wrong.toml", worker="./wrong.toml", files={"wrong.toml": f'packages = ["{wheel}"]\n'}
+    ),
+    "No module named 'workerlib'": lambda wheel: Setting(page="{}"),
+    "A worker without workerlib": lambda wheel: Setting(
+        # Not inline: where the page's configuration is a file, PyScript 0.7.31 takes that for an inline one.
+        worker="./other.toml",
+        files={"other.toml": "packages = []\n"},
+    ),
+    'A "fetching" that stays': lambda wheel: Setting(files={"main.py": SPAWN}, withheld="python_stdlib.zip"),
+    "A file that is not there": lambda wheel: Setting(page=_named(f"./{wheel}", files={"./nothing.py": ""})),
+    "A wrong MIME type": lambda wheel: Setting(
+        page=_named(f"./{wheel}", interpreter="./pyodide/pyodide.mjs"), types={".mjs": "text/plain"}
+    ),
+    "A wrong MIME type of WebAssembly": lambda wheel: Setting(
+        page=_named(f"./{wheel}", interpreter="./pyodide/pyodide.mjs"), types={".wasm": "text/plain"}
+    ),
+    "A warning about SharedArrayBuffer": lambda wheel: Setting(),
+    "A policy without `unsafe-eval`": lambda wheel: Setting(
+        policy="script-src 'self' https://cdn.jsdelivr.net 'wasm-unsafe-eval'; worker-src blob:"
+    ),
+    "A policy without workers": lambda wheel: Setting(
+        policy="script-src 'self' https://cdn.jsdelivr.net 'unsafe-eval'"
+    ),
+}
+
+
+def test_each_symptom_is_reproduced() -> None:
+    """The document has a text for each heading of the third level, and this module a page for each."""
+    assert set(SYMPTOMS) == set(re.findall(r"^### ([^\n]*)$", DOCUMENT, re.MULTILINE))
+    assert set(SETTINGS) == set(SYMPTOMS)
+
+
+def _with(setting: Setting) -> dict[str, str | bytes]:
+    files: dict[str, str | bytes] = dict(blocks("README.md"))
+    page = str(files["index.html"])
+    for name, config in [("main", setting.page), ("worker", setting.worker)]:
+        page = re.sub(
+            rf'(src="./{name}\.py") config="[^"]*"', lambda found, c=config: f"{found[1]} config='{c}'", page
+        )
+    if setting.policy:
+        meta = f'<meta http-equiv="Content-Security-Policy" content="{setting.policy}">'
+        page = page.replace("<title>", f"{meta}<title>")
+    return {**files, "index.html": page, **setting.files}
+
+
+def _pypi(cdn: Cdn) -> None:
+    """Makes the stand-in list the unrelated package as PyPI does, with what it needs and Pyodide has not."""
+    address = "https://files.pythonhosted.org/workerlib-0.5.1-py3-none-any.whl"
+    file = {"filename": address.rpartition("/")[2], "url": address, "hashes": {}, "core-metadata": True}
+    native = {"filename": "aio_pika-9.5.0.tar.gz", "url": "https://files.pythonhosted.org/a", "hashes": {}}
+    for name, version, files in [("workerlib", "0.5.1", [file]), ("aio-pika", "9.5.0", [native])]:
+        listed = {"meta": {"api-version": "1.1"}, "name": name, "versions": [version]}
+        cdn.index[name] = {**listed, "files": [{"size": 1, **one} for one in files]}
+    needs = "Metadata-Version: 2.4\nName: workerlib\nVersion: 0.5.1\nRequires-Dist: aio-pika<10,>=9.0.0\n"
+    cdn.files[f"{address}.metadata"] = needs.encode()
+
+
+@pytest.mark.parametrize("symptom", SYMPTOMS)
+def test_symptom(symptom: str, browser: Any, site: str, tmp_path: Path) -> None:
+    """A page with that mistake shows that text, on the page or in the console."""
+    cdn = Cdn(site)
+    name, content = cdn.wheel()
+    setting = SETTINGS[symptom](name)
+    _pypi(cdn)
+    cdn.withheld = setting.withheld
+    with StaticHost(tmp_path, {**TYPES, **setting.types}) as host:
+        host.write({name: content, **_with(setting)})
+        if "interpreter" in setting.page:
+            host.write({f"pyodide/{needed}": cdn.file_of_pyodide(needed) for needed in NEEDED})
+        shown = _shown(browser, cdn, host, re.compile(_pattern(SYMPTOMS[symptom]), re.DOTALL))
+    assert shown is None, shown
+
+
+def _pattern(shown: str) -> str:
+    """Makes a pattern of a text in which `…` stands for anything; it may stand anywhere."""
+    return documented_errors.pattern_of(shown).removesuffix(r"\n?\Z")
+
+
+def _shown(browser: Any, cdn: Cdn, host: StaticHost, pattern: re.Pattern[str]) -> str | None:
+    """Opens the page and waits until the pattern shows; gives all that was shown instead, if it does not."""
+    context = browser.new_context()
+    cdn.answer_for(context)
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(host.address)
+    end = time.monotonic() + LIMIT_SECONDS
+    try:
+        while time.monotonic() < end:
+            everything = "\n".join([*said, page.locator("body").inner_text()])
+            if pattern.search(everything):
+                return None
+            page.wait_for_timeout(100)
+    finally:
+        context.close()
+    return f"{pattern.pattern}\nis not in\n{everything}"

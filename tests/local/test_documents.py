@@ -1,0 +1,49 @@
+"""The documents: each relative link leads to a file, and each anchor to a heading or a named place in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATTERNS = ["*.md", "docs/**/*.md", "benches/results/*.md", "workerlib-*/*.md", "workerlib-*/javascript/*.md"]
+DOCUMENTS = sorted(str(file.relative_to(ROOT)) for pattern in PATTERNS for file in ROOT.glob(pattern))
+_FENCE = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+(?:\([^()\s]*\))?)\)")
+_REFERENCE = re.compile(r"^\[[^\]]+\]: (\S+)$", re.MULTILINE)
+
+
+def _anchors(document: Path) -> set[str]:
+    """Gives what a link into the document may name, as GitHub makes it of headings: `## To test it` is `to-test-it`."""
+    text = _FENCE.sub("", document.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name: str) -> None:
+    """A link that was broken by a move or a new heading is told by its document and its target."""
+    document = ROOT / name
+    text = _FENCE.sub("", document.read_text(encoding="utf-8"))
+    broken = []
+    for link in [*_LINK.findall(text), *_REFERENCE.findall(text)]:
+        path, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", link):
+            continue
+        target = (document.parent / path).resolve() if path else document
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_a_broken_link_would_be_found(tmp_path: Path) -> None:
+    """The patterns above see links in text, in references and with anchors, and none in code."""
+    text = "[a](b.md) and [`c`](d.md#e-f)\n\n[g]: h.md\n\n```sh\n[no](link.md)\n```\n"
+    bare = _FENCE.sub("", text)
+    assert [*_LINK.findall(bare), *_REFERENCE.findall(bare)] == ["b.md", "d.md#e-f", "h.md"]
+    document = tmp_path / "d.md"
+    document.write_text('## E `f`!\n\n<a id="g"></a>\n')
+    assert _anchors(document) == {"e-f", "g"}
