@@ -15,14 +15,16 @@ from typing import Any
 
 from workerlib import Worker, __version__, _exports
 from workerlib._native import Session
-from workerlib._rpc.connection import Connection, Endpoint
-from workerlib._values.adapters import AdapterDescription, describe_adapters
+from workerlib._rpc.connection import Connection
+from workerlib._rpc.endpoint import Endpoint
+from workerlib._values.adapter import AdapterDescription
+from workerlib._values.adapters import describe_adapters
 
 Channel = Callable[[], tuple[Endpoint, Endpoint]]
 
 
 class LoopbackEndpoint:
-    """One end of a channel in memory; implements `workerlib._rpc.connection.Endpoint`."""
+    """One end of a channel in memory; implements `workerlib._rpc.endpoint.Endpoint`."""
 
     starts_at_once = True
 

@@ -7,6 +7,7 @@ use workerlib_codec::marker::SHALLOW;
 use workerlib_codec::{DecodeError, DecodeErrorKind, EncodeError, Path};
 use workerlib_core::{CloseReason, SessionError};
 
+use crate::hooks::HOOKS;
 use crate::source::Refusal;
 
 fn class<'py>(
@@ -14,7 +15,7 @@ fn class<'py>(
     cell: &'static PyOnceLock<Py<PyType>>,
     name: &str,
 ) -> PyResult<&'py Bound<'py, PyType>> {
-    cell.import(py, "workerlib._errors", name)
+    cell.import(py, HOOKS, name)
 }
 
 /// Makes the `UnsendableError` (or what Python itself raised) for a value that could not be encoded.
@@ -71,7 +72,7 @@ pub(crate) fn unsendable_error(
 pub(crate) fn decode_error(py: Python<'_>, root: &str, path: &Path, error: &DecodeError<PyErr>) -> PyErr {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     if let DecodeErrorKind::Sink(raised) = &error.kind
-        && let Ok(class) = CLASS.import(py, "workerlib._values.adapters", "AdapterFailure")
+        && let Ok(class) = CLASS.import(py, HOOKS, "AdapterFailure")
         && raised.is_instance(py, class)
         && let Ok(error) = raised.value(py).getattr("error")
     {

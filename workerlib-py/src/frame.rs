@@ -15,6 +15,7 @@ use workerlib_core::Message;
 use crate::block::region;
 use crate::errors::{decode_error, encode_error, frame_error, unsendable_error};
 use crate::gc_pause::GcPause;
+use crate::hooks::HOOKS;
 use crate::sink::{PySink, Spent};
 use crate::source::{Conversion, PySource, text_of};
 
@@ -354,7 +355,5 @@ fn concatenated<'py>(py: Python<'py>, parts: &[&[u8]]) -> PyResult<Bound<'py, Py
 fn warn_of_conversion(py: Python<'_>, root: &str, conversion: &Conversion) -> PyResult<()> {
     static WARN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let path = format!("{root}{}", conversion.path);
-    WARN.import(py, "workerlib._values.table", "warn_of_conversion")?
-        .call1((&conversion.class, path))
-        .map(drop)
+    WARN.import(py, HOOKS, "warn_of_conversion")?.call1((&conversion.class, path)).map(drop)
 }

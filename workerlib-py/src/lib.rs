@@ -8,6 +8,7 @@ mod deep;
 mod errors;
 mod frame;
 mod gc_pause;
+mod hooks;
 mod objects;
 mod plain;
 mod rows;

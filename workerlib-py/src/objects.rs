@@ -14,6 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use workerlib_codec::PlainReader;
 
+use crate::hooks::HOOKS;
 use crate::plain::make;
 
 /// The extension type of these objects: docs/wire-format.md, section 4.6.
@@ -50,7 +51,7 @@ impl<'py> Plan<'py> {
     /// Finds the plan of a class, if it has one.
     pub(crate) fn find(class: &Bound<'py, PyType>) -> PyResult<Option<Self>> {
         static PLANS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-        let plans = PLANS.import(class.py(), "workerlib._values.user_classes", "PLANS")?;
+        let plans = PLANS.import(class.py(), HOOKS, "PLANS")?;
         let Some(plan) = plans.get_item(class)? else { return Ok(None) };
         let (first, slots, has_dict, get_state) = plan.extract()?;
         Ok(Some(Self { class: class.clone(), first, slots, has_dict, get_state, names: Vec::new() }))
@@ -170,7 +171,7 @@ impl<'py> Recipe<'py> {
     /// If there is no such class here.
     pub(crate) fn find(first: &Bound<'py, PyAny>) -> PyResult<Self> {
         static RECIPE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let found = RECIPE.import(first.py(), "workerlib._values.user_classes", "recipe")?.call1((first,))?;
+        let found = RECIPE.import(first.py(), HOOKS, "recipe")?.call1((first,))?;
         let (class, slots, has_dict, fill) = found.extract()?;
         Ok(Self { first: first.clone(), class, slots, has_dict, fill, names: Vec::new() })
     }

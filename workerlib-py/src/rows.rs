@@ -48,7 +48,7 @@ impl Unfinished {
 
 #[pymethods]
 impl Unfinished {
-    /// What keeps count of the objects that are to be awaited: `workerlib._values.async_adapters.Outgoing`.
+    /// What keeps count of the objects that are to be awaited: `Outgoing` of `_values/slot.py`.
     #[getter]
     fn outgoing(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.values.outgoing.as_ref().map(|outgoing| outgoing.clone_ref(py))

@@ -12,6 +12,8 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use workerlib_codec::Step;
 use workerlib_codec::marker::ext;
 
+use crate::hooks::HOOKS;
+
 /// The extension type of a pattern, which takes time to build: those of a frame have a limit together.
 pub(crate) const PATTERN: u8 = 71;
 
@@ -73,9 +75,7 @@ impl<'py> Types<'py> {
         let outgoing = match &self.outgoing {
             Some(outgoing) => outgoing,
             None => {
-                let made = OUTGOING
-                    .import(self.py, "workerlib._values.async_adapters", "Outgoing")?
-                    .call1((slow,))?;
+                let made = OUTGOING.import(self.py, HOOKS, "Outgoing")?.call1((slow,))?;
                 self.outgoing.insert(made)
             }
         };
@@ -87,12 +87,10 @@ impl<'py> Types<'py> {
         static EXACT: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
         static FIND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         self.enter()?;
-        let known = EXACT.import(self.py, "workerlib._values.table", "SENDING")?.get_item(class)?;
+        let known = EXACT.import(self.py, HOOKS, "SENDING")?.get_item(class)?;
         let found = match known {
             Some(known) => known,
-            None => FIND
-                .import(self.py, "workerlib._values.table", "find_sending")?
-                .call1((class, self.strict))?,
+            None => FIND.import(self.py, HOOKS, "find_sending")?.call1((class, self.strict))?,
         };
         let Some((kind, function)) = found.extract::<Option<(Option<u8>, Bound<'py, PyAny>)>>()? else {
             return Ok(None);
@@ -103,7 +101,7 @@ impl<'py> Types<'py> {
     /// Tells why a value cannot be sent, if that is what a function of the tables raised.
     pub(crate) fn reason(&self, error: &PyErr) -> Option<String> {
         static REFUSED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        let class = REFUSED.import(self.py, "workerlib._values.table", "RefusedError").ok()?;
+        let class = REFUSED.import(self.py, HOOKS, "RefusedError").ok()?;
         error.is_instance(self.py, class).then(|| error.value(self.py).to_string())
     }
 
@@ -111,7 +109,7 @@ impl<'py> Types<'py> {
     pub(crate) fn weigh(&self, so_far: usize, values: &Bound<'py, PyAny>) -> PyResult<usize> {
         static WEIGH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let pattern = values.get_item(0)?;
-        WEIGH.import(self.py, "workerlib._values.patterns", "weigh")?.call1((so_far, pattern))?.extract()
+        WEIGH.import(self.py, HOOKS, "weigh_pattern")?.call1((so_far, pattern))?.extract()
     }
 
     /// Makes an array with items like these of `len` bytes: those of `content`, or any if there is none; `None` if it
@@ -124,7 +122,7 @@ impl<'py> Types<'py> {
         content: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let array = ARRAY.import(self.py, "workerlib._values.table", "receive_array")?;
+        let array = ARRAY.import(self.py, HOOKS, "receive_array")?;
         let made = array.call1((typecode, format, itemsize, len, content))?;
         Ok((!made.is_none()).then_some(made))
     }
@@ -136,7 +134,7 @@ impl<'py> Types<'py> {
         len: usize,
     ) -> PyResult<(Bound<'py, PyAny>, usize)> {
         static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let array = ARRAY.import(self.py, "workerlib._values.libraries.numpy_arrays", "receive_array")?;
+        let array = ARRAY.import(self.py, HOOKS, "receive_numpy_array")?;
         let values = values.to_list();
         values.append(len)?;
         array.call1(values.to_tuple())?.extract()
@@ -146,13 +144,13 @@ impl<'py> Types<'py> {
     pub(crate) fn build(&self, kind: u8, values: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         static BUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         self.enter()?;
-        BUILD.import(self.py, "workerlib._values.table", "build")?.call1((kind, values))
+        BUILD.import(self.py, HOOKS, "build")?.call1((kind, values))
     }
 
     /// Makes an object of an extension type from the first of its values.
     pub(crate) fn make(&self, kind: u8, first: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        MAKE.import(self.py, "workerlib._values.table", "make")?.call1((kind, first))
+        MAKE.import(self.py, HOOKS, "make")?.call1((kind, first))
     }
 
     /// Fills an object that was made with the rest of its values.
@@ -163,7 +161,7 @@ impl<'py> Types<'py> {
         values: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         static FILL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        FILL.import(self.py, "workerlib._values.table", "fill")?.call1((kind, object, values)).map(drop)
+        FILL.import(self.py, HOOKS, "fill")?.call1((kind, object, values)).map(drop)
     }
 }
 
@@ -176,11 +174,11 @@ impl Drop for Types<'_> {
     }
 }
 
-/// Calls a function of `workerlib/_values/functions.py` that enters or leaves a context.
+/// Calls a function of the hooks that enters or leaves a context.
 #[cold]
 #[inline(never)]
 fn context<'py>(function: &str, argument: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    argument.py().import("workerlib._values.functions")?.getattr(function)?.call1((argument,))
+    argument.py().import(HOOKS)?.getattr(function)?.call1((argument,))
 }
 
 /// Whether adapters are for builtin types: nothing else need be asked if not.
@@ -198,7 +196,7 @@ pub(crate) fn adapted_builtins(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     if !ADAPTS_BUILTINS.load(Ordering::Relaxed) {
         return None;
     }
-    CLASSES.import(py, "workerlib._values.table", "ADAPTED_BUILTINS").ok().cloned()
+    CLASSES.import(py, HOOKS, "ADAPTED_BUILTINS").ok().cloned()
 }
 
 /// Tells whether a value of an extension type is something of ours, and whether its elements are too.

@@ -93,6 +93,7 @@ const PARTS: &[Part] = &[
     Part { name: "session-model", needs: &[], products: &[], run: rust::session_model },
     Part { name: "ruff", needs: &[Need::PythonTools], products: &[], run: python::lint },
     Part { name: "mypy", needs: &[Need::PythonTools], products: &[], run: python::types },
+    Part { name: "arrows", needs: &[Need::PythonTools], products: &[], run: python::arrows },
     Part {
         name: "typing",
         needs: &[Need::PythonTools, Need::NodePackages],

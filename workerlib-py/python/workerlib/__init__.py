@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from workerlib._api.connect import connect
 from workerlib._api.interface import Interface
-from workerlib._api.spawn import SpawnProgress, spawn
+from workerlib._api.spawn import spawn
 from workerlib._api.worker import Worker
 from workerlib._errors import (
     ConfigError,
@@ -48,9 +48,11 @@ from workerlib._errors import (
     WorkerStartError,
 )
 from workerlib._exports import export
+from workerlib._hosts.spawned.wanted import SpawnProgress
 from workerlib._rpc.any_call import any_call
 from workerlib._rpc.call_log import elapsed_time, log
-from workerlib._values.adapters import All, adapter, adapter_for, register_adapter
+from workerlib._values.adapter import All
+from workerlib._values.adapters import adapter, adapter_for, register_adapter
 from workerlib._values.functions import register
 from workerlib._values.transfer import transfer
 from workerlib._values.user_classes import portable

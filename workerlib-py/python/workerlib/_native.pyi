@@ -5,7 +5,7 @@ from typing import Any, final
 from weakref import ReferenceType
 
 from workerlib._exports import ExportDescription
-from workerlib._values.adapters import AdapterDescription
+from workerlib._values.adapter import AdapterDescription
 
 __all__ = [
     "PROTOCOL",

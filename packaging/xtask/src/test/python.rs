@@ -41,6 +41,16 @@ pub(super) fn types(workspace: &Workspace) -> Result<Report> {
     Ok(Report::of(succeeded, format!("mypy --strict: {summary}"), output))
 }
 
+/// Checks that modules of the package import only what `pyproject.toml` lets their rooms import.
+pub(super) fn arrows(workspace: &Workspace) -> Result<Report> {
+    let mut lint = Command::new(workspace.tool("lint-imports"));
+    // The package is found in the folder where it runs: the source, not what is installed.
+    lint.args(["../pyproject.toml", "--no-cache"]).current_dir(workspace.package().join("python"));
+    let (succeeded, output) = process::capture(workspace, "arrows", &mut lint)?;
+    let summary = output.lines().last().unwrap_or_default().to_owned();
+    Ok(Report::of(succeeded, format!("imports between rooms: {summary}"), output))
+}
+
 /// Compares the stub of the extension with the extension.
 pub(super) fn stubs(workspace: &Workspace) -> Result<Report> {
     let mut stubtest = Command::new(workspace.python());

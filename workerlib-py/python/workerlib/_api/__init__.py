@@ -1,1 +1,1 @@
-"""What users call: `connect()`, `spawn()`, the `Worker` that they return, and its interface."""
+"""The functions that users call: `connect()`, `spawn()`, and the `Worker` that they return."""

@@ -145,16 +145,17 @@ async def _connect(
     opening: Coroutine[Any, Any, Found]
     # Imported where they are needed: each one's own imports exist on its own host only.
     if sys.platform == "emscripten":
-        from workerlib._hosts.pyscript import worker as pyscript
+        from workerlib._hosts.pyscript import page
+        from workerlib._hosts.pyscript.config import read_config
 
         if config is not None:
             raise ConnectError(
                 "config= is for workers outside of a browser: a page's script tags have their own"
             )
-        parsed = pyscript.read_config()
+        parsed = read_config()
         chosen = settings(parsed, **overrides)
         load_adapters(parsed)
-        opening = pyscript.open_channel(progress)
+        opening = page.open_channel(progress)
     else:
         from workerlib._hosts.subprocess import parent
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from types import ModuleType
 from typing import Any, TypeVar, overload
@@ -19,42 +18,10 @@ from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import settings
 from workerlib._errors import ConfigError, ConnectError
 from workerlib._hosts.host import Progress, is_file_name
+from workerlib._hosts.spawned.wanted import SpawnProgress, Wanted
 
 _TIMEOUT = 60.0
 _I = TypeVar("_I")
-
-
-@dataclass(frozen=True)
-class SpawnProgress:
-    """A step on the way to a worker that can be called."""
-
-    stage: str
-    """`download`, `install` or `import`, and at last `ready`."""
-    what: str
-    """What is fetched, installed or run: Pyodide, a package, the script."""
-    done: int | None = None
-    """How many packages have come this far, where packages are loaded."""
-    total: int | None = None
-    """Of how many."""
-
-    def __str__(self) -> str:
-        doing = {"download": "fetching", "install": "installing", "import": "running"}
-        return f"{doing.get(self.stage, self.stage)} {self.what}"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The worker that is wanted: what `spawn()` was told of it."""
-
-    script: str | PurePath
-    packages: list[str]
-    index_urls: list[str]
-    files: list[tuple[str, str]]
-    """Addresses of files for the script, and their paths in the worker's file system."""
-    config: dict[str, Any]
-    heartbeat: float | None
-    isolated: bool
-    on_progress: Callable[[SpawnProgress], object] | None
 
 
 @overload

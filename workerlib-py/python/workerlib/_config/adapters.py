@@ -13,7 +13,8 @@ from typing import Any
 
 from workerlib._config.names import import_module, resolve
 from workerlib._errors import ConfigError
-from workerlib._values.adapters import Adapter, All, configure, make_adapter
+from workerlib._values.adapter import Adapter, All
+from workerlib._values.adapters import configure, make_adapter
 
 _SECTION = "adapters"
 _loaded: object = None

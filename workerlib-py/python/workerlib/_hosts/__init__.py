@@ -1,1 +1,1 @@
-"""Where the other Python runs, and how the two get a channel: each place has a room."""
+"""Hosts: each finds or starts the other Python, and opens a channel to it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from workerlib._compat import diagnostics
 from workerlib._config import exports_and_imports
@@ -19,13 +20,14 @@ def start() -> None:
         ConnectError: If this is no worker.
         ConfigError: If the section is missing, or cannot be right.
     """
-    config = _host().read_config()
+    host = _host()
+    config = host.read_config()
     for line in diagnostics.diagnostics():
         call_log.write("worker", line)
     try:
         exports = exports_and_imports.functions(config, "exports")
     except ConfigError as error:
-        if hint := _host().hint_at_files():
+        if hint := host.hint_at_files():
             error.add_note(hint)
         raise
     if not exports:
@@ -38,16 +40,33 @@ def start() -> None:
     call_log.write("worker", f"Providing functions: {', '.join(exports)}")
 
 
-def _host() -> Any:
-    """Returns the module that has this worker's configuration, if this is a worker."""
-    host: Any
+class _Host(NamedTuple):
+    """The functions by which a host tells of the worker that runs in it."""
+
+    is_worker: Callable[[], bool]
+    read_config: Callable[[], dict[str, Any]]
+    hint_at_files: Callable[[], str | None]
+
+
+def _host() -> _Host:
+    """Finds the host that has this worker's configuration.
+
+    Raises:
+        ConnectError: If this is no worker.
+    """
     if sys.platform == "emscripten":
+        from workerlib._hosts.pyscript import config
         from workerlib._hosts.pyscript import worker as pyscript
         from workerlib._hosts.spawned import worker as spawned
 
-        host = spawned if spawned.is_worker() else pyscript
+        if spawned.is_worker():
+            host = _Host(spawned.is_worker, spawned.read_config, spawned.hint_at_files)
+        else:
+            host = _Host(pyscript.is_worker, config.read_config, config.hint_at_files)
     else:
-        from workerlib._hosts.subprocess import worker as host
+        from workerlib._hosts.subprocess import worker
+
+        host = _Host(worker.is_worker, worker.read_config, worker.hint_at_files)
     if not host.is_worker():
         raise ConnectError("`import workerlib.worker` is for the script of a worker, and this is none")
     return host

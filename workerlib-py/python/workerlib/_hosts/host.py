@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from workerlib._rpc.connection import Endpoint
+from workerlib._rpc.endpoint import Endpoint
 
 
 @dataclass

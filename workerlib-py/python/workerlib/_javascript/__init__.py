@@ -1,1 +1,1 @@
-"""Python for pages in JavaScript: the worker's side, and the values of both languages."""
+"""Support for pages in JavaScript: the worker's side, and the conversion of values."""

@@ -1,1 +1,1 @@
-"""Calls over a connection: this side's, the other side's, and their interruption."""
+"""Calls over a connection: those of this side, those of the other side, and how calls are interrupted."""

@@ -13,7 +13,7 @@ import types
 import weakref
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from workerlib._errors import (
     ConfigError,
@@ -25,11 +25,13 @@ from workerlib._errors import (
 )
 from workerlib._exports import ExportDescription, Function, describe_export, observers
 from workerlib._native import Arrival, Session, Unfinished, dismantle
+from workerlib._rpc.endpoint import Endpoint
 from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.repeated_interrupts import Insistence
-from workerlib._values.adapters import AdapterDescription, check_peer, wrap_arguments, wrap_result
+from workerlib._values.adapter import AdapterDescription
+from workerlib._values.adapters import check_peer, wrap_arguments, wrap_result
 from workerlib._values.async_adapters import finish, restore
 from workerlib._values.exceptions import describe, raise_remote, rebuild
 from workerlib._values.functions import enter, leave
@@ -47,28 +49,6 @@ _HAS_EAGER_TASKS = sys.version_info >= (3, 12)
 
 _SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
 """What the other side and this one are, by whether this one connects."""
-
-
-class Endpoint(Protocol):
-    """One end of a channel that carries frames in order, such as a MessagePort."""
-
-    @property
-    def starts_at_once(self) -> bool:
-        """Whether a task may take its first step while a message is handled: not if it might block there."""
-
-    def listen(
-        self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
-    ) -> None:
-        """Has `on_message` called with each frame and its buffers, `on_broken` if no more can come."""
-
-    def post(self, frame: bytes, buffers: list[Any]) -> None:
-        """Sends a frame and its buffers, whose content is copied before this returns."""
-
-    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
-        """Sends several, in their order."""
-
-    def close(self) -> None:
-        """Frees the channel, after what was posted has been sent."""
 
 
 class Connection:

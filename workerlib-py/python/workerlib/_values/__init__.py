@@ -1,1 +1,1 @@
-"""Python's objects as values that travel, and as objects again."""
+"""Python's objects as values of a frame, and objects made of such values."""

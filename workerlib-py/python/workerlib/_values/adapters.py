@@ -10,77 +10,27 @@ by `async_adapters.py`.
 
 from __future__ import annotations
 
-import enum
 import inspect
 import types
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar, final
+from typing import Any, NamedTuple, TypeVar
 
 from workerlib._errors import ConfigError
+from workerlib._values.adapter import (
+    Adapter,
+    AdapterDescription,
+    AdapterFailure,
+    All,
+    Decode,
+    Encode,
+    Whole,
+    key_of,
+)
 
-Encode = Callable[[Any], Any]
-Decode = Callable[..., Any]
 _C = TypeVar("_C", bound=type)
 
-ADAPTED: Final = 82
-"""The extension type of an object that passed through an adapter: docs/wire-format.md, section 4.7."""
-
-AdapterDescription = tuple[str, str | None, bool]
-"""Key, entry of the configuration if it stands in one, whether the decoder is async."""
-
-
-@final
-class All:
-    """Stands in a configuration for everything: `"workerlib" = ["All", "pickle", "pickle"]`.
-
-    Each argument and each result passes through that adapter as a whole.
-    """
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """How instances of one class are sent and made again."""
-
-    key: str
-    """Its name on both sides."""
-    cls: type
-    """The class; `object` for all that nothing else is for."""
-    encode: Encode | None
-    """Makes what is sent; None for an enum's value, or the builtin base's value."""
-    decode: Decode
-    """Makes an instance of what was sent."""
-    takes_name: bool
-    """Whether the decoder gets the name of the object's own class too."""
-    is_async: bool
-    """Whether the decoder is known to be async."""
-    entry: str | None = None
-    """What stands in the configuration, for messages; None if it was registered by Python code."""
-
-    def encodes(self, cls: type) -> bool:
-        """Returns whether instances of a class pass through this adapter on their way out."""
-        if not _is_subclass(cls, self.cls):
-            return False
-        return self.encode is not None or _finds_value(cls) is not None
-
-
-class AdapterFailure(Exception):
-    """Carries what a decoder raised past those who take any error for one of the frame."""
-
-    def __init__(self, error: BaseException, key: str) -> None:
-        super().__init__(error, key)
-        self.error = error
-        self.key = key
-
-
-class Whole:
-    """An argument or a result that passes through the adapter for everything."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: object) -> None:
-        """Wraps it."""
-        self.value = value
+listeners: list[Callable[[], None]] = []
+"""Each is called when adapters have changed."""
 
 
 class _Registry(NamedTuple):
@@ -131,7 +81,7 @@ def register_adapter(
         raise TypeError(str(error)) from None
     _registry.registered.pop(made.key, None)
     _registry.registered[made.key] = made
-    _forget()
+    _tell_listeners()
     return cls
 
 
@@ -184,7 +134,7 @@ def configure(adapters: Iterable[Adapter]) -> None:
     """Takes over the adapters of the configuration, in their order."""
     _registry.configured.clear()
     _registry.configured.update((one.key, one) for one in adapters)
-    _forget()
+    _tell_listeners()
 
 
 def describe_adapters() -> list[AdapterDescription]:
@@ -325,46 +275,6 @@ def make_adapter(key: str, cls: object, encode: object, decode: object, entry: s
     return Adapter(key, cls, encode, decode, takes_name, is_async, entry)  # type: ignore[arg-type]
 
 
-def key_of(cls: type) -> str:
-    """Names an adapter by its class."""
-    return f"{getattr(cls, '__module__', '?')}:{getattr(cls, '__qualname__', cls)}"
-
-
-def class_name_of(value: object) -> str:
-    """Names the class of an object for decoders: `module.Class`, but `int`."""
-    cls = type(value.value if type(value) is Whole else value)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-
-
-def encode(adapter: Adapter, value: Any) -> Any:
-    """Calls the encoder, or finds what is sent where there is none."""
-    if type(value) is Whole:
-        value = value.value
-    if adapter.encode is not None:
-        return adapter.encode(value)
-    find = _finds_value(type(value))
-    assert find is not None
-    return find(value)
-
-
-def _finds_value(cls: type) -> Callable[[Any], Any] | None:
-    if issubclass(cls, enum.Enum):
-        # The sunder name: a member or a property may be called `value`.
-        return lambda value: value._value_
-    # Imported late: that module imports this one.
-    from workerlib._values.table import BASES
-
-    return next((find for base, find in BASES.items() if issubclass(cls, base) and cls is not base), None)
-
-
-def _is_subclass(cls: type, of: type) -> bool:
-    try:
-        return issubclass(cls, of)
-    except TypeError:
-        # A class may answer in any way, or not at all.
-        return False
-
-
 def _is_coroutine_function(function: Any) -> bool:
     # An object that can be called may be a function by its class only.
     called = getattr(function, "__call__", None)  # noqa: B004
@@ -400,9 +310,6 @@ def _count_parameters(function: object, role: str, most: int, subject: str) -> i
     return min(most, len(positional) + len(rest) if is_own else max(required, 1))
 
 
-def _forget() -> None:
-    # Imported late: that module imports this one.
-    from workerlib._values import table, user_classes
-
-    table.forget_sending()
-    user_classes.PLANS.clear()
+def _tell_listeners() -> None:
+    for listener in listeners:
+        listener()

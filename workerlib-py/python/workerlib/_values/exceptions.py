@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from workerlib._errors import FrameError, RemoteError
 from workerlib._native import decode, encode
-from workerlib._values import table
+from workerlib._values.exception_values import fill_exception, make_exception, take_apart_exception
 from workerlib._values.tracebacks import describe_frames, make_traceback
 
 # What a generator or asyncio would take for a message of its own if it were raised in the caller; what is
@@ -74,7 +74,7 @@ def _describe_graph(root: BaseException) -> list[dict[str, Any]]:
 def _encode_value(error: BaseException) -> bytes | None:
     """Encodes what an exception is made of without its links; None if its class is not found by its name."""
     try:
-        arguments, _, _, _, state = table.take_apart_exception(error)
+        arguments, _, _, _, state = take_apart_exception(error)
     except Exception:
         return None
     if isinstance(error, BaseExceptionGroup):
@@ -204,8 +204,8 @@ class _Graph:
             if members is not None:
                 message, name = arguments
                 arguments = (message, [self._error(member, depth + 1) for member in members], name)
-            error = table.make_exception(arguments)
-            table.fill_exception(error, [None, None, False, state])
+            error = make_exception(arguments)
+            fill_exception(error, [None, None, False, state])
             if isinstance(error, BaseExceptionGroup) != (members is not None):
                 return None
         except Exception:

@@ -1,1 +1,1 @@
-"""The browser's own means, for every worker in it: workers, locks, shared memory."""
+"""The browser's own means that several hosts use: Web Workers, Web Locks, shared memory."""

@@ -1,1 +1,1 @@
-"""A worker whose tag is in a page of PyScript's."""
+"""The host for workers that have a script tag in a page of PyScript's."""

@@ -1,1 +1,1 @@
-"""A worker that `spawn()` starts, in a browser or in Node."""
+"""The host for workers that `spawn()` starts, in a browser or in Node."""

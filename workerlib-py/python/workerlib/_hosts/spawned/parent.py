@@ -20,13 +20,13 @@ import js
 import pyodide_js
 from pyodide.ffi import JsProxy, create_once_callable, jsnull, to_js
 
-from workerlib._api.spawn import SpawnProgress, Wanted
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._errors import WorkerStartError
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, new_memory
 from workerlib._hosts.browser.web_worker import is_node, new_worker
 from workerlib._hosts.host import Found, Progress, is_file_name
 from workerlib._hosts.spawned import worker as spawned
+from workerlib._hosts.spawned.wanted import SpawnProgress, Wanted
 from workerlib._native import decode
 from workerlib._values.exceptions import rebuild
 

@@ -1,1 +1,1 @@
-"""A worker that is a subprocess, outside of a browser."""
+"""The host for workers that are subprocesses, outside of a browser."""

@@ -27,7 +27,7 @@ from workerlib._config.settings import parse
 from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerStartError
 from workerlib._hosts.host import Found, Progress, is_file_name
 from workerlib._native import decode, encode
-from workerlib._rpc.connection import Endpoint
+from workerlib._rpc.endpoint import Endpoint
 from workerlib._values.exceptions import rebuild
 
 Config = str | os.PathLike[str] | Mapping[str, Any]

@@ -1,0 +1,20 @@
+"""PyScript's bridge between a page and its worker (`xworker.sync`): what both sides have to know of it.
+
+The bridge carries one call, by which the page asks for a channel. From then on PyScript has no part in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAME = "workerlib_connect"
+"""The name of the worker's function on the bridge; the mark of the message with the port begins with it."""
+
+
+def bridge_of_worker() -> Any:
+    """Returns PyScript's bridge from this worker to its page; None if this is no worker of PyScript's."""
+    try:
+        from polyscript import xworker
+    except ImportError:
+        return None
+    return xworker

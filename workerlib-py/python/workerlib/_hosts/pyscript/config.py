@@ -1,0 +1,68 @@
+"""The configuration of a script under PyScript, the page's or the worker's."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import js
+from pyodide.http import open_url
+
+from workerlib._config.settings import parse
+from workerlib._errors import ConfigError, ConnectError
+
+
+@functools.cache
+def read_config() -> dict[str, Any]:
+    """Reads this script's configuration.
+
+    On the page PyScript has parsed it. A worker has the text of its tag's attribute: the configuration
+    itself, or a path that is relative to a page whose address the worker does not know; but the worker
+    has fetched it, and the browser has noted from where.
+
+    Raises:
+        ConfigError: If it cannot be found or parsed.
+        ConnectError: If there is no PyScript.
+    """
+    try:
+        import polyscript
+    except ImportError:
+        raise ConnectError("connect() needs a page of PyScript's: this Pyodide runs without it") from None
+    raw = getattr(polyscript, "config", None)
+    if raw is None:
+        return {}
+    if not isinstance(raw, str):
+        return parse(str(js.JSON.stringify(raw)))
+    path = raw.strip()
+    if not _is_path(path):
+        return parse(path) if path else {}
+    name = path.lstrip("./")
+    for entry in js.performance.getEntriesByType("resource"):
+        if str(entry.name).partition("?")[0].endswith(f"/{name}"):
+            return parse(open_url(str(entry.name)).getvalue())
+    raise ConfigError(
+        f"the configuration {path!r} of this worker cannot be found again: the browser has not noted where it"
+        " was loaded from. Write it inline, in the tag's attribute or the argument"
+    )
+
+
+def _is_path(config: str) -> bool:
+    return config.endswith((".toml", ".json", ".txt"))
+
+
+def hint_at_files() -> str | None:
+    """Explains why files of an inline configuration are missing; None if none is."""
+    import polyscript
+
+    raw = getattr(polyscript, "config", None)
+    if not isinstance(raw, str) or _is_path(raw.strip()):
+        return None
+    files = read_config().get("files", {})
+    missing = [source for source, target in files.items() if not Path(target or Path(source).name).exists()]
+    if not missing:
+        return None
+    return (
+        f"{', '.join(missing)} stood under [files] and was not loaded: where the page's own configuration is"
+        " a file, PyScript takes that one for workers whose own is inline; put both into files or both inline"
+    )

@@ -1,0 +1,28 @@
+"""What a connection needs of the channel that carries its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Endpoint(Protocol):
+    """One end of a channel that carries frames in order, such as a MessagePort."""
+
+    @property
+    def starts_at_once(self) -> bool:
+        """Whether a task may take its first step while a message is handled: not if it might block there."""
+
+    def listen(
+        self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
+    ) -> None:
+        """Has `on_message` called with each frame and its buffers, `on_broken` if no more can come."""
+
+    def post(self, frame: bytes, buffers: list[Any]) -> None:
+        """Sends a frame and its buffers, whose content is copied before this returns."""
+
+    def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+        """Sends several, in their order."""
+
+    def close(self) -> None:
+        """Frees the channel, after what was posted has been sent."""

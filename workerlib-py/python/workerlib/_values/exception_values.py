@@ -1,0 +1,113 @@
+"""Exceptions among values: what one is taken apart into, and how it is made again.
+
+The wire format is docs/wire-format.md, section 4.6. How an exception that a call raised travels is told in
+`exceptions.py`.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from workerlib._values import user_classes
+from workerlib._values.row import Filled, Parts
+
+
+def take_apart_exception(value: BaseException) -> Parts:
+    """Gives its arguments and, last, its class; what it came from; its attributes."""
+    kind = type(value)
+    # By the builtin class's own attributes: the user's class may call something else so.
+    arguments: Any = BaseException.args.__get__(value)  # type: ignore[attr-defined]
+    if isinstance(value, BaseExceptionGroup):
+        group: Any = BaseExceptionGroup
+        arguments = (group.message.__get__(value), list(group.exceptions.__get__(value)))
+    state = user_classes.attributes(value)
+    for name in _builtin_slots(kind):
+        # Some keep a part of what they are in slots of their builtin class.
+        content = _slot_content(value, name)
+        if name not in state and content is not None:
+            state[name] = content
+    links = (value.__cause__, value.__context__, value.__suppress_context__)
+    name = kind.__name__
+    if kind.__module__ != "builtins":
+        user_classes.check_sendable(kind)
+        name = user_classes.key_of(kind)
+    return ((*arguments, name), *links, state)
+
+
+_SLOTS = (
+    *("errno", "strerror", "filename", "filename2", "characters_written"),
+    *("name", "path", "name_from"),
+    *("msg", "lineno", "offset", "text", "end_lineno", "end_offset", "print_file_and_line"),
+    *("encoding", "object", "start", "end", "reason"),
+    *("value", "code"),
+)
+
+
+def _builtin_slots(kind: type) -> dict[str, Any]:
+    """Gives the slots of an exception's builtin classes by name: a subclass may call other things so."""
+    builtin = [vars(base) for base in kind.__mro__ if base.__module__ == "builtins"]
+    return {name: slots[name] for slots in builtin for name in _SLOTS if name in slots}
+
+
+def _slot_content(error: BaseException, name: str) -> object:
+    try:
+        return _builtin_slots(type(error))[name].__get__(error)
+    except AttributeError:
+        # As characters_written is where nothing was written.
+        return None
+
+
+def make_exception(first: object) -> BaseException:
+    """Makes an exception of its arguments and its class, without a constructor of a user's."""
+    # The name stands last, so that an argument has the index in a path that it has in `args`.
+    arguments, name = (first[:-1], first[-1]) if isinstance(first, tuple) and first else ((), None)
+    if isinstance(name, str) and ":" in name:
+        own = user_classes.find_class(name, "exception")
+        builtin: Any = own
+        while builtin.__module__ != "builtins":
+            builtin = builtin.__base__
+        # A group wants its members when it is made; others take whatever `args` is.
+        made: BaseException = builtin.__new__(own, *arguments)
+        BaseException.args.__set__(made, arguments)  # type: ignore[attr-defined]
+        return made
+    kind = getattr(builtins, name, None) if isinstance(name, str) else None
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        raise ValueError("no builtin exception")
+    if issubclass(kind, BaseExceptionGroup):
+        return kind(*arguments)
+    try:
+        error = kind(*arguments)
+    except Exception:
+        # Its constructor may want more than `args` keeps; the rest follows as attributes.
+        error = kind.__new__(kind)
+    error.args = arguments
+    return error
+
+
+def fill_exception(error: BaseException, values: list[Any]) -> None:
+    """Gives it what else `take_apart_exception` gave."""
+    cause, context, suppress, state = values
+    error.__cause__ = cause
+    error.__context__ = context
+    error.__suppress_context__ = bool(suppress)
+    if type(state) is not dict:
+        raise ValueError("no attributes of an exception")
+    user_classes.set_attributes(error, state, _SLOTS)
+    check_positions(error)
+
+
+def check_positions(error: BaseException) -> None:
+    """Checks what CPython believes when it makes the text of a UnicodeError: it would read any address.
+
+    Raises:
+        ValueError: If the error's position is none in what could not be converted.
+    """
+    if isinstance(error, UnicodeDecodeError | UnicodeEncodeError | UnicodeTranslateError):
+        kind = bytes if isinstance(error, UnicodeDecodeError) else str
+        if type(error.object) is not kind or error.start < 0:
+            raise ValueError("no position of a UnicodeError")
+
+
+ROW = Filled(24, "builtins.BaseException", take_apart_exception, make_exception, fill_exception)
+"""The row of every exception class, users' own ones included."""

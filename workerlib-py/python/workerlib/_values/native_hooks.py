@@ -1,0 +1,74 @@
+"""The names that the extension module needs of Python: the one module that Rust imports by name.
+
+`workerlib._native` looks a name up here when it needs it first, and keeps what it has found. So a module can
+be moved or split without a change in Rust, and type checkers and linters see where each name comes from.
+Names whose modules few programs need are found by `__getattr__` (PEP 562), which imports the module then.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workerlib._errors import (
+    ConnectionClosedError,
+    FrameError,
+    UnsendableError,
+    WorkerDiedError,
+)
+from workerlib._values.adapter import AdapterFailure
+from workerlib._values.functions import enter, leave
+from workerlib._values.row import RefusedError
+from workerlib._values.slot import Outgoing
+from workerlib._values.standard_library import receive_array
+from workerlib._values.table import (
+    ADAPTED_BUILTINS,
+    SENDING,
+    build,
+    fill,
+    find_sending,
+    make,
+    warn_of_conversion,
+)
+from workerlib._values.user_classes import PLANS, recipe
+
+__all__ = [
+    "ADAPTED_BUILTINS",
+    "PLANS",
+    "SENDING",
+    "AdapterFailure",
+    "ConnectionClosedError",
+    "FrameError",
+    "Outgoing",
+    "RefusedError",
+    "UnsendableError",
+    "WorkerDiedError",
+    "build",
+    "enter",
+    "fill",
+    "find_sending",
+    "leave",
+    "make",
+    "receive_array",
+    "recipe",
+    "warn_of_conversion",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Finds a name whose module is imported when the first value of its type is met.
+
+    Args:
+        name: `weigh_pattern` or `receive_numpy_array`.
+
+    Raises:
+        AttributeError: If there is no such name.
+    """
+    if name == "weigh_pattern":
+        from workerlib._values.patterns import weigh
+
+        return weigh
+    if name == "receive_numpy_array":
+        from workerlib._values.libraries.numpy_arrays import receive_array
+
+        return receive_array
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
