@@ -282,6 +282,21 @@ async def test_the_workers_traceback(connect: Connect) -> None:
     assert (summary.colno, summary.end_colno) == (8, 24)
 
 
+async def test_frames_of_workerlib_stay_in_the_worker(connect: Connect) -> None:
+    """The worker's part of a traceback begins with the user's function, wherever workerlib's modules stand."""
+
+    @workerlib.export
+    def fail() -> None:
+        raise ValueError("a")
+
+    async with connect() as worker:
+        with pytest.raises(ValueError, match="a") as caught:
+            await worker.fail()
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    of_the_worker = [frame.name for frame in frames if frame.filename.startswith("worker:")]
+    assert of_the_worker == ["fail"]
+
+
 async def test_what_an_exception_came_from(connect: Connect) -> None:
     """`__cause__` and `__context__` arrive as exceptions with frames of their own."""
 
