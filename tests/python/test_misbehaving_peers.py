@@ -10,6 +10,9 @@ import traceback
 import pytest
 import workerlib
 from workerlib import __version__
+from workerlib._api.connect import establish
+from workerlib._config.settings import Settings
+from workerlib._hosts.host import Found, Progress
 from workerlib._native import Session, encode
 from workerlib._rpc.connection import Connection
 
@@ -341,3 +344,61 @@ async def test_noise(make: str) -> None:
         connection.close()
         async with asyncio.timeout(5):
             await connection.closed
+
+
+PARAMETERS = {
+    "a name that is none": [("not a name", 1, None, None)],
+    "a name twice": [("a", 1, None, None), ("a", 1, None, None)],
+    "an order that cannot be": [("a", 3, None, None), ("b", 1, None, None)],
+    "a keyword for a name": [("class", 1, None, None)],
+}
+
+
+def describing(parameters: object, name: str = "f") -> list[tuple[str, object, object, object]]:
+    """Describes an export."""
+    return [(name, None, parameters, None)]
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS.values(), ids=PARAMETERS)
+async def test_an_export_that_is_described_wrongly(parameters: object) -> None:
+    """It is a ProtocolError that names the export, and nothing is left of the worker."""
+    for interface in (None, type("Anything", (), {})):
+        end, page_end = loopback_channel()
+        listening: Session = Session.listen(__version__, describing(parameters), adapters=[])
+        serving = Connection(listening, end, {})
+        ends: list[str] = []
+
+        async def ended(ends: list[str] = ends) -> None:
+            ends.append("the worker")
+
+        async def opening(page_end: LoopbackEndpoint = page_end, ended: object = ended) -> Found:
+            return Found("odd", page_end, None, ended=ended)  # type: ignore[arg-type]
+
+        with pytest.raises(workerlib.ProtocolError, match="the worker 'odd' describes its export 'f'"):
+            await establish(opening(), Progress("odd"), Settings(), interface, 5)
+        assert ends == ["the worker"]
+        assert page_end.closed
+        await serving.closed
+
+
+async def test_a_late_export_that_is_described_wrongly() -> None:
+    """Told after the handshake, it ends the connection, and calls under way with it."""
+    end, page_end = loopback_channel()
+    listening = Session.listen(__version__, describing([]), adapters=[])
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    serving = Connection(listening, end, {"f": never})
+
+    async def opening() -> Found:
+        return Found("odd", page_end, None)
+
+    worker = await establish(opening(), Progress("odd"), Settings(), None, 5)
+    call = asyncio.ensure_future(worker.f())
+    await asyncio.sleep(0.01)
+    listening.announce(describing([("not a name", 1, None, None)], "g"))
+    serving._carry_out()
+    with pytest.raises(workerlib.ConnectionClosedError, match="its export 'g'"):
+        await call
+    await serving.closed

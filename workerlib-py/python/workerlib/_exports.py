@@ -81,32 +81,44 @@ def _origin(function: Function) -> tuple[object, object]:
 
 
 def describe_export(name: str, function: Function) -> ExportDescription:
-    """Describes one exported function."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return name, inspect.getdoc(function), None, None
+    """Describes one exported function: what its class or a default raises meanwhile is left out."""
+    doc = _attempt(lambda: inspect.getdoc(function))
+    signature = _attempt(lambda: inspect.signature(function))
+    if type(signature) is not inspect.Signature:
+        return name, _exact(doc), None, None
     empty = inspect.Parameter.empty
     parameters = [
         (
-            parameter.name,
+            str(parameter.name),
             int(parameter.kind),
             None if parameter.default is empty else _default(parameter.default),
             _annotation(parameter.annotation),
         )
         for parameter in signature.parameters.values()
     ]
-    return name, inspect.getdoc(function), parameters, _annotation(signature.return_annotation)
+    return name, _exact(doc), parameters, _annotation(signature.return_annotation)
+
+
+def _attempt(find: Callable[[], Any]) -> Any:
+    """Finds out something about a user's object; None if code of the user's raises then, whatever it is."""
+    try:
+        return find()
+    except BaseException:
+        return None
+
+
+def _exact(text: object) -> str | None:
+    """Returns a text as an exact str; None for anything else."""
+    return str.__str__(text) if issubclass(type(text), str) else None
 
 
 def _default(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception:
-        return "..."
+    return _exact(_attempt(lambda: repr(value))) or "..."
 
 
 def _annotation(annotation: object) -> str | None:
     if annotation is inspect.Parameter.empty:
         return None
-    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    if issubclass(type(annotation), str):
+        return _exact(annotation)
+    return _exact(_attempt(lambda: inspect.formatannotation(annotation))) or "..."

@@ -201,6 +201,7 @@ async def establish(
                 connection.closed.add_done_callback(lambda _: stop_watching())
             try:
                 exports = await connection.opened
+                worker = Worker(connection, exports, found.name, found.worker, found.ended)
                 if interface is not None:
                     check(interface, exports, found.name)
             except BaseException:
@@ -212,4 +213,4 @@ async def establish(
         raise ConnectTimeoutError(
             f"{progress.subject} did not answer within {timeout} seconds; connect() was {progress.step}"
         ) from None
-    return Worker(connection, exports, found.name, found.worker, found.ended)
+    return worker

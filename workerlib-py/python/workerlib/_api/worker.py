@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, cast
 
+from workerlib._errors import ProtocolError
 from workerlib._exports import ExportDescription
 from workerlib._rpc import call_log
 from workerlib._rpc.any_call import NAME as ANY_CALL
@@ -70,7 +71,13 @@ class Worker:
 
     def _learn(self, exports: list[ExportDescription]) -> None:
         for export in exports:
-            self._functions[export[0]] = _remote_function(self._connection, self._name, export)
+            try:
+                self._functions[export[0]] = _remote_function(self._connection, self._name, export)
+            except (ValueError, TypeError) as error:
+                raise ProtocolError(
+                    f"the worker {self._name!r} describes its export {export[0]!r} as no function can be:"
+                    f" {error}"
+                ) from error
 
     @property
     def name(self) -> str:

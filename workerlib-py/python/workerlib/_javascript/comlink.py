@@ -20,6 +20,7 @@ import __main__
 from workerlib._exports import functions
 from workerlib._javascript.values import from_javascript, to_javascript
 from workerlib._rpc.connection import not_exported
+from workerlib._values.safe_text import class_name, notes_of, text_of
 from workerlib._values.tracebacks import without_own_frames
 
 _running: dict[str, asyncio.Task[Any]] = {}
@@ -106,16 +107,14 @@ async def _settle(run: Callable[[], Any]) -> Any:
 
 
 def _error(error: BaseException) -> Any:
-    kind = type(error)
-    is_known = kind.__module__ in {"builtins", "workerlib"}
-    name = kind.__qualname__ if is_known else f"{kind.__module__}.{kind.__qualname__}"
+    name = class_name(type(error)).removeprefix("workerlib.")
+    message = "\n".join([text_of(error), *notes_of(error)])
     try:
-        message = "\n".join([str(error), *getattr(error, "__notes__", ())])
         frames = without_own_frames(error.__traceback__)
-        told = "".join(traceback.format_exception(kind, error, frames))
-    except Exception as failure:
+        told = "".join(traceback.format_exception(type(error), error, frames))
+    except BaseException:
         # An exception may override anything; its caller must hear of it all the same.
-        message = told = f"{name} was raised and could not be described: {failure!r}"
+        told = f"{name}: {message}"
     return _array("error", name, message, told)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from workerlib._exports import Function
+from workerlib._values.safe_text import class_name, text_of
 
 _by_configuration = False
 _by_call: bool | None = None
@@ -93,12 +94,12 @@ class LoggedFunctions(Mapping[str, Function]):
 
 def _logged(worker: str, name: str, function: Function) -> Function:
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[str, Any], None]:
-        write(worker, f"Calling {name}(): {_short.repr(args)} {_short.repr(kwargs)}")
+        write(worker, f"Calling {name}(): {_shown(args)} {_shown(kwargs)}")
         start = time.time()
 
         def end(outcome: str, shown: Any) -> None:
             is_error = outcome == "Exception"
-            text = _told(shown) if is_error else _short.repr(shown)
+            text = _told(shown) if is_error else _shown(shown)
             write(worker, f"{outcome} {elapsed_time(start)} from {name}(): {text}", error=is_error)
 
         return end
@@ -129,4 +130,9 @@ def _logged(worker: str, name: str, function: Function) -> Function:
 
 
 def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{class_name(type(error))}: {text_of(error)}"
+
+
+def _shown(value: object) -> str:
+    """Gives the `repr()` of a value, shortened; what a user's class raises meanwhile ends no call."""
+    return text_of(value, _short.repr)

@@ -35,6 +35,7 @@ from workerlib._values.adapters import check_peer, wrap_arguments, wrap_result
 from workerlib._values.async_adapters import finish, restore
 from workerlib._values.exceptions import describe, raise_remote, rebuild
 from workerlib._values.functions import enter, leave
+from workerlib._values.safe_text import add_note, class_name, text_of
 
 _T = TypeVar("_T")
 
@@ -145,7 +146,8 @@ class Connection:
         if not returned:
             raise_remote(holder.pop())
         result = holder.pop()
-        if isinstance(result, Arrival):
+        # `isinstance` would ask an object of a user's for its `__class__`.
+        if type(result) is Arrival:
             await restore(result)
             return result.result()
         return result
@@ -270,7 +272,10 @@ class Connection:
             # Whoever awaits the handshake may not have looked at its result yet.
             self.opened.result().extend(exports)
         if self.on_exports is not None:
-            self.on_exports(exports)
+            try:
+                self.on_exports(exports)
+            except ProtocolError as error:
+                self._session.close(str(error))
 
     def _on_ready(self, call: int) -> None:
         self._settle(call, None)
@@ -407,7 +412,7 @@ class Connection:
         self._refuse(call, function, error)
 
     def _refuse(self, call: int, function: str, error: BaseException) -> None:
-        error.add_note(f"The arguments of {function}() could not be read in the worker.")
+        add_note(error, f"The arguments of {function}() could not be read in the worker.")
         self._answer_error(call, error)
 
     async def _restore_and_serve(self, served: Served, name: str, arrival: Arrival) -> None:
@@ -445,7 +450,7 @@ class Connection:
             if _is_awaitable(result[0]):
                 if served.is_answer_due:
                     self._tell(served)
-                if inspect.iscoroutine(result[0]):
+                if type(result[0]) is types.CoroutineType:
                     result[0] = await self._steps(served, result[0])
                 else:
                     result[0] = await result[0]
@@ -487,15 +492,17 @@ class Connection:
                 resume, value = coroutine.throw, error
 
     def _answer_error(self, call: int, error: BaseException, was_interrupted: bool = False) -> None:
-        may_be_cancelled = isinstance(error, asyncio.CancelledError)
-        may_be_cancelled |= was_interrupted and isinstance(error, KeyboardInterrupt)
+        # By its type: `isinstance` would ask the exception for its `__class__`, which may raise.
+        kind = type(error)
+        may_be_cancelled = issubclass(kind, asyncio.CancelledError)
+        may_be_cancelled |= was_interrupted and issubclass(kind, KeyboardInterrupt)
         if not (may_be_cancelled and self._session.finish_cancelled(call)):
             token = enter(self)
             try:
                 self._session.raise_error(call, describe(error))
-            except Exception as failure:
+            except BaseException as failure:
                 # Whatever it is, the caller must not wait for ever.
-                text = f"{type(error).__qualname__} was raised and could not be sent: {failure!r}"
+                text = f"{class_name(kind)} was raised and could not be sent: {text_of(failure, repr)}"
                 self._session.raise_error(call, describe(RuntimeError(text)))
             finally:
                 leave(token)
@@ -530,9 +537,10 @@ _STARTED_BY: dict[str, Callable[..., None]] = {
 
 def _is_awaitable(value: object) -> bool:
     """Tells what `inspect.isawaitable` tells, which takes as long as the rest of a small call."""
-    if isinstance(value, types.GeneratorType):
+    kind = type(value)
+    if kind is types.GeneratorType:
         return inspect.isawaitable(value)
-    return hasattr(type(value), "__await__")
+    return hasattr(kind, "__await__")
 
 
 def _is_being_cancelled() -> bool:

@@ -1,9 +1,11 @@
-"""How an exception travels: described in plain values, and made again on the other side.
+"""Describes exceptions in plain values, and makes them again on the other side.
 
-What is described is a graph: the exception, its `__cause__`, its `__context__` and, of a group, its members,
-theirs too, each of them once. Each is made again as itself where its class is here, without its constructor;
-where it is not, a `RemoteError` stands in its place, and the others are what they were. The frames travel too
-(`tracebacks.py`). It never fails: an exception that cannot be described is told of as well as it can be.
+The connection uses it for what functions raise, the hosts for what scripts raise. A description is a graph:
+the exception, its `__cause__`, its `__context__` and, of a group, its members, theirs too, each of them
+once. Each is made again as itself where its class is here, without its constructor; where its class is not,
+a `RemoteError` takes its place, and the others are unchanged. The frames travel too (`tracebacks`). To
+describe never fails, whatever the exception's class does: what cannot be had is left out, and the rest is
+told.
 """
 
 from __future__ import annotations
@@ -13,11 +15,19 @@ from typing import Any, NoReturn
 from workerlib._errors import FrameError, RemoteError
 from workerlib._native import decode, encode
 from workerlib._values.exception_values import fill_exception, make_exception, take_apart_exception
-from workerlib._values.tracebacks import describe_frames, make_traceback
+from workerlib._values.safe_text import class_name, notes_of, text_of
+from workerlib._values.tracebacks import Frame, describe_frames, make_traceback
 
 # What a generator or asyncio would take for a message of its own if it were raised in the caller; what is
 # no `Exception` at all is among that.
 _NOT_AS_THEMSELVES = (StopIteration, StopAsyncIteration)
+
+# A user's class may have something else of these names, which may raise.
+_CAUSE: Any = vars(BaseException)["__cause__"]
+_CONTEXT: Any = vars(BaseException)["__context__"]
+_SUPPRESS: Any = vars(BaseException)["__suppress_context__"]
+_TRACEBACK: Any = vars(BaseException)["__traceback__"]
+_MEMBERS: Any = vars(BaseExceptionGroup)["exceptions"]
 
 # Groups that stand deeper inside each other arrive as RemoteError.
 _GROUP_DEPTH = 100
@@ -30,9 +40,10 @@ def describe(error: BaseException) -> list[dict[str, Any]]:
     """
     try:
         return _describe_graph(error)
-    except Exception as failure:
-        # An exception may override anything; its caller must hear of it all the same.
-        text = f"{type(error).__qualname__} was raised and could not be described: {failure!r}"
+    # KeyboardInterrupt too: code of the user's raises it here, and nobody else.
+    except BaseException as failure:
+        name = class_name(type(error))
+        text = f"{name} was raised and could not be described: {text_of(failure, repr)}"
         return _describe_graph(RuntimeError(text))
 
 
@@ -52,39 +63,54 @@ def _describe_graph(root: BaseException) -> list[dict[str, Any]]:
     # It grows while it is walked.
     for error in errors:
         members = None
-        if isinstance(error, BaseExceptionGroup):
-            members = [number_of(member) for member in error.exceptions]
-        kind = type(error)
+        if _is_group(error):
+            members = [number_of(member) for member in _MEMBERS.__get__(error)]
         described.append(
             {
-                "type": f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
-                "message": _text(error),
+                "type": class_name(type(error)),
+                "message": text_of(error),
                 "value": _encode_value(error),
-                "notes": [str(note) for note in getattr(error, "__notes__", ())],
-                "cause": number_of(error.__cause__),
-                "context": number_of(error.__context__),
-                "suppress": error.__suppress_context__,
+                "notes": notes_of(error),
+                "cause": number_of(_CAUSE.__get__(error)),
+                "context": number_of(_CONTEXT.__get__(error)),
+                "suppress": _SUPPRESS.__get__(error),
                 "members": members,
-                "frames": describe_frames(error.__traceback__),
+                "frames": _frames(error),
             }
         )
     return described
+
+
+def _is_group(error: BaseException) -> bool:
+    # `isinstance` would ask the object for its `__class__`.
+    return issubclass(type(error), BaseExceptionGroup)
+
+
+def _frames(error: BaseException) -> list[Frame]:
+    try:
+        return describe_frames(_TRACEBACK.__get__(error))
+    except BaseException:
+        # The lines of a module's source come from its own loader.
+        return []
 
 
 def _encode_value(error: BaseException) -> bytes | None:
     """Encodes what an exception is made of without its links; None if its class is not found by its name."""
     try:
         arguments, _, _, _, state = take_apart_exception(error)
-    except Exception:
+    except BaseException:
         return None
-    if isinstance(error, BaseExceptionGroup):
+    if _is_group(error):
         # Its members are described by themselves.
         arguments = (arguments[0], arguments[-1])
     try:
         return _encode((arguments, state))
-    except Exception:
+    except BaseException:
         values = tuple(_sendable(argument) for argument in arguments)
+    try:
         return _encode((values, {name: _sendable(value) for name, value in state.items()}))
+    except BaseException:
+        return None
 
 
 def _encode(value: object) -> bytes:
@@ -98,17 +124,9 @@ def _encode(value: object) -> bytes:
 def _sendable(value: object) -> object:
     try:
         _encode(value)
-    except Exception:
-        return _text(value, repr)
+    except BaseException:
+        return text_of(value, repr)
     return value
-
-
-def _text(value: object, to_text: Any = str) -> str:
-    try:
-        text: str = to_text(value)
-    except Exception:
-        return f"<{type(value).__name__} whose {to_text.__name__}() failed>"
-    return text
 
 
 def rebuild(description: object) -> BaseException:
@@ -121,12 +139,14 @@ def rebuild(description: object) -> BaseException:
         root = _Graph(description).make()
     except FrameError:
         raise
-    except Exception as failure:
-        raise FrameError(f"no exception (docs/wire-format.md, section 5): {failure}") from failure
-    if isinstance(root, Exception) and not isinstance(root, _NOT_AS_THEMSELVES):
-        return root
+    except BaseException as failure:
+        text = f"no exception (docs/wire-format.md, section 5): {text_of(failure)}"
+        # What is no Exception, asyncio would take for its own, as a cause too.
+        raise FrameError(text) from (failure if issubclass(type(failure), Exception) else None)
     kind = type(root)
-    error = RemoteError(_text(root), f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
+    if issubclass(kind, Exception) and not issubclass(kind, _NOT_AS_THEMSELVES):
+        return root
+    error = RemoteError(text_of(root), class_name(kind))
     error.__cause__ = root
     return error
 
@@ -136,22 +156,23 @@ def raise_remote(error: BaseException) -> NoReturn:
 
     Python's own `raise` would put what is being handled here in the place of what was being handled there.
     """
-    context, suppress = error.__context__, error.__suppress_context__
+    context, suppress = _CONTEXT.__get__(error), _SUPPRESS.__get__(error)
     last = error
     seen = {id(error)}
-    while last.__context__ is not None and id(last.__context__) not in seen:
-        last = last.__context__
+    while (next := _CONTEXT.__get__(last)) is not None and id(next) not in seen:
+        last = next
         seen.add(id(last))
     try:
         raise error
     except BaseException:
         if last is not error:
-            last.__context__, error.__context__ = error.__context__, context
-        error.__suppress_context__ = suppress
+            _CONTEXT.__set__(last, _CONTEXT.__get__(error))
+            _CONTEXT.__set__(error, context)
+        _SUPPRESS.__set__(error, suppress)
         raise
     finally:
         # Its traceback has this frame: they would keep each other alive.
-        del error, last, context
+        del error, last, context, next
 
 
 class _Graph:
@@ -170,10 +191,10 @@ class _Graph:
             self._error(number, 0)
         for number, error in self._made.items():
             one = self._described[number]
-            error.__cause__ = self._linked(one["cause"])
-            error.__context__ = self._linked(one["context"])
-            error.__suppress_context__ = one["suppress"] is True
-            error.__traceback__ = make_traceback(one["frames"])
+            _CAUSE.__set__(error, self._linked(one["cause"]))
+            _CONTEXT.__set__(error, self._linked(one["context"]))
+            _SUPPRESS.__set__(error, one["suppress"] is True)
+            _TRACEBACK.__set__(error, make_traceback(one["frames"]))
         return self._made[0]
 
     def _linked(self, number: Any) -> BaseException | None:
@@ -206,9 +227,9 @@ class _Graph:
                 arguments = (message, [self._error(member, depth + 1) for member in members], name)
             error = make_exception(arguments)
             fill_exception(error, [None, None, False, state])
-            if isinstance(error, BaseExceptionGroup) != (members is not None):
+            if _is_group(error) != (members is not None):
                 return None
-        except Exception:
+        except BaseException:
             # Its class is not here, or another one; or something in it is not.
             return None
         return error
