@@ -1,4 +1,8 @@
-"""`connect()`: from a worker's name to an open connection, on whichever host this is."""
+"""`connect()`: opens a connection to a worker that is given by its name.
+
+Users call it, in a page or in a native Python. How a worker is found or started is the host's business
+(`_hosts`), and so is the channel to it.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +35,18 @@ _I_co = TypeVar("_I_co", covariant=True)
 
 
 class Connecting(Coroutine[Any, Any, _I_co], Generic[_I_co]):
-    """What `connect()` returns: to be awaited, or used by `async with`.
+    """The result of `connect()` and `spawn()`: it is awaited, or used by `async with`.
 
-    For type checkers it gives what its user called the worker's interface; it is a Worker always.
+    Type checkers see the result as the interface that the caller has named. At run time it is always a
+    `Worker`.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Wraps the coroutine that connects."""
+        """Wraps the coroutine that opens the connection.
+
+        Args:
+            coroutine: Returns the `Worker`.
+        """
         self._coroutine = coroutine
         self._worker: Worker | None = None
 
@@ -104,29 +113,32 @@ def connect(
     connection at the end of the block.
 
     Args:
-        name: The `name` attribute of the worker's script tag; by default that of the page's only one.
-            Outside of a browser the worker's script: a file (`"worker.py"`), or the name of a module.
-        interface: What the worker should export: a Protocol, which then is the worker's type for editors and
-            type checkers, or the worker's module (docs/typing.md).
-        timeout: After how many seconds to give up, None for never. Pyodide's own loading time is in it.
-        strict: Whether arguments that would arrive as something like them (a generator as a list, an
-            instance of a subclass as one of its base) are refused instead of converted with a warning;
-            by default what the configuration says under `[workerlib]`, else False.
-        max_in_flight: How many calls may be under way at a time; those beyond wait for their turn, in the
-            order in which they were started, and their arguments are read when it has come. By default what
-            the configuration says under `[workerlib]`, else 10,000.
-        config: Outside of a browser the configuration of both sides: the path of a TOML or JSON file, its
-            text, or a dict. In a page the script tags have it.
+        name: The `name` attribute of the worker's script tag. By default, the page's only worker. Outside of
+            a browser, the worker's script: a file (`"worker.py"`), or the name of a module.
+        interface: The functions that the worker should export: a Protocol, or the worker's module. Editors
+            and type checkers take a Protocol as the worker's type (docs/typing.md).
+        timeout: The number of seconds after which to give up; None for never. It includes the time that
+            Pyodide takes to load.
+        strict: Whether to refuse an argument that would arrive as another type, such as a generator as a
+            list, or an instance of a subclass as its base. Otherwise such arguments are converted with a
+            warning. By default, the setting `strict` of the section `[workerlib]`, else False.
+        max_in_flight: The number of calls that may be in flight at a time. Further calls wait in the order in
+            which they were started, and their arguments are read when they are sent. By default, the setting
+            `max_in_flight` of the section `[workerlib]`, else 10,000.
+        config: The configuration of both sides, outside of a browser: the path of a TOML or JSON file, its
+            text, or a dict. In a page, the script tags have the configuration.
+
+    Returns:
+        An object to be awaited, or used by `async with`; it gives the `Worker`.
 
     Raises:
-        NoSuchWorkerError: If no tag has that name, after a second's grace for tags that are being added; if
-            there is no such script.
+        NoSuchWorkerError: If no tag has that name, one second after the call; if there is no such script.
         WorkerStartError: If the worker's script failed or could not be loaded.
         ConnectTimeoutError: If the worker did not answer in time.
-        InterfaceError: If the worker does not fit the interface; it lists all that differs.
-        ProtocolError: If the worker has another version of workerlib that this one does not understand.
-        ConfigError: If the configuration cannot be right.
-        ConnectError: If there are several workers to choose from, this is a page without PyScript, or
+        InterfaceError: If the worker does not fit the interface; the message lists all differences.
+        ProtocolError: If the worker's version of workerlib has another protocol.
+        ConfigError: If a section of the configuration is malformed, or names something that does not exist.
+        ConnectError: If the page has several workers and `name` is None; if the page has no PyScript; if
             `config` is given in a page.
     """
     path = None if name is None else os.fspath(name)
@@ -143,7 +155,7 @@ async def _connect(
 ) -> Worker:
     progress = Progress(name)
     opening: Coroutine[Any, Any, Found]
-    # Imported where they are needed: each one's own imports exist on its own host only.
+    # Each host is imported where it is used: its own imports exist on that host only.
     if sys.platform == "emscripten":
         from workerlib._hosts.pyscript import page
         from workerlib._hosts.pyscript.config import read_config
@@ -177,11 +189,18 @@ async def establish(
     """Opens a channel and then the connection.
 
     Args:
-        opening: Gives the channel.
-        progress: How far that has come.
-        chosen: How this side behaves.
-        interface: What the worker should export, None for anything: see `connect()`.
-        timeout: After how many seconds to give up, None for never.
+        opening: Opens the channel: the host's coroutine.
+        progress: The step that the host is at, for the message of a timeout.
+        chosen: The settings of this side.
+        interface: The functions that the worker should export; None for any: see `connect()`.
+        timeout: The number of seconds after which to give up; None for never.
+
+    Returns:
+        The worker, whose connection is open.
+
+    Raises:
+        ConnectTimeoutError: If the worker did not answer in time.
+        InterfaceError: If the worker does not fit the interface.
     """
     call_log.configure(chosen.log)
     try:

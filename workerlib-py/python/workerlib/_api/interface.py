@@ -1,8 +1,8 @@
-"""What a page expects of a worker: checked by `connect(interface=…)` against what the worker exports.
+"""Interfaces: the functions that a page expects of a worker. `connect(interface=…)` checks them.
 
-An interface is a Protocol whose methods are written as the page sees them, `async def`; then editors and type
-checkers know the worker's functions. It may also be the worker's own module, or a class of sync functions:
-then it is only checked here, since Python's types cannot say "the same functions, but async".
+An interface is a Protocol with `async def` methods, as the page sees the functions: editors and type checkers
+take it as the worker's type. It may also be the worker's own module, or a class of sync functions. Such an
+interface is checked at run time only, since Python's types cannot say "the same functions, but async".
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from workerlib._exports import ExportDescription
 
 
 class Interface(Protocol):
-    """What every connected worker has: the base of interfaces whose users want that too.
+    """The attributes that every worker has, as a base for interfaces.
 
-    `class Stats(workerlib.Interface, Protocol):` and then the worker's functions.
+    `class Stats(workerlib.Interface, Protocol):` is followed by the worker's functions.
     """
 
     @property
@@ -39,7 +39,7 @@ class Interface(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends the connection; the worker goes on."""
+        """Closes the connection. The worker goes on."""
         ...
 
 
@@ -55,13 +55,13 @@ def check(interface: object, exports: list[ExportDescription], worker: str) -> N
 
     Args:
         interface: A Protocol or another class with functions, or a module.
-        exports: What the worker exports.
-        worker: The worker's name, for people.
+        exports: The descriptions of the functions that the worker exports.
+        worker: The worker's name, for messages.
 
     Raises:
-        InterfaceError: If the worker lacks a function, or has one with other parameters; it lists all that
-            differs. The names and kinds of parameters must be the same, and which have defaults.
-        TypeError: If the interface is none.
+        InterfaceError: If the worker lacks a function, or has one with other parameters. The message lists
+            all differences. Parameters must agree in name, in kind, and in whether they have a default.
+        TypeError: If `interface` is of another kind.
     """
     parameters = {name: described for name, _, described, *_ in exports}
     complaints = []
@@ -106,7 +106,7 @@ def _functions(interface: object) -> Iterator[tuple[str, _Parameters]]:
 
 
 def _functions_of_module(module: ModuleType) -> dict[str, Any]:
-    """Gives what a module exports; its public functions, where its exports stand in a configuration."""
+    """Returns a module's exported functions, or its public functions if a configuration exports them."""
     name = module.__name__
     exported = {
         key: one for key, one in _exports.functions.items() if getattr(one, "__module__", None) == name

@@ -1,6 +1,7 @@
-"""`spawn()`: starts a worker from any Pyodide, page, worker or Node, with PyScript or without.
+"""`spawn()`: starts a worker and opens a connection to it, from any Pyodide: in a page, a worker or Node.
 
-What the host has to do for it is in `_hosts/spawned/parent.py`.
+Users call it, with PyScript or without. This module checks the arguments; the host starts the worker
+(`_hosts/spawned/parent.py`).
 """
 
 from __future__ import annotations
@@ -80,31 +81,35 @@ def spawn(
         script: The address of the worker's script, relative to the page, in a spawned worker to its own
             script, and in Node to the working directory; a `Path` in this Python's own file system; or the
             name of a module that the worker can import, such as `"workerlib.worker"`.
-        interface: What the worker should export: see `connect()`.
-        packages: What the script needs: names of packages, or addresses of wheels.
-        name: The worker's name; by default that of its script.
-        timeout: After how many seconds to give up, None for never. Pyodide's own loading time is in it.
-        strict: Whether arguments that would arrive as something like them are refused: see `connect()`.
-        max_in_flight: How many calls may be under way at a time: see `connect()`.
-        on_progress: Is called with each step on the way, a `SpawnProgress`.
-        heartbeat: After how many seconds without a sign of life the worker is ended, None for never. A
-            function that computes for longer gives no sign.
+        interface: The functions that the worker should export: see `connect()`.
+        packages: The packages that the script needs: their names, or addresses of wheels.
+        name: The worker's name. By default, the name of its script.
+        timeout: The number of seconds after which to give up; None for never. It includes the time that
+            Pyodide takes to load.
+        strict: Whether to refuse an argument that would arrive as another type: see `connect()`.
+        max_in_flight: The number of calls that may be in flight at a time: see `connect()`.
+        on_progress: A function that is called with each step on the way, a `SpawnProgress`.
+        heartbeat: The number of seconds without a sign of life after which the worker is terminated; None for
+            never. A worker gives no sign while a function computes.
         isolated: Whether the page has to be cross-origin isolated, because the script shares memory.
         index_urls: Package indexes that are asked instead of PyPI.
-        config: The configuration of both sides, with the sections that a TOML file would have. `packages`,
-            `index_urls` and `[files]` are for the worker, which fetches the files.
+        config: The configuration of both sides, with the sections of a TOML file. `packages`, `index_urls`
+            and `[files]` are for the worker, which fetches the files.
+
+    Returns:
+        An object to be awaited, or used by `async with`; it gives the `Worker`.
 
     Raises:
-        WorkerStartError: If Pyodide, a package or the script cannot be fetched, or the script fails, whose
-            own error is its `__cause__`; if the page should be isolated and is not.
+        WorkerStartError: If Pyodide, a package or the script cannot be fetched; if the script fails, whose
+            error is the `__cause__`; if the page should be isolated and is not.
         ConnectTimeoutError: If the worker was not ready in time.
         InterfaceError: If the worker does not fit the interface.
-        ConfigError: If the configuration cannot be right.
-        ConnectError: If this is no Pyodide.
+        ConfigError: If a section of the configuration is malformed, or names something that does not exist.
+        ConnectError: If this Python is no Pyodide.
     """
     if sys.platform != "emscripten":
         raise ConnectError("spawn() needs Pyodide; outside of a browser, connect() starts a worker")
-    # Imported where it is needed: outside a browser its own imports do not exist.
+    # The host is imported here, because its own imports exist in Pyodide only.
     from workerlib._hosts.spawned.parent import open_channel
 
     parsed = dict(config or {})

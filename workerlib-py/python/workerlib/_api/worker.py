@@ -1,4 +1,8 @@
-"""The page's view of a worker: its exported functions as async methods."""
+"""`Worker`: the functions that a worker exports, as async methods.
+
+`connect()` and `spawn()` return it. It binds arguments to the signatures of the worker's functions; the calls
+themselves are made by the connection (`_rpc/connection.py`).
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,11 @@ class RemoteFunction(Protocol):
         """Returns the function with other options: `await worker.f.options(timeout=5)(1, x=2)`.
 
         Args:
-            timeout: How many seconds a call may run in the worker, None for any. How long it waits for its
-                turn does not count. Then it is cancelled, and the call raises TimeoutError.
+            timeout: The number of seconds that a call may run in the worker; None for any. A call that runs
+                for longer is cancelled, and raises TimeoutError. Time in the queue does not count.
+
+        Returns:
+            The same function with these options.
 
         Raises:
             ValueError: If the timeout is not positive.
@@ -39,8 +46,8 @@ class Worker:
     """A connection to a worker; its attributes are the functions that the worker exports.
 
     `await worker.f(1, x=2)` calls `f` in the worker. A function whose name is one of this class's own
-    (`close`, `closed`, `name`, `worker`) is reached as `worker["close"]`. Used by `async with`, the
-    connection is closed at the end of the block; a page's worker goes on, a subprocess has ended then.
+    (`close`, `closed`, `name`, `worker`) is reached as `worker["close"]`. `async with worker:` closes the
+    connection at the end of the block. Then a page's worker goes on, and a subprocess has ended.
     """
 
     def __init__(
@@ -51,14 +58,14 @@ class Worker:
         worker: Any,
         ended: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Wraps an open connection; `connect()` is the way to get one.
+        """Wraps an open connection. Users get a worker by `connect()` or `spawn()`.
 
         Args:
             connection: The connection, open.
-            exports: What the worker exports.
-            name: The worker's name, for people.
+            exports: The descriptions of the worker's functions.
+            name: The worker's name, for messages.
             worker: The host's own object for the worker.
-            ended: Waits until the worker has ended, where it ends with its connection.
+            ended: Waits until the worker has ended. None where a worker outlives its connection.
         """
         self._connection = connection
         self._functions: dict[str, RemoteFunction] = {}
@@ -86,9 +93,10 @@ class Worker:
 
     @property
     def worker(self) -> Any:
-        """The host's own object: under PyScript what `pyscript.workers[name]` gives, a JsProxy.
+        """The host's own object for the worker.
 
-        Outside of a browser the worker's process, an `asyncio.subprocess.Process`.
+        Under PyScript, the JsProxy that `pyscript.workers[name]` gives. Outside of a browser, the worker's
+        process, an `asyncio.subprocess.Process`.
         """
         return self._worker
 
@@ -98,9 +106,9 @@ class Worker:
         return self._connection.closed.done()
 
     def close(self) -> None:
-        """Ends the connection; calls without an answer raise ConnectionClosedError.
+        """Closes the connection. Pending calls raise ConnectionClosedError.
 
-        A page's worker goes on; outside of a browser the worker's process ends.
+        A page's worker goes on. Outside of a browser, the worker's process ends.
         """
         self._connection.close()
 
@@ -115,7 +123,10 @@ class Worker:
             await self._ended()
 
     def __getitem__(self, name: str) -> RemoteFunction:
-        """Returns the exported function of that name, whatever the name is.
+        """Returns an exported function, also if its name is one of this class's own.
+
+        Args:
+            name: The name by which the worker exports the function.
 
         Raises:
             NotExportedError: If the worker does not export it.
@@ -126,7 +137,7 @@ class Worker:
         return function
 
     def __getattr__(self, name: str) -> RemoteFunction:
-        # Protocols of Python's own (copy, pickle, inspect …) ask for these; a list would only confuse.
+        # copy, pickle and inspect ask for these names: a list of exports would be no help to them.
         if name.startswith("__") or name == "_functions":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return self[name]
@@ -142,7 +153,7 @@ class Worker:
 
 
 class _Default:
-    """The default of a remote parameter, of which only the `repr()` is known here."""
+    """The default of a remote parameter: this side knows its `repr()` only."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -161,7 +172,7 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
             raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
 
         def function(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-            # To bind takes as long as the rest of a small call, and most calls are of the simple kind.
+            # Binding takes as long as the rest of a small call. Most calls have positional arguments only.
             if signature is not None and (kwargs or not least <= len(args) <= most):
                 try:
                     signature.bind(*args, **kwargs)
@@ -170,7 +181,7 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
             call: Any = connection.call(name, args, kwargs, timeout)
             if call_log.is_on():
                 call = call_log.waiting(worker, name, call)
-            # Python tells of a coroutine that nobody awaited by this name.
+            # Python's warning for a coroutine that was never awaited shows this name.
             call.__qualname__ = called
             return call  # type: ignore[no-any-return]
 
@@ -182,7 +193,7 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
         mark_remote(function, connection, name)
         if signature is not None:
             function.__signature__ = signature  # type: ignore[attr-defined]
-        # Python 3.12 has a mark for functions whose result is a coroutine without that `async` says so.
+        # Python 3.12 can mark a function as a coroutine function although it is not `async def`.
         mark = getattr(inspect, "markcoroutinefunction", None)
         return cast("RemoteFunction", function if mark is None else mark(function))
 
@@ -191,7 +202,7 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
 
 
 def _positional(signature: inspect.Signature) -> tuple[float, float]:
-    """Counts how many positional arguments a call has at least and at most that has no others."""
+    """Counts the positional arguments, at least and at most, of a call without keyword arguments."""
     least, most = 0.0, 0.0
     for parameter in signature.parameters.values():
         is_required = parameter.default is parameter.empty

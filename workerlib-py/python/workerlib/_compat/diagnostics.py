@@ -1,6 +1,7 @@
-"""What this Python runs on, and small tools for telling about it: names of the pure-Python library.
+"""`diagnostics`, `systemVersions`, `typechecked` and `fullName`: tools of the reference library.
 
-Nothing here is used by calls. It is imported when somebody asks for one of its names.
+Programs import them from `workerlib`; `import workerlib.worker` prints the diagnostics. Calls do not use
+them, and `import workerlib` does not import this module.
 """
 
 from __future__ import annotations
@@ -24,22 +25,33 @@ except ImportError:
 
 
 def typechecked(checked: _T) -> _T:
-    """Has the calls of a function, or of a class's methods, checked against their annotations.
+    """Checks the calls of a function, or of a class's methods, against their annotations.
 
-    It is `beartype.beartype` where the configuration lists beartype among its packages, else it does nothing.
+    It is `beartype.beartype` where the configuration lists beartype among its packages. Otherwise it does
+    nothing.
+
+    Args:
+        checked: The function or the class.
     """
     return checked if _beartype is None else _beartype.beartype(checked)
 
 
 def full_name(obj: object) -> str:
-    """Names a function or class, or the class of another object, with its module; builtins without."""
+    """Returns the name of a function or class, or of another object's class.
+
+    Args:
+        obj: The object.
+
+    Returns:
+        The qualified name, with the module in front unless that is `builtins`.
+    """
     named: Any = obj if callable(obj) and hasattr(obj, "__qualname__") else type(obj)
     module = named.__module__
     return str(named.__qualname__) if module in ("builtins", None) else f"{module}.{named.__qualname__}"
 
 
 def system_versions() -> dict[str, str | None]:
-    """Returns the versions of PyScript, Pyodide, Python and Emscripten, as far as they can be told.
+    """Returns the versions of PyScript, Pyodide, Python and Emscripten, as far as they are known.
 
     A worker sees PyScript's version only where it can see the page (isolation, and no `sync_main_only`).
     """
@@ -52,7 +64,7 @@ def system_versions() -> dict[str, str | None]:
 
 
 def diagnostics() -> tuple[str, ...]:
-    """Describes what this Python runs on, in lines for the console."""
+    """Describes the platform of this Python, in lines for the console."""
     versions = system_versions()
     lines = [f"PyScript {versions['PyScript']}", f"Pyodide {versions['Pyodide']}"]
     # In Python 3.13 this is `os.process_cpu_count`, which heeds affinity.

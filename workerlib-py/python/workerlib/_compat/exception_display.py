@@ -1,6 +1,6 @@
-"""How uncaught exceptions are shown: `exceptionHandler` and `improveExceptionHandling`.
+"""`exceptionHandler` and `improveExceptionHandling`: the display of uncaught exceptions.
 
-Their names and arguments are those of the pure-Python library. Nothing changes until they are called.
+Their names and arguments are those of the reference library. Nothing changes until a program calls them.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ def exception_handler(  # noqa: PLR0917 - the seed document gives them so
     """Shows an exception with its traceback, causes and notes.
 
     Args:
-        problem: What went wrong, in a few words: `"Uncaught exception in the main thread"`.
-        exceptionType: The exception's class; by default that of `exception`.
+        problem: The problem in a few words: `"Uncaught exception in the main thread"`.
+        exceptionType: The exception's class. By default, the class of `exception`.
         exception: The exception.
-        traceback: Where it was raised; by default what the exception knows.
-        suffix: Text to show after it.
-        displayFunction: What to show the text by; by default `print` to the standard error stream.
-        kwargs: What `displayFunction` is called with besides.
+        traceback: The traceback. By default, the exception's own.
+        suffix: A text to show after the traceback.
+        displayFunction: The function that shows the text. By default, `print` to the standard error stream.
+        kwargs: Further arguments for `displayFunction`.
 
     Returns:
-        What `displayFunction` returned, or else the text.
+        The result of `displayFunction`, or the text if that is None, empty or zero.
     """
     text = f"\nERROR: {problem}, type {full_name(exceptionType or type(exception))}:\n{exception}"
     if exception is not None:
@@ -61,15 +61,15 @@ def exception_handler(  # noqa: PLR0917 - the seed document gives them so
 def improve_exception_handling(
     suffix: str | None = None, displayFunction: Callable[..., Any] | None = None, **kwargs: Any
 ) -> None:
-    """Has uncaught exceptions shown by `exceptionHandler`: the main thread's, threads', the event loop's.
+    """Shows uncaught exceptions by `exceptionHandler`: those of all threads, and those of the event loop.
 
-    Lines of tracebacks that stand in a script of the page (`<exec>`) are marked by `>>`, the empty ones that
-    Pyodide puts between lines are left out, and PyScript's own display of errors in the page is hidden.
+    In tracebacks, `>>` marks the lines of a script of the page (`<exec>`), and the empty lines that Pyodide
+    adds are left out. PyScript's own display of errors in the page is hidden.
 
     Args:
-        suffix: Text to show after each exception.
-        displayFunction: What to show the text by; by default `print` to the standard error stream.
-        kwargs: What `displayFunction` is called with besides.
+        suffix: A text to show after each exception.
+        displayFunction: The function that shows the text. By default, `print` to the standard error stream.
+        kwargs: Further arguments for `displayFunction`.
     """
 
     def show(problem: str, *raised: Any) -> None:

@@ -1,6 +1,6 @@
-"""Private names of the pure-Python library that its users import all the same.
+"""Private names of the reference library that its users import all the same.
 
-They are kept so that such code runs; new code has no use for them.
+They exist so that such code runs. New code has no use for them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 _Callable = Callable[..., _T]
 _Coroutine = Coroutine[None, None, _T]
 _CoroutineFunction = Callable[..., Coroutine[None, None, _T]]
-# With `|` beartype could not take it apart.
+# beartype cannot read this with `|`.
 _CallableOrCoroutine = Callable[..., Union[_T, Coroutine[None, None, _T]]]  # noqa: UP007
 
 

@@ -1,7 +1,7 @@
-"""The section `[adapters]` of a configuration: from its entries to adapters.
+"""Makes adapters of the section `[adapters]` of a configuration.
 
-Each entry is a module's name and one adapter, or a list of several: a class, its encoder and its decoder, by
-the names that the module has for them. What adapters do is the business of `_values/adapters.py`.
+Each entry is a module's name and one adapter, or a list of several: the names of a class, of its encoder and
+of its decoder in that module. `_values/adapters.py` keeps the adapters and calls them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ _loaded: object = None
 
 
 def load_adapters(config: Mapping[str, Any]) -> None:
-    """Makes the adapters of a configuration this side's, once for the same section.
+    """Registers the adapters of a configuration for this side, unless the same section is loaded already.
+
+    Args:
+        config: The whole configuration.
 
     Raises:
-        ConfigError: If the section cannot be right; the message quotes the entry.
+        ConfigError: If an entry is malformed, or names something that does not exist; the message quotes it.
     """
     global _loaded
     section = config.get(_SECTION, {})
@@ -35,10 +38,13 @@ def load_adapters(config: Mapping[str, Any]) -> None:
 
 
 def read_adapters(section: object) -> list[Adapter]:
-    """Makes the adapters of the section, in their order.
+    """Makes the adapters of the section, in its order.
+
+    Args:
+        section: The section's content: entries by the names of modules.
 
     Raises:
-        ConfigError: If it cannot be right; the message quotes the entry.
+        ConfigError: If an entry is malformed, or names something that does not exist; the message quotes it.
     """
     if not isinstance(section, Mapping):
         raise ConfigError(f"[{_SECTION}] is a section with a key for each module, not {section!r}")
@@ -68,7 +74,7 @@ def _read(module: str, names: list[str]) -> Adapter:
     cls = _find_class(module, class_name, entry)
     key = f"{'__main__' if module == '.' else module}:{class_name}"
     if cls is object or cls is All:
-        # There is only one of each, whichever module says so.
+        # Each of the two has one key, whichever module names it.
         key = "builtins:object" if cls is object else "workerlib:All"
     return make_adapter(
         key,
@@ -108,18 +114,18 @@ def _entry(module: str, names: object) -> str:
 
 
 def _quoted(value: object) -> str:
-    # As TOML and JSON both have it.
+    # TOML and JSON write it alike.
     return json.dumps(value, ensure_ascii=False, default=repr)
 
 
 def _pickle(value: object) -> Any:
-    """Pickles, with what is large beside it and not copied: bytes, or a tuple of bytes and buffers."""
+    """Pickles an object: returns bytes, or a tuple of bytes and the buffers that are not copied into them."""
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
     return (pickled, *(buffer.raw() for buffer in buffers)) if buffers else pickled
 
 
 def _unpickle(data: Any) -> Any:
-    """Makes again what `_pickle` took apart, or of what else is pickled."""
+    """Makes an object of the result of `_pickle`, or of other pickled bytes."""
     pickled, *buffers = data if isinstance(data, tuple) else (data,)
     return pickle.loads(pickled, buffers=buffers)

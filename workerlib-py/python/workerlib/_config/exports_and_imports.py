@@ -1,7 +1,8 @@
-"""What a worker's configuration says of its script: the sections `[exports]`, `[imports]` and `[anyCall]`.
+"""The sections `[exports]`, `[imports]` and `[anyCall]` of a worker's configuration.
 
-All three have one form: `"module" = ["name", …]`, where a name may lead through classes (`"Class.method"`)
-and the module may be `"."`, the worker's own script.
+The hosts of workers carry them out, before and after the worker's script. Each entry of a section is
+`"module" = ["name", …]`. A name may lead through classes (`"Class.method"`), and the module may be `"."`, the
+worker's own script.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from workerlib._rpc import any_call
 
 
 def import_into(script: ModuleType, config: Mapping[str, Any]) -> None:
-    """Puts what `[imports]` names among the names of a worker's script.
+    """Gives a worker's script the objects that `[imports]` names.
+
+    Args:
+        script: The module of the script.
+        config: The whole configuration.
 
     Raises:
-        ConfigError: If the section cannot be right.
+        ConfigError: If the section is malformed, or names something that does not exist.
     """
     for name, imported in objects(config, "imports").items():
         # Of "Class.method" the script gets `method`: a name with a dot could not be used.
@@ -30,16 +35,19 @@ def import_into(script: ModuleType, config: Mapping[str, Any]) -> None:
 
 
 def complete(config: Mapping[str, Any]) -> None:
-    """Does what a configuration says of a worker whose script has run to its end.
+    """Carries out `[adapters]`, `[exports]` and `[anyCall]`, after the worker's script has run.
 
-    Not before, because it may name what the script itself makes (`"."`): adapters, exports, `[anyCall]`.
+    These sections may name objects that the script itself makes (`"."`).
+
+    Args:
+        config: The whole configuration.
 
     Raises:
-        ConfigError: If a section cannot be right.
+        ConfigError: If a section is malformed, or names something that does not exist.
     """
     load_adapters(config)
     for name, function in functions(config, "exports").items():
-        # A script that imports workerlib.worker has exported them itself.
+        # `import workerlib.worker` has exported them already.
         if exported.get(name) != function:
             try:
                 export(name=name)(function)
@@ -49,17 +57,17 @@ def complete(config: Mapping[str, Any]) -> None:
 
 
 def objects(config: Mapping[str, Any], section: str) -> dict[str, Any]:
-    """Finds what a section names; its modules are imported.
+    """Finds the objects that a section names, and imports their modules.
 
     Args:
         config: The whole configuration.
         section: The section's name.
 
     Returns:
-        The objects by their names, as they stand there.
+        The objects by their names, in the section's order.
 
     Raises:
-        ConfigError: If the section has another form, a name twice, or one that cannot be found.
+        ConfigError: If the section is malformed, has a name twice, or names something that does not exist.
     """
     entries = config.get(section, {})
     if not isinstance(entries, Mapping):
@@ -78,10 +86,14 @@ def objects(config: Mapping[str, Any], section: str) -> dict[str, Any]:
 
 
 def functions(config: Mapping[str, Any], section: str) -> dict[str, Function]:
-    """Finds what a section names, as `objects` does; classes and other callables are functions too.
+    """Finds the functions that a section names. Classes and other callables are functions too.
+
+    Args:
+        config: The whole configuration.
+        section: The section's name.
 
     Raises:
-        ConfigError: Also if one of them cannot be called.
+        ConfigError: As `objects`; if an object cannot be called.
     """
     found = objects(config, section)
     for name, function in found.items():

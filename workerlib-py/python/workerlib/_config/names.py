@@ -1,7 +1,7 @@
-"""From the names of a configuration to the objects that they mean.
+"""Finds the objects that a configuration names.
 
-It serves the sections `[adapters]`, `[exports]` and `[imports]`. A name imports its module: this is for the
-user's own configuration, never for what a peer sends.
+The sections `[adapters]`, `[exports]`, `[imports]` and `[anyCall]` use it. It imports the modules of the
+names, so it must never be given a name that the other side has sent.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from typing import Any
 from workerlib._errors import ConfigError
 
 _BUILTINS = ("", "None", "builtins")
-"""The names under which a configuration speaks of Python's builtin functions and classes."""
+"""The names of the module `builtins` in a configuration."""
 
 
 def resolve(module: str, name: str, entry: str) -> Any:
     """Finds an object by the names that a configuration gives it.
 
     Args:
-        module: The module's name, dots included; "." is the script itself; "", "None" or "builtins" has the
+        module: The module's full name. "." means the script itself. "", "None" and "builtins" mean the
             builtin functions and classes.
-        name: What to take from it: a name or, dots included, a way to an attribute of a class. What the
-            module has imported from elsewhere counts, and after that the builtin functions and classes.
-        entry: The entry of the configuration, for the message: `[exports] "module" = ["name"]`.
+        name: A name of the module, names that it has imported included, or a dotted path to an attribute of a
+            class. A builtin function or class is found in any module.
+        entry: The entry of the configuration, for messages: `[exports] "module" = ["name"]`.
 
     Raises:
         ConfigError: If there is no such module, importing it fails, or it has no such name.
     """
+    # pkgutil.resolve_name would not tell which part is missing, and knows no builtins.
     found: Any = import_module(module, entry)
     parts = name.split(".")
     for index, part in enumerate(parts):
@@ -47,7 +48,11 @@ def resolve(module: str, name: str, entry: str) -> Any:
 
 
 def import_module(module: str, entry: str) -> ModuleType:
-    """Imports a module that a configuration names, as `resolve` does.
+    """Imports a module that a configuration names.
+
+    Args:
+        module: The module's full name, or one of the special names that `resolve` knows.
+        entry: The entry of the configuration, for messages.
 
     Raises:
         ConfigError: If there is no such module, or importing it fails.
@@ -57,7 +62,7 @@ def import_module(module: str, entry: str) -> ModuleType:
     if module == ".":
         return sys.modules["__main__"]
     try:
-        # A name that begins with a dot, or has none between two, is none for import_module either.
+        # import_module refuses a relative name, and a name with two dots in a row.
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
@@ -73,7 +78,7 @@ def import_module(module: str, entry: str) -> ModuleType:
 
 
 def _similar(holder: object, name: str) -> str:
-    # Imported when something is wrong: it takes a while.
+    # Imported for a message only, because it takes a while.
     import difflib
 
     matches = difflib.get_close_matches(name, [one for one in dir(holder) if not one.startswith("__")], n=1)

@@ -1,6 +1,7 @@
-"""The section `[workerlib]` of a page's or worker's configuration, and the settings that it makes.
+"""Settings: the section `[workerlib]` of a page's or a worker's configuration.
 
-It knows no host: where the configuration comes from is the host's business.
+`connect()`, `spawn()` and the hosts of workers read them. A host finds the configuration's text; this module
+does not.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ _SECTION = "workerlib"
 
 @dataclass(frozen=True)
 class Settings:
-    """How one side of a connection behaves; each field is a key of `[workerlib]`."""
+    """The settings of one side of a connection. Each field is a key of `[workerlib]`."""
 
     strict: bool = False
-    """Whether an object that would arrive as something like it is refused."""
+    """Whether to refuse an object that would arrive as another type."""
     max_depth: int = 1_000_000
-    """How many containers may stand inside each other, in what is sent and in what arrives."""
+    """The depth to which containers may be nested, in values that are sent and in values that arrive."""
     max_in_flight: int = 10_000
-    """How many calls may be under way; those beyond wait for their turn."""
+    """The number of calls that may be in flight. Further calls wait."""
     log: bool = False
     """Whether each call is logged to the console."""
 
@@ -33,8 +34,11 @@ class Settings:
 def parse(text: str) -> dict[str, Any]:
     """Parses a configuration, JSON or TOML.
 
+    Args:
+        text: The configuration's text. It is JSON if it begins with a brace.
+
     Raises:
-        ConfigError: If it is neither.
+        ConfigError: If the text is neither.
     """
     try:
         parsed = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
@@ -45,7 +49,11 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def settings(config: Mapping[str, Any], **overrides: Any) -> Settings:
-    """Reads the settings of a configuration; arguments that are not None win over it.
+    """Reads the settings of a configuration.
+
+    Args:
+        config: The whole configuration.
+        overrides: Settings by their keys. A value that is not None replaces the configuration's.
 
     Raises:
         ConfigError: If the section has an unknown key, or a value of the wrong type.

@@ -1,8 +1,8 @@
-"""The worker's side for pages in JavaScript: exported functions and Python code, called by Comlink.
+"""The worker's side for pages in JavaScript: calls exported functions and runs Python code.
 
-The JavaScript around it (javascript/src/worker.ts) calls these functions and speaks to the page. They never
-raise into JavaScript: an outcome is an array, `["value", value, buffers to transfer]` or
-`["error", name, message, traceback]`.
+The worker's script (javascript/src/worker.ts) calls these functions, and speaks Comlink to the page. They
+never raise into JavaScript. Each returns an array: `["value", value, buffers to transfer]` or `["error",
+name, message, traceback]`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ async def call(name: str, args: Any, kwargs: Any, key: str = "") -> Any:
     """Calls an exported function.
 
     Args:
-        name: Its exported name.
-        args: The positional arguments, an Array of JavaScript's.
-        kwargs: The keyword arguments, an object of JavaScript's.
-        key: Names the call for `cancel`.
+        name: The name by which the function is exported.
+        args: The positional arguments, an Array of JavaScript.
+        kwargs: The keyword arguments, an object of JavaScript.
+        key: A name of the call, for `cancel`; empty for a call that cannot be cancelled.
     """
 
     def run() -> Any:
@@ -47,7 +47,12 @@ async def call(name: str, args: Any, kwargs: Any, key: str = "") -> Any:
 
 
 async def run_python(code: str, key: str = "") -> Any:
-    """Runs Python code in `__main__`; its value is that of its last expression."""
+    """Runs Python code in `__main__`. The outcome is the value of its last expression.
+
+    Args:
+        code: The code.
+        key: A name of the call, for `cancel`; empty for a call that cannot be cancelled.
+    """
     return await _outcome(lambda: eval_code_async(code, __main__.__dict__), key)
 
 
@@ -55,8 +60,8 @@ async def run_script(code: str, file: str) -> Any:
     """Runs the worker's script as `__main__`.
 
     Args:
-        code: Its text.
-        file: Its name, for tracebacks.
+        code: The script's text.
+        file: The script's name, for tracebacks.
     """
     __main__.__dict__["__file__"] = file
 
@@ -67,25 +72,29 @@ async def run_script(code: str, file: str) -> Any:
 
 
 def cancel(key: str) -> None:
-    """Cancels a call that has no outcome yet."""
+    """Cancels a call that has no outcome yet.
+
+    Args:
+        key: The name of the call.
+    """
     if task := _running.get(key):
         task.cancel()
 
 
 def exported() -> Any:
-    """Lists the exported names, as an Array of JavaScript's."""
+    """Returns the names of the exported functions, as an Array of JavaScript."""
     return to_js(list(functions))
 
 
 async def _outcome(run: Callable[[], Any], key: str = "") -> Any:
-    """Runs code as a task of its own, which `cancel` can name, and returns its outcome."""
+    """Runs code as a task, which `cancel` finds by its key, and returns the outcome."""
     task = asyncio.ensure_future(_settle(run))
     if key:
         _running[key] = task
     try:
         return await task
     except asyncio.CancelledError as error:
-        # It was cancelled before its first step.
+        # The task was cancelled before its first step.
         return _error(error)
     finally:
         _running.pop(key, None)
@@ -96,12 +105,12 @@ async def _settle(run: Callable[[], Any]) -> Any:
         result = run()
         if inspect.isawaitable(result):
             result = await result
-            # The value of code may be a coroutine in its turn.
+            # The value of the code may be a coroutine itself.
             result = await result if inspect.isawaitable(result) else result
         buffers: list[Any] = []
         value = to_javascript(result, transfer=buffers)
         return _array("value", value, _array(*buffers))
-    # KeyboardInterrupt and SystemExit are the code's outcome too: they must not end the worker.
+    # KeyboardInterrupt and SystemExit are outcomes too: they must not end the worker.
     except BaseException as error:
         return _error(error)
 
@@ -113,7 +122,7 @@ def _error(error: BaseException) -> Any:
         frames = without_own_frames(error.__traceback__)
         told = "".join(traceback.format_exception(type(error), error, frames))
     except BaseException:
-        # An exception may override anything; its caller must hear of it all the same.
+        # An exception class may override any method, and must not hide that the call has failed.
         told = f"{name}: {message}"
     return _array("error", name, message, told)
 

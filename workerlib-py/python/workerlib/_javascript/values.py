@@ -1,8 +1,8 @@
-"""Python's values as the values that a JavaScript programmer expects, and back.
+"""Converts values of Python to the values that a JavaScript programmer expects, and back.
 
-docs/javascript.md has the table. What is returned here can be cloned by `postMessage`: there is no PyProxy in
-it. What JavaScript has no value for is an `UnsendableError` with the path to it. It does no I/O and knows
-neither workers nor Comlink.
+`comlink.py` converts arguments and results by it; docs/javascript.md has the table. `postMessage` can clone
+all results: there is no PyProxy in them. A value that JavaScript has no type for raises `UnsendableError`
+with the path to it. The module does no I/O, and knows neither workers nor Comlink.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pyodide.ffi import JsProxy, jsnull, to_js
 
 from workerlib._errors import UnsendableError
 
-# JavaScript's numbers are doubles: what is larger than this is a BigInt.
+# Numbers of JavaScript are doubles: an int above this becomes a BigInt.
 _MAX_SAFE = 2**53 - 1
 # Pyodide and structured cloning recurse, on a worker's small stack.
 _MAX_DEPTH = 200
@@ -69,12 +69,12 @@ def to_javascript(value: object, path: str = "result", transfer: list[Any] | Non
 
     Args:
         value: The value.
-        path: How messages call it.
-        transfer: A list to which the ArrayBuffers that were made are appended: what `postMessage` may
-            transfer instead of cloning it.
+        path: The name of the value in messages.
+        transfer: A list for the ArrayBuffers that are made: `postMessage` may transfer them instead of
+            cloning them.
 
     Raises:
-        UnsendableError: If something in it is of a type that JavaScript has no value for.
+        UnsendableError: If the value contains a type that JavaScript has no value for.
     """
     if value is None:
         return None
@@ -86,8 +86,11 @@ def to_javascript(value: object, path: str = "result", transfer: list[Any] | Non
 def from_javascript(value: Any) -> Any:
     """Makes a Python value of a JavaScript value.
 
-    A function becomes a `Callback`; an object of a class of JavaScript's own, such as an ImageBitmap, stays a
+    A function becomes a `Callback`. An instance of a JavaScript class, such as an ImageBitmap, stays a
     JsProxy.
+
+    Args:
+        value: The value, as Pyodide hands it to Python.
     """
     if isinstance(value, JsProxy):
         value = value.to_py(default_converter=_convert_object)
@@ -98,14 +101,18 @@ class Callback:
     """A function of the page: `await callback(…)` calls it there and returns its result."""
 
     def __init__(self, function: Any) -> None:
-        """Wraps the JsProxy of a function, which may return a promise."""
+        """Wraps a function.
+
+        Args:
+            function: The JsProxy of the function, which may return a promise.
+        """
         self._function = function
 
     async def __call__(self, *args: object) -> Any:
         """Calls the function.
 
         Args:
-            args: Its arguments, converted as results are.
+            args: The arguments, which are converted as results are.
 
         Raises:
             JsException: If the function throws.
@@ -117,12 +124,12 @@ class Callback:
 
 
 class _Outgoing:
-    """One value on its way out: what Pyodide's own conversion does not do, or does otherwise."""
+    """Converts one value for JavaScript where Pyodide's own conversion would not do, or would differ."""
 
     def __init__(self, transfer: list[Any]) -> None:
         self.has_maps = False
         self._transfer = transfer
-        # What stands in several places stays one; the original is kept so that its id stays its own.
+        # An object in several places stays one object. The original is kept so that its id is not reused.
         self._made: dict[int, tuple[object, Any]] = {}
 
     def convert(self, value: Any, path: str, depth: int) -> Any:
@@ -241,11 +248,11 @@ _CONVERSIONS: list[tuple[type | tuple[type, ...], Callable[[_Outgoing, Any, str,
     (_AS_TEXT, lambda _outgoing, value, _path, _depth: str(value)),
     (JsProxy, lambda _outgoing, value, _path, _depth: value),
 ]
-"""What instances of these classes become, in this order; the exact builtin types were asked for before."""
+"""The conversions of instances, by their classes, in this order. Exact builtin types come before these."""
 
 
 class _Incoming:
-    """One value that came in: what Pyodide's conversion leaves to do, in place."""
+    """Completes, in place, Pyodide's conversion of one value from JavaScript."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
@@ -283,13 +290,13 @@ def _integer(value: int) -> int | float:
 
 
 def _moment(value: date | time | timedelta) -> Any:
-    """Makes a Date of a point in time, milliseconds of a duration, and text of a time of day."""
+    """Converts a point in time to a Date, a duration to milliseconds, a time of day to text."""
     if isinstance(value, time):
         return value.isoformat()
     if isinstance(value, timedelta):
         return value / timedelta(milliseconds=1)
     if not isinstance(value, datetime):
-        # As JavaScript reads "2026-11-22".
+        # JavaScript reads "2026-11-22" as midnight in UTC.
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     return js.Date.new((value.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1))
 
