@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     diagnostics: tuple[str, ...]
     systemVersions: dict[str, str | None]
 
-# The names that the pure-Python library of the same name gave to these.
+# The names of these in the reference library.
 anyCall = any_call
 connectToWorker = connect
 elapsedTime = elapsed_time
@@ -115,11 +115,11 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    # What few programs ask for is imported, or found out, when they do.
+    # The first use of a name that few programs use imports its module, or computes its value.
     from workerlib._compat.lazy_names import value_of as __getattr__  # noqa: F401
 
 if sys.platform == "emscripten":
     from workerlib._hosts.pyscript import worker
 
-    # Last, because it may import modules of the user's that import this one.
+    # Last, because it may import modules of the user, and they may import this one.
     worker.serve()

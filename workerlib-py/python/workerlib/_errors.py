@@ -1,4 +1,4 @@
-"""What can go wrong.
+"""The errors that workerlib raises.
 
 ::
 
@@ -17,9 +17,10 @@
     │   └── WorkerDiedError        because the worker was terminated, or crashed
     └── RemoteError                an exception in the worker that cannot be raised here as itself
 
-What a function in the worker raises is raised in the caller as itself, with the worker's frames below the
-caller's own. Where its class does not exist here, or asyncio would take it for a message of its own, it is a
-`RemoteError`. Cancelling and running out of time are asyncio's own `CancelledError` and `TimeoutError`.
+An exception that a function in the worker raises is raised in the caller as itself, with the worker's frames
+below the caller's own. It is a `RemoteError` if its class does not exist on this side, or if asyncio would
+take it for a message of its own. A cancelled call raises asyncio's `CancelledError`, and a call that exceeds
+its time raises `TimeoutError`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What this side offers to the other: the functions, and what the handshake tells about them."""
+"""Exports: the functions that this side offers to the other, and their descriptions for the handshake."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ functions: dict[str, Function] = {}
 """The exported functions by name."""
 
 observers: list[Callable[[str, Function], None]] = []
-"""Who is told of each further export: its name and function."""
+"""Functions that are called with the name and the function of each further export."""
 
 
 @overload

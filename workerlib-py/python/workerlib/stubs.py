@@ -1,8 +1,9 @@
 """Writes a worker's interface as Python: `python -m workerlib.stubs worker.py > stats.py`.
 
-What is written is a module with a Protocol, for `connect(interface=…)`: the functions that the worker's
-script exports, as async methods. The script is read, not run, so it may import what only a browser has. What
-its annotations name is imported as the script imports it; a class of its own from the script as a module.
+The result is a module with a Protocol, for `connect(interface=…)`: the functions that the worker's script
+exports, as async methods. The script is read, not run, so it may import modules that only a browser has.
+Names in annotations are imported as the script imports them; the script's own classes are imported from the
+script.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _functions(tree: ast.Module) -> Iterator[_Function]:
 
 
 def _exported(tree: ast.Module) -> Iterator[tuple[str, _Function]]:
-    """Finds what `@export`, `@export(name=…)` and `export(f, g)` export."""
+    """Finds the functions that `@export`, `@export(name=…)` and `export(f, g)` export."""
     functions = {function.name: function for function in _functions(tree)}
     for function in functions.values():
         for decorator in function.decorator_list:

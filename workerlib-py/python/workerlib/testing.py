@@ -14,8 +14,8 @@ In a test::
         async with connect_worker("worker.py") as worker:
             assert await worker.mean([1.0, 2.5]) == 1.75
 
-The worker is a subprocess in both, started by `workerlib.connect()`; this module only brings pytest and it
-together. It imports pytest, and nothing else of the package imports it.
+In both tests the worker is a subprocess, which `workerlib.connect()` starts; this module gives it to pytest.
+It imports pytest, and no other module of the package imports it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class BlockingFunction(Protocol):
     """A function of the worker as sync code sees it: a call returns its result."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Makes a call, and waits for what comes of it."""
+        """Makes a call, and waits for its result."""
 
     def options(self, *, timeout: float | None = None) -> BlockingFunction:
         """Returns the function with other options: `worker.f.options(timeout=5)(1, x=2)`.
@@ -65,7 +65,7 @@ class BlockingWorker:
     """
 
     def __init__(self, loop: _LoopThread, worker: Worker) -> None:
-        """Wraps an open connection; `start_worker()` is the way to get one.
+        """Wraps an open connection. Tests get a worker by `start_worker()`.
 
         Args:
             loop: The event loop of the connection.
@@ -104,7 +104,7 @@ class BlockingWorker:
         self.close()
 
     def __getitem__(self, name: str) -> BlockingFunction:
-        """Returns the exported function of that name, whatever the name is.
+        """Returns an exported function, also if its name is one of this class's own.
 
         Raises:
             NotExportedError: If the worker does not export it.
