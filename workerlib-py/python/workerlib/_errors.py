@@ -7,7 +7,7 @@
     │   ├── NoSuchWorkerError      (also a LookupError) the page has no worker of that name
     │   ├── WorkerStartError       the worker's script failed, or could not be loaded
     │   ├── ConnectTimeoutError    (also a TimeoutError) the worker did not answer in time
-    │   ├── InterfaceError         (also a TypeError) the worker does not fit the interface that was asked for
+    │   ├── InterfaceError         (also a TypeError) the worker does not fit the requested interface
     │   └── ProtocolError          the two sides have different versions of workerlib
     ├── ConfigError                (also a ValueError) a configuration that cannot be right
     ├── NotExportedError           (also an AttributeError) the worker does not export that name
