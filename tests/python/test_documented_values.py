@@ -45,7 +45,7 @@ ROWS = [
     for section in SECTIONS
     for expression, outcome in ROW.findall(section)
 ]
-CONVERSIONS = "Something like it"
+CONVERSIONS = "Look-alikes"
 LIBRARY_SECTIONS = {"numpy": "np", "pandas": "pd", "Pillow": "Image", "pyarrow": "pa"}
 
 
