@@ -1,17 +1,16 @@
 // Runs the pytest suite of tests/python inside Pyodide under Node.
 //
-//     node run.mjs PYODIDE_DIR WHEELS_DIRS TESTS_DIR [pytest arguments ...]
+//     node run.mjs PYODIDE_DIR WHEELS_DIRS TESTS_DIR RECORDS_DIR [pytest arguments ...]
 //
 // PYODIDE_DIR's lock file knows workerlib; WHEELS_DIRS, as a PATH is written, hold the wheels that the suite needs
-// (pytest and what it imports). Two runs: the canary (tests that must fail, to show that async tests are really awaited), then the suite.
-// Exits with pytest's code, with 70 if the canary did not fail as it must, or with 71 if the suite did not end. Chooses no tests and judges none: that is
-// driver.py's and pytest's work.
+// (pytest and what it imports). In Pyodide's file system, which the arguments for pytest speak of, TESTS_DIR is /tests/python and
+// RECORDS_DIR is /records. Two runs: the canary (tests that must fail, to show that async tests are really awaited), then the suite.
+// Exits with pytest's code, with 70 if the canary did not fail as it must, or with 71 if the suite did not end. Chooses no tests and
+// judges none: that is driver.py's and pytest's work. Who starts it ends it if it is stuck: it names each test before it runs it.
 import { readdirSync } from "node:fs";
 import { basename, delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
 
-const DEADLINE_SECONDS = Number(process.env.WORKERLIB_NODE_DEADLINE ?? 600);
 const CANARY_PASSED = 70;
 const STUCK = 71;
 
@@ -21,32 +20,25 @@ process.on("uncaughtException", (error) => {
   process.exit(1);
 });
 
-const [pyodideDir, wheelsDirs, testsDir, ...pytestArgs] = process.argv.slice(2);
-if (!testsDir) {
-  console.error("usage: node run.mjs PYODIDE_DIR WHEELS_DIRS TESTS_DIR [pytest arguments ...]");
+const [pyodideDir, wheelsDirs, testsDir, recordsDir, ...pytestArgs] = process.argv.slice(2);
+if (!recordsDir) {
+  console.error("usage: node run.mjs PYODIDE_DIR WHEELS_DIRS TESTS_DIR RECORDS_DIR [pytest arguments ...]");
   process.exit(64);
 }
 
-// A thread of its own, because a test that loops in Python blocks this one, timers included.
-const watchdog = new Worker(
-  `setTimeout(() => {
-     require("node:fs").writeSync(2, "\\nrun.mjs: no end after ${DEADLINE_SECONDS} s, giving up\\n");
-     process.kill(process.pid, "SIGKILL");
-   }, ${DEADLINE_SECONDS * 1000});`,
-  { eval: true },
-);
-watchdog.unref();
-
 const here = dirname(fileURLToPath(import.meta.url));
 const indexURL = resolve(pyodideDir);
+const { WORKERLIB_TEST_PACE = "1" } = process.env;
+const env = { HOME: "/home/pyodide", PYTHONDONTWRITEBYTECODE: "1", WORKERLIB_TEST_PACE };
 const { loadPyodide } = await import(pathToFileURL(join(indexURL, "pyodide.mjs")).href);
-const pyodide = await loadPyodide({ indexURL, env: { HOME: "/home/pyodide", PYTHONDONTWRITEBYTECODE: "1" } });
+const pyodide = await loadPyodide({ indexURL, env });
 
 // The tests read ../vectors and ../../docs, so these stand as they do in the repository.
 const folders = {
   "/tests": resolve(testsDir, ".."),
   "/docs": resolve(testsDir, "../../docs"),
   "/runner": here,
+  "/records": resolve(recordsDir),
   ...Object.fromEntries(wheelsDirs.split(delimiter).map((folder) => [`/wheels/${basename(folder)}`, resolve(folder)])),
 };
 for (const [place, folder] of Object.entries(folders)) {
@@ -92,5 +84,5 @@ if (!canaryHolds) {
 console.log(`${version}: the canary failed as it must`);
 // Node ends by itself, and well, when a test waits for something that cannot come.
 process.exitCode = STUCK;
-const code = await pytest(["/tests/python", ...pytestArgs]);
+const code = await pytest(pytestArgs);
 process.exit(code);

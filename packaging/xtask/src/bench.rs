@@ -8,16 +8,15 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::arguments::Arguments;
-use crate::process;
+use crate::process::{self, Limit};
 use crate::pyodide::{self, Pyodide};
+use crate::setup::browser::Engine;
 use crate::setup::{self, node};
 use crate::site;
 use crate::steps::{Outcome, Steps};
@@ -37,29 +36,43 @@ const PICKLE: &str = "pickle 5";
 /// The shape that has a goal of its own in Pyodide, and by how much it should be faster than pickle there.
 const RECORDS: (&str, f64) = ("records", 1.5);
 
+/// The arguments of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The codec alone: natively, in Pyodide and in Rust
+    #[arg(required_unless_present = "browser", conflicts_with = "browser")]
+    benchmark: Option<Benchmark>,
+    /// Calls between a page and its worker, in these browsers
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    browser: Vec<Engine>,
+    /// Fewer rounds; of the codec not the Rust side, of buffers not the largest; the results go to target/bench
+    #[arg(long)]
+    quick: bool,
+}
+
+/// A benchmark that needs no browser.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Benchmark {
+    Codec,
+}
+
 /// Measures what the arguments name.
 ///
 /// # Errors
 /// If something cannot be built or measured.
-pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
-    let quick = arguments.flag("--quick");
-    let engines = arguments.values("--browser")?;
-    if !engines.is_empty() {
-        arguments.finish()?;
-        return browser::main(workspace, &engines, quick);
+pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let quick = options.quick;
+    if !options.browser.is_empty() {
+        return browser::main(workspace, &options.browser, quick);
     }
-    match arguments.first().as_deref() {
-        Some("codec") => {}
-        Some(other) => bail!("there is no benchmark {other}; there are codec and --browser"),
-        None => bail!("which benchmark? There are codec and --browser"),
-    }
-    arguments.finish()?;
     let (mut native, mut wasm, mut rust) = (Value::Null, Value::Null, Value::Null);
     let mut steps = Steps::default();
     setup::add(&mut steps, workspace, &site::NEEDS);
     steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
     steps.add("building the native wheel", || wheel::build(workspace, Kind::Native));
-    steps.add("installing the native wheel", || setup::python::ensure_library(workspace));
+    steps.add("installing the native wheel", || {
+        setup::python::ensure_library(workspace, &wheel::find(workspace, Kind::Native)?)
+    });
     steps.add("adding the wheel to Pyodide 314", || pyodide::assemble(workspace, Pyodide::V314));
     steps.add("measuring natively", || {
         measure(workspace, "native", native_command(workspace), quick, &mut native)
@@ -76,22 +89,11 @@ pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<Ex
         results["rust"] = rust;
     }
     let table = table(&results)?;
-    let numbers = results_folder(workspace, true)?;
+    let numbers = workspace.results(true)?;
     fs::write(numbers.join("codec.json"), format!("{results:#}\n"))?;
-    fs::write(results_folder(workspace, quick)?.join("codec.md"), &table)?;
+    fs::write(workspace.results(quick)?.join("codec.md"), &table)?;
     println!("\n{table}");
     Ok(ExitCode::SUCCESS)
-}
-
-/// Makes the folder for the results of a run: that of the committed ones for a full run, one below `target` for a quick one.
-fn results_folder(workspace: &Workspace, quick: bool) -> Result<PathBuf> {
-    let folder = if quick {
-        workspace.target().join("bench")
-    } else {
-        workspace.root().join("benches").join("results")
-    };
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(folder)
 }
 
 fn native_command(workspace: &Workspace) -> Command {
@@ -118,8 +120,8 @@ fn measure(
         .args(quick.then_some("--quick"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(workspace.target());
-    let (succeeded, output) =
-        process::capture_within(workspace, &format!("bench-{name}"), &mut command, LIMIT)?;
+    let process::Run { succeeded, output, .. } =
+        process::capture_within(workspace, &format!("bench-{name}"), &mut command, Limit::Total(LIMIT))?;
     // The progress stands before the JSON.
     let json = output.find("{\n").map(|start| &output[start..]);
     match json.map(serde_json::from_str) {
@@ -255,7 +257,7 @@ mod tests {
     fn a_quick_run_leaves_the_committed_results_alone() {
         let root = std::env::temp_dir().join(format!("workerlib results {}", std::process::id()));
         let workspace = Workspace::at(root.clone());
-        let folders = [false, true].map(|quick| results_folder(&workspace, quick));
+        let folders = [false, true].map(|quick| workspace.results(quick));
         fs::remove_dir_all(&root).expect("both folders are there");
         let [full, quick] = folders.map(|folder| folder.expect("a folder"));
         assert_eq!(full, root.join("benches").join("results"));

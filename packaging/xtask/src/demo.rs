@@ -6,56 +6,46 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::arguments::Arguments;
+use crate::process;
 use crate::pyodide::Pyodide;
 use crate::server::{self, Site};
-use crate::setup::{Need, browser};
+use crate::setup::{browser, need::Need};
 use crate::site;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 
-/// How the page is to be shown.
-struct Options {
+/// The arguments of `cargo xtask demo`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Another port than 8000
+    #[arg(long, value_name = "N")]
     port: Option<u16>,
-    pyodide: Pyodide,
-    isolated: bool,
+    /// Which Pyodide: 314, 0.29 or 315
+    #[arg(long, value_name = "VERSION", default_value = "314")]
+    pyodide: String,
+    /// No COOP and COEP headers
+    #[arg(long)]
+    no_isolation: bool,
+    /// Drives the page in Chromium and checks what it shows (on a free port)
+    #[arg(long)]
     headless: bool,
-}
-
-fn parse(workspace: &Workspace, mut arguments: Arguments) -> Result<Options> {
-    let port =
-        arguments.value("--port")?.map(|port| port.parse().with_context(|| format!("{port} is not a port")));
-    let pyodide = arguments.value("--pyodide")?.unwrap_or_else(|| "314".to_owned());
-    let options = Options {
-        port: port.transpose()?,
-        pyodide: Pyodide::parse(workspace, &pyodide)?,
-        isolated: !arguments.flag("--no-isolation"),
-        headless: arguments.flag("--headless"),
-    };
-    arguments.finish()?;
-    Ok(options)
 }
 
 /// Does everything from set-up to a page that can be looked at.
 ///
 /// # Errors
 /// If a step fails or the port is in use.
-pub(crate) fn main(workspace: &Workspace, arguments: Arguments) -> Result<ExitCode> {
-    let options = parse(workspace, arguments)?;
+pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let (pyodide, isolated) = (Pyodide::parse(workspace, &options.pyodide)?, !options.no_isolation);
     // A port that is in use should be known before the work, not after it.
-    let server = serve(workspace, options.port, options.isolated, options.headless)?;
+    let server = serve(workspace, options.port, isolated, options.headless)?;
     let mut steps = Steps::default();
     let needs: &[Need] = if options.headless { &[Need::Browser] } else { &[] };
-    site::add(&mut steps, workspace, options.pyodide, needs);
+    site::add(&mut steps, workspace, pyodide, needs);
     steps.run()?;
-    println!(
-        "serving on {}{}",
-        server.url(),
-        if options.isolated { "" } else { " (without isolation headers)" }
-    );
+    println!("serving on {}{}", server.url(), if isolated { "" } else { " (without isolation headers)" });
     if options.headless {
-        let status =
-            drive(workspace, &server.url())?.status().context("cannot start the browser's driver")?;
+        let status = process::show(&mut drive(workspace, &server.url())?)?;
         return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     println!("press Ctrl-C to stop");

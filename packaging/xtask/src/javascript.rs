@@ -13,7 +13,6 @@ use crate::folder;
 use crate::process;
 use crate::stamp::{self, Fingerprint};
 use crate::steps::Outcome;
-use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
 
 /// The name that code finds defined where the wheel is not beside it.
@@ -24,9 +23,9 @@ pub(crate) fn npm_folder(workspace: &Workspace) -> PathBuf {
     workspace.target().join("npm-package")
 }
 
-/// Puts the sources where the tools find the packages that they import, with the tools of `tools`.
-pub(crate) fn stage(workspace: &Workspace, tools: &Workspace) -> Result<PathBuf> {
-    let staged = tools.target().join("npm").join("javascript");
+/// Copies the sources to where the tools of `tools` find the packages that they import, into a folder of this name.
+pub(crate) fn stage(workspace: &Workspace, tools: &Workspace, name: &str) -> Result<PathBuf> {
+    let staged = tools.target().join("npm").join(name);
     folder::empty(&staged)?;
     folder::copy(&workspace.package().join("javascript"), &staged)?;
     Ok(staged)
@@ -37,21 +36,21 @@ pub(crate) fn stage(workspace: &Workspace, tools: &Workspace) -> Result<PathBuf>
 /// # Errors
 /// If esbuild fails.
 pub(crate) fn build_for_wheel(workspace: &Workspace, tools: &Workspace, target: &Path) -> Result<()> {
-    let staged = stage(workspace, tools)?;
+    let staged = stage(workspace, tools, "javascript")?;
     bundle(tools, &staged, "python_worker.ts", "iife", &target.join("python_worker.js"), &[])?;
     bundle(tools, &staged, "worker.ts", "iife", &target.join("worker.js"), &[WHEEL_IS_ELSEWHERE])?;
     bundle(tools, &staged, "index.ts", "esm", &target.join("workerlib.js"), &[WHEEL_IS_ELSEWHERE])
 }
 
-/// Makes the npm package.
+/// Makes the npm package, which has `wheel` in it.
 ///
 /// # Errors
-/// If there is no wheel, or a tool fails.
-pub(crate) fn build_package(workspace: &Workspace) -> Result<Outcome> {
+/// If a tool fails.
+pub(crate) fn build_package(workspace: &Workspace, wheel: &Path) -> Result<Outcome> {
     let package = npm_folder(workspace);
     let dist = package.join("dist");
     folder::empty(&package)?;
-    let staged = stage(workspace, workspace)?;
+    let staged = stage(workspace, workspace, "javascript")?;
     let mut tsc = tool(workspace, "tsc");
     process::run(
         workspace,
@@ -64,7 +63,7 @@ pub(crate) fn build_package(workspace: &Workspace) -> Result<Outcome> {
     for name in ["python_worker.js", "python_worker.d.ts", "start.js"] {
         fs::remove_file(dist.join(name)).with_context(|| format!("tsc did not write {name}"))?;
     }
-    folder::copy_file(&wheel::find(workspace, Kind::Wasm)?, &dist.join("workerlib.whl"))?;
+    folder::copy_file(wheel, &dist.join("workerlib.whl"))?;
     for name in ["package.json", "README.md"] {
         folder::copy_file(&staged.join(name), &package.join(name))?;
     }
@@ -98,7 +97,7 @@ pub(crate) fn build_example(workspace: &Workspace) -> Result<PathBuf> {
 
 /// Makes the command that runs a program of the npm packages.
 pub(crate) fn tool(workspace: &Workspace, name: &str) -> Command {
-    Command::new(workspace.node_modules().join(".bin").join(name))
+    Command::new(workspace.npm_program(name))
 }
 
 /// Makes one file of a module and all that it imports.

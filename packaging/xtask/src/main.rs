@@ -1,26 +1,26 @@
 //! `cargo xtask`: the one way to build, show and test workerlib.
 //!
-//! Each command puts in place what it needs, says what it does, and fails loudly. As rustc's linker for wasm, this same program acts
-//! in another role (see `linker`).
+//! Each command puts in place what it needs, says what it does, and fails loudly. This same program acts in two more roles, which
+//! variables of its environment ask for: as rustc's linker for wasm (see `linker`), and as the warden of a run (see `groups`).
 
 use std::env;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
 
-use crate::arguments::Arguments;
 use crate::pyodide::Pyodide;
-use crate::setup::Need;
+use crate::setup::need::Need;
 use crate::steps::{Outcome, Steps};
 use crate::wheel::Kind;
 use crate::workspace::Workspace;
 
-mod arguments;
 mod bench;
 mod compiler;
 mod demo;
 mod folder;
 mod fuzz;
+mod groups;
 mod javascript;
 mod linker;
 mod process;
@@ -37,48 +37,58 @@ mod test;
 mod wheel;
 mod workspace;
 
-const HELP: &str = "\
-cargo xtask COMMAND
+/// The one way to build, show and test workerlib. It installs what it needs below `target`.
+#[derive(Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
 
-  demo    builds all, and serves the demo page on http://localhost:8000
-            --port N           another port
-            --pyodide VERSION  314 (default), 0.29 or 315
-            --no-isolation     no COOP and COEP headers
-            --headless         drives the page in Chromium and checks what it shows (on a free port)
-  serve   the same as demo
-  wheel   builds the wheels into target/wheels
-            --wasm             only the one for Pyodide
-            --native           only the one for the Python of this machine
-            --check-reproducible  builds the one for Pyodide in two folders and compares the bytes
-  npm-package  makes the npm package in target/npm-package
-  site    assembles target/site
-            --pyodide VERSION
-  publish writes target/publish, which serves workerlib as a remote package of PyScript's
-            --address URL      where it will be served
-  test    runs every check
-            --only PART …      only these parts (see --list)
-            --list             names the parts
-            --matrix           instead: the supported PyScripts, each with the supported Pyodides, in Chromium, and the
-                               newest of them in Firefox and WebKit
-  bench   measures against peers, and writes tables into benches/results, of a quick run into target/bench
-            codec              the codec, natively, in Pyodide and in Rust
-            --browser NAME …   calls between a page and its worker, in chromium, firefox or webkit
-            --quick            fewer rounds; of the codec not the Rust side, of buffers not the largest
-  fuzz    runs the fuzz targets of the codec
-            --executions N     how often each runs (1,000,000)
-            --target NAME …    only these: decode, round_trip, plain
-            --no-sanitizer     no address sanitizer (it needs a nightly compiler anyway)
-  sanitize  runs the native tests of the codec under valgrind
-            --only FILE …      only these files of tests/python
-  help    shows this text";
+#[derive(Subcommand)]
+enum Command {
+    /// Builds everything, and serves the demo page on http://localhost:8000
+    #[command(visible_alias = "serve")]
+    Demo(demo::Options),
+    /// Builds the wheels into target/wheels
+    Wheel {
+        /// Only the wheel for Pyodide
+        #[arg(long)]
+        wasm: bool,
+        /// Only the wheel for the Python of this machine
+        #[arg(long)]
+        native: bool,
+        /// Builds the wheel for Pyodide in two folders and compares the bytes
+        #[arg(long)]
+        check_reproducible: bool,
+    },
+    /// Makes the npm package in target/npm-package
+    NpmPackage,
+    /// Assembles target/site
+    Site {
+        /// Which Pyodide: 314, 0.29 or 315
+        #[arg(long, value_name = "VERSION", default_value = "314")]
+        pyodide: String,
+    },
+    /// Writes target/publish, which serves workerlib as a remote package of PyScript's
+    Publish(publish::Options),
+    /// Runs every check
+    Test(test::Options),
+    /// Measures against peers, and writes tables into benches/results
+    Bench(bench::Options),
+    /// Runs the fuzz targets of the codec
+    Fuzz(fuzz::Options),
+    /// Runs the native tests of the codec under valgrind
+    Sanitize(sanitize::Options),
+}
 
 fn main() -> ExitCode {
-    let result = match env::var_os(linker::WASM_LD) {
-        Some(wasm_ld) => linker::main(&wasm_ld),
-        None => {
-            let arguments: Vec<String> = env::args().skip(1).collect();
-            run(&arguments)
-        }
+    let result = if let Some(wasm_ld) = env::var_os(linker::WASM_LD) {
+        linker::main(&wasm_ld)
+    } else if env::var_os(groups::WARDEN).is_some() {
+        groups::guard()
+    } else {
+        run(&Arguments::parse().command)
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -86,34 +96,25 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(arguments: &[String]) -> Result<ExitCode> {
-    let workspace = Workspace::of_this_program();
-    let Some((command, rest)) = arguments.split_first() else {
-        bail!("which command?\n\n{HELP}");
-    };
-    let rest = Arguments::new(rest);
-    match command.as_str() {
-        "demo" | "serve" => demo::main(&workspace, rest),
-        "wheel" => wheel(&workspace, rest),
-        "npm-package" => npm_package(&workspace, rest),
-        "site" => site(&workspace, rest),
-        "publish" => publish::main(&workspace, rest),
-        "test" => test::main(&workspace, rest),
-        "bench" => bench::main(&workspace, rest),
-        "fuzz" => fuzz::main(&workspace, rest),
-        "sanitize" => sanitize::main(&workspace, rest),
-        "help" | "--help" | "-h" => {
-            println!("{HELP}");
-            Ok(ExitCode::SUCCESS)
+fn run(command: &Command) -> Result<ExitCode> {
+    groups::end_with_this_program()?;
+    let workspace = &Workspace::of_this_program();
+    match command {
+        Command::Demo(options) => demo::main(workspace, options),
+        Command::Wheel { wasm, native, check_reproducible } => {
+            build_wheels(workspace, *wasm, *native, *check_reproducible)
         }
-        _ => bail!("there is no command {command}\n\n{HELP}"),
+        Command::NpmPackage => npm_package(workspace),
+        Command::Site { pyodide } => build_site(workspace, pyodide),
+        Command::Publish(options) => publish::main(workspace, options),
+        Command::Test(options) => test::main(workspace, options),
+        Command::Bench(options) => bench::main(workspace, options),
+        Command::Fuzz(options) => fuzz::main(workspace, options),
+        Command::Sanitize(options) => sanitize::main(workspace, options),
     }
 }
 
-fn wheel(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
-    let (wasm, native) = (arguments.flag("--wasm"), arguments.flag("--native"));
-    let reproducible = arguments.flag("--check-reproducible");
-    arguments.finish()?;
+fn build_wheels(workspace: &Workspace, wasm: bool, native: bool, reproducible: bool) -> Result<ExitCode> {
     let all = !wasm && !native && !reproducible;
     let mut steps = Steps::default();
     let mut needs = vec![Need::PythonTools];
@@ -138,27 +139,43 @@ fn wheel(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn npm_package(workspace: &Workspace, arguments: Arguments) -> Result<ExitCode> {
-    arguments.finish()?;
+fn npm_package(workspace: &Workspace) -> Result<ExitCode> {
     let mut steps = Steps::default();
     setup::add(&mut steps, workspace, &[Need::PythonTools, Need::WasmCompiler, Need::NodePackages]);
     steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
-    steps.add("making the npm package", || javascript::build_package(workspace));
+    steps.add("making the npm package", || {
+        javascript::build_package(workspace, &wheel::find(workspace, Kind::Wasm)?)
+    });
     steps.run()?;
     println!("{}", javascript::npm_folder(workspace).display());
     Ok(ExitCode::SUCCESS)
 }
 
-fn site(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
-    let pyodide = arguments.value("--pyodide")?.unwrap_or_else(|| "314".to_owned());
-    arguments.finish()?;
+fn build_site(workspace: &Workspace, pyodide: &str) -> Result<ExitCode> {
     let mut steps = Steps::default();
-    site::add(&mut steps, workspace, Pyodide::parse(workspace, &pyodide)?, &[]);
+    site::add(&mut steps, workspace, Pyodide::parse(workspace, pyodide)?, &[]);
     steps.run()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The cargo that runs this program.
-fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    /// clap's own check of the arguments' definitions: names that collide, and the like.
+    #[test]
+    fn the_arguments_are_well_defined() {
+        Arguments::command().debug_assert();
+    }
+
+    /// Several parts behind one --only, and pytest's arguments behind `--`.
+    #[test]
+    fn parts_and_arguments_of_pytest_are_told_apart() {
+        let line = "xtask test --only browser firefox,webkit --full -- -k sum test_calls.py";
+        assert!(Arguments::try_parse_from(line.split(' ')).is_ok());
+        assert!(Arguments::try_parse_from(["xtask", "test", "--onyl", "browser"]).is_err());
+        assert!(Arguments::try_parse_from(["xtask", "bench"]).is_err());
+        assert!(Arguments::try_parse_from(["xtask", "bench", "--browser", "chromium", "--quick"]).is_ok());
+    }
 }

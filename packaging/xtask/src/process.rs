@@ -4,38 +4,59 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::groups::Group;
 use crate::workspace::Workspace;
 
-/// The longest that a program may take that has no limit of its own: a cold build on a slow machine and network.
-const LONGEST: Duration = Duration::from_secs(1800);
+/// How long a program may write nothing before it counts as stuck, if its caller names no limit: a cold build with a slow
+/// machine and network.
+const LONGEST_SILENCE: Duration = Duration::from_secs(3600);
+
+/// When a program is ended that does not end by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// After this time.
+    Total(Duration),
+    /// When its log has not grown for this time: it is stuck, however long it takes in all.
+    Silence(Duration),
+}
+
+/// What a program came to.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) succeeded: bool,
+    /// Its exit code; `None` if a signal or its limit ended it.
+    pub(crate) code: Option<i32>,
+    /// Everything that it wrote, and why it was ended if it was.
+    pub(crate) output: String,
+}
 
 /// Runs `command` and returns all that it wrote; `name` names its log.
 ///
 /// # Errors
 /// If the program cannot be started or fails; the error then carries what it wrote.
 pub(crate) fn run(workspace: &Workspace, name: &str, command: &mut Command) -> Result<String> {
-    let (succeeded, output) = capture(workspace, name, command)?;
-    if !succeeded {
-        bail!("{}\nfailed; it wrote:\n\n{}", line_of(command), output.trim_end());
+    let run = capture(workspace, name, command)?;
+    if !run.succeeded {
+        bail!("{}\nfailed; it wrote:\n\n{}", line_of(command), run.output.trim_end());
     }
-    Ok(output)
+    Ok(run.output)
 }
 
-/// Runs `command` and returns whether it succeeded, and all that it wrote.
+/// Runs `command` and returns how it ended, and all that it wrote.
 ///
 /// # Errors
 /// If the program cannot be started.
-pub(crate) fn capture(workspace: &Workspace, name: &str, command: &mut Command) -> Result<(bool, String)> {
-    capture_within(workspace, name, command, LONGEST)
+pub(crate) fn capture(workspace: &Workspace, name: &str, command: &mut Command) -> Result<Run> {
+    capture_within(workspace, name, command, Limit::Silence(LONGEST_SILENCE))
 }
 
-/// Does the same, and ends a program that does not end by itself in time.
+/// Does the same, and ends a program that reaches its limit.
 ///
 /// # Errors
 /// If the program cannot be started.
@@ -43,41 +64,73 @@ pub(crate) fn capture_within(
     workspace: &Workspace,
     name: &str,
     command: &mut Command,
-    limit: Duration,
-) -> Result<(bool, String)> {
+    limit: Limit,
+) -> Result<Run> {
     let path = log_path(workspace, name)?;
     let mut log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     writeln!(log, "$ {}", line_of(command))?;
     let start = fs::metadata(&path)?.len();
     // One file for both streams keeps the lines in the order in which they were written.
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
-    let status = wait(&mut child, limit)?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    let status = wait(command, &path, limit)?;
     let bytes = fs::read(&path)?;
     let mut output =
         String::from_utf8_lossy(bytes.get(usize::try_from(start)?..).unwrap_or_default()).into_owned();
     if status.is_none() {
-        let _ = writeln!(output, "it did not end within {} s, and was ended", limit.as_secs());
+        let ending = ending(limit, &output);
+        let _ = write!(output, "\n{ending}\n");
     }
-    Ok((status.is_some_and(|status| status.success()), output))
+    let succeeded = status.is_some_and(|status| status.success());
+    Ok(Run { succeeded, code: status.and_then(|status| status.code()), output })
 }
 
-/// Waits for a program; `None` if it had to be ended.
-fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
-    let end = Instant::now() + limit;
-    while Instant::now() < end {
-        if let Some(status) = child.try_wait()? {
+/// Runs a program whose output the user sees, and returns how it ended.
+///
+/// # Errors
+/// If the program cannot be started.
+pub(crate) fn show(command: &mut Command) -> Result<ExitStatus> {
+    Ok(Group::start(command)?.wait()?)
+}
+
+/// Starts a program and waits for it; `None` if it had to be ended.
+fn wait(command: &mut Command, log: &Path, limit: Limit) -> Result<Option<ExitStatus>> {
+    let mut group = Group::start(command)?;
+    let (mut since, mut length) = (Instant::now(), 0);
+    loop {
+        if let Some(status) = group.poll()? {
             return Ok(Some(status));
+        }
+        let longest = match limit {
+            Limit::Total(longest) => longest,
+            Limit::Silence(longest) => {
+                let now = fs::metadata(log)?.len();
+                if now != length {
+                    (since, length) = (Instant::now(), now);
+                }
+                longest
+            }
+        };
+        if since.elapsed() > longest {
+            return Ok(None);
         }
         thread::sleep(Duration::from_millis(20));
     }
-    child.kill()?;
-    child.wait()?;
-    Ok(None)
+}
+
+/// Tells why a program was ended, and which test it was running, as far as its output names it.
+fn ending(limit: Limit, output: &str) -> String {
+    let reason = match limit {
+        Limit::Total(longest) => format!("it did not end within {} s", longest.as_secs()),
+        Limit::Silence(longest) => format!("it wrote nothing for {} s", longest.as_secs()),
+    };
+    let mut lines = output.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let place = match lines.next() {
+        // pytest names a test before it runs it, and writes behind the name how it ended.
+        Some(line) if line.contains("::") => format!("the test that ran: {line}"),
+        Some(line) => format!("its last line: {line}"),
+        None => "it had written nothing".to_owned(),
+    };
+    format!("{reason}, and was ended; {place}")
 }
 
 /// Runs `command` and returns what it wrote to its standard output, or `None` if it is missing or fails.
@@ -89,7 +142,11 @@ pub(crate) fn ask(command: &mut Command) -> Option<String> {
 /// Finds a program on the PATH.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_program(file))
+    // npm and its relatives are scripts on Windows.
+    let suffixes: &[&str] = if cfg!(windows) { &[".exe", ".cmd", ""] } else { &[""] };
+    std::env::split_paths(&path)
+        .flat_map(|folder| suffixes.iter().map(move |suffix| folder.join(format!("{name}{suffix}"))))
+        .find(|file| is_program(file))
 }
 
 #[cfg(unix)]
@@ -101,6 +158,11 @@ fn is_program(file: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_program(file: &Path) -> bool {
     file.is_file()
+}
+
+/// The cargo that runs this program.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 fn log_path(workspace: &Workspace, name: &str) -> Result<PathBuf> {
@@ -115,4 +177,28 @@ fn line_of(command: &Command) -> String {
         let _ = write!(line, " {}", argument.to_string_lossy());
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program that is stuck is ended for its silence, with the name of its last test; one that is slow is not.
+    #[cfg(unix)]
+    #[test]
+    fn silence_ends_a_program_and_slowness_does_not() {
+        let folder = std::env::temp_dir().join(format!("xtask silence {}", std::process::id()));
+        let workspace = Workspace::at(folder.clone());
+        let run = |name: &str, script: &str| {
+            let mut sh = Command::new("sh");
+            let limit = Limit::Silence(Duration::from_millis(1500));
+            capture_within(&workspace, name, sh.args(["-c", script]), limit).expect("there is a shell")
+        };
+        let slow = run("slow", "for i in 1 2 3 4 5; do echo $i; sleep 0.5; done");
+        assert!(slow.succeeded, "{}", slow.output);
+        let stuck = run("stuck", "printf 'a.py::one PASSED\\na.py::two '; sleep 60");
+        assert!(!stuck.succeeded);
+        assert!(stuck.output.contains("the test that ran: a.py::two"), "{}", stuck.output);
+        fs::remove_dir_all(folder).expect("the folder is ours");
+    }
 }

@@ -8,33 +8,35 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use crate::arguments::Arguments;
 use crate::folder;
-use crate::setup::{self, Need};
+use crate::setup::{self, need::Need};
 use crate::steps::{Outcome, Steps};
 use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
 
+/// The arguments of `cargo xtask publish`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Where the folder will be served, such as https://example.org/workerlib/
+    #[arg(long, value_name = "URL", value_parser = check)]
+    address: String,
+}
+
 /// Builds the wheel and writes the folder `target/publish`.
 ///
 /// # Errors
-/// If the address is missing or not absolute, or a step fails.
-pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
-    let address = arguments.value("--address")?;
-    arguments.finish()?;
-    let Some(address) = address else {
-        bail!("under which address? --address https://example.org/workerlib/")
-    };
-    check(&address)?;
+/// If a step fails.
+pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let address = &options.address;
     let target = workspace.target().join("publish");
     let mut steps = Steps::default();
     setup::add(&mut steps, workspace, &[Need::PythonTools, Need::WasmCompiler, Need::NodePackages]);
     steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
-    steps.add("writing target/publish", || write(workspace, &target, &address).map(|()| Outcome::Done));
+    steps.add("writing target/publish", || write(workspace, &target, address).map(|()| Outcome::Done));
     steps.run()?;
     println!(
         "serve target/publish as {address}; pages then say\n  experimental_remote_packages = true\n  packages = [\"{}\"]",
-        beside(&address, "workerlib.toml")
+        beside(address, "workerlib.toml")
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -65,12 +67,12 @@ fn beside(address: &str, name: &str) -> String {
 }
 
 /// Refuses what would not be an absolute address in a line of TOML.
-fn check(address: &str) -> Result<()> {
+fn check(address: &str) -> Result<String> {
     let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
     if rest.is_none_or(str::is_empty) || address.contains(['"', '\\', '?', '#', ' ', '\n']) {
         bail!("{address} is not the absolute address of a folder, such as https://example.org/workerlib/");
     }
-    Ok(())
+    Ok(address.to_owned())
 }
 
 #[cfg(test)]

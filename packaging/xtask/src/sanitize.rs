@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::arguments::Arguments;
-use crate::process;
-use crate::setup::{self, Need};
+use crate::process::{self, Limit};
+use crate::setup::{self, need::Need};
 use crate::steps::{Outcome, Steps};
-use crate::test::{counts, python};
+use crate::test::{counts, pytest};
 use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
 
@@ -33,23 +32,32 @@ const FILES: [&str; 11] = [
 /// The longest that one file may take: memcheck is some fifty times slower than the machine.
 const LIMIT: Duration = Duration::from_secs(3600);
 
+/// How many times slower than the machine memcheck is: the limits of the tests are so many times as long.
+const SLOWNESS: &str = "50";
+
 /// The exit code by which memcheck tells that it found something.
 const FOUND: &str = "99";
+
+/// The arguments of `cargo xtask sanitize`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only these files of tests/python
+    #[arg(long, value_name = "FILE", num_args = 1.., value_delimiter = ',', value_parser = FILES)]
+    only: Vec<String>,
+}
 
 /// Installs the native wheel, and runs each file.
 ///
 /// # Errors
 /// If valgrind cannot be had, memcheck finds something, or a test fails.
-pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
-    let only = arguments.values("--only")?;
-    arguments.finish()?;
-    if let Some(name) = only.iter().find(|name| !FILES.contains(&name.as_str())) {
-        bail!("{name} is none of the files that are run: {}", FILES.join(", "));
-    }
+pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let only = &options.only;
     let mut steps = Steps::default();
     setup::add(&mut steps, workspace, &[Need::PythonTools, Need::Valgrind]);
     steps.add("building the native wheel", || wheel::build(workspace, Kind::Native));
-    steps.add("installing the native wheel", || setup::python::ensure_library(workspace));
+    steps.add("installing the native wheel", || {
+        setup::python::ensure_library(workspace, &wheel::find(workspace, Kind::Native)?)
+    });
     for file in FILES {
         if only.is_empty() || only.iter().any(|name| name == file) {
             steps.add(format!("{file} under valgrind"), move || check(workspace, file));
@@ -68,12 +76,13 @@ fn check(workspace: &Workspace, file: &str) -> Result<Outcome> {
         valgrind.arg(format!("--suppressions={}", ints.display()));
     }
     valgrind.arg(format!("--error-exitcode={FOUND}")).arg(workspace.python());
-    let mut pytest = python::pytest_by(workspace, valgrind);
+    let mut pytest = pytest::command_by(workspace, valgrind);
     // Python's own allocator would hide from memcheck where one object ends and the next begins.
     pytest.env("PYTHONMALLOC", "malloc").env("WORKERLIB_UNDER_VALGRIND", "1");
-    pytest.arg(workspace.tests("python").join(file));
-    let (succeeded, output) =
-        process::capture_within(workspace, &format!("valgrind-{file}"), &mut pytest, LIMIT)?;
+    pytest.env("WORKERLIB_TEST_PACE", SLOWNESS);
+    pytest.args(["--color=no", "-q"]).arg(workspace.tests("python").join(file));
+    let process::Run { succeeded, output, .. } =
+        process::capture_within(workspace, &format!("valgrind-{file}"), &mut pytest, Limit::Total(LIMIT))?;
     let passed = counts::of_pytest(&output).passed;
     match errors(&output) {
         Some(0) if succeeded && passed > 0 => {

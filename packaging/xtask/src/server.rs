@@ -120,8 +120,8 @@ fn converse(stream: &TcpStream, site: &Site, stopped: &AtomicBool) -> io::Result
             }
         };
         let goes_on = request.keeps_alive() && !stopped.load(Ordering::Relaxed);
-        let mut response =
-            files::answer(site, &request).unwrap_or_else(|error| Response::message(500, &error.to_string()));
+        let mut response = files::answer(&site.mounts, &request)
+            .unwrap_or_else(|error| Response::message(500, &error.to_string()));
         add_policies(&mut response, site, &request.target);
         response.write(&mut writer, request.method == "HEAD", goes_on)?;
         writer.flush()?;

@@ -10,7 +10,7 @@ use crate::folder;
 use crate::javascript;
 use crate::process;
 use crate::pyodide::{self, Pyodide};
-use crate::setup::{self, Need};
+use crate::setup::{self, need::Need};
 use crate::steps::{Outcome, Steps};
 use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
@@ -39,7 +39,9 @@ pub(crate) fn add<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, pyodide: 
 pub(crate) fn add_assembly<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, pyodide: Pyodide) {
     steps
         .add(format!("adding the wheel to Pyodide {pyodide}"), move || pyodide::assemble(workspace, pyodide));
-    steps.add("making the npm package", || javascript::build_package(workspace));
+    steps.add("making the npm package", || {
+        javascript::build_package(workspace, &wheel::find(workspace, Kind::Wasm)?)
+    });
     steps.add("assembling the site", move || assemble(workspace, pyodide));
 }
 

@@ -34,18 +34,35 @@ impl<'a> Steps<'a> {
     /// # Errors
     /// The error of the step that failed, with its name.
     pub(crate) fn run(self) -> Result<()> {
+        self.run_with(|name| {
+            print!("{name} …");
+            // A line that is not shown at once is shown later.
+            let _ = io::stdout().flush();
+            String::new()
+        })
+    }
+
+    /// Does the same in whole lines, since other lines may come between the start and the end of a step.
+    ///
+    /// # Errors
+    /// The error of the step that failed, with its name.
+    pub(crate) fn run_beside_others(self) -> Result<()> {
+        self.run_with(|name| format!("{name}:"))
+    }
+
+    /// Runs the steps; `announce` is told each name, and returns how the line of its end begins.
+    fn run_with(self, announce: impl Fn(&str) -> String) -> Result<()> {
         let count = self.steps.len();
         for (number, (name, work)) in (1..).zip(self.steps) {
-            print!("[{number}/{count}] {name} …");
-            io::stdout().flush()?;
+            let line = announce(&format!("[{number}/{count}] {name}"));
             let start = Instant::now();
             let outcome = work();
             let seconds = start.elapsed().as_secs_f64();
             match &outcome {
-                Ok(Outcome::Done) => println!(" {seconds:.1} s"),
-                Ok(Outcome::Note(note)) => println!(" {seconds:.1} s ({note})"),
-                Ok(Outcome::Unchanged) => println!(" {seconds:.1} s (nothing changed)"),
-                Err(_) => println!(" failed after {seconds:.1} s"),
+                Ok(Outcome::Done) => println!("{line} {seconds:.1} s"),
+                Ok(Outcome::Note(note)) => println!("{line} {seconds:.1} s ({note})"),
+                Ok(Outcome::Unchanged) => println!("{line} {seconds:.1} s (nothing changed)"),
+                Err(_) => println!("{line} failed after {seconds:.1} s"),
             }
             outcome.with_context(|| format!("{name} failed"))?;
         }

@@ -1,284 +1,245 @@
-//! Runs every check of the project, each as a part with a name, and goes on after one that fails.
+//! Runs every check of the project, each as a part with a name, in two lanes side by side, and goes on after one that fails.
 //!
-//! The parts judge what users get: the wheels that were built, never the source tree.
+//! The parts judge what users get: the wheels that were built, never the source tree. Limits are the tests' own, and grow with
+//! the slowness of the machine (see `pace`); a part is ended only when its log no longer grows.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
-use crate::arguments::Arguments;
+use self::context::Context;
+use self::lanes::{Job, Place, Step};
+use self::memory::{Memory, Selection};
+use self::pace::Pace;
+use self::parts::{Part, Product};
+use self::report::{Ending, Report};
+use self::table::Row;
 use crate::pyodide::{self, Pyodide};
-use crate::setup::{self, Need};
+use crate::setup::{self, need::Need};
 use crate::site;
-use crate::steps::Steps;
+use crate::steps::{Outcome, Steps};
 use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
 
 mod artefacts;
+mod context;
 pub(crate) mod counts;
 mod javascript;
+mod lanes;
+mod memory;
+mod pace;
 mod pages;
-pub(crate) mod python;
+mod parts;
+pub(crate) mod pytest;
+mod python;
+mod report;
 mod rust;
+mod table;
 mod transport;
 
-/// Something that is built before the parts run.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Product {
-    WasmWheel,
-    NativeWheel,
-    /// The native wheel, installed among the Python tools.
-    Installed,
-    Pyodide314,
-    Pyodide029,
-    Site,
+/// How many failed tests of a part are named with the command that runs each.
+const MOST_COMMANDS: usize = 10;
+
+/// How many lanes there are where the machine has as many cores.
+const LANES: usize = 2;
+
+/// The arguments of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only these parts (see --list)
+    #[arg(long, value_name = "PART", num_args = 1.., value_delimiter = ',')]
+    only: Vec<String>,
+    /// Names the parts, and ends
+    #[arg(long)]
+    list: bool,
+    /// Also the parts that take long and seldom find anything: leaks, reproducible
+    #[arg(long)]
+    full: bool,
+    /// Only the tests that failed when they last ran; they are kept in target/failed-tests.json
+    #[arg(long)]
+    rerun_failed: bool,
+    /// Instead: the supported PyScripts, each with the supported Pyodides, in Chromium, and the newest of them in Firefox and
+    /// WebKit
+    #[arg(long)]
+    matrix: bool,
+    /// How many parts run side by side
+    #[arg(long, value_name = "N")]
+    lanes: Option<NonZero<usize>>,
+    /// Arguments for pytest, behind `--`: options such as `-k name`, files and tests such as `test_calls.py::test_sum`
+    #[arg(last = true, value_name = "PYTEST")]
+    pytest: Vec<String>,
 }
-
-/// What a part came to.
-struct Report {
-    passed: u64,
-    failed: u64,
-    /// What it ran, in a few words.
-    summary: String,
-    /// What to show if it failed.
-    output: String,
-}
-
-impl Report {
-    /// Reports one check that holds.
-    fn passed(summary: impl Into<String>) -> Self {
-        Self { passed: 1, failed: 0, summary: summary.into(), output: String::new() }
-    }
-
-    /// Reports one check that ran a program.
-    fn of(succeeded: bool, summary: impl Into<String>, output: String) -> Self {
-        Self { passed: succeeded.into(), failed: (!succeeded).into(), summary: summary.into(), output }
-    }
-
-    /// Reports that nothing could be checked here, and why.
-    fn skipped(reason: impl Into<String>) -> Self {
-        Self { passed: 0, failed: 0, summary: format!("skipped: {}", reason.into()), output: String::new() }
-    }
-
-    fn failed(output: String) -> Self {
-        Self { passed: 0, failed: 1, summary: String::new(), output }
-    }
-}
-
-/// Reports the tests of one run; one that ran none, or fails without a failed test, failed.
-fn of_counts(succeeded: bool, counts: &counts::Counts, what: &str, output: String) -> Report {
-    let failed = if succeeded && counts.passed > 0 { counts.failed } else { counts.failed.max(1) };
-    let mut summary = format!("{} {what}", counts.passed + counts.failed);
-    if counts.skipped > 0 {
-        summary.push_str(&format!(" ({} skipped)", counts.skipped));
-    }
-    Report { passed: counts.passed, failed, summary, output }
-}
-
-/// A named set of checks.
-struct Part {
-    name: &'static str,
-    needs: &'static [Need],
-    products: &'static [Product],
-    run: fn(&Workspace) -> Result<Report>,
-}
-
-const PARTS: &[Part] = &[
-    Part { name: "rustfmt", needs: &[Need::RustLints], products: &[], run: rust::format },
-    Part { name: "clippy", needs: &[Need::RustLints], products: &[], run: rust::lint },
-    Part { name: "cargo-test", needs: &[], products: &[], run: rust::test },
-    Part { name: "session-model", needs: &[], products: &[], run: rust::session_model },
-    Part { name: "ruff", needs: &[Need::PythonTools], products: &[], run: python::lint },
-    Part { name: "mypy", needs: &[Need::PythonTools], products: &[], run: python::types },
-    Part { name: "arrows", needs: &[Need::PythonTools], products: &[], run: python::arrows },
-    Part {
-        name: "typing",
-        needs: &[Need::PythonTools, Need::NodePackages],
-        products: &[Product::Installed],
-        run: python::checkers,
-    },
-    Part {
-        name: "stubtest",
-        needs: &[Need::PythonTools],
-        products: &[Product::Installed],
-        run: python::stubs,
-    },
-    Part { name: "pytest", needs: &[Need::PythonTools], products: &[Product::Installed], run: python::suite },
-    Part {
-        name: "local",
-        needs: &[Need::PythonTools],
-        products: &[Product::Installed],
-        run: python::subprocesses,
-    },
-    Part {
-        name: "pyodide-314",
-        needs: &site::NEEDS,
-        products: &[Product::Pyodide314],
-        run: python::suite_in_314,
-    },
-    Part {
-        name: "pyodide-0.29",
-        needs: &site::NEEDS,
-        products: &[Product::Pyodide029],
-        run: python::suite_in_029,
-    },
-    Part {
-        name: "spawn-node",
-        needs: &site::NEEDS,
-        products: &[Product::Pyodide314],
-        run: python::spawn_in_node,
-    },
-    Part { name: "javascript", needs: &[Need::NodePackages], products: &[], run: javascript::check },
-    Part { name: "transport", needs: &[Need::NodePackages], products: &[], run: transport::check },
-    Part { name: "browser", needs: &PAGES, products: &[Product::Site], run: pages::browser },
-    Part { name: "firefox", needs: &FIREFOX, products: &[Product::Site], run: pages::firefox },
-    Part { name: "webkit", needs: &WEBKIT, products: &[Product::Site], run: pages::webkit },
-    Part {
-        name: "patterns",
-        needs: &ENGINES,
-        products: &[Product::Site, Product::Pyodide029],
-        run: pages::patterns,
-    },
-    Part { name: "demo", needs: &PAGES, products: &[Product::Site], run: pages::demo },
-    Part { name: "online", needs: &PAGES, products: &[Product::Site], run: pages::online },
-    Part {
-        name: "wheels",
-        needs: &WHEELS,
-        products: &[Product::WasmWheel, Product::NativeWheel],
-        run: artefacts::wheels,
-    },
-    Part {
-        name: "reproducible",
-        needs: &WHEELS,
-        products: &[Product::WasmWheel],
-        run: artefacts::reproducible,
-    },
-    Part { name: "files", needs: &[], products: &[], run: artefacts::files },
-];
-
-/// The oldest PyScript 0.6 and 0.7 that work, and the newest, each with the Pyodides that are supported:
-/// docs/migrating.md has what the oldest ones lack.
-const MATRIX: &[Part] = &[
-    Part {
-        name: "0.6.60 + 314",
-        needs: &PAGES,
-        products: &PAIR,
-        run: |workspace| pages::combination(workspace, "pyscript-06", Pyodide::V314),
-    },
-    Part {
-        name: "0.6.60 + 0.29",
-        needs: &PAGES,
-        products: &PAIR,
-        run: |workspace| pages::combination(workspace, "pyscript-06", Pyodide::V0_29),
-    },
-    Part {
-        name: "0.7.0 + 314",
-        needs: &PAGES,
-        products: &PAIR,
-        run: |workspace| pages::combination(workspace, "pyscript-07", Pyodide::V314),
-    },
-    Part {
-        name: "0.7.0 + 0.29",
-        needs: &PAGES,
-        products: &PAIR,
-        run: |workspace| pages::combination(workspace, "pyscript-07", Pyodide::V0_29),
-    },
-    Part {
-        name: "0.7.31 + 314",
-        needs: &PAGES,
-        products: &PAIR,
-        run: |workspace| pages::combination(workspace, "@pyscript/core", Pyodide::V314),
-    },
-    Part {
-        name: "0.7.31 + 0.29",
-        needs: &PAGES,
-        products: &PAIR,
-        run: |workspace| pages::combination(workspace, "@pyscript/core", Pyodide::V0_29),
-    },
-];
-
-const PAIR: [Product; 2] = [Product::Site, Product::Pyodide029];
-const WHEELS: [Need; 3] = [Need::PythonTools, Need::WasmCompiler, Need::NodePackages];
-const PAGES: [Need; 5] =
-    [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Browser];
-
-const FIREFOX: [Need; 5] =
-    [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Firefox];
-const ENGINES: [Need; 7] = [
-    Need::PythonTools,
-    Need::WasmCompiler,
-    Need::PyodideWheels,
-    Need::NodePackages,
-    Need::Browser,
-    Need::Firefox,
-    Need::WebKit,
-];
-const WEBKIT: [Need; 5] =
-    [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::WebKit];
 
 /// Sets up what the chosen parts need, runs them, and tells what each came to.
 ///
 /// # Errors
 /// If the set-up fails or a part is not known.
-pub(crate) fn main(workspace: &Workspace, mut arguments: Arguments) -> Result<ExitCode> {
-    let (only, list) = (arguments.values("--only")?, arguments.flag("--list"));
-    // The newest combination runs in the other engines as parts of their own do.
-    let all: Vec<&Part> = if arguments.flag("--matrix") {
-        MATRIX.iter().chain(PARTS.iter().filter(|part| matches!(part.name, "firefox" | "webkit"))).collect()
-    } else {
-        PARTS.iter().collect()
-    };
-    arguments.finish()?;
-    if list {
-        all.iter().for_each(|part| println!("{}", part.name));
+pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let start = Instant::now();
+    let all = parts::all(options.matrix);
+    if options.list {
+        for part in &all {
+            println!("{}{}", part.name, if part.is_slow { " (with --full)" } else { "" });
+        }
         return Ok(ExitCode::SUCCESS);
     }
-    let parts = choose(&all, &only)?;
-    prepare(workspace, &parts)?;
-    let mut results = Vec::new();
-    for (number, part) in (1..).zip(&parts) {
-        print!("[{number}/{}] {} …", parts.len(), part.name);
-        io::stdout().flush()?;
-        let start = Instant::now();
-        // A part that cannot run is a part that failed; the others still have something to tell.
-        let report = (part.run)(workspace).unwrap_or_else(|error| Report::failed(format!("{error:#}")));
-        let seconds = start.elapsed().as_secs_f64();
-        println!(" {} {seconds:.1} s", status(&report));
-        if report.failed > 0 {
-            println!("{}\n", report.output.trim_end());
-        }
-        results.push((part.name, seconds, report));
+    if !options.pytest.is_empty() && options.only.is_empty() {
+        bail!("arguments for pytest are for parts: name them by --only, before `--`");
     }
-    Ok(conclude(&results))
-}
-
-fn choose(all: &[&'static Part], only: &[String]) -> Result<Vec<&'static Part>> {
-    for name in only {
-        if !all.iter().any(|part| part.name == name) {
-            let names: Vec<&str> = all.iter().map(|part| part.name).collect();
-            bail!("there is no part {name}; there are {}", names.join(", "));
+    let mut memory = Memory::read(workspace);
+    let (mut chosen, left_out) = parts::choose(&all, &options.only, options.full || options.rerun_failed)?;
+    if options.rerun_failed {
+        chosen.retain(|part| memory.of(part.name).is_some());
+        if chosen.is_empty() {
+            println!("no test failed when it last ran");
+            return Ok(ExitCode::SUCCESS);
         }
     }
-    Ok(all
+    let selections: Vec<Selection> = chosen
         .iter()
-        .copied()
-        .filter(|part| only.is_empty() || only.iter().any(|name| name == part.name))
-        .collect())
+        .map(|part| memory.of(part.name).filter(|_| options.rerun_failed).unwrap_or(Selection::Whole))
+        .collect();
+    let rows = run(workspace, options, &chosen, &selections)?;
+    for (row, selection) in rows.iter().zip(&selections) {
+        let is_narrow = !options.pytest.is_empty() || *selection != Selection::Whole;
+        memory.note(row.name, &row.report, is_narrow);
+    }
+    memory.write(workspace)?;
+    let names: Vec<&str> = left_out.iter().map(|part| part.name).collect();
+    print!("{}", table::write(&rows, &names, start.elapsed().as_secs_f64()));
+    let failed = rows.iter().any(|row| row.report.failed > 0);
+    if rows.iter().all(|row| row.report.passed == 0) && !failed {
+        bail!("no test ran; do the arguments for pytest choose one?");
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Sets up and builds what the parts need, each thing once.
-fn prepare(workspace: &Workspace, parts: &[&Part]) -> Result<()> {
+/// Runs parts in lanes, beside the build of what they need.
+fn run(
+    workspace: &Workspace,
+    options: &Options,
+    parts: &[&'static Part],
+    selections: &[Selection],
+) -> Result<Vec<Row>> {
+    let lanes = options.lanes.map_or_else(lanes_of_this_machine, NonZero::get).min(parts.len());
+    setup_of(workspace, parts).run()?;
+    let pace: OnceLock<Pace> = OnceLock::new();
+    let build_error: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+    let reports: Vec<OnceLock<(f64, Report)>> = parts.iter().map(|_| OnceLock::new()).collect();
+    let mut jobs = Vec::new();
+    let (pace, error) = (&pace, &build_error);
+    let needs_build = parts.iter().any(|part| needs_built(part));
+    if needs_build {
+        let build = move || {
+            let result = build(workspace, parts, lanes, pace);
+            let succeeded = result.is_ok();
+            *error.lock().unwrap_or_else(PoisonError::into_inner) = result.err();
+            succeeded
+        };
+        let work = Box::new(build);
+        jobs.push(Job { seconds: 0, place: Place::Beside, uses: None, step: Step::Builds, work });
+    }
+    for ((part, selection), report) in parts.iter().zip(selections).zip(&reports) {
+        let work = move || {
+            // Where nothing is built, the few limits that there are know of the lanes only.
+            let factor = pace.get().map_or(pace::of_lanes(lanes), |pace| pace.factor);
+            let context = Context { workspace, pace: factor, arguments: &options.pytest, selection };
+            println!("start   {}", part.name);
+            let start = Instant::now();
+            // A part that cannot run is a part that failed; the others still have something to tell.
+            let result = (part.run)(&context).unwrap_or_else(|error| Report::failed(format!("{error:#}")));
+            let seconds = start.elapsed().as_secs_f64();
+            tell(part, seconds, &result);
+            // Each job has a cell of its own, which is empty.
+            let _ = report.set((seconds, result));
+            true
+        };
+        let step = if needs_built(part) { Step::NeedsBuilt } else { Step::NeedsNothing };
+        let (seconds, place, uses) = (part.seconds, part.place, part.uses);
+        jobs.push(Job { seconds, place, uses, step, work: Box::new(work) });
+    }
+    lanes::run(jobs, lanes);
+    if let Some(error) = build_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    let rows = parts.iter().zip(reports).map(|(part, report)| {
+        // A part that panicked has told why.
+        let panicked = || (0.0, Report::failed("it panicked".to_owned()));
+        let (seconds, report) = report.into_inner().unwrap_or_else(panicked);
+        Row { name: part.name, seconds, report }
+    });
+    Ok(rows.collect())
+}
+
+fn lanes_of_this_machine() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(LANES)
+}
+
+/// Whether a part waits for the build: for what it uses, or to know how slow the machine is.
+fn needs_built(part: &Part) -> bool {
+    !part.products.is_empty()
+}
+
+/// Tells what a part came to: of a failure its own lines first, then how to run it alone.
+fn tell(part: &Part, seconds: f64, report: &Report) {
+    let mut text = format!("{:7} {:13} {seconds:6.1} s  {}\n", report.status(), part.name, report.summary);
+    if report.failed > 0 {
+        text = format!("\n{}\n\n{text}{}\n", report.output.trim_end(), commands(part.name, report));
+    }
+    // One call, so that the lanes' lines do not mix.
+    print!("{text}");
+}
+
+/// The commands that run the failed tests of a part alone.
+fn commands(part: &str, report: &Report) -> String {
+    let quoted = if part.contains(' ') { format!("'{part}'") } else { part.to_owned() };
+    let matrix = if part.contains('+') { "--matrix " } else { "" };
+    let command = format!("cargo xtask test {matrix}--only {quoted}");
+    let ids: BTreeSet<&str> = report
+        .tests
+        .iter()
+        .filter(|test| test.ending == Ending::Failed)
+        .map(|test| test.id.as_str())
+        .collect();
+    if ids.is_empty() {
+        return format!("run it alone:\n  {command}\n");
+    }
+    let mut text = String::from("run them alone:\n");
+    for id in ids.iter().take(MOST_COMMANDS) {
+        text.push_str(&format!("  {command} -- {}\n", in_quotes(id)));
+    }
+    if ids.len() > MOST_COMMANDS {
+        text.push_str(&format!("  cargo xtask test --rerun-failed   # all {}\n", ids.len()));
+    }
+    text
+}
+
+/// Quotes a word for a shell.
+fn in_quotes(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The steps that set up what the parts need.
+fn setup_of<'a>(workspace: &'a Workspace, parts: &[&Part]) -> Steps<'a> {
     let needs: BTreeSet<Need> = parts.iter().flat_map(|part| part.needs).copied().collect();
-    let products: BTreeSet<Product> = parts.iter().flat_map(|part| part.products).copied().collect();
     let needs: Vec<Need> = needs.into_iter().collect();
-    let any = |wanted: &[Product]| wanted.iter().any(|product| products.contains(product));
     let mut steps = Steps::default();
     if !needs.is_empty() {
         setup::add(&mut steps, workspace, &needs);
     }
+    steps
+}
+
+/// Builds what the parts use, each thing once, and measures how slow the machine is.
+fn build(workspace: &Workspace, parts: &[&Part], lanes: usize, pace: &OnceLock<Pace>) -> Result<()> {
+    let products: BTreeSet<Product> = parts.iter().flat_map(|part| part.products).copied().collect();
+    let any = |wanted: &[Product]| wanted.iter().any(|product| products.contains(product));
+    let mut steps = Steps::default();
     if any(&[Product::WasmWheel, Product::Pyodide314, Product::Pyodide029, Product::Site]) {
         steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
     }
@@ -286,7 +247,9 @@ fn prepare(workspace: &Workspace, parts: &[&Part]) -> Result<()> {
         steps.add("building the native wheel", || wheel::build(workspace, Kind::Native));
     }
     if any(&[Product::Installed]) {
-        steps.add("installing the native wheel", || setup::python::ensure_library(workspace));
+        steps.add("installing the native wheel", || {
+            setup::python::ensure_library(workspace, &wheel::find(workspace, Kind::Native)?)
+        });
     }
     if any(&[Product::Pyodide029]) {
         steps.add("adding the wheel to Pyodide 0.29", || pyodide::assemble(workspace, Pyodide::V0_29));
@@ -296,25 +259,30 @@ fn prepare(workspace: &Workspace, parts: &[&Part]) -> Result<()> {
     } else if any(&[Product::Pyodide314]) {
         steps.add("adding the wheel to Pyodide 314", || pyodide::assemble(workspace, Pyodide::V314));
     }
-    steps.run()
+    steps.add("measuring how slow the machine is", || {
+        let measured = pace::measure(workspace, lanes)?;
+        let note = format!("limits are {:.1} times as long: {}", measured.factor, measured.reason);
+        pace.set(measured).map_err(|_| anyhow!("the pace was measured twice"))?;
+        Ok(Outcome::Note(note))
+    });
+    steps.run_beside_others()
 }
 
-fn status(report: &Report) -> &'static str {
-    match report {
-        Report { failed: 1.., .. } => "FAILED",
-        Report { passed: 0, .. } => "none",
-        _ => "ok",
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::report::Test;
+    use super::*;
 
-/// Prints a line for each part, then the sums.
-fn conclude(results: &[(&str, f64, Report)]) -> ExitCode {
-    println!();
-    for (name, seconds, report) in results {
-        println!("{name:13} {:6} {seconds:6.1} s  {}", status(report), report.summary);
+    /// The command can be copied into a shell, whatever the test's parameters are.
+    #[test]
+    fn each_failed_test_has_its_command() {
+        let id = "test_shared.py::test_it[plain-it's a name]".to_owned();
+        let test = Test { run: "browser-chromium".into(), id, seconds: 1.0, ending: Ending::Failed };
+        let report = Report { failed: 1, tests: vec![test], ..Report::default() };
+        let text = commands("browser", &report);
+        let command = r"  cargo xtask test --only browser -- 'test_shared.py::test_it[plain-it'\''s a name]'";
+        assert!(text.contains(command), "{text}");
+        let text = commands("0.6.60 + 314", &Report::failed("why".into()));
+        assert!(text.contains("  cargo xtask test --matrix --only '0.6.60 + 314'\n"), "{text}");
     }
-    let passed: u64 = results.iter().map(|(_, _, report)| report.passed).sum();
-    let failed: u64 = results.iter().map(|(_, _, report)| report.failed).sum();
-    println!("\n{passed} passed, {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

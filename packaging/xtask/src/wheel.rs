@@ -263,7 +263,7 @@ fn configure_native(maturin: &mut Command) {
 fn fingerprint(workspace: &Workspace, compiler: Option<&Compiler>, epoch: &str) -> Result<String> {
     let version = match compiler {
         Some(compiler) => format!("{compiler:?}"),
-        None => process::ask(crate::cargo().arg("-vV")).unwrap_or_default(),
+        None => process::ask(process::cargo().arg("-vV")).unwrap_or_default(),
     };
     let mut fingerprint = Fingerprint::new().text(&version).text(epoch);
     for name in [

@@ -1,9 +1,12 @@
 //! Where things are: the repository, its `target` folder, and what lies in them.
 //!
-//! Every path that two commands share is named here once. Nothing is created or read.
+//! Every path that two commands share is named here once. Nothing is read.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 
 /// Names the folders of one checkout.
 #[derive(Clone, Debug)]
@@ -62,8 +65,25 @@ impl Workspace {
         self.target().join("pyodide-314-wheels")
     }
 
+    /// Makes the folder for the results of a benchmark: the committed one for a full run, one below `target` for a quick one.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(crate) fn results(&self, quick: bool) -> Result<PathBuf> {
+        let folder =
+            if quick { self.target().join("bench") } else { self.root.join("benches").join("results") };
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder)
+    }
+
     pub(crate) fn node_modules(&self) -> PathBuf {
         self.target().join("npm").join("node_modules")
+    }
+
+    /// A program of the npm packages. npm makes a script of another kind for Windows.
+    pub(crate) fn npm_program(&self, name: &str) -> PathBuf {
+        let suffix = if cfg!(windows) { ".cmd" } else { "" };
+        self.node_modules().join(".bin").join(format!("{name}{suffix}"))
     }
 
     /// The virtual environment of the tools.

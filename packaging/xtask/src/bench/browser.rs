@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::process;
+use crate::process::{self, Limit};
 use crate::pyodide::Pyodide;
 use crate::server::{self, Site};
 use crate::setup::browser::Engine;
@@ -28,21 +28,16 @@ const OWN: &str = "workerlib";
 /// The pages that are measured: what they are called, and whether they are isolated.
 const PAGES: [(&str, bool); 2] = [("isolated", true), ("plain", false)];
 
-/// Measures in the engines of these names.
+/// Measures in these engines.
 ///
 /// # Errors
-/// If a name is not one of an engine, or something cannot be built or measured.
-pub(super) fn main(workspace: &Workspace, names: &[String], quick: bool) -> Result<ExitCode> {
-    let engines = names
-        .iter()
-        .map(|name| Engine::ALL.into_iter().find(|engine| engine.name() == name))
-        .collect::<Option<Vec<_>>>()
-        .with_context(|| format!("the engines are {}", Engine::ALL.map(Engine::name).join(", ")))?;
+/// If something cannot be built or measured.
+pub(super) fn main(workspace: &Workspace, engines: &[Engine], quick: bool) -> Result<ExitCode> {
     let needs: Vec<_> = engines.iter().map(|engine| engine.need()).collect();
     let mut steps = Steps::default();
     site::add(&mut steps, workspace, Pyodide::V314, &needs);
     steps.run()?;
-    for engine in engines {
+    for &engine in engines {
         if engine.find().is_none() {
             println!("{} is not here and cannot be installed", engine.name());
             continue;
@@ -55,7 +50,7 @@ pub(super) fn main(workspace: &Workspace, names: &[String], quick: bool) -> Resu
             });
         }
         steps.run()?;
-        let text = write(&super::results_folder(workspace, quick)?, engine, &results, quick)?;
+        let text = write(&workspace.results(quick)?, engine, &results, quick)?;
         println!("\n{text}");
     }
     Ok(ExitCode::SUCCESS)
@@ -76,7 +71,8 @@ fn measure(
     drive.envs(engine.find().with_context(|| format!("{} is missing", engine.name()))?);
     drive.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(workspace.target());
     let name = format!("bench-{}", engine.name());
-    let (succeeded, output) = process::capture_within(workspace, &name, &mut drive, LIMIT)?;
+    let process::Run { succeeded, output, .. } =
+        process::capture_within(workspace, &name, &mut drive, Limit::Total(LIMIT))?;
     // The page's console stands before the JSON.
     let json = output.find("{\n").map(|start| &output[start..]);
     match json.map(serde_json::from_str) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::process;
+use crate::process::{self, Limit};
 use crate::stamp;
 use crate::steps::Outcome;
 use crate::workspace::Workspace;
@@ -23,10 +23,11 @@ pub(super) fn measure(workspace: &Workspace, limit: Duration, result: &mut Value
     if measured.exists() {
         fs::remove_dir_all(&measured).with_context(|| format!("cannot empty {}", measured.display()))?;
     }
-    let mut cargo = crate::cargo();
+    let mut cargo = process::cargo();
     cargo.args(["bench", "--locked", "--quiet", "--bench", "codec"]);
     cargo.env("CARGO_TARGET_DIR", &target).current_dir(workspace.root().join("benches"));
-    let (succeeded, output) = process::capture_within(workspace, "bench-rust", &mut cargo, limit)?;
+    let process::Run { succeeded, output, .. } =
+        process::capture_within(workspace, "bench-rust", &mut cargo, Limit::Total(limit))?;
     if !succeeded {
         bail!("cargo bench failed:\n\n{output}");
     }

@@ -5,19 +5,18 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::Site;
 use super::http::{Request, Response};
 
-/// Answers a request.
+/// Answers a request by a file of the folders that are mounted.
 ///
 /// # Errors
 /// If a file is there and cannot be read.
-pub(super) fn answer(site: &Site, request: &Request) -> io::Result<Response> {
+pub(super) fn answer(mounts: &[(&str, PathBuf)], request: &Request) -> io::Result<Response> {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         return Ok(Response::message(405, "only GET and HEAD are served"));
     }
     let path = request.target.split(['?', '#']).next().unwrap_or_default();
-    let Some(file) = find(site, path) else {
+    let Some(file) = find(mounts, path) else {
         return Ok(Response::message(404, &format!("there is no {path}")));
     };
     if file.is_dir() {
@@ -40,9 +39,9 @@ pub(super) fn answer(site: &Site, request: &Request) -> io::Result<Response> {
 }
 
 /// Finds the file, or folder, that a path of a request names.
-fn find(site: &Site, path: &str) -> Option<PathBuf> {
+fn find(mounts: &[(&str, PathBuf)], path: &str) -> Option<PathBuf> {
     let path = decode(path)?;
-    for (prefix, folder) in &site.mounts {
+    for (prefix, folder) in mounts {
         let Some(rest) = path.strip_prefix(prefix) else { continue };
         let rest = Path::new(rest);
         // `..`, a root or a drive letter would lead out of the folder.

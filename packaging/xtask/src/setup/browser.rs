@@ -3,7 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use super::Need;
+use super::need::Need;
 use crate::process::find_program;
 
 /// The variable that names the Chromium.
@@ -14,16 +14,15 @@ pub(crate) const FIREFOX: &str = "FIREFOX";
 pub(crate) const WEBKIT: [&str; 2] = ["WEBKIT_DRIVER", "WEBKIT_BROWSER"];
 
 /// An engine that pages are tested and measured in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum Engine {
     Chromium,
     Firefox,
+    #[value(name = "webkit")]
     WebKit,
 }
 
 impl Engine {
-    pub(crate) const ALL: [Self; 3] = [Self::Chromium, Self::Firefox, Self::WebKit];
-
     /// What the tests call it (WORKERLIB_ENGINE in `tests/browser`).
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use crate::process;
 use crate::stamp::{self, Fingerprint};
 use crate::steps::Outcome;
-use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
 
 /// The variable that names the Python to use.
@@ -57,14 +56,13 @@ pub(crate) fn ensure_tools(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Installs the native wheel of the library among the tools.
+/// Installs the native wheel of the library, `library`, among the tools.
 ///
 /// # Errors
 /// If pip fails.
-pub(crate) fn ensure_library(workspace: &Workspace) -> Result<Outcome> {
-    let library = wheel::find(workspace, Kind::Native)?;
+pub(crate) fn ensure_library(workspace: &Workspace, library: &Path) -> Result<Outcome> {
     let mark = workspace.venv().join("workerlib");
-    let fingerprint = Fingerprint::new().path(&library)?.finish();
+    let fingerprint = Fingerprint::new().path(library)?.finish();
     if stamp::is_fresh(&mark, &fingerprint) {
         return Ok(Outcome::Unchanged);
     }
@@ -72,7 +70,7 @@ pub(crate) fn ensure_library(workspace: &Workspace) -> Result<Outcome> {
     let mut pip = pip(workspace);
     // The version stays while the content changes, so pip has to be told to install it again.
     pip.args(["install", "--no-index", "--no-deps", "--force-reinstall"]);
-    process::run(workspace, "pip-workerlib", pip.arg(&library))?;
+    process::run(workspace, "pip-workerlib", pip.arg(library))?;
     fs::write(&mark, "")?;
     stamp::set(&mark, &fingerprint)?;
     Ok(Outcome::Done)

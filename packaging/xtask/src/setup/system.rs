@@ -7,7 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Need, browser, browser::Engine, node, python};
+use super::need::Need;
+use super::{browser, browser::Engine, node, python};
 use crate::compiler::{self, Missing};
 use crate::process;
 use crate::steps::Outcome;
@@ -155,7 +156,9 @@ fn has_program(name: &str) -> bool {
 }
 
 fn lints_missing() -> bool {
-    ["fmt", "clippy"].into_iter().any(|name| process::ask(crate::cargo().args([name, "--version"])).is_none())
+    ["fmt", "clippy"]
+        .into_iter()
+        .any(|name| process::ask(process::cargo().args([name, "--version"])).is_none())
 }
 
 /// Tells whether this is Debian and this program may install its packages; relatives of Debian name them differently.
@@ -171,8 +174,7 @@ fn install(workspace: &Workspace, packages: &[&str]) -> Result<()> {
         apt.args(["install", "--yes", "--no-install-recommends"]).args(packages);
         apt
     };
-    let (succeeded, _) = process::capture(workspace, "apt-install", &mut install())?;
-    if !succeeded {
+    if !process::capture(workspace, "apt-install", &mut install())?.succeeded {
         // The lists of a fresh system are empty, those of an old one name packages that are gone.
         process::run(workspace, "apt-update", apt().arg("update"))?;
         process::run(workspace, "apt-install", &mut install())?;

@@ -3,23 +3,25 @@
 use std::env;
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use super::Report;
+use super::context::Context;
+use super::report::Report;
 use crate::reproducible;
 use crate::stamp::{self, Fingerprint};
 use crate::steps::Outcome;
 use crate::wheel::{self, Kind};
-use crate::workspace::Workspace;
 
 /// Checks what both wheels hold, and the size of the module.
-pub(super) fn wheels(workspace: &Workspace) -> Result<Report> {
+pub(super) fn wheels(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
     let (wasm, native) = (wheel::check(workspace, Kind::Wasm)?, wheel::check(workspace, Kind::Native)?);
     Ok(Report { passed: 2, ..Report::passed(format!("wasm: {wasm}; native: {native}")) })
 }
 
 /// Builds the wheel for Pyodide in another folder, unless these very bytes were reproduced before.
-pub(super) fn reproducible(workspace: &Workspace) -> Result<Report> {
+pub(super) fn reproducible(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
     let wheel = wheel::find(workspace, Kind::Wasm)?;
     let proof = workspace.target().join("reproduced");
     let fingerprint = Fingerprint::new().path(&wheel)?.finish();
@@ -33,7 +35,8 @@ pub(super) fn reproducible(workspace: &Workspace) -> Result<Report> {
 }
 
 /// Checks that no file names a path of this machine, and that no lock file says where to fetch from.
-pub(super) fn files(workspace: &Workspace) -> Result<Report> {
+pub(super) fn files(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
     let mut complaints = Vec::new();
     let files = reproducible::sources(workspace)?;
     let home = env::home_dir().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Reads from the output of cargo and pytest how many tests passed and failed.
+//! Reads from the output of cargo, and of pytest where it keeps no record, how many tests passed and failed.
 
 /// The sums of one run.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Counts {
     pub(crate) passed: u64,
     pub(crate) failed: u64,

@@ -1,11 +1,12 @@
 //! The checks in a browser: the suite of pages, and the demo.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Report, counts, python};
+use super::context::Context;
+use super::pytest::{self, Suite};
+use super::report::Report;
 use crate::demo;
 use crate::javascript;
 use crate::process;
@@ -17,9 +18,6 @@ use crate::setup::node;
 use crate::site;
 use crate::workspace::Workspace;
 
-/// The longest that a part may take: it ends what hangs, not what is slow on a busy machine.
-const LIMIT: Duration = Duration::from_secs(1500);
-
 /// The page whose policy comes as a header, and the policy of strict_csp.html.
 const STRICT: (&str, &str) = (
     "/tests/strict_csp_by_header.html",
@@ -29,7 +27,7 @@ const STRICT: (&str, &str) = (
 
 /// Which tests run, and where.
 struct Run<'a> {
-    /// The folder of the tests, which the log is called after.
+    /// The folder of the tests.
     folder: &'a str,
     engine: Engine,
     /// Only the tests that every engine must pass.
@@ -39,57 +37,52 @@ struct Run<'a> {
 }
 
 /// Runs the browser suite in Chromium.
-pub(super) fn browser(workspace: &Workspace) -> Result<Report> {
-    suite(workspace, Engine::Chromium)
+pub(super) fn browser(context: &Context<'_>) -> Result<Report> {
+    suite(context, Engine::Chromium, "browser")
 }
 
 /// Runs those of its tests in Firefox that every engine must pass.
-pub(super) fn firefox(workspace: &Workspace) -> Result<Report> {
-    suite(workspace, Engine::Firefox)
+pub(super) fn firefox(context: &Context<'_>) -> Result<Report> {
+    suite(context, Engine::Firefox, "browser")
 }
 
 /// Runs those of its tests in WebKit that every engine must pass.
-pub(super) fn webkit(workspace: &Workspace) -> Result<Report> {
-    suite(workspace, Engine::WebKit)
+pub(super) fn webkit(context: &Context<'_>) -> Result<Report> {
+    suite(context, Engine::WebKit, "browser")
 }
 
 /// Runs the tests of pages in JavaScript in Chromium, and in the other engines those that every one must pass.
-pub(super) fn patterns(workspace: &Workspace) -> Result<Report> {
-    let mut all = Report { passed: 0, failed: 0, summary: String::new(), output: String::new() };
+pub(super) fn patterns(context: &Context<'_>) -> Result<Report> {
+    let mut all = Report::default();
     for engine in [Engine::Chromium, Engine::Firefox, Engine::WebKit] {
-        let report = suite_of(workspace, engine, "patterns")?;
-        all.passed += report.passed;
-        all.failed += report.failed;
-        all.summary = format!("{}{}; ", all.summary, report.summary);
-        all.output.push_str(&report.output);
+        all.add(suite(context, engine, "patterns")?);
     }
     Ok(all)
 }
 
 /// Runs the tests that every engine must pass in Chromium, with a PyScript, given by its npm package, and a Pyodide.
-pub(super) fn combination(workspace: &Workspace, pyscript: &str, pyodide: Pyodide) -> Result<Report> {
+pub(super) fn combination(context: &Context<'_>, pyscript: &str, pyodide: Pyodide) -> Result<Report> {
     let instead = Some((pyscript, pyodide));
-    run(workspace, &Run { folder: "browser", engine: Engine::Chromium, few: true, instead })
-}
-
-/// Runs the browser suite against the site with isolation headers, and without.
-fn suite(workspace: &Workspace, engine: Engine) -> Result<Report> {
-    suite_of(workspace, engine, "browser")
+    run(context, &Run { folder: "browser", engine: Engine::Chromium, few: true, instead })
 }
 
 /// Runs the tests of a folder, in other engines than Chromium those that every one must pass.
-fn suite_of(workspace: &Workspace, engine: Engine, folder: &str) -> Result<Report> {
-    run(workspace, &Run { folder, engine, few: engine != Engine::Chromium, instead: None })
+fn suite(context: &Context<'_>, engine: Engine, folder: &str) -> Result<Report> {
+    run(context, &Run { folder, engine, few: engine != Engine::Chromium, instead: None })
 }
 
 /// Runs tests against the site with isolation headers, and without.
-fn run(workspace: &Workspace, run: &Run<'_>) -> Result<Report> {
+fn run(context: &Context<'_>, run: &Run<'_>) -> Result<Report> {
+    let workspace = context.workspace;
     let (folder, engine) = (run.folder, run.engine);
-    let Some(programs) = engine.find() else {
-        return Ok(Report::skipped(format!("{} is not here and cannot be installed", engine.name())));
+    let name = match run.instead {
+        None => format!("{folder}-{}", engine.name()),
+        Some((pyscript, pyodide)) => format!("{folder}-{}-{pyodide}", pyscript.replace(['@', '/'], "")),
     };
-    let mut pytest = python::pytest(workspace);
-    pytest.arg(workspace.tests(folder));
+    let Some(programs) = engine.find() else {
+        return Ok(Report::nothing(format!("{} is not here and cannot be installed", engine.name())));
+    };
+    let mut pytest = pytest::command(workspace);
     let mut instead = Vec::new();
     if let Some((pyscript, pyodide)) = run.instead {
         let package = workspace.node_modules().join(pyscript);
@@ -97,7 +90,8 @@ fn run(workspace: &Workspace, run: &Run<'_>) -> Result<Report> {
         pytest.env("WORKERLIB_PYSCRIPT", node::version_of(&package)?);
         instead = vec![("/pyscript/", package.join("dist")), ("/pyodide/", pyodide.folder(workspace))];
     }
-    let (isolated, plain) = (serve(workspace, true, &instead)?, serve(workspace, false, &instead)?);
+    let isolated = serve(workspace, &name, true, &instead)?;
+    let plain = serve(workspace, &name, false, &instead)?;
     pytest.env("WORKERLIB_SITE_ISOLATED", isolated.url()).env("WORKERLIB_SITE_PLAIN", plain.url());
     pytest
         .env("WORKERLIB_NPM_PACKAGE", javascript::npm_folder(workspace))
@@ -107,46 +101,44 @@ fn run(workspace: &Workspace, run: &Run<'_>) -> Result<Report> {
     if run.few {
         pytest.args(["-m", "every_engine"]);
     }
-    let (succeeded, output) =
-        process::capture_within(workspace, &format!("{folder}-{}", engine.name()), &mut pytest, LIMIT)?;
-    let counts = counts::of_pytest(&output);
-    let what = format!("tests in {}, with and without isolation", engine.name());
-    Ok(super::of_counts(succeeded, &counts, &what, output))
+    let tests = workspace.tests(folder);
+    let what = format!("tests in {}", engine.name());
+    let suite = Suite::native(context, &name, &tests, &what);
+    pytest::run(context, &suite, pytest)
 }
 
 /// Checks numpy, Pillow and pandas in a page that has them from Pyodide's CDN, where that can be reached.
-pub(super) fn online(workspace: &Workspace) -> Result<Report> {
+pub(super) fn online(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
     let page = ("/online/", workspace.tests("online").join("page"));
     let mounts = vec![page, ("/", site::folder(workspace))];
     let site = server::start(Site { mounts, isolated: true, ..Site::default() }, 0)?;
-    let mut pytest = python::pytest(workspace);
-    pytest.arg(workspace.tests("online")).env("WORKERLIB_SITE", site.url());
-    pytest.envs(Engine::Chromium.find().unwrap_or_default());
-    let (succeeded, output) = process::capture_within(workspace, "online", &mut pytest, LIMIT)?;
-    let counts = counts::of_pytest(&output);
-    if succeeded && counts.passed == 0 && counts.skipped > 0 {
-        let reason = output.lines().find_map(|line| line.strip_prefix("SKIPPED "));
-        return Ok(Report::skipped(reason.unwrap_or("pytest does not say why")));
+    let mut pytest = pytest::command(workspace);
+    pytest.env("WORKERLIB_SITE", site.url()).envs(Engine::Chromium.find().unwrap_or_default());
+    let tests = workspace.tests("online");
+    let suite = Suite::native(context, "online", &tests, "tests of libraries from Pyodide's CDN");
+    let report = pytest::run(context, &suite, pytest)?;
+    if report.passed == 0 && report.skipped > 0 && report.broken == ["online"] {
+        let summary = "Pyodide's CDN cannot be reached (target/logs/online.log)".to_owned();
+        return Ok(Report { failed: 0, output: String::new(), broken: Vec::new(), summary, ..report });
     }
-    Ok(super::of_counts(succeeded, &counts, "tests of libraries from Pyodide's CDN", output))
+    Ok(report)
 }
 
 /// Drives the demo page, with isolation headers and without.
-pub(super) fn demo(workspace: &Workspace) -> Result<Report> {
-    let mut report = Report { passed: 0, failed: 0, summary: String::new(), output: String::new() };
+pub(super) fn demo(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
+    let mut all = Report::default();
     for (name, isolated) in [("isolated", true), ("plain", false)] {
-        let server = serve(workspace, isolated, &[])?;
+        let log = format!("demo-{name}");
+        let server = serve(workspace, &log, isolated, &[])?;
         let mut drive = demo::drive(workspace, &server.url())?;
-        let (succeeded, output) =
-            process::capture_within(workspace, &format!("demo-{name}"), &mut drive, LIMIT)?;
-        report.passed += u64::from(succeeded);
-        report.failed += u64::from(!succeeded);
-        if !succeeded {
-            report.output.push_str(&format!("{name}:\n{output}\n"));
-        }
+        drive.envs(context.environment());
+        let run = process::capture_within(workspace, &log, &mut drive, context.limit())?;
+        let output = if run.succeeded { String::new() } else { format!("{name}:\n{}\n", run.output) };
+        all.add(Report::of(run.succeeded, format!("the demo page, {name}"), output));
     }
-    report.summary = "the demo page in Chromium, with and without isolation".into();
-    Ok(report)
+    Ok(all)
 }
 
 /// The fresh project into which a test installs the npm package.
@@ -154,10 +146,16 @@ fn fresh(workspace: &Workspace) -> PathBuf {
     workspace.target().join("npm-fresh")
 }
 
-/// Serves the site and the pages of the tests; `instead` comes before the site's own folders.
-fn serve(workspace: &Workspace, isolated: bool, instead: &[(&'static str, PathBuf)]) -> Result<Running> {
+/// Serves the site and the pages of the tests to one run; `instead` comes before the site's own folders.
+fn serve(
+    workspace: &Workspace,
+    run: &str,
+    isolated: bool,
+    instead: &[(&'static str, PathBuf)],
+) -> Result<Running> {
     let micropython = workspace.node_modules().join("@micropython").join("micropython-webassembly-pyscript");
-    let published = workspace.target().join("published").join(if isolated { "isolated" } else { "plain" });
+    let published = workspace.target().join("published").join(run);
+    let published = published.join(if isolated { "isolated" } else { "plain" });
     let mut mounts = vec![
         ("/tests/", workspace.tests("browser").join("pages")),
         ("/shared/", workspace.tests("shared")),

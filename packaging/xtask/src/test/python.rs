@@ -1,132 +1,148 @@
 //! The checks of the Python code: lints, types, and the one suite in every Python that the library supports.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 
-use super::{Report, counts};
+use super::context::Context;
+use super::pytest::{self, Suite};
+use super::report::Report;
 use crate::process;
 use crate::pyodide::Pyodide;
 use crate::setup::node;
-use crate::workspace::Workspace;
 
-/// The longest that the suite may take in one Python.
-const LIMIT: Duration = Duration::from_secs(420);
+/// How many round trips the tests of leaks make in all, in the suite and in the part for them alone.
+const TRIPS: (&str, &str, &str) = ("WORKERLIB_LEAK_TRIPS", "100000", "1000000");
 
 /// Runs ruff, as linter and as formatter.
-pub(super) fn lint(workspace: &Workspace) -> Result<Report> {
-    let mut all = true;
-    let mut text = String::new();
+pub(super) fn lint(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
+    let mut all = Report::default();
     for action in [["check", "--no-cache"].as_slice(), &["format", "--no-cache", "--check", "--diff"]] {
         let mut ruff = Command::new(workspace.tool("ruff"));
         ruff.args(action).args(["workerlib-py/python", "tests", "packaging"]).current_dir(workspace.root());
-        let (succeeded, output) = process::capture(workspace, &format!("ruff-{}", action[0]), &mut ruff)?;
-        all &= succeeded;
-        text.push_str(&output);
+        let run = process::capture(workspace, &format!("ruff-{}", action[0]), &mut ruff)?;
+        all.add(Report::of(run.succeeded, format!("ruff {}", action[0]), run.output));
     }
-    Ok(Report::of(all, "ruff check, ruff format --check", text))
+    Ok(all)
 }
 
 /// Runs mypy on the package.
-pub(super) fn types(workspace: &Workspace) -> Result<Report> {
+pub(super) fn types(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
     let mut mypy = Command::new(workspace.python());
     mypy.args(["-m", "mypy", "--strict", "--config-file", "../pyproject.toml", "--cache-dir"]);
     mypy.arg(workspace.target().join("mypy")).args(["--package", "workerlib"]);
-    let (succeeded, output) =
-        process::capture(workspace, "mypy", mypy.current_dir(workspace.package().join("python")))?;
-    let summary = output.lines().last().unwrap_or_default().to_owned();
-    Ok(Report::of(succeeded, format!("mypy --strict: {summary}"), output))
+    let run = process::capture(workspace, "mypy", mypy.current_dir(workspace.package().join("python")))?;
+    let summary = run.output.lines().last().unwrap_or_default().to_owned();
+    Ok(Report::of(run.succeeded, format!("mypy --strict: {summary}"), run.output))
 }
 
 /// Checks that modules of the package import only what `pyproject.toml` lets their rooms import.
-pub(super) fn arrows(workspace: &Workspace) -> Result<Report> {
+pub(super) fn arrows(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
     let mut lint = Command::new(workspace.tool("lint-imports"));
     // The package is found in the folder where it runs: the source, not what is installed.
     lint.args(["../pyproject.toml", "--no-cache"]).current_dir(workspace.package().join("python"));
-    let (succeeded, output) = process::capture(workspace, "arrows", &mut lint)?;
-    let summary = output.lines().last().unwrap_or_default().to_owned();
-    Ok(Report::of(succeeded, format!("imports between rooms: {summary}"), output))
+    let run = process::capture(workspace, "arrows", &mut lint)?;
+    let summary = run.output.lines().last().unwrap_or_default().to_owned();
+    Ok(Report::of(run.succeeded, format!("imports between rooms: {summary}"), run.output))
 }
 
 /// Compares the stub of the extension with the extension.
-pub(super) fn stubs(workspace: &Workspace) -> Result<Report> {
+pub(super) fn stubs(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
     let mut stubtest = Command::new(workspace.python());
     stubtest.args(["-m", "mypy.stubtest", "workerlib._native"]).current_dir(workspace.target());
-    let (succeeded, output) = process::capture(workspace, "stubtest", &mut stubtest)?;
-    Ok(Report::of(succeeded, "the stub of workerlib._native against the native wheel", output))
+    let run = process::capture(workspace, "stubtest", &mut stubtest)?;
+    Ok(Report::of(run.succeeded, "the stub of workerlib._native against the native wheel", run.output))
 }
 
 /// Runs the suite against the native wheel.
-pub(super) fn suite(workspace: &Workspace) -> Result<Report> {
-    natively(workspace, "python", "tests against the native wheel")
+pub(super) fn suite(context: &Context<'_>) -> Result<Report> {
+    let (trips, few, _) = TRIPS;
+    let mut pytest = pytest::command(context.workspace);
+    pytest.env(trips, few);
+    natively(context, pytest, "python", None, "tests against the native wheel")
+}
+
+/// Runs the tests of leaks with so many round trips that a leak in one of a hundred shows.
+pub(super) fn leaks(context: &Context<'_>) -> Result<Report> {
+    let (trips, _, many) = TRIPS;
+    let mut pytest = pytest::command(context.workspace);
+    pytest.env(trips, many);
+    natively(context, pytest, "python", Some("test_leaks.py"), "tests of leaks, a million round trips")
 }
 
 /// Runs the tests of workers that are subprocesses, the shared suite among them, against the native wheel.
-pub(super) fn subprocesses(workspace: &Workspace) -> Result<Report> {
-    natively(workspace, "local", "tests of workers as subprocesses")
+pub(super) fn subprocesses(context: &Context<'_>) -> Result<Report> {
+    natively(context, pytest::command(context.workspace), "local", None, "tests of workers as subprocesses")
 }
 
 /// Checks that mypy and pyright know a worker by its interface, as it is installed for users.
-pub(super) fn checkers(workspace: &Workspace) -> Result<Report> {
-    let mut pytest = pytest(workspace);
-    pytest.env("WORKERLIB_PYRIGHT", workspace.node_modules().join("pyright").join("index.js"));
-    run_natively(workspace, pytest, "typing", "tests of an interface by mypy and pyright")
+pub(super) fn checkers(context: &Context<'_>) -> Result<Report> {
+    let mut pytest = pytest::command(context.workspace);
+    pytest.env("WORKERLIB_PYRIGHT", context.workspace.node_modules().join("pyright").join("index.js"));
+    natively(context, pytest, "typing", None, "tests of an interface by mypy and pyright")
 }
 
-fn natively(workspace: &Workspace, folder: &str, what: &str) -> Result<Report> {
-    run_natively(workspace, pytest(workspace), folder, what)
+fn natively(
+    context: &Context<'_>,
+    pytest: Command,
+    folder: &str,
+    file: Option<&str>,
+    what: &str,
+) -> Result<Report> {
+    let run = format!("pytest-{}", if file.is_some() { "leaks" } else { folder });
+    let folder = context.workspace.tests(folder);
+    let suite = Suite { file, ..Suite::native(context, &run, &folder, what) };
+    pytest::run(context, &suite, pytest)
 }
 
-fn run_natively(workspace: &Workspace, mut pytest: Command, folder: &str, what: &str) -> Result<Report> {
-    pytest.arg(workspace.tests(folder));
-    let (succeeded, output) =
-        process::capture_within(workspace, &format!("pytest-{folder}"), &mut pytest, LIMIT)?;
-    Ok(super::of_counts(succeeded, &counts::of_pytest(&output), what, output))
-}
-
-/// Makes the command that runs pytest where it finds no source tree and leaves nothing behind.
-pub(super) fn pytest(workspace: &Workspace) -> Command {
-    pytest_by(workspace, Command::new(workspace.python()))
-}
-
-/// Does the same with a Python that runs in some way of its own.
-pub(crate) fn pytest_by(workspace: &Workspace, mut pytest: Command) -> Command {
-    pytest.args(["-m", "pytest", "--color=no", "-q"]).current_dir(workspace.target());
-    pytest.env("PYTHONDONTWRITEBYTECODE", "1");
-    pytest.env("HYPOTHESIS_STORAGE_DIRECTORY", workspace.target().join("hypothesis"));
-    pytest
-}
-
-pub(super) fn suite_in_314(workspace: &Workspace) -> Result<Report> {
+pub(super) fn suite_in_314(context: &Context<'_>) -> Result<Report> {
     // With what has compiled code, too: attrs and pydantic are tested there as they are natively.
-    suite_in(workspace, Pyodide::V314, &[workspace.pure_wheels(), workspace.wheels_of_314()])
+    let wheels = [context.workspace.pure_wheels(), context.workspace.wheels_of_314()];
+    suite_in(context, Pyodide::V314, &wheels)
 }
 
-pub(super) fn suite_in_029(workspace: &Workspace) -> Result<Report> {
-    suite_in(workspace, Pyodide::V0_29, &[workspace.pure_wheels()])
+pub(super) fn suite_in_029(context: &Context<'_>) -> Result<Report> {
+    suite_in(context, Pyodide::V0_29, &[context.workspace.pure_wheels()])
 }
 
 /// Runs the suite inside a Pyodide under Node.
-fn suite_in(workspace: &Workspace, pyodide: Pyodide, wheels: &[PathBuf]) -> Result<Report> {
+fn suite_in(context: &Context<'_>, pyodide: Pyodide, wheels: &[PathBuf]) -> Result<Report> {
+    let workspace = context.workspace;
     let mut node = Command::new(node::find().context("Node is missing")?);
-    let folders = env::join_paths(wheels).context("a folder of wheels has a colon in its name")?;
+    let folders =
+        env::join_paths(wheels).context("a folder's path has the character that separates paths")?;
     node.arg(workspace.tests("node").join("run.mjs")).arg(pyodide.folder(workspace)).arg(folders);
-    node.arg(workspace.tests("python")).args(["--color=no", "-q"]).current_dir(workspace.target());
-    let (succeeded, output) =
-        process::capture_within(workspace, &format!("pyodide-{pyodide}"), &mut node, LIMIT)?;
-    let counts = counts::of_pytest(&output);
-    Ok(super::of_counts(succeeded, &counts, &format!("tests in Pyodide {pyodide} under Node"), output))
+    node.arg(workspace.tests("python")).arg(pytest::records(workspace)).current_dir(workspace.target());
+    let run = format!("pyodide-{pyodide}");
+    // Where run.mjs puts the folders of the tests and the records in Pyodide's file system.
+    let suite = Suite {
+        run: &run,
+        folder: Path::new("/tests/python"),
+        file: None,
+        record: Path::new("/records").join(pytest::record_of(&run)),
+        what: &format!("tests in Pyodide {pyodide} under Node"),
+    };
+    pytest::run(context, &suite, node)
 }
 
 /// Runs the shared suite in Pyodide under Node, over a worker that it spawns.
-pub(super) fn spawn_in_node(workspace: &Workspace) -> Result<Report> {
+pub(super) fn spawn_in_node(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
     let mut node = Command::new(node::find().context("Node is missing")?);
     node.arg(workspace.tests("node").join("spawn.mjs")).arg(Pyodide::V314.folder(workspace));
-    node.arg(workspace.root().join("tests"));
-    let (succeeded, output) = process::capture_within(workspace, "spawn-node", &mut node, LIMIT)?;
-    let counts = counts::of_pytest(&output);
-    Ok(super::of_counts(succeeded, &counts, "tests over a spawned worker under Node", output))
+    node.arg(workspace.root().join("tests")).arg(pytest::records(workspace));
+    let suite = Suite {
+        run: "spawn-node",
+        folder: Path::new("/tests"),
+        file: None,
+        record: Path::new("/records").join(pytest::record_of("spawn-node")),
+        what: "tests over a spawned worker under Node",
+    };
+    pytest::run(context, &suite, node)
 }

@@ -1,52 +1,100 @@
-//! The checks of the Rust code.
+//! The checks of the Rust code: the library's crates, and this program, which is a workspace of its own.
+
+use std::process::Command;
 
 use anyhow::Result;
+
+use super::context::Context;
+use super::counts;
+use super::report::Report;
+use crate::process;
+use crate::workspace::Workspace;
 
 /// How many random schedules of two peers the session has to pass.
 const SCHEDULES: &str = "3000000";
 
-use super::{Report, counts};
-use crate::process;
-use crate::workspace::Workspace;
+/// The workspaces: how they are called in messages and logs, and what follows a command of cargo's for them.
+fn workspaces(workspace: &Workspace) -> [(&'static str, Vec<String>); 2] {
+    let manifest = workspace.packaging("xtask").join("Cargo.toml").display().to_string();
+    [("library", Vec::new()), ("xtask", vec!["--manifest-path".to_owned(), manifest])]
+}
+
+/// Makes a command of cargo's for a workspace, which builds into a folder of its own.
+fn cargo(workspace: &Workspace, name: &str, command: &[&str], place: &[String]) -> Command {
+    let mut cargo = process::cargo();
+    cargo.args(command).args(place).current_dir(workspace.root());
+    if name == "xtask" {
+        cargo.env("CARGO_TARGET_DIR", workspace.target().join("xtask"));
+    }
+    cargo
+}
 
 /// Checks the format.
-pub(super) fn format(workspace: &Workspace) -> Result<Report> {
-    let mut cargo = crate::cargo();
-    let (succeeded, output) = process::capture(
-        workspace,
-        "rustfmt",
-        cargo.args(["fmt", "--all", "--check"]).current_dir(workspace.root()),
-    )?;
-    Ok(Report::of(succeeded, "cargo fmt --check", output))
+pub(super) fn format(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
+    let mut all = Report::default();
+    for (name, place) in workspaces(workspace) {
+        let mut cargo = cargo(workspace, name, &["fmt", "--all", "--check"], &place);
+        let run = process::capture(workspace, &format!("rustfmt-{name}"), &mut cargo)?;
+        all.add(Report::of(run.succeeded, format!("cargo fmt --check, {name}"), run.output));
+    }
+    Ok(all)
 }
 
 /// Runs clippy on everything, with warnings denied.
-pub(super) fn lint(workspace: &Workspace) -> Result<Report> {
-    let mut cargo = crate::cargo();
-    cargo.args(["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-    let (succeeded, output) = process::capture(workspace, "clippy", cargo.current_dir(workspace.root()))?;
-    Ok(Report::of(succeeded, "cargo clippy -D warnings, all crates and targets", output))
+pub(super) fn lint(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
+    let mut all = Report::default();
+    for (name, place) in workspaces(workspace) {
+        let mut cargo = cargo(
+            workspace,
+            name,
+            &["clippy", "--quiet", "--locked", "--workspace", "--all-targets"],
+            &place,
+        );
+        cargo.args(["--", "-D", "warnings"]);
+        let run = process::capture(workspace, &format!("clippy-{name}"), &mut cargo)?;
+        all.add(Report::of(run.succeeded, format!("cargo clippy -D warnings, {name}"), run.output));
+    }
+    Ok(all)
 }
 
 /// Runs the unit tests, property tests and documentation tests of all crates.
-pub(super) fn test(workspace: &Workspace) -> Result<Report> {
-    let mut cargo = crate::cargo();
-    cargo.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
-    let (succeeded, output) = process::capture(workspace, "cargo-test", cargo.current_dir(workspace.root()))?;
-    let counts = counts::of_cargo(&output);
-    Ok(super::of_counts(succeeded, &counts, "tests of all crates", output))
+pub(super) fn test(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
+    let mut all = Report::default();
+    for (name, place) in workspaces(workspace) {
+        let mut cargo =
+            cargo(workspace, name, &["test", "--locked", "--workspace", "--no-fail-fast"], &place);
+        let run = process::capture(workspace, &format!("cargo-test-{name}"), &mut cargo)?;
+        all.add(Report::of_counts(
+            run.succeeded,
+            &counts::of_cargo(&run.output),
+            &format!("tests of the {name}"),
+            run.output,
+        ));
+    }
+    if all.failed == 0 {
+        all.output.clear();
+    }
+    Ok(all)
 }
 
 /// Runs the session's model through random schedules, as many as take optimised code to be run.
-pub(super) fn session_model(workspace: &Workspace) -> Result<Report> {
-    let mut cargo = crate::cargo();
+pub(super) fn session_model(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
+    let mut cargo = process::cargo();
     cargo.args(["test", "--release", "--locked", "--package=workerlib-core", "--test=schedules"]);
     cargo.args(["--", "--nocapture"]).env("WORKERLIB_SCHEDULES", SCHEDULES).current_dir(workspace.root());
-    let (succeeded, output) = process::capture(workspace, "session-model", &mut cargo)?;
-    let counts = counts::of_cargo(&output);
-    let run = output.lines().find_map(|line| line.split_once("schedules run: "));
-    let what = run.map_or("tests, of which none told its schedules".to_owned(), |(_, told)| {
+    let run = process::capture(workspace, "session-model", &mut cargo)?;
+    let schedules = run.output.lines().find_map(|line| line.split_once("schedules run: "));
+    let what = schedules.map_or("tests, of which none told its schedules".to_owned(), |(_, told)| {
         format!("tests, schedules run: {told}")
     });
-    Ok(super::of_counts(succeeded && run.is_some(), &counts, &what, output))
+    Ok(Report::of_counts(
+        run.succeeded && schedules.is_some(),
+        &counts::of_cargo(&run.output),
+        &what,
+        run.output,
+    ))
 }

@@ -1,0 +1,42 @@
+//! What a part of the test run is given: where it runs, how slow the machine is, and which tests were asked for.
+
+use std::time::Duration;
+
+use super::memory::Selection;
+use crate::process::Limit;
+use crate::workspace::Workspace;
+
+/// How long a suite may write nothing on a fast machine: more than any of its tests may take there. The limits of the tests
+/// are the tests' own (pytest-timeout); this one ends a run that no longer gets as far as to notice them.
+const LONGEST_SILENCE: Duration = Duration::from_secs(360);
+
+/// The variable that tells the suites how slow the machine is.
+const PACE: &str = "WORKERLIB_TEST_PACE";
+
+/// What a part is given.
+pub(super) struct Context<'a> {
+    pub(super) workspace: &'a Workspace,
+    /// How many times as long as on a quiet, fast machine things may take; at least 1.
+    pub(super) pace: f64,
+    /// The arguments for pytest that the user gave.
+    pub(super) arguments: &'a [String],
+    /// Which tests of the part are to run.
+    pub(super) selection: &'a Selection,
+}
+
+impl Context<'_> {
+    /// The limit of a suite.
+    pub(super) fn limit(&self) -> Limit {
+        Limit::Silence(LONGEST_SILENCE.mul_f64(self.pace))
+    }
+
+    /// The variables that each suite is given.
+    pub(super) fn environment(&self) -> [(&'static str, String); 1] {
+        [(PACE, format!("{:.2}", self.pace))]
+    }
+
+    /// Whether only some tests were asked for, so that a run may have none of them.
+    pub(super) fn is_narrow(&self) -> bool {
+        !self.arguments.is_empty() || *self.selection != Selection::Whole
+    }
+}

@@ -1,0 +1,92 @@
+//! Measures how slow the machine is, so that limits of tests grow with it.
+//!
+//! The measure is a start of Pyodide under Node, which is most of the work of the slow tests. Where no Pyodide is built, it is
+//! a loop of Python's.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::process;
+use crate::pyodide::Pyodide;
+use crate::setup::node;
+use crate::workspace::Workspace;
+
+/// The variable by which a user names the pace instead of having it measured.
+const OVERRIDE: &str = "WORKERLIB_TEST_PACE";
+
+/// How long Pyodide 314 takes to start under Node 20 on a fast machine that does nothing else (measured: 1.9 to 2.3 s on two
+/// cores of a server of 2023).
+const START_OF_PYODIDE: Duration = Duration::from_millis(2000);
+
+/// How long CPython 3.11 takes for the loop there.
+const LOOP_OF_PYTHON: Duration = Duration::from_millis(500);
+
+/// A loop that takes Python about as long as the constant says.
+const LOOP: &str = "total = 0\nfor number in range(8_000_000): total += number";
+
+/// How many times as long as on a quiet, fast machine things may take here, and how that is known.
+pub(super) struct Pace {
+    pub(super) factor: f64,
+    pub(super) reason: String,
+}
+
+/// Measures the pace of each of so many lanes side by side.
+///
+/// # Errors
+/// If neither Pyodide nor Python can be started.
+pub(super) fn measure(workspace: &Workspace, lanes: usize) -> Result<Pace> {
+    if let Some(text) = std::env::var_os(OVERRIDE) {
+        let text = text.to_string_lossy();
+        let factor = text.parse::<f64>().ok().filter(|factor| factor.is_finite() && *factor >= 1.0);
+        let factor = factor.with_context(|| {
+            format!("{OVERRIDE} is {text:?}; it should be a number from 1 on, such as 2.5")
+        })?;
+        return Ok(Pace { factor, reason: format!("given by {OVERRIDE}") });
+    }
+    let pyodide = Pyodide::V314.folder(workspace);
+    let (what, reference, mut command) = match node::find() {
+        Some(node) if pyodide.join("pyodide.mjs").is_file() => {
+            let mut node = Command::new(node);
+            node.arg(workspace.tests("node").join("start.mjs")).arg(pyodide);
+            ("Pyodide starts", START_OF_PYODIDE, node)
+        }
+        _ => {
+            let mut python = Command::new(workspace.python());
+            python.args(["-c", LOOP]);
+            ("Python runs a loop", LOOP_OF_PYTHON, python)
+        }
+    };
+    let start = Instant::now();
+    process::run(workspace, "pace", &mut command)?;
+    let taken = start.elapsed();
+    let factor = of(taken, reference, lanes);
+    let beside = if lanes > 1 { format!(", {lanes} lanes") } else { String::new() };
+    Ok(Pace { factor, reason: format!("{what} in {:.1} s{beside}", taken.as_secs_f64()) })
+}
+
+/// Computes the pace from the time that something took and should take.
+fn of(taken: Duration, reference: Duration, lanes: usize) -> f64 {
+    (taken.as_secs_f64() / reference.as_secs_f64()).max(1.0) * of_lanes(lanes)
+}
+
+/// How many times as long things take in each of so many lanes, at most.
+pub(super) fn of_lanes(lanes: usize) -> f64 {
+    f64::from(u32::try_from(lanes.max(1)).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fast machine does not shorten the limits; lanes side by side lengthen them.
+    #[test]
+    fn the_pace_is_at_least_one_for_each_lane() {
+        let second = Duration::from_secs(1);
+        let close = |pace: f64, expected: f64| (pace - expected).abs() < 1e-9;
+        assert!(close(of(second / 2, second, 1), 1.0));
+        assert!(close(of(second / 2, second, 2), 2.0));
+        assert!(close(of(second * 3, second, 2), 6.0));
+    }
+}

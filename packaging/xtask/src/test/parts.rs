@@ -1,0 +1,208 @@
+//! The parts of the test run: their names, what each needs, and where it may run.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail};
+
+use super::context::Context;
+use super::lanes::{Place, Resource};
+use super::report::Report;
+use super::{artefacts, javascript, pages, python, rust, transport};
+use crate::pyodide::Pyodide;
+use crate::setup::need::Need;
+use crate::site;
+
+/// Something that is built before the parts run.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Product {
+    WasmWheel,
+    NativeWheel,
+    /// The native wheel, installed among the Python tools.
+    Installed,
+    Pyodide314,
+    Pyodide029,
+    Site,
+}
+
+type Check = fn(&Context<'_>) -> Result<Report>;
+
+/// A named set of checks.
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    pub(super) needs: &'static [Need],
+    pub(super) products: &'static [Product],
+    /// About how long it takes on two quiet cores, beside another: it decides the order only.
+    pub(super) seconds: u32,
+    pub(super) place: Place,
+    pub(super) uses: Option<Resource>,
+    /// Whether only `--full` runs it.
+    pub(super) is_slow: bool,
+    pub(super) run: Check,
+}
+
+impl Part {
+    const fn new(
+        name: &'static str,
+        seconds: u32,
+        needs: &'static [Need],
+        products: &'static [Product],
+        run: Check,
+    ) -> Self {
+        Self { name, needs, products, seconds, place: Place::Beside, uses: None, is_slow: false, run }
+    }
+
+    /// Makes it run with no other beside it.
+    const fn alone(self) -> Self {
+        Self { place: Place::Alone, ..self }
+    }
+
+    /// Makes it wait while another part uses cargo.
+    const fn with_cargo(self) -> Self {
+        Self { uses: Some(Resource::Cargo), ..self }
+    }
+
+    /// Leaves it to `--full`.
+    const fn slow(self) -> Self {
+        Self { is_slow: true, ..self }
+    }
+}
+
+/// The parts, in the order in which they are listed.
+pub(super) const PARTS: &[Part] = &[
+    Part::new("rustfmt", 2, &[Need::RustLints], &[], rust::format),
+    Part::new("clippy", 30, &[Need::RustLints], &[], rust::lint).with_cargo(),
+    Part::new("cargo-test", 60, &[], &[], rust::test).with_cargo(),
+    Part::new("session-model", 40, &[], &[], rust::session_model).with_cargo(),
+    Part::new("ruff", 1, &[Need::PythonTools], &[], python::lint),
+    Part::new("arrows", 3, &[Need::PythonTools], &[], python::arrows),
+    Part::new("mypy", 10, &[Need::PythonTools], &[], python::types),
+    Part::new(
+        "typing",
+        40,
+        &[Need::PythonTools, Need::NodePackages],
+        &[Product::Installed],
+        python::checkers,
+    ),
+    Part::new("stubtest", 3, &[Need::PythonTools], &[Product::Installed], python::stubs),
+    Part::new("pytest", 100, &[Need::PythonTools], &[Product::Installed], python::suite),
+    Part::new("local", 90, &[Need::PythonTools], &[Product::Installed], python::subprocesses),
+    Part::new("pyodide-314", 160, &site::NEEDS, &[Product::Pyodide314], python::suite_in_314),
+    Part::new("pyodide-0.29", 130, &site::NEEDS, &[Product::Pyodide029], python::suite_in_029),
+    Part::new("spawn-node", 130, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node),
+    Part::new("javascript", 8, &[Need::NodePackages], &[], javascript::check),
+    Part::new("transport", 12, &[Need::NodePackages], &[], transport::check),
+    Part::new("browser", 600, &PAGES, &SITE, pages::browser),
+    Part::new("firefox", 300, &FIREFOX, &SITE, pages::firefox),
+    Part::new("webkit", 290, &WEBKIT, &SITE, pages::webkit),
+    Part::new("patterns", 280, &ENGINES, &PAIR, pages::patterns),
+    Part::new("demo", 30, &PAGES, &SITE, pages::demo).alone(),
+    Part::new("online", 5, &PAGES, &SITE, pages::online),
+    Part::new("wheels", 1, &WHEELS, &[Product::WasmWheel, Product::NativeWheel], artefacts::wheels),
+    Part::new("files", 1, &[], &[], artefacts::files),
+    Part::new("leaks", 60, &[Need::PythonTools], &[Product::Installed], python::leaks).slow(),
+    Part::new("reproducible", 120, &WHEELS, &[Product::WasmWheel], artefacts::reproducible).slow(),
+];
+
+/// The oldest PyScript 0.6 and 0.7 that work, and the newest, each with the Pyodides that are supported:
+/// docs/migrating.md has what the oldest ones lack.
+const MATRIX: &[Part] = &[
+    Part::new("0.6.60 + 314", 200, &PAGES, &PAIR, |context| {
+        pages::combination(context, "pyscript-06", Pyodide::V314)
+    }),
+    Part::new("0.6.60 + 0.29", 200, &PAGES, &PAIR, |context| {
+        pages::combination(context, "pyscript-06", Pyodide::V0_29)
+    }),
+    Part::new("0.7.0 + 314", 200, &PAGES, &PAIR, |context| {
+        pages::combination(context, "pyscript-07", Pyodide::V314)
+    }),
+    Part::new("0.7.0 + 0.29", 200, &PAGES, &PAIR, |context| {
+        pages::combination(context, "pyscript-07", Pyodide::V0_29)
+    }),
+    Part::new("0.7.31 + 314", 200, &PAGES, &PAIR, |context| {
+        pages::combination(context, "@pyscript/core", Pyodide::V314)
+    }),
+    Part::new("0.7.31 + 0.29", 200, &PAGES, &PAIR, |context| {
+        pages::combination(context, "@pyscript/core", Pyodide::V0_29)
+    }),
+];
+
+const SITE: [Product; 1] = [Product::Site];
+const PAIR: [Product; 2] = [Product::Site, Product::Pyodide029];
+const WHEELS: [Need; 3] = [Need::PythonTools, Need::WasmCompiler, Need::NodePackages];
+const PAGES: [Need; 5] =
+    [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Browser];
+const FIREFOX: [Need; 5] =
+    [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Firefox];
+const WEBKIT: [Need; 5] =
+    [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::WebKit];
+const ENGINES: [Need; 7] = [
+    Need::PythonTools,
+    Need::WasmCompiler,
+    Need::PyodideWheels,
+    Need::NodePackages,
+    Need::Browser,
+    Need::Firefox,
+    Need::WebKit,
+];
+
+/// The parts that can be run: the matrix, or all others.
+pub(super) fn all(matrix: bool) -> Vec<&'static Part> {
+    if !matrix {
+        return PARTS.iter().collect();
+    }
+    // The newest combination runs in the other engines as parts of their own do.
+    let engines = PARTS.iter().filter(|part| matches!(part.name, "firefox" | "webkit"));
+    MATRIX.iter().chain(engines).collect()
+}
+
+/// Chooses parts by their names; of no names, all but the slow ones.
+///
+/// # Errors
+/// If there is no part of a name.
+pub(super) fn choose(
+    all: &[&'static Part],
+    only: &[String],
+    full: bool,
+) -> Result<(Vec<&'static Part>, Vec<&'static Part>)> {
+    for name in only {
+        if !all.iter().any(|part| part.name == name) {
+            let names: Vec<&str> = all.iter().map(|part| part.name).collect();
+            bail!("there is no part {name}; there are {}", names.join(", "));
+        }
+    }
+    let only: BTreeSet<&str> = only.iter().map(String::as_str).collect();
+    if !only.is_empty() {
+        return Ok((all.iter().copied().filter(|part| only.contains(part.name)).collect(), Vec::new()));
+    }
+    Ok(all.iter().copied().partition(|part| full || !part.is_slow))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(parts: &[&Part]) -> Vec<&'static str> {
+        parts.iter().map(|part| part.name).collect()
+    }
+
+    /// The slow parts are left out, and named, unless everything or just they are asked for.
+    #[test]
+    fn slow_parts_run_when_they_are_asked_for() {
+        let all = all(false);
+        let (chosen, left_out) = choose(&all, &[], false).expect("no names");
+        assert_eq!(names(&left_out), ["leaks", "reproducible"]);
+        assert_eq!(chosen.len() + left_out.len(), PARTS.len());
+        let (chosen, left_out) = choose(&all, &[], true).expect("no names");
+        assert!(left_out.is_empty() && chosen.len() == PARTS.len());
+        let (chosen, _) = choose(&all, &["leaks".into(), "ruff".into()], false).expect("they are there");
+        assert_eq!(names(&chosen), ["ruff", "leaks"]);
+        assert!(choose(&all, &["rough".into()], false).is_err());
+    }
+
+    /// Two parts of one name could not be told apart in `--only`, in the logs, or by `--rerun-failed`.
+    #[test]
+    fn names_are_unique() {
+        let names: BTreeSet<&str> = PARTS.iter().chain(MATRIX).map(|part| part.name).collect();
+        assert_eq!(names.len(), PARTS.len() + MATRIX.len());
+    }
+}

@@ -1,0 +1,82 @@
+//! The end of a test run: a line for each part, the slowest tests, and the sums.
+
+use std::fmt::Write as _;
+
+use super::report::Report;
+
+/// How many of the slowest tests are named.
+const SLOWEST: usize = 5;
+
+/// A part that has run.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) seconds: f64,
+    pub(super) report: Report,
+}
+
+/// Writes the table, the slowest tests, what was left out, and the sums alone on the last line, which CI reads.
+pub(super) fn write(rows: &[Row], left_out: &[&str], seconds: f64) -> String {
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or_default().max(4);
+    let mut text = format!("\n{:width$}  {:6}  {:>6}  {:>8}  \n", "part", "", "tests", "seconds");
+    for Row { name, seconds, report } in rows {
+        let tests = report.passed + report.failed;
+        let _ = write!(
+            text,
+            "{name:width$}  {:6}  {tests:>6}  {seconds:>8.1}  {}",
+            report.status(),
+            report.summary
+        );
+        if report.skipped > 0 {
+            let _ = write!(text, " ({} skipped)", report.skipped);
+        }
+        text.push('\n');
+    }
+    let mut tests: Vec<_> =
+        rows.iter().flat_map(|row| row.report.tests.iter().map(|test| (row.name, test))).collect();
+    tests.sort_by(|(_, one), (_, other)| other.seconds.total_cmp(&one.seconds));
+    if !tests.is_empty() {
+        text.push_str("\nthe slowest tests:\n");
+    }
+    for (part, test) in tests.iter().take(SLOWEST) {
+        let _ = writeln!(text, "{:>8.1} s  {part}: {}", test.seconds, test.id);
+    }
+    if !left_out.is_empty() {
+        let _ = writeln!(text, "\nleft out, and run by --full: {}", left_out.join(", "));
+    }
+    let sum = |count: fn(&Report) -> u64| rows.iter().map(|row| count(&row.report)).sum::<u64>();
+    let (passed, failed) = (sum(|report| report.passed), sum(|report| report.failed));
+    let skipped = sum(|report| report.skipped);
+    let minutes = (seconds / 60.0).floor();
+    let _ = writeln!(text, "\n{minutes:.0} min {:.0} s in all", seconds - minutes * 60.0);
+    let _ = write!(text, "\n{passed} passed, {failed} failed");
+    if skipped > 0 {
+        let _ = write!(text, ", {skipped} skipped");
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::{Ending, Test};
+    use super::*;
+
+    /// CI reads the last line; people look for the slowest tests and for what did not run.
+    #[test]
+    fn the_sums_stand_alone_on_the_last_line() {
+        let test =
+            |id: &str, seconds| Test { run: "r".into(), id: id.into(), seconds, ending: Ending::Passed };
+        let tests = (0..7).map(|number| test(&format!("t.py::test_{number}"), f64::from(number))).collect();
+        let report = Report { passed: 7, skipped: 2, summary: "tests".into(), tests, ..Report::default() };
+        let rows = [
+            Row { name: "pytest", seconds: 61.0, report },
+            Row { name: "ruff", seconds: 0.5, report: Report::failed("why".into()) },
+        ];
+        let text = write(&rows, &["leaks"], 125.0);
+        assert!(text.ends_with("\n2 min 5 s in all\n\n7 passed, 1 failed, 2 skipped\n"), "{text}");
+        assert!(text.contains("pytest  ok           7      61.0  tests (2 skipped)\n"), "{text}");
+        assert!(text.contains("\nruff    FAILED"), "{text}");
+        assert!(text.contains("6.0 s  pytest: t.py::test_6\n") && !text.contains("test_1\n"), "{text}");
+        assert!(text.contains("left out, and run by --full: leaks\n"), "{text}");
+    }
+}
