@@ -43,7 +43,12 @@ struct Running {
 
 impl Running {
     /// Tells the warden of a change: `+7` starts group 7, `-7` ends it.
+    ///
+    /// In unit tests there is no warden: this program is the test runner there, and would run all tests again as the warden.
     fn tell_warden(&mut self, sign: char, leader: u32) -> Result<()> {
+        if cfg!(test) {
+            return Ok(());
+        }
         if self.warden.is_none() {
             self.warden = Some(start_warden()?);
         }
