@@ -1,0 +1,118 @@
+"""Runs the shared suite over a worker that is spawned from Pyodide under Node, and what configurations say of such workers.
+
+It takes the arguments that `cargo xtask test` gives to pytest, as far as they choose tests, and writes the record of
+each test that pytest-reportlog would write. It is not pytest that runs the tests, since all of them share one worker,
+whose connection is opened in the loop in which they run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import workerlib
+
+import configured
+import suite
+
+ROOT = "/tests/"
+LIMIT_SECONDS = 120 * float(os.environ.get("WORKERLIB_TEST_PACE", "1"))
+
+Test = Callable[[], Awaitable[None]]
+
+MISHAPS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "a_missing_script": ({"script": "./shared/nowhere.py"}, workerlib.WorkerStartError, "nowhere.py"),
+    "an_unknown_package": (
+        {"packages": ["no-such-package-at-all"]},
+        workerlib.WorkerStartError,
+        "no-such-package",
+    ),
+    "too_little_time": ({"timeout": 0.001}, workerlib.ConnectTimeoutError, "within 0.001 seconds"),
+}
+
+
+def connect(**options: Any) -> AbstractAsyncContextManager[workerlib.Worker]:
+    """Spawns a worker that runs the suite's script."""
+    return workerlib.spawn("./shared/worker.py", name="bench", **options)
+
+
+async def test_mishap(options: dict[str, Any], expected: type[Exception], message: str) -> None:
+    """A worker that cannot start says why."""
+    try:
+        await workerlib.spawn(**{"script": "./shared/worker.py", **options})
+    except expected as error:
+        assert message in str(error), str(error)
+    else:
+        raise AssertionError(f"{expected.__name__} was not raised")
+
+
+def tests(worker: workerlib.Worker) -> dict[str, Test]:
+    """Gives each test by its id."""
+    shared = {
+        f"shared/shared_{name.replace(': ', '.py::test_')}": functools.partial(
+            suite.run, name, worker, connect
+        )
+        for name in suite.TESTS
+    }
+    of_configurations = {
+        f"shared/configured.py::{name}": functools.partial(function, "./shared/")
+        for name, function in vars(configured).items()
+        if name.startswith("test_")
+    }
+    mishaps = {
+        f"node/spawned.py::test_mishap[{name}]": functools.partial(test_mishap, *mishap)
+        for name, mishap in MISHAPS.items()
+    }
+    return {**shared, **of_configurations, **mishaps}
+
+
+async def main(args: list[str]) -> int:
+    """Runs the tests that the arguments choose, and returns the exit code that pytest would have."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--report-log", required=True)
+    parser.add_argument("-k", default="", help="a part of the tests' ids")
+    parser.add_argument("chosen", nargs="*")
+    parser.add_argument("--color")
+    parser.add_argument("-v", action="store_true")
+    given = parser.parse_args(args)
+    places = [place.removeprefix(ROOT.rstrip("/")).lstrip("/") for place in given.chosen]
+    failed = passed = 0
+    with open(given.report_log, "w") as record:  # noqa: ASYNC230 - a line is written before the next test starts
+        async with connect() as worker:
+            for name, test in tests(worker).items():
+                if given.k not in name or not any(name.startswith(place) for place in places):
+                    continue
+                print(name, end=" ", flush=True)
+                start = time.monotonic()
+                succeeded = await _runs(test)
+                seconds = time.monotonic() - start
+                print("PASSED" if succeeded else "FAILED", flush=True)
+                passed += succeeded
+                failed += not succeeded
+                outcome = "passed" if succeeded else "failed"
+                line = {"$report_type": "TestReport", "nodeid": name, "when": "call", "outcome": outcome}
+                print(json.dumps({**line, "duration": seconds}), file=record, flush=True)
+    print(f"{passed} passed, {failed} failed in Node")
+    return 1 if failed else 0 if passed else 5
+
+
+async def _runs(test: Test) -> bool:
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await test()
+    except BaseException:  # noqa: BLE001 - whatever a test raises fails it, and no other
+        print("\n=== FAILURES ===")
+        with contextlib.suppress(Exception):
+            traceback.print_exc(file=sys.stdout)
+        return False
+    return True
