@@ -7,10 +7,12 @@ shared where they were not, since Python itself does that (interned strs, cached
 
 from __future__ import annotations
 
+import functools
+import io
 import struct
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from ipaddress import (
@@ -131,6 +133,13 @@ def _take_apart_other(value: Any) -> Apart:
     if isinstance(value, Pattern):
         # re keeps patterns in a cache: the str in one may be that of another.
         return (value.flags, type(value.pattern).__name__, value.pattern), []
+    if isinstance(value, io.BytesIO | io.StringIO):
+        return (value.getvalue(), value.tell()), [(".__dict__", vars(value))]
+    if isinstance(value, functools.partial):
+        return None, [(".func", value.func), (".args", value.args), (".keywords", value.keywords)]
+    if isinstance(value, tzinfo):
+        # Those of pytz and dateutil.
+        return (repr(value), value.tzname(None)), []
     raise TypeError(f"assert_alike knows no {type(value).__name__}")
 
 

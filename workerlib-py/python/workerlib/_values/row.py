@@ -37,6 +37,20 @@ class Filled(NamedTuple):
     fill: Callable[[Any, list[Any]], None]
 
 
+class Named(NamedTuple):
+    """A type whose objects are made from all of their values, and that a frame names instead of numbering it.
+
+    All of them have one extension type, whose first value is the name: docs/wire-format.md, section 4.6.
+    """
+
+    name: str
+    """The name in a frame."""
+    type_name: str
+    """The module and the name of the class, as the class itself tells them."""
+    take_apart: TakeApart
+    build: Callable[..., Any]
+
+
 def lazy(path: str) -> Callable[..., Any]:
     """Makes a function that calls what stands under that path, and imports its module at the first call.
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from workerlib._values import functions, time_zones
 from workerlib._values.row import Built, Filled, Parts, RefusedError, TakeApart, lazy
 
 
@@ -72,15 +73,18 @@ def _make_deque(maxlen: object) -> Any:
 def _make_default_dict(factory: object) -> Any:
     from collections import defaultdict
 
-    if factory is not None and not isinstance(factory, type):
-        raise ValueError("a defaultdict whose factory is no class")
+    if factory is not None and not isinstance(factory, (type, *functions.TYPES)):
+        raise ValueError("a defaultdict whose factory is neither a class nor a function")
     return defaultdict(factory)
 
 
 def _take_apart_default_dict(value: Any) -> Parts:
     factory = value.default_factory
-    if factory is not None and type(factory) is not type:
-        raise RefusedError(f"its default_factory, {factory!r}, is no builtin class")
+    if factory is not None and not isinstance(factory, type):
+        try:
+            functions.take_apart_function(factory)
+        except RefusedError as error:
+            raise RefusedError(f"its default_factory cannot be sent: {error}") from None
     return (factory, *_pairs(value))
 
 
@@ -101,13 +105,15 @@ def _build_mapping_proxy(content: object) -> Any:
 
 def _take_apart_datetime(value: Any) -> Parts:
     parts = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
-    return (*parts, value.tzinfo, value.fold)
+    return (*parts, value.tzinfo, time_zones.fold_of(value) if value.tzinfo is not None else value.fold)
 
 
 def _build_datetime(*parts: Any) -> Any:
     from datetime import datetime
 
     *numbers, tzinfo, fold = parts
+    # A zone of pytz has one offset: there is no second of two equal times.
+    fold = 0 if time_zones.is_of_pytz(tzinfo) else fold
     return datetime(*numbers, _time_zone(tzinfo), fold=fold)  # type: ignore[misc]
 
 

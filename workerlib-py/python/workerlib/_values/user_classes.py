@@ -117,14 +117,16 @@ def _find_kind(cls: type) -> str | None:
         return "namedtuple"
     if _makes_its_own(cls):
         return None
-    if _portable.get(key_of(cls)) is cls or _is_pydantic_field(cls):
-        return "portable"
+    # A class that is also registered stays what it is: pydantic's models and attrs classes have a state of
+    # their own.
     if dataclasses.is_dataclass(cls):
         return "dataclass"
     if isinstance(getattr(cls, "__attrs_attrs__", None), tuple):
         return "attrs"
     if _pydantic_base(cls) is not None:
         return "pydantic"
+    if _portable.get(key_of(cls)) is cls or _is_pydantic_field(cls):
+        return "portable"
     return None
 
 
@@ -158,9 +160,12 @@ def find_class(key: object, kind: str) -> type:
     if not isinstance(key, str):
         raise ValueError(f"{key!r} is no name of a class")
     cls: object = _portable.get(key)
-    if not isinstance(cls, type) or find_kind(cls) != kind:
-        # What a decorator above `@portable` made instead of the registered class stands in the module.
-        cls = _look_up(key) or _exported(key) or cls
+    found_here = _look_up(key)
+    if found_here is not cls and isinstance(found_here, type) and find_kind(found_here) == kind:
+        # A decorator above `@portable` made another class of the registered one.
+        cls = found_here
+    elif not isinstance(cls, type) or find_kind(cls) != kind:
+        cls = found_here or _exported(key) or cls
     module, _, name = key.partition(":")
     if cls is None and module not in sys.modules:
         raise ValueError(f"the class {name} is not known here: import {module} on this side too")
@@ -208,14 +213,22 @@ def build_namedtuple(key: object, names: object, *values: Any) -> Any:
     """Makes a named tuple."""
     cls: Any = find_class(key, "namedtuple")
     _check_fields(cls, names, cls._fields)
-    count = len(cls._fields)
+    count = len(_items_of(cls))
     made = tuple.__new__(cls, values[:count])
     if len(values) > count and type(values[count]) is dict:
         set_attributes(made, values[count])
         count += 1
     if len(values) != count:
-        raise ValueError(f"{len(values)} values for the {len(cls._fields)} fields of {key}")
+        raise ValueError(f"{len(values)} values for the {len(_items_of(cls))} items of {key}")
     return made
+
+
+def _items_of(cls: type) -> tuple[str, ...]:
+    """Gives the fields that stand in the tuple itself: a class may add others."""
+    # As `platform.uname_result` does.
+    own = (vars(base)["_fields"] for base in reversed(cls.__mro__) if "_fields" in vars(base))
+    first: tuple[str, ...] = next(own)
+    return first
 
 
 def take_apart_enum(value: Any) -> tuple[Any, ...]:
