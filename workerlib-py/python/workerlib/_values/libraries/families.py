@@ -7,11 +7,12 @@ side. A frame can name no other library: these, and pydantic's core for its URLs
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from workerlib._values.row import Built, lazy, refuse
+from workerlib._values.row import Built, Named, lazy
 
 
 def _row(kind: int, type_name: str, module: str, what: str) -> Built:
@@ -38,12 +39,33 @@ ROWS = (
     _row(88, "pandas.DataFrame", "pandas_tables", "frame"),
     _row(89, "pandas.Series", "pandas_tables", "series"),
     _row(90, "pandas.Index", "pandas_tables", "index"),
-    _row(91, "pandas.api.extensions.ExtensionArray", "pandas_tables", "array"),
+    _row(91, "pandas.api.extensions.ExtensionArray", "pandas_arrays", "array"),
     _row(92, "pandas scalar", "pandas_tables", "scalar"),
     _row(93, "pyarrow.lib.Table", "arrow_tables", "table"),
     # What is in a URL of a pydantic model.
     _url_row(94, "pydantic_core.Url"),
     _url_row(95, "pydantic_core.MultiHostUrl"),
+)
+
+
+def _named(
+    name: str, module: str, what: str, *, build: str | None = None, type_name: str | None = None
+) -> Named:
+    path = f"{__package__}.{module}"
+    return Named(
+        name, type_name or name, lazy(f"{path}:take_apart_{what}"), lazy(f"{path}:build_{build or what}")
+    )
+
+
+NAMED = (
+    _named("numpy.ma.MaskedArray", "numpy_subclasses", "masked"),
+    _named(
+        "numpy.ma.masked", "numpy_subclasses", "masked_constant", type_name="numpy.ma.core.MaskedConstant"
+    ),
+    _named("numpy.matrix", "numpy_subclasses", "view", build="matrix"),
+    _named("numpy.rec.recarray", "numpy_subclasses", "view", build="records"),
+    _named("pandas.api.extensions.ExtensionDtype", "pandas_arrays", "dtype"),
+    _named("numpy.char.chararray", "numpy_subclasses", "view", build="chars"),
 )
 
 _FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
@@ -53,11 +75,15 @@ _FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
     "pandas": (
         *((name, f"pandas.{name}") for name in ("DataFrame", "Series", "Index")),
         ("ExtensionArray", "pandas.api.extensions.ExtensionArray"),
+        ("ExtensionDtype", "pandas.api.extensions.ExtensionDtype"),
         *((name, "pandas scalar") for name in ("Timestamp", "Timedelta", "Period", "Interval")),
         *((name, "pandas scalar") for name in ("NaTType", "NAType")),
     ),
     # What Image.open() gives is of a class for its file's format.
     "PIL": (("Image", "PIL.Image.Image"),),
+    # Each zone of pytz is of a class of its own.
+    "pytz": (("BaseTzInfo", "pytz zone"),),
+    "dateutil": tuple((name, "dateutil zone") for name in ("tzfile", "tzutc", "tzoffset")),
     "pyarrow": tuple((name, "pyarrow.lib.Table") for name in ("RecordBatch", "Array", "ChunkedArray")),
 }
 
@@ -78,19 +104,31 @@ def _library_of(cls: type) -> str:
     return library if library in sys.modules else ""
 
 
-_LIKENESSES = (
-    ("numpy", "ndarray", lazy("workerlib._values.libraries.numpy_arrays:without_subclass")),
+def find_scalar_class(name: str) -> type | None:
+    """Finds a class of numpy's by its name: one of a scalar, or an abstract one above these."""
+    # Not before a frame has such a name: the class of an object that is here has its module here.
+    numpy: Any = sys.modules.get("numpy") or importlib.import_module("numpy")
+    found = getattr(numpy, name, None)
+    is_known = isinstance(found, type) and issubclass(found, (numpy.generic, numpy.ndarray, numpy.dtype))
+    return found if is_known else None
+
+
+_BASES = (
     ("pandas", "DataFrame", lazy("workerlib._values.libraries.pandas_tables:frame_without_subclass")),
     ("pandas", "Series", lazy("workerlib._values.libraries.pandas_tables:series_without_subclass")),
     ("PIL.Image", "Image", lazy("workerlib._values.libraries.pillow_images:without_subclass")),
 )
+_STRIPPED = ("numpy", "ndarray", lazy("workerlib._values.libraries.numpy_arrays:without_subclass"))
 
 
-def find_likeness(cls: type) -> tuple[str, Callable[[Any], Any]] | None:
-    """Says what an object of somebody's subclass of a library's type is like, and makes that of it."""
-    if any(base.__module__ == "numpy.ma" and base.__qualname__ == "MaskedArray" for base in cls.__mro__):
-        return "nothing", refuse("its mask would be lost: send its data and its mask")
-    for library, name, convert in _LIKENESSES:
+def find_base(cls: type, strips: bool) -> tuple[str, Callable[[Any], Any]] | None:
+    """Finds the library type that a subclass arrives as, and makes a function for that.
+
+    Args:
+        cls: The class.
+        strips: Whether an array of a subclass may arrive without what the subclass adds, a unit for example.
+    """
+    for library, name, convert in (*_BASES, _STRIPPED) if strips else _BASES:
         base = getattr(sys.modules.get(library), name, None)
         if isinstance(base, type) and issubclass(cls, base):
             return f"{library}.{name}", convert

@@ -1,4 +1,9 @@
-"""Arrays, scalars and dtypes of numpy; imported only where numpy is there already, or comes in a frame."""
+"""Takes apart and builds numpy's arrays, scalars and dtypes.
+
+The table of types calls it for each object of numpy's, once numpy is there or a frame has such an object.
+Arrays of numpy's own subclasses (masked arrays, matrices, records) are in `numpy_subclasses`. No array is
+ever made with memory that a frame does not fill.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +18,44 @@ np: Any = importlib.import_module("numpy")
 
 
 def take_apart_array(array: Any) -> tuple[Any, ...]:
-    """Gives dtype, shape, order, whether it is writable, and the content as a memoryview."""
+    """Gives dtype, shape, order, whether it is writable, and the content.
+
+    The content is a memoryview of bytes; of strings of any length it is a list of strs and None.
+
+    Raises:
+        RefusedError: If its items are Python objects.
+    """
     descr = _describe(array.dtype)
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    ordered = np.asarray(array.T if fortran else array, order="C")
-    content = memoryview(b"" if ordered.nbytes == 0 else ordered.reshape(-1).view(np.uint8))
+    if _is_strings(array.dtype):
+        return (
+            descr,
+            array.shape,
+            "F" if fortran else "C",
+            bool(array.flags.writeable),
+            _texts(array, fortran),
+        )
+    content = memoryview(b"")
+    if array.nbytes:
+        ordered = np.asarray(array.T if fortran else array, order="C")
+        content = memoryview(ordered.reshape(-1).view(np.uint8))
     return (descr, array.shape, "F" if fortran else "C", bool(array.flags.writeable), content)
 
 
 def build_array(descr: Any, shape: Any, order: Any, writeable: Any, content: Any) -> Any:
-    """Builds an array over the content."""
+    """Builds an array over the content.
+
+    Raises:
+        ValueError: If dtype, shape and content do not fit each other.
+    """
+    if type(content) is list:
+        return _build_strings(descr, shape, order, writeable, content)
     if not isinstance(content, memoryview):
         raise ValueError("no array")
     dtype = _check_array(descr, shape, order, content.nbytes)
     if content.nbytes == 0:
-        array = np.empty(shape, dtype, order)
+        # Not by numpy.empty(): it takes items of no bytes for items of one byte, and leaves that as it is.
+        array = np.ndarray(shape, dtype, order=order)
     else:
         array = np.ndarray(shape, dtype, buffer=content, order=order)
     if array.flags.writeable and not writeable:
@@ -37,7 +65,10 @@ def build_array(descr: Any, shape: Any, order: Any, writeable: Any, content: Any
 
 
 def receive_array(descr: Any, shape: Any, order: Any, _writeable: Any, length: int) -> tuple[Any, int]:
-    """Makes an array for so many bytes that came beside the frame, and tells where they belong."""
+    """Makes an array for so many bytes that came beside the frame, and tells where they belong.
+
+    The caller fills all of these bytes, or drops the array.
+    """
     array = np.empty(shape, _check_array(descr, shape, order, length), order)
     return array, array.__array_interface__["data"][0]
 
@@ -45,13 +76,45 @@ def receive_array(descr: Any, shape: Any, order: Any, _writeable: Any, length: i
 def _check_array(descr: Any, shape: Any, order: Any, length: int) -> Any:
     """Gives the dtype of an array that has so many bytes."""
     dtype = _dtype(descr)
+    _check_shape(shape, order)
+    # The memory of strings of any length holds addresses.
+    if dtype.hasobject:
+        raise ValueError("strings of any length as bytes")
+    if dtype.itemsize * math.prod(shape) != length:
+        raise ValueError(f"{length} bytes for an array of shape {shape!r} of {dtype}")
+    return dtype
+
+
+def _check_shape(shape: Any, order: Any) -> None:
     if not isinstance(shape, tuple) or order not in ("C", "F"):
         raise ValueError("no array")
     if not all(type(count) is int and count >= 0 for count in shape):
         raise ValueError(f"no shape of an array: {shape!r}")
-    if dtype.itemsize * math.prod(shape) != length:
-        raise ValueError(f"{length} bytes for an array of shape {shape!r} of {dtype}")
-    return dtype
+
+
+def _texts(array: Any, fortran: bool) -> list[str | None]:
+    """Gives the strings of an array in its order; None for those that are missing."""
+    texts: list[Any] = array.reshape(-1, order="F" if fortran else "C").tolist()
+    if all(type(text) is str for text in texts):
+        return texts
+    return [text if type(text) is str else None for text in texts]
+
+
+def _build_strings(descr: Any, shape: Any, order: Any, writeable: Any, texts: list[Any]) -> Any:
+    dtype = _dtype(descr)
+    _check_shape(shape, order)
+    if not _is_strings(dtype) or len(texts) != math.prod(shape):
+        raise ValueError(f"{len(texts)} strings for an array of shape {shape!r} of {dtype}")
+    missing = getattr(dtype, "na_object", _NO_NA)
+    for index, text in enumerate(texts):
+        if text is None and missing is not _NO_NA:
+            texts[index] = missing
+        elif type(text) is not str:
+            raise ValueError("something else than a string in an array of strings")
+    array = np.array(texts, dtype).reshape(shape, order=order)
+    if not writeable:
+        array.flags.writeable = False
+    return array
 
 
 def take_apart_scalar(scalar: Any) -> tuple[Any, ...]:
@@ -65,17 +128,21 @@ def build_scalar(descr: Any, content: Any) -> Any:
     dtype = _dtype(descr)
     if not isinstance(content, bytes) or len(content) != dtype.itemsize:
         raise ValueError(f"no {dtype}")
-    return (np.empty((), dtype) if not content else np.ndarray((), dtype, buffer=content))[()]
+    if dtype.hasobject:
+        raise ValueError("a string of any length as bytes")
+    # A scalar with fields is a view, and may be written to.
+    memory = bytearray(content) if dtype.names is not None else content
+    return (np.ndarray((), dtype, buffer=memory) if content else np.ndarray((), dtype))[()]
 
 
 def take_apart_dtype(dtype: Any) -> tuple[Any, ...]:
-    """Gives its description."""
-    return (_describe(dtype),)
+    """Gives its description; that of a dtype of Python objects is `"|O"`."""
+    return ("|O",) if dtype == np.dtype(object) else (_describe(dtype),)
 
 
 def build_dtype(descr: Any) -> Any:
     """Builds a dtype."""
-    return _dtype(descr)
+    return np.dtype(object) if descr == "|O" else _dtype(descr)
 
 
 def without_subclass(array: Any) -> Any:
@@ -83,8 +150,23 @@ def without_subclass(array: Any) -> Any:
     return array.view(np.ndarray)
 
 
+_NO_NA = object()
+"""Stands for the missing string of a dtype that has none."""
+
+
+def _is_strings(dtype: Any) -> bool:
+    return bool(dtype.kind == "T")
+
+
 def _describe(dtype: Any) -> Any:
-    """Describes a dtype: its str; base and shape of a sub-array; a dict of a structure's fields."""
+    """Describes a dtype by its str, by base and shape, or by a dict.
+
+    Raises:
+        RefusedError: If it holds Python objects.
+    """
+    if _is_strings(dtype):
+        missing = getattr(dtype, "na_object", _NO_NA)
+        return {"coerce": bool(dtype.coerce)} | ({} if missing is _NO_NA else {"na": missing})
     if dtype.hasobject:
         raise RefusedError(
             "it holds Python objects, not numbers: send it as a list by tolist(), or convert it by astype()"
@@ -95,7 +177,9 @@ def _describe(dtype: Any) -> Any:
     if dtype.names is None:
         return dtype.str
     fields = [dtype.fields[name] for name in dtype.names]
-    return {
+    # What numpy.record gives its fields as attributes.
+    record = {"record": True} if dtype.type is np.record else {}
+    return record | {
         "names": list(dtype.names),
         "formats": [_describe(kind) for kind, *_ in fields],
         "offsets": [offset for _, offset, *_ in fields],
@@ -110,6 +194,11 @@ def _dtype(descr: Any) -> Any:
         dtype = np.dtype((_dtype(descr[0]), descr[1]))
     elif isinstance(descr, dict) and isinstance(descr.get("formats"), list):
         dtype = np.dtype({**descr, "formats": [_dtype(kind) for kind in descr["formats"]]})
+        if descr.get("record") is True:
+            dtype = np.dtype((np.record, dtype))
+    elif isinstance(descr, dict) and type(descr.get("coerce")) is bool:
+        missing = {"na_object": descr["na"]} if "na" in descr else {}
+        return np.dtypes.StringDType(coerce=descr["coerce"], **missing)
     elif isinstance(descr, str):
         dtype = np.dtype(descr)
     else:
