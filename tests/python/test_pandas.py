@@ -266,7 +266,7 @@ def test_a_table_in_two_places_is_one() -> None:
 
 def test_subclasses_arrive_as_their_base_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     """As those of builtin classes do; strict refuses them."""
-    from workerlib._values import table as table_of_types
+    from workerlib._values import likenesses
 
     class Report(pd.DataFrame):  # type: ignore[misc]
         pass
@@ -274,7 +274,7 @@ def test_subclasses_arrive_as_their_base_with_a_warning(monkeypatch: pytest.Monk
     class Column(pd.Series):  # type: ignore[misc]
         pass
 
-    monkeypatch.setattr(table_of_types, "_warned", set())
+    monkeypatch.setattr(likenesses, "_warned", set())
     for value, base in ((Report({"a": [1]}), pd.DataFrame), (Column([1]), pd.Series)):
         with pytest.raises(UnsendableError, match=rf"pandas\.{base.__name__}.*strict"):
             encode(value, strict=True)
