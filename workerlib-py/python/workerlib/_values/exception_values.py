@@ -1,7 +1,7 @@
-"""Exceptions among values: what one is taken apart into, and how it is made again.
+"""Takes apart and builds exceptions: those among values, and the parts of those that a call raises.
 
-The wire format is docs/wire-format.md, section 4.6. How an exception that a call raised travels is told in
-`exceptions.py`.
+The wire format is docs/wire-format.md, section 4.6. `exceptions.py` describes an exception that a call
+raised.
 """
 
 from __future__ import annotations
@@ -14,8 +14,15 @@ from workerlib._values.row import Filled, Parts
 
 
 def take_apart_exception(value: BaseException) -> Parts:
-    """Gives its arguments and, last, its class; what it came from; its attributes."""
-    kind = type(value)
+    """Gives its arguments and, last, its class; its cause and context; its attributes.
+
+    Args:
+        value: The exception.
+
+    Raises:
+        RefusedError: If its class is not found by its name, or an attribute has a name of Python's own.
+    """
+    kind = class_of(value)
     # By the builtin class's own attributes: the user's class may call something else so.
     arguments: Any = BaseException.args.__get__(value)  # type: ignore[attr-defined]
     if isinstance(value, BaseExceptionGroup):
@@ -58,13 +65,53 @@ def _slot_content(error: BaseException, name: str) -> object:
         return None
 
 
-def make_exception(first: object) -> BaseException:
-    """Makes an exception of its arguments and its class, without a constructor of a user's."""
+class _Saying:
+    """Comes before the class of an exception that could not say by itself what its sender's said.
+
+    Of that class no code runs when the subclass of both is made.
+    """
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        """Does nothing: the other class's own method is not called."""
+
+
+def class_of(error: BaseException) -> type:
+    """Gives the class of an exception, whatever was put before it so that it says what its sender's said."""
+    cls = type(error)
+    return cls.__mro__[2] if issubclass(cls, _Saying) else cls
+
+
+def _saying(cls: Any, text: str) -> Any:
+    """Makes a subclass whose instances say that text, and look like instances of the class otherwise."""
+    namespace = {
+        "__slots__": (),
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "__str__": lambda self: text,
+    }
+    # Not by the metaclass's own method: it may be anybody's code.
+    return type.__new__(type(cls), cls.__name__, (_Saying, cls), namespace)
+
+
+def make_exception(first: object, text: str | None = None) -> BaseException:
+    """Makes an exception of its arguments and its class, without a constructor of a user's.
+
+    Args:
+        first: The arguments and, last, the name of the class, or whatever stands in their place.
+        text: What the exception has to say, where it could not say that by itself.
+
+    Raises:
+        ValueError: If this side has no such class.
+    """
     # The name stands last, so that an argument has the index in a path that it has in `args`.
     arguments, name = (first[:-1], first[-1]) if isinstance(first, tuple) and first else ((), None)
     if isinstance(name, str) and ":" in name:
-        own = user_classes.find_class(name, "exception")
+        own: Any = user_classes.find_class(name, "exception")
         builtin: Any = own
+        own = own if text is None else _saying(own, text)
         while builtin.__module__ != "builtins":
             builtin = builtin.__base__
         # A group wants its members when it is made; others take whatever `args` is.
@@ -74,6 +121,7 @@ def make_exception(first: object) -> BaseException:
     kind = getattr(builtins, name, None) if isinstance(name, str) else None
     if not (isinstance(kind, type) and issubclass(kind, BaseException)):
         raise ValueError("no builtin exception")
+    kind = kind if text is None else _saying(kind, text)
     if issubclass(kind, BaseExceptionGroup):
         return kind(*arguments)
     try:

@@ -1,11 +1,11 @@
-"""Describes exceptions in plain values, and makes them again on the other side.
+"""Describes a raised exception in plain values, and makes it again on the other side.
 
-The connection uses it for what functions raise, the hosts for what scripts raise. A description is a graph:
-the exception, its `__cause__`, its `__context__` and, of a group, its members, theirs too, each of them
-once. Each is made again as itself where its class is here, without its constructor; where its class is not,
-a `RemoteError` takes its place, and the others are unchanged. The frames travel too (`tracebacks`). To
-describe never fails, whatever the exception's class does: what cannot be had is left out, and the rest is
-told.
+A connection calls it for each call that raises. The description is a graph: the exception, its `__cause__`,
+its `__context__` and the members of a group, each of them once. The receiver makes each exception as itself
+where it has the class, without the constructor; where it has not, a `RemoteError` stands in its place. The
+text is the sender's in any case. The frames travel too (`tracebacks.py`).
+
+To describe never fails: a part that cannot be sent is replaced by its `repr()`, and only that part.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from typing import Any, NoReturn
 
 from workerlib._errors import FrameError, RemoteError
 from workerlib._native import decode, encode
-from workerlib._values.exception_values import fill_exception, make_exception, take_apart_exception
+from workerlib._values import table as table_of_types
+from workerlib._values.exception_values import class_of, fill_exception, make_exception, take_apart_exception
+from workerlib._values.named_types import NAMED, build_named
 from workerlib._values.safe_text import class_name, notes_of, text_of
+from workerlib._values.sending import DEFAULT, SendingTable
 from workerlib._values.tracebacks import Frame, describe_frames, make_traceback
 
 # What a generator or asyncio would take for a message of its own if it were raised in the caller; what is
@@ -33,21 +36,24 @@ _MEMBERS: Any = vars(BaseExceptionGroup)["exceptions"]
 _GROUP_DEPTH = 100
 
 
-def describe(error: BaseException) -> list[dict[str, Any]]:
+def describe(error: BaseException, table: SendingTable = DEFAULT) -> list[dict[str, Any]]:
     """Describes an exception in values that can be sent: docs/wire-format.md, section 5.
 
-    What of it cannot be sent is replaced by its `repr()`.
+    Args:
+        error: The exception.
+        table: How values are sent over the connection.
     """
+    lenient = table.for_exceptions()
     try:
-        return _describe_graph(error)
+        return _describe_graph(error, lenient)
     # KeyboardInterrupt too: code of the user's raises it here, and nobody else.
     except BaseException as failure:
-        name = class_name(type(error))
+        name = class_name(class_of(error))
         text = f"{name} was raised and could not be described: {text_of(failure, repr)}"
-        return _describe_graph(RuntimeError(text))
+        return _describe_graph(RuntimeError(text), lenient)
 
 
-def _describe_graph(root: BaseException) -> list[dict[str, Any]]:
+def _describe_graph(root: BaseException, table: SendingTable) -> list[dict[str, Any]]:
     numbers = {id(root): 0}
     errors = [root]
     described = []
@@ -65,11 +71,14 @@ def _describe_graph(root: BaseException) -> list[dict[str, Any]]:
         members = None
         if _is_group(error):
             members = [number_of(member) for member in _MEMBERS.__get__(error)]
+        value, buffers = _encode_value(error, table)
         described.append(
             {
-                "type": class_name(type(error)),
+                "type": class_name(class_of(error)),
                 "message": text_of(error),
-                "value": _encode_value(error),
+                "value": value,
+                # Most exceptions have none, and a frame is shorter without.
+                **({"buffers": buffers} if buffers else {}),
                 "notes": notes_of(error),
                 "cause": number_of(_CAUSE.__get__(error)),
                 "context": number_of(_CONTEXT.__get__(error)),
@@ -94,49 +103,73 @@ def _frames(error: BaseException) -> list[Frame]:
         return []
 
 
-def _encode_value(error: BaseException) -> bytes | None:
-    """Encodes what an exception is made of without its links; None if its class is not found by its name."""
+def _encode_value(error: BaseException, table: SendingTable) -> tuple[bytes | None, list[bytes]]:
+    """Encodes what an exception is made of without its links, and the buffers beside that.
+
+    Returns:
+        The frame, or None if the class is not found by its name; the buffers.
+    """
     try:
-        arguments, _, _, _, state = take_apart_exception(error)
+        value = _parts(error)
     except BaseException:
-        return None
+        return None, []
+    try:
+        return _encode(value, table)
+    except BaseException:
+        # A part is too deep, say, or changes while it is read: each of them by itself then.
+        parts = tuple(_each_by_itself(part, table) for part in value)
+    try:
+        return _encode(parts, table)
+    except BaseException:
+        return None, []
+
+
+def _parts(error: BaseException) -> tuple[Any, ...]:
+    """Gives arguments with the class, and attributes; or, of a class that a frame names, its values."""
+    row = table_of_types.find_row(type(error))
+    if row is not None and row.kind == NAMED:
+        return row.take_apart(error)
+    arguments, _, _, _, state = take_apart_exception(error)
     if _is_group(error):
         # Its members are described by themselves.
         arguments = (arguments[0], arguments[-1])
-    try:
-        return _encode((arguments, state))
-    except BaseException:
-        values = tuple(_sendable(argument) for argument in arguments)
-    try:
-        return _encode((values, {name: _sendable(value) for name, value in state.items()}))
-    except BaseException:
-        return None
+    return (arguments, state)
 
 
-def _encode(value: object) -> bytes:
-    # Strictly: what would be converted, an iterator say, would be used up by a trial.
-    frame, buffers = encode(value, strict=True)
-    if buffers:
-        raise ValueError("too large for an exception")
-    return frame
+def _encode(value: object, table: SendingTable) -> tuple[bytes, list[bytes]]:
+    frame, buffers = encode(value, table=table)
+    return frame, [bytes(memoryview(buffer)) for buffer in buffers]
 
 
-def _sendable(value: object) -> object:
-    try:
-        _encode(value)
-    except BaseException:
-        return text_of(value, repr)
-    return value
+def _each_by_itself(part: Any, table: SendingTable) -> Any:
+    """Replaces each argument of a tuple, and each attribute of a dict, that cannot be sent even by itself."""
+
+    def sendable(value: object) -> object:
+        try:
+            _encode(value, table)
+        except BaseException:
+            return text_of(value, repr)
+        return value
+
+    if type(part) is tuple:
+        return tuple(sendable(one) for one in part)
+    if type(part) is dict:
+        return {name: sendable(one) for name, one in part.items()}
+    return sendable(part)
 
 
-def rebuild(description: object) -> BaseException:
+def rebuild(description: object, table: SendingTable = DEFAULT) -> BaseException:
     """Makes the exception that `describe` described on the other side.
+
+    Args:
+        description: The value of a Raise, which may be anything.
+        table: How values are sent over the connection.
 
     Raises:
         FrameError: If it is no description of one.
     """
     try:
-        root = _Graph(description).make()
+        root = _Graph(description, table).make()
     except FrameError:
         raise
     except BaseException as failure:
@@ -178,9 +211,10 @@ def raise_remote(error: BaseException) -> NoReturn:
 class _Graph:
     """The exceptions of one description, each made once."""
 
-    def __init__(self, description: object) -> None:
+    def __init__(self, description: object, table: SendingTable) -> None:
         if type(description) is not list or not all(type(one) is dict for one in description):
             raise ValueError("it should be a list of dicts")
+        self._table = table
         self._described: list[dict[str, Any]] = description
         self._made: dict[int, BaseException] = {}
         self._under_way: set[int] = set()
@@ -217,19 +251,31 @@ class _Graph:
 
     def _as_itself(self, one: dict[str, Any], depth: int) -> BaseException | None:
         """Makes an exception of its own class; None if that cannot be done here."""
-        value, members = one["value"], one["members"]
+        value, members, text = one["value"], one["members"], str(one["message"])
         if value is None or depth > _GROUP_DEPTH:
             return None
         try:
-            arguments, state = decode(value, [])
+            parts = decode(value, list(one.get("buffers", ())), table=self._table)
+            if isinstance(parts[0], str):
+                error: BaseException = build_named(*parts)
+                return error if isinstance(error, BaseException) and members is None else None
+            arguments, state = parts
             if members is not None:
                 message, name = arguments
                 arguments = (message, [self._error(member, depth + 1) for member in members], name)
-            error = make_exception(arguments)
-            fill_exception(error, [None, None, False, state])
+            error = _made(arguments, state)
             if _is_group(error) != (members is not None):
                 return None
+            if text_of(error) != text:
+                # It needs what did not travel to say the same.
+                error = _made(arguments, state, text)
         except BaseException:
             # Its class is not here, or another one; or something in it is not.
             return None
         return error
+
+
+def _made(arguments: Any, state: Any, text: str | None = None) -> BaseException:
+    error = make_exception(arguments, text)
+    fill_exception(error, [None, None, False, state])
+    return error
