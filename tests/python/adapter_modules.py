@@ -10,6 +10,8 @@ import pytest
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import parse
 
+import loopback
+
 Configure = Callable[..., None]
 
 
@@ -23,7 +25,7 @@ def configure(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         for name, source in sources.items():
             (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
             written.add(name)
-        load_adapters(parse(text))
+        loopback.configured = load_adapters(parse(text))
 
     yield configure
     for name in written:

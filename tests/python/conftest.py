@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from workerlib import Worker, _exports
-from workerlib._config import adapters as configured_adapters
-from workerlib._values import adapters as values_adapters
-from workerlib._values import table
+from workerlib._values import adapters, sending
 
+import loopback
 from async_tests import pytest_addoption, pytest_pyfunc_call
 from loopback import Channel, connected, loopback_channel, port_channel, port_channel_without_eval
 
@@ -32,11 +31,11 @@ def no_exports(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def no_adapters(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test starts with no adapter, and leaves none."""
-    monkeypatch.setattr(values_adapters, "_registry", values_adapters._Registry({}, {}))
-    monkeypatch.setattr(configured_adapters, "_loaded", None)
+    monkeypatch.setattr(adapters, "_registered", {})
+    monkeypatch.setattr(loopback, "configured", adapters.AdapterSet())
     yield
-    monkeypatch.setattr(values_adapters, "_registry", values_adapters._Registry({}, {}))
-    table.forget_sending()
+    monkeypatch.setattr(adapters, "_registered", {})
+    sending._forget_all()
 
 
 @pytest.fixture(params=CHANNELS)

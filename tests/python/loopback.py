@@ -18,9 +18,13 @@ from workerlib._native import Session
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.endpoint import Endpoint
 from workerlib._values.adapter import AdapterDescription
-from workerlib._values.adapters import describe_adapters
+from workerlib._values.adapters import AdapterSet
+from workerlib._values.sending import DEFAULT, SendingTable
 
 Channel = Callable[[], tuple[Endpoint, Endpoint]]
+
+configured = AdapterSet()
+"""The adapters of the configuration that a test has given (`adapter_modules.configure`): both sides have them."""
 
 
 class LoopbackEndpoint:
@@ -111,12 +115,16 @@ async def connected(
     """
     page_end, worker_end = channel()
     exports = _exports.describe_exports()
-    adapters = describe_adapters()
-    listening = Session.listen(__version__, exports, adapters=adapters if of_worker is None else of_worker)
-    serving = Connection(listening, worker_end, _exports.functions)
+    adapters = configured.describe()
+    # By the table of values without a connection where the test has given no configuration.
+    table = SendingTable(configured) if configured._configured else DEFAULT
+    listening = Session.listen(
+        __version__, exports, adapters=adapters if of_worker is None else of_worker, table=table
+    )
+    serving = Connection(listening, worker_end, _exports.functions, table=table)
     serving.announce_exports()
-    connecting = Session.connect(__version__, adapters=adapters if of_page is None else of_page)
-    calling = Connection(connecting, page_end, {})
+    connecting = Session.connect(__version__, adapters=adapters if of_page is None else of_page, table=table)
+    calling = Connection(connecting, page_end, {}, table=table)
     try:
         worker = Worker(calling, await calling.opened, "loopback", None)
         yield worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import workerlib
 from workerlib import ConfigError
-from workerlib._values.adapters import describe_adapters
+from workerlib._values.adapters import AdapterSet
 
 from adapter_modules import Configure, configure
 from loopback import connected, loopback_channel
@@ -118,4 +118,4 @@ def test_functions_of_the_wrong_number_of_parameters_in_python() -> None:
         workerlib.register_adapter(int, lambda: 1)
     with pytest.raises(TypeError, match="is no class"):
         workerlib.register_adapter("int", str)  # type: ignore[type-var]
-    assert describe_adapters() == []
+    assert AdapterSet().describe() == []

@@ -322,11 +322,7 @@ async def test_an_adapter_that_the_receiver_lacks(connect: Connect, monkeypatch:
     from workerlib._values import adapters
 
     register_adapter(Thing, content_of, Thing)
-    monkeypatch.setattr(
-        adapters,
-        "_registry",
-        adapters._registry._replace(registered=_Forgetful(adapters._registry.registered)),
-    )
+    monkeypatch.setattr(adapters, "_registered", _Forgetful(adapters._registered))
     async with connect() as worker:
         with pytest.raises(LookupError, match=f"this side has no adapter '{__name__}:Thing'"):
             await worker.echo(Thing())

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import workerlib
 from workerlib import Worker
-from workerlib._values import table
+from workerlib._values import sending
 
 import users_classes as users
 from trip import frame_of, round_trip
@@ -591,7 +591,7 @@ async def test_a_class_that_one_side_does_not_have(connect: Connect, monkeypatch
         """Is sent as a dataclass that nobody has."""
 
     parts = (("dataclass", "nowhere:Thing", ("x",)), "x", 1)
-    monkeypatch.setitem(table.SENDING, Stranger, (25, lambda _: parts))
+    monkeypatch.setitem(sending.DEFAULT.ways, Stranger, (25, lambda _: parts))
 
     @workerlib.export
     def give() -> Stranger:

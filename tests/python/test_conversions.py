@@ -5,8 +5,8 @@ from __future__ import annotations
 import collections
 import collections.abc
 import contextlib
+import datetime
 import gc
-import io
 import subprocess
 import sys
 import warnings
@@ -80,7 +80,13 @@ def convertible() -> dict[str, tuple[object, object]]:
         "UserList": (collections.UserList([1]), [1]),
         "UserString": (collections.UserString("text"), "text"),
         "deque": (own(collections.deque)([1, 2], 5), [1, 2]),
-        "lines of a file": (io.StringIO("a\nb"), ["a\n", "b"]),
+        "date": (own(datetime.date)(2026, 1, 2), datetime.date(2026, 1, 2)),
+        "datetime": (
+            own(datetime.datetime)(2026, 10, 25, 2, 30, 1, 5, datetime.UTC, fold=1),
+            datetime.datetime(2026, 10, 25, 2, 30, 1, 5, datetime.UTC, fold=1),
+        ),
+        "time": (own(datetime.time)(1, 2, 3, 4, fold=1), datetime.time(1, 2, 3, 4, fold=1)),
+        "timedelta": (own(datetime.timedelta)(1, 2, 3), datetime.timedelta(1, 2, 3)),
         "int": (own(int)(2**70), 2**70),
         "float": (own(float)(-0.0), -0.0),
         "complex": (own(complex)(1, -0.0), complex(1, -0.0)),
@@ -102,9 +108,9 @@ def convertible() -> dict[str, tuple[object, object]]:
 @pytest.fixture(autouse=True)
 def nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts as a new program does."""
-    from workerlib._values import table
+    from workerlib._values import likenesses
 
-    monkeypatch.setattr(table, "_warned", weakref.WeakSet())
+    monkeypatch.setattr(likenesses, "_warned", weakref.WeakSet())
 
 
 @pytest.mark.parametrize("name", convertible())
@@ -254,7 +260,6 @@ def refused() -> dict[str, object]:
         "code": refused.__code__,
         "weak reference": weakref.ref(OwnIterable),
         "own instance": own(object)(),
-        "date subclass": own(__import__("datetime").date)(2026, 1, 1),
         "class with an odd module": type("Odd", (), {"__module__": 5})(),
     }
 
@@ -301,18 +306,24 @@ def raiser(error: BaseException) -> Callable[..., object]:
 @pytest.mark.parametrize(
     "error", [RuntimeError("own"), KeyError("k"), StopIteration(), KeyboardInterrupt()], ids=repr
 )
-def test_what_a_method_raises_is_raised(error: BaseException) -> None:
-    """Where the walk asks the object, its error is the caller's."""
+def test_what_iterating_raises_is_told_with_path_and_type(error: BaseException) -> None:
+    """An Exception is the cause of an error that names the place; what is none passes."""
+    is_exception = isinstance(error, Exception)
+    expected: type[BaseException] = UnsendableError if is_exception else type(error)
     bad_iterable = own(object, __iter__=raiser(error))()
-    with pytest.raises(type(error)):
+    with pytest.raises(expected) as caught:
         round_trip([1, bad_iterable])
+    if isinstance(caught.value, UnsendableError):
+        assert (caught.value.path, caught.value.type_name) == ("value[1]", "tests.Ownobject")
+        assert f"to iterate over it raised {type(error).__name__}" in str(caught.value)
+        assert caught.value.__cause__ is error
     keys = own(
         collections.abc.Mapping,
         __getitem__=raiser(error),
         __len__=lambda self: 1,
         __iter__=lambda self: iter("a"),
     )()
-    with pytest.raises(type(error)):
+    with pytest.raises(expected):
         round_trip([keys])
 
 
@@ -573,7 +584,7 @@ import sys
 # What the package needs for itself brings some of them along.
 import asyncio, importlib.metadata, pathlib, tomllib, urllib.parse
 before = set(sys.modules)
-import workerlib, workerlib._values.table
+import workerlib, workerlib._values.sending
 from workerlib._native import decode, encode
 decode(*encode([None, 1, 2.5, "x", b"y", (1,), {"k": {1}}, frozenset(), 1j, ...]))
 heavy = {"numpy", "decimal", "_decimal", "fractions", "ipaddress", "zoneinfo", "uuid", "array", "pydantic", "attr"}
@@ -617,10 +628,16 @@ def test_an_iterable_of_its_own_kind() -> None:
         def __iter__(self) -> Iterator[Any]:
             return iter([Endless()])
 
+    class Two:
+        def __iter__(self) -> Iterator[Any]:
+            return iter([[Two()]])
+
     assert isinstance(Endless(), collections.abc.Iterable)
     for value in (Endless(), [Endless()], {"k": (Endless(),)}):
-        with pytest.raises(UnsendableError, match="levels"):
+        with pytest.raises(UnsendableError, match="its items are of its own class"):
             encode(value)
+    with pytest.raises(UnsendableError, match="levels"):
+        encode(Two())
 
 
 def test_a_mappingproxy_in_itself() -> None:

@@ -271,13 +271,13 @@ async def test_a_peer_that_names_what_is_not_there(connect: Connect) -> None:
 
     workerlib.export(double)
     workerlib.export(name="echo")(lambda value: value)
-    from workerlib._values import table
+    from workerlib._values import sending
 
     async with connect() as worker:
         for values in (("sender", "double"), ("receiver", "missing"), ("receiver", "__init__")):
-            table.SENDING[Lie] = (86, lambda _, values=values: values)
+            sending.DEFAULT.ways[Lie] = (86, lambda _, values=values: values)
             try:
                 with pytest.raises(workerlib.FrameError, match="is not known here"):
                     await worker.echo(Lie())
             finally:
-                del table.SENDING[Lie]
+                del sending.DEFAULT.ways[Lie]

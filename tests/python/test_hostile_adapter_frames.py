@@ -10,6 +10,7 @@ import pytest
 from workerlib import FrameError, register_adapter
 from workerlib._native import Session, decode
 from workerlib._rpc.connection import Connection
+from workerlib._values.adapters import AdapterSet
 from workerlib._values.async_adapters import finish, restore
 
 from loopback import loopback_channel
@@ -43,7 +44,7 @@ KEY, NAME = b"\xa3m:C", b"\xa3m.C"
     [
         (b"\xd4\x52\x00", "missing 3 required"),
         (b"\xd4\x52\x02" + KEY + b"\x07", "missing 1 required"),
-        (b"\xd4\x52\x04" + KEY + b"\x07" + NAME + b"\x07", "takes 3 positional arguments"),
+        (b"\xd4\x52\x04" + KEY + b"\x07" + NAME + b"\x07", "takes 4 positional arguments"),
         (b"\xd4\x52\x03" + KEY + b"\x07", "values are announced where|ends here"),
         (b"\xd4\x52\x03\x90\x07" + NAME, "no key of an adapter"),
         (b"\xd4\x53\x01\x00", "no row 0 stands before"),
@@ -175,7 +176,7 @@ async def test_slots_and_rows_have_their_bytes() -> None:
         pass
     assert step is not None
     _, arrival = step[1]
-    await restore(arrival)
+    await restore(arrival, AdapterSet())
     assert type(arrival.result()) is Example
 
 

@@ -15,6 +15,7 @@ from workerlib._config.settings import Settings
 from workerlib._hosts.host import Found, Progress
 from workerlib._native import Session, encode
 from workerlib._rpc.connection import Connection
+from workerlib._values.adapters import AdapterSet
 
 from loopback import LoopbackEndpoint, loopback_channel
 
@@ -165,7 +166,10 @@ async def test_an_exception_described_by_hand() -> None:
     """The descriptions below are right but for what they are about."""
     frames = [("f", "<exec>", 3, 3, 4, 9, "a = b(c)\n")]
     error = await raised([described(cause=1, frames=frames), described(message="why")])
-    assert (type(error), error.args, type(error.__cause__)) == (ValueError, ("text",), ValueError)
+    assert (type(error), error.args) == (ValueError, ("text",))
+    # Its arguments would have it say something else.
+    assert isinstance(error.__cause__, ValueError)
+    assert (error.__cause__.args, str(error.__cause__)) == (("text",), "why")
     assert traceback.extract_tb(error.__traceback__)[-1].filename == "worker:<exec>"
 
 
@@ -375,7 +379,9 @@ async def test_an_export_that_is_described_wrongly(parameters: object) -> None:
             return Found("odd", page_end, None, ended=ended)  # type: ignore[arg-type]
 
         with pytest.raises(workerlib.ProtocolError, match="the worker 'odd' describes its export 'f'"):
-            await establish(opening(), Progress("odd"), Settings(), interface, 5)
+            await establish(
+                opening(), Progress("odd"), Settings(), AdapterSet(), interface=interface, timeout=5
+            )
         assert ends == ["the worker"]
         assert page_end.closed
         await serving.closed
@@ -394,7 +400,7 @@ async def test_a_late_export_that_is_described_wrongly() -> None:
     async def opening() -> Found:
         return Found("odd", page_end, None)
 
-    worker = await establish(opening(), Progress("odd"), Settings(), None, 5)
+    worker = await establish(opening(), Progress("odd"), Settings(), AdapterSet(), interface=None, timeout=5)
     call = asyncio.ensure_future(worker.f())
     await asyncio.sleep(0.01)
     listening.announce(describing([("not a name", 1, None, None)], "g"))

@@ -135,12 +135,12 @@ def test_a_subclass_of_somebody_else_arrives_as_an_image_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As those of builtin classes do; strict refuses them."""
-    from workerlib._values import table
+    from workerlib._values import likenesses
 
     class Photo(Image.Image):  # type: ignore[misc]
         pass
 
-    monkeypatch.setattr(table, "_warned", set())
+    monkeypatch.setattr(likenesses, "_warned", set())
     photo = Photo()
     photo.__setstate__(image_of("L", (2, 2)).__getstate__())
     with pytest.raises(UnsendableError, match=r"PIL\.Image\.Image.*strict"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workerlib._native import decode, encode
-from workerlib._values import table
+from workerlib._values import sending
 
 Frame = tuple[bytes, list[bytes]]
 
@@ -26,8 +26,8 @@ def frame_of_extension(kind: int, values: tuple[object, ...]) -> Frame:
     class Lie:
         pass
 
-    table.SENDING[Lie] = (kind, lambda _: values)
+    sending.DEFAULT.ways[Lie] = (kind, lambda _: values)
     try:
         return frame_of(Lie())
     finally:
-        del table.SENDING[Lie]
+        del sending.DEFAULT.ways[Lie]

@@ -28,6 +28,11 @@ pub(crate) fn encode_error(py: Python<'_>, root: &str, error: EncodeError<Refusa
             return noted(py, error, &format!("while encoding {root}{path} by the adapter {key}"));
         }
         EncodeError::Source { path, error: Refusal::Type(type_name, reason) } => (path, type_name, reason),
+        EncodeError::Source { path, error: Refusal::Because(type_name, reason, cause) } => {
+            let error = unsendable_error(py, format!("{root}{path}"), type_name, Some(reason));
+            error.set_cause(py, Some(cause));
+            return error;
+        }
         EncodeError::TooDeep { path, limit } => {
             let place = if limit == SHALLOW { " in a key, a set or a library type" } else { "" };
             (path, String::new(), Some(format!("more than {limit} levels of containers{place}")))

@@ -17,14 +17,14 @@ use crate::errors::{decode_error, encode_error, frame_error, unsendable_error};
 use crate::gc_pause::GcPause;
 use crate::hooks::HOOKS;
 use crate::sink::{PySink, Spent};
-use crate::source::{Conversion, PySource, text_of};
+use crate::source::{PySource, text_of};
 
 /// How one side encodes and decodes.
 #[derive(Default)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
-    /// Whether an object that would arrive as something like it is refused.
-    pub(crate) strict: bool,
+    /// The connection's `SendingTable`, if the values are of one: how the objects of each class are sent.
+    pub(crate) table: Option<Py<PyAny>>,
     /// The keys of the adapters whose decoders are async on the other side.
     pub(crate) slow: Option<Py<PyAny>>,
     /// A weak reference to the connection that the values are of, if they are of one.
@@ -32,15 +32,16 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn new(strict: bool, depth: usize) -> Self {
-        Self { limits: Limits { depth, ..Limits::default() }, strict, slow: None, owner: None }
+    pub(crate) fn new(table: Option<Py<PyAny>>, depth: usize) -> Self {
+        Self { limits: Limits { depth, ..Limits::default() }, table, slow: None, owner: None }
     }
 
     #[inline(never)]
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
         let slow = self.slow.as_ref().map(|keys| keys.clone_ref(py));
         let owner = self.owner.as_ref().map(|owner| owner.clone_ref(py));
-        Self { limits: self.limits, strict: self.strict, slow, owner }
+        let table = self.table.as_ref().map(|table| table.clone_ref(py));
+        Self { limits: self.limits, table, slow, owner }
     }
 }
 
@@ -111,7 +112,7 @@ impl Values {
             source.begin(value.as_ptr(), is_ours, *root == "kwargs");
             encoder.encode(source, value.as_ptr()).map_err(|error| encode_error(py, root, error))?;
             for conversion in source.conversions.drain(..) {
-                warn_of_conversion(py, root, &conversion)?;
+                source.types.warn(&conversion.class, format!("{root}{}", conversion.path))?;
             }
             if let Some(outgoing) = &source.types.outgoing {
                 outgoing.call_method1("name_root", (root,))?;
@@ -245,7 +246,7 @@ impl Frame {
         let bytes = self.bytes.as_bytes(py);
         let buffers: Vec<_> =
             self.buffers.iter().skip(part.buffers).map(|buffer| buffer.bind(py).clone()).collect();
-        let mut sink = PySink::new(py, &buffers, (bytes.len(), part.spent), slots, settings.owner.as_ref());
+        let mut sink = PySink::new(py, &buffers, (bytes.len(), part.spent), slots, settings);
         let _pause = GcPause::new(py);
         let mut decode = || -> Result<_, PyErr> {
             let whole = |error: DecodeError<PyErr>| decode_error(py, "", &Default::default(), &error);
@@ -293,30 +294,40 @@ impl Part {
 
 /// Encodes one value: bytes, and a list of the buffers beside them.
 ///
-/// It raises UnsendableError where the value, or one in it, is of a type that cannot be sent.
+/// It raises UnsendableError where the value, or one in it, is of a type that cannot be sent. `table` is that of a
+/// connection; by default the value belongs to none.
 #[pyfunction]
-#[pyo3(signature = (value, *, strict = false))]
+#[pyo3(signature = (value, *, strict = false, table = None))]
 pub(crate) fn encode<'py>(
     value: &Bound<'py, PyAny>,
     strict: bool,
+    table: Option<Py<PyAny>>,
 ) -> PyResult<(Bound<'py, PyBytes>, Vec<Py<PyAny>>)> {
+    static STRICT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = value.py();
-    let settings = Settings { strict, ..Settings::default() };
+    let table = match table {
+        None if strict => Some(STRICT.import(py, HOOKS, "STRICT")?.clone().unbind()),
+        table => table,
+    };
+    let settings = Settings { table, ..Settings::default() };
     let values = Values::encode(py, &[("value", value)], &settings, None)?.without_rows(py)?;
     Ok((values.bytes(py, &[])?, values.buffers))
 }
 
 /// Decodes one value; the opposite of `encode`.
 ///
-/// It raises FrameError where the bytes are not exactly one value.
+/// It raises FrameError where the bytes are not exactly one value. `table` is that of a connection; by default the
+/// value belongs to none.
 #[pyfunction]
+#[pyo3(signature = (bytes, buffers, *, table = None))]
 pub(crate) fn decode<'py>(
     bytes: Bound<'py, PyBytes>,
     buffers: Vec<Py<PyAny>>,
+    table: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = bytes.py();
     let frame = Frame { bytes: bytes.unbind(), body: 0, buffers };
-    let ([value], _) = frame.decode(py, ["value"], &Settings::default())?;
+    let ([value], _) = frame.decode(py, ["value"], &Settings { table, ..Settings::default() })?;
     Ok(value)
 }
 
@@ -349,11 +360,4 @@ fn concatenated<'py>(py: Python<'py>, parts: &[&[u8]]) -> PyResult<Bound<'py, Py
         }
         Ok(bytes.cast_into_unchecked())
     }
-}
-
-/// Tells the user, once for each class, that an object arrives as something like it.
-fn warn_of_conversion(py: Python<'_>, root: &str, conversion: &Conversion) -> PyResult<()> {
-    static WARN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let path = format!("{root}{}", conversion.path);
-    WARN.import(py, HOOKS, "warn_of_conversion")?.call1((&conversion.class, path)).map(drop)
 }

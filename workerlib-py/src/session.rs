@@ -79,38 +79,38 @@ impl Session {
     /// Makes the side that connects.
     #[staticmethod]
     #[pyo3(signature = (
-        version, *, adapters = Vec::new(), strict = false, max_depth = Limits::default().depth,
+        version, *, adapters = Vec::new(), table = None, max_depth = Limits::default().depth,
         max_in_flight = usize::MAX
     ))]
     fn connect(
         version: &str,
         adapters: Vec<PyAdapter>,
-        strict: bool,
+        table: Option<Py<PyAny>>,
         max_depth: usize,
         max_in_flight: usize,
     ) -> Self {
         let adapters: Vec<_> = adapters.into_iter().map(adapter).collect();
         let core = workerlib_core::Session::connect(Peer::local(version, Vec::new(), adapters.clone()));
         let core = core.limit_in_flight(max_in_flight);
-        Self { core, adapters, connects: true, settings: Arc::new(Settings::new(strict, max_depth)) }
+        Self { core, adapters, connects: true, settings: Arc::new(Settings::new(table, max_depth)) }
     }
 
     /// Makes the side that waits to be connected to, and tells it what it exports.
     #[staticmethod]
     #[pyo3(signature = (
-        version, exports, *, adapters = Vec::new(), strict = false, max_depth = Limits::default().depth
+        version, exports, *, adapters = Vec::new(), table = None, max_depth = Limits::default().depth
     ))]
     fn listen(
         version: &str,
         exports: Vec<PyExport>,
         adapters: Vec<PyAdapter>,
-        strict: bool,
+        table: Option<Py<PyAny>>,
         max_depth: usize,
     ) -> PyResult<Self> {
         let exports = exports.into_iter().map(export).collect::<PyResult<_>>()?;
         let adapters: Vec<_> = adapters.into_iter().map(adapter).collect();
         let core = workerlib_core::Session::listen(Peer::local(version, exports, adapters.clone()));
-        Ok(Self { core, adapters, connects: false, settings: Arc::new(Settings::new(strict, max_depth)) })
+        Ok(Self { core, adapters, connects: false, settings: Arc::new(Settings::new(table, max_depth)) })
     }
 
     /// Takes a weak reference to the connection that the values are of, for the functions among them.

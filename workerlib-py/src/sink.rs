@@ -17,6 +17,7 @@ use workerlib_codec::{Data, PlainReader, Sink, Step, ViewHeader};
 
 use crate::block::{Block, native_format};
 use crate::deep::dismantle;
+use crate::frame::Settings;
 use crate::objects::{Filling, OBJECT, Recipe};
 use crate::plain;
 use crate::types::{self, ARRAY, NDARRAY, PATTERN, Types};
@@ -96,15 +97,15 @@ impl Build {
 
 impl<'py, 'b> PySink<'py, 'b> {
     /// Starts to build what a frame of that many bytes holds, of which a part that cost so much is
-    /// built already; `slots` has what its rows were restored to, and `owner` is the connection's.
+    /// built already; `slots` has what its rows were restored to, and `settings` are the connection's.
     pub(crate) fn new(
         py: Python<'py>,
         buffers: &'b [Bound<'py, PyAny>],
         (frame_len, spent): (usize, Spent),
         slots: Option<&'b Bound<'py, PyDict>>,
-        owner: Option<&Py<PyAny>>,
+        settings: &Settings,
     ) -> Self {
-        let types = Types::new(py, false, owner);
+        let types = Types::new(py, settings);
         Self {
             py,
             buffers,

@@ -32,6 +32,8 @@ const LONG: usize = 512;
 pub(crate) enum Refusal {
     /// Its type is none that can be sent; the type's name, and a reason where there is another one.
     Type(String, Option<String>),
+    /// The same, with what was raised when it was tried.
+    Because(String, String, PyErr),
     /// Python raised while it was read.
     Raised(PyErr),
     /// The encoder of the adapter with that key raised.
@@ -109,6 +111,8 @@ pub(crate) struct PySource<'py> {
     is_structure: bool,
     /// Tuples whose elements, and dicts whose keys, are something of ours.
     structures: Vec<Object>,
+    /// Those of them that are the first values of users' objects.
+    firsts: Vec<Object>,
     /// The objects whose adapters' values are being walked.
     adapted: Vec<Object>,
     /// The slot of a row that was made last, until it hears where it stands.
@@ -118,9 +122,10 @@ pub(crate) struct PySource<'py> {
 }
 
 impl<'py> PySource<'py> {
-    /// Starts a walk; where `strict`, nothing is converted. `slow` has the keys of the adapters whose decoders
-    /// are async on the other side.
+    /// Starts a walk.
     pub(crate) fn new(py: Python<'py>, settings: &Settings) -> Self {
+        let types = Types::new(py, settings);
+        let builtins = types.adapted_builtins();
         Self {
             py,
             buffers: Vec::new(),
@@ -133,12 +138,13 @@ impl<'py> PySource<'py> {
             kept: Vec::new(),
             owning: false,
             patterns: 0,
-            types: Types::new(py, settings.strict, settings.owner.as_ref()),
+            types,
             plans: Vec::new(),
             slow: settings.slow.as_ref().map(|keys| keys.clone_ref(py)),
-            builtins: types::adapted_builtins(py),
+            builtins,
             is_structure: false,
             structures: Vec::new(),
+            firsts: Vec::new(),
             adapted: Vec::new(),
             slot: None,
         }

@@ -1,4 +1,4 @@
-//! The tables in `workerlib/_values/table.py`: what types beyond the builtin ones are sent as, and built from.
+//! The tables in `workerlib/_values/`: what types beyond the builtin ones are sent as, and built from.
 //!
 //! The one place that knows how these tables look.
 
@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use workerlib_codec::Step;
 use workerlib_codec::marker::ext;
 
+use crate::frame::Settings;
 use crate::hooks::HOOKS;
 
 /// The extension type of a pattern, which takes time to build: those of a frame have a limit together.
@@ -35,7 +36,8 @@ pub(crate) struct Sending<'py> {
 /// The tables, looked up when the first object needs them.
 pub(crate) struct Types<'py> {
     py: Python<'py>,
-    strict: bool,
+    /// How the objects of each class are sent over the connection; none for values that belong to no connection.
+    table: Option<Py<PyAny>>,
     /// What keeps count of objects on their way through adapters, once there are such.
     pub(crate) outgoing: Option<Bound<'py, PyAny>>,
     /// A weak reference to the connection that the values are of; none where the context tells it.
@@ -45,16 +47,26 @@ pub(crate) struct Types<'py> {
 }
 
 impl<'py> Types<'py> {
-    pub(crate) fn new(py: Python<'py>, strict: bool, owner: Option<&Py<PyAny>>) -> Self {
-        let owner = owner.map(|owner| owner.clone_ref(py));
-        Self { py, strict, outgoing: None, owner, entered: OnceCell::new() }
+    pub(crate) fn new(py: Python<'py>, settings: &Settings) -> Self {
+        let owner = settings.owner.as_ref().map(|owner| owner.clone_ref(py));
+        let table = settings.table.as_ref().map(|table| table.clone_ref(py));
+        Self { py, table, outgoing: None, owner, entered: OnceCell::new() }
+    }
+
+    /// Gives the connection's `SendingTable`, or that of values that belong to no connection.
+    fn table(&self) -> PyResult<Bound<'py, PyAny>> {
+        static DEFAULT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        match &self.table {
+            Some(table) => Ok(table.bind(self.py).clone()),
+            None => DEFAULT.import(self.py, HOOKS, "DEFAULT").cloned(),
+        }
     }
 
     /// Has the context tell of which connection the values are: functions among them ask. Most frames need
     /// nothing of Python, and to enter a context takes as long as the rest of a small one.
     #[cold]
     #[inline(never)]
-    fn enter(&self) -> PyResult<()> {
+    pub(crate) fn enter(&self) -> PyResult<()> {
         if let (Some(owner), None) = (&self.owner, self.entered.get()) {
             let token = context("enter", &owner.bind(self.py).call0()?)?;
             self.entered.get_or_init(|| token);
@@ -84,18 +96,30 @@ impl<'py> Types<'py> {
 
     /// Tells how objects of a type are sent; `None` if they cannot be.
     pub(crate) fn sending(&self, class: &Bound<'py, PyType>) -> PyResult<Option<Sending<'py>>> {
-        static EXACT: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-        static FIND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        self.enter()?;
-        let known = EXACT.import(self.py, HOOKS, "SENDING")?.get_item(class)?;
-        let found = match known {
+        let table = self.table()?;
+        let ways = table.getattr(intern!(self.py, "ways"))?.cast_into::<PyDict>()?;
+        let found = match ways.get_item(class)? {
             Some(known) => known,
-            None => FIND.import(self.py, HOOKS, "find_sending")?.call1((class, self.strict))?,
+            None => table.call_method1(intern!(self.py, "find"), (class,))?,
         };
         let Some((kind, function)) = found.extract::<Option<(Option<u8>, Bound<'py, PyAny>)>>()? else {
             return Ok(None);
         };
         Ok(Some(Sending { kind, function }))
+    }
+
+    /// Gives the builtin types that adapters are for, if there are any.
+    pub(crate) fn adapted_builtins(&self) -> Option<Bound<'py, PyAny>> {
+        if !ADAPTS_BUILTINS.load(Ordering::Relaxed) {
+            return None;
+        }
+        let classes = self.table().ok()?.getattr(intern!(self.py, "adapted_builtins")).ok()?;
+        classes.is_truthy().ok()?.then_some(classes)
+    }
+
+    /// Tells the user, once for each class, that an object at `path` arrives as something like it.
+    pub(crate) fn warn(&self, class: &Py<PyType>, path: String) -> PyResult<()> {
+        self.table()?.call_method1(intern!(self.py, "warn"), (class, path)).map(drop)
     }
 
     /// Tells why a value cannot be sent, if that is what a function of the tables raised.
@@ -144,6 +168,9 @@ impl<'py> Types<'py> {
     pub(crate) fn build(&self, kind: u8, values: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         static BUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         self.enter()?;
+        if kind == ext::ADAPTED {
+            return self.table()?.call_method1(intern!(self.py, "build_adapted"), values);
+        }
         BUILD.import(self.py, HOOKS, "build")?.call1((kind, values))
     }
 
@@ -181,22 +208,13 @@ fn context<'py>(function: &str, argument: &Bound<'py, PyAny>) -> PyResult<Bound<
     argument.py().import(HOOKS)?.getattr(function)?.call1((argument,))
 }
 
-/// Whether adapters are for builtin types: nothing else need be asked if not.
+/// Whether a connection has adapters for builtin types: nothing else need be asked if not.
 static ADAPTS_BUILTINS: AtomicBool = AtomicBool::new(false);
 
-/// Says whether there are classes in `ADAPTED_BUILTINS` of `_values/table.py`.
+/// Says whether there are classes in the `adapted_builtins` of any table.
 #[pyfunction]
 pub(crate) fn adapt_builtins(adapts: bool) {
     ADAPTS_BUILTINS.store(adapts, Ordering::Relaxed);
-}
-
-/// Gives the builtin types that adapters are for, if there are any.
-pub(crate) fn adapted_builtins(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-    static CLASSES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if !ADAPTS_BUILTINS.load(Ordering::Relaxed) {
-        return None;
-    }
-    CLASSES.import(py, HOOKS, "ADAPTED_BUILTINS").ok().cloned()
 }
 
 /// Tells whether a value of an extension type is something of ours, and whether its elements are too.
@@ -227,8 +245,8 @@ pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) ->
             let names = ["args", "__cause__", "__context__", "__suppress_context__", "__dict__"];
             Step::Attribute(names.get(index).map_or_else(String::new, |&name| name.to_owned()))
         }
-        // A mappingproxy's dict.
-        (50, _) => Step::Within,
+        // A mappingproxy's dict, and what a type is made of that the frame names.
+        (50 | 78, _) => Step::Within,
         // The class and its fields come first.
         (77, 2..) => Step::Index(index - 2),
         // What the user calls so in pandas.

@@ -6,6 +6,7 @@ from weakref import ReferenceType
 
 from workerlib._exports import ExportDescription
 from workerlib._values.adapter import AdapterDescription
+from workerlib._values.sending import SendingTable
 
 __all__ = [
     "PROTOCOL",
@@ -39,7 +40,7 @@ class Session:
         version: str,
         *,
         adapters: list[AdapterDescription] = ...,
-        strict: bool = False,
+        table: SendingTable | None = None,
         max_depth: int = ...,
         max_in_flight: int = ...,
     ) -> Session: ...
@@ -49,7 +50,7 @@ class Session:
         exports: list[ExportDescription],
         *,
         adapters: list[AdapterDescription] = ...,
-        strict: bool = False,
+        table: SendingTable | None = None,
         max_depth: int = ...,
     ) -> Session: ...
     def belong_to(self, connection: ReferenceType[Any]) -> None: ...
@@ -110,7 +111,9 @@ class Arrival:
     def result(self) -> Any: ...
 
 def adapt_builtins(adapts: bool) -> None: ...
-def encode(value: Any, *, strict: bool = False) -> tuple[bytes, list[Any]]: ...
-def decode(bytes: bytes, buffers: list[Any]) -> Any: ...
+def encode(
+    value: Any, *, strict: bool = False, table: SendingTable | None = None
+) -> tuple[bytes, list[Any]]: ...
+def decode(bytes: bytes, buffers: list[Any], *, table: SendingTable | None = None) -> Any: ...
 def dismantle(values: list[Any]) -> None: ...
 def region(object: Any) -> tuple[int, int]: ...

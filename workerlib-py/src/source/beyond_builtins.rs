@@ -4,8 +4,6 @@
 //! `workerlib/_values/table.py`: the user's adapter, or a row of its table. It knows also which nodes are the format's own, such as
 //! the name of an attribute, and are not for adapters. How builtin types are read, and who owns what, is the parent's.
 
-use std::ptr;
-
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -22,20 +20,9 @@ impl<'py> PySource<'py> {
     #[inline(never)]
     pub(super) fn composite(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let object = self.owned(node);
-        // SAFETY: the object is alive, and so is its class; the statics are CPython's own types.
-        let (class, is_plain) = unsafe {
-            let class = ffi::Py_TYPE(node);
-            (class, ptr::eq(ffi::Py_TYPE(class.cast()), &raw mut ffi::PyType_Type))
-        };
-        let mut index = self.plans.iter().position(|plan| plan.is_of(class));
-        // The hash of another metaclass's class may be anybody's code.
-        if index.is_none()
-            && is_plain
-            && let Some(plan) = Plan::find(&object.get_type())?
-        {
-            index = Some(self.plans.len());
-            self.plans.push(plan);
-        }
+        // SAFETY: the object is alive, and so is its class.
+        let class = unsafe { ffi::Py_TYPE(node) };
+        let index = self.plans.iter().position(|plan| plan.is_of(class));
         if let Some(index) = index {
             if self.plans[index].calls_python() {
                 self.own();
@@ -85,9 +72,11 @@ impl<'py> PySource<'py> {
                 return Ok(self.object(index, content));
             }
         }
-        let refused = |error| match self.types.reason(&error) {
-            Some(reason) => refuse(Some(reason)),
-            None => Refusal::Raised(error),
+        self.types.enter()?;
+        let refused = |error: PyErr| match (self.types.reason(&error), error.cause(self.py)) {
+            (Some(reason), Some(cause)) => Refusal::Because(type_name(&object.get_type()), reason, cause),
+            (Some(reason), None) => refuse(Some(reason)),
+            (None, _) => Refusal::Raised(error),
         };
         let made = sending.function.call1((&object,)).map_err(refused)?;
         if sending.kind == Some(PATTERN) {
@@ -120,6 +109,7 @@ impl<'py> PySource<'py> {
                 format!("a cycle through the adapter {key}, which made something that holds it again");
             return Err(Refusal::Type(type_name(&object.get_type()), Some(reason)));
         }
+        self.types.enter()?;
         let made = self.types.adapt(&object, adapter, self.slow.as_ref());
         let made = made.map_err(|error| Refusal::Adapter(key, error))?;
         let node = object.as_ptr();
@@ -146,7 +136,10 @@ impl<'py> PySource<'py> {
     pub(super) fn note_place(&mut self, walk: &Walk, node: Object) {
         let (is_structure, holds_more) = match *walk {
             Walk::List { .. } => (false, false),
-            Walk::Tuple { tuple, extension: None, .. } => (self.structures.contains(&tuple), false),
+            // Kind, class and fields of an object: the names of the fields stand in a tuple of their own.
+            Walk::Tuple { tuple, extension: None, .. } => {
+                (self.structures.contains(&tuple), self.firsts.contains(&tuple))
+            }
             Walk::Tuple { extension: Some(kind), taken, .. } => {
                 types::is_structure(kind, (taken - 1).max(0) as usize)
             }
@@ -157,6 +150,14 @@ impl<'py> PySource<'py> {
         self.is_structure = is_structure;
         if holds_more {
             self.structures.push(node);
+            let is_object = match *walk {
+                Walk::Tuple { extension, .. } => extension == Some(OBJECT),
+                Walk::Dict { is_object, .. } => is_object,
+                Walk::List { .. } => false,
+            };
+            if is_object {
+                self.firsts.push(node);
+            }
         }
     }
 

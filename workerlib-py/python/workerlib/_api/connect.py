@@ -20,9 +20,9 @@ from workerlib._config.settings import Settings, settings
 from workerlib._errors import ConnectError, ConnectTimeoutError
 from workerlib._hosts.host import Found, Progress
 from workerlib._native import Session
-from workerlib._rpc import call_log
+from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
-from workerlib._values.adapters import describe_adapters
+from workerlib._values.adapters import AdapterSet
 from workerlib._version import __version__
 
 # A worker loads Pyodide and its packages before it answers: on a slow line that takes most of a minute.
@@ -166,7 +166,7 @@ async def _connect(
             )
         parsed = read_config()
         chosen = settings(parsed, **overrides)
-        load_adapters(parsed)
+        adapters = load_adapters(parsed)
         opening = page.open_channel(progress)
     else:
         from workerlib._hosts.subprocess import parent
@@ -174,15 +174,17 @@ async def _connect(
         parsed = parent.read_config(config)
         chosen = settings(parsed, **overrides)
         with parent.importable(config, parsed):
-            load_adapters(parsed)
+            adapters = load_adapters(parsed)
         opening = parent.open_channel(progress, config, parsed)
-    return await establish(opening, progress, chosen, interface, timeout)
+    return await establish(opening, progress, chosen, adapters, interface=interface, timeout=timeout)
 
 
 async def establish(
     opening: Coroutine[Any, Any, Found],
     progress: Progress,
     chosen: Settings,
+    adapters: AdapterSet,
+    *,
     interface: object,
     timeout: float | None,
 ) -> Worker:
@@ -192,6 +194,7 @@ async def establish(
         opening: Opens the channel: the host's coroutine.
         progress: The step that the host is at, for the message of a timeout.
         chosen: The settings of this side.
+        adapters: The adapters of this side.
         interface: The functions that the worker should export; None for any: see `connect()`.
         timeout: The number of seconds after which to give up; None for never.
 
@@ -202,19 +205,22 @@ async def establish(
         ConnectTimeoutError: If the worker did not answer in time.
         InterfaceError: If the worker does not fit the interface.
     """
-    call_log.configure(chosen.log)
     try:
         async with asyncio.timeout(timeout):
             found = await opening
             progress.step = "waiting for the worker's side of the handshake"
+            table = chosen.table(adapters)
             session = Session.connect(
                 __version__,
-                adapters=describe_adapters(),
-                strict=chosen.strict,
+                adapters=adapters.describe(),
+                table=table,
                 max_depth=chosen.max_depth,
                 max_in_flight=chosen.max_in_flight,
             )
-            connection = Connection(session, found.endpoint, {}, interrupt=found.interrupt)
+            log = CallLog(found.name, chosen.log)
+            connection = Connection(
+                session, found.endpoint, {}, table=table, log=log, interrupt=found.interrupt
+            )
             stop_watching = None if found.watch is None else found.watch(connection.die)
             if stop_watching is not None:
                 connection.closed.add_done_callback(lambda _: stop_watching())

@@ -126,8 +126,9 @@ def spawn(
     )
     progress = Progress(name or _name_of(script), "loading the worker's own JavaScript")
     chosen = settings(parsed, strict=strict, max_in_flight=max_in_flight)
-    load_adapters(parsed)
-    return Connecting(establish(open_channel(wanted, progress), progress, chosen, interface, timeout))
+    adapters = load_adapters(parsed)
+    opening = open_channel(wanted, progress)
+    return Connecting(establish(opening, progress, chosen, adapters, interface=interface, timeout=timeout))
 
 
 def _name_of(script: str | PurePath) -> str:

@@ -14,7 +14,6 @@ from typing import Any, Protocol, cast
 
 from workerlib._errors import ProtocolError
 from workerlib._exports import ExportDescription
-from workerlib._rpc import call_log
 from workerlib._rpc.any_call import NAME as ANY_CALL
 from workerlib._rpc.any_call import AnyCall
 from workerlib._rpc.connection import Connection, not_exported
@@ -179,8 +178,8 @@ def _remote_function(connection: Connection, worker: str, export: ExportDescript
                 except TypeError as error:
                     raise TypeError(f"{name}() {error}") from None
             call: Any = connection.call(name, args, kwargs, timeout)
-            if call_log.is_on():
-                call = call_log.waiting(worker, name, call)
+            if connection.log.is_on():
+                call = connection.log.waiting(name, call)
             # Python's warning for a coroutine that was never awaited shows this name.
             call.__qualname__ = called
             return call  # type: ignore[no-any-return]

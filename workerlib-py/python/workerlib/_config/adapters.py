@@ -14,14 +14,13 @@ from typing import Any
 from workerlib._config.names import import_module, resolve
 from workerlib._errors import ConfigError
 from workerlib._values.adapter import Adapter, All
-from workerlib._values.adapters import configure, make_adapter
+from workerlib._values.adapters import AdapterSet, make_adapter
 
 _SECTION = "adapters"
-_loaded: object = None
 
 
-def load_adapters(config: Mapping[str, Any]) -> None:
-    """Registers the adapters of a configuration for this side, unless the same section is loaded already.
+def load_adapters(config: Mapping[str, Any]) -> AdapterSet:
+    """Makes the adapters of one connection from its configuration.
 
     Args:
         config: The whole configuration.
@@ -29,12 +28,7 @@ def load_adapters(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: If an entry is malformed, or names something that does not exist; the message quotes it.
     """
-    global _loaded
-    section = config.get(_SECTION, {})
-    if section == _loaded:
-        return
-    configure(read_adapters(section))
-    _loaded = section
+    return AdapterSet(read_adapters(config.get(_SECTION, {})))
 
 
 def read_adapters(section: object) -> list[Adapter]:

@@ -17,6 +17,7 @@ from workerlib._errors import ConfigError
 from workerlib._exports import Function, export
 from workerlib._exports import functions as exported
 from workerlib._rpc import any_call
+from workerlib._values.adapters import AdapterSet
 
 
 def import_into(script: ModuleType, config: Mapping[str, Any]) -> None:
@@ -34,7 +35,7 @@ def import_into(script: ModuleType, config: Mapping[str, Any]) -> None:
         setattr(script, name.rpartition(".")[2], imported)
 
 
-def complete(config: Mapping[str, Any]) -> None:
+def complete(config: Mapping[str, Any]) -> AdapterSet:
     """Carries out `[adapters]`, `[exports]` and `[anyCall]`, after the worker's script has run.
 
     These sections may name objects that the script itself makes (`"."`).
@@ -42,10 +43,13 @@ def complete(config: Mapping[str, Any]) -> None:
     Args:
         config: The whole configuration.
 
+    Returns:
+        The adapters for the connection.
+
     Raises:
         ConfigError: If a section is malformed, or names something that does not exist.
     """
-    load_adapters(config)
+    adapters = load_adapters(config)
     for name, function in functions(config, "exports").items():
         # `import workerlib.worker` has exported them already.
         if exported.get(name) != function:
@@ -54,6 +58,7 @@ def complete(config: Mapping[str, Any]) -> None:
             except ValueError as error:
                 raise ConfigError(f"[exports] {name!r}: {error}") from error
     any_call.allow(functions(config, any_call.NAME))
+    return adapters
 
 
 def objects(config: Mapping[str, Any], section: str) -> dict[str, Any]:

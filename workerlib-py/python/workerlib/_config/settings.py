@@ -13,6 +13,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from workerlib._errors import ConfigError
+from workerlib._values.adapters import AdapterSet
+from workerlib._values.sending import SendingTable
 
 _SECTION = "workerlib"
 
@@ -29,6 +31,16 @@ class Settings:
     """The number of calls that may be in flight. Further calls wait."""
     log: bool = False
     """Whether each call is logged to the console."""
+    iterables: str = "checked"
+    """`"list"` has everything that can be iterated arrive as a list or a dict, whatever else it is."""
+
+    def table(self, adapters: AdapterSet) -> SendingTable:
+        """Makes the table by which the values of a connection are sent.
+
+        Args:
+            adapters: The connection's adapters.
+        """
+        return SendingTable(adapters, strict=self.strict, lists=self.iterables == "list")
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -74,4 +86,8 @@ def settings(config: Mapping[str, Any], **overrides: Any) -> Settings:
     for key in ("max_depth", "max_in_flight"):
         if chosen.get(key, 1) < 1:
             raise ConfigError(f"[{_SECTION}] {key} = {chosen[key]!r} should be 1 at least")
+    if chosen.get("iterables", "list") not in ("checked", "list"):
+        raise ConfigError(
+            f'[{_SECTION}] iterables = {chosen["iterables"]!r} should be "checked", the default, or "list"'
+        )
     return Settings(**chosen)

@@ -1,23 +1,22 @@
-"""The log of calls: a line in the console for each, with its worker's name and its time.
+"""Provides the log of calls: a line in the console for each call, with the worker's name and the time.
 
-It is off unless the configuration says `[workerlib] log = true`, or `log(True)` was called. It changes
-nothing about a call but the time that printing takes.
+Each connection has a log of its own, which its configuration turns on by `[workerlib] log = true`; `log()`
+turns the logs of all connections on or off. The log wraps each call that it tells of, and never what is
+exported.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 import reprlib
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable
 from typing import Any
 
 from workerlib._exports import Function
 from workerlib._values.safe_text import class_name, text_of
 
-_by_configuration = False
 _by_call: bool | None = None
 
 _short = reprlib.Repr()
@@ -26,24 +25,13 @@ _short.maxlist = _short.maxtuple = _short.maxdict = 12
 
 
 def log(on: bool = True) -> None:
-    """Turns the log of calls on or off for this side, whatever the configuration says.
+    """Turns the log of calls on or off for all connections of this side, whatever their configurations say.
 
     Args:
         on: Whether each call is to be logged.
     """
     global _by_call
     _by_call = on
-
-
-def configure(on: bool) -> None:
-    """Takes over what the configuration says."""
-    global _by_configuration
-    _by_configuration = on
-
-
-def is_on() -> bool:
-    """Returns whether calls are logged."""
-    return _by_configuration if _by_call is None else _by_call
 
 
 def elapsed_time(start_time: float) -> str:
@@ -61,72 +49,79 @@ def write(name: str, text: str, *, error: bool = False) -> None:
     print(f"[{name}]", text, flush=True, file=sys.stderr if error else sys.stdout)
 
 
-async def waiting(worker: str, function: str, answer: Awaitable[Any]) -> Any:
-    """Awaits the answer of a worker and logs how long that took, the ways of the values included."""
-    start = time.time()
-    try:
-        result = await answer
-    except BaseException as error:
-        write(worker, f"Raised {elapsed_time(start)} after calling {function}(): {_told(error)}", error=True)
-        raise
-    write(worker, f"Transferred and returned {elapsed_time(start)} from {function}()")
-    return result
+class CallLog:
+    """The log of the calls of one connection, on either side of it."""
 
+    def __init__(self, worker: str, on: bool) -> None:
+        """Starts with what the configuration says.
 
-class LoggedFunctions(Mapping[str, Function]):
-    """The functions that a worker exports, each logged while the log is on."""
-
-    def __init__(self, worker: str, functions: Mapping[str, Function]) -> None:
-        """Wraps what is exported now and later under the worker's name."""
+        Args:
+            worker: The worker's name, the prefix of each line.
+            on: Whether calls are logged as long as nobody has called `log()`.
+        """
         self._worker = worker
-        self._functions = functions
+        self._on = on
 
-    def __getitem__(self, name: str) -> Function:
-        function = self._functions[name]
-        return _logged(self._worker, name, function) if is_on() else function
+    def is_on(self) -> bool:
+        """Returns whether calls are logged."""
+        return self._on if _by_call is None else _by_call
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._functions)
+    async def waiting(self, function: str, answer: Awaitable[Any]) -> Any:
+        """Awaits the answer of a worker and logs how long that took, the ways of the values included.
 
-    def __len__(self) -> int:
-        return len(self._functions)
-
-
-def _logged(worker: str, name: str, function: Function) -> Function:
-    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[str, Any], None]:
-        write(worker, f"Calling {name}(): {_shown(args)} {_shown(kwargs)}")
+        Args:
+            function: The name of the function that was called.
+            answer: The call.
+        """
         start = time.time()
+        try:
+            result = await answer
+        except BaseException as error:
+            text = f"Raised {elapsed_time(start)} after calling {function}(): {_told(error)}"
+            write(self._worker, text, error=True)
+            raise
+        write(self._worker, f"Transferred and returned {elapsed_time(start)} from {function}()")
+        return result
 
-        def end(outcome: str, shown: Any) -> None:
-            is_error = outcome == "Exception"
-            text = _told(shown) if is_error else _shown(shown)
-            write(worker, f"{outcome} {elapsed_time(start)} from {name}(): {text}", error=is_error)
+    def logged(self, name: str, function: Function) -> Function:
+        """Makes a function that logs its call: for one call, since the log may be off at the next one.
 
-        return end
+        Args:
+            name: The function's exported name.
+            function: The function.
+        """
 
-    async def finish(result: Awaitable[Any], end: Callable[[str, Any], None]) -> Any:
+        def logged(*args: Any, **kwargs: Any) -> Any:
+            write(self._worker, f"Calling {name}(): {_shown(args)} {_shown(kwargs)}")
+            start = time.time()
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                self._end(name, start, error)
+                raise
+            if inspect.isawaitable(result):
+                return self._finish(name, start, result)
+            self._end(name, start, None, result)
+            return result
+
+        return logged
+
+    async def _finish(self, name: str, start: float, result: Awaitable[Any]) -> Any:
         try:
             value = await result
         except BaseException as error:
-            end("Exception", error)
+            self._end(name, start, error)
             raise
-        end("Returned", value)
+        self._end(name, start, None, value)
         return value
 
-    @functools.wraps(function)
-    def logged(*args: Any, **kwargs: Any) -> Any:
-        end = begin(args, kwargs)
-        try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            end("Exception", error)
-            raise
-        if inspect.isawaitable(result):
-            return finish(result, end)
-        end("Returned", result)
-        return result
-
-    return logged
+    def _end(self, name: str, start: float, error: BaseException | None, value: object = None) -> None:
+        outcome, shown = ("Returned", _shown(value)) if error is None else ("Exception", _told(error))
+        write(
+            self._worker,
+            f"{outcome} {elapsed_time(start)} from {name}(): {shown}",
+            error=error is not None,
+        )
 
 
 def _told(error: BaseException) -> str:

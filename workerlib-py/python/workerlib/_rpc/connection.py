@@ -25,17 +25,19 @@ from workerlib._errors import (
 )
 from workerlib._exports import ExportDescription, Function, describe_export, observers
 from workerlib._native import Arrival, Session, Unfinished, dismantle
+from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.endpoint import Endpoint
 from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.repeated_interrupts import Insistence
 from workerlib._values.adapter import AdapterDescription
-from workerlib._values.adapters import check_peer, wrap_arguments, wrap_result
+from workerlib._values.adapters import check_peer
 from workerlib._values.async_adapters import finish, restore
 from workerlib._values.exceptions import describe, raise_remote, rebuild
 from workerlib._values.functions import enter, leave
 from workerlib._values.safe_text import add_note, class_name, text_of
+from workerlib._values.sending import DEFAULT, SendingTable
 
 _T = TypeVar("_T")
 
@@ -61,6 +63,8 @@ class Connection:
         endpoint: Endpoint,
         functions: Mapping[str, Function],
         *,
+        table: SendingTable = DEFAULT,
+        log: CallLog | None = None,
         interrupt: Callable[[int, int], None] | None = None,
         guard: Guard | None = None,
     ) -> None:
@@ -70,6 +74,8 @@ class Connection:
             session: A new session.
             endpoint: The channel, which this connection closes when it ends.
             functions: What the other side may call, by name; looked up at each call.
+            table: How values are sent, by the connection's own adapters and settings.
+            log: The connection's log of calls; by default one that is off.
             interrupt: Interrupts a call in the other side that has been cancelled so many times, if its code
                 is running there at that moment.
             guard: The other side's way to do so here.
@@ -79,6 +85,9 @@ class Connection:
         # The session must not keep alive what has it.
         session.belong_to(weakref.ref(self))
         self._endpoint = endpoint
+        self._table = table
+        self.log = log or CallLog("worker", False)
+        """The log of calls."""
         self.functions = functions
         """What the other side may call, by name."""
         self.functions_there: Mapping[str, Any] = {}
@@ -127,7 +136,7 @@ class Connection:
                 # Before anything is sent: a channel that fails settles the call in no time.
                 answer = self._expect(call, function, timeout)
                 reports_start = timeout is not None
-                arguments = wrap_arguments(args, kwargs)
+                arguments = self._table.adapters.wrap_arguments(args, kwargs)
                 unfinished = self._session.send(call, function, *arguments, reports_start)
                 if unfinished is not None:
                     await self._send_with_rows(call, function, unfinished, reports_start)
@@ -148,7 +157,7 @@ class Connection:
         result = holder.pop()
         # `isinstance` would ask an object of a user's for its `__class__`.
         if type(result) is Arrival:
-            await restore(result)
+            await restore(result, self._table.adapters)
             return result.result()
         return result
 
@@ -309,7 +318,7 @@ class Connection:
     def _on_raise(self, call: int, description: object) -> None:
         token = enter(self)
         try:
-            error = rebuild(description)
+            error = rebuild(description, self._table)
         except FrameError as unreadable:
             error = unreadable
         finally:
@@ -421,7 +430,7 @@ class Connection:
         try:
             if served.is_cancelled:
                 raise asyncio.CancelledError
-            await restore(arrival)
+            await restore(arrival, self._table.adapters)
             arguments, is_deep = arrival.arguments()
         except BaseException as error:
             del self._served[served.call]
@@ -443,9 +452,7 @@ class Connection:
         try:
             if served.is_cancelled:
                 raise asyncio.CancelledError
-            function = self.functions.get(name)
-            if function is None:
-                raise not_exported(name, self.functions)
+            function = self._function(name)
             result.append(self._guard.run(served, function, *arguments))
             if _is_awaitable(result[0]):
                 if served.is_answer_due:
@@ -454,7 +461,7 @@ class Connection:
                     result[0] = await self._steps(served, result[0])
                 else:
                     result[0] = await result[0]
-            answered = self._session.return_value(served.call, wrap_result(result[0]))
+            answered = self._session.return_value(served.call, self._table.adapters.wrap_result(result[0]))
             if isinstance(answered, Unfinished):
                 answered = self._session.return_with_rows(served.call, answered, await finish(answered))
             if answered:
@@ -472,6 +479,13 @@ class Connection:
             served.interrupt = None
             if is_deep:
                 dismantle(arguments)
+
+    def _function(self, name: str) -> Function:
+        function = self.functions.get(name)
+        if function is None:
+            raise not_exported(name, self.functions)
+        # Not in the table of functions: a function among values must be found there as itself.
+        return self.log.logged(name, function) if self.log.is_on() else function
 
     @types.coroutine
     def _steps(self, served: Served, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -499,7 +513,7 @@ class Connection:
         if not (may_be_cancelled and self._session.finish_cancelled(call)):
             token = enter(self)
             try:
-                self._session.raise_error(call, describe(error))
+                self._session.raise_error(call, describe(error, self._table))
             except BaseException as failure:
                 # Whatever it is, the caller must not wait for ever.
                 text = f"{class_name(kind)} was raised and could not be sent: {text_of(failure, repr)}"

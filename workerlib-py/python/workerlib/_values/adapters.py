@@ -1,11 +1,12 @@
-"""Users' adapters: which objects they are for, how they are registered, and how an object passes through one.
+"""Provides users' adapters: registers them, and finds the one for a class or for a key in a frame.
 
-An adapter is a class, a function that makes of its instances what can be sent, and one that makes an
-instance of that again. Both sides have it under one key, `module:ClassName`. What a frame says chooses among
-the adapters that this side has; without one nothing is called.
+An adapter is a class, a function that makes of its instances something that can be sent, and a function
+that makes an instance of that again. Both sides have it under one key, `module:ClassName`. Each connection
+has an `AdapterSet`: the adapters of its own configuration, then those that Python code has registered for
+all connections.
 
-What stands in `[adapters]` of a configuration is read by `_config/adapters.py`, and what is async is awaited
-by `async_adapters.py`.
+`_config/adapters.py` reads the section `[adapters]` of a configuration; `async_adapters.py` awaits async
+adapters.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from workerlib._errors import ConfigError
 from workerlib._values.adapter import (
@@ -30,22 +31,10 @@ from workerlib._values.adapter import (
 _C = TypeVar("_C", bound=type)
 
 listeners: list[Callable[[], None]] = []
-"""Each is called when adapters have changed."""
+"""Each is called when an adapter was registered."""
 
-
-class _Registry(NamedTuple):
-    configured: dict[str, Adapter]
-    registered: dict[str, Adapter]
-
-    def by_key(self, key: object) -> Adapter | None:
-        return self.configured.get(key) or self.registered.get(key)  # type: ignore[call-overload, no-any-return]
-
-    def in_order(self) -> Iterable[Adapter]:
-        yield from self.configured.values()
-        yield from (one for one in self.registered.values() if one.key not in self.configured)
-
-
-_registry = _Registry({}, {})
+_registered: dict[str, Adapter] = {}
+"""The adapters that Python code has registered, by their keys: every connection has them."""
 _TOTAL = f"workerlib:{All.__qualname__}"
 
 
@@ -79,8 +68,8 @@ def register_adapter(
         made = make_adapter(name or key_of(cls), cls, encode, decode, None)
     except ConfigError as error:
         raise TypeError(str(error)) from None
-    _registry.registered.pop(made.key, None)
-    _registry.registered[made.key] = made
+    _registered.pop(made.key, None)
+    _registered[made.key] = made
     _tell_listeners()
     return cls
 
@@ -127,19 +116,99 @@ def adapter_for(cls: type, *, name: str | None = None) -> Callable[[_C], _C]:
     return register
 
 
-# What the driver of a connection needs.
+# What a connection has.
 
 
-def configure(adapters: Iterable[Adapter]) -> None:
-    """Takes over the adapters of the configuration, in their order."""
-    _registry.configured.clear()
-    _registry.configured.update((one.key, one) for one in adapters)
-    _tell_listeners()
+class AdapterSet:
+    """The adapters of one connection: those of its configuration in their order, then the registered ones."""
 
+    def __init__(self, configured: Iterable[Adapter] = ()) -> None:
+        """Takes the adapters of a configuration.
 
-def describe_adapters() -> list[AdapterDescription]:
-    """Describes every adapter for the handshake."""
-    return [(one.key, one.entry, one.is_async) for one in _registry.in_order()]
+        Args:
+            configured: The adapters, in their order; the first one for a class wins.
+        """
+        self._configured = {one.key: one for one in configured}
+
+    def _in_order(self) -> Iterable[Adapter]:
+        yield from self._configured.values()
+        yield from (one for one in _registered.values() if one.key not in self._configured)
+
+    def describe(self) -> list[AdapterDescription]:
+        """Describes every adapter for the handshake."""
+        return [(one.key, one.entry, one.is_async) for one in self._in_order()]
+
+    def wrap_arguments(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Has each argument pass through the adapter for everything, if there is one."""
+        if _TOTAL not in self._configured:
+            return args, kwargs
+        # One for each object, so that what is passed twice arrives as one.
+        wrapped = {id(value): Whole(value) for value in (*args, *kwargs.values())}
+        return tuple(wrapped[id(value)] for value in args), {
+            name: wrapped[id(value)] for name, value in kwargs.items()
+        }
+
+    def wrap_result(self, value: object) -> object:
+        """Has a result pass through the adapter for everything, if there is one."""
+        return Whole(value) if _TOTAL in self._configured else value
+
+    def find_total(self) -> Adapter | None:
+        """Finds the adapter for everything."""
+        return self._configured.get(_TOTAL)
+
+    def find(self, cls: type) -> Adapter | None:
+        """Finds the first adapter for instances of a class; never the one for `object`."""
+        for one in self._in_order():
+            if one.cls is not object and one.cls is not All and one.encodes(cls):
+                return one
+        return None
+
+    def find_last_resort(self) -> Adapter | None:
+        """Finds the adapter for `object`, which is for what cannot be sent as itself otherwise."""
+        return next((one for one in self._in_order() if one.cls is object), None)
+
+    def build(self, key: object, data: object, class_name: object) -> Any:
+        """Makes an object of the three values of a frame: docs/wire-format.md, section 4.7.
+
+        Raises:
+            AdapterFailure: With what the decoder raised, or if this side has no such adapter.
+            ValueError: If the values are none of an adapter's.
+        """
+        if not isinstance(key, str) or not isinstance(class_name, str):
+            raise ValueError("no key of an adapter, or no name of a class")
+        made = self.decode(key, data, class_name)
+        if inspect.iscoroutine(made):
+            made.close()
+            raise AdapterFailure(
+                TypeError(
+                    f"the decoder of the adapter {key} is async, which the other side did not know: register"
+                    " it before connecting"
+                ),
+                str(key),
+            )
+        return made
+
+    def decode(self, key: object, data: object, class_name: object) -> Any:
+        """Calls the decoder; what it returns may be a coroutine.
+
+        Raises:
+            AdapterFailure: With what the decoder raised, or if this side has no such adapter.
+        """
+        found = self._configured.get(key) or _registered.get(key)  # type: ignore[call-overload]
+        if found is None:
+            raise AdapterFailure(
+                LookupError(
+                    f"this side has no adapter {key!r}, which {class_name} passed through: it must stand"
+                    " under [adapters] in both configurations, or be registered on both sides"
+                ),
+                str(key),
+            )
+        try:
+            return found.decode(data, class_name) if found.takes_name else found.decode(data)
+        except BaseException as error:
+            raise AdapterFailure(error, found.key) from None
 
 
 def check_peer(
@@ -165,82 +234,6 @@ def check_peer(
                     f"{entry} stands in the configuration of {who} only, {whom} has no adapter {key!r}:"
                     " both sides need it"
                 )
-
-
-def wrap_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Has each argument pass through the adapter for everything, if there is one."""
-    if _TOTAL not in _registry.configured:
-        return args, kwargs
-    # One for each object, so that what is passed twice arrives as one.
-    wrapped = {id(value): Whole(value) for value in (*args, *kwargs.values())}
-    return tuple(wrapped[id(value)] for value in args), {
-        name: wrapped[id(value)] for name, value in kwargs.items()
-    }
-
-
-def wrap_result(value: object) -> object:
-    """Has a result pass through the adapter for everything, if there is one."""
-    return Whole(value) if _TOTAL in _registry.configured else value
-
-
-# What the table of types asks.
-
-
-def find_total() -> Adapter | None:
-    """Finds the adapter for everything."""
-    return _registry.configured.get(_TOTAL)
-
-
-def find_adapter(cls: type) -> Adapter | None:
-    """Finds the first adapter for instances of a class; never the one for `object`."""
-    for one in _registry.in_order():
-        if one.cls is not object and one.cls is not All and one.encodes(cls):
-            return one
-    return None
-
-
-def find_last_resort() -> Adapter | None:
-    """Finds the adapter for `object`, which is for what cannot be sent as itself otherwise."""
-    return next((one for one in _registry.in_order() if one.cls is object), None)
-
-
-def build(key: object, data: object, class_name: object) -> Any:
-    """Makes an object of what stands in a frame.
-
-    Raises:
-        AdapterFailure: With what the decoder raised.
-        ValueError: If this side has no such adapter.
-    """
-    if not isinstance(key, str) or not isinstance(class_name, str):
-        raise ValueError("no key of an adapter, or no name of a class")
-    made = decode(key, data, class_name)
-    if inspect.iscoroutine(made):
-        made.close()
-        raise AdapterFailure(
-            TypeError(
-                f"the decoder of the adapter {key} is async, which the other side did not know: register it"
-                " before connecting"
-            ),
-            str(key),
-        )
-    return made
-
-
-def decode(key: object, data: object, class_name: object) -> Any:
-    """Calls the decoder; what it returns may be a coroutine."""
-    found = _registry.by_key(key)
-    if found is None:
-        raise AdapterFailure(
-            LookupError(
-                f"this side has no adapter {key!r}, which {class_name} passed through: it must stand under"
-                " [adapters] in both configurations, or be registered on both sides"
-            ),
-            str(key),
-        )
-    try:
-        return found.decode(data, class_name) if found.takes_name else found.decode(data)
-    except BaseException as error:
-        raise AdapterFailure(error, found.key) from None
 
 
 # Making one.

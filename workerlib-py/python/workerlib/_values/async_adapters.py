@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from workerlib._errors import FrameError, UnsendableError
-from workerlib._values import adapters
 from workerlib._values.adapter import AdapterFailure
+from workerlib._values.adapters import AdapterSet
 from workerlib._values.slot import Outgoing, Row, Slot
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def finish(unfinished: Unfinished) -> list[list[Row]]:
         outgoing.discard()
 
 
-async def restore(arrival: Arrival) -> None:
+async def restore(arrival: Arrival, adapters: AdapterSet) -> None:
     """Restores the rows of a call or an answer that arrived.
 
     Raises:
@@ -71,7 +71,7 @@ async def restore(arrival: Arrival) -> None:
         numbers = {row[0] for row in rows}
         if len(numbers) < len(rows) or not numbers.isdisjoint(arrival.slots):
             raise FrameError("two rows have the same number (docs/wire-format.md, section 4.8)")
-        restored = await _all(_restored(*row) for row in rows)
+        restored = await _all(_restored(adapters, *row) for row in rows)
         arrival.slots.update(zip((row[0] for row in rows), restored, strict=True))
 
 
@@ -94,7 +94,9 @@ def _check(row: tuple[object, ...]) -> None:
         )
 
 
-async def _restored(_number: object, key: object, data: object, class_name: object, path: object) -> Any:
+async def _restored(
+    adapters: AdapterSet, _number: object, key: object, data: object, class_name: object, path: object
+) -> Any:
     try:
         made = adapters.decode(key, data, class_name)
         return await made if inspect.iscoroutine(made) else made

@@ -18,23 +18,16 @@ from workerlib._errors import (
 from workerlib._values.adapter import AdapterFailure
 from workerlib._values.functions import enter, leave
 from workerlib._values.row import RefusedError
+from workerlib._values.sending import DEFAULT, STRICT
 from workerlib._values.slot import Outgoing
 from workerlib._values.standard_library import receive_array
-from workerlib._values.table import (
-    ADAPTED_BUILTINS,
-    SENDING,
-    build,
-    fill,
-    find_sending,
-    make,
-    warn_of_conversion,
-)
+from workerlib._values.table import build, fill, make
 from workerlib._values.user_classes import PLANS, recipe
 
 __all__ = [
-    "ADAPTED_BUILTINS",
+    "DEFAULT",
     "PLANS",
-    "SENDING",
+    "STRICT",
     "AdapterFailure",
     "ConnectionClosedError",
     "FrameError",
@@ -45,12 +38,10 @@ __all__ = [
     "build",
     "enter",
     "fill",
-    "find_sending",
     "leave",
     "make",
     "receive_array",
     "recipe",
-    "warn_of_conversion",
 ]
 
 

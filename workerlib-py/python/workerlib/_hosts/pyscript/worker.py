@@ -26,9 +26,8 @@ from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard, new_m
 from workerlib._hosts.pyscript import bridge
 from workerlib._hosts.pyscript.config import read_config
 from workerlib._native import Session, encode
-from workerlib._rpc import call_log
+from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
-from workerlib._values.adapters import describe_adapters
 from workerlib._values.exceptions import describe
 from workerlib._values.tracebacks import know_source
 from workerlib._version import __version__
@@ -61,7 +60,7 @@ def serve() -> None:
         try:
             config = read_config()
             chosen = settings(config)
-            exports_and_imports.complete(config)
+            adapters = exports_and_imports.complete(config)
         except ConfigError as wrong:
             error = error or wrong
         if error is not None:
@@ -69,18 +68,18 @@ def serve() -> None:
             return base64.b64encode(encode(describe(error))[0]).decode()
         # Firefox copies what goes over a port, and it and WebKit take longer for each message.
         port, ports = new_port(js.globalThis, mark, may_own)
+        table = chosen.table(adapters)
         session = Session.listen(
             __version__,
             describe_exports(),
-            adapters=describe_adapters(),
-            strict=chosen.strict,
+            adapters=table.adapters.describe(),
+            table=table,
             max_depth=chosen.max_depth,
         )
         memory = new_memory()
         guard = MemoryGuard(memory) if memory else None
-        call_log.configure(chosen.log)
-        served = call_log.LoggedFunctions(name, functions)
-        connection = Connection(session, PortEndpoint(port), served, guard=guard)
+        log = CallLog(name, chosen.log)
+        connection = Connection(session, PortEndpoint(port), functions, table=table, log=log, guard=guard)
         connection.announce_exports()
         _connections.add(connection)
         connection.closed.add_done_callback(lambda _: _connections.discard(connection))

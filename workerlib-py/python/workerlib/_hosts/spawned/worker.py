@@ -20,9 +20,8 @@ from workerlib._config.settings import settings
 from workerlib._exports import describe_exports, functions
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard
 from workerlib._native import Session, encode
-from workerlib._rpc import call_log
+from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
-from workerlib._values.adapters import describe_adapters
 from workerlib._values.exceptions import describe
 from workerlib._version import __version__
 
@@ -67,23 +66,23 @@ async def start(source: str, script: str, order: Any) -> Any:
     __main__.__dict__["__file__"] = file
     try:
         chosen = settings(_config)
-        call_log.configure(chosen.log)
         exports_and_imports.import_into(__main__, _config)
         await eval_code_async(source, __main__.__dict__, filename=file)
-        exports_and_imports.complete(_config)
+        adapters = exports_and_imports.complete(_config)
     # SystemExit and KeyboardInterrupt are what became of the script, too.
     except BaseException as error:
         return to_js(encode(describe(error))[0])
+    table = chosen.table(adapters)
     session = Session.listen(
         __version__,
         describe_exports(),
-        adapters=describe_adapters(),
-        strict=chosen.strict,
+        adapters=table.adapters.describe(),
+        table=table,
         max_depth=chosen.max_depth,
     )
     guard = MemoryGuard(order.memory) if order.memory else None
-    served = call_log.LoggedFunctions(order.name, functions)
+    log = CallLog(order.name, chosen.log)
     port = getattr(order, "port", None) or own_channel(js.globalThis, order.lock)
-    _connection = Connection(session, PortEndpoint(port), served, guard=guard)
+    _connection = Connection(session, PortEndpoint(port), functions, table=table, log=log, guard=guard)
     _connection.announce_exports()
     return None

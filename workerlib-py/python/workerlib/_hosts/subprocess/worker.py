@@ -29,9 +29,8 @@ from workerlib._config.settings import settings
 from workerlib._hosts.host import is_file_name
 from workerlib._hosts.subprocess.signal_interrupts import SignalGuard
 from workerlib._native import Session, decode, encode
-from workerlib._rpc import call_log
+from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
-from workerlib._values.adapters import describe_adapters
 from workerlib._values.exceptions import describe
 from workerlib._version import __version__
 
@@ -117,24 +116,24 @@ async def _run(sock: socket.socket, guard: SignalGuard) -> int:
     _config = config
     try:
         chosen = settings(config)
-        call_log.configure(chosen.log)
         await _run_script(script, config)
-        exports_and_imports.complete(config)
+        adapters = exports_and_imports.complete(config)
     except BaseException as error:
         pipe.post(*encode(_refusal(script, error)))
         pipe.close()
         await pipe.ended
         return 1
     pipe.post(*encode(None))
+    table = chosen.table(adapters)
     session = Session.listen(
         __version__,
         _exports.describe_exports(),
-        adapters=describe_adapters(),
-        strict=chosen.strict,
+        adapters=table.adapters.describe(),
+        table=table,
         max_depth=chosen.max_depth,
     )
-    served = call_log.LoggedFunctions(os.path.basename(script), _exports.functions)
-    connection = Connection(session, pipe, served, guard=guard)
+    log = CallLog(os.path.basename(script), chosen.log)
+    connection = Connection(session, pipe, _exports.functions, table=table, log=log, guard=guard)
     connection.announce_exports()
     await connection.closed
     # The end of the loop would cancel once more what is cleaning up after the end of the connection.
