@@ -1,6 +1,7 @@
 /**
- * What the page's controls do by themselves: say their values in words, and keep the two ends of a range in order.
+ * The controls' own behaviour: they show their values in words, keep the two ends of a range in order, and start again.
  *
+ * Until the page's Python runs, this file also shows errors: a file that is missing, a package that cannot be installed.
  * No answer depends on this file; main.py reads the controls when it asks the worker.
  */
 
@@ -21,6 +22,25 @@ for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event
 addEventListener("dragover", () => document.body.classList.add("dragging"));
 addEventListener("drop", () => document.body.classList.remove("dragging"));
 addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dragging"); });
+
+element("try-again").addEventListener("click", () => location.reload());
+// Resources that fail to load have an event that does not bubble, so it is captured.
+addEventListener("error", showEarlyTrouble, true);
+addEventListener("unhandledrejection", showEarlyTrouble);
+// PyScript shows a script's error, such as a package that it could not install, in an element at the end of the page.
+new MutationObserver(() => {
+  const shown = document.querySelector(".py-error");
+  if (shown) showEarlyTrouble({ message: shown.textContent });
+}).observe(document.body, { childList: true });
+
+function showEarlyTrouble({ target, reason, error, message }) {
+  if (element("stage-page").dataset.state !== "waiting") return;
+  const words = target?.src ? `${target.src} cannot be loaded` : String(reason ?? error ?? message);
+  // At the end of a Python traceback stands the error itself.
+  const lines = words.trim().split("\n");
+  element("trouble-text").textContent = lines.findLast((line) => line.includes("Error: ")) ?? lines.at(-1);
+  element("trouble").hidden = false;
+}
 
 function keepInOrder(low, high, moved) {
   if (Number(low.value) <= Number(high.value)) return;

@@ -48,6 +48,9 @@ COUNT_FRAMES = """() => { const counted = {frames: 0, longest: 0, last: performa
     const count = at => { counted.frames += 1; counted.longest = Math.max(counted.longest, at - counted.last);
         counted.last = at; if (window.counted === counted) requestAnimationFrame(count); };
     requestAnimationFrame(count); }"""
+# The controls that a screen reader could not announce. A label names the first control inside it, and <output> counts as one.
+NAMELESS = """() => [...document.querySelectorAll("input, select, button, [role=progressbar]")].filter(item =>
+    !item.ariaLabel && !item.labels?.length && !item.textContent.trim()).map(item => item.id || item.outerHTML)"""
 READ_FRAMES = "() => { const counted = window.counted; window.counted = null; return counted; }"
 DROP = """async ([name, text]) => { const files = new DataTransfer();
     files.items.add(new File([text], name)); const at = document.querySelector("#drop-zone");
@@ -190,6 +193,8 @@ def arrive(visit: Visit, flights: list[dict[str, Any]]) -> None:
     show("title", page.title())
     for stage in page.query_selector_all(".stages li"):
         show("stage", " ".join(stage.inner_text().split()))
+    nameless = page.evaluate(NAMELESS)
+    visit.check(not nameless, f"controls without a name for screen readers: {nameless}")
     report_answer(visit)
 
 

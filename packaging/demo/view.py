@@ -50,7 +50,7 @@ def trouble(error: BaseException) -> None:
     """Shows an error that the page cannot go on after, and what caused it."""
     element("trouble").hidden = False
     chain = [error] if error.__cause__ is None else [error, error.__cause__]
-    text("trouble", " ← ".join(f"{type(link).__name__}: {link}" for link in chain))
+    text("trouble-text", " ← ".join(f"{type(link).__name__}: {link}" for link in chain))
 
 
 def enable() -> None:

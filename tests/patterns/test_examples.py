@@ -59,3 +59,12 @@ def test_the_index_page_leads_to_each_example(new_page: Page) -> None:
     for link in links:
         assert link["status"] == 200
         assert len(link["sentence"]) > 40
+
+
+@pytest.mark.one_site
+@pytest.mark.parametrize("example", ["plain_pyodide/", "comlink_rpc/"])
+def test_a_worker_that_does_not_start_is_told(new_page: Page, example: str) -> None:
+    """The page shows the error, and a button that tries again."""
+    new_page.refuse("**/worker.py")
+    new_page.open(f"examples/{example}", "() => document.querySelector('#trouble button')")
+    assert "worker.py" in new_page.run("return document.querySelector('[role=alert]').textContent")

@@ -11,6 +11,9 @@ const worker = await spawn<Statistics>({
   script: "./worker.py",
   ...(indexURL && { pyodide: { indexURL } }),
   onProgress: ({ stage, what }) => show(stage, what),
+}).catch((error: Error) => {
+  show(`This did not work. ${error.name}: ${error.message}`);
+  throw error;
 });
 
 const mean: number = await worker.mean([1, 2.5]);

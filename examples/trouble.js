@@ -1,0 +1,17 @@
+// Shows an error that nobody caught, with a button that tries again: a worker that does not start, a file that is missing.
+addEventListener("error", ({ target, error, message }) => show(target?.src ? `${target.src} cannot be loaded` : (error ?? message)), true);
+addEventListener("unhandledrejection", ({ reason }) => show(reason));
+
+function show(reason) {
+  if (document.querySelector("#trouble")) return;
+  const trouble = document.createElement("div");
+  trouble.id = "trouble";
+  trouble.role = "alert";
+  const button = document.createElement("button");
+  button.textContent = "Try again";
+  button.addEventListener("click", () => location.reload());
+  // At the end of a Python traceback stands the error itself.
+  const lines = String(reason).trim().split("\n");
+  trouble.append(`This did not work. ${lines.findLast((line) => line.includes("Error: ")) ?? lines.at(-1)} `, button);
+  document.body.append(trouble);
+}
