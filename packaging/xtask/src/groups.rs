@@ -159,6 +159,9 @@ pub(crate) fn guard() -> Result<ExitCode> {
 }
 
 fn start_warden() -> Result<ChildStdin> {
+    if env::var_os(WARDEN).is_some() {
+        anyhow::bail!("a warden starts no programs");
+    }
     let mut warden = Command::new(env::current_exe()?);
     warden.env(WARDEN, "1").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     // Ctrl-C in a terminal reaches a whole group, and must not reach the warden.

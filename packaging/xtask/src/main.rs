@@ -23,6 +23,8 @@ mod fuzz;
 mod groups;
 mod javascript;
 mod linker;
+#[cfg(test)]
+mod module_circles;
 mod process;
 mod publish;
 mod pyodide;

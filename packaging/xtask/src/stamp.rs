@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sha2::{Digest as _, Sha256};
+use walkdir::WalkDir;
 
 /// Adds up the inputs of one result.
 pub(crate) struct Fingerprint {
@@ -78,19 +79,16 @@ fn stamp_of(path: &Path) -> PathBuf {
 /// # Errors
 /// If a folder cannot be read.
 pub(crate) fn files_under(path: &Path) -> Result<Vec<PathBuf>> {
-    if path.is_file() {
-        return Ok(vec![path.to_path_buf()]);
-    }
+    let is_cache =
+        |name: &str| matches!(name, "__pycache__" | ".pytest_cache" | ".mypy_cache" | ".ruff_cache");
     let mut files = Vec::new();
-    let entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
-    for entry in entries {
-        let entry = entry?.path();
-        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !matches!(name.as_str(), "__pycache__" | ".pytest_cache" | ".mypy_cache" | ".ruff_cache") {
-            files.extend(files_under(&entry)?);
+    let entries = WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter();
+    for entry in entries.filter_entry(|entry| !entry.file_name().to_str().is_some_and(is_cache)) {
+        let entry = entry.with_context(|| format!("cannot read {}", path.display()))?;
+        if entry.file_type().is_file() {
+            files.push(entry.into_path());
         }
     }
-    files.sort();
     Ok(files)
 }
 

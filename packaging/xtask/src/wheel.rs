@@ -265,22 +265,53 @@ fn fingerprint(workspace: &Workspace, compiler: Option<&Compiler>, epoch: &str) 
         Some(compiler) => format!("{compiler:?}"),
         None => process::ask(process::cargo().arg("-vV")).unwrap_or_default(),
     };
-    let mut fingerprint = Fingerprint::new().text(&version).text(epoch);
-    for name in [
-        "Cargo.toml",
-        "Cargo.lock",
-        "workerlib-core",
-        "workerlib-codec",
-        "workerlib-py",
-        "packaging/python/requirements.txt",
-        "packaging/npm/package-lock.json",
-    ] {
-        fingerprint = fingerprint.path(&workspace.root().join(name))?;
-    }
-    for name in ["wheel.rs", "linker.rs", "compiler.rs", "javascript.rs"] {
-        fingerprint = fingerprint.path(&workspace.packaging("xtask").join("src").join(name))?;
+    let mut fingerprint = Fingerprint::new().text(&version).text(epoch).text(&packers(workspace)?);
+    for path in inputs(workspace)? {
+        let name = path.strip_prefix(workspace.root()).unwrap_or(&path).to_string_lossy().into_owned();
+        fingerprint = fingerprint.text(&name).path(&path)?;
     }
     Ok(fingerprint.finish())
+}
+
+/// The files and folders that a wheel is made from. Tests, benchmarks, fuzz targets and their corpora are not among them, and
+/// neither are documents: the wheel's description is that of `pyproject.toml`, which names the file if there is one.
+fn inputs(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let root = workspace.root();
+    let mut inputs = vec![root.join("Cargo.toml"), root.join("Cargo.lock")];
+    for package in ["workerlib-core", "workerlib-codec", "workerlib-py"] {
+        let parts = ["Cargo.toml", "build.rs", "pyproject.toml", "src", "python", "javascript"];
+        inputs.extend(parts.map(|part| root.join(package).join(part)));
+    }
+    let project = workspace.package().join("pyproject.toml");
+    let text = fs::read_to_string(&project).with_context(|| format!("cannot read {}", project.display()))?;
+    inputs.extend(readme(&text).map(|name| workspace.package().join(name)));
+    inputs.push(workspace.packaging("npm").join("package-lock.json"));
+    let sources = workspace.packaging("xtask").join("src");
+    inputs.extend(["wheel.rs", "linker.rs", "compiler.rs", "javascript.rs"].map(|name| sources.join(name)));
+    // No package has all of the parts.
+    inputs.retain(|path| path.exists());
+    Ok(inputs)
+}
+
+/// The file that `pyproject.toml` names as the package's description.
+fn readme(project: &str) -> Option<&str> {
+    let value =
+        project.lines().find_map(|line| line.strip_prefix("readme"))?.trim_start().strip_prefix('=')?;
+    // It may be a table, `{ file = "README.md", … }`, or just the name.
+    let value = value.split_once("file").map_or(value, |(_, value)| value);
+    value.split('"').nth(1)
+}
+
+/// The locked versions of the Python tools that make a wheel.
+fn packers(workspace: &Workspace) -> Result<String> {
+    let file = workspace.packaging("python").join("requirements.txt");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let is_packer = |line: &&str| line.starts_with("maturin==") || line.starts_with("wheel==");
+    let lines: Vec<&str> = text.lines().filter(is_packer).collect();
+    if lines.len() != 2 {
+        bail!("{} should name one maturin and one wheel, and has {lines:?}", file.display());
+    }
+    Ok(lines.join("\n"))
 }
 
 fn cargo_home() -> PathBuf {
@@ -293,5 +324,44 @@ fn only_file(folder: &Path) -> Result<PathBuf> {
     match files.as_slice() {
         [file] => Ok(file.clone()),
         _ => bail!("{} should hold one wheel, and holds {}", folder.display(), files.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Editing a test or the corpus of a fuzz target must not cost a build for wasm; editing what is packed must.
+    #[test]
+    fn a_wheel_is_made_from_sources_and_not_from_tests() {
+        let workspace = Workspace::of_this_program();
+        let inputs = inputs(&workspace).expect("this is a checkout");
+        let is_input = |name: &str| {
+            let path = workspace.root().join(name);
+            assert!(path.exists(), "{name} has moved");
+            inputs.iter().any(|input| path.starts_with(input))
+        };
+        for name in [
+            "Cargo.lock",
+            "workerlib-core/src/lib.rs",
+            "workerlib-py/python/workerlib/__init__.py",
+            "workerlib-py/pyproject.toml",
+            "workerlib-py/javascript/README.md",
+        ] {
+            assert!(is_input(name), "{name}");
+        }
+        for name in
+            ["README.md", "workerlib-core/tests", "workerlib-codec/tests", "workerlib-codec/fuzz", "benches"]
+        {
+            assert!(!is_input(name), "{name}");
+        }
+    }
+
+    /// The description is in the wheel's metadata, so the file belongs to what the wheel is made from.
+    #[test]
+    fn the_description_is_found_in_both_forms() {
+        assert_eq!(readme("name = \"x\"\nreadme = \"../README.md\"\n"), Some("../README.md"));
+        assert_eq!(readme("readme = { file = \"a.md\", content-type = \"text/markdown\" }"), Some("a.md"));
+        assert_eq!(readme("name = \"readme\""), None);
     }
 }
