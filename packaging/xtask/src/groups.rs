@@ -289,3 +289,37 @@ fn group_has_processes(leader: u32) -> bool {
 fn group_has_processes(_: u32) -> bool {
     false
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn is_running(pid: Pid) -> bool {
+        let left = Left::of(&[pid.as_u32()]);
+        left.descendants.contains_key(&pid)
+    }
+
+    /// A browser that pytest started makes a group of its own, and must end with the part all the same.
+    #[test]
+    fn programs_that_left_the_group_end_with_it() {
+        let file = env::temp_dir().join(format!("xtask group {}", std::process::id()));
+        let mut sh = Command::new("sh");
+        // With job control, each job has a group of its own.
+        sh.args(["-c", "set -m; sleep 300 & echo $! > \"$FILE\"; wait"]).env("FILE", &file);
+        let group = Group::start(&mut sh).expect("there is a shell");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let pid = loop {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            if let Ok(pid) = text.trim().parse() {
+                break Pid::from_u32(pid);
+            }
+            assert!(Instant::now() < deadline, "the shell did not start its job");
+            thread::sleep(Duration::from_millis(20));
+        };
+        assert!(is_running(pid));
+        drop(group);
+        assert!(!is_running(pid), "the job outlived the part");
+        fs::remove_file(file).expect("the file is ours");
+    }
+}
