@@ -3,8 +3,8 @@
 //! `cargo xtask bench codec` measures the codec against its peers, natively, in Pyodide and in Rust, and holds the result
 //! against the goals.
 //!
-//! The measuring is done by `benches`; here the numbers become tables. Those of a full run go to `benches/results`, since
-//! they are what the documentation speaks of; those of a quick one to `target/bench`, and are printed.
+//! The measuring is done by `benches`; here the numbers become tables. The tables of a full run go to `benches/results`, since
+//! the documentation cites them; the tables of a quick run go to `target/bench`, and are printed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -29,7 +29,7 @@ mod criterion;
 /// The longest that one run may take.
 const LIMIT: Duration = Duration::from_secs(1500);
 
-/// What is compared, and what by.
+/// The names of the library and of the peer that the goals are measured against.
 const OWN: &str = "workerlib";
 const PICKLE: &str = "pickle 5";
 
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_an_error() {
+    fn a_missing_measurement_is_an_error() {
         let mut lacking = results(1.2);
         lacking["native"]["results"][0]["peers"]["workerlib"] = Value::Null;
         assert!(table(&lacking).is_err());

@@ -25,7 +25,7 @@ const OLDEST: (u32, u32) = (1, 93);
 pub(crate) struct Compiler {
     pub(crate) rustc: PathBuf,
     pub(crate) cargo: PathBuf,
-    /// What `rustc -vV` says.
+    /// The output of `rustc -vV`.
     pub(crate) version: String,
     /// Where the library sources are, or would be.
     pub(crate) library_source: PathBuf,

@@ -34,7 +34,7 @@ const LARGEST_ALLOCATION: u32 = 8;
 /// The slowest that a target is on a slow machine, in executions a second.
 const SLOWEST: u64 = 200;
 
-/// What makes the code tell libFuzzer which of its branches an input reaches.
+/// The compiler flags that make the code report to libFuzzer which branches an input reaches.
 const COVERAGE: [&str; 6] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -44,7 +44,7 @@ const COVERAGE: [&str; 6] = [
     "--cfg=fuzzing",
 ];
 
-/// What one command fuzzes.
+/// The targets of one command, and how they run.
 struct Plan {
     executions: u64,
     targets: Vec<&'static str>,
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_libfuzzer_writes_is_read() {
+    fn the_output_of_libfuzzer_is_read() {
         let done =
             "Done 200000 runs in 9 second(s)\nstat::number_of_executed_units: 200000\nstat::peak_rss_mb: 4\n";
         assert_eq!((executed(done), artefact(done)), (Some(200_000), None));

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 /// The variable that makes this program act as a linker; its value is the path of `wasm-ld` or `rust-lld`.
 pub(crate) const WASM_LD: &str = "WORKERLIB_WASM_LD";
 
-/// What rustc asks the linker for.
+/// The arguments that rustc gives to the linker, understood.
 #[derive(Debug, Default, PartialEq)]
 struct Request {
     output: String,
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rustc_asks_for_becomes_a_request() {
+    fn arguments_of_rustc_become_a_request() {
         let request = parse(owned(&[
             "-s",
             "EXPORTED_FUNCTIONS=[\"_PyInit__native\"]",

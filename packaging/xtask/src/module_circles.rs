@@ -67,7 +67,7 @@ fn paths_in(text: &str) -> Vec<Vec<String>> {
     let mut rest = code.as_str();
     let mut paths = Vec::new();
     while let Some(start) = rest.find(is_of_name) {
-        // What stands behind a dot is a method, and no module.
+        // A name behind a dot is a method, not a module.
         let is_method = rest[..start].ends_with('.');
         rest = &rest[start..];
         let (found, behind) = tree(rest);

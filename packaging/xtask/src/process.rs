@@ -1,4 +1,4 @@
-//! Runs other programs: quietly, with their output kept in `target/logs` and shown only when they fail.
+//! Runs other programs. Their output goes to `target/logs`, and is shown only if they fail.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -26,7 +26,7 @@ pub(crate) enum Limit {
     Silence(Duration),
 }
 
-/// What a program came to.
+/// The end of a program, and its output.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) succeeded: bool,
@@ -70,7 +70,7 @@ pub(crate) fn capture_within(
     let mut log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     writeln!(log, "$ {}", line_of(command))?;
     let start = fs::metadata(&path)?.len();
-    // One file for both streams keeps the lines in the order in which they were written.
+    // Both streams go to one file, so that the lines keep the order in which they were written.
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let status = wait(command, &path, limit)?;
     let bytes = fs::read(&path)?;

@@ -22,7 +22,7 @@ use crate::workspace::Workspace;
 pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
     let folder = env::temp_dir().join(format!("workerlib built in another folder {}", this::id()));
     let result = compare(workspace, &folder);
-    // What could not be removed from a temporary folder is not worth failing for.
+    // Files that stay in a temporary folder are no reason to fail.
     let _ = fs::remove_dir_all(&folder);
     result
 }

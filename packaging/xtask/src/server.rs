@@ -21,7 +21,7 @@ mod http;
 /// How long a connection may be idle, or take to send a request or to read an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is served.
+/// The folders that are served, and the headers of the answers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Site {
     /// Folders and the paths under which they appear; the first that has a file wins.

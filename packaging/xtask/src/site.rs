@@ -19,7 +19,7 @@ use crate::workspace::Workspace;
 const DATA: [&str; 6] =
     ["airports.csv", "cars.json", "flights-200k.json", "movies.json", "penguins.json", "seattle-weather.csv"];
 
-/// What a site needs before it can be assembled.
+/// The needs of a site.
 pub(crate) const NEEDS: [Need; 4] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages];
 
@@ -51,7 +51,7 @@ fn assemble(workspace: &Workspace, pyodide: Pyodide) -> Result<Outcome> {
     folder::empty(&site)?;
     let demo = workspace.packaging("demo");
     folder::copy(&demo, &site)?;
-    // It drives the page, and is not part of it.
+    // The script drives the page, and is not part of the site.
     let _ = fs::remove_file(site.join("drive.py"));
     let modules = workspace.node_modules();
     let pyscript = modules.join("@pyscript").join("core");

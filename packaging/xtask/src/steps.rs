@@ -7,13 +7,13 @@ use anyhow::{Context, Result};
 
 type Work<'a> = Box<dyn FnOnce() -> Result<Outcome> + 'a>;
 
-/// What a step came to.
+/// The result of a step.
 pub(crate) enum Outcome {
-    /// It did its work.
+    /// The step did its work.
     Done,
-    /// It did its work, and this is worth telling.
+    /// The step did its work, and this text is worth telling.
     Note(String),
-    /// Nothing had changed since it was last done.
+    /// The step had nothing to do: its inputs have not changed since it last ran.
     Unchanged,
 }
 

@@ -191,7 +191,7 @@ fn tell(part: &Part, seconds: f64, report: &Report) {
     if report.failed > 0 {
         text = format!("\n{}\n\n{text}{}\n", report.output.trim_end(), commands(part.name, report));
     }
-    // One call, so that the lanes' lines do not mix.
+    // A single call prints everything, so that the lines of two lanes do not mix.
     print!("{text}");
 }
 

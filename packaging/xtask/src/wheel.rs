@@ -215,7 +215,7 @@ fn compiler_of(kind: Kind) -> Result<Option<Compiler>> {
 fn configure_wasm(maturin: &mut Command, workspace: &Workspace, compiler: &Compiler) -> Result<()> {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        // What cargo told this program about itself, and the flags of the native build, must not reach the other build.
+        // cargo has set variables for this program, and flags for the native build; neither may reach the build for wasm.
         if text.starts_with("CARGO_PKG_")
             || text.starts_with("CARGO_MANIFEST_")
             || text.ends_with("RUSTFLAGS")
@@ -297,7 +297,7 @@ fn inputs(workspace: &Workspace) -> Result<Vec<PathBuf>> {
 fn readme(project: &str) -> Option<&str> {
     let value =
         project.lines().find_map(|line| line.strip_prefix("readme"))?.trim_start().strip_prefix('=')?;
-    // It may be a table, `{ file = "README.md", … }`, or just the name.
+    // The value is the name, or a table such as `{ file = "README.md", … }`.
     let value = value.split_once("file").map_or(value, |(_, value)| value);
     value.split('"').nth(1)
 }

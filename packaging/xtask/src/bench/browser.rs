@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_an_error() {
+    fn a_missing_measurement_is_an_error() {
         let mut lacking = results();
         lacking["rows"] = json!([]);
         assert!(section("plain", &lacking).is_err());

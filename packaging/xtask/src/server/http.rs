@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn text_that_is_no_request_is_refused() {
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(20_000));
         for text in [
             "GET\r\n\r\n",

@@ -23,7 +23,7 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// What the tests call it (WORKERLIB_ENGINE in `tests/browser`).
+    /// The engine's name in the tests (WORKERLIB_ENGINE in `tests/browser`).
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Chromium => "chromium",
@@ -32,7 +32,7 @@ impl Engine {
         }
     }
 
-    /// What has to be put in place before it can be driven.
+    /// The need to state before the engine can be driven.
     pub(crate) fn need(self) -> Need {
         match self {
             Self::Chromium => Need::Browser,

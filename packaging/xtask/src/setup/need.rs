@@ -1,4 +1,4 @@
-//! What a command can need before its own work.
+//! The things that a command can need before its own work.
 
 /// Something that a command needs before its own work.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

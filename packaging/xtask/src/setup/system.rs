@@ -1,5 +1,5 @@
-//! The programs of the system. What is missing is installed where that can be done without asking (Debian, as root);
-//! elsewhere the error says what to install, and why.
+//! Looks for the programs of the system. On Debian, as root, missing programs are installed; elsewhere the error names each
+//! missing program, the reason, and the remedy.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What a part of the test run is given: where it runs, how slow the machine is, and which tests were asked for.
+//! The context that each part of the test run receives: the checkout, the pace of the machine, and the chosen tests.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(360);
 /// The variable that tells the suites how slow the machine is.
 const PACE: &str = "WORKERLIB_TEST_PACE";
 
-/// What a part is given.
+/// The context of one part.
 pub(super) struct Context<'a> {
     pub(super) workspace: &'a Workspace,
     /// How many times as long as on a quiet, fast machine things may take; at least 1.

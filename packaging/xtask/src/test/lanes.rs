@@ -30,25 +30,25 @@ pub(super) struct Job<'a> {
     pub(super) place: Place,
     pub(super) uses: Option<Resource>,
     pub(super) step: Step,
-    /// Does the work, and tells whether what waits for it may start.
+    /// Does the work. The build returns whether the jobs that wait for it may start.
     pub(super) work: Box<dyn FnOnce() -> bool + Send + 'a>,
 }
 
-/// What a job has to do with the building of what is tested.
+/// How a job depends on the build.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Step {
-    /// It builds. There is one such job, which is first.
+    /// The job is the build. There is one such job, and it starts first.
     Builds,
-    /// It waits for what is built.
+    /// The job waits for the build.
     NeedsBuilt,
-    /// It needs nothing that is built.
+    /// The job needs no result of the build.
     NeedsNothing,
 }
 
 struct State<'a> {
     waiting: Vec<Job<'a>>,
     used: Vec<Resource>,
-    /// Whether what is built is there; `None` while it is being built.
+    /// Whether the build succeeded; `None` until it ends.
     is_built: Option<bool>,
 }
 

@@ -18,7 +18,7 @@ const MOST_IDS: usize = 200;
 pub(super) enum Selection {
     /// All.
     Whole,
-    /// Those that failed, by run; a run without ids is repeated as a whole, and a run that is not named is left out.
+    /// The failed tests, by run. A run without ids is repeated as a whole; a run that is not named is left out.
     Failed(BTreeMap<String, BTreeSet<String>>),
 }
 
@@ -144,7 +144,7 @@ mod tests {
 
     /// A part that failed without tests, and a run that was ended, are repeated as a whole.
     #[test]
-    fn what_has_no_tests_is_repeated_as_a_whole() {
+    fn a_failure_without_tests_is_repeated_as_a_whole() {
         let mut memory = Memory::default();
         memory.note("clippy", &Report { failed: 1, ..Report::default() }, false);
         assert_eq!(memory.of("clippy").expect("it failed").of_run("anything"), Some(Vec::new()));

@@ -32,7 +32,7 @@ struct Run<'a> {
     engine: Engine,
     /// Only the tests that every engine must pass.
     few: bool,
-    /// What is served in place of the site's own: a PyScript, by its npm package, and a Pyodide.
+    /// A PyScript, by its npm package, and a Pyodide that are served in place of the site's own.
     instead: Option<(&'a str, Pyodide)>,
 }
 

@@ -26,13 +26,13 @@ const LAST_LINES: usize = 60;
 /// The exit code of pytest where no test was chosen.
 const NO_TESTS: i32 = 5;
 
-/// One run of a suite.
+/// A run of a suite.
 pub(super) struct Suite<'a> {
     /// The run's name, which its log and its record have.
     pub(super) run: &'a str,
     /// The folder of the tests, as pytest sees it.
     pub(super) folder: &'a Path,
-    /// What is chosen in it: the whole folder, or a file.
+    /// The chosen file; without it, the whole folder runs.
     pub(super) file: Option<&'a str>,
     /// The record's file, as pytest sees it.
     pub(super) record: PathBuf,
@@ -81,7 +81,7 @@ pub(super) fn run(context: &Context<'_>, suite: &Suite<'_>, mut pytest: Command)
     let folder = records(context.workspace);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let record = folder.join(record_of(suite.run));
-    // That of an earlier run would count for this one if pytest did not get as far as to write its own.
+    // An old record would count for this run if pytest ended before it writes a new one.
     let _ = fs::remove_file(&record);
     pytest.args(arguments).envs(context.environment());
     let run = process::capture_within(context.workspace, suite.run, &mut pytest, context.limit())?;
@@ -105,7 +105,7 @@ pub(super) fn run(context: &Context<'_>, suite: &Suite<'_>, mut pytest: Command)
 
 /// The arguments of pytest; `None` if the run is left out.
 fn arguments(context: &Context<'_>, suite: &Suite<'_>) -> Option<Vec<String>> {
-    // It names each test before it runs it, so that the log tells which one was running when it was ended.
+    // With -v, pytest writes the name of each test before it runs it: the log of a run that was ended names the stuck test.
     let mut arguments = vec!["--color=no".to_owned(), "-v".to_owned()];
     arguments.push(format!("--report-log={}", suite.record.display()));
     let in_folder = |id: &String| format!("{}/{id}", suite.folder.display());

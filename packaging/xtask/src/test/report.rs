@@ -1,4 +1,4 @@
-//! What a part came to: its counts, its tests, and what to show if it failed.
+//! The result of a part: its counts, its tests, and the lines to show if it failed.
 
 /// How a test ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,15 +19,15 @@ pub(super) struct Test {
     pub(super) ending: Ending,
 }
 
-/// What a part came to.
+/// The result of a part.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) passed: u64,
     pub(super) failed: u64,
     pub(super) skipped: u64,
-    /// What it ran, in a few words.
+    /// The checks in a few words.
     pub(super) summary: String,
-    /// What to show if it failed.
+    /// The lines to show if it failed.
     pub(super) output: String,
     /// The tests, where the part's suites tell of each.
     pub(super) tests: Vec<Test>,
