@@ -1,12 +1,13 @@
 """Tells how large the compiled module of a wheel of workerlib is, as JSON, and checks with `--complete` what the wheel holds.
 
-It must hold one compiled module for the stable ABI, its stub, the mark of a typed package, and a RECORD that is right about every
-file. It does not load the module.
+It must hold one compiled module for the stable ABI, its stub, the mark of a typed package, a long description, the licences,
+and a RECORD that is right about every file. It does not load the module.
 """
 
 import argparse
 import base64
 import csv
+import email
 import gzip
 import hashlib
 import json
@@ -42,6 +43,21 @@ def check_files(wheel: zipfile.ZipFile) -> None:
         raise SystemExit(f"the wheel must hold workerlib alone, and also holds {sorted(strange)}")
 
 
+def check_metadata(wheel: zipfile.ZipFile) -> None:
+    """Checks that the wheel brings its long description and the texts of its licences."""
+    names = wheel.namelist()
+    file = next(name for name in names if name.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(wheel.read(file))
+    if metadata["Description-Content-Type"] is None or not metadata.get_payload():
+        raise SystemExit("the wheel has no long description")
+    folder = file.removesuffix("METADATA")
+    for licence in ("LICENSE-APACHE", "LICENSE-MIT"):
+        if licence not in metadata.get_all("License-File", []):
+            raise SystemExit(f"METADATA does not name {licence}")
+        if not wheel.read(f"{folder}licenses/{licence}"):
+            raise SystemExit(f"{licence} is empty")
+
+
 def check_record(wheel: zipfile.ZipFile) -> None:
     """Checks RECORD's hash and size of every file."""
     names = [name for name in wheel.namelist() if not name.endswith("/")]
@@ -73,6 +89,7 @@ def main() -> None:
         module = wheel.read(name)
         if arguments.complete:
             check_files(wheel)
+            check_metadata(wheel)
             check_record(wheel)
     for text in arguments.without:
         if text.encode() in module:

@@ -49,6 +49,23 @@ async def test_packages_and_progress(workerlib: Any) -> None:
 
 
 @in_page(page="spawned")
+async def test_a_wheel_beside_the_page(workerlib: Any) -> None:
+    """Relative addresses of wheels and indexes start at the page; workerlib's own wheel is not installed twice."""
+    import pyodide_js
+
+    wheel = pyodide_js.lockfile.packages.to_py()["packaging"]["file_name"].rpartition("/")[2]
+    steps = []
+    config = {"packages": ["./workerlib-0-none-any.whl"], "index_urls": ["./no-such-index"]}
+    async with workerlib.spawn(
+        "./needs_packaging.py", packages=[f"../pyodide/{wheel}"], config=config, on_progress=steps.append
+    ) as worker:
+        assert await worker.is_older("1.0", "2.0")
+    fetched = [step.what for step in steps if step.stage == "install"]
+    assert [name.rpartition("/")[2] for name in fetched] == ["workerlib", wheel]
+    assert fetched[1].startswith("http")
+
+
+@in_page(page="spawned")
 async def test_a_worker_spawns_a_worker(workerlib: Any) -> None:
     """spawn() works in a spawned worker, whose relative addresses start at its script."""
     async with workerlib.spawn("./needs_packaging.py", packages=["packaging"]) as worker:

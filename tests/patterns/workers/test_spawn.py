@@ -104,6 +104,21 @@ def test_an_abort_signal(page: Page) -> None:
     assert "aborted was cancelled" in outcome[3]
 
 
+def test_a_wheel_beside_the_page(page: Page) -> None:
+    """A relative address of a wheel starts at the page, as the script's does."""
+    installed = page.run("""
+        const steps = [];
+        const lock = await (await fetch("/pyodide/pyodide-lock.json")).json();
+        const wheel = lock.packages.packaging.file_name.split("/").at(-1);
+        const onProgress = (step) => steps.push(step);
+        const worker = await spawn({ script: "./functions.py", packages: [`../pyodide/${wheel}`], onProgress });
+        worker.terminate();
+        return steps.filter(({ stage }) => stage === "install").map(({ what }) => what);
+    """)
+    assert installed[-1].startswith(page.site)
+    assert "/pyodide/packaging-" in installed[-1]
+
+
 def test_progress(page: Page) -> None:
     """download, install, import, ready: in this order, and packages with their number."""
     steps = page.run("""

@@ -60,7 +60,7 @@ async function start(order: Order, tell: (...told: Told) => void): Promise<void>
     pyodide.FS.mkdirTree(path.slice(0, path.lastIndexOf("/") + 1));
     pyodide.FS.writeFile(path, content);
   }
-  await installPackages(pyodide, packages, indexURLs, report);
+  await installPackages(pyodide, packages, indexURLs, base, report);
   report({ stage: "import", what });
   const python = pyodide.pyimport("workerlib._hosts.spawned.worker");
   const failure = await python.start(source, script, order);

@@ -91,7 +91,7 @@ export async function installWorkerlib(pyodide: Pyodide, wheel: string | undefin
     if (!("workerlib" in pyodide.lockfile.packages)) {
       throw new StartError("workerlib is not in Pyodide's lock file: say where its wheel is, by the option `workerlib`");
     }
-    await installPackages(pyodide, ["workerlib"], [], report);
+    await loadLocked(pyodide, ["workerlib"], report);
     return;
   }
   report({ stage: "download", what: "workerlib" });
@@ -106,15 +106,18 @@ export async function installWorkerlib(pyodide: Pyodide, wheel: string | undefin
  *
  * @param names names of packages, with or without versions, or addresses of wheels
  * @param indexURLs where micropip looks for them, if not on PyPI
+ * @param base where relative addresses start
  */
 export async function installPackages(
   pyodide: Pyodide,
   names: string[],
   indexURLs: string[],
+  base: string,
   report: Report,
 ): Promise<void> {
   const locked = names.filter((name) => normalised(name) in pyodide.lockfile.packages);
-  const others = names.filter((name) => !locked.includes(name));
+  const others = names.filter((name) => !locked.includes(name)).map((name) => absolute(name, base));
+  const indexes = indexURLs.map((address) => absolute(address, base));
   await loadLocked(pyodide, locked, report);
   if (others.length === 0) return;
   if (!("micropip" in pyodide.lockfile.packages)) {
@@ -128,11 +131,11 @@ export async function installPackages(
     for (const [done, what] of others.entries()) {
       report({ stage: "download", what, done, total: others.length });
       // An index is asked by its address; without one it is PyPI, as micropip's own default says.
-      const options = indexURLs.length > 0 ? { index_urls: indexURLs } : {};
+      const options = indexes.length > 0 ? { index_urls: indexes } : {};
       try {
         await micropip.install.callKwargs(what, options);
       } catch (error) {
-        const where = indexURLs.length > 0 ? ` from ${indexURLs.join(", ")}` : "";
+        const where = indexes.length > 0 ? ` from ${indexes.join(", ")}` : "";
         throw new StartError(`the package ${what} cannot be installed${where}: ${lastLine(error)}`, { cause: error });
       }
       report({ stage: "install", what, done: done + 1, total: others.length });
@@ -140,6 +143,13 @@ export async function installPackages(
   } finally {
     micropip.destroy();
   }
+}
+
+/** Makes the address of a name that begins with `/`, `./` or `../`, because micropip cannot resolve it in a worker. */
+function absolute(name: string, base: string): string {
+  if (!/^\.{0,2}\//.test(name)) return name;
+  // An index may have the place of the package's name in braces, which an address has in another form.
+  return new URL(name, base).href.replaceAll("%7B", "{").replaceAll("%7D", "}");
 }
 
 async function loadLocked(pyodide: Pyodide, names: string[], report: Report): Promise<void> {

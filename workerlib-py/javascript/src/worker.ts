@@ -75,7 +75,7 @@ export class PyodideWorker {
   /** Installs packages by their names or addresses; `indexURLs` are asked instead of PyPI. */
   async install(packages: string | string[], indexURLs: string[] = []): Promise<void> {
     const names = typeof packages === "string" ? [packages] : packages;
-    await installPackages(await this.#pyodide(), names, indexURLs, this.#report);
+    await installPackages(await this.#pyodide(), names, indexURLs, this.#base, this.#report);
   }
 
   /** Runs Python code and returns the value of its last expression. */

@@ -6,6 +6,7 @@ Users call it, with PyScript or without. This module checks the arguments; the h
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath, PurePosixPath
@@ -23,6 +24,8 @@ from workerlib._hosts.spawned.wanted import SpawnProgress, Wanted
 
 _TIMEOUT = 60.0
 _I = TypeVar("_I")
+# workerlib among packages: by its name, or by the address of its wheel.
+_OWN = re.compile(r"workerlib|(.*/)?workerlib-[^/]*\.whl")
 
 
 @overload
@@ -116,7 +119,7 @@ def spawn(
     wanted = Wanted(
         script,
         # The worker has the workerlib of its caller.
-        [name for name in (*packages, *_names(parsed, "packages")) if name != "workerlib"],
+        [name for name in (*packages, *_names(parsed, "packages")) if not _OWN.fullmatch(name)],
         [*index_urls, *_names(parsed, "index_urls")],
         _files(parsed),
         parsed,
