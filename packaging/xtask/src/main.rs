@@ -18,6 +18,7 @@ use crate::workspace::Workspace;
 mod bench;
 mod compiler;
 mod demo;
+mod docs;
 mod folder;
 mod fuzz;
 mod groups;
@@ -74,6 +75,8 @@ enum Command {
     },
     /// Writes target/publish, which serves workerlib as a remote package of PyScript's
     Publish(publish::Options),
+    /// Builds the documentation site in target/docs
+    Docs(docs::Options),
     /// Runs every check
     Test(test::Options),
     /// Measures against peers, and writes tables into benches/results
@@ -109,6 +112,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::NpmPackage => npm_package(workspace),
         Command::Site { pyodide } => build_site(workspace, pyodide),
         Command::Publish(options) => publish::main(workspace, options),
+        Command::Docs(options) => docs::main(workspace, options),
         Command::Test(options) => test::main(workspace, options),
         Command::Bench(options) => bench::main(workspace, options),
         Command::Fuzz(options) => fuzz::main(workspace, options),

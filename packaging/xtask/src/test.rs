@@ -29,6 +29,7 @@ use crate::workspace::Workspace;
 mod artefacts;
 mod context;
 pub(crate) mod counts;
+mod docs;
 mod javascript;
 mod lanes;
 mod memory;

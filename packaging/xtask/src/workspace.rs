@@ -98,9 +98,19 @@ impl Workspace {
 
     /// A program of the virtual environment of the tools.
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
-        let (folder, suffix) = if cfg!(windows) { ("Scripts", ".exe") } else { ("bin", "") };
-        self.venv().join(folder).join(format!("{name}{suffix}"))
+        program_of(&self.venv(), name)
     }
+
+    /// The virtual environment of the builder of the documentation site.
+    pub(crate) fn docs_venv(&self) -> PathBuf {
+        self.target().join("docs-venv")
+    }
+}
+
+/// Names a program of a virtual environment.
+pub(crate) fn program_of(venv: &Path, name: &str) -> PathBuf {
+    let (folder, suffix) = if cfg!(windows) { ("Scripts", ".exe") } else { ("bin", "") };
+    venv.join(folder).join(format!("{name}{suffix}"))
 }
 
 /// Names the Python of a virtual environment.

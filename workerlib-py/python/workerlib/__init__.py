@@ -65,7 +65,9 @@ if TYPE_CHECKING:
     from workerlib._compat.exception_display import improve_exception_handling as improveExceptionHandling
 
     diagnostics: tuple[str, ...]
+    """The platform of this Python, in lines for the console or for a report of a problem."""
     systemVersions: dict[str, str | None]
+    """The versions of PyScript, Pyodide, Python and Emscripten, as far as they are known."""
 
 # The names of these in the reference library.
 anyCall = any_call

@@ -5,6 +5,8 @@
 pub(crate) enum Need {
     /// Python and the tools in `target/venv`.
     PythonTools,
+    /// The builder of the documentation site in `target/docs-venv`.
+    DocsTools,
     /// Compiler and linker for the wasm target.
     WasmCompiler,
     /// Node and the npm packages.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::process;
 use crate::stamp::{self, Fingerprint};
 use crate::steps::Outcome;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, python_of};
 
 /// The variable that names the Python to use.
 pub(crate) const OVERRIDE: &str = "WORKERLIB_PYTHON";
@@ -39,20 +39,47 @@ pub(crate) fn find() -> Option<PathBuf> {
 pub(crate) fn ensure_tools(workspace: &Workspace) -> Result<Outcome> {
     let python = find().context("Python 3.11 or later is missing")?;
     let requirements = workspace.packaging("python").join("requirements.txt");
-    let version = process::ask(Command::new(&python).args(["-c", "import sys; print(sys.version)"]))
-        .unwrap_or_default();
-    let venv = workspace.venv();
+    ensure_environment(workspace, &python, &workspace.venv(), &requirements)
+}
+
+/// Installs the builder of the documentation site in an environment of its own: only `cargo xtask docs` has use for it.
+///
+/// # Errors
+/// If there is no Python, or pip fails.
+pub(crate) fn ensure_docs_tools(workspace: &Workspace) -> Result<Outcome> {
+    let python = find().context("Python 3.11 or later is missing")?;
+    let requirements = workspace.packaging("docs").join("requirements.txt");
+    ensure_environment(workspace, &python, &workspace.docs_venv(), &requirements)
+}
+
+/// Makes the virtual environment `venv` of `python`, and installs the locked `requirements` there.
+///
+/// # Errors
+/// If Python or pip fails.
+pub(crate) fn ensure_environment(
+    workspace: &Workspace,
+    python: &Path,
+    venv: &Path,
+    requirements: &Path,
+) -> Result<Outcome> {
+    let version =
+        process::ask(Command::new(python).args(["-c", "import sys; print(sys.version)"])).unwrap_or_default();
     let fingerprint =
-        Fingerprint::new().text(&python.to_string_lossy()).text(&version).path(&requirements)?.finish();
-    if stamp::is_fresh(&venv, &fingerprint) {
+        Fingerprint::new().text(&python.to_string_lossy()).text(&version).path(requirements)?.finish();
+    if stamp::is_fresh(venv, &fingerprint) {
         return Ok(Outcome::Unchanged);
     }
-    stamp::clear(&venv);
-    process::run(workspace, "venv", Command::new(&python).args(["-m", "venv", "--clear"]).arg(&venv))?;
-    let mut pip = pip(workspace);
-    pip.args(["install", "--require-hashes", "--only-binary=:all:", "-r"]).arg(&requirements);
-    process::run(workspace, "pip-tools", &mut pip)?;
-    stamp::set(&venv, &fingerprint)?;
+    stamp::clear(venv);
+    let name = venv.file_name().unwrap_or_default().to_string_lossy();
+    process::run(
+        workspace,
+        &format!("{name}-made"),
+        Command::new(python).args(["-m", "venv", "--clear"]).arg(venv),
+    )?;
+    let mut pip = pip_of(&python_of(venv));
+    pip.args(["install", "--require-hashes", "--only-binary=:all:", "-r"]).arg(requirements);
+    process::run(workspace, &format!("{name}-filled"), &mut pip)?;
+    stamp::set(venv, &fingerprint)?;
     Ok(Outcome::Done)
 }
 
@@ -112,7 +139,11 @@ fn fetch_wheels(workspace: &Workspace, list: &str, folder: &Path, options: &[&st
 }
 
 fn pip(workspace: &Workspace) -> Command {
-    let mut command = Command::new(workspace.python());
+    pip_of(&workspace.python())
+}
+
+fn pip_of(python: &Path) -> Command {
+    let mut command = Command::new(python);
     command.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
     command
 }

@@ -66,7 +66,7 @@ fn lack_of(need: Need) -> Option<Lack> {
     match need {
         // They are fetched by the Python tools.
         Need::PyodideWheels => None,
-        Need::PythonTools => python::find().is_none().then(|| Lack {
+        Need::PythonTools | Need::DocsTools => python::find().is_none().then(|| Lack {
             what: "Python 3.11 or later, with venv".into(),
             why: "maturin, pytest and the other tools run in a virtual environment",
             debian: &["python3", "python3-venv"],

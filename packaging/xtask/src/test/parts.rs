@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::context::Context;
 use super::lanes::{Place, Resource};
 use super::report::Report;
-use super::{artefacts, javascript, pages, python, rust, transport};
+use super::{artefacts, docs, javascript, pages, python, rust, transport};
 use crate::pyodide::Pyodide;
 use crate::setup::need::Need;
 use crate::site;
@@ -97,6 +97,7 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("patterns", 280, &ENGINES, &PAIR, pages::patterns),
     Part::new("demo", 30, &PAGES, &SITE, pages::demo).alone(),
     Part::new("online", 5, &PAGES, &SITE, pages::online),
+    Part::new("docs", 20, &DOCS, &[Product::Installed], docs::check),
     Part::new("wheels", 1, &WHEELS, &[Product::WasmWheel, Product::NativeWheel], artefacts::wheels),
     Part::new("files", 1, &[], &[], artefacts::files),
     Part::new("leaks", 60, &[Need::PythonTools], &[Product::Installed], python::leaks).slow(),
@@ -128,6 +129,7 @@ const MATRIX: &[Part] = &[
 
 const SITE: [Product; 1] = [Product::Site];
 const PAIR: [Product; 2] = [Product::Site, Product::Pyodide029];
+const DOCS: [Need; 3] = [Need::PythonTools, Need::DocsTools, Need::Browser];
 const WHEELS: [Need; 3] = [Need::PythonTools, Need::WasmCompiler, Need::NodePackages];
 const PAGES: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Browser];

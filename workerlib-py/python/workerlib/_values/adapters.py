@@ -80,6 +80,9 @@ def adapter(cls: _C) -> _C:
     `__workerlib_encode__(self)` returns what is sent, and the classmethod `__workerlib_decode__(cls, data)`
     makes an instance of that; without it, the class itself is called. Both may be async.
 
+    Args:
+        cls: The class.
+
     Raises:
         TypeError: If it is no class, or one without `__workerlib_encode__`.
     """
@@ -101,6 +104,10 @@ def adapter_for(cls: type, *, name: str | None = None) -> Callable[[_C], _C]:
 
     The decorated class has `encode` and `decode`, which are static or class methods and do what the functions
     that `register_adapter` takes do. It stays what it is.
+
+    Args:
+        cls: The class whose instances the adapter is for.
+        name: The name by which the sides know the adapter, by default `module:Class`.
 
     Raises:
         TypeError: As `register_adapter`; or if the decorated class has no `encode`.

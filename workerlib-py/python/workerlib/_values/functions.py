@@ -49,6 +49,9 @@ def register(thing: _T) -> _T:
     It is a decorator for what both sides have: in a module that both import, or at the top level of both
     scripts. A function arrives as the receiver's own of the same module and name; a class is made `portable`.
 
+    Args:
+        thing: The function or the class.
+
     Raises:
         TypeError: If it is neither, or has no name by which the other side could find it.
     """

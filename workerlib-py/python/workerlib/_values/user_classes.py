@@ -78,6 +78,9 @@ def portable(cls: _C) -> _C:
     It is a decorator for classes that are not of a kind that is sendable anyway. Both sides need the class,
     of the same module and name; classes of both scripts' top level (`__main__`) count as the same.
 
+    Args:
+        cls: The class.
+
     Raises:
         TypeError: If it is no class, or one whose instances Python cannot make empty.
     """

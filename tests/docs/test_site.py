@@ -1,0 +1,74 @@
+"""The documentation site as its readers have it: complete in itself, with a search, on every screen."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from conftest import LIMIT
+
+SCREENS = {"wide": (1280, 800), "narrow": (390, 844)}
+PAGES = ["", "values/", "reference/calls/", "troubleshooting/", "adr/", "changelog/"]
+# Elements that load an address when a page is shown, and CSS that does.
+LOADED = re.compile(r"<(?:script|img|iframe|source|video|link)\b[^>]*?\b(?:src|href)=[\"']?([^\"'\s>]+)")
+LOADED_BY_CSS = re.compile(r"(?:url\(|@import\s+)[\"']?([^\"')\s;]+)")
+
+
+def test_no_page_and_no_style_loads_anything_from_another_host(folder: Path) -> None:
+    """Protects readers without a network, and readers who want no other host to know what they read."""
+    pages, styles = sorted(folder.rglob("*.html")), sorted(folder.rglob("*.css"))
+    assert len(pages) > 40
+    assert styles
+    addresses = [(page, address) for page in pages for address in LOADED.findall(page.read_text("utf-8"))]
+    addresses += [(style, a) for style in styles for a in LOADED_BY_CSS.findall(style.read_text("utf-8"))]
+    assert len(addresses) > len(pages)
+    foreign = [(file.name, html.unescape(a)) for file, a in addresses if re.match(r"(https?:)?//", a)]
+    assert foreign == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_pages_fit_their_screen_and_ask_this_host_only(
+    chromium: Browser, site: str, screen: str, scheme: str
+) -> None:
+    """Protects readers on phones from a page that scrolls sideways, in both colour schemes."""
+    width, height = SCREENS[screen]
+    context = chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
+    context.set_default_timeout(LIMIT)
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for name in PAGES:
+        answer = page.goto(site + name)
+        assert answer is not None
+        assert answer.ok, name
+        assert page.evaluate("document.documentElement.scrollWidth") == width, name
+        dark = page.evaluate("document.body.dataset.mdColorScheme") == "slate"
+        assert dark == (scheme == "dark"), name
+    assert asked
+    assert [url for url in asked if not url.startswith((site, "data:", "blob:"))] == []
+    context.close()
+
+
+def test_the_search_finds_a_page_by_a_word_of_its_text(chromium: Browser, site: str) -> None:
+    """Protects the search, whose index and whose worker are part of the site."""
+    page = chromium.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    page.set_default_timeout(LIMIT)
+    page.goto(site)
+    page.locator("input.md-search__input").fill("UnsendableError")
+    found = page.locator(".md-search-result__link")
+    found.first.wait_for(state="visible")
+    addresses = [link.get_attribute("href") or "" for link in found.all()]
+    assert any("values/" in address or "errors/" in address for address in addresses), addresses
+    page.context.close()
+
+
+def test_files_of_the_repository_that_pages_link_to_are_there(folder: Path) -> None:
+    """Protects links to files outside of docs/, such as the starter and the licences."""
+    assert (folder / "workerlib-py/python/workerlib/starter/workerlib.py").is_file()
+    home = (folder / "index.html").read_text("utf-8")
+    assert 'href="contributing/#what-a-machine-needs"' in home
