@@ -279,8 +279,9 @@ fn inputs(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let root = workspace.root();
     let mut inputs = vec![root.join("Cargo.toml"), root.join("Cargo.lock")];
     for package in ["workerlib-core", "workerlib-codec", "workerlib-py"] {
-        let parts = ["Cargo.toml", "build.rs", "pyproject.toml", "src", "python", "javascript"];
-        inputs.extend(parts.map(|part| root.join(package).join(part)));
+        let sources = ["Cargo.toml", "build.rs", "pyproject.toml", "src", "python", "javascript"];
+        let licences = ["LICENSE-APACHE", "LICENSE-MIT"];
+        inputs.extend(sources.iter().chain(&licences).map(|part| root.join(package).join(part)));
     }
     let project = workspace.package().join("pyproject.toml");
     let text = fs::read_to_string(&project).with_context(|| format!("cannot read {}", project.display()))?;
@@ -346,6 +347,8 @@ mod tests {
             "workerlib-core/src/lib.rs",
             "workerlib-py/python/workerlib/__init__.py",
             "workerlib-py/pyproject.toml",
+            "workerlib-py/README.md",
+            "workerlib-py/LICENSE-MIT",
             "workerlib-py/javascript/README.md",
         ] {
             assert!(is_input(name), "{name}");
