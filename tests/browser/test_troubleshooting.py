@@ -44,6 +44,8 @@ class Setting:
     """The content types that the host gets wrong."""
     withheld: str = ""
     """The file that the CDN gives to the page and not to the worker."""
+    has_worker: bool = True
+    """Whether the page has its worker: a mistake that the page alone can make does not wait for one."""
 
 
 def _named(wheel: str, **more: object) -> str:
@@ -52,28 +54,37 @@ def _named(wheel: str, **more: object) -> str:
 
 # Each takes the wheel's name.
 SETTINGS: dict[str, Callable[[str], Setting]] = {
-    "Somebody else's workerlib": lambda wheel: Setting(page=_named("workerlib")),
+    "Somebody else's workerlib": lambda wheel: Setting(has_worker=False, page=_named("workerlib")),
     "A relative index": lambda wheel: Setting(
+        has_worker=False,
         page=_named("workerlib", index_urls=["./simple"]),
         files={"simple/workerlib/index.html": f'<!doctype html><a href="./{wheel}">{wheel}</a>'},
     ),
-    "A wheel that is not there": lambda wheel: Setting(page=_named(f"./elsewhere/{wheel}")),
+    "A wheel that is not there": lambda wheel: Setting(has_worker=False, page=_named(f"./elsewhere/{wheel}")),
     "A wheel without `./`": lambda wheel: Setting(
         page="./wrong.toml", worker="./wrong.toml", files={"wrong.toml": f'packages = ["{wheel}"]\n'}
     ),
-    "No module named 'workerlib'": lambda wheel: Setting(page="{}"),
+    "No module named 'workerlib'": lambda wheel: Setting(has_worker=False, page="{}"),
     "A worker without workerlib": lambda wheel: Setting(
         # Not inline: where the page's configuration is a file, PyScript 0.7.31 takes that for an inline one.
         worker="./other.toml",
         files={"other.toml": "packages = []\n"},
     ),
-    'A "fetching" that stays': lambda wheel: Setting(files={"main.py": SPAWN}, withheld="python_stdlib.zip"),
-    "A file that is not there": lambda wheel: Setting(page=_named(f"./{wheel}", files={"./nothing.py": ""})),
+    'A "fetching" that stays': lambda wheel: Setting(
+        has_worker=False, files={"main.py": SPAWN}, withheld="python_stdlib.zip"
+    ),
+    "A file that is not there": lambda wheel: Setting(
+        has_worker=False, page=_named(f"./{wheel}", files={"./nothing.py": ""})
+    ),
     "A wrong MIME type": lambda wheel: Setting(
-        page=_named(f"./{wheel}", interpreter="./pyodide/pyodide.mjs"), types={".mjs": "text/plain"}
+        has_worker=False,
+        page=_named(f"./{wheel}", interpreter="./pyodide/pyodide.mjs"),
+        types={".mjs": "text/plain"},
     ),
     "A wrong MIME type of WebAssembly": lambda wheel: Setting(
-        page=_named(f"./{wheel}", interpreter="./pyodide/pyodide.mjs"), types={".wasm": "text/plain"}
+        has_worker=False,
+        page=_named(f"./{wheel}", interpreter="./pyodide/pyodide.mjs"),
+        types={".wasm": "text/plain"},
     ),
     "A warning about SharedArrayBuffer": lambda wheel: Setting(),
     "A policy without `unsafe-eval`": lambda wheel: Setting(
@@ -98,6 +109,8 @@ def _with(setting: Setting) -> dict[str, str | bytes]:
         page = re.sub(
             rf'(src="./{name}\.py") config="[^"]*"', lambda found, c=config: f"{found[1]} config='{c}'", page
         )
+    if not setting.has_worker:
+        page = re.sub(r".*<script type=\"py\" worker.*\n", "", page)
     if setting.policy:
         meta = f'<meta http-equiv="Content-Security-Policy" content="{setting.policy}">'
         page = page.replace("<title>", f"{meta}<title>")
@@ -156,3 +169,19 @@ def _shown(browser: Any, cdn: Cdn, host: StaticHost, pattern: re.Pattern[str]) -
     finally:
         context.close()
     return f"{pattern.pattern}\nis not in\n{everything}"
+
+
+def test_the_remedy_for_a_policy_without_unsafe_eval(browser: Any, site: str, tmp_path: Path) -> None:
+    """With PyScript's function away, as docs/migrating.md says, README's page works under that policy."""
+    cdn = Cdn(site)
+    name, content = cdn.wheel()
+    files = _with(SETTINGS["A policy without `unsafe-eval`"](name))
+    core = "https://cdn.jsdelivr.net/npm/@pyscript/core@0.7.31/dist/core.js"
+    files["strict.js"] = f'import {{ hooks }} from "{core}";\nhooks.worker.onBeforeRunAsync.clear();\n'
+    page = str(files["index.html"])
+    assert page.count(core) == 1
+    files["index.html"] = page.replace("</head>", '<script type="module" src="./strict.js"></script></head>')
+    with StaticHost(tmp_path) as host:
+        host.write({name: content, **files})
+        shown = _shown(browser, cdn, host, re.compile(r"^2\.58", re.MULTILINE))
+    assert shown is None, shown
