@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 import documented_errors
+from pyscript_page import LOAD_MILLISECONDS
 from static_host import TYPES, Cdn, StaticHost, blocks
 
 pytestmark = pytest.mark.one_site
 
-LIMIT_SECONDS = 120
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SYMPTOMS: dict[str, str] = dict(
     re.findall(r"^### ([^\n]*)\n\n```text\n(.*?)\n```$", DOCUMENT, re.MULTILINE | re.DOTALL)
@@ -159,7 +159,7 @@ def _shown(browser: Any, cdn: Cdn, host: StaticHost, pattern: re.Pattern[str]) -
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(host.address)
-    end = time.monotonic() + LIMIT_SECONDS
+    end = time.monotonic() + LOAD_MILLISECONDS / 1000
     try:
         while time.monotonic() < end:
             everything = "\n".join([*said, page.locator("body").inner_text()])
