@@ -31,7 +31,7 @@ def check_files(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
     needed = {"workerlib/__init__.py", "workerlib/py.typed", "workerlib/_native.pyi"}
     if wheel.filename and "wasm32" in wheel.filename:
-        scripts = ("python_worker.js", "worker.js", "workerlib.js")
+        scripts = ("python_worker.js", "worker.js", "workerlib.js", "workerlib-pyodide.mjs")
         needed |= {f"workerlib/javascript/{name}" for name in scripts}
     missing = needed - names
     if missing:

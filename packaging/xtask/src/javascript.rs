@@ -18,6 +18,9 @@ use crate::workspace::Workspace;
 /// The name that code finds defined where the wheel is not beside it.
 const WHEEL_IS_ELSEWHERE: &str = "--define:WHEEL_IS_ELSEWHERE=true";
 
+/// The module that PyScript pages name as their `interpreter`.
+pub(crate) const INTERPRETER: &str = "workerlib-pyodide.mjs";
+
 /// The npm package's folder, ready for `npm pack`.
 pub(crate) fn npm_folder(workspace: &Workspace) -> PathBuf {
     workspace.target().join("npm-package")
@@ -39,7 +42,23 @@ pub(crate) fn build_for_wheel(workspace: &Workspace, tools: &Workspace, target: 
     let staged = stage(workspace, tools, "javascript")?;
     bundle(tools, &staged, "python_worker.ts", "iife", &target.join("python_worker.js"), &[])?;
     bundle(tools, &staged, "worker.ts", "iife", &target.join("worker.js"), &[WHEEL_IS_ELSEWHERE])?;
+    bundle(tools, &staged, "interpreter.ts", "esm", &target.join(INTERPRETER), &[])?;
     bundle(tools, &staged, "index.ts", "esm", &target.join("workerlib.js"), &[WHEEL_IS_ELSEWHERE])
+}
+
+/// Makes the module that PyScript pages name as their `interpreter`, in a folder.
+///
+/// # Errors
+/// If esbuild fails.
+pub(crate) fn build_interpreter(workspace: &Workspace, target: &Path) -> Result<()> {
+    bundle(
+        workspace,
+        &stage(workspace, workspace, "interpreter")?,
+        "interpreter.ts",
+        "esm",
+        &target.join(INTERPRETER),
+        &[],
+    )
 }
 
 /// Makes the npm package, which has `wheel` in it.
@@ -59,9 +78,14 @@ pub(crate) fn build_package(workspace: &Workspace, wheel: &Path) -> Result<Outco
     )?;
     bundle(workspace, &staged, "worker.ts", "iife", &dist.join("worker.js"), &[])?;
     bundle(workspace, &staged, "index.ts", "esm", &dist.join("workerlib.js"), &[])?;
+    bundle(workspace, &staged, "interpreter.ts", "esm", &dist.join(INTERPRETER), &[])?;
     // They are parts of the bundles; Python's own worker is in the wheel.
-    for name in ["python_worker.js", "python_worker.d.ts", "start.js"] {
+    for name in ["python_worker.js", "python_worker.d.ts", "start.js", "interpreter.js", "interpreter.d.ts"] {
         fs::remove_file(dist.join(name)).with_context(|| format!("tsc did not write {name}"))?;
+    }
+    for name in ["python.js", "compiled.js", "image.js", "store.js"] {
+        fs::remove_file(dist.join("snapshot").join(name))
+            .with_context(|| format!("tsc did not write {name}"))?;
     }
     folder::copy_file(wheel, &dist.join("workerlib.whl"))?;
     for name in ["package.json", "README.md"] {
@@ -111,6 +135,8 @@ fn bundle(
 ) -> Result<()> {
     let mut esbuild = tool(tools, "esbuild");
     esbuild.arg(format!("src/{source}")).args(["--bundle", "--target=es2022", "--log-level=warning"]);
+    // What runs in Python before workerlib can is a part of the JavaScript.
+    esbuild.arg("--loader:.py=text");
     esbuild.arg(format!("--format={format}")).arg(format!("--outfile={}", target.display())).args(more);
     process::run(tools, "esbuild", esbuild.current_dir(staged))?;
     Ok(())

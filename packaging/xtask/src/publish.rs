@@ -1,4 +1,5 @@
 //! Makes the folder that serves workerlib as a remote package of PyScript's: the wheel, and a `workerlib.toml` that names it.
+//! The interpreter module, with which PyScript's Pythons start from a snapshot, is served beside them.
 //!
 //! PyScript (0.7.31) does not resolve a relative path of a wheel inside a remote package, so the folder is made for one address.
 
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use crate::folder;
+use crate::javascript;
 use crate::setup::{self, need::Need};
 use crate::steps::{Outcome, Steps};
 use crate::wheel::{self, Kind};
@@ -41,7 +43,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the folder for one address: `workerlib.toml`, the wheel, and the starter `workerlib.py`.
+/// Writes the folder for one address: `workerlib.toml`, the wheel, the starter `workerlib.py`, and PyScript's interpreter module.
 ///
 /// # Errors
 /// If there is no wheel, or the folder cannot be written.
@@ -51,6 +53,7 @@ pub(crate) fn write(workspace: &Workspace, target: &Path, address: &str) -> Resu
     folder::empty(target)?;
     folder::copy_file(&wheel, &target.join(name))?;
     folder::copy_file(&starter(workspace).join("workerlib.py"), &target.join("workerlib.py"))?;
+    javascript::build_interpreter(workspace, target)?;
     let config =
         format!("name = \"workerlib\"\npackages = [\"{}\"]\n", beside(address, &name.to_string_lossy()));
     fs::write(target.join("workerlib.toml"), config)?;

@@ -231,3 +231,29 @@ def test_isolation_that_is_wanted(page: Page) -> None:
     else:
         assert outcome["error"]["name"] == "WorkerStartError"
         assert "Cross-Origin-Embedder-Policy: require-corp" in outcome["error"]["message"]
+
+
+@pytest.mark.every_engine
+def test_a_memory_snapshot(new_page: Page) -> None:
+    """The first worker starts plainly, later ones from a snapshot, unless it is turned off (docs/starting.md)."""
+    new_page.open("patterns/blank.html")
+    had = new_page.run("""
+        const start = async (options = {}) => {
+          const steps = [];
+          const onProgress = (progress) => steps.push(progress.what);
+          const worker = await spawn({ script: "./functions.py", onProgress, timeout: 0, ...options });
+          const mean = await worker.mean([1, 2.5]);
+          const drawn = await worker.runPython("import random; random.random()");
+          worker.terminate();
+          return { had: steps.some((what) => what.startsWith("Pyodide from a snapshot of")), mean, drawn };
+        };
+        const kept = async () => (await (await caches.open("workerlib-snapshots")).keys()).length;
+        const told = [await start()];
+        while ((await kept()) === 0) await new Promise((resolve) => setTimeout(resolve, 100));
+        told.push(...(await Promise.all([start(), start()])), await start({ snapshot: false }));
+        return told;
+    """)
+    assert [start["had"] for start in had] == [False, True, True, False]
+    assert all(start["mean"] == 1.75 for start in had)
+    assert len({start["drawn"] for start in had}) == 4
+    assert new_page.console == []

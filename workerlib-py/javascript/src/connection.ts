@@ -7,9 +7,10 @@
 import * as Comlink from "comlink";
 
 import { WorkerDiedError, WorkerStartError } from "./errors.js";
+import { Snapshots } from "./snapshots.js";
 import type { Progress } from "./start.js";
 import type { CallOptions, SpawnOptions } from "./types.js";
-import type { PyodideWorker, StartOptions } from "./worker.js";
+import type { InitOptions, PyodideWorker, StartOptions } from "./worker.js";
 
 /** Defined where this file itself comes out of the wheel. */
 declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
@@ -49,14 +50,18 @@ export class Connection {
     const { script, packages, indexURLs, pyodide, workerlib, heartbeat, onProgress } = this.#options;
     const timeout = this.#options.timeout ?? START_TIMEOUT;
     const wheel = workerlib ?? packagedWheel();
-    const options: StartOptions = {
+    const equipment: InitOptions = {
       ...pyodide,
       base: globalThis.document?.baseURI ?? globalThis.location.href,
+      ...(wheel !== undefined && { workerlib: String(wheel) }),
+    };
+    const options: StartOptions = {
+      ...equipment,
       ...(packages && { packages }),
       ...(indexURLs && { indexURLs }),
       ...(script !== undefined && { script: String(script) }),
-      ...(wheel !== undefined && { workerlib: String(wheel) }),
     };
+    const snapshots = this.#options.snapshot === false ? undefined : Snapshots.of(equipment);
     const report = Comlink.proxy((progress: Progress) => {
       this.#step = STEPS[progress.stage] + progress.what;
       onProgress?.(progress);
@@ -64,8 +69,11 @@ export class Connection {
     // Later on, an error that the worker does not catch is no reason to give it up.
     const loading = new AbortController();
     this.worker.addEventListener("error", (event) => this.#failToLoad(event), { signal: loading.signal });
+    const started = snapshots?.begin();
+    const start = async (): Promise<string[]> =>
+      this.#remote.start({ ...options, snapshot: (await snapshots?.offer()) ?? null }, report);
     try {
-      this.exports = await this.#settle(() => this.#remote.start(options, report), {
+      this.exports = await this.#settle(start, {
         timeout,
         late: () => `the worker ${this.name} did not start within ${timeout} ms: it was ${this.#step}`,
       });
@@ -73,7 +81,10 @@ export class Connection {
       throw isNamed(error, "WorkerStartError") ? new WorkerStartError(error.message, error.traceback) : error;
     } finally {
       loading.abort();
+      started?.();
     }
+    const makeWorker = (): Worker => newWorker(this.#options.worker, "workerlib's snapshot");
+    void snapshots?.follow(this.#remote, makeWorker, equipment);
     await this.#watch();
     if (heartbeat !== undefined) this.#expectHeartbeat(heartbeat);
   }

@@ -5,15 +5,38 @@
  * It says on the worker's own channel how far it is; the calls themselves go over the port or, unseen by this script, over
  * that channel too. It runs in browsers and, as a worker thread, in Node.
  */
-import { fetchFile, installPackages, loadPyodide, text, type PyodideSource } from "./start.js";
+import {
+  fetchFile,
+  installPackages,
+  lastLine,
+  makeSnapshotOf,
+  startPython,
+  text,
+  type Offer,
+  type Plan,
+  type Pyodide,
+  type PyodideSource,
+} from "./start.js";
+import { digest } from "./snapshot/store.js";
 
-/** What `_api/spawn.py` sends, once. */
-interface Order {
+/** Which Python: what a worker and a maker of snapshots are both told. */
+interface Equipment {
   pyodide: PyodideSource;
   /** Where relative addresses start from. */
   base: string;
   /** The files of workerlib: path and content. */
-  files: [string, Uint8Array][];
+  files: [string, Uint8Array<ArrayBuffer>][];
+}
+
+/** Asks for a snapshot instead of a worker. */
+interface SnapshotOrder extends Equipment {
+  makeSnapshot: true;
+}
+
+/** What `_api/spawn.py` sends, once. */
+interface Order extends Equipment {
+  /** What the caller knows of snapshots; null where it wants none. */
+  snapshot: Offer | null;
   packages: string[];
   indexURLs: string[];
   /** Files for the script: address, and path in the worker's own file system. */
@@ -38,15 +61,42 @@ type Told =
   | ["failed", message: string, description: Uint8Array | null]
   | ["locked"]
   | ["ready"]
+  | ["almost"]
+  | ["snapshot", image: Uint8Array, module: WebAssembly.Module | undefined]
+  | ["no_snapshot", cause: string]
   | ["pong"];
 
 interface Host {
-  postMessage(message: Told): void;
-  addEventListener(type: "message", listener: (event: { data: Order | "ping" }) => void): void;
+  postMessage(message: Told, options?: { transfer: Transferable[] }): void;
+  addEventListener(type: "message", listener: (event: { data: Order | SnapshotOrder | "ping" }) => void): void;
 }
 
-async function start(order: Order, tell: (...told: Told) => void): Promise<void> {
-  const { base, files, packages, indexURLs } = order;
+/** The module of workerlib's that runs the worker's script. */
+const ENTRY = "workerlib._hosts.spawned.worker";
+
+function planOf({ pyodide, base, files }: Equipment): Plan {
+  return {
+    source: pyodide,
+    base,
+    entry: ENTRY,
+    install: (python) => Promise.resolve(write(python, files)),
+    async build() {
+      const digests = await Promise.all(files.map(async ([path, content]) => `${path} ${await digest(content)}`));
+      return digest(new TextEncoder().encode(digests.join("\n")));
+    },
+  };
+}
+
+function write({ FS }: Pyodide, files: [string, Uint8Array][]): void {
+  for (const [path, content] of files) {
+    FS.mkdirTree(path.slice(0, path.lastIndexOf("/") + 1));
+    FS.writeFile(path, content);
+  }
+}
+
+async function start(order: Order, host: Host): Promise<void> {
+  const { base, packages, indexURLs } = order;
+  const tell = (...told: Told): void => host.postMessage(told);
   const script = new URL(order.script, base).href;
   const what = order.source === null ? script : order.script;
   const report = ({ stage, what, done, total }: { stage: string; what: string; done?: number; total?: number }): void =>
@@ -54,23 +104,30 @@ async function start(order: Order, tell: (...told: Told) => void): Promise<void>
   const fetched =
     order.source ?? fetchFile(script, "the worker's script").then((response) => response.text());
   const fetchedFiles = Promise.all(order.filesToFetch.map((file) => fetchContent(file, base)));
-  const [source, pyodide, more] = await Promise.all([fetched, loadPyodide(order.pyodide, base, report), fetchedFiles]);
+  const started = startPython(planOf(order), order.snapshot, report);
+  const [source, { pyodide, found, failure }, more] = await Promise.all([fetched, started, fetchedFiles]);
+  if (failure !== undefined) tell("no_snapshot", failure);
+  // This worker needs it no more.
+  if (found !== undefined) host.postMessage(["snapshot", found.image, found.module], { transfer: [found.image.buffer] });
   report({ stage: "install", what: "workerlib" });
-  for (const [path, content] of [...files, ...more]) {
-    pyodide.FS.mkdirTree(path.slice(0, path.lastIndexOf("/") + 1));
-    pyodide.FS.writeFile(path, content);
-  }
+  write(pyodide, more);
   await installPackages(pyodide, packages, indexURLs, base, report);
   report({ stage: "import", what });
-  const python = pyodide.pyimport("workerlib._hosts.spawned.worker");
-  const failure = await python.start(source, script, order);
-  if (failure) tell("failed", `the worker's script, ${what}, failed`, failure);
+  const python = pyodide.pyimport(ENTRY);
+  const error = await python.start(source, script, order);
+  if (error) tell("failed", `the worker's script, ${what}, failed`, error);
   else tell("ready");
 }
 
 async function fetchContent([address, path]: [string, string], base: string): Promise<[string, Uint8Array]> {
   const response = await fetchFile(new URL(address, base).href, "the file");
   return [path, new Uint8Array(await response.arrayBuffer())];
+}
+
+/** Makes a snapshot, and sends it. */
+async function make(order: SnapshotOrder, host: Host): Promise<void> {
+  const { image, module } = await makeSnapshotOf(planOf(order), () => host.postMessage(["almost"]));
+  host.postMessage(["snapshot", image, module], { transfer: [image.buffer] });
 }
 
 function listen(host: Host): void {
@@ -80,11 +137,15 @@ function listen(host: Host): void {
       tell("pong");
       return;
     }
+    if ("makeSnapshot" in data) {
+      make(data, host).catch((error: unknown) => tell("no_snapshot", lastLine(error)));
+      return;
+    }
     void globalThis.navigator?.locks?.request(data.lock, () => {
       tell("locked");
       return new Promise(() => {});
     });
-    start(data, tell).catch((error: unknown) => tell("failed", text(error), null));
+    start(data, host).catch((error: unknown) => tell("failed", text(error), null));
   });
 }
 

@@ -5,6 +5,9 @@
  * `python_worker.ts` tell the page.
  */
 
+import { FRESH, makeSnapshot, startFromSnapshot, type PyodideModule, type Snapshot } from "./snapshot/python.js";
+import { digest, openStore } from "./snapshot/store.js";
+
 /** The Pyodide that is loaded where nobody says which. */
 export const PYODIDE_VERSION = "314.0.7";
 
@@ -45,6 +48,7 @@ export interface Pyodide {
   unpackArchive(buffer: ArrayBuffer, format: string): void;
   pyimport(name: string): any;
   setInterruptBuffer(buffer: Uint8Array): void;
+  makeMemorySnapshot(): Uint8Array;
 }
 
 /** Says why the worker could not be started. */
@@ -52,12 +56,18 @@ export class StartError extends Error {
   override name = "WorkerStartError";
 }
 
-/** Loads Pyodide. */
-export async function loadPyodide(source: PyodideSource, base: string, report: Report): Promise<Pyodide> {
+/** Pyodide's own module, and how it is to be started. */
+interface Imported {
+  module: PyodideModule<Pyodide>;
+  folder: string;
+  options: object;
+}
+
+/** Fetches Pyodide's own JavaScript. */
+async function importPyodide(source: PyodideSource, base: string): Promise<Imported> {
   const folder = new URL(folderOf(source), base).href;
-  report({ stage: "download", what: `Pyodide from ${folder}` });
   const address = `${folder}pyodide.mjs`;
-  let module: { loadPyodide(options: object): Promise<Pyodide> };
+  let module: PyodideModule<Pyodide>;
   try {
     module = await import(/* @vite-ignore */ /* webpackIgnore: true */ address);
   } catch (error) {
@@ -74,20 +84,130 @@ export async function loadPyodide(source: PyodideSource, base: string, report: R
     // A thread of Node's has no file descriptors to print to, which is what Pyodide takes there.
     ...(typeof self === "undefined" ? { stdout: console.log, stderr: console.error } : {}),
   };
+  return { module, folder, options };
+}
+
+/** How Python is started in a worker: which Pyodide, and what is in it before packages are installed. */
+export interface Plan {
+  source: PyodideSource;
+  /** Where relative addresses start from. */
+  base: string;
+  /** The module of workerlib's that the worker calls. */
+  entry: string;
+  /** Puts workerlib's files in place. */
+  install: (pyodide: Pyodide) => Promise<void>;
+  /** Identifies these files. */
+  build: () => Promise<string>;
+}
+
+/** What the one that starts a worker knows of snapshots; null where it wants none. */
+export interface Offer {
+  snapshot?: Snapshot | null;
+}
+
+/** A Python that has started. */
+export interface Started {
+  pyodide: Pyodide;
+  /** The snapshot that it started from, if that was found in the store: the other workers' starts can use it. */
+  found?: Snapshot;
+  /** Why it started without the snapshot that there was. */
+  failure?: string;
+}
+
+/** The extension module of which workerlib's modules import names. */
+const EXTENSION = "workerlib._native";
+/** Modules of the standard library that scripts import and that would be the same in two workers: `fresh.py` renews them. */
+const OPTIONAL = ["random", "tempfile", "uuid"];
+
+/** Starts Pyodide with workerlib in it: from a snapshot if there is one that works, else by itself. */
+export async function startPython(plan: Plan, offer: Offer | null, report: Report): Promise<Started> {
+  const { source, base } = plan;
+  const folder = new URL(folderOf(source), base).href;
+  report({ stage: "download", what: `Pyodide from ${folder}` });
+  const imported = await importPyodide(source, base);
+  let failure: string | undefined;
+  if (offer !== null) {
+    try {
+      const store = offer.snapshot ? undefined : await openStore();
+      const key = store === undefined ? "" : await keyOf(imported, plan);
+      const image = await store?.read(key);
+      const snapshot = offer.snapshot ?? (image && { image });
+      if (snapshot) {
+        report({ stage: "download", what: `Pyodide from a snapshot of ${folder}` });
+        try {
+          const { loaded, module } = await startFromSnapshot(imported.module, imported.options, plan, snapshot);
+          const found = image && { image, module };
+          return { pyodide: loaded, ...(found && { found }) };
+        } catch (error) {
+          await store?.remove(key);
+          throw error;
+        }
+      }
+    } catch (error) {
+      failure = lastLine(error);
+      console.warn(`workerlib: Python starts without its memory snapshot: ${failure}`);
+    }
+  }
+  let pyodide: Pyodide;
   try {
-    return await module.loadPyodide(options);
+    pyodide = await imported.module.loadPyodide(imported.options);
   } catch (error) {
     throw new StartError(`Pyodide from ${folder} cannot be started: ${text(error)}`, { cause: error });
   }
+  await plan.install(pyodide);
+  return { pyodide, ...(failure !== undefined && { failure }) };
+}
+
+/**
+ * Makes the snapshot from which workers of this plan can start, and keeps it for the next visit where that is possible.
+ *
+ * @param almost is called when most of the work is done
+ */
+export async function makeSnapshotOf(plan: Plan, almost: () => void): Promise<Snapshot> {
+  const imported = await importPyodide(plan.source, plan.base);
+  const content = { modules: [plan.entry], optional: OPTIONAL, extension: EXTENSION, install: plan.install };
+  const snapshot = await makeSnapshot(imported.module, imported.options, content, almost);
+  try {
+    const store = await openStore();
+    await store?.write(await keyOf(imported, plan), snapshot.image);
+  } catch (error) {
+    console.warn(`workerlib: the memory snapshot is not kept for the next visit: ${text(error)}`);
+  }
+  return snapshot;
+}
+
+/** Names the snapshot of a plan: by Pyodide's version, the lock file and workerlib's build. */
+async function keyOf({ module, folder }: Imported, plan: Plan): Promise<string> {
+  const lock =
+    plan.source.lockFileContents ??
+    (await (await fetchFile(`${folder}pyodide-lock.json`, "Pyodide's lock file")).text());
+  const parts = await Promise.all([
+    digestOf(lock),
+    plan.build(),
+    digestOf(FRESH + JSON.stringify([plan.entry, OPTIONAL, EXTENSION, folder])),
+  ]);
+  return [module.version, ...parts.map((part) => part.slice(0, 16))].join("-");
+}
+
+function digestOf(content: string): Promise<string> {
+  return digest(new TextEncoder().encode(content));
 }
 
 function folderOf({ indexURL, version = PYODIDE_VERSION }: PyodideSource): string {
   return (indexURL ?? `https://cdn.jsdelivr.net/pyodide/v${version}/full/`).replace(/\/?$/, "/");
 }
 
-/** Installs workerlib: the wheel at an address, else that of the lock file. PyPI's is somebody else's. */
-export async function installWorkerlib(pyodide: Pyodide, wheel: string | undefined, report: Report): Promise<void> {
-  if (wheel === undefined) {
+/**
+ * Installs workerlib: from a wheel, else that of the lock file. PyPI's is somebody else's.
+ *
+ * @param fetchWheel fetches the wheel, where there is one
+ */
+export async function installWorkerlib(
+  pyodide: Pyodide,
+  fetchWheel: (() => Promise<ArrayBuffer>) | undefined,
+  report: Report,
+): Promise<void> {
+  if (fetchWheel === undefined) {
     if (!("workerlib" in pyodide.lockfile.packages)) {
       throw new StartError("workerlib is not in Pyodide's lock file: say where its wheel is, by the option `workerlib`");
     }
@@ -95,10 +215,10 @@ export async function installWorkerlib(pyodide: Pyodide, wheel: string | undefin
     return;
   }
   report({ stage: "download", what: "workerlib" });
-  const content = await fetchFile(wheel, "workerlib's wheel");
+  const content = await fetchWheel();
   report({ stage: "install", what: "workerlib" });
   // By its content and not by its address: bundlers rename files, and a wheel's name says what it is for.
-  pyodide.unpackArchive(await content.arrayBuffer(), "wheel");
+  pyodide.unpackArchive(content, "wheel");
 }
 
 /**
@@ -205,6 +325,6 @@ export function text(error: unknown): string {
 }
 
 /** What a Python error says: Pyodide's message is the whole traceback. */
-function lastLine(error: unknown): string {
+export function lastLine(error: unknown): string {
   return text(error).trimEnd().split("\n").at(-1) ?? "";
 }

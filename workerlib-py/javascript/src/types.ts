@@ -39,6 +39,8 @@ export interface SpawnOptions {
    * By default it may be or not.
    */
   isolated?: boolean;
+  /** Whether the worker may start from a memory snapshot of Pyodide, which takes a fraction of the time; by default yes. */
+  snapshot?: boolean;
   /** The address of workerlib's wheel, where it is not beside this file. */
   workerlib?: string | URL;
   /** The address of `worker.js`, where it is not beside this file. */

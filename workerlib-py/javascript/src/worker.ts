@@ -11,12 +11,20 @@ import {
   fetchFile,
   installPackages,
   installWorkerlib,
-  loadPyodide,
+  makeSnapshotOf,
   StartError,
+  startPython,
+  type Offer,
+  type Plan,
   type Progress,
   type Pyodide,
   type PyodideSource,
 } from "./start.js";
+import type { Snapshot } from "./snapshot/python.js";
+import { digest } from "./snapshot/store.js";
+
+/** The module of workerlib's that this script calls. */
+const ENTRY = "workerlib._javascript.comlink";
 
 /** Defined where this file itself comes out of the wheel. */
 declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
@@ -27,6 +35,8 @@ export interface InitOptions extends PyodideSource {
   base?: string;
   /** The address of workerlib's wheel. */
   workerlib?: string;
+  /** What the page knows of memory snapshots, from which Python starts faster; null for none. */
+  snapshot?: Offer | null;
 }
 
 /** What `start` is told. */
@@ -64,6 +74,8 @@ export class PyodideWorker {
   #python: any;
   #base = self.location.href;
   #report: (progress: Progress) => void = () => {};
+  #found: Snapshot | undefined;
+  #failure: string | undefined;
 
   /** Loads Pyodide and workerlib; called again, it waits for the same. */
   async init(options: InitOptions = {}, onProgress?: (progress: Progress) => void): Promise<void> {
@@ -103,6 +115,24 @@ export class PyodideWorker {
     if (fetched !== undefined) await this.#run(await fetched);
     this.#report({ stage: "ready", what: script ?? "Python" });
     return this.exports();
+  }
+
+  /** Gives the memory snapshot away that Python started from if the page did not have it, or says why it was of no use. */
+  takeSnapshot(): { found?: Snapshot; failure?: string } {
+    const [found, failure] = [this.#found, this.#failure];
+    this.#found = undefined;
+    const told = { ...(found && { found }), ...(failure !== undefined && { failure }) };
+    return found ? Comlink.transfer(told, [found.image.buffer]) : told;
+  }
+
+  /**
+   * Makes a memory snapshot from which workers with the same options can start. This worker can do nothing else afterwards.
+   *
+   * @param onAlmost is called when most of the work is done
+   */
+  async makeSnapshot(options: Omit<InitOptions, "snapshot">, onAlmost?: () => void): Promise<Snapshot> {
+    const snapshot = await makeSnapshotOf(this.#plan(options), () => onAlmost?.());
+    return Comlink.transfer(snapshot, [snapshot.image.buffer]);
   }
 
   /** Calls an exported function. */
@@ -147,12 +177,29 @@ export class PyodideWorker {
     });
   }
 
-  async #start({ base, workerlib, ...source }: InitOptions): Promise<Pyodide> {
-    this.#base = base ?? this.#base;
-    const pyodide = await loadPyodide(source, this.#base, this.#report);
-    await installWorkerlib(pyodide, this.#wheel(workerlib), this.#report);
-    this.#python = pyodide.pyimport("workerlib._javascript.comlink");
+  async #start({ snapshot = null, ...options }: InitOptions): Promise<Pyodide> {
+    const { pyodide, found, failure } = await startPython(this.#plan(options), snapshot, this.#report);
+    this.#found = found;
+    this.#failure = failure;
+    this.#python = pyodide.pyimport(ENTRY);
     return pyodide;
+  }
+
+  #plan({ base, workerlib, ...source }: Omit<InitOptions, "snapshot">): Plan {
+    this.#base = base ?? this.#base;
+    const address = this.#wheel(workerlib);
+    let wheel: Promise<ArrayBuffer> | undefined;
+    const fetchWheel = (address: string): Promise<ArrayBuffer> =>
+      (wheel ??= fetchFile(address, "workerlib's wheel").then((response) => response.arrayBuffer()));
+    return {
+      source,
+      base: this.#base,
+      entry: ENTRY,
+      install: (pyodide) =>
+        installWorkerlib(pyodide, address === undefined ? undefined : () => fetchWheel(address), this.#report),
+      // Without a wheel of its own it is the lock file's, which is in the key.
+      build: async () => (address === undefined ? "" : digest(new Uint8Array(await fetchWheel(address)))),
+    };
   }
 
   #wheel(given: string | undefined): string | undefined {

@@ -89,6 +89,13 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("pyodide-314", 160, &site::NEEDS, &[Product::Pyodide314], python::suite_in_314),
     Part::new("pyodide-0.29", 130, &site::NEEDS, &[Product::Pyodide029], python::suite_in_029),
     Part::new("spawn-node", 130, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node),
+    Part::new(
+        "snapshot-node",
+        120,
+        &site::NEEDS,
+        &[Product::Pyodide314, Product::Pyodide029],
+        python::snapshots_in_node,
+    ),
     Part::new("javascript", 8, &[Need::NodePackages], &[], javascript::check),
     Part::new("transport", 12, &[Need::NodePackages], &[], transport::check),
     Part::new("browser", 600, &PAGES, &SITE, pages::browser),

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::context::Context;
+use super::counts;
 use super::pytest::{self, Suite};
 use super::report::Report;
 use crate::process;
@@ -137,6 +138,8 @@ pub(super) fn spawn_in_node(context: &Context<'_>) -> Result<Report> {
     let mut node = Command::new(node::find().context("Node is missing")?);
     node.arg(workspace.tests("node").join("spawn.mjs")).arg(Pyodide::V314.folder(workspace));
     node.arg(workspace.root().join("tests")).arg(pytest::records(workspace));
+    // A developer's own folder is not written to.
+    node.env("XDG_CACHE_HOME", workspace.target().join("snapshots"));
     let suite = Suite {
         run: "spawn-node",
         folder: Path::new("/tests"),
@@ -145,4 +148,23 @@ pub(super) fn spawn_in_node(context: &Context<'_>) -> Result<Report> {
         what: "tests over a spawned worker under Node",
     };
     pytest::run(context, &suite, node)
+}
+
+/// Runs the tests of workers that start from a memory snapshot, in Pyodide under Node.
+pub(super) fn snapshots_in_node(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
+    let mut all = Report::default();
+    for pyodide in [Pyodide::V314, Pyodide::V0_29] {
+        let mut node = Command::new(node::find().context("Node is missing")?);
+        node.arg(workspace.tests("node").join("snapshot.mjs")).arg(pyodide.folder(workspace));
+        node.arg(workspace.root().join("tests"));
+        node.arg(workspace.target().join("snapshots").join(pyodide.to_string()));
+        node.envs(context.environment());
+        let log = format!("snapshot-node-{pyodide}");
+        let run = process::capture_within(workspace, &log, &mut node, context.limit())?;
+        let counts = counts::of_pytest(&run.output);
+        let what = format!("tests of memory snapshots in Pyodide {pyodide} under Node");
+        all.add(Report::of_counts(run.succeeded, &counts, &what, run.output));
+    }
+    Ok(all)
 }

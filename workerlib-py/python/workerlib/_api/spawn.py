@@ -41,6 +41,7 @@ def spawn(
     on_progress: Callable[[SpawnProgress], object] | None = None,
     heartbeat: float | None = None,
     isolated: bool = False,
+    snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
     config: Mapping[str, Any] | None = None,
 ) -> Connecting[_I]: ...
@@ -57,6 +58,7 @@ def spawn(
     on_progress: Callable[[SpawnProgress], object] | None = None,
     heartbeat: float | None = None,
     isolated: bool = False,
+    snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
     config: Mapping[str, Any] | None = None,
 ) -> Connecting[Worker]: ...
@@ -72,6 +74,7 @@ def spawn(
     on_progress: Callable[[SpawnProgress], object] | None = None,
     heartbeat: float | None = None,
     isolated: bool = False,
+    snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
     config: Mapping[str, Any] | None = None,
 ) -> Connecting[Any]:
@@ -95,6 +98,8 @@ def spawn(
         heartbeat: The number of seconds without a sign of life after which the worker is terminated; None for
             never. A worker gives no sign while a function computes.
         isolated: Whether the page has to be cross-origin isolated, because the script shares memory.
+        snapshot: Whether the worker may start from a memory snapshot of Pyodide, which takes a fraction of
+            the time (docs/starting.md); by default as the configuration says, and True without a word there.
         index_urls: Package indexes that are asked instead of PyPI.
         config: The configuration of both sides, with the sections of a TOML file. `packages`, `index_urls`
             and `[files]` are for the worker, which fetches the files.
@@ -116,6 +121,7 @@ def spawn(
     from workerlib._hosts.spawned.parent import open_channel
 
     parsed = dict(config or {})
+    chosen = settings(parsed, strict=strict, max_in_flight=max_in_flight, snapshot=snapshot)
     wanted = Wanted(
         script,
         # The worker has the workerlib of its caller.
@@ -125,10 +131,10 @@ def spawn(
         parsed,
         heartbeat,
         isolated,
+        chosen.snapshot,
         on_progress,
     )
     progress = Progress(name or _name_of(script), "loading the worker's own JavaScript")
-    chosen = settings(parsed, strict=strict, max_in_flight=max_in_flight)
     adapters = load_adapters(parsed)
     opening = open_channel(wanted, progress)
     return Connecting(establish(opening, progress, chosen, adapters, interface=interface, timeout=timeout))

@@ -31,6 +31,8 @@ class Settings:
     """The number of calls that may be in flight. Further calls wait."""
     log: bool = False
     """Whether each call is logged to the console."""
+    snapshot: bool = True
+    """Whether workers that are spawned start from a memory snapshot."""
     iterables: str = "checked"
     """`"list"` has everything that can be iterated arrive as a list or a dict, whatever else it is."""
 

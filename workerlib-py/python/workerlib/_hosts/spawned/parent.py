@@ -26,6 +26,7 @@ from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, new_m
 from workerlib._hosts.browser.web_worker import is_node, new_worker
 from workerlib._hosts.host import Found, Progress, is_file_name
 from workerlib._hosts.spawned import worker as spawned
+from workerlib._hosts.spawned.snapshots import snapshots
 from workerlib._hosts.spawned.wanted import SpawnProgress, Wanted
 from workerlib._native import decode
 from workerlib._values.exceptions import rebuild
@@ -45,12 +46,13 @@ async def open_channel(wanted: Wanted, progress: Progress) -> Found:
             " its server has to send the headers Cross-Origin-Opener-Policy: same-origin and"
             " Cross-Origin-Embedder-Policy: require-corp"
         )
-    worker = SpawnedWorker(wanted, progress)
-    try:
-        await worker.ready
-    except BaseException:
-        worker.close()
-        raise
+    with snapshots.start(wanted.snapshot, _script, _equipment) as offer:
+        worker = SpawnedWorker(wanted, progress, await offer)
+        try:
+            await worker.ready
+        except BaseException:
+            worker.close()
+            raise
     return Found(worker.name, worker, worker.host.worker, worker.watch, worker.ended, worker.interrupt)
 
 
@@ -60,12 +62,13 @@ class SpawnedWorker:
     On its own channel it tells how far it has come, and later on that it lives.
     """
 
-    def __init__(self, wanted: Wanted, progress: Progress) -> None:
+    def __init__(self, wanted: Wanted, progress: Progress, offer: Any) -> None:
         """Starts the worker.
 
         Args:
             wanted: What it is to run.
             progress: What it tells is noted here.
+            offer: What it is told of memory snapshots: see `Snapshots.start`.
         """
         self.name = str(progress.name)
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -77,14 +80,14 @@ class SpawnedWorker:
         self._pong = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._die: Callable[[str], None] | None = None
-        source = importlib.resources.files("workerlib") / "javascript" / "python_worker.js"
         order = to_js(
-            {**_order(wanted), "name": self.name, "lock": self._lock}, dict_converter=js.Object.fromEntries
+            {**_order(wanted), "name": self.name, "lock": self._lock, "snapshot": offer},
+            dict_converter=js.Object.fromEntries,
         )
         order.memory = memory = new_memory()
         self.interrupt = Interrupter(memory) if memory else None
         """Interrupts a call, where memory can be shared with the worker."""
-        self.host = new_worker(source.read_text(), self.name, self._receive, self._on_error)
+        self.host = new_worker(_script(), self.name, self._receive, self._on_error)
         port, ports = new_port(self.host.worker, self._lock)
         if ports:
             (order.port,) = ports
@@ -168,6 +171,12 @@ class SpawnedWorker:
         if not self.ready.done():
             self.ready.set_result(None)
 
+    def _on_snapshot(self, image: Any, module: Any) -> None:
+        snapshots.keep(image, module)
+
+    def _on_no_snapshot(self, cause: str) -> None:
+        snapshots.refuse(cause)
+
     def _on_locked(self) -> None:
         self._locked.set()
 
@@ -185,8 +194,14 @@ class SpawnedWorker:
             self.ready.set_exception(error)
 
 
-def _order(wanted: Wanted) -> dict[str, Any]:
-    """Describes the worker that is wanted: the `Order` of javascript/src/python_worker.ts."""
+def _script() -> str:
+    """Returns the text of the worker's own JavaScript."""
+    source = importlib.resources.files("workerlib") / "javascript" / "python_worker.js"
+    return source.read_text()
+
+
+def _equipment() -> dict[str, Any]:
+    """Describes this Python for another: the `Equipment` of javascript/src/python_worker.ts."""
     host = pyodide_js._api.config
     base = _base()
     return {
@@ -197,6 +212,13 @@ def _order(wanted: Wanted) -> dict[str, Any]:
         },
         "base": base,
         "files": [[str(path), path.read_bytes()] for path in _own_files()],
+    }
+
+
+def _order(wanted: Wanted) -> dict[str, Any]:
+    """Describes the worker that is wanted: the `Order` of javascript/src/python_worker.ts."""
+    return {
+        **_equipment(),
         "packages": wanted.packages,
         "indexURLs": wanted.index_urls,
         "filesToFetch": wanted.files,

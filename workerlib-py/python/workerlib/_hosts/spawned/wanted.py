@@ -38,4 +38,6 @@ class Wanted:
     config: dict[str, Any]
     heartbeat: float | None
     isolated: bool
+    snapshot: bool
+    """Whether it may start from a memory snapshot."""
     on_progress: Callable[[SpawnProgress], object] | None

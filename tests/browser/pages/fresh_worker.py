@@ -1,0 +1,48 @@
+"""A worker's script that tells what two Pythons must not share, and how it started."""
+
+import os
+import random
+import sys
+import tempfile
+import time
+import uuid
+
+from workerlib import export
+
+
+@export
+def draw():
+    """Draws from each source that a memory snapshot could have made the same for all."""
+    return [random.random(), tempfile.mktemp(), str(uuid.uuid4()), str(uuid.uuid1()), os.urandom(8)]
+
+
+@export
+def had_snapshot():
+    """Tells whether this Python started from a snapshot."""
+    return "_workerlib_snapshot" in sys.modules
+
+
+@export
+def state():
+    """Tells what a Python has that was started with nothing but its options."""
+    return [
+        sys.path,
+        sys.argv,
+        sys.version,
+        dict(os.environ),
+        os.getcwd(),
+        time.tzname,
+        sys.getrecursionlimit(),
+    ]
+
+
+@export
+def is_older(left, right):
+    from packaging.version import Version
+
+    return Version(left) < Version(right)
+
+
+@export
+def double(values):
+    return [2 * value for value in values]

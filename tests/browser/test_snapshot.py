@@ -1,0 +1,170 @@
+"""Workers and pages that start from a memory snapshot (docs/starting.md)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from engines import AnyBrowser
+from in_page import in_page
+from pyscript_page import PyScriptPage
+
+# Each entry of the cache is written whole: when it is there, the snapshot is.
+_KEPT = "async () => (await (await caches.open('workerlib-snapshots')).keys()).length"
+
+
+@pytest.fixture(scope="module")
+def spawning(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """A page without PyScript, in a browser context of its own: the tests are its visits, in this order."""
+    with PyScriptPage(browser, site, "spawn.html") as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def interpreter(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """A PyScript page whose interpreter is workerlib's module."""
+    with PyScriptPage(browser, site, "interpreter.html") as page:
+        yield page
+
+
+def _visit_again(page: PyScriptPage) -> None:
+    page.faults.clear()
+    page.page.goto(page.page.url, timeout=120_000)
+    page.wait_for("() => window.harness")
+
+
+def _wait_for_cache(page: PyScriptPage) -> None:
+    deadline = time.monotonic() + 120
+    while not page.page.evaluate(_KEPT):
+        assert time.monotonic() < deadline, "no snapshot has been kept:\n" + "\n".join(page.console)
+        time.sleep(0.2)
+
+
+@pytest.mark.every_engine
+@in_page(page="spawning")
+async def test_the_second_worker(workerlib: Any) -> None:
+    """The first worker starts plainly; those after it from a snapshot, with other random numbers, names and ids."""
+    import asyncio
+
+    from workerlib._hosts.spawned.snapshots import snapshots
+
+    async with workerlib.spawn("./fresh_worker.py") as first:
+        assert not await first.had_snapshot()
+        expected = await first.state()
+    while not snapshots.is_ready:
+        assert not snapshots.is_given_up
+        await asyncio.sleep(0.1)
+    async with (
+        workerlib.spawn("./fresh_worker.py", packages=["packaging"]) as one,
+        workerlib.spawn("./fresh_worker.py") as other,
+    ):
+        assert await one.had_snapshot() and await other.had_snapshot()
+        assert await one.state() == expected
+        assert await one.is_older("1.0", "2.0")
+        assert await other.double(["x" * 10_000, 2.5]) == ["x" * 20_000, 5.0]
+        draws = [*zip(await one.draw(), await other.draw(), strict=True)]
+        assert all(mine != yours for mine, yours in draws), draws
+
+
+@in_page(page="spawning")
+async def test_turned_off(workerlib: Any) -> None:
+    """The argument, and the configuration, turn it off for a worker."""
+    for options in ({"snapshot": False}, {"config": {"workerlib": {"snapshot": False}}}):
+        async with workerlib.spawn("./fresh_worker.py", **options) as worker:
+            assert not await worker.had_snapshot()
+
+
+@in_page(page="spawning")
+async def had_snapshot_at_once(workerlib: Any) -> None:
+    """Starts the first worker of a visit, which finds what the visit before has kept; the second gets it."""
+    for _ in range(2):
+        async with workerlib.spawn("./fresh_worker.py") as worker:
+            assert await worker.had_snapshot()
+            assert await worker.double([1]) == [2]
+
+
+@in_page(page="spawning")
+async def had_no_snapshot_at_first(workerlib: Any) -> None:
+    """Starts a worker that finds nothing of use, and has another snapshot made."""
+    import asyncio
+
+    from workerlib._hosts.spawned.snapshots import snapshots
+
+    async with workerlib.spawn("./fresh_worker.py") as worker:
+        assert not await worker.had_snapshot()
+        assert await worker.double([1]) == [2]
+    while not snapshots.is_ready:
+        assert not snapshots.is_given_up
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.every_engine
+def test_the_next_visit(spawning: PyScriptPage) -> None:
+    """On the next visit even the first worker starts from the snapshot."""
+    _wait_for_cache(spawning)
+    _visit_again(spawning)
+    had_snapshot_at_once(spawning=spawning)
+
+
+def test_a_damaged_snapshot(spawning: PyScriptPage) -> None:
+    """A snapshot of which one byte has changed is not used: the worker starts plainly, the log says why, another is made."""
+    spawning.page.evaluate(
+        """async () => {
+             const cache = await caches.open("workerlib-snapshots");
+             for (const request of await cache.keys()) {
+               const kept = await cache.match(request);
+               const image = new Uint8Array(await kept.arrayBuffer());
+               image[image.length >> 1] ^= 1;
+               await cache.put(request, new Response(image, { headers: kept.headers }));
+             }
+           }"""
+    )
+    _visit_again(spawning)
+    spawning.console.clear()
+    had_no_snapshot_at_first(spawning=spawning)
+    told = [line for line in spawning.console if "memory snapshot" in line]
+    assert len(told) == 1 and "damaged" in told[0], told
+
+
+@pytest.mark.one_site
+def test_no_room(browser: AnyBrowser, site: str) -> None:
+    """Where the browser has no room, the workers of the visit start from a snapshot that is not kept."""
+    with PyScriptPage(browser, site, "spawn.html") as page:
+        session = page.page.context.new_cdp_session(page.page)
+        session.send("Storage.overrideQuotaForOrigin", {"origin": site, "quotaSize": 100_000})
+        had_no_snapshot_at_first(spawning=page)
+        had_snapshot_at_once(spawning=page)
+        assert page.page.evaluate(_KEPT) == 0
+        assert len([line for line in page.console if "not kept for the next visit" in line]) <= 1
+
+
+@in_page(page="interpreter")
+async def starts(workerlib: Any, had_snapshot: bool) -> None:
+    """Asks page and worker how they started, and whether they work."""
+    import sys
+
+    worker = await workerlib.connect("bench")
+    assert await worker.double(["a"]) == ["aa"]
+    assert [("_workerlib_snapshot" in sys.modules), await worker.had_snapshot()] == [had_snapshot] * 2
+    if had_snapshot:
+        import os
+        import random
+        import tempfile
+        import uuid
+
+        mine = [random.random(), tempfile.mktemp(), str(uuid.uuid4()), str(uuid.uuid1()), os.urandom(8)]
+        assert all(one != other for one, other in zip(mine, await worker.draw(), strict=True))
+
+
+@pytest.mark.every_engine
+def test_pages_of_pyscript(interpreter: PyScriptPage) -> None:
+    """A page whose interpreter is workerlib's module starts plainly, on its next visit from a snapshot, as its workers do."""
+    starts(interpreter=interpreter, had_snapshot=False)
+    _wait_for_cache(interpreter)
+    _visit_again(interpreter)
+    starts(interpreter=interpreter, had_snapshot=True)
+    # Browsers have errands of their own.
+    assert not any("jsdelivr" in request for request in interpreter.off_site.requests)

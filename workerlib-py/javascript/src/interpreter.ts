@@ -1,0 +1,99 @@
+/**
+ * The module that a PyScript page names as its `interpreter`, so that its Pythons start from a memory snapshot.
+ *
+ *     <py-config>interpreter = "/workerlib/workerlib-pyodide.mjs"</py-config>
+ *
+ * It loads the Pyodide of `?pyodide=FOLDER`, an address that starts from this file's own, or that of a fixed version from
+ * its CDN. The first visit starts as with Pyodide's own module; afterwards a worker makes a snapshot and keeps it for the
+ * Pythons that start later, in the page and in workers. This file passes on every option, and knows nothing of workerlib.
+ */
+import { FRESH, makeSnapshot, startFromSnapshot, unknownOption, type Interpreter, type PyodideModule } from "./snapshot/python.js";
+import { digest, openStore, type Store } from "./snapshot/store.js";
+import { lastLine, PYODIDE_VERSION } from "./start.js";
+
+/** How many milliseconds after the start of Python the snapshot is made: the page has other things to do before. */
+const LATER = 3000;
+
+/**
+ * The modules of the standard library that are in the snapshot besides those of Pyodide: what workerlib imports, and what
+ * would be the same in two Pythons if scripts imported it.
+ */
+const MODULES = [
+  ...["__future__", "ast", "asyncio", "base64", "collections", "concurrent.futures", "contextlib", "copyreg", "dataclasses"],
+  ...["datetime", "decimal", "enum", "fractions", "functools", "importlib.metadata", "importlib.resources", "inspect"],
+  ...["io", "ipaddress", "itertools", "json", "keyword", "linecache", "logging", "math", "operator", "pathlib", "pyodide.http"],
+  ...["random", "re", "string", "tempfile", "textwrap", "tomllib", "traceback", "types", "typing", "urllib.parse", "uuid"],
+  ...["warnings", "weakref", "zoneinfo"],
+];
+
+const here = new URL(import.meta.url);
+const asked = here.searchParams.get("pyodide") ?? `https://cdn.jsdelivr.net/pyodide/v${PYODIDE_VERSION}/full/`;
+const folder = new URL(asked.replace(/\/?$/, "/"), here).href;
+const pyodide: PyodideModule = await import(/* @vite-ignore */ /* webpackIgnore: true */ `${folder}pyodide.mjs`);
+const nothing = { install: (): Promise<void> => Promise.resolve() };
+
+/** Pyodide's version, as its own module exports it. */
+export const version: string = pyodide.version;
+
+/** Loads Pyodide: from the snapshot that an earlier start has left, if it works, else as Pyodide's own module does. */
+export async function loadPyodide(options: object = {}): Promise<Interpreter> {
+  // PyScript takes this file's folder for that of Pyodide.
+  const given = { ...options, indexURL: folder };
+  if (unknownOption(given) !== undefined) return pyodide.loadPyodide(given);
+  const store = await openStore();
+  if (store === undefined) return pyodide.loadPyodide(given);
+  const key = await keyOfSnapshot();
+  try {
+    const image = await store.read(key);
+    if (image !== undefined) return (await startFromSnapshot(pyodide, given, nothing, { image })).loaded;
+  } catch (error) {
+    console.warn(`workerlib: Python starts without its memory snapshot: ${lastLine(error)}`);
+    await store.remove(key).catch(() => {});
+  }
+  const loaded = await pyodide.loadPyodide(given);
+  setTimeout(() => void haveSnapshotMade(store, key), LATER);
+  return loaded;
+}
+
+/**
+ * Makes a snapshot and keeps it. The worker in which this is called can do nothing else.
+ *
+ * @throws Error if it cannot be made or kept
+ */
+export async function keepSnapshot(): Promise<void> {
+  const store = await openStore();
+  const content = { ...nothing, modules: [], optional: MODULES, extension: "" };
+  const { image } = await makeSnapshot(pyodide, { indexURL: folder }, content);
+  await store?.write(await keyOfSnapshot(), image);
+}
+
+/** Has a worker make a snapshot, unless there is one, or another page or worker has one made. */
+async function haveSnapshotMade(store: Store, key: string): Promise<void> {
+  const options: LockOptions = { ifAvailable: true };
+  await navigator.locks.request(`workerlib ${key}`, options, async (lock) => {
+    if (lock === null || (await store.has(key))) return;
+    const script = `
+      import(${JSON.stringify(here.href)})
+        .then((module) => module.keepSnapshot())
+        .then(() => postMessage(""), (error) => postMessage(String(error)));`;
+    const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+    const worker = new Worker(address, { type: "module", name: "workerlib's snapshot" });
+    const cause = await new Promise<string>((resolve) => {
+      worker.onmessage = ({ data }) => resolve(String(data));
+      worker.onerror = ({ message }) => resolve(message || "the worker's script could not be loaded");
+    });
+    worker.terminate();
+    URL.revokeObjectURL(address);
+    if (cause !== "") console.warn(`workerlib: no memory snapshot can be made: ${lastLine(cause)}`);
+  });
+}
+
+/**
+ * Names the snapshot. No lock file has a part in it: its packages are not in the snapshot, and PyScript hands over another
+ * one on each visit. That Pyodide's build is the same is checked by Pyodide.
+ */
+async function keyOfSnapshot(): Promise<string> {
+  const text = FRESH + JSON.stringify([folder, MODULES]);
+  const part = await digest(new TextEncoder().encode(text));
+  return `${version}-${part.slice(0, 16)}`;
+}

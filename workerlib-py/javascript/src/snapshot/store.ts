@@ -1,0 +1,138 @@
+/**
+ * Keeps images of snapshots from one visit to the next: in a browser in Cache Storage, in Node in a folder.
+ *
+ * An entry is written whole or not at all, and is read only if its length and its SHA-256 digest are right. There are few
+ * entries at a time: the oldest make room. This file knows nothing of what an image holds.
+ */
+
+/** How many images there may be: a site may have a page and workers, and a version before this one. */
+const MOST = 4;
+const CACHE = "workerlib-snapshots";
+const DIGEST = "x-workerlib-digest";
+
+/** Where images are kept. */
+export interface Store {
+  /**
+   * Reads an image; undefined if there is none.
+   *
+   * @throws Error if there is one and it is damaged; it has been removed then
+   */
+  read(key: string): Promise<Uint8Array | undefined>;
+  /** Writes an image. @throws Error if there is no room, or the store may not be used */
+  write(key: string, image: Uint8Array): Promise<void>;
+  remove(key: string): Promise<void>;
+  /** Tells whether there is an image, damaged or not. */
+  has(key: string): Promise<boolean>;
+}
+
+/** Opens this host's store; undefined where it has none, such as in a page that is not secure. */
+export async function openStore(): Promise<Store | undefined> {
+  if (globalThis.crypto?.subtle === undefined) return undefined;
+  if (typeof self === "undefined") return openFolder();
+  if (globalThis.caches === undefined) return undefined;
+  try {
+    return inCache(await caches.open(CACHE));
+  } catch {
+    // A private window, or a user who allows no storage.
+    return undefined;
+  }
+}
+
+/** The SHA-256 digest of bytes, in hexadecimal digits. */
+export async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function inCache(cache: Cache): Store {
+  // The name is reserved (RFC 6761), so that no page has this address.
+  const address = (key: string): string => `https://snapshots.workerlib.invalid/${encodeURIComponent(key)}`;
+  return {
+    async read(key) {
+      const response = await cache.match(address(key));
+      if (response === undefined) return undefined;
+      const image = new Uint8Array(await response.arrayBuffer());
+      if (response.headers.get(DIGEST) === (await digest(image))) return image;
+      await cache.delete(address(key));
+      throw new Error("the kept snapshot is damaged");
+    },
+    async write(key, image) {
+      const bytes = image as Uint8Array<ArrayBuffer>;
+      await cache.put(address(key), new Response(bytes, { headers: { [DIGEST]: await digest(bytes) } }));
+      const requests = await cache.keys();
+      await Promise.all(requests.slice(0, Math.max(0, requests.length - MOST)).map((old) => cache.delete(old)));
+    },
+    async remove(key) {
+      await cache.delete(address(key));
+    },
+    has: async (key) => (await cache.match(address(key))) !== undefined,
+  };
+}
+
+/** The parts of Node's `fs/promises`, `os` and `path` that are used here. */
+interface Files {
+  mkdir(path: string, options: object): Promise<unknown>;
+  readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
+  writeFile(path: string, content: Uint8Array, options: object): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  rm(path: string, options: object): Promise<void>;
+  readdir(path: string): Promise<string[]>;
+  stat(path: string): Promise<{ mtimeMs: number }>;
+}
+
+const ENDING = ".snapshot";
+
+async function openFolder(): Promise<Store | undefined> {
+  const load = (name: string): Promise<any> => import(/* @vite-ignore */ `node:${name}`);
+  const [files, os, process] = (await Promise.all([load("fs/promises"), load("os"), load("process")])) as [
+    Files,
+    { homedir(): string },
+    { env: Record<string, string | undefined>; pid: number },
+  ];
+  const folder = `${process.env["XDG_CACHE_HOME"] || `${os.homedir()}/.cache`}/workerlib`;
+  const path = (key: string): string => `${folder}/${key.replaceAll(/[^\w.-]/g, "_")}${ENDING}`;
+  const remove = (name: string): Promise<void> => files.rm(name, { force: true });
+  try {
+    await files.mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch {
+    return undefined;
+  }
+  return {
+    async read(key) {
+      let content: Uint8Array<ArrayBuffer>;
+      try {
+        content = await files.readFile(path(key));
+      } catch {
+        return undefined;
+      }
+      // What Node reads may be a part of a larger ArrayBuffer, and slices of it too.
+      content = new Uint8Array(content);
+      const told = new TextDecoder().decode(content.subarray(0, 64));
+      const image = content.slice(64);
+      if (told === (await digest(image))) return image;
+      await remove(path(key));
+      throw new Error("the kept snapshot is damaged");
+    },
+    async write(key, image) {
+      const content = new Uint8Array(64 + image.length);
+      content.set(new TextEncoder().encode(await digest(image as Uint8Array<ArrayBuffer>)));
+      content.set(image, 64);
+      const unfinished = `${path(key)}.${process.pid}.${crypto.randomUUID()}`;
+      try {
+        await files.writeFile(unfinished, content, { mode: 0o600 });
+        await files.rename(unfinished, path(key));
+      } catch (error) {
+        await remove(unfinished);
+        throw error;
+      }
+      const names = (await files.readdir(folder)).filter((name) => name.endsWith(ENDING));
+      const dated = await Promise.all(
+        names.map(async (name) => ({ name, date: (await files.stat(`${folder}/${name}`)).mtimeMs })),
+      );
+      const old = dated.sort((one, other) => other.date - one.date).slice(MOST);
+      await Promise.all(old.map(({ name }) => remove(`${folder}/${name}`)));
+    },
+    remove: (key) => remove(path(key)),
+    has: async (key) => (await files.readdir(folder)).includes(path(key).slice(folder.length + 1)),
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * Knows the memory snapshots from which the page's workers start, and has them made.
+ *
+ * The first worker of its kind starts Pyodide anew. When no worker has been starting for a moment, another worker makes a
+ * snapshot, hands it over and ends. If one has been kept since an earlier visit, the first worker finds it and hands it
+ * over. How a snapshot is made and used is the workers' business (`start.ts`).
+ */
+import * as Comlink from "comlink";
+
+import type { Snapshot } from "./snapshot/python.js";
+import type { Offer } from "./start.js";
+import type { InitOptions, PyodideWorker } from "./worker.js";
+
+/** After how many milliseconds without a start of a worker the snapshot is made. */
+const QUIET = 500;
+/** For how many milliseconds a worker waits for a snapshot that is nearly made. */
+const PATIENCE = 5000;
+
+/** How many workers are starting, of any kind. */
+let starting = 0;
+
+/** The snapshot of workers that have the same Pyodide and the same workerlib. */
+export class Snapshots {
+  static readonly #known = new Map<string, Snapshots>();
+  #kept: Snapshot | undefined;
+  #cannot = false;
+  #making = false;
+  /** There while a snapshot is nearly made: resolved when it is, or cannot be. */
+  #soon: Promise<void> | undefined;
+
+  /** Returns those of workers with these options. */
+  static of(options: InitOptions): Snapshots {
+    const key = JSON.stringify(options);
+    let known = Snapshots.#known.get(key);
+    if (known === undefined) Snapshots.#known.set(key, (known = new Snapshots()));
+    return known;
+  }
+
+  /** Notes that a worker starts. @returns a function that notes the end of the start */
+  begin(): () => void {
+    starting += 1;
+    return () => {
+      starting -= 1;
+    };
+  }
+
+  /** Tells what the worker that starts now is told of snapshots; waits for one that is nearly made. */
+  async offer(): Promise<Offer | null> {
+    if (this.#soon !== undefined) {
+      await Promise.race([this.#soon, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+    }
+    return this.#cannot ? null : { snapshot: this.#kept ?? null };
+  }
+
+  /**
+   * Learns from a worker that has started, and has a snapshot made if there is none.
+   *
+   * @param remote the worker
+   * @param makeWorker makes another worker
+   * @param options how it is to load Pyodide and workerlib
+   */
+  async follow(remote: Comlink.Remote<PyodideWorker>, makeWorker: () => Worker, options: InitOptions): Promise<void> {
+    if (this.#cannot) return;
+    await this.#takeFrom(remote);
+    this.#makeWhenQuiet(makeWorker, options);
+  }
+
+  /** Takes the snapshot that a worker has found; learns whether the one that it was given was of use. */
+  async #takeFrom(remote: Comlink.Remote<PyodideWorker>): Promise<void> {
+    const { found, failure } = await remote.takeSnapshot();
+    // One that came from an earlier visit has been removed, and another can be made.
+    if (failure !== undefined) this.#cannot = this.#kept !== undefined;
+    this.#kept = failure === undefined ? (this.#kept ?? found) : undefined;
+  }
+
+  #makeWhenQuiet(makeWorker: () => Worker, options: InitOptions): void {
+    if (this.#kept !== undefined || this.#cannot) return;
+    setTimeout(() => {
+      if (starting === 0 && this.#kept === undefined && !this.#cannot && !this.#making) {
+        this.#making = true;
+        void this.#make(makeWorker(), options);
+      }
+    }, QUIET);
+  }
+
+  async #make(worker: Worker, options: InitOptions): Promise<void> {
+    let settle = (): void => {};
+    const almost = (): void => {
+      this.#soon = new Promise((resolve) => (settle = resolve));
+    };
+    const failed = new Promise<never>((_, reject) => {
+      worker.addEventListener("error", (event) => reject(new Error(event.message || "its script could not be loaded")));
+    });
+    try {
+      const made = Comlink.wrap<PyodideWorker>(worker).makeSnapshot(options, Comlink.proxy(almost));
+      this.#kept = await Promise.race([made, failed]);
+    } catch (error) {
+      this.#cannot = true;
+      const cause = (error instanceof Error ? error.message : String(error)).trimEnd().split("\n").at(-1);
+      console.warn(`workerlib: no memory snapshot can be made, workers start without: ${cause}`);
+    } finally {
+      worker.terminate();
+      this.#making = false;
+      this.#soon = undefined;
+      settle();
+    }
+  }
+}

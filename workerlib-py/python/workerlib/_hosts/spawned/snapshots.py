@@ -1,0 +1,139 @@
+"""Knows the memory snapshot from which the workers of `spawn()` start, and has it made.
+
+The first worker starts Pyodide anew. When no worker has been starting for a moment, another worker makes the
+snapshot, hands it over and ends; from then on each worker gets it with its order. If a snapshot has been kept
+since an earlier visit, the first worker finds it and hands it over. How a snapshot is made and used is the
+workers' business (javascript/src/start.ts). Its bytes stay in JavaScript.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import js
+from pyodide.ffi import create_once_callable, jsnull, to_js
+
+from workerlib._hosts.browser.web_worker import NodeWorker, WebWorker, new_worker
+
+# After how many milliseconds without a start of a worker the snapshot is made.
+_QUIET = 500
+# For how many seconds a worker waits for a snapshot that is nearly made.
+_PATIENCE = 5.0
+
+
+class Snapshots:
+    """The snapshot of this Python's workers: there is one, or it is being made, or it cannot be made."""
+
+    def __init__(self) -> None:
+        """Starts without one."""
+        self._kept: Any = None
+        self._cannot = False
+        self._starting = 0
+        self._maker: WebWorker | NodeWorker | None = None
+        self._soon: asyncio.Future[None] | None = None
+        """There while a snapshot is nearly made: done when it is, or cannot be."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next worker starts from a snapshot, if it may."""
+        return self._kept is not None
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether workers start without a snapshot for as long as this Python lives."""
+        return self._cannot
+
+    @contextmanager
+    def start(
+        self, wanted: bool, script: Callable[[], str], equipment: Callable[[], dict[str, Any]]
+    ) -> Iterator[Awaitable[Any]]:
+        """Accompanies the start of a worker, and has a snapshot made after it if there is none.
+
+        Args:
+            wanted: Whether the worker may start from a snapshot.
+            script: Returns the text of the worker's JavaScript.
+            equipment: Returns what a maker of snapshots is told: the `Equipment` of python_worker.ts.
+
+        Returns:
+            An awaitable of the `Offer` for the worker's order; null where no snapshot is wanted.
+        """
+        self._starting += 1
+        succeeded = False
+        try:
+            yield self._offer(wanted)
+            succeeded = True
+        finally:
+            self._starting -= 1
+        if wanted and succeeded:
+            self._make_when_quiet(script, equipment)
+
+    def keep(self, image: Any, module: Any) -> None:
+        """Keeps a snapshot that a worker has made or found.
+
+        Args:
+            image: Its bytes, a Uint8Array.
+            module: Pyodide's compiled WebAssembly module, or JavaScript's undefined.
+        """
+        self._kept = to_js({"image": image, "module": module}, dict_converter=js.Object.fromEntries)
+
+    def refuse(self, _cause: str) -> None:
+        """Gives up a snapshot from which a worker could not start. The worker has told the log why."""
+        # One that came from an earlier visit is of no account: it has been removed, and another can be made.
+        self._cannot = self._kept is not None
+        self._kept = None
+
+    async def _offer(self, wanted: bool) -> Any:
+        if not wanted or self._cannot:
+            return jsnull
+        if self._soon is not None:
+            await asyncio.wait([self._soon], timeout=_PATIENCE)
+        return {"snapshot": jsnull if self._kept is None else self._kept}
+
+    def _make_when_quiet(self, script: Callable[[], str], equipment: Callable[[], dict[str, Any]]) -> None:
+        def make() -> None:
+            if self._starting or self._kept is not None or self._cannot or self._maker is not None:
+                return
+            self._make(script(), equipment())
+
+        if self._kept is None and not self._cannot:
+            timer = js.setTimeout(create_once_callable(make), _QUIET)
+            # Node does not end while a timer runs.
+            if hasattr(timer, "unref"):
+                timer.unref()
+
+    def _make(self, script: str, equipment: dict[str, Any]) -> None:
+        def receive(message: Any) -> None:
+            kind, *details = message
+            if kind == "almost":
+                self._soon = asyncio.get_running_loop().create_future()
+            elif kind == "snapshot":
+                self.keep(*details)
+                end()
+            else:
+                fail(*details)
+
+        def fail(cause: str, _has_ended: bool = False) -> None:
+            self._cannot = True
+            js.console.warn(f"workerlib: no memory snapshot can be made, workers start without: {cause}")
+            end()
+
+        def end() -> None:
+            if self._maker is not None:
+                self._maker.terminate()
+                self._maker = None
+            if self._soon is not None:
+                self._soon.set_result(None)
+                self._soon = None
+
+        self._maker = new_worker(script, "workerlib's snapshot", receive, fail)
+        if isinstance(self._maker, NodeWorker):
+            self._maker.worker.unref()
+        order = to_js({**equipment, "makeSnapshot": True}, dict_converter=js.Object.fromEntries)
+        self._maker.post(order, to_js([]))
+
+
+snapshots = Snapshots()
+"""That of this Python."""
