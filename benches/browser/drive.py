@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "browser"))
 
+import starts
 from engines import launch
 
 START_MILLISECONDS = 120_000
@@ -38,6 +39,10 @@ def main() -> None:
         )
         results["charts"] = page.evaluate("(results) => window.bench.charts(results)", results)
         context.close()
+        if not options.only:
+            started = starts.measure(browser, options.url, 3 if options.quick else 5)
+            for key, more in started.items():
+                results[key] += more
     print(json.dumps(results, indent=1))
 
 

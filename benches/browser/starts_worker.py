@@ -1,0 +1,8 @@
+"""The script of the workers whose start is measured."""
+
+import workerlib
+
+
+@workerlib.export
+def echo(value):
+    return value
