@@ -77,7 +77,7 @@ enum Command {
     Publish(publish::Options),
     /// Builds the documentation site in target/docs
     Docs(docs::Options),
-    /// Runs every check
+    /// Runs the checks, in two lanes side by side
     Test(test::Options),
     /// Measures against peers, and writes tables into benches/results
     Bench(bench::Options),
