@@ -10,6 +10,9 @@ use crate::workspace::Workspace;
 /// are the tests' own (pytest-timeout); this one ends a run that no longer gets as far as to notice them.
 const LONGEST_SILENCE: Duration = Duration::from_secs(360);
 
+/// How long it may write nothing on any machine, so that a run in CI ends by itself and tells which test was stuck.
+const LONGEST_SILENCE_OF_ALL: Duration = Duration::from_secs(2700);
+
 /// The variable that tells the suites how slow the machine is.
 const PACE: &str = "WORKERLIB_TEST_PACE";
 
@@ -27,7 +30,7 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     /// The limit of a suite.
     pub(super) fn limit(&self) -> Limit {
-        Limit::Silence(LONGEST_SILENCE.mul_f64(self.pace))
+        Limit::Silence(LONGEST_SILENCE.mul_f64(self.pace).min(LONGEST_SILENCE_OF_ALL))
     }
 
     /// The variables that each suite is given.
