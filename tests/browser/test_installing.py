@@ -45,7 +45,7 @@ def shows(page: Page, text: str) -> None:
     """Waits until the page shows a text."""
     try:
         page.wait_for_function(
-            "text => document.body.innerText.includes(text)", arg=text, timeout=LOAD_MILLISECONDS
+            "text => document.body?.innerText.includes(text)", arg=text, timeout=LOAD_MILLISECONDS
         )
     except PlaywrightError as error:
         pytest.fail(f"{error}\nthe page shows:\n{page.inner_text('body')}", pytrace=False)
@@ -91,7 +91,7 @@ def test_github_pages(host: StaticHost, cdn: Cdn, page: Page) -> None:
     host.write(dict(files))
     for _ in range(2):
         page.goto(host.address)
-        shows(page, "interrupted after 0.5 seconds")
+        shows(page, "interrupted after 0.5 seconds, and 1 + 2 = 3")
         assert page.evaluate("crossOriginIsolated")
     assert {path for path in host.fetched if not path.startswith(f"/{SUB_PATH}/")} <= {"/favicon.ico"}
     assert cdn.elsewhere == []
