@@ -91,6 +91,11 @@ impl Workspace {
         self.target().join("venv")
     }
 
+    /// The folder of pandas 2, beside the tools.
+    pub(crate) fn pandas_2(&self) -> PathBuf {
+        self.target().join("pandas-2")
+    }
+
     /// The Python of the virtual environment of the tools.
     pub(crate) fn python(&self) -> PathBuf {
         python_of(&self.venv())

@@ -83,6 +83,28 @@ pub(crate) fn ensure_environment(
     Ok(Outcome::Done)
 }
 
+/// Installs pandas 2 into a folder of its own, which a Python searches before the tools, where pandas 3 is.
+///
+/// # Errors
+/// If pip fails.
+pub(crate) fn ensure_pandas_2(workspace: &Workspace) -> Result<Outcome> {
+    let requirements = workspace.packaging("python").join("pandas-2.txt");
+    let folder = workspace.pandas_2();
+    let fingerprint = Fingerprint::new().path(&workspace.python())?.path(&requirements)?.finish();
+    if stamp::is_fresh(&folder, &fingerprint) {
+        return Ok(Outcome::Unchanged);
+    }
+    stamp::clear(&folder);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    let mut pip = pip(workspace);
+    pip.args(["install", "--require-hashes", "--only-binary=:all:", "--target"]).arg(&folder);
+    process::run(workspace, "pip-pandas-2", pip.arg("-r").arg(&requirements))?;
+    stamp::set(&folder, &fingerprint)?;
+    Ok(Outcome::Done)
+}
+
 /// Installs the native wheel of the library, `library`, among the tools.
 ///
 /// # Errors

@@ -85,6 +85,7 @@ pub(super) const PARTS: &[Part] = &[
     ),
     Part::new("stubtest", 3, &[Need::PythonTools], &[Product::Installed], python::stubs),
     Part::new("pytest", 100, &[Need::PythonTools], &[Product::Installed], python::suite),
+    Part::new("pandas-2", 25, &[Need::PythonTools], &[Product::Installed], python::suite_with_pandas_2),
     Part::new("local", 90, &[Need::PythonTools], &[Product::Installed], python::subprocesses),
     Part::new("pyodide-314", 160, &site::NEEDS, &[Product::Pyodide314], python::suite_in_314),
     Part::new("pyodide-0.29", 130, &site::NEEDS, &[Product::Pyodide029], python::suite_in_029),

@@ -12,6 +12,7 @@ use super::pytest::{self, Suite};
 use super::report::Report;
 use crate::process;
 use crate::pyodide::Pyodide;
+use crate::setup;
 use crate::setup::node;
 
 /// How many round trips the tests of leaks make in all, in the suite and in the part for them alone.
@@ -75,6 +76,23 @@ pub(super) fn leaks(context: &Context<'_>) -> Result<Report> {
     let mut pytest = pytest::command(context.workspace);
     pytest.env(trips, many);
     natively(context, pytest, "python", Some("test_leaks.py"), "tests of leaks, a million round trips")
+}
+
+/// Runs the tests of pandas with pandas 2: among the tools is pandas 3.
+pub(super) fn suite_with_pandas_2(context: &Context<'_>) -> Result<Report> {
+    setup::python::ensure_pandas_2(context.workspace)?;
+    let mut all = Report::default();
+    for file in ["test_pandas.py", "test_pandas_objects.py"] {
+        let mut pytest = pytest::command(context.workspace);
+        // It is searched before the packages of the virtual environment.
+        pytest.env("PYTHONPATH", context.workspace.pandas_2());
+        let run = format!("pandas-2-{}", file.trim_end_matches(".py"));
+        let folder = context.workspace.tests("python");
+        let what = format!("{file} with pandas 2");
+        let suite = Suite { file: Some(file), ..Suite::native(context, &run, &folder, &what) };
+        all.add(pytest::run(context, &suite, pytest)?);
+    }
+    Ok(all)
 }
 
 /// Runs the tests of workers that are subprocesses, the shared suite among them, against the native wheel.
