@@ -57,7 +57,25 @@ def _named(
     )
 
 
+_FORMATS = ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
+"""The formats of sparse arrays and matrices."""
+
+
+def _sparse_row(name: str) -> Named:
+    path = f"{__package__}.sparse_arrays"
+    find_builder = lazy(f"{path}:builder_of")
+
+    def build(*values: Any) -> Any:
+        return find_builder(name)(*values)
+
+    return Named(f"scipy.sparse.{name}", f"scipy.sparse.{name}", lazy(f"{path}:take_apart_sparse"), build)
+
+
 NAMED = (
+    *(_sparse_row(f"{form}_{kind}") for form in _FORMATS for kind in ("array", "matrix")),
+    _named("polars.DataFrame", "polars_frames", "frame"),
+    _named("polars.Series", "polars_frames", "series"),
+    _named("pydantic_core.ValidationError", "pydantic_errors", "error"),
     _named("numpy.ma.MaskedArray", "numpy_subclasses", "masked"),
     _named(
         "numpy.ma.masked", "numpy_subclasses", "masked_constant", type_name="numpy.ma.core.MaskedConstant"
@@ -81,6 +99,7 @@ _FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     # What Image.open() gives is of a class for its file's format.
     "PIL": (("Image", "PIL.Image.Image"),),
+    "polars": tuple((name, f"polars.{name}") for name in ("DataFrame", "Series")),
     # Each zone of pytz is of a class of its own.
     "pytz": (("BaseTzInfo", "pytz zone"),),
     "dateutil": tuple((name, "dateutil zone") for name in ("tzfile", "tzutc", "tzoffset")),
