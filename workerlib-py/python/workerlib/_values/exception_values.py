@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from workerlib._values import user_classes
 from workerlib._values.row import Filled, Parts
@@ -29,9 +30,9 @@ def take_apart_exception(value: BaseException) -> Parts:
         group: Any = BaseExceptionGroup
         arguments = (group.message.__get__(value), list(group.exceptions.__get__(value)))
     state = user_classes.attributes(value)
-    for name in _builtin_slots(kind):
+    for name, slot in _builtin_slots(kind).items():
         # Some keep a part of what they are in slots of their builtin class.
-        content = _slot_content(value, name)
+        content = _slot_content(value, slot)
         if name not in state and content is not None:
             state[name] = content
     links = (value.__cause__, value.__context__, value.__suppress_context__)
@@ -51,15 +52,21 @@ _SLOTS = (
 )
 
 
+_slots_of: WeakKeyDictionary[type, dict[str, Any]] = WeakKeyDictionary()
+
+
 def _builtin_slots(kind: type) -> dict[str, Any]:
     """Gives the slots of an exception's builtin classes by name: a subclass may call other things so."""
-    builtin = [vars(base) for base in kind.__mro__ if base.__module__ == "builtins"]
-    return {name: slots[name] for slots in builtin for name in _SLOTS if name in slots}
+    slots = _slots_of.get(kind)
+    if slots is None:
+        builtin = [vars(base) for base in kind.__mro__ if base.__module__ == "builtins"]
+        slots = _slots_of[kind] = {name: own[name] for own in builtin for name in _SLOTS if name in own}
+    return slots
 
 
-def _slot_content(error: BaseException, name: str) -> object:
+def _slot_content(error: BaseException, slot: Any) -> object:
     try:
-        return _builtin_slots(type(error))[name].__get__(error)
+        return slot.__get__(error)
     except AttributeError:
         # As characters_written is where nothing was written.
         return None

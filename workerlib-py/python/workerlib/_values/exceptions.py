@@ -128,7 +128,9 @@ def _parts(error: BaseException) -> tuple[Any, ...]:
     """Gives arguments with the class, and attributes; or, of a class that a frame names, its values."""
     row = table_of_types.find_row(type(error))
     if row is not None and row.kind == NAMED:
-        return row.take_apart(error)
+        # Its links come first, and are described by themselves.
+        name, _, _, _, *values = row.take_apart(error)
+        return (name, None, None, False, *values)
     arguments, _, _, _, state = take_apart_exception(error)
     if _is_group(error):
         # Its members are described by themselves.
@@ -257,9 +259,9 @@ class _Graph:
         try:
             parts = decode(value, list(one.get("buffers", ())), table=self._table)
             if isinstance(parts[0], str):
-                error: BaseException = build_named(*parts)
-                return error if isinstance(error, BaseException) and members is None else None
+                return _of_library(parts, text) if members is None else None
             arguments, state = parts
+            error: BaseException
             if members is not None:
                 message, name = arguments
                 arguments = (message, [self._error(member, depth + 1) for member in members], name)
@@ -273,6 +275,16 @@ class _Graph:
             # Its class is not here, or another one; or something in it is not.
             return None
         return error
+
+
+def _of_library(parts: tuple[Any, ...], text: str) -> BaseException | None:
+    """Makes an exception of a type that a frame names; such a class is nobody's base."""
+    error = build_named(*parts)
+    if not isinstance(error, BaseException):
+        return None
+    if text_of(error) != text:
+        error.add_note(f"In the worker it says: {text}")
+    return error
 
 
 def _made(arguments: Any, state: Any, text: str | None = None) -> BaseException:

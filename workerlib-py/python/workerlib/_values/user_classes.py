@@ -16,6 +16,7 @@ import functools
 import operator
 import sys
 import types
+import typing
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -168,8 +169,13 @@ def find_class(key: object, kind: str) -> type:
         # A decorator above `@portable` made another class of the registered one.
         cls = found_here
     elif not isinstance(cls, type) or find_kind(cls) != kind:
-        cls = found_here or _exported(key) or cls
+        cls = found_here or _find_generic(key) or _exported(key) or cls
     module, _, name = key.partition(":")
+    if cls is None and "[" in name and module in sys.modules:
+        raise ValueError(
+            f"the class {name} is not known here: use that model with these types on this side too, in an"
+            " annotation for example"
+        )
     if cls is None and module not in sys.modules:
         raise ValueError(f"the class {name} is not known here: import {module} on this side too")
     if not isinstance(cls, type):
@@ -204,26 +210,51 @@ def _look_up(key: str) -> object:
 
 def take_apart_namedtuple(value: Any) -> tuple[Any, ...]:
     """Gives the class, its fields, and the values; then its attributes if it has more than its fields."""
-    cls = type(value)
-    check_sendable(cls)
+    cls: Any = type(value)
+    known = _namedtuples.get(cls)
+    if known is None:
+        check_sendable(cls)
+        is_bare = cls.__dictoffset__ == 0 and not _described(cls).slots
+        known = _namedtuples[cls] = (key_of(cls), cls._fields, is_bare)
+    key, fields, is_bare = known
     # Not by the class's own __iter__.
     values = tuple.__getitem__(value, slice(None))
+    if is_bare:
+        return (key, fields, *values)
     state = attributes(value)
-    return (key_of(cls), cls._fields, *values, *((state,) if state else ()))
+    return (key, fields, *values, *((state,) if state else ()))
 
 
 def build_namedtuple(key: object, names: object, *values: Any) -> Any:
     """Makes a named tuple."""
-    cls: Any = find_class(key, "namedtuple")
-    _check_fields(cls, names, cls._fields)
-    count = len(_items_of(cls))
-    made = tuple.__new__(cls, values[:count])
+    cls, count = _found_namedtuple(key, names)
+    made = tuple.__new__(cls, values[:count] if len(values) > count else values)
     if len(values) > count and type(values[count]) is dict:
         set_attributes(made, values[count])
         count += 1
     if len(values) != count:
         raise ValueError(f"{len(values)} values for the {len(_items_of(cls))} items of {key}")
     return made
+
+
+_namedtuples: WeakKeyDictionary[type, tuple[str, tuple[str, ...], bool]] = WeakKeyDictionary()
+"""Of the classes that were found to be sendable: key, fields, and whether instances have no attributes."""
+
+_last_found: tuple[object, object, Any, int] = (None, None, None, 0)
+"""The key and the fields that a frame named last, the class that they mean, and how many items it has."""
+
+
+def _found_namedtuple(key: object, names: object) -> tuple[Any, int]:
+    """Finds the class of a named tuple: in a frame the same objects name it for all its instances."""
+    global _last_found
+    last_key, last_names, cls, count = _last_found
+    if key is last_key and names is last_names and key is not None:
+        return cls, count
+    found: Any = find_class(key, "namedtuple")
+    _check_fields(found, names, found._fields)
+    count = len(_items_of(found))
+    _last_found = (key, names, found, count)
+    return found, count
 
 
 def _items_of(cls: type) -> tuple[str, ...]:
@@ -483,8 +514,46 @@ def _listed(names: object) -> str:
 
 
 def key_of(cls: type) -> str:
-    """Names a class as a frame does."""
+    """Names a class as a frame does.
+
+    A generic model of pydantic's that was given its types is named by the model and these types.
+
+    Args:
+        cls: The class.
+    """
+    if generic := _generic_of(cls):
+        origin, types_given = generic
+        return f"{key_of(origin)}[{', '.join(map(_key_of_type, types_given))}]"
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _generic_of(cls: type) -> tuple[type, tuple[Any, ...]] | None:
+    """Gives the generic model that a model of pydantic's was made of, and the types that it was given."""
+    metadata = vars(cls).get("__pydantic_generic_metadata__")
+    if type(metadata) is not dict or not metadata.get("args"):
+        return None
+    return metadata["origin"], metadata["args"]
+
+
+def _key_of_type(form: Any) -> str:
+    origin, parts = typing.get_origin(form), typing.get_args(form)
+    if form is None or form is types.NoneType:
+        return "None"
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(_key_of_type, parts))
+    if isinstance(origin, type):
+        return f"{key_of(origin)}[{', '.join(map(_key_of_type, parts))}]"
+    return key_of(form) if isinstance(form, type) else repr(form)
+
+
+def _find_generic(key: str) -> type | None:
+    """Finds a generic model of pydantic's with its types: one that this side has made of it before."""
+    origin_key, bracket, _ = key.partition("[")
+    origin = _portable.get(origin_key) or _look_up(origin_key) if bracket else None
+    if not isinstance(origin, type) or _pydantic_base(origin) is None:
+        return None
+    made: list[type] = type.__subclasses__(origin)
+    return next((cls for cls in made if _generic_of(cls) and key_of(cls) == key), None)
 
 
 def _article(kind: str | None) -> str:
