@@ -41,7 +41,15 @@ from trip import round_trip
 
 DOCUMENT = (pathlib.Path(__file__).parents[2] / "docs" / "values.md").read_text(encoding="utf-8")
 SECTIONS = re.split(r"^## ", DOCUMENT, flags=re.MULTILINE)
-LIBRARIES = {"np": "numpy", "pd": "pandas", "Image": "PIL.Image", "pa": "pyarrow", "pytz": "pytz"}
+LIBRARIES = {
+    "np": "numpy",
+    "pd": "pandas",
+    "Image": "PIL.Image",
+    "pa": "pyarrow",
+    "pytz": "pytz",
+    "pl": "polars",
+    "sparse": "scipy.sparse",
+}
 ROW = re.compile(r"^\| `(.+?)` \| (same|`.+?`) \|", re.MULTILINE)
 ROWS = [
     (section.partition("\n")[0], expression, outcome)
@@ -49,7 +57,14 @@ ROWS = [
     for expression, outcome in ROW.findall(section)
 ]
 CONVERSIONS = "Look-alikes"
-LIBRARY_SECTIONS = {"numpy": "np", "pandas": "pd", "Pillow": "Image", "pyarrow": "pa"}
+LIBRARY_SECTIONS = {
+    "numpy": "np",
+    "pandas": "pd",
+    "Pillow": "Image",
+    "pyarrow": "pa",
+    "polars": "pl",
+    "scipy": "sparse",
+}
 
 
 def _names() -> dict[str, Any]:
@@ -153,7 +168,23 @@ def _compare_images(arrived: Any, expected: Any) -> None:
         assert_same_image(arrived, expected)
 
 
-COMPARED = {"pandas": assert_same_table, "PIL": _compare_images, "pyarrow": assert_same_arrow}
+def _compare_frames(arrived: Any, expected: Any) -> None:
+    assert type(arrived) is type(expected)
+    assert repr(arrived) == repr(expected)
+
+
+def _compare_sparse(arrived: Any, expected: Any) -> None:
+    assert type(arrived) is type(expected)
+    assert (arrived != expected).nnz == 0
+
+
+COMPARED = {
+    "pandas": assert_same_table,
+    "PIL": _compare_images,
+    "pyarrow": assert_same_arrow,
+    "polars": _compare_frames,
+    "scipy": _compare_sparse,
+}
 
 
 def _compare(arrived: Any, expected: Any) -> None:

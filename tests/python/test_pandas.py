@@ -91,8 +91,8 @@ INDEXES: dict[str, Any] = {
 }
 SCALARS = [
     pd.Timestamp("2026-11-22 01:02:03.000000004"),
-    pd.Timestamp(2026, 10, 25, 2, 30, tz=BERLIN, fold=1),
-    pd.Timestamp(2026, 10, 25, 2, 30, fold=1),
+    pd.Timestamp(year=2026, month=10, day=25, hour=2, minute=30, tz=BERLIN, fold=1),
+    pd.Timestamp(year=2026, month=10, day=25, hour=2, minute=30, fold=1),
     pd.Timestamp("0001-01-01", tz="UTC").as_unit("s"),
     pd.Timestamp("2026-01-01").as_unit("ms"),
     pd.Timestamp.min,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from pathlib import Path
@@ -98,8 +99,13 @@ def test_expressions_have_their_golden_bytes(vector: dict[str, Any]) -> None:
     assert frame_of(value) == (bytes.fromhex(vector["frame"]), [])
     back = decode(bytes.fromhex(vector["frame"]), [])
     assert type(back) is type(value)
-    assert repr(back) == repr(value)
+    assert shown(back) == shown(value)
     assert frame_of(back) == (bytes.fromhex(vector["frame"]), [])
+
+
+def shown(value: Any) -> object:
+    """Gives what a value is: the `repr()` of a buffer has its address."""
+    return (value.getvalue(), value.tell()) if isinstance(value, io.IOBase) else repr(value)
 
 
 @pytest.mark.parametrize("vector", REFUSED, ids=[vector["name"] for vector in REFUSED])

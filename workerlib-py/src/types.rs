@@ -2,7 +2,7 @@
 //!
 //! The one place that knows how these tables look.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::intern;
@@ -24,7 +24,11 @@ pub(crate) const ARRAY: u8 = 51;
 /// The extension type of a `numpy.ndarray`.
 pub(crate) const NDARRAY: u8 = 73;
 
+/// How many types, and how many builders, are remembered for a frame: most frames have few.
+const MOST_KNOWN: usize = 16;
+
 /// How objects of one type are sent.
+#[derive(Clone)]
 pub(crate) struct Sending<'py> {
     /// The extension type whose values `function` makes, as a tuple; `None` if it makes another object that
     /// is sent instead.
@@ -44,13 +48,18 @@ pub(crate) struct Types<'py> {
     owner: Option<Py<PyAny>>,
     /// What ends that the context tells it.
     entered: OnceCell<Bound<'py, PyAny>>,
+    /// The types that were met so far, and how their objects are sent.
+    known: RefCell<Vec<(Bound<'py, PyType>, Sending<'py>)>>,
+    /// What builds the objects of the extension types that were met so far.
+    builders: RefCell<Vec<(u8, Bound<'py, PyAny>)>>,
 }
 
 impl<'py> Types<'py> {
     pub(crate) fn new(py: Python<'py>, settings: &Settings) -> Self {
         let owner = settings.owner.as_ref().map(|owner| owner.clone_ref(py));
         let table = settings.table.as_ref().map(|table| table.clone_ref(py));
-        Self { py, table, outgoing: None, owner, entered: OnceCell::new() }
+        let (known, builders) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        Self { py, table, outgoing: None, owner, entered: OnceCell::new(), known, builders }
     }
 
     /// Gives the connection's `SendingTable`, or that of values that belong to no connection.
@@ -96,6 +105,9 @@ impl<'py> Types<'py> {
 
     /// Tells how objects of a type are sent; `None` if they cannot be.
     pub(crate) fn sending(&self, class: &Bound<'py, PyType>) -> PyResult<Option<Sending<'py>>> {
+        if let Some((_, sending)) = self.known.borrow().iter().find(|(known, _)| known.is(class)) {
+            return Ok(Some(sending.clone()));
+        }
         let table = self.table()?;
         let ways = table.getattr(intern!(self.py, "ways"))?.cast_into::<PyDict>()?;
         let found = match ways.get_item(class)? {
@@ -105,7 +117,12 @@ impl<'py> Types<'py> {
         let Some((kind, function)) = found.extract::<Option<(Option<u8>, Bound<'py, PyAny>)>>()? else {
             return Ok(None);
         };
-        Ok(Some(Sending { kind, function }))
+        let sending = Sending { kind, function };
+        let mut known = self.known.borrow_mut();
+        if known.len() < MOST_KNOWN {
+            known.push((class.clone(), sending.clone()));
+        }
+        Ok(Some(sending))
     }
 
     /// Gives the builtin types that adapters are for, if there are any.
@@ -166,12 +183,25 @@ impl<'py> Types<'py> {
 
     /// Builds an object of an extension type from all of its values.
     pub(crate) fn build(&self, kind: u8, values: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        static BUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         self.enter()?;
         if kind == ext::ADAPTED {
             return self.table()?.call_method1(intern!(self.py, "build_adapted"), values);
         }
-        BUILD.import(self.py, HOOKS, "build")?.call1((kind, values))
+        // Not borrowed while it builds: that may decode another frame.
+        let known =
+            self.builders.borrow().iter().find(|(known, _)| *known == kind).map(|(_, one)| one.clone());
+        known.map_or_else(|| self.find_builder(kind), Ok)?.call1(values)
+    }
+
+    #[cold]
+    fn find_builder(&self, kind: u8) -> PyResult<Bound<'py, PyAny>> {
+        static FIND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let found = FIND.import(self.py, HOOKS, "find_builder")?.call1((kind,))?;
+        let mut builders = self.builders.borrow_mut();
+        if builders.len() < MOST_KNOWN {
+            builders.push((kind, found.clone()));
+        }
+        Ok(found)
     }
 
     /// Makes an object of an extension type from the first of its values.

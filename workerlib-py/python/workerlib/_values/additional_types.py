@@ -109,6 +109,8 @@ def _take_apart_partial(value: Any) -> tuple[Any, ...]:
 def _build_partial(function: object, args: object, keywords: object, *state: Any) -> Any:
     if not isinstance(function, (*_CALLED, type)) or type(args) is not tuple or type(keywords) is not dict:
         raise ValueError("no function with some of its arguments")
+    if not all(type(name) is str for name in keywords):
+        raise ValueError("a keyword argument without a name")
     made = functools.partial(function, *args, **keywords)
     if state:
         if len(state) != 1 or type(state[0]) is not dict or not all(type(name) is str for name in state[0]):

@@ -21,7 +21,7 @@ from workerlib._values.row import RefusedError
 from workerlib._values.sending import DEFAULT, STRICT
 from workerlib._values.slot import Outgoing
 from workerlib._values.standard_library import receive_array
-from workerlib._values.table import build, fill, make
+from workerlib._values.table import fill, find_builder, make
 from workerlib._values.user_classes import PLANS, recipe
 
 __all__ = [
@@ -35,9 +35,9 @@ __all__ = [
     "RefusedError",
     "UnsendableError",
     "WorkerDiedError",
-    "build",
     "enter",
     "fill",
+    "find_builder",
     "leave",
     "make",
     "receive_array",

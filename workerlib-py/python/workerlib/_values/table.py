@@ -14,6 +14,7 @@ import builtins
 import importlib
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 from workerlib._values import (
@@ -92,12 +93,19 @@ _FILLED: dict[int, Filled] = {row.kind: row for row in _ROWS if isinstance(row, 
 # What `_native` calls while it decodes.
 
 
-def build(kind: int, values: Parts) -> Any:
-    """Builds an object from all of its values, which may be anything: they come from a frame."""
+def find_builder(kind: int) -> Callable[..., Any]:
+    """Finds the function that builds an object from all of its values, which may be anything.
+
+    Args:
+        kind: The extension type.
+
+    Raises:
+        ValueError: If it is none of this version.
+    """
     row = _BUILT.get(kind)
     if row is None:
         raise ValueError(f"extension type {kind} is none of this version")
-    return row.build(*values)
+    return row.build
 
 
 def make(kind: int, first: object) -> Any:
