@@ -15,6 +15,7 @@ import inspect
 import io
 import json
 import os
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
@@ -133,6 +134,7 @@ async def _call(item: pytest.Item) -> None:
                 await _finish(item)
 
     error: BaseException | None = None
+    start = time.perf_counter()
     try:
         await _around(item.ihook.pytest_runtest_call, body, item=item)
     except (Exception, pytest.fail.Exception, pytest.skip.Exception) as caught:  # noqa: BLE001
@@ -143,6 +145,8 @@ async def _call(item: pytest.Item) -> None:
             raise error
 
     call = runner.CallInfo.from_call(outcome, when="call")
+    # pytest has timed the outcome, which was known.
+    call.duration = time.perf_counter() - start
     report = item.ihook.pytest_runtest_makereport(item=item, call=call)
     item.ihook.pytest_runtest_logreport(report=report)
     if runner.check_interactive_exception(call, report):
