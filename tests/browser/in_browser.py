@@ -19,10 +19,11 @@ from types import FrameType
 import pytest
 
 from engines import AnyBrowser, launch
+from pace import PACE
 
 SITES = {"isolated": "WORKERLIB_SITE_ISOLATED", "plain": "WORKERLIB_SITE_PLAIN"}
 ENGINE = os.environ.get("WORKERLIB_ENGINE", "chromium")
-LIMIT_SECONDS = 180
+LIMIT_SECONDS = round(180 * PACE)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,8 +16,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from pace import PACE
+
 # What the page gives by name: modules, and harness.py's own things.
-PROVIDED = frozenset({"worker", "workerlib", "values", "exact", "raises", "tags", "frames"})
+PROVIDED = frozenset({"worker", "workerlib", "values", "exact", "pace", "raises", "tags", "words", "frames"})
 
 # Ends what hangs; what is slow on a busy machine, and in WebKit, gets its time.
 LIMIT_SECONDS = 120
@@ -26,7 +28,13 @@ PageTest = Callable[..., Coroutine[Any, Any, None]]
 
 
 def in_page(function: PageTest | None = None, /, *, page: str = "bench", limit: float = LIMIT_SECONDS) -> Any:
-    """Makes the function a test that runs in the page that the fixture `page` opens, within `limit` seconds."""
+    """Makes the function a test that runs in the page that the fixture `page` opens.
+
+    Args:
+        function: The test.
+        page: The name of the fixture.
+        limit: How many seconds of a fast machine it may take.
+    """
     if function is None:
         return lambda later: in_page(later, page=page, limit=limit)
     assert inspect.iscoroutinefunction(function), f"{function.__qualname__} must be async to run in a page"
@@ -34,7 +42,7 @@ def in_page(function: PageTest | None = None, /, *, page: str = "bench", limit: 
     request = {
         **_source(function),
         "provided": [name for name in parameters if name in PROVIDED],
-        "limit": limit,
+        "limit": limit * PACE,
     }
 
     def test(**arguments: Any) -> None:

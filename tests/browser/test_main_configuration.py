@@ -82,11 +82,11 @@ async def test_a_page_without_workerlib(tags: Any, script: str) -> None:
 
 
 @in_page(page="mishaps")
-async def test_a_worker_without_workerlib(workerlib: Any, tags: Any, raises: Any) -> None:
+async def test_a_worker_without_workerlib(workerlib: Any, tags: Any, raises: Any, pace: Any) -> None:
     """connect() says what the worker lacks."""
     tags.worker("plain", "__export__ = ['f']\ndef f(): return 1\n", config={})
     with raises(workerlib.WorkerStartError, r'packages = \["workerlib"\]'):
-        await workerlib.connect("plain", timeout=30)
+        await workerlib.connect("plain", timeout=30 * pace.PACE)
 
 
 @pytest.mark.parametrize("page", ["micropython.html", "micropython_wheel.html"], ids=["starter", "wheel"])

@@ -125,7 +125,7 @@ async def test_under_pyscript(workerlib: Any) -> None:
 
 
 @in_page(page="spawn_mishaps")
-async def test_what_cannot_be_started(workerlib: Any, raises: Any) -> None:
+async def test_what_cannot_be_started(workerlib: Any, raises: Any, pace: Any) -> None:
     """A missing script, an unknown package, a dead index: each is named, at once."""
     for options, message in (
         ({"script": "./nowhere.py"}, r"script, http.*/nowhere\.py, cannot be fetched: HTTP 404"),
@@ -133,7 +133,7 @@ async def test_what_cannot_be_started(workerlib: Any, raises: Any) -> None:
         ({"packages": ["a-package"], "index_urls": ["http://localhost:9/simple"]}, "a-package.*localhost:9"),
     ):
         with raises(workerlib.WorkerStartError, message):
-            await workerlib.spawn(**{"script": "./needs_packaging.py", "timeout": 30, **options})
+            await workerlib.spawn(**{"script": "./needs_packaging.py", "timeout": 30 * pace.PACE, **options})
 
 
 @in_page(page="spawn_mishaps")
@@ -178,11 +178,12 @@ async def test_a_worker_that_dies(workerlib: Any, raises: Any) -> None:
 
 
 @in_page(page="spawn_mishaps")
-async def test_heartbeat(workerlib: Any, raises: Any) -> None:
+async def test_heartbeat(workerlib: Any, raises: Any, pace: Any) -> None:
     """A worker that computes for longer than it may go without a sign of life is ended."""
-    worker = await workerlib.spawn("./needs_packaging.py", packages=["packaging"], heartbeat=1.0)
-    with raises(workerlib.WorkerDiedError, "no sign of life for 1.0 seconds"):
-        await worker.compute(60)
+    seconds = float(pace.PACE)
+    worker = await workerlib.spawn("./needs_packaging.py", packages=["packaging"], heartbeat=seconds)
+    with raises(workerlib.WorkerDiedError, f"no sign of life for {seconds} seconds"):
+        await worker.compute(60 * seconds)
 
 
 @in_page(page="spawn_mishaps")

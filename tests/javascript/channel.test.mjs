@@ -6,7 +6,7 @@ import { MessageChannel } from "node:worker_threads";
 
 const path = new URL("../../workerlib-py/python/workerlib/_channels/message_port.js", import.meta.url);
 const MEGABYTE = 1 << 20;
-const LIMIT = { timeout: 10_000 };
+const LIMIT = { timeout: 10_000 * Number(process.env.WORKERLIB_TEST_PACE ?? 1) };
 
 /** A Python, as far as a channel knows it: memory, and functions that note what they are called with. */
 class Memory {

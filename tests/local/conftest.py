@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from workerlib import _connection, _subprocess
 
 pytest.register_assert_rewrite(
     "shared_values", "shared_adapters", "shared_calls", "shared_errors", "shared_endings"
@@ -11,3 +12,10 @@ pytest.register_assert_rewrite(
 from async_tests import pytest_addoption, pytest_pyfunc_call
 
 __all__ = ["pytest_addoption", "pytest_pyfunc_call"]
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This side waits for the worker's word and its end, however slow the machine is; tests of a grace set their own."""
+    monkeypatch.setattr(_connection, "_GRACE", 600)
+    monkeypatch.setattr(_subprocess, "_GRACE", 600)

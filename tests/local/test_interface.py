@@ -12,6 +12,8 @@ import pytest
 import workerlib
 from workerlib import Interface, InterfaceError
 
+from pace import PACE
+
 SCRIPT = """
 import workerlib
 
@@ -61,7 +63,7 @@ async def test_a_worker_that_does_not_fit(script: Path) -> None:
 def written_interface(script: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What `python -m workerlib.stubs` writes, as a module."""
     command = [sys.executable, "-m", "workerlib.stubs", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60 * PACE)
     script.with_name("written_interface.py").write_text(done.stdout)
     monkeypatch.syspath_prepend(str(script.parent))
     return importlib.import_module("written_interface")
@@ -79,7 +81,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
         if text is not None:
             (tmp_path / name).write_text(text)
         command = [sys.executable, "-m", "workerlib.stubs", str(tmp_path / name)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60 * PACE)
         assert done.returncode == 1
         assert name in done.stderr
         assert "Traceback" not in done.stderr

@@ -17,6 +17,8 @@ import pytest
 import workerlib
 from workerlib import ConnectionClosedError, NoSuchWorkerError, WorkerDiedError, WorkerStartError
 
+from pace import PACE
+
 Write = Callable[..., Path]
 
 
@@ -38,7 +40,7 @@ def run(script: str, *, ends_with: int = 0) -> subprocess.CompletedProcess[str]:
     """Runs a program that uses the library, in the way that shows every warning."""
     # Not `-X dev`: asyncio's debug mode tells of slow callbacks, and a busy machine has those.
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50 * PACE, check=False)
     assert done.returncode == ends_with, done.stdout + done.stderr
     return done
 
@@ -51,9 +53,15 @@ def is_running(pid: int) -> bool:
         return False
 
 
+async def until_there_is(name: str) -> None:
+    """Waits for a file of the worker's."""
+    while not Path(name).exists():
+        await asyncio.sleep(0.01)
+
+
 async def until_ended(pid: int) -> None:
     """Waits for the end of a process that is not this one's child."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(20 * PACE):
         while is_running(pid):
             await asyncio.sleep(0.01)
 
@@ -201,7 +209,7 @@ async def test_a_process_that_is_killed_from_here(write: Write) -> None:
     write("import workerlib, time\nworkerlib.export(time.sleep)")
     async with workerlib.connect("worker.py") as worker:
         call = asyncio.ensure_future(worker.sleep(100))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         worker.worker.kill()
         with pytest.raises(WorkerDiedError, match="SIGKILL"):
             await call
@@ -215,7 +223,8 @@ async def test_what_was_answered_before_the_death_arrives(write: Write) -> None:
 
         @workerlib.export
         def large():
-            asyncio.get_running_loop().call_later(0.2, os._exit, 0)
+            # The answer is written when this has returned, before the loop does anything else.
+            asyncio.get_running_loop().call_soon(os._exit, 0)
             return b"x" * 100_000
         """
     )
@@ -229,7 +238,7 @@ async def test_a_start_that_takes_too_long(write: Write) -> None:
     """It says what it was waiting for, and the process is gone."""
     write("import time, os\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(100)")
     with pytest.raises(workerlib.ConnectTimeoutError, match="worker's script to run to its end"):
-        await workerlib.connect("worker.py", timeout=5)
+        await workerlib.connect("worker.py", timeout=3 * PACE)
     assert not is_running(int(Path("pid").read_text()))
 
 
@@ -347,6 +356,7 @@ async def test_functions_clean_up_when_the_connection_ends(write: Write) -> None
         @workerlib.export
         async def wait():
             try:
+                open("begun", "w").close()
                 await asyncio.Event().wait()
             finally:
                 await asyncio.sleep(0.01)
@@ -355,7 +365,7 @@ async def test_functions_clean_up_when_the_connection_ends(write: Write) -> None
     )
     async with workerlib.connect("worker.py") as worker:
         call = asyncio.ensure_future(worker.wait())
-        await asyncio.sleep(0.05)
+        await until_there_is("begun")
     with pytest.raises(ConnectionClosedError):
         await call
     assert Path("cleaned up").exists()
@@ -365,10 +375,10 @@ async def test_functions_clean_up_when_the_connection_ends(write: Write) -> None
 @pytest.mark.parametrize("stubborn", ["while True: pass", "time.sleep(100)"])
 async def test_a_busy_worker_ends_too(write: Write, stubborn: str) -> None:
     """A sync function that computes or sleeps does not keep its process alive."""
-    write(f"import time, workerlib\n@workerlib.export\ndef f():\n    {stubborn}\n")
+    write(f"import time, workerlib\n@workerlib.export\ndef f():\n    open('begun', 'w').close()\n    {stubborn}\n")
     async with workerlib.connect("worker.py") as worker:
         call = asyncio.ensure_future(worker.f())
-        await asyncio.sleep(0.05)
+        await until_there_is("begun")
     with pytest.raises(ConnectionClosedError):
         await call
     assert not is_running(worker.worker.pid)

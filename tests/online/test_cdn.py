@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from engines import launch
+from pace import PACE
 
-SECONDS = 300
+SECONDS = 300 * PACE
 
 
 def test_numpy_pillow_and_pandas() -> None:

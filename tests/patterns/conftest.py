@@ -9,10 +9,11 @@ from urllib.parse import urljoin
 import pytest
 
 from engines import AnyBrowser
+from pace import PACE
 
 pytest_plugins = ["in_browser"]
 
-LOAD_MILLISECONDS = 120_000
+LOAD_MILLISECONDS = 120_000 * PACE
 
 
 class Page:

@@ -38,6 +38,12 @@ def no_adapters(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sending._forget_all()
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that cancels waits for the worker's word, however slow this machine is; tests of the grace set their own."""
+    monkeypatch.setattr(_connection, "_GRACE", 600)
+
+
 @pytest.fixture(params=CHANNELS)
 def connect(request: pytest.FixtureRequest) -> Callable[[], contextlib.AbstractAsyncContextManager[Worker]]:
     """Connects to what the test has exported, over each kind of channel that this Python has."""

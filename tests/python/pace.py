@@ -1,6 +1,10 @@
-"""How much this Python can do in a test: less inside Pyodide, and much less under valgrind.
+"""How slow this machine is, and how much a test can do here: less inside Pyodide, and much less under valgrind.
 
-`cargo xtask sanitize` sets `WORKERLIB_UNDER_VALGRIND`.
+All suites use it, and the tests in pages have it as a module. `cargo xtask test` measures the machine and sets
+`WORKERLIB_TEST_PACE`; `cargo xtask sanitize` sets `WORKERLIB_UNDER_VALGRIND`.
+
+A limit is there to end a test that hangs. No test may use a time to know that something has happened in the worker: the
+worker's function says so, or waits for a word from the test.
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ import sys
 
 IN_PYODIDE = sys.platform == "emscripten"
 UNDER_VALGRIND = "WORKERLIB_UNDER_VALGRIND" in os.environ
+PACE = max(1.0, float(os.environ.get("WORKERLIB_TEST_PACE", "1")))
+"""How many times slower this machine is than a quiet, fast one."""
 
 
 def repeats(natively: int) -> int:
@@ -18,5 +24,5 @@ def repeats(natively: int) -> int:
 
 
 def seconds(natively: float) -> float:
-    """Tells how long something may take."""
-    return natively * (100 if UNDER_VALGRIND else 5 if IN_PYODIDE else 1)
+    """Tells how long a computation may take that takes so long, natively, on a machine of the slowest kind."""
+    return natively * PACE * (100 if UNDER_VALGRIND else 5 if IN_PYODIDE else 1)

@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 
 from workerlib._native import decode, encode
 
+from pace import PACE
+
 
 def there_and_back(value: object) -> tuple[frozenset[str], Any]:
     """Sends a value to a new Python; gives the modules that it had before, and the value that came back."""
@@ -22,7 +24,7 @@ def there_and_back(value: object) -> tuple[frozenset[str], Any]:
         input=_written(value),
         stdout=subprocess.PIPE,
         check=True,
-        timeout=120,
+        timeout=120 * PACE,
         cwd=pathlib.Path(__file__).parent,
     )
     modules, back = _read(done.stdout)

@@ -305,13 +305,16 @@ async def test_cancelling_a_call_cancels_its_encoders(connect: Connect) -> None:
 async def test_a_connection_that_ends_while_an_encoder_waits(connect: Connect) -> None:
     """The call does not wait for the encoder."""
 
+    begun = asyncio.Event()
+
     async def wait(_: Thing) -> Any:
+        begun.set()
         await asyncio.Event().wait()
 
     register_adapter(Thing, wait, Thing)
     async with connect() as worker:
         call = asyncio.ensure_future(worker.echo(Thing()))
-        await asyncio.sleep(0.01)
+        await begun.wait()
         worker.close()
         with pytest.raises(workerlib.ConnectionClosedError):
             await asyncio.wait_for(call, 5)

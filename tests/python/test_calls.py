@@ -222,6 +222,7 @@ async def test_a_cancelled_caller(connect: Connect) -> None:
         assert await worker.add(1, 2) == 3
         assert seen == ["cancelled"]
         with pytest.raises(TimeoutError):
+            # Wherever the call is by then.
             async with asyncio.timeout(0.02):
                 await worker.hold()
         assert await worker.add(1, 2) == 3

@@ -19,6 +19,7 @@ from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.interruptible import InterruptibleGuard
 
 from loopback import LoopbackEndpoint, loopback_channel
+from pace import PACE
 
 # The answer to a Hello, written by hand (docs/wire-format.md, section 3).
 WELCOME = b"\x96\x01\x01\xa10\x91\x94\xa1f\xc0\xc0\xc0\x08\x90"
@@ -111,8 +112,11 @@ async def test_a_function_may_clean_up(connect: Connect) -> None:
     async with connect() as worker:
         task = asyncio.create_task(worker.tidy())
         await waits.wait()
+        [pending] = worker._connection._calls.values()
         task.cancel("enough")
-        await asyncio.sleep(driver._GRACE * 1.5)
+        await until(lambda: pending.timers)
+        await until(lambda: not pending.timers)
+        # The worker has said that the function knows: no timer is left that would end the call.
         assert not task.done()
         may_end.set()
         with pytest.raises(asyncio.CancelledError, match="enough"):
@@ -178,10 +182,13 @@ async def test_timeouts_of_asyncio(connect: Connect, gate: Gate) -> None:
             await call
 
     async with connect() as worker:
+        # The time is over after the functions have begun, and not before.
+        calls = [asyncio.create_task(worker.passes(number)) for number in (1, 2)]
+        await until(lambda: len(gate.begun) == 2)
         with pytest.raises(TimeoutError):
-            await in_timeout(worker.passes(1))
+            await in_timeout(calls[0])
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(worker.passes(2), 0.02)
+            await asyncio.wait_for(calls[1], 0.02)
         assert gate.ended == {1: "cancelled", 2: "cancelled"}
 
 
@@ -334,13 +341,13 @@ async def test_a_timeout_counts_from_the_start_of_the_run(gate: Gate) -> None:
     """Not from when the call was made: what waits in line or in the queue has all the time in the world."""
     async with limited(1) as worker:
         first = asyncio.create_task(worker.passes(0))
-        second = asyncio.create_task(worker.passes.options(timeout=0.2)(1))
-        await asyncio.sleep(0.4)
+        second = asyncio.create_task(worker.passes.options(timeout=0.2 * PACE)(1))
+        await asyncio.sleep(0.4 * PACE)
         assert gate.begun == [0]
+        # The second function returns as soon as it runs.
+        gate.open(1)
         gate.open(0)
         assert await first == 0
-        await until(lambda: gate.begun == [0, 1])
-        gate.open(1)
         assert await second == 1
 
 
@@ -452,11 +459,14 @@ async def test_who_does_not_answer_a_cancel_is_interrupted() -> None:
         await until(lambda: len(interrupted) == 3)
         assert set(interrupted) == {(call, 1)}
         end.post(bytes([0x92, 9, call]), [])
-        await asyncio.sleep(repeated_interrupts._PATIENCE * 3)
-        assert len(interrupted) == 3
+        await until(lambda: not end.other._arrived)
+        # One more may have been due while the message was on its way.
+        so_far = len(interrupted)
+        await asyncio.sleep(_insistence._PATIENCE * 3)
+        assert len(interrupted) == so_far
         task.cancel()
-        await until(lambda: len(interrupted) == 5)
-        assert interrupted[3:] == [(call, 2)] * 2
+        await until(lambda: len(interrupted) == so_far + 2)
+        assert interrupted[so_far:] == [(call, 2)] * 2
         end.post(bytes([0x92, 10, call]), [])
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -12,7 +12,7 @@ A host runs them all:
     for name in suite.TESTS:
         await suite.run(name, worker, connect)
 
-The folder `tests/python` has to be importable too, for the values and the comparisons.
+The folder `tests/python` has to be importable too, for the values, the comparisons and the pace.
 """
 
 from __future__ import annotations

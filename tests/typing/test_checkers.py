@@ -15,13 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from pace import PACE
+
 EXAMPLES = Path(__file__).parent / "examples"
 MARK = "# rejected: "
 
 
 def _run(command: list[str], cwd: Path) -> str:
     # Both tell by their exit code that there are errors.
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False).stdout
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300 * PACE, check=False).stdout
 
 
 def mypy(file: Path) -> set[int]:
@@ -82,7 +84,7 @@ def written(tmp_path: Path) -> Path:
         (tmp_path / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     script = str(EXAMPLES / "stats_worker.py")
     command = [sys.executable, "-m", "workerlib.stubs", script, "--name", "Stats"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60 * PACE)
     counting = (EXAMPLES / "interfaces.py").read_text(encoding="utf-8").partition("class Counting")
     (tmp_path / "interfaces.py").write_text(done.stdout + "\n\n" + "".join(counting[1:]), encoding="utf-8")
     return tmp_path

@@ -1,8 +1,8 @@
 """Runs test functions that arrive as source text, in the page's own Python; see tests/browser/in_page.py.
 
 A test function takes what it needs by name, as a pytest test takes fixtures: `worker` (a connection to the worker
-"bench", shared by the page's tests), `workerlib`, `values` and `exact` (the modules of tests/python), `raises`
-(tests/shared/expecting.py), `tags` (adds script tags, removed when the test ends), `frames` (frames.js). The tests of
+"bench", shared by the page's tests), `workerlib`, `values`, `exact` and `pace` (the modules of tests/python), `raises`
+(tests/shared/expecting.py), `tags` (adds script tags, removed when the test ends), `words` (hears workers that compute), `frames` (frames.js). The tests of
 tests/shared are run by their names.
 """
 
@@ -12,6 +12,7 @@ import asyncio
 import importlib
 import json
 import linecache
+import os
 import sys
 import traceback
 import types
@@ -64,6 +65,24 @@ class Tags:
         self.elements.clear()
 
 
+class Words:
+    """Hears what workers say by a BroadcastChannel: a message that leaves a worker though its function computes."""
+
+    def __init__(self):
+        self.said = asyncio.Queue()
+        self.channel = js.BroadcastChannel.new("words of workers")
+        self.listener = create_proxy(lambda event: self.said.put_nowait(event.data))
+        self.channel.onmessage = self.listener
+
+    async def hear(self):
+        """Waits for the next word."""
+        return await self.said.get()
+
+    def close(self):
+        self.channel.close()
+        self.listener.destroy()
+
+
 def connect(**options):
     """Connects to the worker "bench"; spawn.html has another way."""
     import workerlib
@@ -77,10 +96,12 @@ async def bench_connection():
     return connections["bench"]
 
 
-async def provide(name, tags):
+async def provide(name, tags, words):
     """Makes what a test function asks for by a parameter's name."""
     if name == "worker":
         return await bench_connection()
+    if name == "words":
+        return words
     if name == "raises":
         return importlib.import_module("expecting").raises
     if name == "tags":
@@ -101,15 +122,16 @@ async def run(request):
     code = compile(padded, file, "exec", flags=__future__.annotations.compiler_flag)
     namespace = {"__name__": "page_test"}
     exec(code, namespace)  # noqa: S102 - to run what the tests send is what this module is for
-    tags = Tags()
+    tags, words = Tags(), Words()
     try:
         async with asyncio.timeout(request["limit"]):
-            provided = {parameter: await provide(parameter, tags) for parameter in request["provided"]}
+            provided = {parameter: await provide(parameter, tags, words) for parameter in request["provided"]}
             await namespace[name](**provided, **request["arguments"])
     except BaseException:  # noqa: BLE001 - whatever ends a test is its result
         return traceback.format_exc()
     finally:
         tags.clear()
+        words.close()
     return None
 
 
@@ -125,6 +147,14 @@ async def run_shared(name, limit):
     return None
 
 
+def set_pace(pace):
+    """Takes over how slow the machine is, for the tests and for how long a page waits for a worker's word."""
+    from workerlib import _connection
+
+    os.environ["WORKERLIB_TEST_PACE"] = str(pace)
+    _connection._GRACE *= pace
+
+
 def add_module(name, source):
     """Makes a module importable in the page."""
     module = types.ModuleType(name)
@@ -138,6 +168,5 @@ def add_module(name, source):
         raise
 
 
-js.window.harness = create_proxy({"run": run, "run_shared": run_shared, "add_module": add_module}).toJs(
-    dict_converter=js.Object.fromEntries
-)
+functions = {"run": run, "run_shared": run_shared, "add_module": add_module, "set_pace": set_pace}
+js.window.harness = create_proxy(functions).toJs(dict_converter=js.Object.fromEntries)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pace import PACE
+
 if TYPE_CHECKING:
     from conftest import Page
 
@@ -41,7 +43,7 @@ def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
         capture_output=True,
         check=False,
         text=True,
-        timeout=300,
+        timeout=300 * PACE,
     )
 
 

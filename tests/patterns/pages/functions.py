@@ -6,7 +6,9 @@ import time
 
 from workerlib import export
 
+begun = []
 ended = []
+releases = {}
 
 
 @export
@@ -21,12 +23,30 @@ def keywords(first, *, second=2, third=3):
 
 @export
 async def sleep(seconds, name="sleep"):
+    await asyncio.sleep(seconds)
+    return name
+
+
+@export
+async def hold(name):
+    """Returns its name when release(name) has been called."""
+    begun.append(name)
     try:
-        await asyncio.sleep(seconds)
+        await releases.setdefault(name, asyncio.Event()).wait()
     except asyncio.CancelledError:
         ended.append(f"{name} was cancelled")
         raise
     return name
+
+
+@export
+def release(name):
+    releases.setdefault(name, asyncio.Event()).set()
+
+
+@export
+def have_begun():
+    return begun
 
 
 @export

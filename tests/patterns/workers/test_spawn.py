@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pace import PACE
+
 if TYPE_CHECKING:
     from conftest import Page
 
@@ -78,12 +80,16 @@ def test_values_that_javascript_has_nothing_for(page: Page) -> None:
 
 def test_a_time_limit(page: Page) -> None:
     """The call rejects with a TimeoutError, and its function is cancelled in the worker."""
-    error = page.run("""
+    limit = round(500 * PACE)
+    error = page.run(
+        """
         const worker = await sharedWorker();
-        return failure(worker.with({ timeout: 50 }).sleep(60, "limited"));
-    """)
+        return failure(worker.with({ timeout: given }).hold("limited"));
+        """,
+        limit,
+    )
     assert error["name"] == "TimeoutError"
-    assert "sleep() did not end within 50 ms" in error["message"]
+    assert f"hold() did not end within {limit} ms" in error["message"]
     assert "limited was cancelled" in page.run("return (await sharedWorker()).how_they_ended()")
 
 
@@ -92,11 +98,14 @@ def test_an_abort_signal(page: Page) -> None:
     outcome = page.run("""
         const worker = await sharedWorker();
         const controller = new AbortController();
-        const other = worker.sleep(0.3, "other");
-        const call = failure(worker.call("sleep", [60, "aborted"], {}, { signal: controller.signal }));
-        setTimeout(() => controller.abort(new RangeError("enough")), 50);
+        const other = worker.hold("other");
+        const call = failure(worker.call("hold", ["aborted"], {}, { signal: controller.signal }));
+        while (!(await worker.have_begun()).includes("aborted"));
+        controller.abort(new RangeError("enough"));
         const late = failure(call.then(() => worker.with({ signal: controller.signal }).mean([1])));
-        return [await call, await late, await other, await worker.how_they_ended()];
+        const errors = [await call, await late];
+        await worker.release("other");
+        return [...errors, await other, await worker.how_they_ended()];
     """)
     assert (outcome[0]["name"], outcome[0]["message"]) == ("RangeError", "enough")
     assert outcome[1]["message"] == "enough"
@@ -139,7 +148,7 @@ def test_calls_of_a_worker_that_is_terminated(page: Page) -> None:
     """Calls that wait reject at once, and so do those that come later; `closed` tells why."""
     errors = page.run("""
         const worker = await spawn({ script: "./functions.py" });
-        const call = failure(worker.sleep(60));
+        const call = failure(worker.hold("for ever"));
         worker.terminate();
         return [await call, await failure(worker.mean([1])), await worker.closed];
     """)
@@ -152,7 +161,7 @@ def test_calls_of_a_worker_that_dies(page: Page) -> None:
     """A worker that ends itself rejects the calls that wait: Comlink would leave them for ever."""
     error = page.run("""
         const worker = await spawn({ script: "./functions.py" });
-        const call = failure(worker.sleep(60));
+        const call = failure(worker.hold("for ever"));
         void failure(worker.runPython("import js; js.close()"));
         return call;
     """)
@@ -161,14 +170,18 @@ def test_calls_of_a_worker_that_dies(page: Page) -> None:
 
 def test_heartbeat(page: Page) -> None:
     """A worker that gives no sign of life is ended; one that only waits is not."""
-    outcome = page.run("""
-        const worker = await spawn({ script: "./functions.py", heartbeat: 1000 });
-        const waited = await worker.sleep(2, "alive");
-        return [waited, await failure(worker.compute(60)), await worker.closed];
-    """)
+    heartbeat = round(1000 * PACE)
+    outcome = page.run(
+        """
+        const worker = await spawn({ script: "./functions.py", heartbeat: given });
+        const waited = await worker.sleep(given / 500, "alive");
+        return [waited, await failure(worker.compute(given)), await worker.closed];
+        """,
+        heartbeat,
+    )
     assert outcome[0] == "alive"
     assert outcome[1]["name"] == "WorkerDiedError"
-    assert outcome[2] == "it gave no sign of life for 1000 ms"
+    assert outcome[2] == f"it gave no sign of life for {heartbeat} ms"
 
 
 FAILURES = {
@@ -190,7 +203,7 @@ def test_what_cannot_be_started(page: Page, case: str) -> None:
     import re
 
     options, message = FAILURES[case]
-    error = page.run(f"return failure(spawn({{ timeout: 50_000, ...{options} }}))")
+    error = page.run(f"return failure(spawn({{ timeout: given, ...{options} }}))", 50_000 * PACE)
     assert error is not None
     assert error["name"] == "WorkerStartError"
     assert re.search(message, error["message"]), error["message"]
