@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from workerlib import _connection, _subprocess
+from workerlib._hosts.subprocess import parent
+from workerlib._rpc import connection
 
 pytest.register_assert_rewrite(
     "shared_values", "shared_adapters", "shared_calls", "shared_errors", "shared_endings"
@@ -17,5 +18,5 @@ __all__ = ["pytest_addoption", "pytest_pyfunc_call"]
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """This side waits for the worker's word and its end, however slow the machine is; tests of a grace set their own."""
-    monkeypatch.setattr(_connection, "_GRACE", 600)
-    monkeypatch.setattr(_subprocess, "_GRACE", 600)
+    monkeypatch.setattr(connection, "_GRACE", 600)
+    monkeypatch.setattr(parent, "_GRACE", 600)

@@ -164,7 +164,7 @@ async def test_what_begins_to_compute_after_it_was_given_up(
     script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is interrupted then: the caller has gone on, but the worker must not compute what nobody wants."""
-    monkeypatch.setattr(_connection, "_GRACE", 0.5)
+    monkeypatch.setattr(connection, "_GRACE", 0.5)
     async with workerlib.connect(script) as worker:
         with pytest.raises(TimeoutError):
             await worker.compute_behind_a_busy_loop.options(timeout=0.1)()
@@ -203,7 +203,7 @@ async def test_a_cancelled_call_behind_one_that_computes(
     script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one that computes goes on; the one behind it never starts."""
-    monkeypatch.setattr(_connection, "_GRACE", 0.5)
+    monkeypatch.setattr(connection, "_GRACE", 0.5)
     async with workerlib.connect(script) as worker:
         busy = asyncio.ensure_future(worker.compute_until_released())
         await begun(script)

@@ -90,7 +90,13 @@ def project(tmp_path: Path) -> Project:
         ]
         environment = {**os.environ, "PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": ""}
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100 * PACE, check=False
+            command,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100 * PACE,
+            check=False,
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         assert done.stderr == ""

@@ -375,7 +375,9 @@ async def test_functions_clean_up_when_the_connection_ends(write: Write) -> None
 @pytest.mark.parametrize("stubborn", ["while True: pass", "time.sleep(100)"])
 async def test_a_busy_worker_ends_too(write: Write, stubborn: str) -> None:
     """A sync function that computes or sleeps does not keep its process alive."""
-    write(f"import time, workerlib\n@workerlib.export\ndef f():\n    open('begun', 'w').close()\n    {stubborn}\n")
+    write(
+        f"import time, workerlib\n@workerlib.export\ndef f():\n    open('begun', 'w').close()\n    {stubborn}\n"
+    )
     async with workerlib.connect("worker.py") as worker:
         call = asyncio.ensure_future(worker.f())
         await until_there_is("begun")

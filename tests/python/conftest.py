@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from workerlib import Worker, _exports
+from workerlib._rpc import connection
 from workerlib._values import adapters, sending
 
 import loopback
@@ -41,7 +42,7 @@ def no_adapters(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller that cancels waits for the worker's word, however slow this machine is; tests of the grace set their own."""
-    monkeypatch.setattr(_connection, "_GRACE", 600)
+    monkeypatch.setattr(connection, "_GRACE", 600)
 
 
 @pytest.fixture(params=CHANNELS)

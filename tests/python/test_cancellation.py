@@ -462,7 +462,7 @@ async def test_who_does_not_answer_a_cancel_is_interrupted() -> None:
         await until(lambda: not end.other._arrived)
         # One more may have been due while the message was on its way.
         so_far = len(interrupted)
-        await asyncio.sleep(_insistence._PATIENCE * 3)
+        await asyncio.sleep(repeated_interrupts._PATIENCE * 3)
         assert len(interrupted) == so_far
         task.cancel()
         await until(lambda: len(interrupted) == so_far + 2)

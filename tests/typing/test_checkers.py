@@ -23,7 +23,9 @@ MARK = "# rejected: "
 
 def _run(command: list[str], cwd: Path) -> str:
     # Both tell by their exit code that there are errors.
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300 * PACE, check=False).stdout
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=300 * PACE, check=False
+    ).stdout
 
 
 def mypy(file: Path) -> set[int]:

@@ -149,10 +149,10 @@ async def run_shared(name, limit):
 
 def set_pace(pace):
     """Takes over how slow the machine is, for the tests and for how long a page waits for a worker's word."""
-    from workerlib import _connection
+    from workerlib._rpc import connection
 
     os.environ["WORKERLIB_TEST_PACE"] = str(pace)
-    _connection._GRACE *= pace
+    connection._GRACE *= pace
 
 
 def add_module(name, source):
