@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engines import AnyBrowser
+from engines import ENGINE, AnyBrowser
 from pyscript_page import PyScriptPage
 
 pytest_plugins = ["in_browser"]
@@ -20,8 +20,11 @@ def bench(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
 
 
 @pytest.fixture
-def own_bench(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
-    """The same page for one test alone, which leaves behind what would burden others."""
+def own_bench(browser: AnyBrowser, site: str, request: pytest.FixtureRequest) -> Iterator[PyScriptPage]:
+    """The same page for a test that leaves a busy worker behind in WebKit: there it has a page of its own."""
+    if ENGINE != "webkit":
+        yield request.getfixturevalue("bench")
+        return
     with PyScriptPage(browser, site, "bench.html") as page:
         yield page
 
@@ -37,4 +40,18 @@ def swift(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
 def mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The same page for tests whose workers fail, of which PyScript tells the console."""
     with PyScriptPage(browser, site, "bench.html", faultless=False) as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def document(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """The seed document's page, whose worker is workerlib itself: Option #1."""
+    with PyScriptPage(browser, site, "document/index.html") as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def document_mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """The same page for workers that fail, or log to stderr, of which the console is told as of errors."""
+    with PyScriptPage(browser, site, "document/index.html", faultless=False) as page:
         yield page

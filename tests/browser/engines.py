@@ -13,6 +13,8 @@ from webdriver import WebDriverBrowser
 from webkit import webkit
 
 AnyBrowser = Browser | WebDriverBrowser
+ENGINE = os.environ.get("WORKERLIB_ENGINE", "chromium")
+"""The engine of this run."""
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",

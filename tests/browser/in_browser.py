@@ -4,9 +4,10 @@ Environment: WORKERLIB_SITE_ISOLATED and WORKERLIB_SITE_PLAIN are the addresses 
 site, with and without isolation headers; WORKERLIB_ENGINE is chromium (the default), firefox or webkit; CHROMIUM,
 FIREFOX, WEBKIT_DRIVER and WEBKIT_BROWSER are paths. `cargo xtask test --only browser firefox webkit patterns` sets them.
 
-A whole suite runs in Chromium, on both sites but for what is marked `one_site`, which isolation cannot change. What is
-marked `every_engine` runs in the others too, on the plain site, and if it is marked `isolation` on both: what isolation
-changes in PyScript and in Python, Chromium has shown.
+A whole suite runs in Chromium, on the plain site. A test that is marked `every_engine` runs in the other engines too.
+Isolation gives pages and workers shared memory, by which workerlib interrupts functions, and changes how PyScript's own
+objects reach a worker. A test that this can change is marked `isolation`, and runs on both sites: in each of its
+engines, or in those that the mark names, `isolation("chromium")`.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from types import FrameType
 
 import pytest
 
-from engines import AnyBrowser, launch
+from engines import ENGINE, AnyBrowser, launch
 from pace import PACE
 
-SITES = {"isolated": "WORKERLIB_SITE_ISOLATED", "plain": "WORKERLIB_SITE_PLAIN"}
-ENGINE = os.environ.get("WORKERLIB_ENGINE", "chromium")
+SITES = {"plain": "WORKERLIB_SITE_PLAIN", "isolated": "WORKERLIB_SITE_ISOLATED"}
 LIMIT_SECONDS = round(180 * PACE)
 
 
@@ -43,8 +43,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out the isolated site where a test does not need it."""
-    needless = [item for item in items if _site(item) == "isolated" and _needs_one_site(item)]
+    """Leaves out the isolated site where isolation cannot change a test."""
+    needless = [item for item in items if _site(item) == "isolated" and not _needs_isolation(item)]
     config.hook.pytest_deselected(items=needless)
     items[:] = [item for item in items if item not in needless]
 
@@ -54,10 +54,9 @@ def _site(item: pytest.Item) -> object:
     return item.callspec.params.get("site") if has_parameters else None
 
 
-def _needs_one_site(item: pytest.Item) -> bool:
-    if ENGINE == "chromium":
-        return item.get_closest_marker("one_site") is not None
-    return item.get_closest_marker("isolation") is None
+def _needs_isolation(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("isolation")
+    return mark is not None and (not mark.args or ENGINE in mark.args)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +68,7 @@ def browser() -> Iterator[AnyBrowser]:
 
 @pytest.fixture(scope="session", params=SITES)
 def site(request: pytest.FixtureRequest) -> str:
-    """The address of the site, once with isolation headers and once without."""
+    """The address of the site, without isolation headers and, where the test asks for it, with them."""
     variable = SITES[request.param]
     address = os.environ.get(variable)
     if not address:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 SHARED = Path(__file__).parents[1] / "shared"
 MODULES = sorted(path.stem for path in SHARED.glob("shared_*.py"))
@@ -15,6 +18,20 @@ def names() -> list[str]:
         f"{module.removeprefix('shared_')}: {name.removeprefix('test_')}"
         for module in MODULES
         for name in names_in(module)
+    ]
+
+
+def with_marks(isolation: pytest.MarkDecorator, only: str = "") -> list[Any]:
+    """Returns the names for `parametrize`: with a mark, but for values, which never travel in shared memory.
+
+    Args:
+        isolation: Marks the tests that isolation can change.
+        only: How the names of these tests begin; all but those of values if it is empty.
+    """
+    values = ("values: ", "adapters: ")
+    return [
+        pytest.param(name, marks=isolation if name.startswith(only) and not name.startswith(values) else ())
+        for name in names()
     ]
 
 

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
 
 from in_page import in_page
 from pyscript_page import PyScriptPage
 
 
-@pytest.fixture(scope="module")
-def reference(browser: Browser, site: str) -> Iterator[PyScriptPage]:
-    """The document's page, whose worker is workerlib itself."""
-    with PyScriptPage(browser, site, "document/index.html") as page:
-        yield page
-
-
-@pytest.fixture(scope="module")
-def logging(browser: Browser, site: str) -> Iterator[PyScriptPage]:
-    """The same page for calls that are logged: what goes to stderr counts as an error of the console."""
-    with PyScriptPage(browser, site, "document/index.html", faultless=False) as page:
-        yield page
-
-
-@in_page(page="reference")
+@in_page(page="document")
 async def test_worker(workerlib: Any) -> None:
     """`Worker`: wraps PyScript's object of a worker, and provides its functions."""
     worker = await workerlib.connectToWorker()
@@ -39,7 +23,7 @@ async def test_worker(workerlib: Any) -> None:
     worker.close()
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def test_connect_to_worker(workerlib: Any, raises: Any) -> None:
     """`connectToWorker`: by the name, or to the only named worker of the page."""
     for arguments in ((), ("YourWorkerName",)):
@@ -49,7 +33,7 @@ async def test_connect_to_worker(workerlib: Any, raises: Any) -> None:
         await workerlib.connectToWorker("AnotherName")
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def test_export(workerlib: Any, tags: Any, raises: Any) -> None:
     """`export`: must be imported and called; with workerlib as the script, the configuration does it."""
     script = "from workerlib import export\ndef f(): return 'f'\ndef g(): return 'g'\nexport(f)\n"
@@ -61,7 +45,7 @@ async def test_export(workerlib: Any, tags: Any, raises: Any) -> None:
 
 
 @pytest.mark.every_engine
-@in_page(page="reference")
+@in_page(page="document")
 async def test_diagnostics(tags: Any, workerlib: Any) -> None:
     """`diagnostics`: a sequence of strings about the system, in page and worker."""
     from pyodide_js import version
@@ -85,7 +69,7 @@ async def test_diagnostics(tags: Any, workerlib: Any) -> None:
     assert diagnostics[0] == "PyScript 2026.9.1"
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def start_another(workerlib: Any, tags: Any) -> None:
     """Starts a worker of Option #1."""
     tags.worker("another", src="./workerlib.py", config="./worker.toml")
@@ -93,16 +77,16 @@ async def start_another(workerlib: Any, tags: Any) -> None:
         assert await worker.func3(1) == 1
 
 
-def test_diagnostics_are_printed_when_workerlib_is_the_worker(reference: PyScriptPage) -> None:
+def test_diagnostics_are_printed_when_workerlib_is_the_worker(document: PyScriptPage) -> None:
     """workerlib does exactly that if started as a worker: line by line, to the console."""
-    start_another(reference=reference)
-    printed = [line.partition(" (blob:")[0] for line in reference.console]
+    start_another(document=document)
+    printed = [line.partition(" (blob:")[0] for line in document.console]
     for start in ("PyScript ", "Pyodide ", "Emscripten ", "Python 3.", "Assertions are enabled"):
         assert any(line.startswith(f"log: [worker] {start}") for line in printed), (start, printed)
     assert "log: [worker] Providing functions: func1, func2, func3, func4" in printed
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def test_elapsed_time() -> None:
     """`elapsedTime(startTime)`: milliseconds or seconds since `time.time()`."""
     import time
@@ -119,7 +103,7 @@ async def test_elapsed_time() -> None:
         time.time = real
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def test_system_versions() -> None:
     """`systemVersions`: PyScript, Pyodide, Python, Emscripten."""
     import sys
@@ -134,7 +118,7 @@ async def test_system_versions() -> None:
     assert systemVersions["Emscripten"].count(".") == 2
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def test_typechecked_without_beartype() -> None:
     """`@typechecked` does nothing where beartype is not among the packages."""
     from workerlib import typechecked
@@ -171,7 +155,7 @@ BEARTYPE = [path.name for path in Path(os.environ.get("WORKERLIB_WHEELS", ".")).
 
 
 @pytest.mark.parametrize(("script", "wheels"), [(TYPECHECKED, BEARTYPE)], ids=[""])
-@in_page(page="reference")
+@in_page(page="document")
 async def test_typechecked_with_beartype(
     workerlib: Any, tags: Any, raises: Any, script: str, wheels: list[str]
 ) -> None:
@@ -191,7 +175,7 @@ async def test_typechecked_with_beartype(
         assert "checks types" in await worker.checking()
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def test_full_name() -> None:
     """`fullName`, of the later version: a class or function with its module, an object's class."""
     from pathlib import PurePosixPath
@@ -204,7 +188,7 @@ async def test_full_name() -> None:
     assert fullName(PurePosixPath("x")).endswith("PurePosixPath")
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def test_exception_handler() -> None:
     """`exceptionHandler`, of the later version: shows problem, type, message, traceback, suffix."""
     from workerlib import exceptionHandler
@@ -232,7 +216,7 @@ async def test_exception_handler() -> None:
     assert "ERROR: Again, type KeyError" in text
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def test_improve_exception_handling() -> None:
     """`improveExceptionHandling`, of the later version: uncaught exceptions go to the display function."""
     import asyncio
@@ -268,7 +252,7 @@ async def test_improve_exception_handling() -> None:
         js.document.adoptedStyleSheets.pop()
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def test_names_of_the_public_client() -> None:
     """What the reference library's one public client imports: its public names and four private ones."""
     from workerlib import (
@@ -301,7 +285,7 @@ async def test_names_of_the_public_client() -> None:
     assert list(_getArgNames(function, P.POSITIONAL_ONLY, P.POSITIONAL_OR_KEYWORD)) == ["a", "b"]
 
 
-@in_page(page="reference")
+@in_page(page="document")
 async def test_names_that_there_are_not(workerlib: Any, raises: Any) -> None:
     """A misspelt name is an AttributeError, at an import an ImportError; every name of __all__ is there."""
     with raises(AttributeError, "diagnostic"):
@@ -332,7 +316,7 @@ ALLOWED = '{"packages": ["workerlib"], "packages_cache": "passthrough", "anyCall
 
 @pytest.mark.every_engine
 @pytest.mark.parametrize(("script", "config"), [(ANY_CALL, ALLOWED)], ids=[""])
-@in_page(page="reference")
+@in_page(page="document")
 async def test_any_call(workerlib: Any, tags: Any, raises: Any, script: str, config: str) -> None:
     """`anyCall` reaches what is exported and what `[anyCall]` names; never `eval`, which it reached once."""
     tags.worker("any", script, config=config)
@@ -350,7 +334,7 @@ async def test_any_call(workerlib: Any, tags: Any, raises: Any, script: str, con
             await worker.anyCall.missing()
 
 
-@in_page(page="logging")
+@in_page(page="document_mishaps")
 async def call_with_log(workerlib: Any, tags: Any) -> None:
     """Calls workers whose calls are logged: by `log()`, and by the configuration."""
     script = """
@@ -383,17 +367,17 @@ def fail():
         assert await by_configuration.add(800, 8) == 808
 
 
-@in_page(page="logging")
+@in_page(page="document_mishaps")
 async def call_without_log(workerlib: Any) -> None:
     """Calls a worker that nobody asked to log."""
     async with workerlib.connect("YourWorkerName") as worker:
         assert await worker.func3(900, 9) == 909
 
 
-def test_log_of_calls(logging: PyScriptPage) -> None:
+def test_log_of_calls(document_mishaps: PyScriptPage) -> None:
     """Each call with the worker's name as prefix, and its timings, where the log is on."""
-    call_with_log(logging=logging)
-    said = "\n".join(logging.console)
+    call_with_log(document_mishaps=document_mishaps)
+    said = "\n".join(document_mishaps.console)
     assert "[logged] Calling add(): ('bbbb" in said
     assert "b" * 1000 not in said, "long values are shortened"
     for pattern in (
@@ -408,7 +392,7 @@ def test_log_of_calls(logging: PyScriptPage) -> None:
     assert "[logged] Calling add(): (700, 7) {}" in said, "the worker's was not"
 
 
-def test_calls_are_not_logged_by_default(logging: PyScriptPage) -> None:
+def test_calls_are_not_logged_by_default(document_mishaps: PyScriptPage) -> None:
     """Unlike in the reference library, nobody's console is filled unasked."""
-    call_without_log(logging=logging)
-    assert not any("Calling" in line or "Transferred" in line for line in logging.console)
+    call_without_log(document_mishaps=document_mishaps)
+    assert not any("Calling" in line or "Transferred" in line for line in document_mishaps.console)

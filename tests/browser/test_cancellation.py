@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -109,7 +110,10 @@ def add(a, b):
 
 @workerlib.export
 def noted():
-    return notes
+    # The next test shares this worker.
+    noted = list(notes)
+    notes.clear()
+    return noted
 """
 
 
@@ -117,6 +121,13 @@ def noted():
 def script() -> str:
     """The script of the workers of these tests, which other tests must not have to wait for."""
     return SCRIPT
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_worker(bench: PyScriptPage) -> Iterator[None]:
+    """Ends the worker that these tests share: other tests count the page's workers."""
+    yield
+    bench.page.evaluate("() => window.harness.end_shared_workers()")
 
 
 @pytest.fixture
@@ -137,8 +148,7 @@ async def test_what_computes_is_interrupted(
 
     import js
 
-    tags.worker("interrupted", script)
-    worker = await workerlib.connect("interrupted")
+    worker = await tags.shared(script)
     slowest, limit = 0.0, 0.1 * pace.PACE
     for name in ("spin", "spin_between_awaits", "spin_and_tidy"):
         start = time.perf_counter()
@@ -159,8 +169,7 @@ async def test_what_begins_to_compute_after_it_was_given_up(
     workerlib: Any, tags: Any, raises: Any, script: str
 ) -> None:
     """It is interrupted then: its caller has gone on, and the worker serves the others."""
-    tags.worker("late", script)
-    worker = await workerlib.connect("late")
+    worker = await tags.shared(script)
     with raises(TimeoutError, "spin_behind"):
         await worker.spin_behind_a_busy_loop.options(timeout=0.1)(1.5)
     assert await worker.add(1, 2) == 3
@@ -173,8 +182,7 @@ async def test_a_clean_up_is_neither_interrupted_nor_cancelled(
     workerlib: Any, tags: Any, raises: Any, pace: Any, script: str
 ) -> None:
     """A function hears of a cancel once, though it comes as an interrupt and as a message; its caller waits."""
-    tags.worker("saving", script)
-    worker = await workerlib.connect("saving")
+    worker = await tags.shared(script)
     with raises(TimeoutError, "spin_and_save"):
         await worker.spin_and_save.options(timeout=0.1 * pace.PACE)()
     assert await worker.noted() == ["saved"]
@@ -189,8 +197,7 @@ async def test_a_function_that_waits_by_run_sync(
 
     import js
 
-    tags.worker("waiting", script)
-    worker = await workerlib.connect("waiting")
+    worker = await tags.shared(script)
     call = asyncio.ensure_future(worker.sleep_and_compute(3 * pace.PACE))
     await words.hear()
     with raises(TimeoutError):
@@ -210,8 +217,7 @@ async def test_an_async_function_that_waits_by_run_sync(
     """It hears of its cancel where it awaits next, or is interrupted before."""
     import asyncio
 
-    tags.worker("waiting too", script)
-    worker = await workerlib.connect("waiting too")
+    worker = await tags.shared(script)
     call = asyncio.ensure_future(worker.sleep_and_await())
     assert await worker.noted() == []
     call.cancel()
@@ -229,8 +235,7 @@ async def test_a_cancel_is_an_interrupt_too(
     """`task.cancel()` and `asyncio.timeout` end what computes, and nothing else that is under way."""
     import asyncio
 
-    tags.worker("cancelled", script)
-    worker = await workerlib.connect("cancelled")
+    worker = await tags.shared(script)
     other = asyncio.ensure_future(worker.wait_and_tidy(0))
     spinning = asyncio.ensure_future(worker.spin())
     for _ in (other, spinning):
@@ -252,8 +257,7 @@ async def test_no_interrupt_hits_another_call(workerlib: Any, tags: Any, script:
     import asyncio
     import collections
 
-    tags.worker("raced", script)
-    worker = await workerlib.connect("raced")
+    worker = await tags.shared(script)
     outcomes = collections.Counter()
     # It takes 20 ms from the end of its time to the interrupt, and longer on a busy machine.
     seconds = 0.025
@@ -279,8 +283,7 @@ async def test_a_function_may_clean_up(
     """An async function gets CancelledError at its await, and its caller waits for what it does then."""
     import asyncio
 
-    tags.worker("tidy", script)
-    worker = await workerlib.connect("tidy")
+    worker = await tags.shared(script)
     # Longer than a caller waits for a worker that says nothing.
     call = asyncio.ensure_future(worker.wait_and_tidy(0.7 * pace.PACE))
     await words.hear()
@@ -299,8 +302,7 @@ async def test_what_cannot_be_interrupted_is_given_up(
     import asyncio
     import time
 
-    tags.worker("blocked", script)
-    worker = await workerlib.connect("blocked")
+    worker = await tags.shared(script)
     # A page of these tests waits half a second of a fast machine.
     count, seconds, grace = 1_000_000, 0.0, 0.5 * pace.PACE
     while seconds < 3 * grace:

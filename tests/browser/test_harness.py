@@ -64,7 +64,9 @@ def test_unhandled_rejections_are_noted(mishaps: PyScriptPage) -> None:
     assert "of the page" in faults
 
 
-def test_the_sites_differ_in_isolation(mishaps: PyScriptPage, request: pytest.FixtureRequest) -> None:
+@pytest.mark.isolation
+@pytest.mark.every_engine
+def test_the_sites_differ_in_isolation(bench: PyScriptPage, request: pytest.FixtureRequest) -> None:
     """Only one of the two sites sends the isolation headers."""
-    isolated = mishaps.page.evaluate("crossOriginIsolated")
+    isolated = bench.page.evaluate("crossOriginIsolated")
     assert isolated is ("[isolated]" in request.node.name)

@@ -50,6 +50,7 @@ async def test_a_message_that_is_none(workerlib: Any, raises: Any) -> None:
 
 
 @pytest.mark.every_engine
+@pytest.mark.isolation("chromium")
 @in_page
 async def test_callers_that_go_away(worker: Any) -> None:
     """Calls whose tasks are cancelled, closed or dropped at any time leave no exception behind that is nobody's."""

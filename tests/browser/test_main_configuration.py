@@ -67,6 +67,7 @@ async def test_the_original_worker_object(workerlib: Any, tags: Any, script: str
     "script", [SERVING + "\nimport workerlib\nworkerlib.export(name='two')(func2)\n"], ids=[""]
 )
 @pytest.mark.every_engine
+@pytest.mark.isolation("chromium")
 @in_page
 async def test_a_page_without_workerlib(tags: Any, script: str) -> None:
     """What a worker exports can be called by `pyscript.workers`, as if its script had said `__export__`."""

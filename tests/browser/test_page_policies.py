@@ -1,4 +1,4 @@
-"""Pages with policies: a strict Content-Security-Policy, `sync_main_only`; both with and without isolation headers."""
+"""Pages with policies: a strict Content-Security-Policy, `sync_main_only`; with and without isolation headers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from in_page import in_page
 from pyscript_page import PyScriptPage
 
 # Where the policy stands; both pages prepare PyScript for it (docs/migrating.md).
-STRICT_PAGES = {"by a meta tag": "strict_csp.html", "by a header": "strict_csp_by_header.html"}
+STRICT_PAGES = [
+    pytest.param("strict_csp.html", id="by a meta tag", marks=pytest.mark.isolation("chromium")),
+    pytest.param("strict_csp_by_header.html", id="by a header"),
+]
 
 
-@pytest.fixture(scope="module", params=STRICT_PAGES.values(), ids=STRICT_PAGES)
+@pytest.fixture(scope="module", params=STRICT_PAGES)
 def strict(request: pytest.FixtureRequest, browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """A page that forbids to evaluate strings."""
     with PyScriptPage(browser, site, request.param, faultless=False) as page:

@@ -9,8 +9,7 @@ from pyscript_page import PyScriptPage
 
 
 @pytest.mark.every_engine
-@pytest.mark.isolation
-@pytest.mark.parametrize("name", shared_tests.names())
+@pytest.mark.parametrize("name", shared_tests.with_marks(isolation=pytest.mark.isolation))
 def test_shared(bench: PyScriptPage, name: str) -> None:
     """All tests share the page and its worker, as the functions of a page do."""
     bench.run_shared(name)

@@ -27,7 +27,9 @@ def spawn_mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
         yield page
 
 
-@pytest.mark.parametrize("name", shared_tests.names())
+@pytest.mark.parametrize(
+    "name", shared_tests.with_marks(isolation=pytest.mark.isolation("chromium"), only="endings: ")
+)
 def test_shared(spawned: PyScriptPage, name: str) -> None:
     """The shared suite over a spawned worker: it is a worker as any other."""
     spawned.run_shared(name)
@@ -83,6 +85,7 @@ async def test_a_script_of_this_python(workerlib: Any) -> None:
         assert await worker.twice([1]) == [1, 1]
 
 
+@pytest.mark.isolation("chromium")
 @in_page(page="spawned")
 async def test_what_computes_is_interrupted(workerlib: Any, raises: Any) -> None:
     """Where the page is isolated, an endless loop in a spawned worker ends, and the next call is served."""
@@ -103,8 +106,8 @@ async def test_what_computes_is_interrupted(workerlib: Any, raises: Any) -> None
         assert await worker.twice(21) == 42
 
 
-@pytest.mark.one_site
-@pytest.mark.parametrize("name", shared_tests.names_in("configured"))
+# What needs an address of HTTP; all of them run in Node (tests/node/spawn.mjs).
+@pytest.mark.parametrize("name", ["test_a_configuration_is_the_worker", "test_adapters"])
 @in_page(page="spawn_mishaps", limit=120)
 async def test_configuration(name: str) -> None:
     """What a spawned worker's configuration says (tests/shared/configured.py)."""
@@ -210,6 +213,7 @@ async def test_an_error_in_the_progress_callback(workerlib: Any, raises: Any) ->
         await workerlib.spawn("./needs_packaging.py", on_progress=report)
 
 
+@pytest.mark.isolation("chromium")
 @in_page(page="spawn_mishaps")
 async def test_isolation_that_is_wanted(workerlib: Any, raises: Any) -> None:
     """A script that needs shared memory gets it, or an error that names the headers."""

@@ -1,4 +1,4 @@
-"""How messages travel between page and worker: order, memory, wake-ups; with and without isolation, in every engine."""
+"""How messages travel between page and worker: order, memory, wake-ups; in every engine."""
 
 from __future__ import annotations
 
@@ -310,6 +310,7 @@ async def test_many_large_calls_leave_the_heaps_as_they_were(worker: Any) -> Non
         assert new <= old * 1.05, (old, new)
 
 
+@pytest.mark.isolation("chromium")
 @in_page(page="swift")
 async def test_nothing_goes_through_the_loop_that_need_not(worker: Any) -> None:
     """A call's function starts, and whoever waits for it goes on, in the event that brings the message."""
@@ -345,6 +346,7 @@ async def test_nothing_goes_through_the_loop_that_need_not(worker: Any) -> None:
     assert turns == 0
 
 
+@pytest.mark.isolation("chromium")
 @in_page(page="swift")
 async def test_a_worker_stays_awake_for_a_moment(worker: Any) -> None:
     """Between calls in a row, not for a call that stands alone, and never for long."""
@@ -391,6 +393,7 @@ async def test_a_function_that_is_exported_late_may_block(worker: Any) -> None:
     assert await worker.blocks()
 
 
+@pytest.mark.isolation("chromium")
 @in_page(page="swift")
 async def test_the_buffers_of_a_late_result_are_used_again(worker: Any, words: Any, pace: Any) -> None:
     """What a call returns that was given up is dropped, and the memory it came in goes back."""

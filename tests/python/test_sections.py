@@ -32,7 +32,9 @@ def test_a_section_that_is_not_there_is_empty() -> None:
         ({"math": [""]}, "a list of names"),
         ({"math": ["pi"]}, "'pi' is of type float"),
         ({"math": ["pow"], "builtins": ["pow"]}, "'pow' twice"),
-        ({"math": ["squrt"]}, r"\[exports\] 'math' = \['squrt'\]"),
+        ({"math": ["squrt"]}, r"\[exports\] 'math' = \['squrt'\].*did you mean 'sqrt'"),
+        ({"no_such_module": ["f"]}, "no_such_module"),
+        (3, "a section with modules"),
     ],
 )
 def test_a_section_that_cannot_be_right(section: Any, told: str) -> None:

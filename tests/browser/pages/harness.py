@@ -10,6 +10,7 @@ import __future__
 
 import asyncio
 import importlib
+import itertools
 import json
 import linecache
 import os
@@ -21,7 +22,9 @@ import js
 from pyodide.ffi import create_proxy
 
 connections = {}
-
+# Workers that the page's tests share: the name and the tag by the script.
+shared_workers = {}
+fresh = itertools.count(1)
 
 WORKER_CONFIG = {"packages": ["workerlib"], "packages_cache": "passthrough"}
 
@@ -56,13 +59,34 @@ class Tags:
         self.elements.append(element)
         return element
 
+    async def shared(self, text):
+        """Connects to a worker with this script that all tests of the page share: each must leave it idle."""
+        import workerlib
+
+        if text not in shared_workers:
+            name = f"shared {next(fresh)}"
+            shared_workers[text] = name, self.worker(name, text)
+            self.elements.pop()
+        return await workerlib.connect(shared_workers[text][0])
+
     def clear(self):
-        for element in self.elements:
-            worker = getattr(element, "xworker", None)
-            if worker:
-                worker.terminate()
-            element.remove()
-        self.elements.clear()
+        while self.elements:
+            end(self.elements.pop())
+
+
+def end(element):
+    """Ends the worker of a script tag, and removes the tag."""
+    worker = getattr(element, "xworker", None)
+    if worker:
+        worker.terminate()
+    element.remove()
+
+
+def end_shared_workers():
+    """Ends the workers that tests share: one that failed may have left them busy."""
+    while shared_workers:
+        _, (_, element) = shared_workers.popitem()
+        end(element)
 
 
 class Words:
@@ -128,6 +152,7 @@ async def run(request):
             provided = {parameter: await provide(parameter, tags, words) for parameter in request["provided"]}
             await namespace[name](**provided, **request["arguments"])
     except BaseException:  # noqa: BLE001 - whatever ends a test is its result
+        end_shared_workers()
         return traceback.format_exc()
     finally:
         tags.clear()
@@ -168,5 +193,6 @@ def add_module(name, source):
         raise
 
 
-functions = {"run": run, "run_shared": run_shared, "add_module": add_module, "set_pace": set_pace}
-js.window.harness = create_proxy(functions).toJs(dict_converter=js.Object.fromEntries)
+functions = (run, run_shared, add_module, set_pace, end_shared_workers)
+named = create_proxy({function.__name__: function for function in functions})
+js.window.harness = named.toJs(dict_converter=js.Object.fromEntries)

@@ -157,7 +157,6 @@ def development_server(project: Path, site: str) -> Iterator[str]:
         server.wait()
 
 
-@pytest.mark.one_site
 def test_the_page_of_the_development_server_runs(development_server: str, new_page: Page) -> None:
     """`vite` serves the sources as they are: the package's worker and wheel are found beside its code."""
     new_page.open(development_server, "() => document.querySelector('#output')?.textContent.includes('done')")

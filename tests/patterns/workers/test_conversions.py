@@ -23,7 +23,6 @@ def rows(heading: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("python", "javascript"), rows("From Python to JavaScript"))
 @pytest.mark.every_engine
-@pytest.mark.one_site
 def test_from_python_to_javascript(page: Page, python: str, javascript: str) -> None:
     """The value of the Python expression is the value of the JavaScript expression."""
     shown = page.run(
@@ -41,7 +40,6 @@ def test_from_python_to_javascript(page: Page, python: str, javascript: str) -> 
 
 @pytest.mark.parametrize(("javascript", "python"), rows("From JavaScript to Python"))
 @pytest.mark.every_engine
-@pytest.mark.one_site
 def test_from_javascript_to_python(page: Page, javascript: str, python: str) -> None:
     """The value of the JavaScript expression is the value of the Python expression, its type included."""
     assert (

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.every_engine
+@pytest.mark.isolation("chromium")
 def test_exported_functions_are_methods(page: Page) -> None:
     """By position, by keyword, sync and async; the worker tells what it exports."""
     assert page.run("""
@@ -78,6 +79,7 @@ def test_values_that_javascript_has_nothing_for(page: Page) -> None:
     assert "nested deeper" in error["message"]
 
 
+@pytest.mark.isolation("chromium")
 def test_a_time_limit(page: Page) -> None:
     """The call rejects with a TimeoutError, and its function is cancelled in the worker."""
     limit = round(500 * PACE)
@@ -93,6 +95,7 @@ def test_a_time_limit(page: Page) -> None:
     assert "limited was cancelled" in page.run("return (await sharedWorker()).how_they_ended()")
 
 
+@pytest.mark.isolation("chromium")
 def test_an_abort_signal(page: Page) -> None:
     """An abort rejects with the signal's reason, cancels in the worker, and touches no other call."""
     outcome = page.run("""
@@ -228,6 +231,7 @@ def test_a_start_that_takes_too_long(page: Page) -> None:
     assert error["name"] == "TimeoutError"
 
 
+@pytest.mark.isolation("chromium")
 def test_isolation_that_is_wanted(page: Page) -> None:
     """Everything works with and without; a script that needs shared memory says so, and gets it or an error."""
     outcome = page.run("""
