@@ -9,7 +9,7 @@ import pytest
 from engines import ENGINE, AnyBrowser
 from pyscript_page import PyScriptPage
 
-pytest_plugins = ["in_browser"]
+pytest_plugins = ["in_browser", "limits"]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The pytest plugin of all tests in a browser: the browser, the two sites, and an end for what freezes.
+"""The pytest plugin of all tests in a browser: the browser, and the two sites.
 
 Environment: WORKERLIB_SITE_ISOLATED and WORKERLIB_SITE_PLAIN are the addresses of two running servers of the same
 site, with and without isolation headers; WORKERLIB_ENGINE is chromium (the default), firefox or webkit; CHROMIUM,
@@ -13,33 +13,13 @@ engines, or in those that the mark names, `isolation("chromium")`.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
-from types import FrameType
 
 import pytest
 
 from engines import ENGINE, AnyBrowser, launch
-from pace import PACE
 
 SITES = {"plain": "WORKERLIB_SITE_PLAIN", "isolated": "WORKERLIB_SITE_ISOLATED"}
-LIMIT_SECONDS = round(180 * PACE)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Ends a test whose page has frozen: playwright would wait for its answer for ever."""
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"{item.nodeid} did not end within {LIMIT_SECONDS} s: is the page frozen?")
-
-    previous = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(LIMIT_SECONDS)
-    try:
-        return (yield)
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, previous)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,9 +10,7 @@ pytest.register_assert_rewrite(
     "shared_values", "shared_adapters", "shared_calls", "shared_errors", "shared_endings"
 )
 
-from async_tests import pytest_addoption, pytest_pyfunc_call
-
-__all__ = ["pytest_addoption", "pytest_pyfunc_call"]
+pytest_plugins = ["limits"]
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import pytest
 from engines import AnyBrowser
 from pace import PACE
 
-pytest_plugins = ["in_browser"]
+pytest_plugins = ["in_browser", "limits"]
 
 LOAD_MILLISECONDS = 120_000 * PACE
 

@@ -12,10 +12,9 @@ from workerlib._rpc import connection
 from workerlib._values import adapters, sending
 
 import loopback
-from async_tests import pytest_addoption, pytest_pyfunc_call
 from loopback import Channel, connected, loopback_channel, port_channel, port_channel_without_eval
 
-__all__ = ["pytest_addoption", "pytest_pyfunc_call"]
+pytest_plugins = ["limits"]
 
 CHANNELS: dict[str, Channel] = {"loopback": loopback_channel}
 if sys.platform == "emscripten":
