@@ -14,8 +14,6 @@ from playwright.sync_api import Page
 from pyscript_page import LOAD_MILLISECONDS
 from static_host import SUB_PATH, Cdn, StaticHost, blocks
 
-pytestmark = pytest.mark.one_site
-
 
 @pytest.fixture
 def cdn(site: str) -> Cdn:

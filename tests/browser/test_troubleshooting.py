@@ -16,8 +16,6 @@ import documented_errors
 from pyscript_page import LOAD_MILLISECONDS
 from static_host import TYPES, Cdn, StaticHost, blocks
 
-pytestmark = pytest.mark.one_site
-
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SYMPTOMS: dict[str, str] = dict(
     re.findall(r"^### ([^\n]*)\n\n```text\n(.*?)\n```$", DOCUMENT, re.MULTILINE | re.DOTALL)

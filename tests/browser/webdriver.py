@@ -2,6 +2,8 @@
 
 Playwright drives Chromium as it is, but other engines only in builds of its own, which no distribution has. Each context
 is a session with a browser process of its own. How commands get there is `firefox.py` and `webkit.py`.
+
+This is no work for selenium: it drives Firefox by geckodriver only, which no distribution has, and reads no page's console.
 """
 
 from __future__ import annotations
