@@ -69,6 +69,7 @@ def sleep_and_compute(seconds):
 @workerlib.export
 async def sleep_and_await():
     try:
+        words.postMessage("begun")
         run_sync(asyncio.sleep(0.3))
         await asyncio.sleep(600)
     finally:
@@ -140,9 +141,7 @@ def sharing(bench: PyScriptPage) -> PyScriptPage:
 
 @pytest.mark.every_engine
 @in_page(page="sharing")
-async def test_what_computes_is_interrupted(
-    workerlib: Any, tags: Any, raises: Any, pace: Any, script: str
-) -> None:
+async def test_what_computes_is_interrupted(tags: Any, raises: Any, pace: Any, script: str) -> None:
     """An endless loop ends, and the worker serves the next call at once."""
     import time
 
@@ -165,9 +164,7 @@ async def test_what_computes_is_interrupted(
 
 @pytest.mark.every_engine
 @in_page(page="sharing")
-async def test_what_begins_to_compute_after_it_was_given_up(
-    workerlib: Any, tags: Any, raises: Any, script: str
-) -> None:
+async def test_what_begins_to_compute_after_it_was_given_up(tags: Any, raises: Any, script: str) -> None:
     """It is interrupted then: its caller has gone on, and the worker serves the others."""
     worker = await tags.shared(script)
     with raises(TimeoutError, "spin_behind"):
@@ -179,7 +176,7 @@ async def test_what_begins_to_compute_after_it_was_given_up(
 @pytest.mark.every_engine
 @in_page(page="sharing")
 async def test_a_clean_up_is_neither_interrupted_nor_cancelled(
-    workerlib: Any, tags: Any, raises: Any, pace: Any, script: str
+    tags: Any, raises: Any, pace: Any, script: str
 ) -> None:
     """A function hears of a cancel once, though it comes as an interrupt and as a message; its caller waits."""
     worker = await tags.shared(script)
@@ -190,7 +187,7 @@ async def test_a_clean_up_is_neither_interrupted_nor_cancelled(
 
 @in_page
 async def test_a_function_that_waits_by_run_sync(
-    workerlib: Any, tags: Any, words: Any, raises: Any, pace: Any, script: str
+    tags: Any, words: Any, raises: Any, pace: Any, script: str
 ) -> None:
     """No message reaches it: it is interrupted when it computes again, or given up."""
     import asyncio
@@ -212,14 +209,14 @@ async def test_a_function_that_waits_by_run_sync(
 
 @in_page
 async def test_an_async_function_that_waits_by_run_sync(
-    workerlib: Any, tags: Any, raises: Any, script: str
+    tags: Any, words: Any, raises: Any, script: str
 ) -> None:
     """It hears of its cancel where it awaits next, or is interrupted before."""
     import asyncio
 
     worker = await tags.shared(script)
     call = asyncio.ensure_future(worker.sleep_and_await())
-    assert await worker.noted() == []
+    await words.hear()
     call.cancel()
     with raises(asyncio.CancelledError):
         await call
@@ -229,9 +226,7 @@ async def test_an_async_function_that_waits_by_run_sync(
 
 @pytest.mark.every_engine
 @in_page(page="sharing")
-async def test_a_cancel_is_an_interrupt_too(
-    workerlib: Any, tags: Any, words: Any, raises: Any, script: str
-) -> None:
+async def test_a_cancel_is_an_interrupt_too(tags: Any, words: Any, raises: Any, script: str) -> None:
     """`task.cancel()` and `asyncio.timeout` end what computes, and nothing else that is under way."""
     import asyncio
 
@@ -252,7 +247,7 @@ async def test_a_cancel_is_an_interrupt_too(
 
 
 @in_page(page="sharing", limit=60)
-async def test_no_interrupt_hits_another_call(workerlib: Any, tags: Any, script: str) -> None:
+async def test_no_interrupt_hits_another_call(tags: Any, script: str) -> None:
     """Of calls that are cut off at about the time at which they end, each ends in one of two ways."""
     import asyncio
     import collections
@@ -277,9 +272,7 @@ async def test_no_interrupt_hits_another_call(workerlib: Any, tags: Any, script:
 
 @pytest.mark.every_engine
 @in_page
-async def test_a_function_may_clean_up(
-    workerlib: Any, tags: Any, words: Any, raises: Any, pace: Any, script: str
-) -> None:
+async def test_a_function_may_clean_up(tags: Any, words: Any, raises: Any, pace: Any, script: str) -> None:
     """An async function gets CancelledError at its await, and its caller waits for what it does then."""
     import asyncio
 
@@ -295,9 +288,7 @@ async def test_a_function_may_clean_up(
 
 @pytest.mark.every_engine
 @in_page
-async def test_what_cannot_be_interrupted_is_given_up(
-    workerlib: Any, tags: Any, raises: Any, pace: Any, script: str
-) -> None:
+async def test_what_cannot_be_interrupted_is_given_up(tags: Any, raises: Any, pace: Any, script: str) -> None:
     """The caller goes on after half a second; the worker is busy until the function ends, and lives on."""
     import asyncio
     import time
