@@ -61,7 +61,6 @@ def test_the_index_page_leads_to_each_example(new_page: Page) -> None:
         assert len(link["sentence"]) > 40
 
 
-@pytest.mark.one_site
 @pytest.mark.parametrize("example", ["plain_pyodide/", "comlink_rpc/"])
 def test_a_worker_that_does_not_start_is_told(new_page: Page, example: str) -> None:
     """The page shows the error, and a button that tries again."""
