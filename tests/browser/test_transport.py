@@ -263,7 +263,7 @@ async def test_both_channels_understand_frames_that_come_together(worker: Any) -
     from workerlib._channels.message_port_without_eval import Channel
     from workerlib._native import region
 
-    frames = [b"one", b"", b"three" * 1000, b"four" * 1500, b"5"]
+    frames = [b"one", b"2", b"three" * 1000, b"four" * 1500, b"5"]
     for is_script in (True, False):
         ports = js.MessageChannel.new()
         inbox = bytearray(65536)
