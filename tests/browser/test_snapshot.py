@@ -11,7 +11,7 @@ import pytest
 
 from engines import AnyBrowser
 from in_page import in_page
-from pyscript_page import PyScriptPage
+from pyscript_page import LOAD_MILLISECONDS, PyScriptPage
 
 _KEEPING = pytest.mark.skipif(
     os.environ.get("WORKERLIB_ENGINE") == "webkit",
@@ -37,12 +37,12 @@ def interpreter(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
 
 def _visit_again(page: PyScriptPage) -> None:
     page.faults.clear()
-    page.page.goto(page.page.url, timeout=120_000)
+    page.page.goto(page.page.url, timeout=LOAD_MILLISECONDS)
     page.wait_for("() => window.harness")
 
 
 def _wait_for_cache(page: PyScriptPage) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LOAD_MILLISECONDS / 1000
     while not page.page.evaluate(_KEPT):
         assert time.monotonic() < deadline, "no snapshot has been kept:\n" + "\n".join(page.console)
         time.sleep(0.2)
@@ -135,7 +135,6 @@ def test_a_damaged_snapshot(spawning: PyScriptPage) -> None:
     assert len(told) == 1 and "damaged" in told[0], told
 
 
-@pytest.mark.one_site
 def test_no_room(browser: AnyBrowser, site: str) -> None:
     """Where the browser has no room, the workers of the visit start from a snapshot that is not kept."""
     with PyScriptPage(browser, site, "spawn.html") as page:
