@@ -3,7 +3,7 @@
 //! The record is that of pytest-reportlog: a line of JSON for each phase of a test, written at once. So it is there, too, of a run
 //! that crashed or was ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -96,7 +96,8 @@ pub(super) fn run(context: &Context<'_>, suite: &Suite<'_>, mut pytest: Command)
     if report.failed > 0 {
         report.output = failure(context.workspace, suite.run, &run.output);
     }
-    if report.failed > counts.failed {
+    // The tests behind the one that was running have not run at all.
+    if run.code.is_none() || report.failed > counts.failed {
         report.broken.push(suite.run.to_owned());
     }
     report.tests = tests;
@@ -133,9 +134,11 @@ fn is_id(argument: &str) -> bool {
     !argument.starts_with('-') && file.ends_with(".py")
 }
 
-/// Reads the record of a run: each test once, whatever its phases came to.
+/// Reads the record of a run: each test once, whatever its phases came to. A test of which only the setup is recorded was running
+/// when the run ended, and failed.
 fn tests_of(run: &str, record: &str) -> Vec<Test> {
     let mut tests: BTreeMap<String, Test> = BTreeMap::new();
+    let mut open = BTreeSet::new();
     for line in record.lines() {
         // The last line of a run that was ended may be a part of one.
         let Ok(report) = serde_json::from_str::<Value>(line) else { continue };
@@ -152,6 +155,11 @@ fn tests_of(run: &str, record: &str) -> Vec<Test> {
             continue;
         }
         let id = word("nodeid").to_owned();
+        if word("when") == "setup" && ending == Ending::Passed {
+            open.insert(id.clone());
+        } else {
+            open.remove(&id);
+        }
         let test = tests.entry(id.clone()).or_insert_with(|| Test {
             run: run.to_owned(),
             id,
@@ -161,6 +169,11 @@ fn tests_of(run: &str, record: &str) -> Vec<Test> {
         test.seconds += report["duration"].as_f64().unwrap_or_default();
         if ending == Ending::Failed || test.ending == Ending::Passed {
             test.ending = ending;
+        }
+    }
+    for id in open {
+        if let Some(test) = tests.get_mut(&id) {
+            test.ending = Ending::Failed;
         }
     }
     tests.into_values().collect()
@@ -210,16 +223,19 @@ mod tests {
         "\n",
         r#"{"nodeid": "t.py::absent", "outcome": "skipped", "duration": 0, "$report_type": "TestReport"}"#,
         "\n",
+        r#"{"nodeid": "t.py::stuck", "when": "setup", "outcome": "passed", "duration": 0, "$report_type": "TestReport"}"#,
+        "\n",
         r#"{"nodeid": "broken.py", "outcome": "failed", "$report_type": "CollectReport"}"#,
         "\n",
         r#"{"nodeid": "t.py::cut"#,
     );
 
-    /// Each test counts once, a failed phase fails it, and a file that cannot be collected is a failure.
+    /// Each test counts once, and a failed phase fails it. A file that cannot be collected is a failure, and so is a test that was
+    /// running when the run was ended.
     #[test]
     fn a_record_is_read() {
         let tests = tests_of("r", RECORD);
-        assert_eq!(count(&tests), Counts { passed: 2, failed: 2, skipped: 1 });
+        assert_eq!(count(&tests), Counts { passed: 2, failed: 3, skipped: 1 });
         let good = tests.iter().find(|test| test.id == "t.py::good").expect("it ran");
         assert!((good.seconds - 1.5).abs() < 1e-9);
     }
