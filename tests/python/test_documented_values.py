@@ -49,6 +49,7 @@ LIBRARIES = {
     "pytz": "pytz",
     "pl": "polars",
     "sparse": "scipy.sparse",
+    "sqlite3": "sqlite3",
 }
 ROW = re.compile(r"^\| `(.+?)` \| (same|`.+?`) \|", re.MULTILINE)
 ROWS = [
@@ -83,7 +84,6 @@ def _names() -> dict[str, Any]:
         functools=functools,
         io=io,
         platform=platform,
-        sqlite3=importlib.import_module("sqlite3"),
         struct_time=time.struct_time,
     )
     for base in (list, str, dict, datetime.date):
