@@ -148,7 +148,8 @@ def fill_exception(error: BaseException, values: list[Any]) -> None:
     error.__suppress_context__ = bool(suppress)
     if type(state) is not dict:
         raise ValueError("no attributes of an exception")
-    user_classes.set_attributes(error, state, _SLOTS)
+    if state:
+        user_classes.set_attributes(error, state, _SLOTS)
     check_positions(error)
 
 

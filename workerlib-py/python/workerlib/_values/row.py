@@ -59,8 +59,13 @@ def lazy(path: str) -> Callable[..., Any]:
     """
     module, _, name = path.partition(":")
 
+    found: Callable[..., Any] | None = None
+
     def call(*args: Any, **kwargs: Any) -> Any:
-        return operator.attrgetter(name)(importlib.import_module(module))(*args, **kwargs)
+        nonlocal found
+        if found is None:
+            found = operator.attrgetter(name)(importlib.import_module(module))
+        return found(*args, **kwargs)
 
     return call
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from datetime import tzinfo as datetime_tzinfo
 from typing import Any
 
 from workerlib._values import functions, time_zones
@@ -109,12 +111,12 @@ def _take_apart_datetime(value: Any) -> Parts:
 
 
 def _build_datetime(*parts: Any) -> Any:
-    from datetime import datetime
-
-    *numbers, tzinfo, fold = parts
+    tzinfo, fold = parts[7:]
+    if tzinfo is None:
+        return datetime(*parts[:7], fold=fold)
     # A zone of pytz has one offset: there is no second of two equal times.
     fold = 0 if time_zones.is_of_pytz(tzinfo) else fold
-    return datetime(*numbers, _time_zone(tzinfo), fold=fold)  # type: ignore[misc]
+    return datetime(*parts[:7], _time_zone(tzinfo), fold=fold)  # type: ignore[misc]
 
 
 def _build_timedelta(days: Any, seconds: Any, microseconds: Any) -> Any:
@@ -135,9 +137,7 @@ def _build_time(*parts: Any) -> Any:
 
 
 def _time_zone(tzinfo: Any) -> Any:
-    from datetime import tzinfo as time_zone
-
-    if tzinfo is not None and not isinstance(tzinfo, time_zone):
+    if tzinfo is not None and not isinstance(tzinfo, datetime_tzinfo):
         raise ValueError("a time zone that is none")
     return tzinfo
 

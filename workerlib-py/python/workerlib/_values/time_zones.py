@@ -21,7 +21,8 @@ _NAME_LENGTH = 255
 
 def is_of_pytz(zone: object) -> bool:
     """Returns whether a time zone is one of pytz."""
-    return type(zone).__module__.partition(".")[0] == "pytz"
+    cls = type(zone)
+    return cls is not timezone and cls.__module__.partition(".")[0] == "pytz"
 
 
 def fold_of(moment: datetime) -> int:
@@ -29,14 +30,15 @@ def fold_of(moment: datetime) -> int:
 
     pytz has a zone for each offset instead, and leaves the fold of both of two equal times 0.
     """
-    name = getattr(moment.tzinfo, "zone", None) if is_of_pytz(moment.tzinfo) else None
+    zone = moment.tzinfo
+    name = getattr(zone, "zone", None) if zone is not None and is_of_pytz(zone) else None
     if name is None:
         return moment.fold
     try:
-        zone = find_zone(name)
+        named = find_zone(name)
     except (ValueError, LookupError):
         return moment.fold
-    first, second = (moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    first, second = (moment.replace(tzinfo=named, fold=fold).utcoffset() for fold in (0, 1))
     return int(first != moment.utcoffset() == second)
 
 

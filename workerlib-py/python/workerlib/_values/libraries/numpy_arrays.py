@@ -190,7 +190,9 @@ def _describe(dtype: Any) -> Any:
 
 
 def _dtype(descr: Any) -> Any:
-    if isinstance(descr, tuple) and len(descr) == 2:
+    if type(descr) is str:
+        dtype = np.dtype(descr)
+    elif isinstance(descr, tuple) and len(descr) == 2:
         dtype = np.dtype((_dtype(descr[0]), descr[1]))
     elif isinstance(descr, dict) and isinstance(descr.get("formats"), list):
         dtype = np.dtype({**descr, "formats": [_dtype(kind) for kind in descr["formats"]]})
@@ -199,8 +201,6 @@ def _dtype(descr: Any) -> Any:
     elif isinstance(descr, dict) and type(descr.get("coerce")) is bool:
         missing = {"na_object": descr["na"]} if "na" in descr else {}
         return np.dtypes.StringDType(coerce=descr["coerce"], **missing)
-    elif isinstance(descr, str):
-        dtype = np.dtype(descr)
     else:
         raise ValueError(f"no description of a dtype: {descr!r}")
     # Pointers from the other side would be followed.
