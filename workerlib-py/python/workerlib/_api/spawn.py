@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath, PurePosixPath
 from types import ModuleType
 from typing import Any, TypeVar, overload
-from urllib.parse import urlsplit
 
 from workerlib._api.connect import Connecting, establish
 from workerlib._api.worker import Worker
@@ -164,6 +163,9 @@ def _files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
             raise ConfigError(f"{entry}: there should be a path, or nothing for the file's own name")
         if target.endswith("*"):
             raise ConfigError(f"{entry}: spawn() unpacks no archives; list the files, or make them a package")
+        # It takes long to import, and few configurations name files here.
+        from urllib.parse import urlsplit
+
         name = PurePosixPath(urlsplit(source).path).name
         files.append((source, f"{target}{name}" if target.endswith("/") else target or name))
     return files

@@ -7,14 +7,16 @@ of its decoder in that module. `_values/adapters.py` keeps the adapters and call
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workerlib._config.names import import_module, resolve
 from workerlib._errors import ConfigError
 from workerlib._values.adapter import Adapter, All
 from workerlib._values.adapters import AdapterSet, make_adapter
+
+if TYPE_CHECKING:
+    import pickle
 
 _SECTION = "adapters"
 
@@ -114,6 +116,9 @@ def _quoted(value: object) -> str:
 
 def _pickle(value: object) -> Any:
     """Pickles an object: returns bytes, or a tuple of bytes and the buffers that are not copied into them."""
+    # Few configurations have an adapter of this kind, and pickle takes long to import.
+    import pickle
+
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
     return (pickled, *(buffer.raw() for buffer in buffers)) if buffers else pickled
@@ -121,5 +126,7 @@ def _pickle(value: object) -> Any:
 
 def _unpickle(data: Any) -> Any:
     """Makes an object of the result of `_pickle`, or of other pickled bytes."""
+    import pickle
+
     pickled, *buffers = data if isinstance(data, tuple) else (data,)
     return pickle.loads(pickled, buffers=buffers)

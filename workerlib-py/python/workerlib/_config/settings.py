@@ -7,7 +7,6 @@ does not.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -55,7 +54,13 @@ def parse(text: str) -> dict[str, Any]:
         ConfigError: If the text is neither.
     """
     try:
-        parsed = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+        if text.lstrip().startswith("{"):
+            parsed = json.loads(text)
+        else:
+            # Its parser takes long to import, and most configurations have been parsed by PyScript.
+            import tomllib
+
+            parsed = tomllib.loads(text)
     except ValueError as error:
         raise ConfigError(f"the configuration is neither JSON nor TOML: {error}") from error
     assert isinstance(parsed, dict)

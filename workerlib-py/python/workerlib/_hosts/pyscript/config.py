@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import js
-from pyodide.http import open_url
 
 from workerlib._config.settings import parse
 from workerlib._errors import ConfigError, ConnectError
@@ -40,6 +39,9 @@ def read_config() -> dict[str, Any]:
     name = path.lstrip("./")
     for entry in js.performance.getEntriesByType("resource"):
         if str(entry.name).partition("?")[0].endswith(f"/{name}"):
+            # It takes long to import, and few workers need it.
+            from pyodide.http import open_url
+
             return parse(open_url(str(entry.name)).getvalue())
     raise ConfigError(
         f"the configuration {path!r} of this worker cannot be found again: the browser has not noted where it"

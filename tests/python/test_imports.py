@@ -1,0 +1,31 @@
+"""What importing workerlib imports: a page waits for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# Each of them takes longer to import in Pyodide than most of workerlib's own modules.
+HEAVY = ["pickle", "tomllib", "numpy", "pandas", "PIL", "pyarrow"]
+
+
+@pytest.mark.skipif(sys.platform == "emscripten", reason="there are no subprocesses")
+def test_heavy_modules_are_imported_when_they_are_needed() -> None:
+    """A new Python that has imported workerlib has imported none of them, where Python itself has not."""
+    script = "import sys, asyncio; before = set(sys.modules); import workerlib; print(*(set(sys.modules) - before))"
+    imported = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "workerlib" in imported
+    assert not [name for name in HEAVY if name in imported]
+
+
+def test_the_version_is_that_of_the_metadata() -> None:
+    """The version is read without a parser of e-mail, and is the same."""
+    from importlib.metadata import version
+
+    import workerlib
+
+    assert workerlib.__version__ == version("workerlib")
