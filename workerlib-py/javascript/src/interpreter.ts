@@ -11,8 +11,12 @@ import { FRESH, makeSnapshot, startFromSnapshot, unknownOption, type Interpreter
 import { digest, openStore, type Store } from "./snapshot/store.js";
 import { lastLine, PYODIDE_VERSION } from "./start.js";
 
-/** How many milliseconds after the start of Python the snapshot is made: the page has other things to do before. */
+/**
+ * How many milliseconds after the start of Python the snapshot is made at the earliest, and how many times as long as the
+ * start took: the page's workers start before, and a slow machine needs longer for them.
+ */
 const LATER = 3000;
+const TIMES_LATER = 3;
 
 /**
  * The modules of the standard library that are in the snapshot besides those of Pyodide: what workerlib imports, and what
@@ -50,8 +54,10 @@ export async function loadPyodide(options: object = {}): Promise<Interpreter> {
     console.warn(`workerlib: Python starts without its memory snapshot: ${lastLine(error)}`);
     await store.remove(key).catch(() => {});
   }
+  const begun = performance.now();
   const loaded = await pyodide.loadPyodide(given);
-  setTimeout(() => void haveSnapshotMade(store, key), LATER);
+  const later = Math.max(LATER, TIMES_LATER * (performance.now() - begun));
+  setTimeout(() => void haveSnapshotMade(store, key), later);
   return loaded;
 }
 
