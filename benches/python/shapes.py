@@ -10,7 +10,7 @@ import sys
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MEGABYTE = 1024 * 1024
 SEED = 20_260_101
@@ -134,6 +134,52 @@ def big_ndarray() -> Any:
     return numpy.arange(8 * MEGABYTE, dtype="float64").reshape(1024, -1)
 
 
+def datetimes() -> list[Any]:
+    """Makes 1,000 datetimes without a zone."""
+    from datetime import datetime, timedelta
+
+    source = random.Random(SEED)
+    return [datetime(2026, 1, 1) + timedelta(seconds=source.randrange(10**7)) for _ in range(1000)]
+
+
+def exceptions() -> list[Exception]:
+    """Makes 1,000 exceptions of builtin classes."""
+    return [ValueError("no such row", number) for number in range(1000)]
+
+
+class Pair(NamedTuple):
+    """A named tuple as a program would have it."""
+
+    left: int
+    right: str
+
+
+def named_tuples() -> list[Pair]:
+    """Makes 1,000 named tuples."""
+    return [Pair(number, WORDS[number % len(WORDS)]) for number in range(1000)]
+
+
+def numpy_scalars() -> list[Any]:
+    """Makes 1,000 scalars of numpy."""
+    import numpy
+
+    return list(numpy.random.default_rng(SEED).uniform(size=1000))
+
+
+def pandas_strings() -> Any:
+    """Makes a column of 100,000 strs of pandas' default kind."""
+    import pandas
+
+    return pandas.Series([f"{WORDS[number % len(WORDS)]} {number}" for number in range(100_000)])
+
+
+def small_frame() -> Any:
+    """Makes a table of three rows and three columns."""
+    import pandas
+
+    return pandas.DataFrame({"id": [1, 2, 3], "name": ["a", "b", "c"], "score": [1.5, 2.5, 3.5]})
+
+
 def all_shapes() -> list[Shape]:
     """Lists the shapes that can be made in this Python."""
     shapes = [
@@ -146,8 +192,16 @@ def all_shapes() -> list[Shape]:
         Shape("records as dataclasses", objects),
         Shape("nested lists", nested_lists),
         Shape("one record", small_message, repeat=500),
+        Shape("datetimes", datetimes, repeat=10),
+        Shape("exceptions", exceptions, repeat=10),
+        Shape("named tuples", named_tuples, repeat=10),
         Shape("array of 64 MB", big_array, is_buffer=True),
     ]
     if sys.platform != "emscripten":
-        shapes.append(Shape("ndarray of 64 MB", big_ndarray, is_buffer=True))
+        shapes += [
+            Shape("ndarray of 64 MB", big_ndarray, is_buffer=True),
+            Shape("numpy scalars", numpy_scalars, repeat=10),
+            Shape("pandas strings", pandas_strings),
+            Shape("small frame", small_frame, repeat=50),
+        ]
     return shapes
