@@ -29,6 +29,7 @@ mod module_circles;
 mod process;
 mod publish;
 mod pyodide;
+mod release;
 mod reproducible;
 mod sanitize;
 mod server;
@@ -77,6 +78,8 @@ enum Command {
     Publish(publish::Options),
     /// Builds the documentation site in target/docs
     Docs(docs::Options),
+    /// Makes and checks all files of a version in target/release-X; then commits and tags it
+    Release(release::Options),
     /// Runs the checks, in two lanes side by side
     Test(test::Options),
     /// Measures against peers, and writes tables into benches/results
@@ -112,6 +115,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::NpmPackage => npm_package(workspace),
         Command::Site { pyodide } => build_site(workspace, pyodide),
         Command::Publish(options) => publish::main(workspace, options),
+        Command::Release(options) => release::main(workspace, options),
         Command::Docs(options) => docs::main(workspace, options),
         Command::Test(options) => test::main(workspace, options),
         Command::Bench(options) => bench::main(workspace, options),

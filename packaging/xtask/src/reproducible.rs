@@ -20,26 +20,33 @@ use crate::workspace::Workspace;
 /// # Errors
 /// If the bytes differ, or it cannot be built.
 pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
+    check_dated(workspace, &wheel::epoch(workspace))
+}
+
+/// Does the same with a wheel whose files have the date `epoch`.
+///
+/// # Errors
+/// If the bytes differ, or it cannot be built.
+pub(crate) fn check_dated(workspace: &Workspace, epoch: &str) -> Result<Outcome> {
     let folder = env::temp_dir().join(format!("workerlib built in another folder {}", this::id()));
-    let result = compare(workspace, &folder);
+    let result = compare(workspace, &folder, epoch);
     // Files that stay in a temporary folder are no reason to fail.
     let _ = fs::remove_dir_all(&folder);
     result
 }
 
-fn compare(workspace: &Workspace, folder: &Path) -> Result<Outcome> {
+fn compare(workspace: &Workspace, folder: &Path, epoch: &str) -> Result<Outcome> {
     folder::empty(folder)?;
     for file in sources(workspace)? {
         folder::copy_file(&workspace.root().join(&file), &folder.join(&file))?;
     }
     let copy = Workspace::at(folder.to_path_buf());
-    let epoch = wheel::epoch(workspace);
-    if !wheel::is_built_from(workspace, &copy, Kind::Wasm, &epoch)? {
+    if !wheel::is_built_from(workspace, &copy, Kind::Wasm, epoch)? {
         bail!(
             "the wheel was not built from these files: they changed meanwhile, or some of them are ignored by git"
         );
     }
-    wheel::build_of(&copy, workspace, Kind::Wasm, &epoch)?;
+    wheel::build_of(&copy, workspace, Kind::Wasm, epoch)?;
     let (first, second) = (wheel::find(workspace, Kind::Wasm)?, wheel::find(&copy, Kind::Wasm)?);
     let digest = |path: &Path| fs::read(path).map(|bytes| Fingerprint::new().bytes(&bytes).finish());
     let (one, other) = (digest(&first)?, digest(&second)?);

@@ -17,6 +17,7 @@ pub(crate) mod system;
 pub(crate) fn add<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, needs: &[Need]) {
     let needs = needs.to_vec();
     let has = |need| needs.contains(&need);
+    let release = has(Need::ReleasePackages);
     let docs = has(Need::DocsTools);
     let (python, node, wheels) = (has(Need::PythonTools), has(Need::NodePackages), has(Need::PyodideWheels));
     steps.add("looking for the system's programs", move || system::ensure(workspace, &needs));
@@ -25,6 +26,9 @@ pub(crate) fn add<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, needs: &[
     }
     if docs {
         steps.add("installing the builder of the documentation", || python::ensure_docs_tools(workspace));
+    }
+    if release {
+        steps.add("fetching what checks workflows and releases", || node::ensure_release_packages(workspace));
     }
     if wheels {
         steps.add("fetching wheels for Pyodide", || python::ensure_pyodide_wheels(workspace));

@@ -48,6 +48,15 @@ impl Fingerprint {
     }
 }
 
+/// Returns the SHA-256 sum of a file's content, as `sha256sum` writes it.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn sha256_of(file: &Path) -> Result<String> {
+    let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Tells whether `path` was made from inputs with this fingerprint.
 pub(crate) fn is_fresh(path: &Path, fingerprint: &str) -> bool {
     path.exists() && fs::read_to_string(stamp_of(path)).is_ok_and(|stamp| stamp == fingerprint)

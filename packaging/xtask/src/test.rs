@@ -42,6 +42,7 @@ mod report;
 mod rust;
 mod table;
 mod transport;
+mod workflows;
 
 /// How many failed tests of a part are named with the command that runs each.
 const MOST_COMMANDS: usize = 10;

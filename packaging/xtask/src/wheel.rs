@@ -27,6 +27,11 @@ const PLATFORMS: [&str; 4] = [
     "pyemscripten_2026_5_wasm32",
 ];
 
+/// The names of these that PyPI takes: PEP 783 knows `pyemscripten` only.
+pub(crate) fn platforms_of_pypi() -> Vec<&'static str> {
+    PLATFORMS.into_iter().filter(|name| name.starts_with("pyemscripten_")).collect()
+}
+
 /// The date of the wheel's files where no commit tells one: 2026-01-01.
 const FALLBACK_EPOCH: &str = "1767225600";
 

@@ -82,8 +82,7 @@ impl Workspace {
 
     /// A program of the npm packages. npm makes a script of another kind for Windows.
     pub(crate) fn npm_program(&self, name: &str) -> PathBuf {
-        let suffix = if cfg!(windows) { ".cmd" } else { "" };
-        self.node_modules().join(".bin").join(format!("{name}{suffix}"))
+        program_in(&self.node_modules(), name)
     }
 
     /// The virtual environment of the tools.
@@ -110,6 +109,12 @@ impl Workspace {
     pub(crate) fn docs_venv(&self) -> PathBuf {
         self.target().join("docs-venv")
     }
+}
+
+/// Names a program of the packages in a folder `node_modules`.
+pub(crate) fn program_in(node_modules: &Path, name: &str) -> PathBuf {
+    let suffix = if cfg!(windows) { ".cmd" } else { "" };
+    node_modules.join(".bin").join(format!("{name}{suffix}"))
 }
 
 /// Names a program of a virtual environment.

@@ -11,6 +11,8 @@ pub(crate) enum Need {
     WasmCompiler,
     /// Node and the npm packages.
     NodePackages,
+    /// Node and the npm packages that check a release and the workflows.
+    ReleasePackages,
     /// The pure wheels that go into Pyodide.
     PyodideWheels,
     /// A Chromium to drive.

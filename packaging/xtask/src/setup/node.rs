@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::process;
 use crate::stamp::{self, Fingerprint};
 use crate::steps::Outcome;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, program_in};
 
 /// Finds Node, if it is new enough to run Pyodide.
 pub(crate) fn find() -> Option<PathBuf> {
@@ -37,21 +37,41 @@ pub(crate) fn version_of(package: &Path) -> Result<String> {
 /// # Errors
 /// If npm fails.
 pub(crate) fn ensure_packages(workspace: &Workspace) -> Result<Outcome> {
-    let source = workspace.packaging("npm");
-    let packages = workspace.node_modules();
+    ensure(workspace, &workspace.packaging("npm"), &workspace.target().join("npm"))
+}
+
+/// Installs what checks a release and the workflows: the packages of `packaging/release/package-lock.json`.
+///
+/// # Errors
+/// If npm fails.
+pub(crate) fn ensure_release_packages(workspace: &Workspace) -> Result<Outcome> {
+    ensure(workspace, &workspace.packaging("release"), &release_folder(workspace))
+}
+
+/// A program of the packages that check a release.
+pub(crate) fn release_program(workspace: &Workspace, name: &str) -> PathBuf {
+    program_in(&release_folder(workspace).join("node_modules"), name)
+}
+
+fn release_folder(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("npm-release")
+}
+
+/// Installs the packages of the lock file in `source` into `folder`.
+fn ensure(workspace: &Workspace, source: &Path, folder: &Path) -> Result<Outcome> {
+    let packages = folder.join("node_modules");
     let fingerprint = Fingerprint::new().path(&source.join("package-lock.json"))?.finish();
     if stamp::is_fresh(&packages, &fingerprint) {
         return Ok(Outcome::Unchanged);
     }
-    let folder = workspace.target().join("npm");
-    fs::create_dir_all(&folder)?;
+    fs::create_dir_all(folder)?;
     stamp::clear(&packages);
     for name in ["package.json", "package-lock.json", ".npmrc"] {
         fs::copy(source.join(name), folder.join(name))
-            .with_context(|| format!("cannot copy packaging/npm/{name}"))?;
+            .with_context(|| format!("cannot copy {}", source.join(name).display()))?;
     }
     let npm = process::find_program("npm").context("npm is missing")?;
-    process::run(workspace, "npm", Command::new(npm).args(["ci", "--no-progress"]).current_dir(&folder))?;
+    process::run(workspace, "npm", Command::new(npm).args(["ci", "--no-progress"]).current_dir(folder))?;
     stamp::set(&packages, &fingerprint)?;
     Ok(Outcome::Done)
 }

@@ -75,7 +75,7 @@ fn lack_of(need: Need) -> Option<Lack> {
                 python::OVERRIDE
             ),
         }),
-        Need::NodePackages => {
+        Need::NodePackages | Need::ReleasePackages => {
             (node::find().is_none() || process::find_program("npm").is_none()).then(|| Lack {
                 what: "Node 18 or later, with npm".into(),
                 why: "npm fetches Pyodide and PyScript; Node runs the tests inside Pyodide",

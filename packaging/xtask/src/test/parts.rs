@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::context::Context;
 use super::lanes::{Place, Resource};
 use super::report::Report;
-use super::{artefacts, docs, javascript, pages, python, rust, transport};
+use super::{artefacts, docs, javascript, pages, python, rust, transport, workflows};
 use crate::pyodide::Pyodide;
 use crate::setup::need::Need;
 use crate::site;
@@ -106,6 +106,7 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("demo", 30, &PAGES, &SITE, pages::demo).alone(),
     Part::new("online", 5, &PAGES, &SITE, pages::online),
     Part::new("docs", 20, &DOCS, &[Product::Installed], docs::check),
+    Part::new("workflows", 3, &[Need::ReleasePackages], &[], workflows::check),
     Part::new("wheels", 1, &WHEELS, &[Product::WasmWheel, Product::NativeWheel], artefacts::wheels),
     Part::new("files", 1, &[], &[], artefacts::files),
     Part::new("leaks", 60, &[Need::PythonTools], &[Product::Installed], python::leaks).slow(),

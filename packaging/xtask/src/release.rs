@@ -1,0 +1,194 @@
+//! Makes a release: the files of one version, checked, with their sums; then the commit and the tag.
+//!
+//! The files are made from a copy of the sources that says the new version. So `--dry-run` makes them all and changes nothing
+//! in the checkout, and a release changes it only behind the last check. Nothing is published here: a person pushes the tag, and
+//! the workflow `release` publishes the same files.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::{self as this, Command, ExitCode};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+
+use self::version::Version;
+use crate::setup::{self, need::Need};
+use crate::steps::{Outcome, Steps};
+use crate::wheel::{self, Kind};
+use crate::workspace::Workspace;
+use crate::{folder, process, reproducible};
+
+mod artefacts;
+mod checks;
+pub(crate) mod version;
+
+/// The arguments of `cargo xtask release`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The version: three numbers, such as 0.2.0
+    #[arg(long, value_name = "X.Y.Z")]
+    version: Version,
+    /// Makes and checks all files, and neither commits nor tags
+    #[arg(long)]
+    dry_run: bool,
+    /// For the workflow: makes the files of the commit that the tag of the version names
+    #[arg(long, conflicts_with = "dry_run")]
+    tagged: bool,
+}
+
+/// Makes the release.
+///
+/// # Errors
+/// If the checkout is not ready for the version, or a step fails.
+pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let version = options.version;
+    let notes = check_checkout(workspace, options)?;
+    let audit_python = checks::python_for_audit();
+    if audit_python.is_none() && !options.dry_run {
+        bail!(
+            "a release needs Python 3.12 or later, for pyodide-build's audit of the wheels; install one, or name it by {}",
+            checks::OVERRIDE
+        );
+    }
+    let target = &workspace.target().join(format!("release-{version}"));
+    let place = env::temp_dir().join(format!("workerlib {version} is made here {}", this::id()));
+    let copy = &Workspace::at(place.clone());
+    // The commit of the release gets this date, so that its wheel can be reproduced from it.
+    let epoch = &if options.tagged { wheel::epoch(workspace) } else { seconds_now()? };
+    let mut steps = Steps::default();
+    let needs = [Need::PythonTools, Need::DocsTools, Need::WasmCompiler, Need::NodePackages];
+    setup::add(&mut steps, workspace, &needs);
+    steps.add("installing what checks a release", || checks::ensure_tools(workspace));
+    steps.add("copying the sources", || {
+        copy_sources(workspace, copy, version, &date_of(workspace, epoch)?)?;
+        folder::empty(target)?;
+        fs::write(target.join("NOTES.md"), format!("{notes}\n"))?;
+        Ok(Outcome::Done)
+    });
+    steps.add("building the wheel for Pyodide", || wheel::build_of(copy, copy, Kind::Wasm, epoch));
+    steps.add("checking it", || wheel::check(copy, Kind::Wasm).map(Outcome::Note));
+    steps.add("building the native wheel", || wheel::build_of(copy, copy, Kind::Native, epoch));
+    steps.add("checking it", || wheel::check(copy, Kind::Native).map(Outcome::Note));
+    steps.add("collecting the wheels", || artefacts::wheels(copy, target, epoch));
+    steps.add("making the source archive", || artefacts::source_archive(copy, target, epoch));
+    steps.add("making the npm package", || artefacts::npm(copy, target));
+    steps.add("packaging the crates", || artefacts::crates(copy, target));
+    steps.add("building the documentation site", || artefacts::site(copy, target, &version.to_string()));
+    steps.add("checking what PyPI gets", || checks::pypi(workspace, target));
+    steps.add("checking what npm gets", || checks::npm(workspace, target));
+    steps.add("auditing the wheels by pyodide-build", || match &audit_python {
+        Some(python) => checks::audit(workspace, target, python),
+        None => Ok(Outcome::Note("left out: there is no Python 3.12 or later here".into())),
+    });
+    steps.add("building the wheel again in another folder", || reproducible::check_dated(copy, epoch));
+    if !options.dry_run && !options.tagged {
+        steps.add("committing and tagging", || {
+            commit(workspace, version, epoch).map(|()| Outcome::Note(format!("v{version}")))
+        });
+    }
+    let result = steps.run();
+    // What could not be removed from a temporary folder is not worth failing for.
+    let _ = fs::remove_dir_all(&place);
+    result?;
+    print!("\n{}", artefacts::sums(target)?);
+    println!("\nthese files are in {}", target.display());
+    if !options.dry_run && !options.tagged {
+        println!("publish them: git push origin HEAD v{version}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks that the checkout can become the version, and returns what the changelog tells of it.
+fn check_checkout(workspace: &Workspace, options: &Options) -> Result<String> {
+    let version = options.version;
+    let tag = format!("v{version}");
+    let changed = git(workspace, &["status", "--porcelain"])?;
+    if !changed.is_empty() {
+        bail!("the work tree has changes that are not committed; commit or stash them:\n{changed}");
+    }
+    let tagged = git(workspace, &["tag", "--list", &tag])?;
+    let now = version::of(workspace)?;
+    if options.tagged {
+        let tags = git(workspace, &["tag", "--points-at", "HEAD"])?;
+        if !tags.lines().any(|line| line == tag) || now != version {
+            bail!("HEAD is not the release {version}: its tags are {tags:?}, and Cargo.toml says {now}");
+        }
+    } else {
+        if !tagged.is_empty() {
+            bail!("the version {version} exists: git has the tag {tag}; choose a later one");
+        }
+        if version < now {
+            bail!("{version} is before {now}, which Cargo.toml says; choose a later one");
+        }
+    }
+    let wrong = version::disagreements(workspace)?;
+    if !wrong.is_empty() {
+        bail!("the files have several versions:\n{}", wrong.join("\n"));
+    }
+    version::notes(workspace, version)
+}
+
+/// Copies the sources, with the version in all its places and the date in the changelog. The tools are those of `workspace`.
+fn copy_sources(workspace: &Workspace, copy: &Workspace, version: Version, date: &str) -> Result<()> {
+    folder::empty(copy.root())?;
+    for file in reproducible::sources(workspace)? {
+        folder::copy_file(&workspace.root().join(&file), &copy.root().join(&file))?;
+    }
+    version::set(copy, version)?;
+    version::date_changelog(copy, version, date)?;
+    fs::create_dir_all(copy.target())?;
+    for name in ["venv", "docs-venv", "npm"] {
+        link(&workspace.target().join(name), &copy.target().join(name))
+            .with_context(|| format!("cannot link target/{name} into the copy"))?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn link(original: &Path, place: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(original, place)
+}
+
+#[cfg(windows)]
+fn link(original: &Path, place: &Path) -> std::io::Result<()> {
+    std::os::windows::fs::symlink_dir(original, place)
+}
+
+/// Writes the version into the checkout, commits that, and tags the commit.
+fn commit(workspace: &Workspace, version: Version, epoch: &str) -> Result<()> {
+    version::set(workspace, version)?;
+    version::date_changelog(workspace, version, &date_of(workspace, epoch)?)?;
+    let title = format!("release: {version}");
+    let date = format!("{epoch} +0000");
+    let tag = format!("v{version}");
+    for arguments in [
+        ["commit", "--all", "--allow-empty", "--message", &title].as_slice(),
+        &["tag", "--annotate", "--message", &title, &tag],
+    ] {
+        let mut command = Command::new("git");
+        command.args(arguments).current_dir(workspace.root());
+        command.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date);
+        process::run(workspace, "release-git", &mut command)?;
+    }
+    Ok(())
+}
+
+fn git(workspace: &Workspace, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new("git");
+    command.args(arguments).current_dir(workspace.root());
+    process::ask(&mut command)
+        .with_context(|| format!("git {} failed: is this a checkout?", arguments.join(" ")))
+}
+
+fn seconds_now() -> Result<String> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+    Ok(since.as_secs().to_string())
+}
+
+/// The date of some seconds since 1970, in UTC, as a changelog has it.
+fn date_of(workspace: &Workspace, epoch: &str) -> Result<String> {
+    let script =
+        "import datetime as d, sys; print(d.datetime.fromtimestamp(int(sys.argv[1]), d.timezone.utc).date())";
+    process::ask(Command::new(workspace.python()).args(["-c", script, epoch])).context("Python knows no date")
+}

@@ -1,0 +1,103 @@
+//! Makes the files of a release from a copy of the sources, each in the folder of the place that takes it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process;
+use crate::stamp::{files_under, sha256_of};
+use crate::steps::Outcome;
+use crate::wheel::{self, Kind};
+use crate::workspace::Workspace;
+use crate::{docs, folder, javascript};
+
+/// The crates that are published, each behind what it depends on.
+pub(super) const CRATES: [&str; 2] = ["workerlib-core", "workerlib-codec"];
+
+/// Copies the wheels: the one for sites with all its names, and one with the names that PyPI takes (PEP 783).
+pub(super) fn wheels(copy: &Workspace, target: &Path, epoch: &str) -> Result<Outcome> {
+    let (wasm, native) = (wheel::find(copy, Kind::Wasm)?, wheel::find(copy, Kind::Native)?);
+    let into = |wheel: &Path, name: &str| {
+        let target = target.join(name).join(wheel.file_name().context("a wheel has a name")?);
+        folder::copy_file(wheel, &target).map(|()| target)
+    };
+    into(&wasm, "site")?;
+    into(&native, "native")?;
+    let for_pypi = into(&wasm, "pypi")?;
+    let mut retag = Command::new(copy.python());
+    let tags = format!("--platform-tag={}", wheel::platforms_of_pypi().join("."));
+    retag.args(["-m", "wheel", "tags", "--remove"]).arg(tags).arg(for_pypi).env("SOURCE_DATE_EPOCH", epoch);
+    process::run(copy, "release-tags", &mut retag)?;
+    Ok(Outcome::Done)
+}
+
+/// Makes the source archive for PyPI.
+pub(super) fn source_archive(copy: &Workspace, target: &Path, epoch: &str) -> Result<Outcome> {
+    let mut maturin = Command::new(copy.tool("maturin"));
+    maturin.arg("sdist").arg("--manifest-path").arg(copy.package().join("Cargo.toml"));
+    maturin.arg("--out").arg(target.join("pypi")).env("SOURCE_DATE_EPOCH", epoch).current_dir(copy.root());
+    process::run(copy, "release-sdist", &mut maturin)?;
+    Ok(Outcome::Done)
+}
+
+/// Makes the archives of the crates; cargo builds each from its archive, so what it lacks is found.
+pub(super) fn crates(copy: &Workspace, target: &Path) -> Result<Outcome> {
+    let mut cargo = process::cargo();
+    cargo.args(["package", "--locked"]).current_dir(copy.root());
+    for name in CRATES {
+        cargo.args(["--package", name]);
+    }
+    // The copy is no checkout, so that cargo finds no commit to name in the archive.
+    cargo.arg("--target-dir").arg(copy.target().join("crates"));
+    process::run(copy, "release-crates", &mut cargo)?;
+    for file in files_under(&copy.target().join("crates").join("package"))? {
+        if file.extension().is_some_and(|name| name == "crate") {
+            folder::copy_file(&file, &target.join("crates").join(file.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Makes the npm package and its archive.
+pub(super) fn npm(copy: &Workspace, target: &Path) -> Result<Outcome> {
+    javascript::build_package(copy, &wheel::find(copy, Kind::Wasm)?)?;
+    let folder = target.join("npm");
+    fs::create_dir_all(&folder)?;
+    let npm = process::find_program("npm").context("npm is missing")?;
+    let mut pack = Command::new(npm);
+    pack.arg("pack").arg(javascript::npm_folder(copy)).arg("--pack-destination").arg(folder);
+    process::run(copy, "release-npm", &mut pack)?;
+    Ok(Outcome::Done)
+}
+
+/// Builds the documentation site and puts it into one archive.
+pub(super) fn site(copy: &Workspace, target: &Path, version: &str) -> Result<Outcome> {
+    let run = docs::build(copy)?;
+    if !run.succeeded {
+        bail!("{}", docs::complaints(&run.output));
+    }
+    let folder = target.join("site");
+    fs::create_dir_all(&folder)?;
+    let mut zip = Command::new(copy.python());
+    zip.args(["-m", "zipfile", "-c"]).arg(folder.join(format!("workerlib-docs-{version}.zip")));
+    process::run(copy, "release-site", zip.arg("docs").current_dir(copy.target()))?;
+    Ok(Outcome::Done)
+}
+
+/// Writes the sums of all files into SHA256SUMS, in the form that `sha256sum --check` reads.
+pub(super) fn sums(target: &Path) -> Result<String> {
+    let file = target.join("SHA256SUMS");
+    let _ = fs::remove_file(&file);
+    let mut text = String::new();
+    for path in files_under(target)? {
+        let name = path.strip_prefix(target).context("the file is below its folder")?;
+        if name != Path::new("NOTES.md") {
+            let sum = sha256_of(&path)?;
+            text.push_str(&format!("{sum}  {}\n", name.display()));
+        }
+    }
+    fs::write(&file, &text)?;
+    Ok(text)
+}
