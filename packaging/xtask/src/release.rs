@@ -73,7 +73,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     steps.add("collecting the wheels", || artefacts::wheels(copy, target, epoch));
     steps.add("making the source archive", || artefacts::source_archive(copy, target, epoch));
     steps.add("making the npm package", || artefacts::npm(copy, target));
-    steps.add("packaging the crates", || artefacts::crates(copy, target));
+    steps.add("packaging the crates", || artefacts::crates(copy, target, options.dry_run));
     steps.add("building the documentation site", || artefacts::site(copy, target, &version.to_string()));
     steps.add("checking what PyPI gets", || checks::pypi(workspace, target));
     steps.add("checking what npm gets", || checks::npm(workspace, target));
@@ -84,6 +84,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     steps.add("building the wheel again in another folder", || reproducible::check_dated(copy, epoch));
     if !options.dry_run && !options.tagged {
         steps.add("committing and tagging", || {
+            write_version(workspace, version, &date_of(workspace, epoch)?)?;
             commit(workspace, version, epoch).map(|()| Outcome::Note(format!("v{version}")))
         });
     }
@@ -135,8 +136,7 @@ fn copy_sources(workspace: &Workspace, copy: &Workspace, version: Version, date:
     for file in reproducible::sources(workspace)? {
         folder::copy_file(&workspace.root().join(&file), &copy.root().join(&file))?;
     }
-    version::set(copy, version)?;
-    version::date_changelog(copy, version, date)?;
+    write_version(copy, version, date)?;
     fs::create_dir_all(copy.target())?;
     for name in ["venv", "docs-venv", "npm"] {
         link(&workspace.target().join(name), &copy.target().join(name))
@@ -155,10 +155,14 @@ fn link(original: &Path, place: &Path) -> std::io::Result<()> {
     std::os::windows::fs::symlink_dir(original, place)
 }
 
-/// Writes the version into the checkout, commits that, and tags the commit.
-fn commit(workspace: &Workspace, version: Version, epoch: &str) -> Result<()> {
+/// Writes the version into all its places, and the date into the changelog.
+fn write_version(workspace: &Workspace, version: Version, date: &str) -> Result<()> {
     version::set(workspace, version)?;
-    version::date_changelog(workspace, version, &date_of(workspace, epoch)?)?;
+    version::date_changelog(workspace, version, date)
+}
+
+/// Commits the version, and tags the commit.
+fn commit(workspace: &Workspace, version: Version, epoch: &str) -> Result<()> {
     let title = format!("release: {version}");
     let date = format!("{epoch} +0000");
     let tag = format!("v{version}");
@@ -191,4 +195,72 @@ fn date_of(workspace: &Workspace, epoch: &str) -> Result<String> {
     let script =
         "import datetime as d, sys; print(d.datetime.fromtimestamp(int(sys.argv[1]), d.timezone.utc).date())";
     process::ask(Command::new(workspace.python()).args(["-c", script, epoch])).context("Python knows no date")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A checkout of its own, with the files that have the version, for tests that commit and tag.
+    fn checkout(name: &str) -> Workspace {
+        let copy = Workspace::at(env::temp_dir().join(format!("xtask {name} {}", this::id())));
+        folder::empty(copy.root()).expect("the folder is ours");
+        let ours = Workspace::of_this_program();
+        for file in version::files() {
+            let (from, to) = (ours.root().join(file), copy.root().join(file));
+            folder::copy_file(&from, &to).expect("the file is there");
+        }
+        for arguments in [
+            ["init", "--quiet"].as_slice(),
+            &["config", "user.name", "nobody"],
+            &["config", "user.email", "nobody@example.org"],
+            &["add", "--all"],
+            &["commit", "--quiet", "--message", "first"],
+        ] {
+            git(&copy, arguments).expect("git is here");
+        }
+        copy
+    }
+
+    fn refusal(checkout: &Workspace, version: &str, tagged: bool) -> String {
+        let version = version.parse().expect("it is a version");
+        let options = Options { version, dry_run: false, tagged };
+        check_checkout(checkout, &options).map_or_else(|error| format!("{error:#}"), |_| String::new())
+    }
+
+    /// Whoever releases too early learns of it before the first file is built, with what to do.
+    #[test]
+    fn a_checkout_that_is_not_ready_is_refused() {
+        let checkout = checkout("not ready");
+        let now = version::of(&checkout).expect("it has one").to_string();
+        assert_eq!(refusal(&checkout, &now, false), "");
+        assert!(refusal(&checkout, "0.0.1", false).contains("choose a later one"));
+        assert!(refusal(&checkout, &now, true).contains("is not the release"));
+        git(&checkout, &["tag", &format!("v{now}")]).expect("git is here");
+        assert!(refusal(&checkout, &now, false).contains("the version"), "the tag exists");
+        assert_eq!(refusal(&checkout, &now, true), "");
+        fs::write(checkout.root().join("more"), "").expect("the folder is ours");
+        assert!(refusal(&checkout, "7.0.0", false).contains("commit or stash"));
+        fs::remove_file(checkout.root().join("more")).expect("it was there");
+        fs::write(checkout.root().join("CHANGELOG.md"), "# Changelog\n\n## Unreleased\n")
+            .expect("it is ours");
+        git(&checkout, &["commit", "--quiet", "--all", "--message", "nothing new"]).expect("git is here");
+        assert!(refusal(&checkout, "7.0.0", false).contains("has nothing to tell of 7.0.0"));
+        fs::remove_dir_all(checkout.root()).expect("the folder is ours");
+    }
+
+    /// The release is a commit of the chosen date with an annotated tag, and the tree is clean behind it.
+    #[test]
+    fn a_release_is_a_commit_with_a_tag() {
+        let checkout = checkout("to tag");
+        let version = "7.8.9".parse().expect("it is a version");
+        write_version(&checkout, version, "2033-05-18").expect("the files are ours");
+        commit(&checkout, version, "2000000000").expect("git is here");
+        assert_eq!(wheel::epoch(&checkout), "2000000000");
+        assert_eq!(git(&checkout, &["describe"]).expect("it has a tag"), "v7.8.9");
+        assert_eq!(refusal(&checkout, "7.8.9", true), "");
+        let log = fs::read_to_string(checkout.root().join("CHANGELOG.md")).expect("it is there");
+        assert!(log.contains("## 7.8.9 - 2033-05-18\n"));
+        fs::remove_dir_all(checkout.root()).expect("the folder is ours");
+    }
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::Value;
 
 use crate::process;
 use crate::stamp::{files_under, sha256_of};
@@ -43,7 +44,15 @@ pub(super) fn source_archive(copy: &Workspace, target: &Path, epoch: &str) -> Re
 }
 
 /// Makes the archives of the crates; cargo builds each from its archive, so what it lacks is found.
-pub(super) fn crates(copy: &Workspace, target: &Path) -> Result<Outcome> {
+///
+/// # Errors
+/// If cargo fails; also, unless it is a `dry_run`, if the manifests let nothing be published.
+pub(super) fn crates(copy: &Workspace, target: &Path, dry_run: bool) -> Result<Outcome> {
+    let kept_back = kept_back(copy)?;
+    if !kept_back.is_empty() {
+        let reason = format!("{} may not be published: publish = false", kept_back.join(" and "));
+        return if dry_run { Ok(Outcome::Note(format!("left out: {reason}"))) } else { Err(anyhow!(reason)) };
+    }
     let mut cargo = process::cargo();
     cargo.args(["package", "--locked"]).current_dir(copy.root());
     for name in CRATES {
@@ -58,6 +67,17 @@ pub(super) fn crates(copy: &Workspace, target: &Path) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// The crates that their manifests keep from being published.
+fn kept_back(copy: &Workspace) -> Result<Vec<&'static str>> {
+    let mut cargo = process::cargo();
+    cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(copy.root());
+    let text = process::ask(&mut cargo).context("cargo metadata failed")?;
+    let metadata: Value = serde_json::from_str(&text).context("cargo metadata wrote no JSON")?;
+    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    let may = |name: &str| packages.iter().any(|one| one["name"] == name && one["publish"].is_null());
+    Ok(CRATES.into_iter().filter(|name| !may(name)).collect())
 }
 
 /// Makes the npm package and its archive.

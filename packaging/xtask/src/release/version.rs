@@ -56,8 +56,8 @@ const CARGO: Place = place("Cargo.toml", "[workspace.package]\nversion = \"", "\
 
 const PLACES: &[Place] = &[
     CARGO,
-    optional("Cargo.toml", "path = \"workerlib-core\", version = \"", "\""),
-    optional("Cargo.toml", "path = \"workerlib-codec\", version = \"", "\""),
+    optional("Cargo.toml", "path = \"workerlib-core\", version = \"=", "\""),
+    optional("Cargo.toml", "path = \"workerlib-codec\", version = \"=", "\""),
     place("Cargo.lock", "name = \"workerlib-core\"\nversion = \"", "\""),
     place("Cargo.lock", "name = \"workerlib-codec\"\nversion = \"", "\""),
     place("Cargo.lock", "name = \"workerlib-py\"\nversion = \"", "\""),
@@ -73,6 +73,12 @@ const PLACES: &[Place] = &[
     place("docs/installing.md", "./workerlib-", "-cp311"),
     place("docs/github-pages.md", "./workerlib-", "-cp311"),
 ];
+
+/// The files that a new version changes; some are named more than once.
+#[cfg(test)]
+pub(crate) fn files() -> impl Iterator<Item = &'static str> {
+    PLACES.iter().map(|place| place.file).chain([CHANGELOG, ".gitignore"])
+}
 
 /// Reads the version of a checkout.
 ///
@@ -188,7 +194,7 @@ mod tests {
     fn copy(name: &str) -> Workspace {
         let folder = std::env::temp_dir().join(format!("xtask {name} {}", std::process::id()));
         let ours = Workspace::of_this_program();
-        for file in PLACES.iter().map(|place| place.file).chain([CHANGELOG]) {
+        for file in files() {
             let (from, to) = (ours.root().join(file), folder.join(file));
             crate::folder::copy_file(&from, &to).expect("the file is there");
         }
