@@ -208,6 +208,23 @@ mod tests {
         assert_eq!(wrong, [""; 0]);
     }
 
+    /// A document that names the wheel would keep the old name if it were not in the list.
+    #[test]
+    fn each_document_that_names_the_wheel_is_a_place() {
+        let ours = Workspace::of_this_program();
+        let sources = crate::reproducible::sources(&ours).expect("they can be listed");
+        let documents = sources.iter().filter(|file| file.extension().is_some_and(|name| name == "md"));
+        let mut unknown = Vec::new();
+        for file in documents.map(|file| file.to_string_lossy()) {
+            let text = read(&ours, &file).expect("it is there");
+            let names_it = !ranges(&text, "workerlib-", "-cp311").is_empty();
+            if names_it && !PLACES.iter().any(|place| place.file == file) {
+                unknown.push(file);
+            }
+        }
+        assert!(unknown.is_empty(), "not in PLACES: {unknown:?}");
+    }
+
     /// A new version reaches each place, and the section of the changelog gets its date, once.
     #[test]
     fn a_new_version_reaches_each_place() {
