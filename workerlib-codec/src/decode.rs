@@ -1,14 +1,19 @@
-//! From bytes to a [`Sink`]: `docs/wire-format.md`, section 4.
+//! From bytes to a [`Sink`]: the wire format, section 4.
 //!
 //! The contract with untrusted input: no bytes panic, overflow the stack, loop without end, or make the
 //! sink allocate out of proportion to the length of the input. Two facts carry it. Every value takes at
 //! least one byte, so the values that all open containers together still wait for can never outnumber the
 //! bytes that are left; and every turn of the loop reads at least one byte.
 
-use crate::marker::{self, Container, SHALLOW, ext, most_hashed};
+use crate::buffer::ViewHeader;
+use crate::cost::{Collisions, Excess, Hashed, Nesting, SHALLOW};
+use crate::error::{DecodeError, DecodeErrorKind as Kind};
+use crate::limits::Limits;
+use crate::marker::{self, Container, ext};
 use crate::metadata::{self, Malformed};
-use crate::plain::{Defined, Nested, PlainReader};
-use crate::{Data, DecodeError, DecodeErrorKind as Kind, Limits, Path, Sink, ViewHeader};
+use crate::path::Path;
+use crate::plain::{Defined, PlainReader};
+use crate::sink::{Data, Sink};
 
 const VALUES: &str = "4.1";
 const CONTAINERS: &str = "4.2";
@@ -16,6 +21,7 @@ const EXTENSIONS: &str = "4.3";
 const BUFFERS: &str = "4.4";
 const SHARING: &str = "4.5";
 const LIBRARY: &str = "4.6";
+const LIMITS: &str = "6";
 
 /// The section that says how a container is built.
 fn section_of(kind: Container) -> &'static str {
@@ -34,8 +40,8 @@ pub struct Decoder<'f, V> {
     next: Option<(usize, usize)>,
     /// The values of the sharing table by number, once they are there.
     defined: Vec<Option<Defined<V>>>,
-    /// How many values Python visits to hash what was put where it is hashed.
-    hashed: usize,
+    hashed: Hashed,
+    collisions: Collisions,
     failed_at: Path,
 }
 
@@ -70,7 +76,8 @@ impl<'f, V> Decoder<'f, V> {
             next: expected.next(),
             expected,
             defined: std::iter::repeat_with(|| None).take(table.len()).collect(),
-            hashed: 0,
+            hashed: Hashed::default(),
+            collisions: Collisions::default(),
             failed_at: Path::default(),
         })
     }
@@ -141,8 +148,10 @@ impl<'f, V> Decoder<'f, V> {
             unread -= 1;
             let shared = self.shared_here()?;
             let mut finished = match self.reader.value(sink)? {
-                Read::Value(value) => {
-                    Some((self.define(sink, shared, value, Nested::default()), Nested::default()))
+                Read::Value(value) => Some((self.define(sink, shared, value, Nesting::FLAT), Nesting::FLAT)),
+                Read::LongInt(value, len) => {
+                    let nesting = Nesting::of_int(len);
+                    Some((self.define(sink, shared, value, nesting), nesting))
                 }
                 Read::Reference(number) => Some(self.refer(sink, number)?),
                 Read::View(view) => {
@@ -152,7 +161,7 @@ impl<'f, V> Decoder<'f, V> {
                         _ => sink.view(header, data),
                     };
                     let value = built.map_err(|error| wrong(EXTENSIONS, Kind::Sink(error)))?;
-                    Some((self.define(sink, shared, value, Nested::default()), Nested::default()))
+                    Some((self.define(sink, shared, value, Nesting::FLAT), Nesting::FLAT))
                 }
                 Read::Container(kind, count, cycle) => {
                     let left = self.reader.frame.len() - self.reader.position;
@@ -172,7 +181,7 @@ impl<'f, V> Decoder<'f, V> {
                         number: shared,
                         open: false,
                         cycle,
-                        nested: Nested { levels: 1, hashing: kind.hashing(values) },
+                        nesting: Nesting::of(kind, values, false),
                     });
                     self.deepest = self.deepest.max(stack.len());
                     if let (Some(_), Some(level)) = (shared, stack.last_mut()) {
@@ -182,23 +191,22 @@ impl<'f, V> Decoder<'f, V> {
                 }
             };
             // A finished value goes into the innermost open container, which it may finish in turn.
-            while let Some(level) = stack.last_mut() {
-                if let Some((value, nested)) = finished {
-                    let is_key = level.left % 2 == 0;
-                    if nested.levels > SHALLOW && !level.kind.nests(is_key) {
-                        return Err(wrong(CONTAINERS, Kind::TooDeep(SHALLOW)));
+            loop {
+                let depth = stack.len();
+                let Some(level) = stack.last_mut() else { break };
+                if let Some((value, nesting)) = finished {
+                    let (kind, is_key) = (level.kind, level.left % 2 == 0);
+                    level
+                        .nesting
+                        .hold(kind, is_key, nesting, &mut self.hashed, self.reader.frame.len())
+                        .map_err(exceeded)?;
+                    if kind.hashes(is_key)
+                        && let Some(hash) = sink.hash(&value).map_err(|error| refused(kind, error))?
+                    {
+                        let len = self.reader.frame.len();
+                        self.collisions.add(depth, hash, nesting, len).map_err(exceeded)?;
                     }
-                    if nested.hashing > 0 && level.kind.hashes(is_key) {
-                        self.hashed = self.hashed.saturating_add(nested.hashing);
-                        if self.hashed > most_hashed(self.reader.frame.len()) {
-                            return Err(wrong(SHARING, Kind::Hashing));
-                        }
-                    }
-                    let kind = level.kind;
                     sink.push(&mut level.build, value).map_err(|error| refused(kind, error))?;
-                    level.nested.levels = level.nested.levels.max(nested.levels + 1);
-                    level.nested.hashing =
-                        level.nested.hashing.saturating_add(level.kind.hashing_of_content(nested.hashing));
                     level.left -= 1;
                     if level.number.is_some() {
                         self.define_open(sink, level);
@@ -214,6 +222,9 @@ impl<'f, V> Decoder<'f, V> {
                     continue 'values;
                 }
                 unread -= usize::from(level.cycle);
+                if self.collisions.depth() == depth {
+                    self.collisions.close();
+                }
                 finished = Some(self.close(sink, level)?);
                 // Dropped where it is: `pop` would copy it first.
                 stack.truncate(stack.len() - 1);
@@ -254,27 +265,27 @@ impl<'f, V> Decoder<'f, V> {
         &mut self,
         sink: &mut S,
         level: &mut Level<S::Build>,
-    ) -> Result<(V, Nested), Wrong<S::Error>> {
+    ) -> Result<(V, Nesting), Wrong<S::Error>> {
         if level.cycle {
             // What was built stands in for what the reference behind it refers to.
             return self.cycle(sink);
         }
-        let (kind, nested) = (level.kind, level.nested);
+        let (kind, nesting) = (level.kind, level.nesting);
         let value =
             sink.finish(&mut level.build).map_err(|error| wrong(section_of(kind), Kind::Sink(error)))?;
-        let Some(number) = level.number else { return Ok((value, nested)) };
+        let Some(number) = level.number else { return Ok((value, nesting)) };
         if !level.open {
-            return Ok((self.define(sink, Some(number), value, nested), nested));
+            return Ok((self.define(sink, Some(number), value, nesting), nesting));
         }
         if let Some(defined) = &mut self.defined[number] {
-            defined.nested = nested;
+            defined.nesting = nesting;
         }
-        Ok((value, nested))
+        Ok((value, nesting))
     }
 
     /// Reads the reference that must follow a cycle.
     #[inline(never)]
-    fn cycle<S: Sink<Value = V>>(&mut self, sink: &mut S) -> Result<(V, Nested), Wrong<S::Error>> {
+    fn cycle<S: Sink<Value = V>>(&mut self, sink: &mut S) -> Result<(V, Nesting), Wrong<S::Error>> {
         self.reader.start = self.reader.position;
         match self.reader.value(sink)? {
             Read::Reference(number) => self.refer(sink, number),
@@ -283,9 +294,13 @@ impl<'f, V> Decoder<'f, V> {
     }
 
     /// Builds a reference; returns it, and how many levels it has.
-    fn refer<S: Sink<Value = V>>(&self, sink: &mut S, number: usize) -> Result<(V, Nested), Wrong<S::Error>> {
+    fn refer<S: Sink<Value = V>>(
+        &self,
+        sink: &mut S,
+        number: usize,
+    ) -> Result<(V, Nesting), Wrong<S::Error>> {
         match self.defined.get(number) {
-            Some(Some(defined)) => Ok((sink.refer(&defined.value), defined.nested)),
+            Some(Some(defined)) => Ok((sink.refer(&defined.value), defined.nesting)),
             _ => Err(wrong(SHARING, Kind::Reference(number))),
         }
     }
@@ -310,11 +325,11 @@ impl<'f, V> Decoder<'f, V> {
         sink: &mut S,
         number: Option<usize>,
         value: V,
-        nested: Nested,
+        nesting: Nesting,
     ) -> V {
         let Some(number) = number else { return value };
         let (value, defined) = sink.define(number, value);
-        self.defined[number] = Some(Defined { value: defined, nested });
+        self.defined[number] = Some(Defined { value: defined, nesting });
         value
     }
 
@@ -324,7 +339,7 @@ impl<'f, V> Decoder<'f, V> {
         if let (Some(number), false) = (level.number, level.open)
             && let Some(value) = sink.define_open(number, &mut level.build)
         {
-            self.defined[number] = Some(Defined { value, nested: Nested::default() });
+            self.defined[number] = Some(Defined { value, nesting: Nesting::FLAT });
             level.open = true;
         }
     }
@@ -342,11 +357,22 @@ struct Level<B> {
     /// Whether a reference follows that stands for it.
     cycle: bool,
     /// What there is in it so far.
-    nested: Nested,
+    nesting: Nesting,
+}
+
+#[cold]
+fn exceeded<E: std::error::Error + 'static>(excess: Excess) -> Wrong<E> {
+    match excess {
+        Excess::Depth => wrong(CONTAINERS, Kind::TooDeep(SHALLOW)),
+        Excess::Hashing | Excess::Unhashable => wrong(SHARING, Kind::Hashing),
+        Excess::Collisions => wrong(LIMITS, Kind::Collisions),
+    }
 }
 
 enum Read<'f, V> {
     Value(V),
+    /// An int beyond 64 bits, and how many bytes it has.
+    LongInt(V, usize),
     Reference(usize),
     /// A memoryview, which may be content of the container around it; boxed, because it is seldom.
     View(Box<(ViewHeader, Data<'f>)>),
@@ -442,7 +468,10 @@ impl<'f> Reader<'f> {
         let kind = self.byte()?;
         let payload = self.take(count)?;
         let built = match kind {
-            ext::BIG_INT if count > 0 => sink.big_int(payload),
+            ext::BIG_INT if count > 0 => {
+                let built = sink.big_int(payload).map_err(|error| wrong(EXTENSIONS, Kind::Sink(error)))?;
+                return Ok(Read::LongInt(built, count));
+            }
             ext::SURROGATES => sink.surrogates(payload),
             ext::BYTEARRAY => sink.bytearray(Data::Inline(payload)),
             ext::BUFFER_BYTES => sink.bytes(self.out_of_band(payload)?),
@@ -456,7 +485,8 @@ impl<'f> Reader<'f> {
                 if let Data::Inline(data) = data
                     && header.len() != Some(data.len() as u64)
                 {
-                    let text = format!("{} bytes for a memoryview of shape {:?}", data.len(), header.shape);
+                    let text =
+                        format!("{} bytes for a memoryview whose shape has another number", data.len());
                     return Err(wrong(BUFFERS, Kind::Metadata(text)));
                 }
                 return Ok(Read::View(Box::new((header, data))));

@@ -1,10 +1,21 @@
-//! From a [`Source`] to bytes: `docs/wire-format.md`, section 4.
+//! From a [`Source`] to bytes: the wire format, section 4.
 //!
 //! The walk keeps its own stack, so that depth costs memory and never the thread's stack.
 
-use crate::marker::{self, Container, SHALLOW, ext, most_hashed};
-use crate::memo::{Memo, Nesting};
-use crate::{Buffer, EncodeError, Item, Limits, Path, PlainWriter, Source, metadata};
+use crate::buffer::Buffer;
+use crate::cost::{Excess, Hashed, Nesting, SHALLOW};
+use crate::error::EncodeError;
+use crate::limits::Limits;
+use crate::marker::{self, Container, ext};
+use crate::memo::Memo;
+use crate::metadata;
+use crate::path::Path;
+use crate::plain::PlainWriter;
+use crate::source::{Item, Source};
+use crate::write::{
+    TooLong, write_buffer, write_count, write_ext, write_float, write_header, write_int, write_str,
+    write_uint,
+};
 
 /// Writes the values of one frame; what they share is written once.
 #[derive(Debug)]
@@ -17,8 +28,7 @@ pub struct Encoder<'l> {
     /// iterable whose elements are iterables of its own kind.
     foreign: usize,
     out: Vec<u8>,
-    /// How many values Python visits to hash what was put where it is hashed.
-    hashed: usize,
+    hashed: Hashed,
     /// How many bytes come into what is written later ([`PlainWriter::late_str`]).
     late: usize,
 }
@@ -32,7 +42,7 @@ impl<'l> Encoder<'l> {
             buffers: 0,
             deepest: 0,
             foreign: 0,
-            hashed: 0,
+            hashed: Hashed::default(),
             out: Vec::with_capacity(capacity),
             late: 0,
         }
@@ -72,9 +82,8 @@ impl<'l> Encoder<'l> {
             match self.write(source, node, identity, is_converted, &mut stack) {
                 Ok(None) => {}
                 Ok(Some(other)) => {
-                    // What it is sent as stands for it: the same identity, and nobody else refers to it.
-                    let path = path(source, &stack);
-                    source.converted(node, path);
+                    // The other node stands for it: it has the same identity, and nobody else refers to it.
+                    source.converted(node, |source| path(source, &stack));
                     node = other;
                     is_converted = true;
                     continue;
@@ -85,7 +94,7 @@ impl<'l> Encoder<'l> {
             loop {
                 let Some(level) = stack.last_mut() else { return Ok(()) };
                 if level.left == level.open_at {
-                    self.open_shared(level.shared.as_mut(), level.nesting.hashable);
+                    self.open_shared(level.shared.as_mut(), level.nesting.hashable());
                 }
                 // What opens it is written by itself.
                 if level.left <= level.open_at {
@@ -161,7 +170,10 @@ impl<'l> Encoder<'l> {
             Item::Bool(value) => out.push(if value { marker::TRUE } else { marker::FALSE }),
             Item::Int(value) => write_int(out, value),
             Item::Uint(value) => write_uint(out, value),
-            Item::BigInt(bytes) => write_ext(out, ext::BIG_INT, bytes)?,
+            Item::BigInt(bytes) => {
+                nesting = Nesting::of_int(bytes.len());
+                write_ext(out, ext::BIG_INT, bytes)?;
+            }
             Item::Float(value) => write_float(out, value),
             Item::Complex(real, imaginary) => {
                 let (real, imaginary) = (real.to_be_bytes(), imaginary.to_be_bytes());
@@ -172,7 +184,9 @@ impl<'l> Encoder<'l> {
             Item::Str(value) => write_str(out, value)?,
             Item::Surrogates(bytes) => write_ext(out, ext::SURROGATES, bytes)?,
             Item::Buffer(kind, data) => {
-                nesting.hashable = !S::HASHES || kind != Buffer::Bytearray;
+                if S::HASHES && kind == Buffer::Bytearray {
+                    nesting = Nesting::UNHASHABLE;
+                }
                 let detached = data.len() >= self.limits.out_of_band;
                 write_buffer(out, &kind, data, detached.then_some(self.buffers))?;
                 if detached {
@@ -196,7 +210,7 @@ impl<'l> Encoder<'l> {
             source.remember(node);
             self.memo.insert(identity, start, nesting);
         }
-        if nesting.hashable { Ok(None) } else { self.hold::<S>(stack, nesting).map(|()| None) }
+        if nesting == Nesting::FLAT { Ok(None) } else { self.hold::<S>(stack, nesting).map(|()| None) }
     }
 
     /// Writes the header of a container, and puts it on the stack.
@@ -223,17 +237,13 @@ impl<'l> Encoder<'l> {
         let (start, type_at) = (self.position(), self.out.len() + 1);
         write_header(&mut self.out, kind, count)?;
         let left = count * kind.values_per_element();
-        let nesting = Nesting {
-            levels: 1,
-            hashable: !S::HASHES || kind.is_hashable(),
-            hashing: saturated(kind.hashing(left)),
-        };
+        let nesting = Nesting::of(kind, left, S::HASHES);
         let mut shared = None;
         if let Some(identity) = identity {
             source.remember(node);
             shared = Some(Shared { identity, start, type_at, is_open: false });
             if kind.exists_after() == Some(0) {
-                self.open_shared(shared.as_mut(), nesting.hashable);
+                self.open_shared(shared.as_mut(), nesting.hashable());
             }
         }
         let open_at = kind.exists_after().map_or(usize::MAX, |values| left.saturating_sub(values));
@@ -249,7 +259,8 @@ impl<'l> Encoder<'l> {
             && !shared.is_open
             && !self.memo.is_known(shared.identity)
         {
-            self.memo.insert(shared.identity, shared.start, Nesting { levels: 0, hashable, hashing: 0 });
+            let nesting = if hashable { Nesting::FLAT } else { Nesting::UNHASHABLE };
+            self.memo.insert(shared.identity, shared.start, nesting);
             shared.is_open = true;
         }
     }
@@ -285,25 +296,7 @@ impl<'l> Encoder<'l> {
         let Some(outer) = stack.last_mut() else { return Ok(()) };
         // An element of a dict has two values: the one before the last of them is its key.
         let is_key = outer.left % 2 == 1;
-        if usize::from(held.levels) > SHALLOW && !outer.kind.nests(is_key) {
-            return Err(Box::new(Refusal::TooDeep(SHALLOW)));
-        }
-        outer.nesting.levels = outer.nesting.levels.max(held.levels.saturating_add(1));
-        if held.hashing > 0 && outer.kind.hashes(is_key) {
-            self.hashed = self.hashed.saturating_add(held.hashing as usize);
-            if self.hashed > most_hashed(self.out.len()) {
-                return Err(Box::new(Refusal::Hashing));
-            }
-        }
-        let hashing = outer.kind.hashing_of_content(held.hashing as usize);
-        outer.nesting.hashing = outer.nesting.hashing.saturating_add(saturated(hashing));
-        if !held.hashable {
-            if outer.kind.hashes(is_key) {
-                return Err(Box::new(Refusal::Unhashable));
-            }
-            // Another container's class has a hash of its own, which may not ask for its content's.
-            outer.nesting.hashable &= outer.kind != Container::Tuple;
-        }
+        outer.nesting.hold(outer.kind, is_key, held, &mut self.hashed, self.out.len())?;
         Ok(())
     }
 }
@@ -334,17 +327,25 @@ struct Shared {
     is_open: bool,
 }
 
-/// As many as can be said, which is more than can be allowed.
-fn saturated(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-pub(crate) enum Refusal<E> {
+enum Refusal<E> {
     Source(E),
     TooLong,
     TooDeep(usize),
-    Unhashable,
-    Hashing,
+    Excess(Excess),
+}
+
+impl<E> From<TooLong> for Box<Refusal<E>> {
+    #[cold]
+    fn from(_: TooLong) -> Self {
+        Box::new(Refusal::TooLong)
+    }
+}
+
+impl<E> From<Excess> for Box<Refusal<E>> {
+    #[cold]
+    fn from(excess: Excess) -> Self {
+        Box::new(Refusal::Excess(excess))
+    }
 }
 
 #[cold]
@@ -358,189 +359,13 @@ fn refused<S: Source>(
         Refusal::Source(error) => EncodeError::Source { path, error },
         Refusal::TooLong => EncodeError::TooLong { path },
         Refusal::TooDeep(limit) => EncodeError::TooDeep { path, limit },
-        Refusal::Unhashable => EncodeError::Unhashable { path },
-        Refusal::Hashing => EncodeError::Hashing { path },
+        Refusal::Excess(Excess::Depth) => EncodeError::TooDeep { path, limit: SHALLOW },
+        Refusal::Excess(Excess::Unhashable) => EncodeError::Unhashable { path },
+        // Only a reader knows hashes.
+        Refusal::Excess(Excess::Hashing | Excess::Collisions) => EncodeError::Hashing { path },
     }
 }
 
 fn path<S: Source>(source: &mut S, stack: &[Level<S::Walk>]) -> Path {
     Path::through(stack.len(), |level| source.step(&stack[level].walk))
-}
-
-#[inline]
-pub(crate) fn write_int(out: &mut Vec<u8>, value: i64) {
-    match value {
-        0.. => write_uint(out, value.unsigned_abs()),
-        -32..0 => out.push(value as u8),
-        _ => {
-            if let Ok(value) = i8::try_from(value) {
-                put(out, marker::INT8, value.to_be_bytes());
-            } else if let Ok(value) = i16::try_from(value) {
-                put(out, marker::INT16, value.to_be_bytes());
-            } else if let Ok(value) = i32::try_from(value) {
-                put(out, marker::INT32, value.to_be_bytes());
-            } else {
-                put(out, marker::INT64, value.to_be_bytes());
-            }
-        }
-    }
-}
-
-#[inline]
-fn write_uint(out: &mut Vec<u8>, value: u64) {
-    match value {
-        0..=0x7f => out.push(value as u8),
-        0x80..=0xff => out.extend_from_slice(&[marker::UINT8, value as u8]),
-        0x100..=0xffff => put(out, marker::UINT16, (value as u16).to_be_bytes()),
-        0x1_0000..=0xffff_ffff => put(out, marker::UINT32, (value as u32).to_be_bytes()),
-        _ => put(out, marker::UINT64, value.to_be_bytes()),
-    }
-}
-
-#[inline]
-pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
-    put(out, marker::FLOAT64, value.to_be_bytes());
-}
-
-#[inline]
-pub(crate) fn write_str<E>(out: &mut Vec<u8>, value: &str) -> Result<(), Box<Refusal<E>>> {
-    write_str_header(out, value.len())?;
-    write_text(out, value.as_bytes());
-    Ok(())
-}
-
-#[inline]
-pub(crate) fn write_str_header<E>(out: &mut Vec<u8>, len: usize) -> Result<(), Box<Refusal<E>>> {
-    match length(len)? {
-        count @ 0..=31 => out.push(marker::FIXSTR | count as u8),
-        count => write_length(out, count, [marker::STR8, marker::STR16, marker::STR32]),
-    }
-    Ok(())
-}
-
-/// Appends bytes of which there mostly are few.
-#[inline]
-fn write_text(out: &mut Vec<u8>, bytes: &[u8]) {
-    // Up to here a copy of known length costs less than a call of `memcpy`, which is in another module.
-    const SHORT: usize = 16;
-    let len = bytes.len();
-    let mut block = [0; SHORT];
-    match len {
-        8..=SHORT => {
-            block[..8].copy_from_slice(&bytes[..8]);
-            block[len - 8..len].copy_from_slice(&bytes[len - 8..]);
-        }
-        4..8 => {
-            block[..4].copy_from_slice(&bytes[..4]);
-            block[len - 4..len].copy_from_slice(&bytes[len - 4..]);
-        }
-        0..4 => {
-            for (to, from) in block.iter_mut().zip(bytes) {
-                *to = *from;
-            }
-        }
-        _ => return out.extend_from_slice(bytes),
-    }
-    let end = out.len() + len;
-    out.extend_from_slice(&block);
-    out.truncate(end);
-}
-
-fn write_bin<E>(out: &mut Vec<u8>, data: &[u8]) -> Result<(), Box<Refusal<E>>> {
-    write_length(out, length(data.len())?, [marker::BIN8, marker::BIN16, marker::BIN32]);
-    out.extend_from_slice(data);
-    Ok(())
-}
-
-fn write_ext<E>(out: &mut Vec<u8>, kind: u8, payload: &[u8]) -> Result<(), Box<Refusal<E>>> {
-    match length(payload.len())? {
-        1 => out.push(marker::FIXEXT1),
-        2 => out.push(marker::FIXEXT2),
-        4 => out.push(marker::FIXEXT4),
-        8 => out.push(marker::FIXEXT8),
-        16 => out.push(marker::FIXEXT16),
-        count => write_length(out, count, [marker::EXT8, marker::EXT16, marker::EXT32]),
-    }
-    out.push(kind);
-    out.extend_from_slice(payload);
-    Ok(())
-}
-
-fn write_buffer<E>(
-    out: &mut Vec<u8>,
-    kind: &Buffer,
-    data: &[u8],
-    number: Option<u32>,
-) -> Result<(), Box<Refusal<E>>> {
-    if let Buffer::View(header) = kind {
-        let mut payload = Vec::new();
-        metadata::write(&mut payload, header);
-        write_ext(out, ext::VIEW, &payload)?;
-    }
-    match (kind, number) {
-        (Buffer::Bytearray, None) => write_ext(out, ext::BYTEARRAY, data),
-        (Buffer::Bytearray, Some(number)) => write_ext(out, ext::BUFFER_BYTEARRAY, &number.to_be_bytes()),
-        (Buffer::Bytes | Buffer::View(_), None) => write_bin(out, data),
-        (Buffer::Bytes | Buffer::View(_), Some(number)) => {
-            write_ext(out, ext::BUFFER_BYTES, &number.to_be_bytes())
-        }
-    }
-}
-
-#[inline]
-fn write_header<E>(out: &mut Vec<u8>, kind: Container, count: usize) -> Result<(), Box<Refusal<E>>> {
-    let count = length(count)?;
-    match kind {
-        Container::List if count < 16 => out.push(marker::FIXARRAY | count as u8),
-        Container::List => write_long_length(out, count, [marker::ARRAY16, marker::ARRAY32]),
-        Container::Dict if count < 16 => out.push(marker::FIXMAP | count as u8),
-        Container::Dict => write_long_length(out, count, [marker::MAP16, marker::MAP32]),
-        Container::Tuple => write_count(out, ext::TUPLE, count),
-        Container::Set => write_count(out, ext::SET, count),
-        Container::Frozenset => write_count(out, ext::FROZENSET, count),
-        Container::Extension(kind) => write_count(out, kind, count),
-    }
-    Ok(())
-}
-
-/// Writes an extension whose payload is the number of the values that follow: section 4.3.
-pub(crate) fn write_count(out: &mut Vec<u8>, kind: u8, count: u32) {
-    match count {
-        0..=0xff => out.extend_from_slice(&[marker::FIXEXT1, kind, count as u8]),
-        0x100..=0xffff => {
-            out.extend_from_slice(&[marker::FIXEXT2, kind]);
-            out.extend_from_slice(&(count as u16).to_be_bytes());
-        }
-        _ => {
-            out.extend_from_slice(&[marker::FIXEXT4, kind]);
-            out.extend_from_slice(&count.to_be_bytes());
-        }
-    }
-}
-
-fn write_length(out: &mut Vec<u8>, count: u32, [short, medium, long]: [u8; 3]) {
-    match u8::try_from(count) {
-        Ok(count) => out.extend_from_slice(&[short, count]),
-        Err(_) => write_long_length(out, count, [medium, long]),
-    }
-}
-
-fn write_long_length(out: &mut Vec<u8>, count: u32, [medium, long]: [u8; 2]) {
-    match u16::try_from(count) {
-        Ok(count) => put(out, medium, count.to_be_bytes()),
-        Err(_) => put(out, long, count.to_be_bytes()),
-    }
-}
-
-fn length<E>(count: usize) -> Result<u32, Box<Refusal<E>>> {
-    u32::try_from(count).map_err(|_| Box::new(Refusal::TooLong))
-}
-
-/// Appends a marker and its bytes in one go, so that the vector checks its capacity once.
-#[inline]
-fn put<const N: usize>(out: &mut Vec<u8>, marker: u8, bytes: [u8; N]) {
-    let mut whole = [0; 9];
-    whole[0] = marker;
-    whole[1..=N].copy_from_slice(&bytes);
-    out.extend_from_slice(&whole[..=N]);
 }

@@ -1,42 +1,50 @@
 //! Why a value cannot be encoded, or a frame decoded.
 
-use crate::Path;
+use crate::path::Path;
 
 /// Why a value could not be encoded, and where in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Paths begin with a step: the caller puts the name of the value before them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError<E> {
     /// The source refused a value.
+    #[error("at value{path}: {error}")]
     Source {
         /// Where the value stands.
         path: Path,
         /// What the source says.
         error: E,
     },
-    /// Containers stand deeper inside each other than [`crate::Limits::depth`], or than
-    /// [`crate::marker::SHALLOW`] where that is the limit.
+    /// Containers stand deeper inside each other than [`Limits::depth`](crate::Limits::depth), or than
+    /// [`SHALLOW`](crate::cost::SHALLOW) where that is the limit.
+    #[error("at value{path}: more than {limit} levels of containers")]
     TooDeep {
         /// Where that was seen.
         path: Path,
         /// The limit.
         limit: usize,
     },
-    /// What stands as a dict's key or in a set would have no hash on the other side.
+    /// A dict's key, or an element of a set, would have no hash on the other side.
+    #[error("at value{path}: a key, or an element of a set, that has no hash")]
     Unhashable {
         /// Where it stands.
         path: Path,
     },
     /// Keys, or elements of sets, refer to each other so often that to hash them takes too long.
+    #[error("at value{path}: keys, or elements of sets, that take too long to hash")]
     Hashing {
-        /// Where the one stands that is too much.
+        /// Where the value stands that is too much.
         path: Path,
     },
     /// A container or buffer has more than 2³² - 1 elements or bytes, which MessagePack cannot say.
+    #[error("at value{path}: more than 4294967295 elements or bytes")]
     TooLong {
         /// Where it stands.
         path: Path,
     },
     /// A container had another number of elements at the end of the walk than at its start.
+    #[error("at value{path}: it changed while it was encoded")]
     Changed {
         /// Where it stands.
         path: Path,
@@ -45,11 +53,12 @@ pub enum EncodeError<E> {
 
 /// Why bytes could not be decoded, and where in them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("at byte {offset}: {kind} (docs/wire-format.md, section {section})")]
+#[error("at byte {offset}: {kind} (wire format, section {section})")]
+#[non_exhaustive]
 pub struct DecodeError<E: std::error::Error + 'static> {
     /// The position of the first byte that could not be read, from the start of the frame.
     pub offset: usize,
-    /// The section of `docs/wire-format.md` that says what should have been there.
+    /// The section of the wire format that says what should have been there.
     pub section: &'static str,
     /// What is wrong.
     pub kind: DecodeErrorKind<E>,
@@ -88,7 +97,7 @@ pub enum DecodeErrorKind<E: std::error::Error + 'static> {
         /// How many bytes there are.
         left: usize,
     },
-    /// Containers stand deeper inside each other than [`crate::Limits::depth`].
+    /// Containers stand deeper inside each other than [`Limits::depth`](crate::Limits::depth).
     #[error("more than {0} levels of containers")]
     TooDeep(usize),
     /// An out-of-band buffer is used twice or out of order.
@@ -105,6 +114,12 @@ pub enum DecodeErrorKind<E: std::error::Error + 'static> {
     /// Keys, or elements of sets, hold references to each other in such a way that to hash them takes for ever.
     #[error("references in keys make them take longer to hash than the frame accounts for")]
     Hashing,
+    /// So many keys of a dict, or elements of a set, have the same hash that to tell them apart takes too long.
+    #[error(
+        "so many keys of a dict, or elements of a set, have the same hash that to tell them apart takes too long: send a \
+         list of pairs, or of elements"
+    )]
+    Collisions,
     /// The sharing table names a position where no value starts, or one position twice.
     #[error("the sharing table names byte {0} of the values, where no value starts")]
     Sharing(usize),

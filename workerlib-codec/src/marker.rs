@@ -1,4 +1,4 @@
-//! The bytes that say what follows: `docs/wire-format.md`, section 4.
+//! The bytes that say what follows: the wire format, section 4.
 //!
 //! MessagePack's own markers, and the extension types that carry what Python has beyond MessagePack. The
 //! numbers are the wire format: they are never given another meaning.
@@ -76,7 +76,10 @@ pub const FIXSTR: u8 = 0xa0;
 /// The first `negative fixint`; the byte is the number as two's complement.
 pub const NEGATIVE_FIXINT: u8 = 0xe0;
 
-/// The extension types: section 4.3.
+/// The extension types: sections 4.3 to 4.8.
+///
+/// The types of section 4.6 open with the name of their row in the Python package's table; a test there compares
+/// both.
 pub mod ext {
     /// An int beyond 64 bits: little-endian two's complement, as short as can be.
     pub const BIG_INT: u8 = 1;
@@ -105,15 +108,91 @@ pub mod ext {
     /// The first of the types that are made from the first value that follows and filled with the others,
     /// so that they can contain themselves.
     pub const FILLED_FIRST: u8 = 19;
-    /// The last of these.
-    pub const FILLED_LAST: u8 = 31;
+    /// `collections.deque`.
+    pub const DEQUE: u8 = 19;
     /// The first of those that are filled with keys and values, as a dict is.
     pub const MAPPING_FIRST: u8 = 20;
-    /// The last of these.
+    /// `collections.OrderedDict`.
+    pub const ORDERED_DICT: u8 = 20;
+    /// `collections.defaultdict`.
+    pub const DEFAULT_DICT: u8 = 21;
+    /// `collections.Counter`.
+    pub const COUNTER: u8 = 22;
+    /// The last of those that are filled with keys and values.
     pub const MAPPING_LAST: u8 = 22;
+    /// `types.SimpleNamespace`.
+    pub const NAMESPACE: u8 = 23;
+    /// `builtins.BaseException`: any exception.
+    pub const EXCEPTION: u8 = 24;
+    /// `object`: an object of a user's class that is its attributes and nothing else.
+    pub const OBJECT: u8 = 25;
+    /// The last of the types that can contain themselves.
+    pub const FILLED_LAST: u8 = 31;
     /// The first of the types that are made from all values that follow.
     pub const BUILT_FIRST: u8 = 48;
-    /// The last of these.
+    /// `builtins.range`.
+    pub const RANGE: u8 = 48;
+    /// `builtins.slice`.
+    pub const SLICE: u8 = 49;
+    /// `builtins.mappingproxy`.
+    pub const MAPPING_PROXY: u8 = 50;
+    /// `array.array`.
+    pub const ARRAY: u8 = 51;
+    /// `datetime.datetime`.
+    pub const DATETIME: u8 = 52;
+    /// `datetime.date`.
+    pub const DATE: u8 = 53;
+    /// `datetime.time`.
+    pub const TIME: u8 = 54;
+    /// `datetime.timedelta`.
+    pub const TIMEDELTA: u8 = 55;
+    /// `datetime.timezone`.
+    pub const TIMEZONE: u8 = 56;
+    /// `zoneinfo.ZoneInfo`.
+    pub const ZONE_INFO: u8 = 57;
+    /// `decimal.Decimal`.
+    pub const DECIMAL: u8 = 58;
+    /// `fractions.Fraction`.
+    pub const FRACTION: u8 = 59;
+    /// `uuid.UUID`.
+    pub const UUID: u8 = 60;
+    /// `pathlib.PurePosixPath`.
+    pub const PURE_POSIX_PATH: u8 = 61;
+    /// `pathlib.PureWindowsPath`.
+    pub const PURE_WINDOWS_PATH: u8 = 62;
+    /// `pathlib.PosixPath`.
+    pub const POSIX_PATH: u8 = 63;
+    /// `pathlib.WindowsPath`.
+    pub const WINDOWS_PATH: u8 = 64;
+    /// `ipaddress.IPv4Address`.
+    pub const IPV4_ADDRESS: u8 = 65;
+    /// `ipaddress.IPv6Address`.
+    pub const IPV6_ADDRESS: u8 = 66;
+    /// `ipaddress.IPv4Network`.
+    pub const IPV4_NETWORK: u8 = 67;
+    /// `ipaddress.IPv6Network`.
+    pub const IPV6_NETWORK: u8 = 68;
+    /// `ipaddress.IPv4Interface`.
+    pub const IPV4_INTERFACE: u8 = 69;
+    /// `ipaddress.IPv6Interface`.
+    pub const IPV6_INTERFACE: u8 = 70;
+    /// `re.Pattern`: compiling one takes time, so those of a frame have a limit together.
+    pub const PATTERN: u8 = 71;
+    /// `builtins.type`: a class as a value.
+    pub const CLASS: u8 = 72;
+    /// `numpy.ndarray`.
+    pub const NDARRAY: u8 = 73;
+    /// `numpy.generic`: a scalar of numpy's.
+    pub const NUMPY_SCALAR: u8 = 74;
+    /// `numpy.dtype`.
+    pub const DTYPE: u8 = 75;
+    /// `enum`: a member of a user's enum.
+    pub const ENUM: u8 = 76;
+    /// `namedtuple`.
+    pub const NAMED_TUPLE: u8 = 77;
+    /// A library type by its name, which is the first value: the table of names is in the Python package.
+    pub const NAMED: u8 = 78;
+    /// The last of the types that are made from all values that follow, but for those from [`LIBRARY_FIRST`] on.
     pub const BUILT_LAST: u8 = 79;
     /// A value that stands elsewhere in the frame: the payload is its number in the sharing table.
     pub const REFERENCE: u8 = 80;
@@ -122,32 +201,42 @@ pub mod ext {
     pub const CYCLE: u8 = 81;
     /// An object that passed through an adapter: the payload is the number of values that follow, three.
     pub const ADAPTED: u8 = 82;
-    /// What a row of the frame is restored to: one value follows, the row's number.
+    /// The slot of a row, which stands for the object that the row is restored to: one value follows, the row's number.
     pub const SLOT: u8 = 83;
     /// Rows that stand before the values of a frame: the payload is their number. It is no value.
     pub const ROWS: u8 = 84;
     /// The first of further types that are made from all values that follow: functions, and those of
     /// other people's libraries.
     pub const LIBRARY_FIRST: u8 = 86;
+    /// `function`.
+    pub const FUNCTION: u8 = 86;
+    /// `PIL.Image.Image`.
+    pub const IMAGE: u8 = 87;
+    /// `pandas.DataFrame`.
+    pub const DATA_FRAME: u8 = 88;
+    /// `pandas.Series`.
+    pub const SERIES: u8 = 89;
+    /// `pandas.Index`.
+    pub const INDEX: u8 = 90;
+    /// `pandas.api.extensions.ExtensionArray`.
+    pub const PANDAS_ARRAY: u8 = 91;
+    /// `pandas scalar`.
+    pub const PANDAS_SCALAR: u8 = 92;
+    /// `pyarrow.lib.Table`.
+    pub const ARROW_TABLE: u8 = 93;
+    /// `pydantic_core.Url`.
+    pub const URL: u8 = 94;
+    /// `pydantic_core.MultiHostUrl`.
+    pub const MULTI_HOST_URL: u8 = 95;
     /// The last of these.
     pub const LIBRARY_LAST: u8 = 95;
     /// An object of the host's that came beside the frame: the payload is the buffer's number.
     pub const HANDLE: u8 = 96;
 }
 
-/// How many levels of containers may stand in a dict's key, or in a container that is no list, tuple or
-/// dict: section 6.
-pub const SHALLOW: usize = 200;
-
-/// How many values Python may have to visit to hash all that is hashed in a frame of `len` bytes: section 6.
-///
-/// The constant takes it a fraction of a second.
-pub(crate) fn most_hashed(len: usize) -> usize {
-    len.saturating_mul(8).saturating_add(1 << 24)
-}
-
-/// What holds other values.
+/// A value that holds other values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Container {
     /// A list: a MessagePack array.
     List,
@@ -195,20 +284,6 @@ impl Container {
             Self::Dict | Self::Extension(ext::MAPPING_FIRST..=ext::MAPPING_LAST) => is_key,
             Self::Set | Self::Frozenset => true,
             Self::List | Self::Tuple | Self::Extension(_) => false,
-        }
-    }
-
-    /// How many values Python visits to hash one that has so many, without what these hold; 0 if it cannot.
-    pub(crate) fn hashing(self, values: usize) -> usize {
-        if self.is_hashable() { values.saturating_add(1) } else { 0 }
-    }
-
-    /// How many it visits for a value in it, if it takes so many to hash that; a frozenset knows the hashes of
-    /// its elements.
-    pub(crate) fn hashing_of_content(self, values: usize) -> usize {
-        match self {
-            Self::Tuple | Self::Extension(_) => values,
-            Self::List | Self::Dict | Self::Set | Self::Frozenset => 0,
         }
     }
 

@@ -1,20 +1,6 @@
-//! What the encoder has written already, so that what is shared is written once: section 4.5.
+//! The values that the encoder has written already, so that a shared value is written once: section 4.5.
 
-/// What a container has to know of a value that is put into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Nesting {
-    /// How many levels of containers it has, itself included, as far as that matters.
-    pub(crate) levels: u8,
-    /// Whether it may be a key, or stand in a set.
-    pub(crate) hashable: bool,
-    /// How many values Python visits to hash it, by way of references as often as they stand there.
-    pub(crate) hashing: u32,
-}
-
-impl Nesting {
-    /// What a scalar has, and a container that is still open.
-    pub(crate) const FLAT: Self = Self { levels: 0, hashable: true, hashing: 0 };
-}
+use crate::cost::Nesting;
 
 /// The values of a frame that something may refer to again, by their identity.
 ///

@@ -1,7 +1,7 @@
-//! What goes through serde and rmp-serde: the small structs of a frame, whose shape its kind fixes.
+//! The small structs of a frame, by serde and rmp-serde: envelopes, sharing tables, headers of memoryviews.
 //!
-//! Values do not: their walk needs its own stack, and reading them by hand is faster (ADR 2). What is read
-//! becomes [`Field`]s first, a type for all structs: a `Deserialize` of its own for each would make a
+//! Values do not go through serde: their walk needs its own stack, and reading them by hand is faster. A struct that is
+//! read becomes [`Field`]s first, one type for all structs: a `Deserialize` of its own for each would make a
 //! quarter of the WebAssembly module.
 
 use std::fmt;
@@ -47,7 +47,7 @@ pub(crate) fn read_positions(bytes: &mut &[u8]) -> Result<Vec<usize>, Malformed>
 /// An empty MessagePack array.
 const NO_POSITIONS: u8 = 0x90;
 
-/// What should have been there and was not.
+/// The thing that should have been there and was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} should stand here")]
 pub(crate) struct Malformed(pub(crate) &'static str);

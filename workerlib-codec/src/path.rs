@@ -4,6 +4,7 @@ use std::fmt;
 
 /// One step from a container to a value in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// To an element, by its position.
     Index(usize),
@@ -13,7 +14,7 @@ pub enum Step {
     KeyAt(usize),
     /// To an attribute, by its name.
     Attribute(String),
-    /// To something that Python has no other way to than to the container itself.
+    /// To a value that Python reaches only by the container itself.
     Within,
 }
 
@@ -21,6 +22,7 @@ pub enum Step {
 ///
 /// A path of a hundred thousand steps helps nobody, and takes its time: of a long one only the ends are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Path {
     /// The steps, from the root on.
     pub steps: Vec<Step>,
@@ -32,12 +34,18 @@ impl Path {
     /// How many steps each end of a long path has.
     pub const END: usize = 12;
 
+    /// Makes a path of all of its steps.
+    pub fn new(steps: Vec<Step>) -> Self {
+        Self { steps, omitted: 0 }
+    }
+
     /// Makes the path through that many levels; asks for the step within each, from the root on, if it keeps
     /// it.
     pub(crate) fn through(levels: usize, step: impl FnMut(usize) -> Step) -> Self {
         let omitted = levels.saturating_sub(2 * Self::END);
-        let kept =
-            (0..levels).filter(|level| omitted == 0 || !(Self::END..Self::END + omitted).contains(level));
+        let first = if omitted == 0 { levels } else { Self::END };
+        // Not all levels are gone through: a path may be asked for in each of a hundred thousand.
+        let kept = (0..first).chain(first + omitted..levels);
         Self { steps: kept.map(step).collect(), omitted }
     }
 }
@@ -64,6 +72,7 @@ impl fmt::Display for Path {
 mod tests {
     use super::*;
 
+    /// Protects messages to people, who paste the path behind the name of an argument.
     #[test]
     fn a_path_reads_like_the_python_that_reaches_the_value() {
         let steps =
@@ -71,6 +80,7 @@ mod tests {
         assert_eq!(Path { steps, omitted: 0 }.to_string(), "[0]['when'].rows.keys()[2]");
     }
 
+    /// Protects people from taking the ends of a long path for all of it.
     #[test]
     fn what_a_path_leaves_out_is_said() {
         let path = Path { steps: (0..12).chain(988..1000).map(Step::Index).collect(), omitted: 976 };

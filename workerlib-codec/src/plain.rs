@@ -3,14 +3,15 @@
 //!
 //! The object model drives here: it goes from one plain value to the next without a look at the encoder's or
 //! decoder's stack between them, and nothing has to be put in a form that could hold any value. What is not
-//! plain, or not right, is left to [`crate::Encoder`] and [`crate::Decoder`], which can do all that is done
+//! plain, or not right, is left to [`Encoder`](crate::Encoder) and [`Decoder`](crate::Decoder), which can do all that is done
 //! here; so nothing here fails.
 
-use crate::encode::{write_count, write_float, write_int, write_str, write_str_header};
+use crate::cost::Nesting;
 use crate::marker::{self, ext};
-use crate::memo::{Memo, Nesting};
+use crate::memo::Memo;
+use crate::write::{write_count, write_float, write_int, write_str, write_str_header};
 
-/// Writes plain values: docs/wire-format.md, section 4.1.
+/// Writes plain values: the wire format, section 4.1.
 #[derive(Debug)]
 pub struct PlainWriter<'e> {
     pub(crate) out: &'e mut Vec<u8>,
@@ -46,7 +47,7 @@ impl PlainWriter<'_> {
     /// Writes a str to which nothing else refers; returns whether it could be.
     #[inline]
     pub fn str(&mut self, value: &str) -> bool {
-        write_str::<()>(self.out, value).is_ok()
+        write_str(self.out, value).is_ok()
     }
 
     /// Writes a reference to a value that was written before and is no container; returns whether there is one.
@@ -77,7 +78,7 @@ impl PlainWriter<'_> {
     /// It is the source that keeps them until then, and remembers the str if it has an identity.
     pub fn late_str(&mut self, identity: Option<usize>, len: usize) -> Option<usize> {
         let start = self.out.len() + *self.late;
-        write_str_header::<()>(self.out, len).ok()?;
+        write_str_header(self.out, len).ok()?;
         *self.late += len;
         if let Some(identity) = identity {
             self.memo.insert(identity, start, Nesting::FLAT);
@@ -88,6 +89,7 @@ impl PlainWriter<'_> {
 
 /// A plain value as a [`PlainReader`] finds it.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Plain<'f, 'd, V> {
     /// `None`.
     Nil,
@@ -107,20 +109,10 @@ pub enum Plain<'f, 'd, V> {
 #[derive(Debug)]
 pub(crate) struct Defined<V> {
     pub(crate) value: V,
-    pub(crate) nested: Nested,
+    pub(crate) nesting: Nesting,
 }
 
-/// What a container has to know of a value that is put into it; of a scalar, and one that is not complete,
-/// there is nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Nested {
-    /// How many levels of containers it has, itself included.
-    pub(crate) levels: usize,
-    /// How many values Python visits to hash it, by way of references as often as they stand there.
-    pub(crate) hashing: usize,
-}
-
-/// Reads the plain values that follow each other in one container: docs/wire-format.md, section 4.1.
+/// Reads the plain values that follow each other in one container: the wire format, section 4.1.
 #[derive(Debug)]
 pub struct PlainReader<'f, 'd, V> {
     pub(crate) rest: &'f [u8],
@@ -187,7 +179,7 @@ impl<'f, 'd, V> Iterator for PlainReader<'f, 'd, V> {
             }
             marker::FIXEXT1 => match rest {
                 [ext::REFERENCE, number, rest @ ..] => match self.defined.get(usize::from(*number)) {
-                    Some(Some(Defined { value, nested: Nested { levels: 0, .. } })) => {
+                    Some(Some(Defined { value, nesting })) if nesting.is_flat() => {
                         (Plain::Known(value), rest)
                     }
                     _ => return None,

@@ -1,10 +1,10 @@
-//! Rows: values that stand before those of a frame, because they are needed to build these.
-//! `docs/wire-format.md`, section 4.8.
+//! The announcement of rows, which are values that stand before those of a frame, because they are needed to build
+//! these: the wire format, section 4.8.
 //!
-//! Here is only what announces them; each row is values with a sharing table, as those of a frame are.
+//! Each row is values with a sharing table, as those of a frame are: the encoder writes and the decoder reads them.
 
-use crate::encode::write_count;
 use crate::marker::{self, ext};
+use crate::write::write_count;
 
 /// Announces rows that need none of each other.
 pub fn write(out: &mut Vec<u8>, count: u32) {
@@ -28,6 +28,7 @@ pub fn read(frame: &[u8], position: usize) -> Option<(u32, usize)> {
 mod tests {
     use super::*;
 
+    /// Protects rows of every number that the announcement can say.
     #[test]
     fn what_announces_rows_is_read_again() {
         for count in [0, 1, 255, 256, 65_535, 65_536, u32::MAX] {

@@ -1,10 +1,13 @@
-//! What can be built: the object model on the receiving side.
+//! The object model on the receiving side: a trait for what the decoder builds.
 
+use crate::buffer::ViewHeader;
 use crate::marker::Container;
-use crate::{PlainReader, Step, ViewHeader};
+use crate::path::Step;
+use crate::plain::PlainReader;
 
 /// Where the content of a buffer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Data<'d> {
     /// In the frame.
     Inline(&'d [u8]),
@@ -86,6 +89,17 @@ pub trait Sink {
     /// Takes out a container to which as many values were pushed as it was begun for; after that, `build` is
     /// only dropped, or discarded where this fails.
     fn finish(&mut self, build: &mut Self::Build) -> Result<Self::Value, Self::Error>;
+
+    /// Tells the hash of a key, or of an element of a set, that is pushed next, if a frame can choose it; `None` if a
+    /// frame cannot, as that of a str, whose hashes are others in each program.
+    ///
+    /// # Errors
+    ///
+    /// If it has no hash.
+    fn hash(&mut self, value: &Self::Value) -> Result<Option<isize>, Self::Error> {
+        let _ = value;
+        Ok(None)
+    }
 
     /// Tells where the next value of a container stands in it, for the message of an error.
     fn step(&self, build: &Self::Build) -> Step;

@@ -1,48 +1,13 @@
-//! What can be walked: the object model on the sending side.
+//! The object model on the sending side: a trait for what the encoder walks.
 
-use serde::Serialize;
-
+use crate::buffer::Buffer;
 use crate::marker::Container;
-use crate::{Path, PlainWriter, Step};
-
-/// Which of the buffer types a buffer is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Buffer {
-    /// `bytes`.
-    Bytes,
-    /// `bytearray`.
-    Bytearray,
-    /// `memoryview`.
-    View(ViewHeader),
-}
-
-/// What a memoryview says about its bytes: section 4.4. Its content is in C order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ViewHeader {
-    /// Whether the receiver may not write to it.
-    pub readonly: bool,
-    /// The size of an item in bytes: that of `'l'` differs between machines.
-    pub itemsize: u32,
-    /// The items' format, as in Python's module `struct`.
-    pub format: String,
-    /// The number of items in each dimension; empty for a single item.
-    pub shape: Vec<u64>,
-}
-
-impl ViewHeader {
-    /// The number of bytes that the content has, or `None` if no address space could hold them.
-    pub fn len(&self) -> Option<u64> {
-        self.shape.iter().try_fold(u64::from(self.itemsize), |product, &length| product.checked_mul(length))
-    }
-
-    /// Returns whether the content has no bytes.
-    pub fn is_empty(&self) -> bool {
-        self.len() == Some(0)
-    }
-}
+use crate::path::{Path, Step};
+use crate::plain::PlainWriter;
 
 /// What a node of a [`Source`] is; scalars bring their content along.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Item<'s, N, W> {
     /// `None`.
     Nil,
@@ -106,8 +71,8 @@ pub trait Source {
     /// node may have it.
     fn remember(&mut self, node: Self::Node);
 
-    /// Hears where a node stands that [`Source::look`] said is converted.
-    fn converted(&mut self, node: Self::Node, path: Path);
+    /// Hears of a node that [`Source::look`] said is converted; `path` tells where it stands, which takes some time.
+    fn converted(&mut self, node: Self::Node, path: impl FnOnce(&mut Self) -> Path);
 
     /// Begins the walk over a node that is a list, a tuple or a dict, as [`Source::look`] would, which may do
     /// it instead; tells its kind and how many elements it has.

@@ -1,17 +1,25 @@
-//! An owned object model: what tests, fuzzing and tools walk and build instead of Python's objects.
+//! An owned object model, which tests, fuzzing and tools walk and build instead of Python's objects.
+//!
+//! No operation of it recurses: a value may be as deep as the codec allows, on a stack of any size.
 
+use std::fmt;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
 
+use crate::buffer::{Buffer, ViewHeader};
+use crate::decode::Decoder;
+use crate::encode::Encoder;
+use crate::error::{DecodeError, EncodeError};
+use crate::limits::Limits;
 use crate::marker::Container;
-use crate::{
-    Buffer, Data, DecodeError, Decoder, EncodeError, Encoder, Item, Limits, Path, Plain, PlainReader,
-    PlainWriter, Sink, Source, Step, ViewHeader,
-};
+use crate::path::{Path, Step};
+use crate::plain::{Plain, PlainReader, PlainWriter};
+use crate::sink::{Data, Sink};
+use crate::source::{Item, Source};
 
 /// One value with everything in it.
-#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Value {
     /// `None`.
     Nil,
@@ -84,10 +92,208 @@ impl Value {
         buffers: Vec<Bytes>,
         limits: &Limits,
     ) -> Result<Self, DecodeError<BuildError>> {
-        let (mut builder, mut decoder) = (Builder { buffers }, Decoder::new(frame, 0, limits)?);
+        let (mut builder, mut decoder) = (Builder::new(buffers), Decoder::new(frame, 0, limits)?);
         let value = decoder.decode(&mut builder)?;
         decoder.finish()?;
         Ok(value)
+    }
+
+    /// Returns one of the values that this one holds: keys and values of a dict are counted alike.
+    fn held(&self, index: usize) -> Option<&Value> {
+        match self {
+            Self::List(values)
+            | Self::Tuple(values)
+            | Self::Set(values)
+            | Self::Frozenset(values)
+            | Self::Extension(_, values) => values.get(index),
+            Self::Dict(pairs) => {
+                pairs.get(index / 2).map(|(key, value)| if index.is_multiple_of(2) { key } else { value })
+            }
+            Self::Defined(_, value) => (index == 0).then_some(value),
+            _ => None,
+        }
+    }
+
+    /// Makes the same value of copies of the values that it holds.
+    fn with(&self, mut held: Vec<Value>) -> Value {
+        match self {
+            Self::Nil => Self::Nil,
+            Self::Bool(value) => Self::Bool(*value),
+            Self::Int(value) => Self::Int(*value),
+            Self::Uint(value) => Self::Uint(*value),
+            Self::BigInt(bytes) => Self::BigInt(bytes.clone()),
+            Self::Float(value) => Self::Float(*value),
+            Self::Str(text) => Self::Str(text.clone()),
+            Self::Surrogates(bytes) => Self::Surrogates(bytes.clone()),
+            Self::Bytes(data) => Self::Bytes(data.clone()),
+            Self::Bytearray(data) => Self::Bytearray(data.clone()),
+            Self::View(header, data) => Self::View(header.clone(), data.clone()),
+            Self::Complex(real, imaginary) => Self::Complex(*real, *imaginary),
+            Self::Ellipsis => Self::Ellipsis,
+            Self::NotImplemented => Self::NotImplemented,
+            Self::Shared(number) => Self::Shared(*number),
+            Self::List(_) => Self::List(held),
+            Self::Tuple(_) => Self::Tuple(held),
+            Self::Set(_) => Self::Set(held),
+            Self::Frozenset(_) => Self::Frozenset(held),
+            Self::Extension(kind, _) => Self::Extension(*kind, held),
+            Self::Dict(_) => Self::Dict(pairs_of(held)),
+            Self::Defined(number, _) => Self::Defined(*number, Box::new(held.pop().unwrap_or(Self::Nil))),
+        }
+    }
+
+    /// Returns whether two values are the same but for the values that they hold, of which they have as many.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nil, Self::Nil)
+            | (Self::Ellipsis, Self::Ellipsis)
+            | (Self::NotImplemented, Self::NotImplemented) => true,
+            (Self::Defined(left, _), Self::Defined(right, _)) => left == right,
+            (Self::Bool(left), Self::Bool(right)) => left == right,
+            (Self::Int(left), Self::Int(right)) => left == right,
+            (Self::Uint(left), Self::Uint(right)) => left == right,
+            (Self::Float(left), Self::Float(right)) => left == right,
+            (Self::Complex(real, imaginary), Self::Complex(other_real, other_imaginary)) => {
+                real == other_real && imaginary == other_imaginary
+            }
+            (Self::Str(left), Self::Str(right)) => left == right,
+            (Self::BigInt(left), Self::BigInt(right))
+            | (Self::Surrogates(left), Self::Surrogates(right))
+            | (Self::Bytes(left), Self::Bytes(right))
+            | (Self::Bytearray(left), Self::Bytearray(right)) => left == right,
+            (Self::View(header, left), Self::View(other_header, right)) => {
+                header == other_header && left == right
+            }
+            (Self::List(left), Self::List(right))
+            | (Self::Tuple(left), Self::Tuple(right))
+            | (Self::Set(left), Self::Set(right))
+            | (Self::Frozenset(left), Self::Frozenset(right)) => left.len() == right.len(),
+            (Self::Extension(kind, left), Self::Extension(other_kind, right)) => {
+                kind == other_kind && left.len() == right.len()
+            }
+            (Self::Dict(left), Self::Dict(right)) => left.len() == right.len(),
+            (Self::Shared(left), Self::Shared(right)) => left == right,
+            _ => false,
+        }
+    }
+
+    /// Writes a scalar, or what stands before the values that this one holds.
+    fn write_head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nil => f.write_str("Nil"),
+            Self::Bool(value) => write!(f, "Bool({value:?})"),
+            Self::Int(value) => write!(f, "Int({value:?})"),
+            Self::Uint(value) => write!(f, "Uint({value:?})"),
+            Self::BigInt(bytes) => write!(f, "BigInt({bytes:?})"),
+            Self::Float(value) => write!(f, "Float({value:?})"),
+            Self::Str(text) => write!(f, "Str({text:?})"),
+            Self::Surrogates(bytes) => write!(f, "Surrogates({bytes:?})"),
+            Self::Bytes(data) => write!(f, "Bytes({data:?})"),
+            Self::Bytearray(data) => write!(f, "Bytearray({data:?})"),
+            Self::View(header, data) => write!(f, "View({header:?}, {data:?})"),
+            Self::Complex(real, imaginary) => write!(f, "Complex({real:?}, {imaginary:?})"),
+            Self::Ellipsis => f.write_str("Ellipsis"),
+            Self::NotImplemented => f.write_str("NotImplemented"),
+            Self::Shared(number) => write!(f, "Shared({number:?})"),
+            Self::List(_) => f.write_str("List(["),
+            Self::Tuple(_) => f.write_str("Tuple(["),
+            Self::Set(_) => f.write_str("Set(["),
+            Self::Frozenset(_) => f.write_str("Frozenset(["),
+            Self::Extension(kind, _) => write!(f, "Extension({kind:?}, ["),
+            Self::Dict(_) => f.write_str("Dict(["),
+            Self::Defined(number, _) => write!(f, "Defined({number:?}, "),
+        }
+    }
+
+    /// Tells what stands behind the values that this one holds, if it may hold values.
+    fn tail(&self) -> Option<&'static str> {
+        match self {
+            Self::List(_) | Self::Tuple(_) | Self::Set(_) | Self::Frozenset(_) => Some("])"),
+            Self::Extension(..) | Self::Dict(_) => Some("])"),
+            Self::Defined(..) => Some(")"),
+            _ => None,
+        }
+    }
+}
+
+/// Puts keys and values together.
+fn pairs_of(values: Vec<Value>) -> Vec<(Value, Value)> {
+    let mut values = values.into_iter();
+    std::iter::from_fn(|| Some((values.next()?, values.next()?))).collect()
+}
+
+impl Clone for Value {
+    fn clone(&self) -> Self {
+        if self.held(0).is_none() {
+            return self.with(Vec::new());
+        }
+        // The values that are being copied, with the copies of what they hold.
+        let mut open = vec![(self, Vec::new())];
+        loop {
+            let Some((value, copies)) = open.last_mut() else { return Self::Nil };
+            if let Some(held) = value.held(copies.len()) {
+                open.push((held, Vec::new()));
+                continue;
+            }
+            let copy = value.with(std::mem::take(copies));
+            open.pop();
+            match open.last_mut() {
+                Some((_, copies)) => copies.push(copy),
+                None => return copy,
+            }
+        }
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        if !self.is_like(other) {
+            return false;
+        }
+        // Pairs of values that are alike, and how many of the values in them have been compared.
+        let mut open = vec![(self, other, 0)];
+        while let Some((left, right, compared)) = open.last_mut() {
+            match (left.held(*compared), right.held(*compared)) {
+                (Some(left), Some(right)) if left.is_like(right) => {
+                    *compared += 1;
+                    open.push((left, right, 0));
+                }
+                (None, None) => drop(open.pop()),
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+impl fmt::Debug for Value {
+    /// Writes the value as the derived implementation would, without line breaks in any case.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_head(f)?;
+        // The values that are being written, and how many of the values in them have been.
+        let mut open = vec![(self, 0usize)];
+        while let Some((value, written)) = open.last_mut() {
+            let (value, index) = (*value, *written);
+            let is_dict = matches!(value, Self::Dict(_));
+            let Some(held) = value.held(index) else {
+                if is_dict && index > 0 {
+                    f.write_str(")")?;
+                }
+                f.write_str(value.tail().unwrap_or_default())?;
+                open.pop();
+                continue;
+            };
+            f.write_str(match (is_dict, index) {
+                (true, 0) => "(",
+                (true, _) if index % 2 == 0 => "), (",
+                (false, 0) => "",
+                _ => ", ",
+            })?;
+            *written += 1;
+            held.write_head(f)?;
+            open.push((held, 0));
+        }
+        Ok(())
     }
 }
 
@@ -116,6 +322,7 @@ impl Drop for Value {
 
 /// [`Value`] as a [`Source`].
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Walker<'v> {
     /// The buffers that went out of band, by number.
     pub buffers: Vec<Bytes>,
@@ -124,6 +331,7 @@ pub struct Walker<'v> {
 
 /// The walk over one container of a [`Value`].
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum Walk<'v> {
     /// A list or a tuple, and how many elements were taken.
     Sequence(&'v [Value], usize),
@@ -134,6 +342,7 @@ pub enum Walk<'v> {
 /// A [`Value::Shared`] that nothing before it defines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("value {0} is not defined")]
+#[non_exhaustive]
 pub struct Undefined(pub usize);
 
 impl<'v> Source for Walker<'v> {
@@ -184,7 +393,7 @@ impl<'v> Source for Walker<'v> {
 
     fn remember(&mut self, _node: Self::Node) {}
 
-    fn converted(&mut self, _node: Self::Node, _path: Path) {}
+    fn converted(&mut self, _node: Self::Node, _path: impl FnOnce(&mut Self) -> Path) {}
 
     fn next(&mut self, walk: &mut Self::Walk) -> Option<Self::Node> {
         let (node, taken) = match walk {
@@ -240,6 +449,7 @@ impl<'v> Source for Walker<'v> {
 
 /// [`Value`] as a [`Sink`].
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Builder {
     /// The buffers that came along, by number.
     pub buffers: Vec<Bytes>,
@@ -270,6 +480,11 @@ pub enum BuildError {
 }
 
 impl Builder {
+    /// Starts to build values of a frame that came with these buffers.
+    pub fn new(buffers: Vec<Bytes>) -> Self {
+        Self { buffers }
+    }
+
     fn data(&mut self, data: Data<'_>) -> Result<Bytes, BuildError> {
         match data {
             Data::Inline(data) => Ok(Bytes::copy_from_slice(data)),
@@ -391,11 +606,7 @@ impl Sink for Builder {
             Container::Set => Value::Set(values),
             Container::Frozenset => Value::Frozenset(values),
             Container::Extension(kind) => Value::Extension(kind, values),
-            Container::Dict => {
-                let mut values = values.into_iter();
-                let pairs = std::iter::from_fn(|| Some((values.next()?, values.next()?)));
-                Value::Dict(pairs.collect())
-            }
+            Container::Dict => Value::Dict(pairs_of(values)),
         };
         Ok(match build.number {
             Some(number) => Value::Defined(number, Box::new(value)),

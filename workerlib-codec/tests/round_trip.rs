@@ -33,8 +33,7 @@ fn value() -> impl Strategy<Value = Value> {
         bytes().prop_map(Value::Bytes),
         bytes().prop_map(Value::Bytearray),
         (any::<bool>(), bytes()).prop_map(|(readonly, data)| {
-            let shape = vec![data.len() as u64];
-            Value::View(ViewHeader { readonly, itemsize: 1, format: "B".into(), shape }, data)
+            Value::View(ViewHeader::new(readonly, 1, "B", vec![data.len() as u64]), data)
         }),
     ];
     leaf.prop_recursive(6, 200, 20, |inner| {
@@ -55,7 +54,7 @@ proptest! {
 
     #[test]
     fn what_was_encoded_is_decoded_as_itself(value in value(), out_of_band in 0..60usize) {
-        let limits = Limits { out_of_band, ..Limits::default() };
+        let limits = Limits::default().with_out_of_band(out_of_band);
         let (frame, buffers) = value.encode(&limits).expect("it can be sent");
         let decoded = Value::decode(&frame, buffers.clone(), &limits).expect("it can be read");
         // Compared by their bytes: a NaN equals nothing.
@@ -103,6 +102,63 @@ proptest! {
     }
 }
 
+/// Protects tools and tests: no operation of `Value` needs a stack that grows with its depth.
+#[test]
+fn values_are_copied_compared_and_shown_on_a_small_stack() {
+    let test = || {
+        let nested = |tip| {
+            (0..100_000).fold(tip, |inner, level| match level % 4 {
+                0 => Value::List(vec![inner]),
+                1 => Value::Dict(vec![(Value::Int(level), inner)]),
+                2 => Value::Defined(level as usize, Box::new(inner)),
+                _ => Value::Extension(48, vec![Value::Nil, inner]),
+            })
+        };
+        let deep = nested(Value::Int(1));
+        assert_eq!(deep.clone(), deep);
+        assert_ne!(nested(Value::Int(2)), deep);
+        let text = format!("{deep:?}");
+        assert!(text.contains("Int(1)") && text.ends_with(")])") && text.len() > 1_000_000, "{}", text.len());
+    };
+    let thread = std::thread::Builder::new().stack_size(128 * 1024).spawn(test);
+    thread.expect("a thread").join().expect("no overflow");
+}
+
+/// Protects messages of tests and fuzzers, which show values as any other Rust type shows itself.
+#[test]
+fn values_are_shown_as_they_are_written() {
+    let value = Value::Dict(vec![
+        (Value::Str("a".into()), Value::Tuple(vec![])),
+        (Value::Int(-1), Value::Defined(0, Box::new(Value::List(vec![Value::Nil, Value::Float(1.0)])))),
+        (Value::Complex(0.0, 1.0), Value::Extension(21, vec![Value::Bool(true), Value::Shared(0)])),
+    ]);
+    assert_eq!(
+        format!("{value:?}"),
+        r#"Dict([(Str("a"), Tuple([])), (Int(-1), Defined(0, List([Nil, Float(1.0)]))), "#.to_owned()
+            + "(Complex(0.0, 1.0), Extension(21, [Bool(true), Shared(0)]))])"
+    );
+}
+
+/// Protects what tests compare: a value that differs anywhere is another one.
+#[test]
+fn values_that_differ_in_one_place_are_not_equal() {
+    let all = |change: usize| {
+        let pick = |place: usize, usual: Value, other: Value| if place == change { other } else { usual };
+        let list = Value::List(vec![pick(1, Value::Nil, Value::Bool(false)), Value::Shared(1)]);
+        let defined = Value::Defined(if change == 2 { 2 } else { 1 }, Box::new(list));
+        let shorter = if change == 3 { vec![] } else { vec![Value::Int(1)] };
+        Value::Dict(vec![
+            (pick(4, Value::Int(1), Value::Uint(1)), defined),
+            (Value::Str("b".into()), Value::Extension(if change == 5 { 50 } else { 49 }, shorter)),
+            (Value::Nil, pick(6, Value::Tuple(vec![]), Value::List(vec![]))),
+        ])
+    };
+    for change in 0..=6 {
+        assert_eq!(all(change) == all(0), change == 0, "{change}");
+        assert_eq!(all(change), all(change).clone());
+    }
+}
+
 /// Depth costs memory, never the stack: this thread has a quarter of a browser worker's.
 #[test]
 fn a_hundred_thousand_levels_pass_on_a_small_stack() {
@@ -120,10 +176,10 @@ fn a_hundred_thousand_levels_pass_on_a_small_stack() {
 
 #[test]
 fn depth_beyond_the_limit_is_refused_both_ways() {
-    let limits = Limits { depth: 3, ..Limits::default() };
+    let limits = Limits::default().with_depth(3);
     let nested = |depth| (0..depth).fold(Value::Nil, |inner, _| Value::List(vec![inner]));
     let (frame, _) = nested(4).encode(&Limits::default()).expect("the default limit is higher");
-    let path = Path { steps: vec![Step::Index(0); 3], omitted: 0 };
+    let path = Path::new(vec![Step::Index(0); 3]);
     assert_eq!(nested(4).encode(&limits), Err(EncodeError::TooDeep { path, limit: 3 }));
     let refused = Value::decode(&frame, Vec::new(), &limits).expect_err("it must be refused");
     assert_eq!(refused.kind, DecodeErrorKind::TooDeep(3));
@@ -140,7 +196,7 @@ fn the_levels_of_what_is_referred_to_are_counted_both_ways() {
     };
     let (frame, _) = twice(199).encode(&Limits::default()).expect("200 levels may stand in a set");
     assert!(Value::decode(&frame, Vec::new(), &Limits::default()).is_ok());
-    let path = Path { steps: vec![Step::Index(1), Step::Index(0)], omitted: 0 };
+    let path = Path::new(vec![Step::Index(1), Step::Index(0)]);
     assert_eq!(twice(200).encode(&Limits::default()), Err(EncodeError::TooDeep { path, limit: 200 }));
 }
 
@@ -176,7 +232,7 @@ fn keys_that_are_hashed_for_ever_are_refused_both_ways() {
 /// The path of an error takes no time or memory that grows with its depth.
 #[test]
 fn the_path_to_what_is_too_deep_has_its_ends_only() {
-    let limits = Limits { depth: 100_000, ..Limits::default() };
+    let limits = Limits::default().with_depth(100_000);
     let deep = (0..100_001).fold(Value::Nil, |inner, _| Value::List(vec![inner]));
     let Err(EncodeError::TooDeep { path, .. }) = deep.encode(&limits) else { panic!("it must be refused") };
     assert_eq!((path.steps.len(), path.omitted), (2 * Path::END, 100_000 - 2 * Path::END));

@@ -1,12 +1,12 @@
-//! Reads `tests/vectors/values.json`, the golden bytes that Rust and Python share.
+//! Reads `vectors.json`, the golden bytes that Rust and Python share.
 
 use bytes::Bytes;
 use serde_json::Value as Json;
 use workerlib_codec::{DecodeErrorKind, Limits, Value, ViewHeader};
 
 fn vectors() -> Json {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/values.json");
-    let text = std::fs::read_to_string(path).expect("the vectors are in the repository");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors.json");
+    let text = std::fs::read_to_string(path).expect("the vectors stand beside this file");
     serde_json::from_str(&text).expect("the vectors are JSON")
 }
 
@@ -75,17 +75,13 @@ fn value(json: &Json) -> Value {
                     Value::Dict(content.as_array().expect("pairs").iter().map(pair).collect())
                 }
                 "view" => {
-                    let header = ViewHeader {
-                        readonly: content["readonly"].as_bool().expect("a bool"),
-                        itemsize: content["itemsize"].as_u64().expect("an int") as u32,
-                        format: content["format"].as_str().expect("a str").to_owned(),
-                        shape: content["shape"]
-                            .as_array()
-                            .expect("a list")
-                            .iter()
-                            .map(|n| n.as_u64().expect("an int"))
-                            .collect(),
-                    };
+                    let lengths = content["shape"].as_array().expect("a list").iter();
+                    let header = ViewHeader::new(
+                        content["readonly"].as_bool().expect("a bool"),
+                        content["itemsize"].as_u64().expect("an int") as u32,
+                        content["format"].as_str().expect("a str"),
+                        lengths.map(|length| length.as_u64().expect("an int")).collect(),
+                    );
                     Value::View(header, hex(&content["data"]))
                 }
                 unknown => panic!("no tag {unknown}"),

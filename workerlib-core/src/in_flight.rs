@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::CallId;
+use crate::message::CallId;
 
 /// How far a call has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(crate) enum Stage {
     InLine,
     /// It may be sent: its driver makes the payload.
     Ready,
-    /// It is made, and waits for room in the peer's window.
+    /// Its payload is made, and it waits for room in the peer's window.
     Queued,
     /// It takes up room in the peer's window.
     Sent,
@@ -27,6 +27,8 @@ pub(crate) struct Call {
     serial: u64,
     /// How far it has come.
     pub(crate) stage: Stage,
+    /// Where it waits, if it is in line or queued.
+    pub(crate) ticket: u64,
     /// Whether somebody waits for the answer.
     pub(crate) is_wanted: bool,
     /// Whether the peer has been asked to cancel it.
@@ -59,6 +61,7 @@ impl InFlight {
                 entry.insert(Call {
                     serial: self.entered,
                     stage,
+                    ticket: 0,
                     is_wanted: true,
                     is_cancelled: false,
                     reports_start: false,
@@ -75,6 +78,11 @@ impl InFlight {
     }
 
     /// Returns a call.
+    pub(crate) fn get(&self, id: CallId) -> Option<&Call> {
+        self.calls.get(&id)
+    }
+
+    /// Returns a call, to be changed.
     pub(crate) fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
         self.calls.get_mut(&id)
     }
@@ -101,6 +109,7 @@ impl InFlight {
 mod tests {
     use super::*;
 
+    /// Protects the tie between an answer and its call after 2³² calls.
     #[test]
     fn an_id_in_flight_is_not_given_again_after_wrapping() {
         let mut calls = InFlight::default();
@@ -114,6 +123,7 @@ mod tests {
         assert_eq!(calls.len(), 0);
     }
 
+    /// Protects later calls from the late answer of one that was given up.
     #[test]
     fn a_call_that_nobody_wants_keeps_its_id() {
         let mut calls = InFlight::default();

@@ -1,104 +1,90 @@
-//! What two peers say to each other: `docs/wire-format.md`, section 3.
+//! The messages of two peers: the wire format, section 3.
 //!
-//! These are the messages themselves. How they become bytes is the codec's business, and which of them may
-//! be sent when is the session's.
+//! How a message becomes bytes is the codec's business; with the feature `serde`, [`Message`] is serialized as the
+//! envelope that stands for it. Which message may be sent when is the session's.
+
+use crate::exports::{Export, Exports};
 
 /// The version of the wire format that this crate speaks; both peers must speak the same one.
 pub const PROTOCOL: u32 = 1;
 
-/// How many calls a peer of this crate takes that have not started: enough to keep it busy while answers and
-/// the next calls are under way, many in one message; few enough that a cancel soon gets past them.
+/// How many calls a peer of this crate takes that have not started.
+///
+/// They are enough to keep the peer busy while answers and the next calls are under way, many in one message, and
+/// few enough that a cancel soon gets past them.
 pub const WINDOW: u32 = 64;
 
 /// The number that ties a reply to its call, unique among the calls of one peer that are in flight.
+// The wire format fixes what it is, so a field is never added.
+#[expect(clippy::exhaustive_structs)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CallId(pub u32);
 
-/// What a peer tells about itself in the handshake.
+/// A peer's description of itself in the handshake.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Peer {
     /// The wire format that it speaks; see [`PROTOCOL`].
     pub protocol: u32,
     /// The version of its library, for messages to people.
     pub version: String,
-    /// The functions that the other side may call, in the order of their export.
-    pub exports: Vec<Export>,
+    /// The functions that the other side may call.
+    pub exports: Exports,
     /// How many calls it takes that it has not said to have started; see [`WINDOW`].
     pub window: u32,
     /// The adapters that it has, in their order.
     pub adapters: Vec<Adapter>,
 }
 
+impl Peer {
+    /// Describes this side: the protocol is [`PROTOCOL`], the window [`WINDOW`], and nothing is exported.
+    pub fn local(version: impl Into<String>) -> Self {
+        Self { protocol: PROTOCOL, version: version.into(), window: WINDOW, ..Self::default() }
+    }
+
+    /// Adds exports.
+    pub fn with_exports(mut self, exports: impl IntoIterator<Item = Export>) -> Self {
+        self.exports.extend(exports);
+        self
+    }
+
+    /// Adds adapters.
+    pub fn with_adapters(mut self, adapters: impl IntoIterator<Item = Adapter>) -> Self {
+        self.adapters.extend(adapters);
+        self
+    }
+
+    /// Sets how many calls this side takes that have not started; a peer refuses 0.
+    pub fn with_window(mut self, window: u32) -> Self {
+        self.window = window;
+        self
+    }
+}
+
 /// An adapter that a peer has for objects of some class.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Adapter {
     /// The name by which both sides know it.
     pub key: String,
-    /// The entry of the peer's configuration, where it stands in one: the other side must have it then.
+    /// The entry of the peer's configuration that names it, if there is one: the other side must have the adapter then.
     pub entry: Option<String>,
     /// Whether its decoder is async, so that its objects must travel in rows.
     pub is_async: bool,
 }
 
-/// A function that a peer offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Export {
-    /// The name by which it is called.
-    pub name: String,
-    /// Its docstring, where it has one.
-    pub doc: Option<String>,
-    /// Its parameters in order, where Python can tell them; `None` for some builtins.
-    pub parameters: Option<Vec<Parameter>>,
-    /// The source text of its return annotation.
-    pub returns: Option<String>,
-}
-
-/// One parameter of an exported function, as `inspect.Parameter` has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parameter {
-    /// Its name.
-    pub name: String,
-    /// How it is passed.
-    pub kind: ParameterKind,
-    /// The `repr()` of its default, where it has one.
-    pub default: Option<String>,
-    /// The source text of its annotation.
-    pub annotation: Option<String>,
-}
-
-/// How a parameter takes its argument; the numbers are those of `inspect.Parameter.kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ParameterKind {
-    /// Before a `/`.
-    PositionalOnly = 0,
-    /// The usual kind.
-    PositionalOrKeyword = 1,
-    /// `*args`.
-    VarPositional = 2,
-    /// After a `*`.
-    KeywordOnly = 3,
-    /// `**kwargs`.
-    VarKeyword = 4,
-}
-
-impl ParameterKind {
-    /// Returns the kind with that number.
-    pub fn from_number(number: u8) -> Option<Self> {
-        [
-            Self::PositionalOnly,
-            Self::PositionalOrKeyword,
-            Self::VarPositional,
-            Self::KeywordOnly,
-            Self::VarKeyword,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == number)
+impl Adapter {
+    /// Describes an adapter.
+    pub fn new(key: impl Into<String>, entry: Option<String>, is_async: bool) -> Self {
+        Self { key: key.into(), entry, is_async }
     }
 }
 
-/// One message; `P` is what a call, a result or an exception carries.
+/// One message; `P` is the payload of a call, a result or an exception.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Message<P> {
     /// The first message of the side that connects.
     Hello(Peer),
@@ -157,7 +143,7 @@ pub enum Message<P> {
         id: CallId,
     },
     /// The receiver may call these too, or their description has changed.
-    Exports(Vec<Export>),
+    Exports(Exports),
     /// The sender will neither send nor answer anything after this.
     Close {
         /// Why, for people.
@@ -166,6 +152,16 @@ pub enum Message<P> {
 }
 
 impl<P> Message<P> {
+    /// Returns the payload, if this message has one.
+    pub fn payload(&self) -> Option<&P> {
+        match self {
+            Self::Call { payload, .. } | Self::Return { payload, .. } | Self::Raise { payload, .. } => {
+                Some(payload)
+            }
+            _ => None,
+        }
+    }
+
     /// Replaces the payload, if this message has one.
     pub fn map<Q>(self, payload_of: impl FnOnce(P) -> Q) -> Message<Q> {
         match self {
@@ -183,6 +179,65 @@ impl<P> Message<P> {
             Self::Cancelled { id } => Message::Cancelled { id },
             Self::Exports(exports) => Message::Exports(exports),
             Self::Close { reason } => Message::Close { reason },
+        }
+    }
+}
+
+/// The numbers of the message kinds: the wire format, section 3.2. 11 to 14 and 16 to 63 are reserved (3.3).
+pub mod kind {
+    /// [`Message::Hello`](super::Message::Hello).
+    pub const HELLO: u8 = 0;
+    /// [`Message::Welcome`](super::Message::Welcome).
+    pub const WELCOME: u8 = 1;
+    /// [`Message::Refuse`](super::Message::Refuse).
+    pub const REFUSE: u8 = 2;
+    /// [`Message::Call`](super::Message::Call).
+    pub const CALL: u8 = 3;
+    /// [`Message::Return`](super::Message::Return).
+    pub const RETURN: u8 = 4;
+    /// [`Message::Raise`](super::Message::Raise).
+    pub const RAISE: u8 = 5;
+    /// [`Message::Cancel`](super::Message::Cancel).
+    pub const CANCEL: u8 = 6;
+    /// [`Message::Close`](super::Message::Close).
+    pub const CLOSE: u8 = 7;
+    /// [`Message::Started`](super::Message::Started).
+    pub const STARTED: u8 = 8;
+    /// [`Message::Cancelling`](super::Message::Cancelling).
+    pub const CANCELLING: u8 = 9;
+    /// [`Message::Cancelled`](super::Message::Cancelled).
+    pub const CANCELLED: u8 = 10;
+    /// [`Message::Exports`](super::Message::Exports).
+    pub const EXPORTS: u8 = 15;
+}
+
+/// Serializes the envelope of a message, whatever its payload is: the wire format, section 3.
+///
+/// It stands here, and not in the codec, because the compiler checks in this crate alone that no kind is forgotten.
+#[cfg(feature = "serde")]
+impl<P> serde::Serialize for Message<P> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let of_peer = |kind: u8, peer: &Peer, serializer: S| {
+            (kind, peer.protocol, &peer.version, &peer.exports, peer.window, &peer.adapters)
+                .serialize(serializer)
+        };
+        match self {
+            Self::Hello(peer) => of_peer(kind::HELLO, peer, serializer),
+            Self::Welcome(peer) => of_peer(kind::WELCOME, peer, serializer),
+            Self::Refuse { protocol, reason } => (kind::REFUSE, protocol, reason).serialize(serializer),
+            // A field that is false is left out: nearly every call is as short as can be.
+            Self::Call { id, function, reports_start: false, .. } => {
+                (kind::CALL, id, function).serialize(serializer)
+            }
+            Self::Call { id, function, .. } => (kind::CALL, id, function, true).serialize(serializer),
+            Self::Return { id, .. } => (kind::RETURN, id).serialize(serializer),
+            Self::Raise { id, .. } => (kind::RAISE, id).serialize(serializer),
+            Self::Cancel { id } => (kind::CANCEL, id).serialize(serializer),
+            Self::Close { reason } => (kind::CLOSE, reason).serialize(serializer),
+            Self::Started { ids } => (kind::STARTED, ids).serialize(serializer),
+            Self::Cancelling { id } => (kind::CANCELLING, id).serialize(serializer),
+            Self::Cancelled { id } => (kind::CANCELLED, id).serialize(serializer),
+            Self::Exports(exports) => (kind::EXPORTS, exports).serialize(serializer),
         }
     }
 }

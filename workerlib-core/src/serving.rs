@@ -1,15 +1,18 @@
 //! The table of the peer's calls that this side has not answered yet, and nothing else.
 //!
-//! A call waits here until the driver has time to start it; the peer may have as many calls here that it
-//! has not heard of as its window allows. Those that run take up room too until the peer is told, which is
-//! done for several at a time.
+//! A call waits here until the driver has time to start it. The peer may have as many calls here that it has not heard
+//! of as its window allows. A running call takes up room too until the peer is told, which is done for several
+//! calls at a time.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use crate::CallId;
+use crate::line::Line;
+use crate::message::CallId;
 
 /// A call that has arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Arrived<P> {
     /// Names the call.
     pub id: CallId,
@@ -21,26 +24,40 @@ pub struct Arrived<P> {
     pub reports_start: bool,
 }
 
-/// What a cancel of the peer's meets.
+/// The effect of a cancel by the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cancelled {
-    /// A call that had not started, and never will.
+    /// The call had not started, and never will.
     Waiting,
-    /// A call that runs.
+    /// The call runs.
     Running,
-    /// Nothing: the answer is on its way.
+    /// There is no such call: the answer is on its way.
     Nothing,
+}
+
+/// How far a call of the peer has come.
+#[derive(Debug)]
+enum Stage {
+    /// It waits to be started, with that ticket.
+    Waiting(u64),
+    Running {
+        /// Whether the peer has cancelled it.
+        is_cancelled: bool,
+        /// Whether the peer knows that it runs.
+        is_reported: bool,
+    },
 }
 
 /// The calls of the peer that have no answer yet.
 #[derive(Debug)]
 pub(crate) struct Serving<P> {
     window: usize,
-    waiting: VecDeque<Arrived<P>>,
-    /// Those that run, and whether the peer has cancelled them.
-    running: HashMap<CallId, bool>,
-    /// Those of them that the peer does not know to run.
-    unreported: Vec<CallId>,
+    calls: HashMap<CallId, Stage>,
+    waiting: Line<Arrived<P>>,
+    /// The calls that were started and not reported, in order, and some that have ended since.
+    started: Vec<CallId>,
+    /// How many of them still run and are unknown to the peer.
+    unreported: usize,
 }
 
 impl<P> Serving<P> {
@@ -48,9 +65,10 @@ impl<P> Serving<P> {
     pub(crate) fn new(window: u32) -> Self {
         Self {
             window: window as usize,
-            waiting: VecDeque::new(),
-            running: HashMap::new(),
-            unreported: Vec::new(),
+            calls: HashMap::new(),
+            waiting: Line::default(),
+            started: Vec::new(),
+            unreported: 0,
         }
     }
 
@@ -60,40 +78,58 @@ impl<P> Serving<P> {
     ///
     /// If the peer may not make it; the text says why.
     pub(crate) fn arrive(&mut self, call: Arrived<P>) -> Result<(), String> {
-        if self.running.contains_key(&call.id) || self.waiting.iter().any(|other| other.id == call.id) {
-            return Err(format!("call {} was started twice", call.id.0));
+        let is_full = self.waiting.len() + self.unreported >= self.window;
+        match self.calls.entry(call.id) {
+            Entry::Occupied(_) => Err(format!("call {} was started twice", call.id.0)),
+            Entry::Vacant(_) if is_full => {
+                Err(format!("more calls at once than the window of {}", self.window))
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Stage::Waiting(self.waiting.push(call)));
+                Ok(())
+            }
         }
-        if self.waiting.len() + self.unreported.len() >= self.window {
-            return Err(format!("more calls at once than the window of {}", self.window));
-        }
-        self.waiting.push_back(call);
-        Ok(())
     }
 
     /// Takes out the call to start next, and the calls of whose start the peer is to be told now.
     pub(crate) fn start(&mut self) -> Option<(Arrived<P>, Vec<CallId>)> {
-        let call = self.waiting.pop_front()?;
-        self.running.insert(call.id, false);
-        if call.reports_start {
+        let call = self.waiting.pop()?;
+        let is_reported = call.reports_start;
+        self.calls.insert(call.id, Stage::Running { is_cancelled: false, is_reported });
+        if is_reported {
             let id = call.id;
             return Some((call, vec![id]));
         }
-        self.unreported.push(call.id);
+        self.started.push(call.id);
+        self.unreported += 1;
         // An answer tells as much, so calls that return at once are never reported.
-        let is_time = self.unreported.len() >= (self.window / 2).max(1);
-        let reported = if is_time { std::mem::take(&mut self.unreported) } else { Vec::new() };
+        let is_time = self.unreported >= (self.window / 2).max(1);
+        let reported = if is_time { self.report() } else { Vec::new() };
         Some((call, reported))
+    }
+
+    /// Takes the calls of which the peer does not know that they run, in the order of their start.
+    fn report(&mut self) -> Vec<CallId> {
+        let calls = &mut self.calls;
+        let mut is_news = |id: &CallId| match calls.get_mut(id) {
+            // An id may stand there twice, if another call has it now.
+            Some(Stage::Running { is_reported, .. }) => !std::mem::replace(is_reported, true),
+            _ => false,
+        };
+        self.unreported = 0;
+        self.started.drain(..).filter(|id| is_news(id)).collect()
     }
 
     /// Notes that the peer cancels a call.
     pub(crate) fn cancel(&mut self, id: CallId) -> Cancelled {
-        if let Some(is_cancelled) = self.running.get_mut(&id) {
-            *is_cancelled = true;
-            return Cancelled::Running;
-        }
-        match self.waiting.iter().position(|call| call.id == id) {
-            Some(index) => {
-                self.waiting.remove(index);
+        match self.calls.get_mut(&id) {
+            Some(Stage::Running { is_cancelled, .. }) => {
+                *is_cancelled = true;
+                Cancelled::Running
+            }
+            Some(&mut Stage::Waiting(ticket)) => {
+                self.waiting.remove(ticket);
+                self.calls.remove(&id);
                 Cancelled::Waiting
             }
             None => Cancelled::Nothing,
@@ -102,25 +138,42 @@ impl<P> Serving<P> {
 
     /// Returns whether a call runs that the peer has cancelled.
     pub(crate) fn is_cancelled(&self, id: CallId) -> bool {
-        self.running.get(&id).is_some_and(|&is_cancelled| is_cancelled)
+        matches!(self.calls.get(&id), Some(Stage::Running { is_cancelled: true, .. }))
     }
 
     /// Takes out a call that has ended; returns whether it was running.
     pub(crate) fn finish(&mut self, id: CallId) -> bool {
-        self.unreported.retain(|&other| other != id);
-        self.running.remove(&id).is_some()
+        let Entry::Occupied(entry) = self.calls.entry(id) else { return false };
+        let Stage::Running { is_reported, .. } = *entry.get() else { return false };
+        entry.remove();
+        if !is_reported {
+            self.unreported -= 1;
+            if self.started.len() > 2 * self.unreported + 16 {
+                let calls = &self.calls;
+                let runs =
+                    |id: &CallId| matches!(calls.get(id), Some(Stage::Running { is_reported: false, .. }));
+                self.started.retain(runs);
+            }
+        }
+        true
+    }
+
+    /// Returns the payloads of the calls that have not started.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &P> {
+        self.waiting.iter().map(|call| &call.payload)
     }
 
     /// Forgets every call.
     pub(crate) fn clear(&mut self) {
+        self.calls.clear();
         self.waiting.clear();
-        self.running.clear();
-        self.unreported.clear();
+        self.started.clear();
+        self.unreported = 0;
     }
 
     /// The number of calls without an answer.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len() + self.running.len()
+        self.calls.len()
     }
 }
 
@@ -132,6 +185,7 @@ mod tests {
         Arrived { id: CallId(id), function: "f".into(), payload: (), reports_start }
     }
 
+    /// Protects the peer's window from calls that run on.
     #[test]
     fn starts_are_reported_when_half_the_window_is_taken_up() {
         let mut serving = Serving::new(4);
@@ -145,6 +199,7 @@ mod tests {
         assert_eq!(reports, [vec![], vec![CallId(1), CallId(2)], vec![]]);
     }
 
+    /// Protects short calls from a second message for each.
     #[test]
     fn calls_that_end_at_once_are_never_reported() {
         let mut serving = Serving::new(4);
@@ -155,6 +210,7 @@ mod tests {
         }
     }
 
+    /// Protects timeouts, which begin when the peer says that a call runs.
     #[test]
     fn what_asks_for_it_is_reported_at_once() {
         let mut serving = Serving::new(8);
@@ -164,6 +220,7 @@ mod tests {
         assert!(!serving.finish(CallId(1)), "it has ended");
     }
 
+    /// Protects this side from a peer that holds to no window.
     #[test]
     fn the_window_and_ids_that_are_taken_are_held_to() {
         let mut serving = Serving::new(2);
@@ -174,5 +231,34 @@ mod tests {
         serving.arrive(call(2, false)).expect("the first was reported");
         serving.arrive(call(3, false)).expect("the second in the window");
         assert!(serving.arrive(call(4, false)).is_err(), "the window is full");
+    }
+
+    /// Protects memory: calls that end at once are never reported, and leave nothing behind while others run.
+    #[test]
+    fn calls_that_have_ended_leave_nothing_behind() {
+        let mut serving = Serving::new(64);
+        for id in 0..10_000 {
+            serving.arrive(call(id, false)).expect("few are under way");
+            serving.start();
+            if id >= 8 {
+                assert!(serving.finish(CallId(id)));
+            }
+        }
+        assert!(serving.started.len() < 64, "{}", serving.started.len());
+        assert_eq!(serving.report(), (0..8).map(CallId).collect::<Vec<_>>());
+    }
+
+    /// Protects the report of an id that was used, answered and used again.
+    #[test]
+    fn an_id_that_comes_again_is_reported_once() {
+        let mut serving = Serving::new(64);
+        for _ in 0..3 {
+            serving.arrive(call(1, false)).expect("it was answered");
+            serving.start();
+            serving.finish(CallId(1));
+        }
+        serving.arrive(call(1, false)).expect("it was answered");
+        serving.start();
+        assert_eq!(serving.report(), [CallId(1)]);
     }
 }

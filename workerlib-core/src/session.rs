@@ -8,131 +8,13 @@
 
 use std::collections::VecDeque;
 
+use crate::event::{Begun, CancelEffect, CloseReason, Departure, Event, Outcome, SessionError, Starts, Step};
+use crate::exports::{Export, Exports};
 use crate::in_flight::{InFlight, Stage};
+use crate::line::Line;
+use crate::message::{CallId, Message, Peer};
+use crate::request::Request;
 use crate::serving::{Arrived, Cancelled, Serving};
-use crate::{CallId, Export, Message, PROTOCOL, Peer, WINDOW};
-
-/// Why a local intent cannot be carried out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// The handshake has not ended yet.
-    #[error("the connection is not open yet")]
-    NotOpen,
-    /// The session has ended.
-    #[error("the connection is closed: {0}")]
-    Closed(CloseReason),
-    /// The call was given up, was sent before, or its turn has not come.
-    #[error("call {} cannot be sent now", .0.0)]
-    NotReady(CallId),
-}
-
-/// Why a session ended.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// This side closed it.
-    #[error("{0}")]
-    Local(String),
-    /// The peer closed it.
-    #[error("the other side closed it ({0})")]
-    Peer(String),
-    /// The peer is gone, and has not said so itself.
-    #[error("{0}")]
-    Died(String),
-    /// The peer speaks another protocol.
-    #[error(
-        "the other side speaks protocol {theirs}, this side speaks {ours}: install the same workerlib on both"
-    )]
-    Protocol {
-        /// This side's protocol.
-        ours: u32,
-        /// The peer's protocol.
-        theirs: u32,
-    },
-    /// The peer sent what cannot be right.
-    #[error("the other side broke the protocol: {0}")]
-    Violation(String),
-}
-
-/// Something that the driver must tell its user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event<P> {
-    /// The handshake ended: calls may be made.
-    Opened(Peer),
-    /// The peer exports more than it said before, or describes an export anew.
-    Exports(Vec<Export>),
-    /// The turn of a call of this side has come, which had to wait when it began: the driver sends it.
-    Ready {
-        /// The call.
-        id: CallId,
-    },
-    /// A call of this side runs; only for those that asked to be told.
-    Started {
-        /// The call.
-        id: CallId,
-    },
-    /// The function of a call of this side has been told of the cancel; the answer follows. So it is said
-    /// also if the call has been given up since.
-    Cancelling {
-        /// The call.
-        id: CallId,
-    },
-    /// A call of this side returned.
-    Return {
-        /// The call.
-        id: CallId,
-        /// The result.
-        payload: P,
-    },
-    /// A call of this side raised.
-    Raise {
-        /// The call.
-        id: CallId,
-        /// The exception.
-        payload: P,
-    },
-    /// A call of this side ended because it was cancelled.
-    Cancelled {
-        /// The call.
-        id: CallId,
-    },
-    /// The peer cancels a call of its own that runs here; it may do so again while the function cleans up.
-    /// The driver tells the function, and the peer by [`Session::acknowledge_cancel`] that it has.
-    Cancel {
-        /// The call that the peer made.
-        id: CallId,
-    },
-    /// The session ended, and with it the calls of this side that had no answer, the oldest first.
-    Closed {
-        /// Why.
-        reason: CloseReason,
-        /// The calls that will have no answer.
-        lost: Vec<CallId>,
-    },
-}
-
-/// What the driver has to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step<P> {
-    /// To send this.
-    Transmit(Message<P>),
-    /// To tell its user.
-    Event(Event<P>),
-    /// To start a call of the peer.
-    Start(Arrived<P>),
-}
-
-/// How a call of the peer ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome<P> {
-    /// It returned this.
-    Return(P),
-    /// It raised this.
-    Raise(P),
-    /// It ended as its caller asked by a cancel.
-    Cancelled,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
@@ -144,28 +26,6 @@ enum State {
     Closed(CloseReason),
 }
 
-/// From how many bytes on a call is heavy: it takes up an eighth of the peer's window.
-const HEAVY: usize = 64 << 10;
-
-/// What a call asks for, without its arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request<'f> {
-    /// The function's name.
-    pub function: &'f str,
-    /// How many bytes its arguments take.
-    pub size: usize,
-    /// Whether there is to be an [`Event::Started`].
-    pub reports_start: bool,
-}
-
-impl<'f> Request<'f> {
-    /// Makes one; of a heavy call the start is told in any case, since the peer does not know how much of its window
-    /// that gives back.
-    pub fn new(function: &'f str, size: usize, reports_start: bool) -> Self {
-        Self { function, size, reports_start: reports_start || size >= HEAVY }
-    }
-}
-
 /// One side of a connection; `P` is what calls and answers carry.
 #[derive(Debug)]
 pub struct Session<P> {
@@ -175,15 +35,16 @@ pub struct Session<P> {
     max_in_flight: usize,
     in_flight: InFlight,
     /// The calls that wait until fewer are in flight.
-    line: VecDeque<CallId>,
+    line: Line<CallId>,
     /// The calls that wait for room in the peer's window.
-    queue: VecDeque<(CallId, Message<P>)>,
-    /// How many calls the peer takes that it has not said to have started, and how much of that is taken up.
+    queue: Line<(CallId, Message<P>)>,
+    /// How many calls the peer takes that it has not said to have started.
     peer_window: u32,
+    /// How much of that is taken up, which is never more.
     unstarted: u32,
     serving: Serving<P>,
-    /// What this side exports besides what the handshake tells, until the peer can be told.
-    late_exports: Vec<Export>,
+    /// Exports that the handshake does not tell, until the peer can be told.
+    late_exports: Exports,
     transmits: VecDeque<Message<P>>,
     events: VecDeque<Event<P>>,
 }
@@ -201,17 +62,18 @@ impl<P> Session<P> {
         Self::new(State::Listening, local)
     }
 
+    #[inline(never)]
     fn new(state: State, local: Peer) -> Self {
         Self {
             state,
             max_in_flight: usize::MAX,
             in_flight: InFlight::default(),
-            line: VecDeque::new(),
-            queue: VecDeque::new(),
+            line: Line::default(),
+            queue: Line::default(),
             peer_window: 0,
             unstarted: 0,
             serving: Serving::new(local.window),
-            late_exports: Vec::new(),
+            late_exports: Exports::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             local,
@@ -239,33 +101,42 @@ impl<P> Session<P> {
         self.serving.len()
     }
 
-    /// Tells the peer what this side exports besides what the handshake tells, as soon as it is open.
-    pub fn announce(&mut self, exports: Vec<Export>) {
-        self.late_exports.extend(exports);
+    /// Tells the peer of further exports, as soon as the session is open.
+    ///
+    /// An export that the peer knows already, by its name and all of its description, is not sent again.
+    #[inline(never)]
+    pub fn announce(&mut self, exports: impl IntoIterator<Item = Export>) {
+        for export in exports {
+            if self.local.exports.get(&export.name) != Some(&export) {
+                self.late_exports.insert(export);
+            }
+        }
         if self.is_open() && !self.late_exports.is_empty() {
-            self.transmits.push_back(Message::Exports(std::mem::take(&mut self.late_exports)));
+            let exports = std::mem::take(&mut self.late_exports);
+            self.local.exports.extend(exports.iter().cloned());
+            self.transmits.push_back(Message::Exports(exports));
         }
     }
 
-    /// Begins a call: returns its id, and whether it may be sent now or only after its [`Event::Ready`].
+    /// Begins a call.
     ///
     /// # Errors
     ///
     /// If the session is not open.
-    pub fn begin(&mut self) -> Result<(CallId, bool), SessionError> {
+    pub fn begin(&mut self) -> Result<Begun, SessionError> {
         self.check_open()?;
         let is_ready = self.has_room();
         let id = self.in_flight.enter(if is_ready { Stage::Ready } else { Stage::InLine });
         if !is_ready {
-            self.line.push_back(id);
+            let ticket = self.line.push(id);
+            self.in_flight.get_mut(id).into_iter().for_each(|call| call.ticket = ticket);
         }
-        Ok((id, is_ready))
+        Ok(Begun { id, is_ready })
     }
 
     /// Sends a call whose turn has come.
     ///
-    /// `payload` makes its arguments. It is told whether they have to wait here for room in the peer's
-    /// window, and so must not change until then.
+    /// `payload` makes its arguments. It is told when they leave: while they wait here, they must not change.
     ///
     /// # Errors
     ///
@@ -275,25 +146,24 @@ impl<P> Session<P> {
         &mut self,
         id: CallId,
         request: &Request<'_>,
-        payload: impl FnOnce(bool) -> Result<P, E>,
+        payload: impl FnOnce(Departure) -> Result<P, E>,
     ) -> Result<(), E> {
         self.check_open()?;
-        let &Request { function, size, reports_start } = request;
-        let weight = if size < HEAVY { 1 } else { (self.peer_window / 8).max(1) };
-        let has_room = self.queue.is_empty() && self.unstarted + weight <= self.peer_window;
+        let (weight, reports_start) = (request.weight(self.peer_window), request.reports_start());
+        let has_room = self.queue.is_empty() && self.fits(weight);
         let Some(call) = self.in_flight.get_mut(id).filter(|call| call.stage == Stage::Ready) else {
             return Err(SessionError::NotReady(id).into());
         };
-        match payload(!has_room) {
+        match payload(if has_room { Departure::Now } else { Departure::Later }) {
             Ok(payload) => {
                 call.stage = Stage::Queued;
                 (call.reports_start, call.weight) = (reports_start, weight);
-                let function = function.to_owned();
+                let function = request.function().to_owned();
                 let message = Message::Call { id, function, payload, reports_start };
                 if has_room {
                     self.post_call(id, message);
                 } else {
-                    self.queue.push_back((id, message));
+                    call.ticket = self.queue.push((id, message));
                 }
                 Ok(())
             }
@@ -305,18 +175,16 @@ impl<P> Session<P> {
     }
 
     /// Cancels a call of this side.
-    ///
-    /// Returns whether the peer was asked to end it: its answer settles it then. Otherwise it is settled:
-    /// it never left this side, or its answer was there before.
-    pub fn cancel(&mut self, id: CallId) -> bool {
-        let Some(call) = self.in_flight.get_mut(id) else { return false };
+    #[inline(never)]
+    pub fn cancel(&mut self, id: CallId) -> CancelEffect {
+        let Some(call) = self.in_flight.get_mut(id) else { return CancelEffect::Settled };
         if !matches!(call.stage, Stage::Sent | Stage::Started) {
             self.forget(id);
-            return false;
+            return CancelEffect::Settled;
         }
         call.is_cancelled = true;
         self.transmits.push_back(Message::Cancel { id });
-        true
+        CancelEffect::AskedPeer
     }
 
     /// Gives up a call of this side: its answer will be dropped, and the peer is asked to cancel it.
@@ -351,8 +219,11 @@ impl<P> Session<P> {
     }
 
     /// Notes that the peer has cancelled a call of its own otherwise than by a message, which follows.
+    ///
+    /// A call that waits here is answered at once, as if the message had come; of one that runs there is no event,
+    /// because the driver knows already.
     pub fn note_cancel(&mut self, id: CallId) {
-        self.serving.cancel(id);
+        self.handle_cancel(id);
     }
 
     /// Tells the peer that the function of a call has been told of its cancel.
@@ -369,12 +240,20 @@ impl<P> Session<P> {
         self.in_flight.contains(id)
     }
 
+    /// Returns the payloads that the session holds, in no particular order.
+    pub fn payloads(&self) -> impl Iterator<Item = &P> {
+        let queued = self.queue.iter().map(|(_, message)| message);
+        let messages = queued.chain(&self.transmits).filter_map(Message::payload);
+        messages.chain(self.events.iter().filter_map(Event::payload)).chain(self.serving.payloads())
+    }
+
     /// Ends the session from this side and tells the peer.
     pub fn close(&mut self, reason: &str) {
         self.close_with(CloseReason::Local(reason.to_owned()), reason.to_owned());
     }
 
     /// Ends the session because the peer sent bytes that cannot be right, and tells the peer.
+    #[inline(never)]
     pub fn fail(&mut self, violation: &str) {
         let reason = format!("protocol violation: {violation}");
         self.close_with(CloseReason::Violation(violation.to_owned()), reason);
@@ -416,11 +295,11 @@ impl<P> Session<P> {
                 }
             }
             // Below, an unknown id is one of a message that crossed another.
-            (State::Open, Message::Cancel { id }) => match self.serving.cancel(id) {
-                Cancelled::Waiting => self.transmits.push_back(Message::Cancelled { id }),
-                Cancelled::Running => self.events.push_back(Event::Cancel { id }),
-                Cancelled::Nothing => {}
-            },
+            (State::Open, Message::Cancel { id }) => {
+                if self.handle_cancel(id) == Cancelled::Running {
+                    self.events.push_back(Event::Cancel { id });
+                }
+            }
             (State::Open, Message::Started { ids }) => self.handle_started(&ids),
             (State::Open, Message::Exports(exports)) => self.events.push_back(Event::Exports(exports)),
             (State::Open, Message::Cancelling { id }) => {
@@ -444,17 +323,18 @@ impl<P> Session<P> {
         }
     }
 
-    /// Takes out what is to be done next, if there is anything: a call is started when nothing else is left.
-    ///
-    /// A driver that may not start one now, since another has just begun to compute, says so.
-    pub fn poll(&mut self, may_start: bool) -> Option<Step<P>> {
+    /// Takes out the next thing to do, if there is any. A call is started when nothing else is left.
+    pub fn poll(&mut self, starts: Starts) -> Option<Step<P>> {
         if let Some(message) = self.poll_transmit() {
             return Some(Step::Transmit(message));
         }
         if let Some(event) = self.poll_event() {
             return Some(Step::Event(event));
         }
-        may_start.then(|| self.poll_call()).flatten().map(Step::Start)
+        match starts {
+            Starts::Allowed => self.poll_call().map(Step::Start),
+            Starts::Held => None,
+        }
     }
 
     /// Takes out the next message to send, if there is one.
@@ -489,12 +369,20 @@ impl<P> Session<P> {
         self.in_flight.len() - self.line.len() < self.max_in_flight
     }
 
+    /// Returns whether the peer's window has room for so much.
+    fn fits(&self, weight: u32) -> bool {
+        weight <= self.peer_window - self.unstarted
+    }
+
     /// Takes out a call that has not been sent.
+    #[inline(never)]
     fn forget(&mut self, id: CallId) {
-        match self.in_flight.remove(id).map(|call| call.stage) {
-            Some(Stage::InLine) => drop_first(&mut self.line, |&other| other == id),
-            Some(Stage::Queued) => drop_first(&mut self.queue, |(other, _)| *other == id),
-            _ => {}
+        if let Some(call) = self.in_flight.remove(id) {
+            match call.stage {
+                Stage::InLine => drop(self.line.remove(call.ticket)),
+                Stage::Queued => drop(self.queue.remove(call.ticket)),
+                _ => {}
+            }
         }
         self.admit();
     }
@@ -502,7 +390,7 @@ impl<P> Session<P> {
     /// Tells those who wait in line that their turn has come, as far as there is room.
     fn admit(&mut self) {
         while self.has_room()
-            && let Some(id) = self.line.pop_front()
+            && let Some(id) = self.line.pop()
         {
             if let Some(call) = self.in_flight.get_mut(id) {
                 call.stage = Stage::Ready;
@@ -511,15 +399,15 @@ impl<P> Session<P> {
         }
     }
 
-    /// Sends calls that wait for room in the peer's window, when half of it is free: so many at a time can go in
+    /// Sends calls that wait for room in the peer's window, when half of it is free: that many at a time can go in
     /// one message, and the peer does not run out of them.
     fn fill_window(&mut self) {
         if self.unstarted > self.peer_window / 2 {
             return;
         }
         while let Some(&(id, _)) = self.queue.front()
-            && self.in_flight.get_mut(id).is_none_or(|call| self.unstarted + call.weight <= self.peer_window)
-            && let Some((id, message)) = self.queue.pop_front()
+            && self.in_flight.get(id).is_none_or(|call| self.fits(call.weight))
+            && let Some((id, message)) = self.queue.pop()
         {
             self.post_call(id, message);
         }
@@ -532,6 +420,15 @@ impl<P> Session<P> {
             self.unstarted += call.weight;
         }
         self.transmits.push_back(message);
+    }
+
+    /// Takes in a cancel of the peer's: a call that has not started is answered.
+    fn handle_cancel(&mut self, id: CallId) -> Cancelled {
+        let cancelled = self.serving.cancel(id);
+        if cancelled == Cancelled::Waiting {
+            self.transmits.push_back(Message::Cancelled { id });
+        }
+        cancelled
     }
 
     fn handle_started(&mut self, ids: &[CallId]) {
@@ -564,6 +461,7 @@ impl<P> Session<P> {
         self.admit();
     }
 
+    #[inline(never)]
     fn handle_hello(&mut self, peer: Peer) {
         if peer.protocol == self.local.protocol {
             self.transmits.push_back(Message::Welcome(self.local.clone()));
@@ -576,6 +474,7 @@ impl<P> Session<P> {
         }
     }
 
+    #[inline(never)]
     fn handle_welcome(&mut self, peer: Peer) {
         if peer.protocol == self.local.protocol {
             self.open(peer);
@@ -586,6 +485,7 @@ impl<P> Session<P> {
         }
     }
 
+    #[inline(never)]
     fn open(&mut self, peer: Peer) {
         if peer.window == 0 {
             return self.fail("a window in which no call has room");
@@ -593,9 +493,10 @@ impl<P> Session<P> {
         self.state = State::Open;
         self.peer_window = peer.window;
         self.events.push_back(Event::Opened(peer));
-        self.announce(Vec::new());
+        self.announce([]);
     }
 
+    #[inline(never)]
     fn close_with(&mut self, reason: CloseReason, text: String) {
         if !matches!(self.state, State::Closed(_)) {
             self.end(reason);
@@ -603,31 +504,19 @@ impl<P> Session<P> {
         }
     }
 
+    #[inline(never)]
     fn end(&mut self, reason: CloseReason) {
         self.state = State::Closed(reason.clone());
         self.serving.clear();
         self.line.clear();
         self.queue.clear();
         self.unstarted = 0;
-        // What nobody has sent yet, and nobody will read, will never be sent.
+        // A message that nobody will read is not sent.
         self.transmits.retain(|message| {
             matches!(message, Message::Hello(_) | Message::Welcome(_) | Message::Refuse { .. })
                 || matches!(message, Message::Return { .. } | Message::Raise { .. })
         });
         let lost = self.in_flight.drain();
         self.events.push_back(Event::Closed { reason, lost });
-    }
-}
-
-fn drop_first<T>(entries: &mut VecDeque<T>, is_meant: impl FnMut(&T) -> bool) {
-    if let Some(index) = entries.iter().position(is_meant) {
-        entries.remove(index);
-    }
-}
-
-impl Peer {
-    /// Describes this side: the protocol is [`PROTOCOL`], the window [`WINDOW`].
-    pub fn local(version: &str, exports: Vec<Export>, adapters: Vec<crate::Adapter>) -> Self {
-        Self { protocol: PROTOCOL, version: version.to_owned(), exports, window: WINDOW, adapters }
     }
 }

@@ -4,20 +4,22 @@ mod pair;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
 use workerlib_core::{
-    CallId, CloseReason, Event, Export, Message, Outcome, Peer, Request, Session, SessionError, Step, WINDOW,
+    CallId, CancelEffect, CloseReason, Departure, Event, Export, Exports, Message, Outcome, Peer, Request,
+    Session, SessionError, Starts, Step, WINDOW,
 };
 
 use pair::Pair;
 
 /// Begins a call and sends it if that is possible at once; the payload is the call's own id.
 fn call(pair: &mut Pair, side: usize) -> CallId {
-    let (id, is_ready) = pair.sides[side].begin().expect("the session is open");
-    if is_ready {
-        pair.send(side, id, false);
+    let begun = pair.sides[side].begin().expect("the session is open");
+    if begun.is_ready {
+        pair.send(side, begun.id, false);
     }
-    id
+    begun.id
 }
 
 #[test]
@@ -40,12 +42,12 @@ fn a_call_is_answered_by_its_id_in_any_order() {
 #[test]
 fn a_payload_that_cannot_be_made_leaves_no_call_behind() {
     let mut pair = Pair::new(WINDOW, 1);
-    let (id, _) = pair.sides[0].begin().expect("the session is open");
-    let (next, is_ready) = pair.sides[0].begin().expect("the session is open");
-    assert!(!is_ready);
-    let failed = pair.sides[0].send(id, &Request::new("f", 0, false), |_| Err(SessionError::NotOpen));
+    let id = pair.sides[0].begin().expect("the session is open").id;
+    let next = pair.sides[0].begin().expect("the session is open");
+    assert!(!next.is_ready);
+    let failed = pair.sides[0].send(id, &Request::new("f", 0), |_| Err(SessionError::NotOpen));
     assert!(failed.is_err());
-    assert_eq!(pair.events(0), [Event::Ready { id: next }]);
+    assert_eq!(pair.events(0), [Event::Ready { id: next.id }]);
     assert_eq!(pair.sides[0].in_flight(), 1);
     assert_eq!(pair.sides[0].poll_transmit(), None);
 }
@@ -68,23 +70,23 @@ fn a_call_starts_after_all_that_came_with_it() {
     let mut pair = Pair::new(WINDOW, usize::MAX);
     let (first, second) = (call(&mut pair, 0), call(&mut pair, 0));
     pair.settle();
-    assert!(pair.sides[0].cancel(second));
+    assert_eq!(pair.sides[0].cancel(second), CancelEffect::AskedPeer);
     pair.transmit(0);
     let side = &mut pair.sides[1];
     side.handle_message(pair.wires[0].pop_front().expect("the cancel"));
-    assert_eq!(side.poll(true), Some(Step::Transmit(Message::Cancelled { id: second })));
-    assert_eq!(side.poll(false), None, "its driver may not start one now");
-    assert!(matches!(side.poll(true), Some(Step::Start(started)) if started.id == first));
-    side.handle_message(Message::Exports(Vec::new()));
+    assert_eq!(side.poll(Starts::Allowed), Some(Step::Transmit(Message::Cancelled { id: second })));
+    assert_eq!(side.poll(Starts::Held), None, "its driver may not start one now");
+    assert!(matches!(side.poll(Starts::Allowed), Some(Step::Start(started)) if started.id == first));
+    side.handle_message(Message::Exports(Exports::default()));
     side.handle_message(Message::Call {
         id: CallId(7),
         function: "f".into(),
         payload: 7,
         reports_start: false,
     });
-    assert_eq!(side.poll(true), Some(Step::Event(Event::Exports(Vec::new()))));
-    assert!(matches!(side.poll(true), Some(Step::Start(started)) if started.id == CallId(7)));
-    assert_eq!(side.poll(true), None);
+    assert_eq!(side.poll(Starts::Allowed), Some(Step::Event(Event::Exports(Exports::default()))));
+    assert!(matches!(side.poll(Starts::Allowed), Some(Step::Start(started)) if started.id == CallId(7)));
+    assert_eq!(side.poll(Starts::Allowed), None);
 }
 
 #[test]
@@ -108,10 +110,10 @@ fn calls_that_wait_are_sent_many_at_a_time() {
 #[test]
 fn heavy_calls_take_up_more_of_the_window() {
     let mut pair = Pair::new(16, usize::MAX);
-    let heavy = Request::new("f", 1 << 20, false);
-    assert!(heavy.reports_start, "when it gives that back is to be known");
+    let heavy = Request::new("f", 1 << 20);
+    assert!(heavy.reports_start(), "when it gives that back is to be known");
     for _ in 0..20 {
-        let (id, _) = pair.sides[0].begin().expect("the session is open");
+        let id = pair.sides[0].begin().expect("the session is open").id;
         pair.sides[0].send::<SessionError>(id, &heavy, |_| Ok(0)).expect("it is the call's turn");
     }
     pair.settle();
@@ -138,27 +140,31 @@ fn functions_that_run_on_leave_the_window_to_others() {
 #[test]
 fn a_queued_call_is_told_that_it_has_to_wait() {
     let mut pair = Pair::new(1, usize::MAX);
-    let mut waits = Vec::new();
+    let mut departures = Vec::new();
     for _ in 0..2 {
-        let (id, _) = pair.sides[0].begin().expect("the session is open");
-        let sent = pair.sides[0].send::<SessionError>(id, &Request::new("f", 0, false), |has_to_wait| {
-            waits.push(has_to_wait);
+        let id = pair.sides[0].begin().expect("the session is open").id;
+        let sent = pair.sides[0].send::<SessionError>(id, &Request::new("f", 0), |departure| {
+            departures.push(departure);
             Ok(0)
         });
         sent.expect("it is the call's turn");
     }
-    assert_eq!(waits, [false, true]);
+    assert_eq!(departures, [Departure::Now, Departure::Later]);
 }
 
 #[test]
 fn a_cancelled_call_that_has_not_left_is_settled_at_once() {
     let mut pair = Pair::new(1, 2);
     let (sent, queued, in_line) = (call(&mut pair, 0), call(&mut pair, 0), call(&mut pair, 0));
-    assert!(!pair.sides[0].cancel(queued));
+    assert_eq!(pair.sides[0].cancel(queued), CancelEffect::Settled);
     assert_eq!(pair.events(0), [Event::Ready { id: in_line }], "it made room");
-    assert!(!pair.sides[0].cancel(in_line), "its turn had come, but it was not sent");
-    assert!(pair.sides[0].cancel(sent), "the peer has it");
-    let refused = pair.sides[0].send::<SessionError>(in_line, &Request::new("f", 0, false), |_| Ok(0));
+    assert_eq!(
+        pair.sides[0].cancel(in_line),
+        CancelEffect::Settled,
+        "its turn had come, but it was not sent"
+    );
+    assert_eq!(pair.sides[0].cancel(sent), CancelEffect::AskedPeer, "the peer has it");
+    let refused = pair.sides[0].send::<SessionError>(in_line, &Request::new("f", 0), |_| Ok(0));
     assert_eq!(refused, Err(SessionError::NotReady(in_line)));
     pair.settle();
     assert_eq!(pair.sides[1].poll_call(), None, "cancelled before it started");
@@ -175,7 +181,7 @@ fn those_who_wait_for_room_come_first() {
         assert_eq!(pair.start_all(1).len(), 1);
         pair.sides[1].finish(calls[turn], Outcome::Return(0));
         pair.settle();
-        assert!(!pair.sides[0].begin().expect("the session is open").1 || turn == 2);
+        assert!(!pair.sides[0].begin().expect("the session is open").is_ready || turn == 2);
         let ready: Vec<_> =
             pair.events(0).into_iter().filter(|event| matches!(event, Event::Ready { .. })).collect();
         if turn < 2 {
@@ -193,7 +199,7 @@ fn the_outcome_of_a_cancelled_function_settles_the_call() {
     pair.start_all(1);
     assert!(!pair.sides[1].finish(calls[0], Outcome::Cancelled), "nobody has cancelled it");
     for &id in &calls {
-        assert!(pair.sides[0].cancel(id));
+        assert_eq!(pair.sides[0].cancel(id), CancelEffect::AskedPeer);
     }
     pair.settle();
     assert_eq!(pair.events(1), calls.iter().map(|&id| Event::Cancel { id }).collect::<Vec<_>>());
@@ -236,7 +242,7 @@ fn a_late_answer_of_a_call_that_was_given_up_is_dropped() {
 fn starts_are_told_to_those_who_ask() {
     let mut pair = Pair::new(WINDOW, usize::MAX);
     let quiet = call(&mut pair, 0);
-    let (asking, _) = pair.sides[0].begin().expect("the session is open");
+    let asking = pair.sides[0].begin().expect("the session is open").id;
     pair.send(0, asking, true);
     pair.settle();
     assert_eq!(pair.events(0), []);
@@ -271,7 +277,11 @@ fn a_death_settles_everything_and_says_nothing_to_the_dead() {
 
 #[test]
 fn protocols_that_differ_are_refused_on_both_sides() {
-    let peer = |protocol| Peer { protocol, ..Peer::local("test", Vec::new(), Vec::new()) };
+    let peer = |protocol| {
+        let mut peer = Peer::local("test");
+        peer.protocol = protocol;
+        peer
+    };
     let mut pair = Pair::between([Session::connect(peer(7)), Session::listen(peer(8))]);
     for (side, ours, theirs) in [(0, 7, 8), (1, 8, 7)] {
         let reason = CloseReason::Protocol { ours, theirs };
@@ -346,13 +356,12 @@ fn a_call_that_ends_as_cancelled_without_a_cancel_is_a_violation() {
 
 #[test]
 fn exports_that_are_announced_before_the_handshake_follow_it() {
-    let export = |name: &str| Export { name: name.into(), doc: None, parameters: None, returns: None };
-    let mut page = Session::<u32>::connect(Peer::local("1", Vec::new(), Vec::new()));
-    let mut worker = Session::<u32>::listen(Peer::local("1", vec![export("early")], Vec::new()));
-    worker.announce(vec![export("late")]);
+    let mut page = Session::<u32>::connect(Peer::local("1"));
+    let mut worker = Session::<u32>::listen(Peer::local("1").with_exports([Export::new("early")]));
+    worker.announce([Export::new("late")]);
     assert_eq!(worker.poll_transmit(), None, "nothing may come before the handshake");
     worker.handle_message(page.poll_transmit().expect("the page says Hello"));
-    worker.announce(vec![export("later")]);
+    worker.announce([Export::new("later")]);
     while let Some(message) = worker.poll_transmit() {
         page.handle_message(message);
     }
@@ -370,10 +379,7 @@ fn exports_that_are_announced_before_the_handshake_follow_it() {
 #[test]
 fn a_window_without_room_is_refused() {
     let mut pair = Pair {
-        sides: [
-            Session::connect(Peer { window: 0, ..Peer::local("test", Vec::new(), Vec::new()) }),
-            Session::listen(Peer::local("test", Vec::new(), Vec::new())),
-        ],
+        sides: [Session::connect(Peer::local("test").with_window(0)), Session::listen(Peer::local("test"))],
         wires: [VecDeque::new(), VecDeque::new()],
     };
     pair.settle();
@@ -389,6 +395,78 @@ fn an_error_type_of_the_driver_passes_through() {
             Self
         }
     }
-    let mut session: Session<Infallible> = Session::listen(Peer::local("test", Vec::new(), Vec::new()));
-    assert!(session.send::<Mine>(CallId(1), &Request::new("f", 0, false), |_| Err(Mine)).is_err());
+    let mut session: Session<Infallible> = Session::listen(Peer::local("test"));
+    assert!(session.send::<Mine>(CallId(1), &Request::new("f", 0), |_| Err(Mine)).is_err());
+}
+
+/// Protects a call that is cancelled by an interrupt before it starts: its caller waited for ever.
+#[test]
+fn a_call_that_waits_is_answered_when_its_cancel_is_noted() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let (id, other) = (call(&mut pair, 0), call(&mut pair, 0));
+    pair.settle();
+    assert_eq!(pair.sides[0].cancel(id), CancelEffect::AskedPeer);
+    pair.sides[1].note_cancel(id);
+    pair.settle();
+    assert_eq!(pair.events(0), [Event::Cancelled { id }]);
+    assert_eq!(pair.events(1), [], "the message that follows finds nothing");
+    assert_eq!(pair.start_all(1).iter().map(|call| call.id).collect::<Vec<_>>(), [other]);
+}
+
+/// Protects this side from a peer whose window is as large as can be said, whatever its calls weigh.
+#[test]
+fn the_largest_window_has_room_for_calls_of_every_weight() {
+    let mut pair = Pair::new(u32::MAX, usize::MAX);
+    let mut departures = Vec::new();
+    for size in [0, 1 << 20, 0].into_iter().chain([1 << 20; 9]) {
+        let id = pair.sides[0].begin().expect("the session is open").id;
+        let sent = pair.sides[0].send::<SessionError>(id, &Request::new("f", size), |departure| {
+            departures.push(departure);
+            Ok(0)
+        });
+        sent.expect("it is the call's turn");
+    }
+    let waiting = departures.iter().filter(|&&departure| departure == Departure::Later).count();
+    assert_eq!(waiting, 2, "eight eighths leave room for light calls: {departures:?}");
+    pair.settle();
+    let mut started = pair.start_all(1).len();
+    pair.settle();
+    started += pair.start_all(1).len();
+    assert_eq!(started, 12, "what has started leaves room for the others");
+}
+
+/// Protects the event loop: to cancel many calls in any order takes time in proportion to their number.
+///
+/// Were each one searched for, this would take minutes.
+#[test]
+fn many_calls_that_wait_are_cancelled_in_any_order() {
+    const CALLS: usize = 200_000;
+    for (window, max_in_flight) in [(1, usize::MAX), (1, 2)] {
+        let mut pair = Pair::new(window, max_in_flight);
+        let mut calls: Vec<_> = (0..CALLS).map(|_| call(&mut pair, 0)).collect();
+        // From the middle outwards, so that neither end is near.
+        let half = calls.split_off(CALLS / 2);
+        let start = Instant::now();
+        for (&id, &other) in calls[1..].iter().rev().zip(&half) {
+            assert_eq!(pair.sides[0].cancel(id), CancelEffect::Settled);
+            assert!(pair.sides[0].give_up(other));
+        }
+        let taken = start.elapsed();
+        assert!(taken < Duration::from_secs(30), "{taken:?}");
+    }
+}
+
+/// Protects the peer's caches of signatures: only news is sent.
+#[test]
+fn an_export_that_is_known_is_not_announced_again() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let described = Export::new("f");
+    pair.sides[1].announce([described.clone()]);
+    pair.sides[1].announce([described.clone()]);
+    let mut changed = described.clone();
+    changed.doc = Some("says more".into());
+    pair.sides[1].announce([described.clone(), changed.clone()]);
+    pair.settle();
+    let announced = |export| Event::Exports([export].into_iter().collect());
+    assert_eq!(pair.events(0), [announced(described), announced(changed)]);
 }

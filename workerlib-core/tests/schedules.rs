@@ -1,7 +1,7 @@
 //! Random schedules of two peers: whatever they do to each other, every call settles exactly once, no id is
 //! given to two calls in flight, calls start in order, and nothing stays behind.
 //!
-//! `WORKERLIB_SCHEDULES` says how many are run (`cargo xtask test` runs over a million, optimised), and
+//! `WORKERLIB_SCHEDULES` says how many are run (over a million before a release, optimised), and
 //! `WORKERLIB_SEED` which ones; both are printed. A schedule that fails is shrunk to the shortest that does.
 
 mod pair;
@@ -13,7 +13,7 @@ use std::{env, panic, thread};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
-use workerlib_core::{CallId, Event, Message, Outcome, Request};
+use workerlib_core::{CallId, CancelEffect, Event, Message, Outcome, Request};
 
 use pair::Pair;
 
@@ -162,8 +162,7 @@ impl Model {
                         lost.into_iter().for_each(|id| ledger.settle(id));
                         ledger.running.clear();
                     }
-                    Event::Opened(_) => unreachable!("the pair was open already"),
-                    Event::Exports(_) => unreachable!("nobody announces exports here"),
+                    event => unreachable!("the pair was open, and nobody announces exports: {event:?}"),
                 }
             }
         }
@@ -188,7 +187,8 @@ impl Model {
     fn take(&mut self, side: usize, step: Step) {
         match step {
             Step::Call { reports_start } => {
-                let Ok((id, is_ready)) = self.pair.sides[side].begin() else { return };
+                let Ok(begun) = self.pair.sides[side].begin() else { return };
+                let (id, is_ready) = (begun.id, begun.is_ready);
                 let ledger = &mut self.ledgers[side];
                 ledger.begun += 1;
                 assert_eq!(ledger.open.insert(id, false), None, "an id in flight was given again");
@@ -197,9 +197,10 @@ impl Model {
                 }
             }
             Step::FailToSend => {
-                let Ok((id, is_ready)) = self.pair.sides[side].begin() else { return };
+                let Ok(begun) = self.pair.sides[side].begin() else { return };
+                let (id, is_ready) = (begun.id, begun.is_ready);
                 if is_ready {
-                    let failed = self.pair.sides[side].send(id, &Request::new("f", 0, false), |_| {
+                    let failed = self.pair.sides[side].send(id, &Request::new("f", 0), |_| {
                         Err::<u32, _>(workerlib_core::SessionError::NotOpen)
                     });
                     assert!(failed.is_err());
@@ -226,10 +227,16 @@ impl Model {
             Step::LetCancel(choice) => self.answer(side, choice, Outcome::Cancelled),
             Step::Cancel(choice) => {
                 if let Some(id) = self.ledgers[side].nth_open(choice) {
-                    if !self.pair.sides[side].cancel(id) {
-                        self.ledgers[side].settle(id);
+                    match self.pair.sides[side].cancel(id) {
+                        // Every third cancel is known to the peer before its message arrives, as by an interrupt.
+                        CancelEffect::AskedPeer if choice % 3 == 0 => {
+                            self.pair.sides[1 - side].note_cancel(id)
+                        }
+                        CancelEffect::AskedPeer => {}
+                        _ => self.ledgers[side].settle(id),
                     }
                     self.pair.transmit(side);
+                    self.pair.transmit(1 - side);
                 }
             }
             Step::GiveUp(choice) => {

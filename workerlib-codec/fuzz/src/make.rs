@@ -113,6 +113,7 @@ impl Maker {
                 let mut values = values.into_iter();
                 Value::Dict(std::iter::from_fn(|| Some((values.next()?, values.next()?))).collect())
             }
+            kind => unreachable!("{kind:?} is none of those above"),
         };
         Ok(match number {
             Some(number) => Value::Defined(number, Box::new(value)),
@@ -152,8 +153,8 @@ fn scalar(from: &mut Unstructured<'_>, kind: u8) -> Result<Value> {
             let items = data.len() as u64 / u64::from(itemsize);
             let data = data.slice(..(items * u64::from(itemsize)) as usize);
             let shape = if items == 1 { vec![] } else { vec![1, items] };
-            let (readonly, format) = (from.arbitrary()?, from.arbitrary()?);
-            Value::View(ViewHeader { readonly, itemsize, format, shape }, data)
+            let (readonly, format) = (from.arbitrary()?, from.arbitrary::<String>()?);
+            Value::View(ViewHeader::new(readonly, itemsize, format, shape), data)
         }
     })
 }

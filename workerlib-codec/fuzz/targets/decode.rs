@@ -13,7 +13,7 @@ fuzz_target!(|input: &[u8]| {
     let buffers: Vec<Bytes> =
         (0..selector & 3).map(|number| Bytes::from(vec![number; usize::from(number) * 8])).collect();
     let out_of_band = [0, 8, 64, 16 * 1024][usize::from(selector >> 2 & 3)];
-    let limits = Limits { out_of_band, ..Limits::default() };
+    let limits = Limits::default().with_out_of_band(out_of_band);
     let Ok(value) = Value::decode(frame, buffers, &limits) else { return };
     let (again, buffers) = match value.encode(&limits) {
         Ok(encoded) => encoded,

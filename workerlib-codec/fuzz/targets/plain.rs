@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn writes_the_same(value: &Value) {
-    let limits = Limits { out_of_band: usize::MAX, ..Limits::default() };
+    let limits = Limits::default().with_out_of_band(usize::MAX);
     let (frame, buffers) = value.encode(&limits).expect("it can be written");
     let bytes = rmp_serde::to_vec(&Writing(value)).expect("rmp-serde can write it");
     assert_eq!((&frame[1..], buffers.len()), (&bytes[..], 0), "{value:?}");

@@ -4,14 +4,14 @@
 use arbitrary::Unstructured;
 use fuzzing::{Made, Subset, make, same};
 use libfuzzer_sys::fuzz_target;
-use workerlib_codec::marker::SHALLOW;
+use workerlib_codec::cost::SHALLOW;
 use workerlib_codec::{EncodeError, Limits, Value};
 
 fuzz_target!(|input: &[u8]| {
     let mut input = Unstructured::new(input);
     let Ok(out_of_band) = input.int_in_range(0..=64) else { return };
     let Ok(Made { value, containers }) = make(&mut input, Subset::All) else { return };
-    let limits = Limits { out_of_band, ..Limits::default() };
+    let limits = Limits::default().with_out_of_band(out_of_band);
     let (frame, buffers) = match value.encode(&limits) {
         Ok(encoded) => encoded,
         // References can pile up to what is too deep for a set or a key.

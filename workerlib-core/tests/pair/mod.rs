@@ -15,7 +15,7 @@ pub(crate) struct Pair {
 impl Pair {
     /// Opens a connection between two sides that take `window` calls and make `max_in_flight`.
     pub(crate) fn new(window: u32, max_in_flight: usize) -> Self {
-        let peer = || Peer { window, ..Peer::local("test", Vec::new(), Vec::new()) };
+        let peer = || Peer::local("test").with_window(window);
         let sides = [Session::connect(peer()), Session::listen(peer())];
         let mut pair = Self::between(sides.map(|side| side.limit_in_flight(max_in_flight)));
         assert!(pair.sides.iter().all(Session::is_open));
@@ -60,7 +60,8 @@ impl Pair {
 
     /// Sends a call whose turn has come; the payload is its own id.
     pub(crate) fn send(&mut self, side: usize, id: CallId, reports_start: bool) {
-        let request = Request::new("f", 0, reports_start);
+        let request = Request::new("f", 0);
+        let request = if reports_start { request.reporting_start() } else { request };
         let sent = self.sides[side].send::<SessionError>(id, &request, |_| Ok(id.0));
         sent.expect("it is the call's turn");
         self.transmit(side);

@@ -1,0 +1,263 @@
+//! What a frame may cost its reader in memory and time: the wire format, section 6.
+//!
+//! All that bounds a frame besides its own [`Limits`](crate::Limits) stands here, with its constants. Writer and reader
+//! count the same, so that a writer refuses what its peer would refuse. Nothing here looks at bytes or objects: the
+//! encoder, the decoder and the sinks tell what they do.
+
+use std::collections::HashMap;
+
+use crate::marker::Container;
+
+/// How many levels of containers may stand in a dict's key, or in a container that is no list, tuple or dict.
+///
+/// Python hashes, compares and frees by recursion, and a browser's stack is small.
+pub const SHALLOW: usize = 200;
+
+/// How many values may be visited for hashes whatever the frame's length: it takes Python a fraction of a second.
+const HASHED_FREE: usize = 1 << 24;
+/// How many more may be visited for each byte of the frame.
+const HASHED_PER_BYTE: usize = 8;
+
+/// How many values a hash of a library type or of a user's class counts for, besides the values that it is made of: such a
+/// hash is a function of Python's own.
+const HASHED_BY_CLASS: usize = 64;
+/// How many bytes of a long int take as long to hash as one value.
+const HASHED_BYTES: usize = 16;
+
+/// How many values may be compared, because the keys or elements that they stand in have equal hashes, whatever the frame's
+/// length: it takes Python a fraction of a second.
+const COMPARED_FREE: usize = 1 << 22;
+/// How many more may be compared for each byte of the frame.
+const COMPARED_PER_BYTE: usize = 8;
+
+/// How often, on the average, the content of a frame may be handed to builders, which copy it.
+const COPIES: usize = 8;
+/// How many bytes or elements may be handed over whatever the frame's length.
+const HANDED_FREE: usize = 64 << 10;
+/// A value of so many bytes or elements, or fewer, is not counted when it is handed to a builder.
+pub const SMALL: usize = 256;
+
+/// The reason why a value may not stand in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excess {
+    /// It has more than [`SHALLOW`] levels.
+    Depth,
+    /// Hashing it, and all that was hashed before, takes too long.
+    Hashing,
+    /// Too many others in its container have the same hash.
+    Collisions,
+    /// It has no hash.
+    Unhashable,
+}
+
+/// How many values Python visits to hash the keys and elements of sets of one frame.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Hashed(usize);
+
+impl Hashed {
+    /// Counts the values that are visited for one hash, and returns whether they are too many for a frame of `len` bytes.
+    fn exceeds(&mut self, values: u32, len: usize) -> bool {
+        self.0 = self.0.saturating_add(values as usize);
+        values == u32::MAX || self.0 > len.saturating_mul(HASHED_PER_BYTE).saturating_add(HASHED_FREE)
+    }
+}
+
+/// The cost of a value for a container that it is put into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Nesting {
+    /// How many levels of containers it has, itself included, as far as that matters.
+    levels: u8,
+    /// Whether it may be a key, or stand in a set.
+    hashable: bool,
+    /// How many values Python visits to hash it, by way of references as often as they stand there; the largest
+    /// number means that many or more.
+    hashing: u32,
+}
+
+impl Nesting {
+    /// The cost of a scalar, and of a container that is still open.
+    pub(crate) const FLAT: Self = Self { levels: 0, hashable: true, hashing: 0 };
+    /// The cost of a scalar without a hash, and of such a container that is still open.
+    pub(crate) const UNHASHABLE: Self = Self { hashable: false, ..Self::FLAT };
+
+    /// The cost of a container of so many values, without theirs. With `hashes`, lists, dicts and sets have no hash.
+    #[inline]
+    pub(crate) fn of(kind: Container, values: usize, hashes: bool) -> Self {
+        let is_hashable = kind.is_hashable();
+        let own = if matches!(kind, Container::Extension(_)) { HASHED_BY_CLASS } else { 1 };
+        let hashing = if is_hashable { saturated(values.saturating_add(own)) } else { 0 };
+        Self { levels: 1, hashable: !hashes || is_hashable, hashing }
+    }
+
+    /// The cost of an int of so many bytes, whose hash Python does not keep.
+    pub(crate) fn of_int(bytes: usize) -> Self {
+        Self { hashing: saturated(bytes / HASHED_BYTES), ..Self::FLAT }
+    }
+
+    /// How many values Python compares to tell it from another one that has the same hash.
+    fn compared(self) -> usize {
+        (self.hashing as usize).max(1)
+    }
+
+    /// Returns whether the value may be a key, or stand in a set.
+    #[inline]
+    pub(crate) fn hashable(self) -> bool {
+        self.hashable
+    }
+
+    /// Returns whether the value is no container, or still open.
+    #[inline]
+    pub(crate) fn is_flat(self) -> bool {
+        self.levels == 0
+    }
+
+    /// Counts a value that is put into this container, which is of that kind; `is_key` tells a dict's keys from its
+    /// values, and `len` is how long the frame is.
+    #[inline]
+    pub(crate) fn hold(
+        &mut self,
+        kind: Container,
+        is_key: bool,
+        held: Self,
+        hashed: &mut Hashed,
+        len: usize,
+    ) -> Result<(), Excess> {
+        if usize::from(held.levels) > SHALLOW && !kind.nests(is_key) {
+            return Err(Excess::Depth);
+        }
+        self.levels = self.levels.max(held.levels.saturating_add(1));
+        if held.hashing > 0 {
+            if kind.hashes(is_key) && hashed.exceeds(held.hashing, len) {
+                return Err(Excess::Hashing);
+            }
+            // A frozenset knows the hashes of its elements.
+            if matches!(kind, Container::Tuple | Container::Extension(_)) {
+                self.hashing = self.hashing.saturating_add(held.hashing);
+            }
+        }
+        if !held.hashable {
+            if kind.hashes(is_key) {
+                return Err(Excess::Unhashable);
+            }
+            // Another container's class has a hash of its own, which may not ask for its content's.
+            self.hashable &= kind != Container::Tuple;
+        }
+        Ok(())
+    }
+}
+
+fn saturated(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The hashes of keys, and of elements of sets, that a frame can choose: Python compares each with all others in its
+/// container that have the same.
+#[derive(Debug, Default)]
+pub(crate) struct Collisions {
+    /// For each open container that has such keys: its depth, and how many of them have each hash.
+    open: Vec<(usize, HashMap<usize, u32>)>,
+    /// How many values Python compares for all of them.
+    compared: usize,
+}
+
+impl Collisions {
+    /// Counts a key or element that is put into the innermost container, which has that depth, in a frame of `len` bytes.
+    #[inline(never)]
+    pub(crate) fn add(
+        &mut self,
+        depth: usize,
+        hash: isize,
+        value: Nesting,
+        len: usize,
+    ) -> Result<(), Excess> {
+        if self.depth() != depth {
+            self.open.push((depth, HashMap::new()));
+        }
+        let Some((_, hashes)) = self.open.last_mut() else { return Ok(()) };
+        let others = hashes.entry(hash as usize).or_insert(0);
+        self.compared = self.compared.saturating_add((*others as usize).saturating_mul(value.compared()));
+        *others += 1;
+        let most = len.saturating_mul(COMPARED_PER_BYTE).saturating_add(COMPARED_FREE);
+        if self.compared > most { Err(Excess::Collisions) } else { Ok(()) }
+    }
+
+    /// The depth of the innermost container that has such keys; 0 if there is none.
+    #[inline]
+    pub(crate) fn depth(&self) -> usize {
+        self.open.last().map_or(0, |(depth, _)| *depth)
+    }
+
+    /// Forgets the keys of that container, which is complete.
+    pub(crate) fn close(&mut self) {
+        self.open.pop();
+    }
+}
+
+/// How much of a frame was handed to builders of library types.
+///
+/// Builders copy, and a reference of three bytes can hand over a long value again and again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Handed(usize);
+
+impl Handed {
+    /// Counts a value of `len` bytes or elements that is handed to a builder.
+    ///
+    /// Returns whether the frame accounts for it: `frame` is how many bytes it has, and `beside` tells how many are in
+    /// the buffers beside it, which is asked for only if it matters.
+    ///
+    /// # Errors
+    ///
+    /// With the error of `beside`.
+    pub fn allows<E>(
+        &mut self,
+        len: usize,
+        frame: usize,
+        beside: impl FnOnce() -> Result<usize, E>,
+    ) -> Result<bool, E> {
+        let most = |bytes: usize| bytes.saturating_mul(COPIES).saturating_add(HANDED_FREE);
+        self.0 = self.0.saturating_add(len);
+        Ok(self.0 <= most(frame) || self.0 <= most(frame.saturating_add(beside()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn allows(handed: &mut Handed, len: usize, frame: usize, beside: usize) -> bool {
+        handed.allows(len, frame, || Ok::<_, Infallible>(beside)).unwrap_or_else(|never| match never {})
+    }
+
+    /// Protects values from 512 MiB on where a `usize` has 32 bits: eight times their length is more than it can hold.
+    #[test]
+    fn lengths_near_the_largest_do_not_wrap_around() {
+        let half = usize::MAX / 2;
+        assert!(allows(&mut Handed::default(), half, half, 0));
+        assert!(allows(&mut Handed::default(), half, 10, half));
+        let mut handed = Handed::default();
+        assert!(allows(&mut handed, half, half, half) && allows(&mut handed, half, half, half));
+        assert!(!allows(&mut handed, half, 10, 10));
+        assert!(!allows(&mut handed, half, 10, 10), "the sum stays at the largest number");
+    }
+
+    /// Protects memory: builders may copy the frame eight times, and no more.
+    #[test]
+    fn more_than_the_frame_accounts_for_is_refused() {
+        let mut handed = Handed::default();
+        assert!(allows(&mut handed, HANDED_FREE, 0, 0));
+        assert!(allows(&mut handed, 8_000, 1_000, 0));
+        assert!(!allows(&mut handed, 1, 1_000, 0));
+        assert!(allows(&mut handed, 7_999, 1_000, 1_000), "what is beside the frame counts");
+    }
+
+    /// Protects time in frames of any length: a number that cannot be said is too many.
+    #[test]
+    fn hashes_that_cannot_be_counted_are_too_many() {
+        let whole = Nesting::of(Container::Tuple, usize::MAX, true);
+        let mut set = Nesting::of(Container::Set, 1, true);
+        let mut hashed = Hashed::default();
+        assert_eq!(set.hold(Container::Set, false, whole, &mut hashed, usize::MAX), Err(Excess::Hashing));
+    }
+}

@@ -1,0 +1,181 @@
+//! What a session tells its driver: events, what is to be done next, and errors.
+
+use crate::exports::Exports;
+use crate::message::{CallId, Message, Peer};
+use crate::serving::Arrived;
+
+/// Why a local intent cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The handshake has not ended yet.
+    #[error("the connection is not open yet")]
+    NotOpen,
+    /// The session has ended.
+    #[error("the connection is closed: {0}")]
+    Closed(CloseReason),
+    /// The call was given up, was sent before, or its turn has not come.
+    #[error("call {} cannot be sent now", .0.0)]
+    NotReady(CallId),
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// This side closed it.
+    #[error("{0}")]
+    Local(String),
+    /// The peer closed it.
+    #[error("the other side closed it ({0})")]
+    Peer(String),
+    /// The peer is gone, and has not said so itself.
+    #[error("{0}")]
+    Died(String),
+    /// The peer speaks another protocol.
+    #[error(
+        "the other side speaks protocol {theirs}, this side speaks {ours}: install the same workerlib on both"
+    )]
+    Protocol {
+        /// This side's protocol.
+        ours: u32,
+        /// The peer's protocol.
+        theirs: u32,
+    },
+    /// The peer sent what cannot be right.
+    #[error("the other side broke the protocol: {0}")]
+    Violation(String),
+}
+
+/// Something that the driver must tell its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<P> {
+    /// The handshake ended: calls may be made.
+    Opened(Peer),
+    /// The peer exports more than it said before, or describes an export anew.
+    Exports(Exports),
+    /// A call of this side that had to wait when it began may be sent now.
+    Ready {
+        /// The call.
+        id: CallId,
+    },
+    /// A call of this side runs. Only a request that reports its start leads to this event.
+    Started {
+        /// The call.
+        id: CallId,
+    },
+    /// The function of a call of this side has been told of the cancel; the answer follows. The event comes also if
+    /// the call has been given up since.
+    Cancelling {
+        /// The call.
+        id: CallId,
+    },
+    /// A call of this side returned.
+    Return {
+        /// The call.
+        id: CallId,
+        /// The result.
+        payload: P,
+    },
+    /// A call of this side raised.
+    Raise {
+        /// The call.
+        id: CallId,
+        /// The exception.
+        payload: P,
+    },
+    /// A call of this side ended because it was cancelled.
+    Cancelled {
+        /// The call.
+        id: CallId,
+    },
+    /// The peer cancels a call of its own that runs here; it may do so again while the function cleans up.
+    ///
+    /// The driver tells the function, and the peer by [`Session::acknowledge_cancel`](crate::Session::acknowledge_cancel) that it has.
+    Cancel {
+        /// The call that the peer made.
+        id: CallId,
+    },
+    /// The session ended, and with it the calls of this side that had no answer, the oldest first.
+    Closed {
+        /// Why.
+        reason: CloseReason,
+        /// The calls that will have no answer.
+        lost: Vec<CallId>,
+    },
+}
+
+impl<P> Event<P> {
+    /// Returns the payload, if this event has one.
+    pub fn payload(&self) -> Option<&P> {
+        match self {
+            Self::Return { payload, .. } | Self::Raise { payload, .. } => Some(payload),
+            _ => None,
+        }
+    }
+}
+
+/// The next thing for the driver to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step<P> {
+    /// Send this message.
+    Transmit(Message<P>),
+    /// Tell the user.
+    Event(Event<P>),
+    /// Start a call of the peer, and answer it by [`Session::finish`](crate::Session::finish).
+    Start(Arrived<P>),
+}
+
+/// How a call of the peer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome<P> {
+    /// It returned this.
+    Return(P),
+    /// It raised this.
+    Raise(P),
+    /// It ended as its caller asked by a cancel.
+    Cancelled,
+}
+
+/// A call of this side that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Begun {
+    /// The call.
+    pub id: CallId,
+    /// Whether it may be sent now; if not, [`Event::Ready`] says when.
+    pub is_ready: bool,
+}
+
+/// When a call leaves this side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Departure {
+    /// It is the next message.
+    Now,
+    /// It waits here for room in the peer's window, so its payload must not change until then.
+    Later,
+}
+
+/// The effect of a cancel on a call of this side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CancelEffect {
+    /// The peer was asked to end the call; its answer settles the call.
+    AskedPeer,
+    /// The call is settled: it had not left this side, or its answer was there before.
+    Settled,
+}
+
+/// Whether [`Session::poll`](crate::Session::poll) may start a call of the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Starts {
+    /// A call may start.
+    Allowed,
+    /// No call may start now, for example because one has just begun to compute.
+    Held,
+}
