@@ -4,13 +4,14 @@
 //! memoryview that is being sent). It has no other purpose than `memoryview(block)`.
 
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::mem::MaybeUninit;
+use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr;
 
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use pyo3::{PyTraverseError, PyVisit};
 use workerlib_codec::ViewHeader;
 
 /// The alignment of owned memory in bytes, enough for every item that `struct` or numpy know.
@@ -36,6 +37,16 @@ impl Held {
         if code == 0 { Ok(Self { view }) } else { Err(PyErr::fetch(object.py())) }
     }
 
+    /// Shows the garbage collector the object that exports the buffer.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Some(exporter) = ptr::NonNull::new(self.view.obj) else { return Ok(()) };
+        // SAFETY: `Py` is such a pointer (it is `repr(transparent)`), and this one is alive as long as the view. The
+        // copy is never dropped, so the count of references stays what it is.
+        let exporter =
+            ManuallyDrop::new(unsafe { mem::transmute::<ptr::NonNull<ffi::PyObject>, Py<PyAny>>(exporter) });
+        visit.call(&*exporter)
+    }
+
     /// Tells format, shape and whether it may be written to.
     pub(crate) fn header(&self) -> ViewHeader {
         let view = &*self.view;
@@ -52,7 +63,7 @@ impl Held {
             // SAFETY: PyBUF_FULL_RO asks for the shape, an array of `ndim` numbers.
             unsafe { std::slice::from_raw_parts(view.shape, dimensions) }.iter().map(|&n| n as u64).collect()
         };
-        ViewHeader { readonly: view.readonly != 0, itemsize: view.itemsize as u32, format, shape }
+        ViewHeader::new(view.readonly != 0, view.itemsize as u32, format, shape)
     }
 
     /// The content if it lies in C order, without a gap.
@@ -217,6 +228,14 @@ pub(crate) fn native_format(format: &str, itemsize: usize) -> Option<String> {
 
 #[pymethods]
 impl Block {
+    /// Shows the garbage collector (PEP 442) the object whose buffer is held.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match &self.memory {
+            Memory::Held(held) => held.traverse(&visit),
+            Memory::Owned(_) => Ok(()),
+        }
+    }
+
     /// Fills in a buffer request (PEP 3118).
     ///
     /// # Safety

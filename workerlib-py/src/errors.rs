@@ -1,14 +1,33 @@
 //! From Rust's errors to the classes in `workerlib/_errors.py`: the one place that makes them.
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
-use workerlib_codec::marker::SHALLOW;
+use workerlib_codec::cost::SHALLOW;
 use workerlib_codec::{DecodeError, DecodeErrorKind, EncodeError, Path};
 use workerlib_core::{CloseReason, SessionError};
 
 use crate::hooks::HOOKS;
-use crate::source::Refusal;
+
+/// Why an object cannot be sent.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Its type cannot be sent: the type's name, and a reason if there is another one.
+    Type(String, Option<String>),
+    /// The same, with the exception that was raised when it was tried.
+    Because(String, String, PyErr),
+    /// Python raised while it was read.
+    Raised(PyErr),
+    /// The encoder of the adapter with that key raised.
+    Adapter(String, PyErr),
+}
+
+impl From<PyErr> for Refusal {
+    fn from(error: PyErr) -> Self {
+        Self::Raised(error)
+    }
+}
 
 fn class<'py>(
     py: Python<'py>,
@@ -85,7 +104,16 @@ pub(crate) fn decode_error(py: Python<'_>, root: &str, path: &Path, error: &Deco
         let note = format!("while decoding {root}{path} by the adapter {key}");
         return noted(py, PyErr::from_value(error), &note);
     }
-    frame_error(py, &error.to_string())
+    let mut text = error.to_string();
+    if let DecodeErrorKind::TooDeep(limit) = error.kind
+        && limit != SHALLOW
+    {
+        text.push_str(
+            ": max_depth, in the section [workerlib] of the receiver's configuration, allows more; but Pyodide ends when \
+             Python frees a value of some thousands of levels, so take such a value apart before you drop it",
+        );
+    }
+    frame_error(py, &text)
 }
 
 /// Adds a note to an exception.
@@ -116,4 +144,10 @@ pub(crate) fn closed_error(py: Python<'_>, error: &SessionError) -> PyErr {
         Ok(class) => PyErr::from_type(class.clone(), (error.to_string(),)),
         Err(error) => error,
     }
+}
+
+/// Makes the error for a session that is newer than this bridge, which cannot carry out what the session says.
+#[cold]
+pub(crate) fn session_error() -> PyErr {
+    PyRuntimeError::new_err("workerlib._native does not know this kind of event")
 }

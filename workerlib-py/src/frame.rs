@@ -9,41 +9,17 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
-use workerlib_codec::{DecodeError, Decoder, Encoder, Limits, envelope, rows};
+use pyo3::{PyTraverseError, PyVisit};
+use workerlib_codec::{DecodeError, Decoder, Encoder, envelope, rows};
 use workerlib_core::Message;
 
 use crate::block::region;
 use crate::errors::{decode_error, encode_error, frame_error, unsendable_error};
 use crate::gc_pause::GcPause;
 use crate::hooks::HOOKS;
+use crate::settings::Settings;
 use crate::sink::{PySink, Spent};
 use crate::source::{PySource, text_of};
-
-/// How one side encodes and decodes.
-#[derive(Default)]
-pub(crate) struct Settings {
-    pub(crate) limits: Limits,
-    /// The connection's `SendingTable`, if the values are of one: how the objects of each class are sent.
-    pub(crate) table: Option<Py<PyAny>>,
-    /// The keys of the adapters whose decoders are async on the other side.
-    pub(crate) slow: Option<Py<PyAny>>,
-    /// A weak reference to the connection that the values are of, if they are of one.
-    pub(crate) owner: Option<Py<PyAny>>,
-}
-
-impl Settings {
-    pub(crate) fn new(table: Option<Py<PyAny>>, depth: usize) -> Self {
-        Self { limits: Limits { depth, ..Limits::default() }, table, slow: None, owner: None }
-    }
-
-    #[inline(never)]
-    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
-        let slow = self.slow.as_ref().map(|keys| keys.clone_ref(py));
-        let owner = self.owner.as_ref().map(|owner| owner.clone_ref(py));
-        let table = self.table.as_ref().map(|table| table.clone_ref(py));
-        Self { limits: self.limits, table, slow, owner }
-    }
-}
 
 /// How many bytes the values of the last frame took: those of the next one often take as many, and room that
 /// has to grow is copied.
@@ -66,6 +42,11 @@ pub(crate) struct Values {
 }
 
 impl Values {
+    /// Shows the garbage collector the objects that the values refer to.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.buffers.iter().chain(&self.outgoing).try_for_each(|object| visit.call(object))
+    }
+
     /// Encodes values, each with the name that errors call it by.
     ///
     /// `outgoing` is that of the values among which these belong, if they are a row.
@@ -82,7 +63,7 @@ impl Values {
             // It, and what comes of `encode()`, is described in values of ours.
             source.builtins = None;
         }
-        let mut encoder = Encoder::new(&settings.limits, EXPECTED.load(Ordering::Relaxed));
+        let mut encoder = Encoder::new(&settings.sent, EXPECTED.load(Ordering::Relaxed));
         let encoded = Self::walk(py, &mut source, &mut encoder, values, is_row);
         let outgoing = source.types.outgoing.take();
         if let Err(error) = encoded {
@@ -182,6 +163,11 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// Shows the garbage collector the buffers.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.buffers.iter().try_for_each(|buffer| visit.call(buffer))
+    }
+
     /// Puts a message together with the values that it carries, and the rows that stand before these.
     pub(crate) fn new<P>(
         py: Python<'_>,
@@ -250,7 +236,7 @@ impl Frame {
         let _pause = GcPause::new(py);
         let mut decode = || -> Result<_, PyErr> {
             let whole = |error: DecodeError<PyErr>| decode_error(py, "", &Default::default(), &error);
-            let mut decoder = Decoder::new(bytes, part.at, &settings.limits).map_err(whole)?;
+            let mut decoder = Decoder::new(bytes, part.at, &settings.received).map_err(whole)?;
             for name in names {
                 let value = decoder.decode(&mut sink);
                 values.push(value.map_err(|error| decode_error(py, name, decoder.failed_at(), &error))?);

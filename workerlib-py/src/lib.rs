@@ -1,18 +1,21 @@
 //! The extension module `workerlib._native`: Python's objects for the codec, and the session for Python.
 //!
-//! What is decided here: nothing. Bytes are `workerlib-codec`'s business, the state of a connection is
-//! `workerlib-core`'s, and what a user sees is the Python package's (`python/workerlib`).
+//! Nothing is decided here. Bytes are `workerlib-codec`'s business, the state of a connection is
+//! `workerlib-core`'s, and the user's view is the Python package's (`python/workerlib`).
 
 mod block;
 mod deep;
+mod descriptions;
 mod errors;
 mod frame;
 mod gc_pause;
 mod hooks;
+mod interpreter;
 mod objects;
 mod plain;
 mod rows;
 mod session;
+mod settings;
 mod sink;
 mod source;
 mod types;
@@ -23,6 +26,8 @@ use pyo3::prelude::*;
 // Borrowed references are read without further locks: the GIL is what makes that right.
 #[pymodule(gil_used = true)]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::block::{Block, region};
     #[pymodule_export]
@@ -37,7 +42,12 @@ mod _native {
     #[pymodule_export]
     use crate::types::adapt_builtins;
 
-    /// The version of the wire format: docs/wire-format.md, section 1.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::interpreter::refuse_a_second(module.py())
+    }
+
+    /// The version of the wire format: the wire format, section 1.
     #[pymodule_export]
     const PROTOCOL: u32 = workerlib_core::PROTOCOL;
 }

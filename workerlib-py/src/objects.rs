@@ -14,11 +14,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use workerlib_codec::PlainReader;
 
+use crate::gc_pause::with_collector;
 use crate::hooks::HOOKS;
 use crate::plain::make;
-
-/// The extension type of these objects: docs/wire-format.md, section 4.6.
-pub(crate) const OBJECT: u8 = 25;
 
 /// How many names of a class's attributes are remembered.
 const MOST_NAMES: usize = 256;
@@ -71,7 +69,8 @@ impl<'py> Plan<'py> {
     /// Gives what there is in an object of the class; `None` if it takes Python to see what of that is sent.
     pub(crate) fn content(&mut self, object: &Bound<'py, PyAny>) -> PyResult<Option<Content<'py>>> {
         if let Some(get_state) = &self.get_state {
-            let state: Bound<'py, PyDict> = get_state.call1((object,))?.cast_into()?;
+            let state = with_collector(object.py(), || get_state.call1((object,)))?;
+            let state: Bound<'py, PyDict> = state.cast_into()?;
             return self.values(None, Some(&state)).map(Content::Values).map(Some);
         }
         let dict = if self.has_dict { Some(dict_of(object)?) } else { None };
@@ -203,7 +202,8 @@ impl<'py> Recipe<'py> {
 
     /// Gives an object the attributes that it receives together.
     pub(crate) fn finish(&self, made: &Bound<'py, PyAny>, content: &Bound<'py, PyAny>) -> PyResult<()> {
-        self.fill.as_ref().map_or(Ok(()), |fill| fill.call1((made, content)).map(drop))
+        let Some(fill) = &self.fill else { return Ok(()) };
+        with_collector(made.py(), || fill.call1((made, content))).map(drop)
     }
 
     /// Gives an object the attributes that the reader finds to be plain.

@@ -12,6 +12,51 @@ use workerlib_codec::{Plain, PlainReader};
 
 type Known<'py> = Bound<'py, PyAny>;
 
+/// The hash of an int is its remainder by this number (`sys.hash_info.modulus`).
+const MODULUS: u64 = if cfg!(target_pointer_width = "32") { (1 << 31) - 1 } else { (1 << 61) - 1 };
+
+/// Returns whether ints like this one have each a hash of its own, but for -1 and -2.
+#[inline(always)]
+fn is_small(int: i64) -> bool {
+    int.unsigned_abs() < MODULUS
+}
+
+/// Returns whether hardly any floats share a hash: with the longer modulus it is a power of two that tells them apart, of
+/// which there are few.
+const FLOATS_DIFFER: bool = cfg!(target_pointer_width = "64");
+
+/// Returns whether an object's hash is one that hardly any other key has, whatever the peer chooses: Python makes those of
+/// strs and bytes anew in each program.
+#[inline]
+pub(crate) fn hash_is_its_own(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: the object is alive; the statics are CPython's own types.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        let is = |exact: *mut ffi::PyTypeObject| ptr::eq(class, exact);
+        if is(&raw mut ffi::PyUnicode_Type) || is(&raw mut ffi::PyBytes_Type) || is(&raw mut ffi::PyBool_Type)
+        {
+            return true;
+        }
+        if is(&raw mut ffi::PyLong_Type) {
+            let mut overflow = 0;
+            let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
+            return overflow == 0 && is_small(value);
+        }
+        FLOATS_DIFFER && is(&raw mut ffi::PyFloat_Type)
+    }
+}
+
+/// Returns whether a plain key may go into a dict without a look at its hash.
+#[inline(always)]
+fn is_plain_key(key: &Plain<'_, '_, Known<'_>>) -> bool {
+    match key {
+        Plain::Int(value) => is_small(*value),
+        Plain::Float(_) => FLOATS_DIFFER,
+        Plain::Known(key) => hash_is_its_own(key.as_ptr()),
+        _ => true,
+    }
+}
+
 /// Makes the object of a plain value; null, and no error, if there can be none.
 #[inline(always)]
 pub(crate) fn make<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> Option<Bound<'py, PyAny>> {
@@ -29,6 +74,8 @@ pub(crate) fn make<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> Op
                 Plain::Nil => ffi::Py_NewRef(ffi::Py_None()),
                 Plain::Bool(value) => ffi::PyBool_FromLong(value.into()),
                 Plain::Known(object) => ffi::Py_NewRef(object.as_ptr()),
+                // The decoder reads it, and says what it is.
+                _ => ptr::null_mut(),
             },
         )
     };
@@ -77,6 +124,11 @@ pub(crate) fn fill_dict<'py>(
         let key = if waiting.is_null() {
             match reader.next() {
                 None => return Ok(()),
+                // The decoder counts those that have the same hash.
+                Some(plain) if !is_plain_key(&plain) => {
+                    reader.give_back();
+                    return Ok(());
+                }
                 Some(Plain::Known(key)) => key,
                 Some(plain) => {
                     let Some(key) = make(py, plain) else {

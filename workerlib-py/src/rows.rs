@@ -1,16 +1,18 @@
-//! Frames with rows: what is awaited before it can be sent, or used. docs/wire-format.md, section 4.8.
+//! Frames with rows, which hold objects that are awaited before they can be sent or used: the wire format, section 4.8.
 //!
-//! Who awaits is `workerlib/_values/async_adapters.py`; here are the bytes, on their way out and on their way in.
+//! `workerlib/_values/async_adapters.py` awaits; this module has the bytes, on their way out and on their way in.
 
 use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 use workerlib_codec::rows;
 
 use crate::deep::DEEP;
 use crate::errors::frame_error;
-use crate::frame::{self, Frame, Part, Settings, Values};
+use crate::frame::{self, Frame, Part, Values};
+use crate::settings::Settings;
 
 /// A row as Python has it: bytes, and the buffers beside them.
 pub(crate) type PyRow<'py> = (Bound<'py, PyBytes>, Vec<Py<PyAny>>);
@@ -48,6 +50,18 @@ impl Unfinished {
 
 #[pymethods]
 impl Unfinished {
+    /// Shows the garbage collector the objects that wait to be sent.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.values.traverse(&visit)?;
+        self.settings.traverse(&visit)
+    }
+
+    /// Drops these objects; nobody has this any more.
+    fn __clear__(&mut self) {
+        self.values = Values::default();
+        self.settings = Arc::default();
+    }
+
     /// What keeps count of the objects that are to be awaited: `Outgoing` of `_values/slot.py`.
     #[getter]
     fn outgoing(&self, py: Python<'_>) -> Option<Py<PyAny>> {
@@ -103,6 +117,20 @@ impl Arrival {
 
 #[pymethods]
 impl Arrival {
+    /// Shows the garbage collector the buffers that came, and the objects that rows were restored to.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.frame.traverse(&visit)?;
+        self.settings.traverse(&visit)?;
+        visit.call(&self.slots)
+    }
+
+    /// Drops these objects; nobody has this any more.
+    fn __clear__(&mut self) {
+        self.frame.buffers.clear();
+        self.settings = Arc::default();
+        // The dict is cleared by its own class, if it stands in the circle.
+    }
+
     /// Reads the rows that stand next, which need none of each other: a list of tuples of a number, an
     /// adapter's key, data, a class's name and a path. None if there are no more.
     fn rows<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyList>>> {

@@ -8,24 +8,19 @@ use std::sync::Arc;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString, PyTuple};
-use workerlib_codec::{Limits, envelope};
+use pyo3::{PyTraverseError, PyVisit};
+use workerlib_codec::envelope;
 use workerlib_core::{
-    Adapter, Arrived, CallId, CloseReason, Event, Export, Message, Outcome, Parameter, ParameterKind, Peer,
-    Request, SessionError, Step,
+    Adapter, Arrived, CallId, CancelEffect, CloseReason, Departure, Event, Message, Outcome, Peer, Request,
+    SessionError, Starts, Step,
 };
 
 use crate::deep::DEEP;
-use crate::errors::{closed_error, frame_error};
-use crate::frame::{Frame, Settings, Values};
+use crate::descriptions::{describe_adapters, describe_exports, read_adapters, read_exports};
+use crate::errors::{closed_error, frame_error, session_error};
+use crate::frame::{Frame, Values};
 use crate::rows::{Arrival, PyRow, Unfinished};
-
-/// An export as Python has it: name, docstring, parameters, return annotation.
-type PyExport = (String, Option<String>, Option<Vec<PyParameter>>, Option<String>);
-/// A parameter as Python has it: name, kind, `repr()` of the default, annotation.
-type PyParameter = (String, u8, Option<String>, Option<String>);
-
-/// An adapter as Python has it: key, entry of the configuration, whether its decoder is async.
-type PyAdapter = (String, Option<String>, bool);
+use crate::settings::Settings;
 
 /// One side of a connection.
 #[pyclass(module = "workerlib._native")]
@@ -48,12 +43,13 @@ impl Session {
     fn put(&mut self, py: Python<'_>, call: &Sending<'_>, rows: &[u8], values: Values) -> PyResult<()> {
         let Sending { id, function, reports_start } = *call;
         let id = CallId(id);
-        let request = Request::new(function, rows.len() + values.size(py), reports_start);
-        let sent = self.core.send(id, &request, |has_to_wait| -> Result<Frame, CallError> {
-            let reports_start = request.reports_start;
+        let request = Request::new(function, rows.len() + values.size(py));
+        let request = if reports_start { request.reporting_start() } else { request };
+        let sent = self.core.send(id, &request, |departure| -> Result<Frame, CallError> {
+            let reports_start = request.reports_start();
             let message = Message::Call { id, function: function.to_owned(), payload: (), reports_start };
             let mut frame = Frame::new(py, &message, rows, values).map_err(CallError::Raised)?;
-            if has_to_wait {
+            if departure == Departure::Later {
                 frame.copy_buffers(py).map_err(CallError::Raised)?;
             }
             Ok(frame)
@@ -76,40 +72,53 @@ impl Session {
 
 #[pymethods]
 impl Session {
+    /// Shows the garbage collector the objects that wait to be sent, told or started.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.core.payloads().try_for_each(|frame| frame.traverse(&visit))?;
+        self.settings.traverse(&visit)
+    }
+
+    /// Drops these objects; nobody has the session any more.
+    fn __clear__(&mut self) {
+        self.core.die("it was collected");
+        while self.core.poll_event().is_some() {}
+        self.settings = Arc::default();
+    }
+
     /// Makes the side that connects.
     #[staticmethod]
     #[pyo3(signature = (
-        version, *, adapters = Vec::new(), table = None, max_depth = Limits::default().depth,
+        version, *, adapters = None, table = None, max_depth = None,
         max_in_flight = usize::MAX
     ))]
     fn connect(
         version: &str,
-        adapters: Vec<PyAdapter>,
+        adapters: Option<Bound<'_, PyAny>>,
         table: Option<Py<PyAny>>,
-        max_depth: usize,
+        max_depth: Option<usize>,
         max_in_flight: usize,
-    ) -> Self {
-        let adapters: Vec<_> = adapters.into_iter().map(adapter).collect();
-        let core = workerlib_core::Session::connect(Peer::local(version, Vec::new(), adapters.clone()));
+    ) -> PyResult<Self> {
+        let adapters = read_adapters(adapters.as_ref())?;
+        let core = workerlib_core::Session::connect(Peer::local(version).with_adapters(adapters.clone()));
         let core = core.limit_in_flight(max_in_flight);
-        Self { core, adapters, connects: true, settings: Arc::new(Settings::new(table, max_depth)) }
+        Ok(Self { core, adapters, connects: true, settings: Arc::new(Settings::new(table, max_depth)) })
     }
 
     /// Makes the side that waits to be connected to, and tells it what it exports.
     #[staticmethod]
     #[pyo3(signature = (
-        version, exports, *, adapters = Vec::new(), table = None, max_depth = Limits::default().depth
+        version, exports, *, adapters = None, table = None, max_depth = None
     ))]
     fn listen(
         version: &str,
-        exports: Vec<PyExport>,
-        adapters: Vec<PyAdapter>,
+        exports: &Bound<'_, PyAny>,
+        adapters: Option<Bound<'_, PyAny>>,
         table: Option<Py<PyAny>>,
-        max_depth: usize,
+        max_depth: Option<usize>,
     ) -> PyResult<Self> {
-        let exports = exports.into_iter().map(export).collect::<PyResult<_>>()?;
-        let adapters: Vec<_> = adapters.into_iter().map(adapter).collect();
-        let core = workerlib_core::Session::listen(Peer::local(version, exports, adapters.clone()));
+        let adapters = read_adapters(adapters.as_ref())?;
+        let local = Peer::local(version).with_exports(read_exports(exports)?).with_adapters(adapters.clone());
+        let core = workerlib_core::Session::listen(local);
         Ok(Self { core, adapters, connects: false, settings: Arc::new(Settings::new(table, max_depth)) })
     }
 
@@ -122,8 +131,8 @@ impl Session {
 
     /// Begins a call: its id, and whether it may be sent now or only after its event "ready".
     fn begin(&mut self, py: Python<'_>) -> PyResult<(u32, bool)> {
-        let (CallId(id), is_ready) = self.core.begin().map_err(|error| closed_error(py, &error))?;
-        Ok((id, is_ready))
+        let begun = self.core.begin().map_err(|error| closed_error(py, &error))?;
+        Ok((begun.id.0, begun.is_ready))
     }
 
     /// Sends a call whose turn has come, with a copy of the arguments as they are now.
@@ -167,7 +176,7 @@ impl Session {
     /// Cancels a call of this side; returns whether the other side was asked to end it, whose answer settles
     /// it then. Otherwise it is settled.
     fn cancel(&mut self, id: u32) -> bool {
-        self.core.cancel(CallId(id))
+        self.core.cancel(CallId(id)) == CancelEffect::AskedPeer
     }
 
     /// Gives up a call of this side, whose answer will be dropped; returns whether it was waited for.
@@ -223,8 +232,8 @@ impl Session {
     }
 
     /// Tells the other side of exports that were made since the handshake, or before it and after `listen`.
-    fn announce(&mut self, exports: Vec<PyExport>) -> PyResult<()> {
-        self.core.announce(exports.into_iter().map(export).collect::<PyResult<_>>()?);
+    fn announce(&mut self, exports: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.announce(read_exports(exports)?);
         Ok(())
     }
 
@@ -260,7 +269,7 @@ impl Session {
                 let frame = Frame { bytes: bytes.unbind(), body, buffers };
                 self.core.handle_message(message.map(|()| frame));
             }
-            Err(violation) => self.core.fail(&violation),
+            Err(violation) => self.core.fail(&violation.to_string()),
         }
     }
 
@@ -275,7 +284,8 @@ impl Session {
     fn poll<'py>(slf: &Bound<'py, Self>, may_start: bool) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = slf.py();
         // Not borrowed while values are decoded: adapters may use the session.
-        let step = slf.borrow_mut().core.poll(may_start);
+        let starts = if may_start { Starts::Allowed } else { Starts::Held };
+        let step = slf.borrow_mut().core.poll(starts);
         let (name, arguments) = match step {
             None => return Ok(None),
             Some(Step::Transmit(message)) => {
@@ -295,6 +305,7 @@ impl Session {
             }
             Some(Step::Event(event)) => describe_event(slf, event)?,
             Some(Step::Start(call)) => describe_call(slf, call)?,
+            Some(_) => return Err(session_error()),
         };
         Ok(Some((name, arguments).into_pyobject(py)?))
     }
@@ -353,24 +364,25 @@ fn about_with<'py>(name: &str, id: u32, what: Bound<'py, PyAny>) -> PyResult<Des
 }
 
 /// Describes an event.
+#[inline(never)]
 fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResult<Described<'py>> {
     let py = slf.py();
     let settings = Arc::clone(&slf.borrow().settings);
     Ok(match event {
         Event::Opened(peer) => {
-            let exports: Vec<PyExport> = peer.exports.into_iter().map(py_export).collect();
+            let exports = describe_exports(py, peer.exports)?;
             let slow = peer.adapters.iter().filter(|adapter| adapter.is_async).map(|one| &one.key);
             let slow = PyFrozenSet::new(py, slow)?;
             let mut this = slf.borrow_mut();
             let mut settings = this.settings.clone_ref(py);
             settings.slow = Some(slow.into_any().unbind());
             this.settings = Arc::new(settings);
-            let ours: Vec<PyAdapter> = this.adapters.iter().cloned().map(py_adapter).collect();
-            let theirs: Vec<PyAdapter> = peer.adapters.into_iter().map(py_adapter).collect();
+            let ours = describe_adapters(py, &this.adapters)?;
+            let theirs = describe_adapters(py, &peer.adapters)?;
             (PyString::new(py, "opened"), (peer.version, exports, ours, theirs).into_pyobject(py)?)
         }
         Event::Exports(exports) => {
-            let exports: Vec<PyExport> = exports.into_iter().map(py_export).collect();
+            let exports = describe_exports(py, exports)?;
             (PyString::new(py, "exports"), (exports,).into_pyobject(py)?)
         }
         Event::Ready { id } => return about(py, "ready", id),
@@ -409,10 +421,12 @@ fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResu
             let lost: Vec<u32> = lost.into_iter().map(|CallId(id)| id).collect();
             (PyString::new(py, "closed"), (kind, reason.to_string(), lost).into_pyobject(py)?)
         }
+        _ => return Err(session_error()),
     })
 }
 
 /// Describes a call of the other side: as "bad_call" if its arguments cannot be read.
+#[inline(never)]
 fn describe_call<'py>(slf: &Bound<'py, Session>, call: Arrived<Frame>) -> PyResult<Described<'py>> {
     let py = slf.py();
     let settings = Arc::clone(&slf.borrow().settings);
@@ -446,29 +460,4 @@ impl From<SessionError> for CallError {
     fn from(error: SessionError) -> Self {
         Self::Session(error)
     }
-}
-
-fn adapter((key, entry, is_async): PyAdapter) -> Adapter {
-    Adapter { key, entry, is_async }
-}
-
-fn py_adapter(Adapter { key, entry, is_async }: Adapter) -> PyAdapter {
-    (key, entry, is_async)
-}
-
-fn export((name, doc, parameters, returns): PyExport) -> PyResult<Export> {
-    let parameter = |(name, number, default, annotation): PyParameter| {
-        let kind = ParameterKind::from_number(number)
-            .ok_or_else(|| pyo3::exceptions::PyValueError::new_err("no such kind of parameter"))?;
-        Ok(Parameter { name, kind, default, annotation })
-    };
-    let parameters: Option<PyResult<Vec<_>>> =
-        parameters.map(|parameters| parameters.into_iter().map(parameter).collect());
-    Ok(Export { name, doc, parameters: parameters.transpose()?, returns })
-}
-
-fn py_export(export: Export) -> PyExport {
-    let parameter = |Parameter { name, kind, default, annotation }| (name, kind as u8, default, annotation);
-    let parameters = export.parameters.map(|all| all.into_iter().map(parameter).collect());
-    (export.name, export.doc, parameters, export.returns)
 }

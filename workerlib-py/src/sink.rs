@@ -17,10 +17,10 @@ use workerlib_codec::{Data, PlainReader, Sink, Step, ViewHeader};
 
 use crate::block::{Block, native_format};
 use crate::deep::dismantle;
-use crate::frame::Settings;
-use crate::objects::{Filling, OBJECT, Recipe};
+use crate::objects::{Filling, Recipe};
 use crate::plain;
-use crate::types::{self, ARRAY, NDARRAY, PATTERN, Types};
+use crate::settings::Settings;
+use crate::types::{self, Types};
 
 pub(crate) use spent::Spent;
 
@@ -63,6 +63,12 @@ fn fill_slots(py: Python<'_>, object: &Bound<'_, PyAny>, from: ffi::Py_ssize_t) 
             }
         }
     }
+}
+
+/// Refuses something that a later `workerlib-codec` may read, and this bridge cannot build.
+#[cold]
+fn unknown(thing: &str) -> PyErr {
+    PyValueError::new_err(format!("workerlib._native does not know this kind of {thing}"))
 }
 
 /// Returns whether the `repr()` of a key is short and nobody's code: not that of a tuple of tuples.
@@ -185,14 +191,14 @@ impl<'py, 'b> PySink<'py, 'b> {
                 let values: Bound<'py, PyTuple> = values.cast_into()?;
                 // An array that has its content: with other values behind that it is none.
                 if let Some(array) = made
-                    && values.len() == if number == ARRAY { 2 } else { 5 }
+                    && values.len() == if number == ext::ARRAY { 2 } else { 5 }
                 {
                     return Ok(array);
                 }
                 for value in values.iter_borrowed() {
                     self.account(&value)?;
                 }
-                if number == PATTERN && !values.is_empty() {
+                if number == ext::PATTERN && !values.is_empty() {
                     self.spent.patterns = self.types.weigh(self.spent.patterns, &values)?;
                 }
                 self.types.build(number, values)
@@ -215,7 +221,7 @@ impl<'py, 'b> PySink<'py, 'b> {
             return if code == 0 { Ok(()) } else { Err(PyErr::fetch(self.py)) };
         }
         self.account(&value)?;
-        let made = match if kind == OBJECT { self.recipe(&value)? } else { None } {
+        let made = match if kind == ext::OBJECT { self.recipe(&value)? } else { None } {
             Some(place) => {
                 let (made, content) = self.recipes[place].make()?;
                 build.recipe = place as u32 + 1;
@@ -308,7 +314,7 @@ impl<'py, 'b> PySink<'py, 'b> {
             return Ok(None);
         }
         let values = self.filled(build)?;
-        let (array, start) = self.types.ndarray(&values, len)?;
+        let Some((array, start)) = self.types.ndarray(&values, len)? else { return Ok(None) };
         self.fill(number, start as *mut u8, len)?;
         if !values.get_item(3)?.is_truthy()? {
             array.call_method1(intern!(self.py, "setflags"), (false,))?;
@@ -429,6 +435,7 @@ impl<'py> Sink for PySink<'py, '_> {
                     Ok(bytes)
                 }
             }
+            _ => Err(unknown("place of a buffer")),
         }
     }
 
@@ -445,6 +452,7 @@ impl<'py> Sink for PySink<'py, '_> {
                     Ok(bytes)
                 }
             }
+            _ => Err(unknown("place of a buffer")),
         }
     }
 
@@ -457,10 +465,11 @@ impl<'py> Sink for PySink<'py, '_> {
     }
 
     fn view(&mut self, header: ViewHeader, data: Data<'_>) -> PyResult<Self::Value> {
-        let impossible = || PyValueError::new_err(format!("no memory can have the header {header:?}"));
+        let impossible = || PyValueError::new_err("no memory can have the header of this memoryview");
         let len = match data {
             Data::Inline(data) => data.len(),
             Data::OutOfBand(number) => self.buffer_len(number)?,
+            _ => return Err(unknown("place of a buffer")),
         };
         // The length is compared before memory is asked for: a header may claim any.
         if header.len() != Some(len as u64) {
@@ -472,6 +481,7 @@ impl<'py> Sink for PySink<'py, '_> {
             // SAFETY: the block has `len` bytes, and nobody else has seen it yet.
             Data::Inline(data) => unsafe { block.start().copy_from_nonoverlapping(data.as_ptr(), len) },
             Data::OutOfBand(number) => self.fill(number, block.start(), len)?,
+            _ => return Err(unknown("place of a buffer")),
         }
         let block = Bound::new(self.py, block)?;
         // SAFETY: a block exports a buffer.
@@ -486,8 +496,8 @@ impl<'py> Sink for PySink<'py, '_> {
     ) -> PyResult<Self::Value> {
         let Data::OutOfBand(number) = data else { return self.view(header, data) };
         let made = match (build.kind, build.filled) {
-            (Container::Extension(ARRAY), 1) => self.array(build, &header, number)?,
-            (Container::Extension(NDARRAY), 4) => self.ndarray(build, &header, number)?,
+            (Container::Extension(ext::ARRAY), 1) => self.array(build, &header, number)?,
+            (Container::Extension(ext::NDARRAY), 4) => self.ndarray(build, &header, number)?,
             _ => None,
         };
         let Some(made) = made else { return self.view(header, data) };
@@ -506,6 +516,7 @@ impl<'py> Sink for PySink<'py, '_> {
                 Container::Set => ffi::PySet_New(ptr::null_mut()),
                 Container::Extension(_) if kind.is_filled() => ffi::PyList_New(0),
                 Container::Tuple | Container::Frozenset | Container::Extension(_) => ffi::PyTuple_New(count),
+                _ => return Err(unknown("container")),
             }
         };
         if object.is_null() {
@@ -546,6 +557,7 @@ impl<'py> Sink for PySink<'py, '_> {
                 Container::Tuple | Container::Frozenset | Container::Extension(_) => {
                     ffi::PyTuple_SetItem(object, build.filled, value.into_ptr())
                 }
+                _ => return Err(unknown("container")),
             }
         };
         build.filled += 1;
@@ -587,6 +599,16 @@ impl<'py> Sink for PySink<'py, '_> {
                 }
             }
         }
+    }
+
+    #[inline]
+    fn hash(&mut self, value: &Self::Value) -> PyResult<Option<isize>> {
+        if plain::hash_is_its_own(value.as_ptr()) {
+            return Ok(None);
+        }
+        // SAFETY: the object is alive; -1 says that there is an exception.
+        let hash = unsafe { ffi::PyObject_Hash(value.as_ptr()) };
+        if hash == -1 { Err(self.no_key(PyErr::fetch(self.py))) } else { Ok(Some(hash)) }
     }
 
     fn step(&self, build: &Build) -> Step {
@@ -640,7 +662,7 @@ impl<'py> Sink for PySink<'py, '_> {
             }
             Container::Dict | Container::Set => shared(build.object),
             Container::Extension(_) if build.kind.is_filled() => shared(build.made),
-            Container::Tuple | Container::Frozenset | Container::Extension(_) => None,
+            _ => None,
         }
     }
 

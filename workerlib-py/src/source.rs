@@ -8,6 +8,7 @@
 
 mod beyond_builtins;
 
+use std::collections::HashMap;
 use std::ptr;
 
 use pyo3::ffi;
@@ -18,33 +19,15 @@ use workerlib_codec::marker::{Container, ext};
 use workerlib_codec::{Buffer, Item, Path, PlainWriter, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
-use crate::frame::Settings;
+use crate::errors::Refusal;
 use crate::objects::Plan;
+use crate::settings::Settings;
 use crate::types::{self, Types};
 
 type Object = *mut ffi::PyObject;
 
 /// From how many bytes on the content of a str is copied only when the frame is put together.
 const LONG: usize = 512;
-
-/// Why an object cannot be sent.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// Its type is none that can be sent; the type's name, and a reason where there is another one.
-    Type(String, Option<String>),
-    /// The same, with what was raised when it was tried.
-    Because(String, String, PyErr),
-    /// Python raised while it was read.
-    Raised(PyErr),
-    /// The encoder of the adapter with that key raised.
-    Adapter(String, PyErr),
-}
-
-impl From<PyErr> for Refusal {
-    fn from(error: PyErr) -> Self {
-        Self::Raised(error)
-    }
-}
 
 /// The walk over one container, which is among [`PySource::open`] or [`PySource::kept`].
 #[derive(Clone, Copy)]
@@ -65,6 +48,8 @@ pub(crate) enum Walk {
         dict: Object,
         size: ffi::Py_ssize_t,
         position: ffi::Py_ssize_t,
+        /// The position at which the key that was taken last was found.
+        last: ffi::Py_ssize_t,
         /// How many keys and values were taken.
         taken: usize,
         value: Object,
@@ -84,8 +69,10 @@ pub(crate) struct PySource<'py> {
     py: Python<'py>,
     /// What goes out of band, by number: objects whose buffer is the content.
     pub(crate) buffers: Vec<Py<PyAny>>,
-    /// What was converted to something like it, and was not announced before.
+    /// The first object of each class that was converted to something like it.
     pub(crate) conversions: Vec<Conversion>,
+    /// The classes of these, by their addresses.
+    converted: HashMap<usize, u32>,
     /// Long strs whose content is still to be put among what the encoder wrote, and where.
     pub(crate) late: Vec<(usize, Py<PyAny>)>,
     /// The buffer of the memoryview that was looked at last, if it could be used as it lies.
@@ -109,10 +96,10 @@ pub(crate) struct PySource<'py> {
     pub(crate) builtins: Option<Bound<'py, PyAny>>,
     /// Whether the node that was taken last is something of ours, that adapters must not see.
     is_structure: bool,
-    /// Tuples whose elements, and dicts whose keys, are something of ours.
-    structures: Vec<Object>,
+    /// Tuples whose elements, and dicts whose keys, are something of ours, by their addresses.
+    structures: HashMap<usize, u32>,
     /// Those of them that are the first values of users' objects.
-    firsts: Vec<Object>,
+    firsts: HashMap<usize, u32>,
     /// The objects whose adapters' values are being walked.
     adapted: Vec<Object>,
     /// The slot of a row that was made last, until it hears where it stands.
@@ -130,6 +117,7 @@ impl<'py> PySource<'py> {
             py,
             buffers: Vec::new(),
             conversions: Vec::new(),
+            converted: HashMap::new(),
             late: Vec::new(),
             held: None,
             scratch: Vec::new(),
@@ -143,8 +131,8 @@ impl<'py> PySource<'py> {
             slow: settings.slow.as_ref().map(|keys| keys.clone_ref(py)),
             builtins,
             is_structure: false,
-            structures: Vec::new(),
-            firsts: Vec::new(),
+            structures: HashMap::new(),
+            firsts: HashMap::new(),
             adapted: Vec::new(),
             slot: None,
         }
@@ -262,17 +250,19 @@ impl<'py> PySource<'py> {
                 Some(node)
             }
             // SAFETY: the dict is open or kept, and has the size that it had; key and value are in it, or kept.
-            Walk::Dict { dict, size, position, taken, value, .. } => unsafe {
+            Walk::Dict { dict, size, position, last, taken, value, .. } => unsafe {
                 if *taken % 2 == 1 {
                     *taken += 1;
                     return Some(*value);
                 }
                 let mut key = ptr::null_mut();
+                let start = *position;
                 if ffi::PyDict_Size(*dict) != *size
                     || ffi::PyDict_Next(*dict, position, &raw mut key, value) == 0
                 {
                     return None;
                 }
+                *last = start;
                 *taken += 1;
                 if !ptr::eq(ffi::Py_TYPE(key), &raw mut ffi::PyUnicode_Type) {
                     // Such a key may run Python code before the value's turn.
@@ -375,11 +365,24 @@ impl<'py> PySource<'py> {
         }
     }
 
-    /// Finds the key that stands at a position of a dict, as it is now.
-    fn key_at(&self, dict: Object, index: usize) -> Option<Bound<'py, PyAny>> {
-        let dict = self.owned(dict).cast_into::<PyDict>().ok()?;
-        // `iter()` would panic if the dict changed, and a `repr()` has no right to.
-        dict.keys().get_item(index).ok()
+    /// Finds the key that was found at a position of a dict of that size, if the dict still has that size.
+    fn key_at(
+        &self,
+        dict: Object,
+        size: ffi::Py_ssize_t,
+        mut position: ffi::Py_ssize_t,
+    ) -> Option<Bound<'py, PyAny>> {
+        let mut key = ptr::null_mut();
+        // SAFETY: the dict is open or kept. The position is one that CPython gave for it; in a dict that has changed
+        // it is that of another key, or of none. The key is borrowed, and gets a reference at once.
+        unsafe {
+            if ffi::PyDict_Size(dict) != size
+                || ffi::PyDict_Next(dict, &raw mut position, &raw mut key, ptr::null_mut()) == 0
+            {
+                return None;
+            }
+            Some(Bound::from_borrowed_ptr(self.py, key))
+        }
     }
 }
 
@@ -448,14 +451,21 @@ impl Source for PySource<'_> {
         }
     }
 
-    fn converted(&mut self, node: Object, path: Path) {
+    fn converted(&mut self, node: Object, path: impl FnOnce(&mut Self) -> Path) {
         if let Some(slot) = self.slot.take() {
             // Slots are objects of ours, which have that method.
-            let _ = slot.bind(self.py).call_method1(intern!(self.py, "place"), (path.to_string(),));
+            let path = path(self).to_string();
+            let _ = slot.bind(self.py).call_method1(intern!(self.py, "place"), (path,));
             return;
         }
-        let class = self.owned(node).get_type().unbind();
-        self.conversions.push(Conversion { class, path });
+        // SAFETY: a node is a live object.
+        let class = unsafe { ffi::Py_TYPE(node) };
+        // One of a class is told of; the classes are kept, so that an address is of one class only.
+        if self.converted.insert(class as usize, 0).is_none() {
+            let (path, class) = (path(self), self.owned(node).get_type());
+            self.kept.push(class.clone().into_any().unbind());
+            self.conversions.push(Conversion { class: class.unbind(), path });
+        }
     }
 
     #[inline]
@@ -522,8 +532,8 @@ impl Source for PySource<'_> {
         let (kind, count, walk) = if is(&raw mut ffi::PyDict_Type) {
             // SAFETY: `node` is a dict.
             let size = unsafe { ffi::PyDict_Size(node) };
-            let (position, taken, value) = (0, 0, ptr::null_mut());
-            let walk = Walk::Dict { dict: node, size, position, taken, value, is_object: false };
+            let (position, last, taken, value) = (0, 0, 0, ptr::null_mut());
+            let walk = Walk::Dict { dict: node, size, position, last, taken, value, is_object: false };
             (Container::Dict, size, walk)
         } else if is(&raw mut ffi::PyList_Type) {
             // SAFETY: `node` is a list.
@@ -598,7 +608,7 @@ impl Source for PySource<'_> {
                     count += 1;
                 }
             }
-            Walk::Dict { dict, size, position, taken, value, .. } => {
+            Walk::Dict { dict, size, position, last, taken, value, .. } => {
                 // SAFETY: the dict is open or kept.
                 if unsafe { ffi::PyDict_Size(*dict) } != *size {
                     return 0;
@@ -619,6 +629,7 @@ impl Source for PySource<'_> {
                     if found == 0 || !self.write_plain(key, 1, writer) {
                         break;
                     }
+                    *last = *position;
                     *position = ahead;
                     *taken += 1;
                     count += 1;
@@ -656,14 +667,16 @@ impl Source for PySource<'_> {
                 types::step(*kind, index, before.as_ref())
             }
             Walk::List { taken, .. } | Walk::Tuple { taken, .. } => Step::Index((*taken - 1).max(0) as usize),
-            Walk::Dict { dict, taken, is_object: true, .. } => {
-                let name = (taken / 2).checked_sub(2).and_then(|index| self.key_at(*dict, index));
+            // The first value stands before the names.
+            Walk::Dict { taken: ..3, is_object: true, .. } => Step::Within,
+            Walk::Dict { dict, size, last, is_object: true, .. } => {
+                let name = self.key_at(*dict, *size, *last);
                 name.map_or(Step::Within, |name| Step::Attribute(name.to_string()))
             }
             Walk::Dict { taken, .. } if taken % 2 == 1 => Step::KeyAt(taken / 2),
-            Walk::Dict { dict, taken, .. } => {
-                let index = (taken / 2).saturating_sub(1);
-                self.key_at(*dict, index).map_or(Step::KeyAt(index), |key| types::key_step(&key))
+            Walk::Dict { dict, size, last, taken, .. } => {
+                let key = self.key_at(*dict, *size, *last);
+                key.map_or(Step::KeyAt((taken / 2).saturating_sub(1)), |key| types::key_step(&key))
             }
         }
     }

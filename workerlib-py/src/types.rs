@@ -12,17 +12,9 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use workerlib_codec::Step;
 use workerlib_codec::marker::ext;
 
-use crate::frame::Settings;
+use crate::gc_pause::with_collector;
 use crate::hooks::HOOKS;
-
-/// The extension type of a pattern, which takes time to build: those of a frame have a limit together.
-pub(crate) const PATTERN: u8 = 71;
-
-/// The extension type of an `array.array`.
-pub(crate) const ARRAY: u8 = 51;
-
-/// The extension type of a `numpy.ndarray`.
-pub(crate) const NDARRAY: u8 = 73;
+use crate::settings::Settings;
 
 /// How many types, and how many builders, are remembered for a frame: most frames have few.
 const MOST_KNOWN: usize = 16;
@@ -100,7 +92,7 @@ impl<'py> Types<'py> {
                 self.outgoing.insert(made)
             }
         };
-        outgoing.call_method1(intern!(self.py, "adapt"), (object, adapter))
+        with_collector(self.py, || outgoing.call_method1(intern!(self.py, "adapt"), (object, adapter)))
     }
 
     /// Tells how objects of a type are sent; `None` if they cannot be.
@@ -168,12 +160,13 @@ impl<'py> Types<'py> {
         Ok((!made.is_none()).then_some(made))
     }
 
-    /// Makes an array of numpy's from the values before its content, for `len` bytes, and tells where they belong.
+    /// Makes an array of numpy's from the values before its content, for `len` bytes, and tells where they belong;
+    /// `None` if the content has to be looked at.
     pub(crate) fn ndarray(
         &self,
         values: &Bound<'py, PyTuple>,
         len: usize,
-    ) -> PyResult<(Bound<'py, PyAny>, usize)> {
+    ) -> PyResult<Option<(Bound<'py, PyAny>, usize)>> {
         static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let array = ARRAY.import(self.py, HOOKS, "receive_numpy_array")?;
         let values = values.to_list();
@@ -184,8 +177,11 @@ impl<'py> Types<'py> {
     /// Builds an object of an extension type from all of its values.
     pub(crate) fn build(&self, kind: u8, values: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         self.enter()?;
+        // An adapter's decoder is the user's code.
         if kind == ext::ADAPTED {
-            return self.table()?.call_method1(intern!(self.py, "build_adapted"), values);
+            let table = self.table()?;
+            let build = || table.call_method1(intern!(self.py, "build_adapted"), values);
+            return with_collector(self.py, build);
         }
         // Not borrowed while it builds: that may decode another frame.
         let known =
@@ -251,12 +247,13 @@ pub(crate) fn adapt_builtins(adapts: bool) {
 pub(crate) fn is_structure(kind: u8, index: usize) -> (bool, bool) {
     match kind {
         // Factory or maxlen, then the content.
-        19..=22 => (index == 0, false),
-        // Names and what they are for.
-        23 => (index == 0 || index % 2 == 1, false),
-        25 => (index == 0 || index % 2 == 1, index == 0),
-        24 => (true, index == 0 || index == 4),
-        77 => (index < 2, index == 1),
+        ext::DEQUE | ext::ORDERED_DICT | ext::DEFAULT_DICT | ext::COUNTER => (index == 0, false),
+        // Names, and the values of these names.
+        ext::NAMESPACE => (index == 0 || index % 2 == 1, false),
+        ext::OBJECT => (index == 0 || index % 2 == 1, index == 0),
+        // The arguments, and the attributes.
+        ext::EXCEPTION => (true, index == 0 || index == 4),
+        ext::NAMED_TUPLE => (index < 2, index == 1),
         _ => (true, false),
     }
 }
@@ -266,24 +263,23 @@ pub(crate) fn is_structure(kind: u8, index: usize) -> (bool, bool) {
 /// `before` is the value before it: its key or its name, where the type has such.
 pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) -> Step {
     match (kind, index) {
-        (19, 1..) => Step::Index(index - 1),
-        (21, 0) => Step::Attribute("default_factory".to_owned()),
-        (20..=22, 1..) if index % 2 == 1 => Step::KeyAt(index / 2),
-        (20..=22, 1..) => before.map_or(Step::KeyAt(index / 2), key_step),
-        (23 | 25, 1..) => Step::Attribute(name_of(before)),
-        (24, _) => {
+        (ext::DEQUE, 1..) => Step::Index(index - 1),
+        (ext::DEFAULT_DICT, 0) => Step::Attribute("default_factory".to_owned()),
+        (ext::MAPPING_FIRST..=ext::MAPPING_LAST, 1..) if index % 2 == 1 => Step::KeyAt(index / 2),
+        (ext::MAPPING_FIRST..=ext::MAPPING_LAST, 1..) => before.map_or(Step::KeyAt(index / 2), key_step),
+        (ext::NAMESPACE | ext::OBJECT, 1..) => Step::Attribute(name_of(before)),
+        (ext::EXCEPTION, _) => {
             let names = ["args", "__cause__", "__context__", "__suppress_context__", "__dict__"];
             Step::Attribute(names.get(index).map_or_else(String::new, |&name| name.to_owned()))
         }
-        // A mappingproxy's dict, and what a type is made of that the frame names.
-        (50 | 78, _) => Step::Within,
+        (ext::MAPPING_PROXY | ext::NAMED, _) => Step::Within,
         // The class and its fields come first.
-        (77, 2..) => Step::Index(index - 2),
-        // What the user calls so in pandas.
-        (88, 0) => Step::Attribute("columns".to_owned()),
-        (88 | 89, 1) => Step::Attribute("index".to_owned()),
-        (88, 2) | (89, 0) => Step::Attribute("array".to_owned()),
-        (88 | 89, 3) => Step::Attribute("attrs".to_owned()),
+        (ext::NAMED_TUPLE, 2..) => Step::Index(index - 2),
+        // The names are those that pandas has for these parts.
+        (ext::DATA_FRAME, 0) => Step::Attribute("columns".to_owned()),
+        (ext::DATA_FRAME | ext::SERIES, 1) => Step::Attribute("index".to_owned()),
+        (ext::DATA_FRAME, 2) | (ext::SERIES, 0) => Step::Attribute("array".to_owned()),
+        (ext::DATA_FRAME | ext::SERIES, 3) => Step::Attribute("attrs".to_owned()),
         (ext::ADAPTED, _) => Step::Attribute(format!("<what {} made>", name_of(before))),
         _ => Step::Index(index),
     }

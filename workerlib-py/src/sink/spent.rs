@@ -1,27 +1,19 @@
-//! What building a frame may cost: builders copy what they are handed, and a reference of three bytes can hand over a long
-//! value again and again.
+//! The cost of building a frame so far: how long the values are that were handed to builders, and what patterns weigh.
 //!
-//! Counts what frames hand to builders, against what they are long. Copies nothing and makes nothing itself.
+//! The limits are [`workerlib_codec::cost`]'s; this module measures Python's objects for them.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PySet, PyString, PyTuple};
+use workerlib_codec::cost::{Handed, SMALL};
 
-/// What a builder gets of this many bytes or elements, or fewer, is not counted.
-const SMALL: usize = 256;
-/// How often, on the average, what a frame holds may be handed to builders.
-const COPIES: usize = 8;
-/// How much may be handed over whatever the frame's length.
-const FREE: usize = 64 << 10;
-
-/// What building a frame cost so far.
+/// The cost of building a frame so far.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Spent {
-    /// How much was handed to builders, as [`Spent::hand`] counts it.
-    handed: usize,
-    /// What the patterns weigh together.
+    handed: Handed,
+    /// The weight of all patterns.
     pub(super) patterns: usize,
 }
 
@@ -42,10 +34,7 @@ impl Spent {
         if len == 0 {
             return Ok(());
         }
-        self.handed += len;
-        if self.handed > COPIES * frame_len + FREE
-            && self.handed > COPIES * (frame_len + out_of_band()?) + FREE
-        {
+        if !self.handed.allows(len, frame_len, out_of_band)? {
             let text = "references to long values make more memory than the frame accounts for";
             return Err(PyValueError::new_err(text));
         }

@@ -11,9 +11,11 @@ use pyo3::types::PyTuple;
 use workerlib_codec::Item;
 use workerlib_codec::marker::{Container, ext};
 
-use super::{Object, PySource, Refusal, Walk, type_name};
-use crate::objects::{Content, OBJECT, Plan};
-use crate::types::{self, PATTERN};
+use super::{Object, PySource, Walk, type_name};
+use crate::errors::Refusal;
+use crate::gc_pause::with_collector;
+use crate::objects::{Content, Plan};
+use crate::types;
 
 impl<'py> PySource<'py> {
     /// Takes what is no builtin object: one of a user's class, if the way to read such is known, or any other.
@@ -36,7 +38,7 @@ impl<'py> PySource<'py> {
 
     /// Starts the walk over an object by the plan of its class.
     fn object(&mut self, index: usize, content: Content<'py>) -> Item<'_, Object, Walk> {
-        let kind = Container::Extension(OBJECT);
+        let kind = Container::Extension(ext::OBJECT);
         match content {
             Content::Dict(dict) => {
                 // The object has a reference to it, and no Python code runs without that `open` has made one.
@@ -44,7 +46,7 @@ impl<'py> PySource<'py> {
                 self.open(dict);
                 let (size, value) = (count as ffi::Py_ssize_t, self.plans[index].first.as_ptr());
                 // What stands before the first key is taken as if it were a value.
-                let walk = Walk::Dict { dict, size, position: 0, taken: 1, value, is_object: true };
+                let walk = Walk::Dict { dict, size, position: 0, last: 0, taken: 1, value, is_object: true };
                 Item::Container(kind, 1 + 2 * count, walk)
             }
             Content::Values(values) => self.tuple(kind, values.into_any(), 2),
@@ -62,7 +64,7 @@ impl<'py> PySource<'py> {
             return self.adapt(object, &sending.function);
         }
         let class = object.get_type().as_type_ptr();
-        if sending.kind == Some(OBJECT)
+        if sending.kind == Some(ext::OBJECT)
             && !self.plans.iter().any(|plan| plan.is_of(class))
             && let Some(plan) = Plan::find(&object.get_type())?
         {
@@ -78,8 +80,13 @@ impl<'py> PySource<'py> {
             (Some(reason), None) => refuse(Some(reason)),
             (None, _) => Refusal::Raised(error),
         };
-        let made = sending.function.call1((&object,)).map_err(refused)?;
-        if sending.kind == Some(PATTERN) {
+        let made = match sending.kind {
+            Some(_) => sending.function.call1((&object,)),
+            // Iterating over it, say, is the user's code.
+            None => with_collector(self.py, || sending.function.call1((&object,))),
+        };
+        let made = made.map_err(refused)?;
+        if sending.kind == Some(ext::PATTERN) {
             self.patterns = self.types.weigh(self.patterns, &made).map_err(refused)?;
         }
         match sending.kind {
@@ -138,25 +145,27 @@ impl<'py> PySource<'py> {
             Walk::List { .. } => (false, false),
             // Kind, class and fields of an object: the names of the fields stand in a tuple of their own.
             Walk::Tuple { tuple, extension: None, .. } => {
-                (self.structures.contains(&tuple), self.firsts.contains(&tuple))
+                (self.structures.contains_key(&(tuple as usize)), self.firsts.contains_key(&(tuple as usize)))
             }
             Walk::Tuple { extension: Some(kind), taken, .. } => {
                 types::is_structure(kind, (taken - 1).max(0) as usize)
             }
             // The first value, and then names.
             Walk::Dict { taken, is_object: true, .. } => (taken == 2 || taken % 2 == 1, taken == 2),
-            Walk::Dict { dict, taken, .. } => (taken % 2 == 1 && self.structures.contains(&dict), false),
+            Walk::Dict { dict, taken, .. } => {
+                (taken % 2 == 1 && self.structures.contains_key(&(dict as usize)), false)
+            }
         };
         self.is_structure = is_structure;
         if holds_more {
-            self.structures.push(node);
+            self.structures.insert(node as usize, 0);
             let is_object = match *walk {
-                Walk::Tuple { extension, .. } => extension == Some(OBJECT),
+                Walk::Tuple { extension, .. } => extension == Some(ext::OBJECT),
                 Walk::Dict { is_object, .. } => is_object,
                 Walk::List { .. } => false,
             };
             if is_object {
-                self.firsts.push(node);
+                self.firsts.insert(node as usize, 0);
             }
         }
     }
@@ -165,7 +174,7 @@ impl<'py> PySource<'py> {
     pub(crate) fn begin(&mut self, root: Object, is_structure: bool, has_names: bool) {
         self.is_structure = is_structure;
         if has_names {
-            self.structures.push(root);
+            self.structures.insert(root as usize, 0);
         }
     }
 }

@@ -1,0 +1,49 @@
+//! How one side of a connection encodes and decodes: [`Settings`].
+
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+use workerlib_codec::Limits;
+
+/// How many levels of containers a value may have that arrives, unless the program says otherwise.
+///
+/// CPython frees a list within a list by recursion. In WebAssembly the stack ends before, and Pyodide with it: 1,000 levels
+/// are safe there, and the user's code may drop a value at any time.
+const RECEIVED: usize = if cfg!(target_os = "emscripten") { 1_000 } else { 1_000_000 };
+
+/// The settings of one side, and facts about the other one that encoding depends on.
+#[derive(Default)]
+pub(crate) struct Settings {
+    /// The limits of values that are sent.
+    pub(crate) sent: Limits,
+    /// The limits of values that arrive.
+    pub(crate) received: Limits,
+    /// The connection's `SendingTable`, if the values are of one: how the objects of each class are sent.
+    pub(crate) table: Option<Py<PyAny>>,
+    /// The keys of the adapters whose decoders are async on the other side.
+    pub(crate) slow: Option<Py<PyAny>>,
+    /// A weak reference to the connection that the values are of, if they are of one.
+    pub(crate) owner: Option<Py<PyAny>>,
+}
+
+impl Settings {
+    /// Makes the settings of a connection; `depth` is for values in both directions, if the program says it.
+    pub(crate) fn new(table: Option<Py<PyAny>>, depth: Option<usize>) -> Self {
+        let limits = Limits::default();
+        let sent = limits.with_depth(depth.unwrap_or(limits.depth));
+        let received = limits.with_depth(depth.unwrap_or(RECEIVED));
+        Self { sent, received, table, slow: None, owner: None }
+    }
+
+    /// Shows the garbage collector the objects that the settings refer to.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.slow.iter().chain(&self.owner).chain(&self.table).try_for_each(|object| visit.call(object))
+    }
+
+    #[inline(never)]
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        let slow = self.slow.as_ref().map(|keys| keys.clone_ref(py));
+        let owner = self.owner.as_ref().map(|owner| owner.clone_ref(py));
+        let table = self.table.as_ref().map(|table| table.clone_ref(py));
+        Self { sent: self.sent, received: self.received, table, slow, owner }
+    }
+}
