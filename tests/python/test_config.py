@@ -23,7 +23,7 @@ def test_a_configuration_that_is_neither_is_refused(text: str) -> None:
 
 def test_settings_have_defaults_and_arguments_win() -> None:
     """Nothing need be said; what a call says counts more than what the configuration says."""
-    assert settings({}) == Settings(strict=False, max_depth=1_000_000)
+    assert settings({}) == Settings(strict=False, max_depth=None)
     assert settings({"workerlib": {"strict": True}}, strict=None).strict
     assert not settings({"workerlib": {"strict": True}}, strict=False).strict
 

@@ -129,7 +129,7 @@ def test_frame_errors_are_value_errors_and_tell_the_place() -> None:
     assert issubclass(workerlib.FrameError, ValueError)
     with pytest.raises(workerlib.FrameError, match="at byte 3:") as caught:
         decode(TABLE + b"\x92\xc0\xc1", [])
-    assert "wire-format" in str(caught.value)
+    assert "wire format" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", BAD_VIEWS)

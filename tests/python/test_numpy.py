@@ -72,6 +72,10 @@ def filled(dtype: Any, shape: Any) -> Any:
     array = np.zeros(shape, dtype)
     if content:
         array.reshape(-1).view("V1")[...] = np.frombuffer(content, "V1")
+    for name in dtype.names or ():
+        if dtype[name].kind == "U":
+            # Not any bytes are characters.
+            array[name] = "aß\U0001f600"
     return array
 
 

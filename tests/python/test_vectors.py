@@ -110,8 +110,8 @@ def shown(value: Any) -> object:
 
 @pytest.mark.parametrize("vector", REFUSED, ids=[vector["name"] for vector in REFUSED])
 def test_refused_bytes_tell_where_and_why(vector: dict[str, Any]) -> None:
-    """The error names the offset and the section of docs/wire-format.md."""
+    """The error names the offset and the section of the wire format."""
     with pytest.raises(workerlib.FrameError) as caught:
         decode(bytes.fromhex(vector["frame"]), [])
     assert f"at byte {vector['offset']}:" in str(caught.value)
-    assert f"docs/wire-format.md, section {vector['section']})" in str(caught.value)
+    assert f"wire format, section {vector['section']})" in str(caught.value)

@@ -206,6 +206,15 @@ def give_a_thing() -> dict[str, Any]:
     return {"rows": [1, (2, object())]}
 
 
+@workerlib.export
+def nest(levels: int) -> Any:
+    """Makes lists within lists."""
+    value: Any = None
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 class Celsius:
     """A class of this side's own: the adapter's key makes it that of the other side's."""
 

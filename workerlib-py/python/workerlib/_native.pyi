@@ -39,9 +39,9 @@ class Session:
     def connect(
         version: str,
         *,
-        adapters: list[AdapterDescription] = ...,
+        adapters: list[AdapterDescription] | None = None,
         table: SendingTable | None = None,
-        max_depth: int = ...,
+        max_depth: int | None = None,
         max_in_flight: int = ...,
     ) -> Session: ...
     @staticmethod
@@ -49,9 +49,9 @@ class Session:
         version: str,
         exports: list[ExportDescription],
         *,
-        adapters: list[AdapterDescription] = ...,
+        adapters: list[AdapterDescription] | None = None,
         table: SendingTable | None = None,
-        max_depth: int = ...,
+        max_depth: int | None = None,
     ) -> Session: ...
     def belong_to(self, connection: ReferenceType[Any]) -> None: ...
     def begin(self) -> tuple[int, bool]: ...

@@ -7,6 +7,7 @@ does not.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -16,6 +17,8 @@ from workerlib._values.adapters import AdapterSet
 from workerlib._values.sending import SendingTable
 
 _SECTION = "workerlib"
+_DEPTH = 1_000 if sys.platform == "emscripten" else 1_000_000
+"""The depth of values that may arrive, unless `max_depth` says otherwise; `_native` knows it too."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,12 @@ class Settings:
 
     strict: bool = False
     """Whether to refuse an object that would arrive as another type."""
-    max_depth: int = 1_000_000
-    """The depth to which containers may be nested, in values that are sent and in values that arrive."""
+    max_depth: int | None = None
+    """The depth to which containers may be nested, in values that are sent and in values that arrive.
+
+    By default 1,000,000; for values that arrive in Pyodide 1,000. Pyodide crashes when Python frees much
+    deeper ones.
+    """
     max_in_flight: int = 10_000
     """The number of calls that may be in flight. Further calls wait."""
     log: bool = False
@@ -85,10 +92,11 @@ def settings(config: Mapping[str, Any], **overrides: Any) -> Settings:
     for key, value in chosen.items():
         if key not in known:
             raise ConfigError(f"[{_SECTION}] has no key {key!r}; it has {', '.join(known)}")
-        if type(value) is not type(known[key]):
+        example = _DEPTH if key == "max_depth" else known[key]
+        if type(value) is not type(example):
             raise ConfigError(
-                f"[{_SECTION}] {key} = {value!r} should be of type {type(known[key]).__name__},"
-                f" such as the default, {known[key]!r}"
+                f"[{_SECTION}] {key} = {value!r} should be of type {type(example).__name__},"
+                f" such as the default, {example!r}"
             )
     for key in ("max_depth", "max_in_flight"):
         if chosen.get(key, 1) < 1:

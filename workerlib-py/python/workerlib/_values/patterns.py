@@ -32,10 +32,10 @@ _RANGE = re.compile(f"(?=({_CHARACTER})-({_CHARACTER}))", re.DOTALL)
 
 
 def take_apart_pattern(value: re.Pattern[str] | re.Pattern[bytes]) -> tuple[str | bytes, int]:
-    """Gives the pattern and its flags."""
+    """Gives the pattern and its flags, without `re.DEBUG`: it asks to print where the pattern is compiled."""
     if len(value.pattern) > LONGEST:
         raise RefusedError(f"its pattern is longer than {LONGEST:,} characters")
-    return (value.pattern, value.flags)
+    return (value.pattern, value.flags & ~int(re.DEBUG))
 
 
 def build_pattern(pattern: object, flags: object) -> object:
@@ -45,7 +45,8 @@ def build_pattern(pattern: object, flags: object) -> object:
     with warnings.catch_warnings():
         # Who wrote the pattern was warned where it was compiled first.
         warnings.simplefilter("ignore")
-        return re.compile(pattern, flags)
+        # Nothing is printed here, whatever the frame says.
+        return re.compile(pattern, flags & ~int(re.DEBUG))
 
 
 def weigh(so_far: int, pattern: object) -> int:

@@ -13,7 +13,7 @@ from datetime import datetime
 from datetime import tzinfo as datetime_tzinfo
 from typing import Any
 
-from workerlib._values import functions, time_zones
+from workerlib._values import functions, time_zones, zone_names
 from workerlib._values.row import Built, Filled, Parts, RefusedError, TakeApart, lazy
 
 
@@ -21,6 +21,24 @@ def _empty(path: str) -> Callable[[Any], Any]:
     """Makes a function that makes an empty object of a class, whatever its first value is."""
     create = lazy(path)
     return lambda _first: create()
+
+
+_LONGEST_OF_RANGE = 8_192
+"""How many bits the ints of a range may have: to make one, Python divides them, in quadratic time."""
+
+
+def _take_apart_range(value: range) -> Parts:
+    parts = (value.start, value.stop, value.step)
+    if any(part.bit_length() > _LONGEST_OF_RANGE for part in parts):
+        raise RefusedError(f"its ints have more than {_LONGEST_OF_RANGE:,} bits: send them as a tuple")
+    return parts
+
+
+def _build_range(*parts: Any) -> Any:
+    for part in parts:
+        if type(part) is not int or part.bit_length() > _LONGEST_OF_RANGE:
+            raise ValueError("no ints of a range")
+    return range(*parts)
 
 
 def _attributes(*names: str) -> TakeApart:
@@ -156,9 +174,7 @@ def _take_apart_zone(value: Any) -> Parts:
 def _build_zone(key: object) -> Any:
     from zoneinfo import ZoneInfo
 
-    if not isinstance(key, str) or len(key) > 255:
-        raise ValueError("no name of a time zone")
-    return ZoneInfo(key)
+    return ZoneInfo(zone_names.check(key))
 
 
 # Numbers and names.
@@ -215,6 +231,9 @@ def _build_array(typecode: object, content: Any) -> Any:
     from array import array
 
     if typecode in ("u", "w"):
+        # Of bytes, an array takes characters that Unicode does not have.
+        if not isinstance(content, str):
+            raise ValueError("no text of an array")
         # 'u' is on its way out of Python, 'w' came with 3.13.
         return array("w" if sys.version_info >= (3, 13) else "u", content)
     if not isinstance(content, memoryview) or not isinstance(typecode, str):
@@ -290,7 +309,7 @@ ROWS: tuple[Built | Filled, ...] = (
         _empty("types:SimpleNamespace"),
         _fill_namespace,
     ),
-    Built(48, "builtins.range", _attributes("start", "stop", "step"), range),
+    Built(48, "builtins.range", _take_apart_range, _build_range),
     Built(49, "builtins.slice", _attributes("start", "stop", "step"), slice),
     Built(50, "builtins.mappingproxy", lambda v: (dict(v),), _build_mapping_proxy),
     Built(51, "array.array", _take_apart_array, _build_array),

@@ -12,6 +12,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
+from workerlib._values import zone_names
 from workerlib._values.row import Named, RefusedError
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
@@ -51,7 +52,7 @@ def find_zone(name: object) -> tzinfo:
     """
     from zoneinfo import ZoneInfo
 
-    return ZoneInfo(_checked(name))
+    return ZoneInfo(zone_names.check(name))
 
 
 # Zones of pytz: one object for each offset that a zone ever had.

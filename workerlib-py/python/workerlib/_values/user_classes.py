@@ -275,11 +275,33 @@ def take_apart_enum(value: Any) -> tuple[Any, ...]:
     return (key_of(cls), None, value._value_)
 
 
+_MOST_COMBINATIONS = 4096
+"""How many members and combinations an enum of flags may have before a frame adds no more."""
+_MOST_BITS = 4096
+"""How many bits a combination may have, if the flags have no more."""
+
+
+def _check_combination(cls: Any, value: int) -> None:
+    """Checks a combination of flags that nobody has used here: the enum keeps it as long as the program runs.
+
+    Raises:
+        ValueError: If it is of bits that no flag could have, or the enum has very many already.
+    """
+    if value.bit_length() > max(_MOST_BITS, cls._flag_mask_.bit_length()):
+        raise ValueError(f"{cls.__qualname__} has no flags of so many bits")
+    if len(cls._value2member_map_) >= _MOST_COMBINATIONS:
+        raise ValueError(
+            f"{cls.__qualname__} has {_MOST_COMBINATIONS:,} combinations already: send the number"
+        )
+
+
 def build_enum(key: object, name: object, *value: Any) -> Any:
     """Finds the member."""
     cls: Any = find_class(key, "enum")
     if name is None and len(value) == 1 and issubclass(cls, enum.Flag) and type(value[0]) is int:
         known = cls._value2member_map_.get(value[0])
+        if known is None:
+            _check_combination(cls, value[0])
         # As cls(value) does it, but never by a `_missing_` of the class's own.
         made = vars(enum.Flag)["_missing_"].__func__(cls, value[0]) if known is None else known
         # Early releases of 3.11 drop the bits that a Flag does not know.

@@ -58,18 +58,25 @@ def build_array(descr: Any, shape: Any, order: Any, writeable: Any, content: Any
         array = np.ndarray(shape, dtype, order=order)
     else:
         array = np.ndarray(shape, dtype, buffer=content, order=order)
+    _check_characters(array)
     if array.flags.writeable and not writeable:
         array.flags.writeable = False
     # A read-only array may have been sent from memory that had to be copied to be sent.
     return array.copy(order) if writeable and not array.flags.writeable else array
 
 
-def receive_array(descr: Any, shape: Any, order: Any, _writeable: Any, length: int) -> tuple[Any, int]:
+def receive_array(descr: Any, shape: Any, order: Any, _writeable: Any, length: int) -> tuple[Any, int] | None:
     """Makes an array for so many bytes that came beside the frame, and tells where they belong.
 
     The caller fills all of these bytes, or drops the array.
+
+    Returns:
+        The array and the address of its memory, or None if `build_array` has to look at the content.
     """
-    array = np.empty(shape, _check_array(descr, shape, order, length), order)
+    dtype = _check_array(descr, shape, order, length)
+    if _has_characters(dtype):
+        return None
+    array = np.empty(shape, dtype, order)
     return array, array.__array_interface__["data"][0]
 
 
@@ -117,6 +124,33 @@ def _build_strings(descr: Any, shape: Any, order: Any, writeable: Any, texts: li
     return array
 
 
+def _has_characters(dtype: Any) -> bool:
+    """Returns whether there are characters of four bytes in a dtype."""
+    if dtype.subdtype is not None:
+        return _has_characters(dtype.subdtype[0])
+    if dtype.names is not None:
+        return any(_has_characters(dtype.fields[name][0]) for name in dtype.names)
+    return dtype.kind == "U"  # type: ignore[no-any-return]
+
+
+def _check_characters(array: Any) -> None:
+    """Checks that all characters are of Unicode: numpy makes a str of them without a look.
+
+    Raises:
+        ValueError: If one is beyond U+10FFFF.
+    """
+    dtype = array.dtype
+    if dtype.names is not None:
+        for name in dtype.names:
+            if _has_characters(dtype.fields[name][0]):
+                _check_characters(array[name])
+    elif dtype.kind == "U" and array.size and dtype.itemsize:
+        # A field of a structure is copied, any other array is looked at as it lies.
+        numbers = np.ravel(array, order="K").view(np.dtype("u4").newbyteorder(dtype.byteorder))
+        if numbers.max() > 0x10FFFF:
+            raise ValueError("a character that Unicode does not have")
+
+
 def take_apart_scalar(scalar: Any) -> tuple[Any, ...]:
     """Gives dtype and content."""
     # An empty str_ says that it has a character.
@@ -132,7 +166,9 @@ def build_scalar(descr: Any, content: Any) -> Any:
         raise ValueError("a string of any length as bytes")
     # A scalar with fields is a view, and may be written to.
     memory = bytearray(content) if dtype.names is not None else content
-    return (np.ndarray((), dtype, buffer=memory) if content else np.ndarray((), dtype))[()]
+    array = np.ndarray((), dtype, buffer=memory) if content else np.ndarray((), dtype)
+    _check_characters(array)
+    return array[()]
 
 
 def take_apart_dtype(dtype: Any) -> tuple[Any, ...]:
