@@ -26,7 +26,8 @@ def _anchors(document: Path) -> set[str]:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name: str) -> None:
     """A link that was broken by a move or a new heading is told by its document and its target."""
-    document = ROOT / name
+    # workerlib-codec/wire-format.md is a link to the document in docs/, and cargo puts a copy of that into the crate.
+    document = (ROOT / name).resolve()
     text = _FENCE.sub("", document.read_text(encoding="utf-8"))
     broken = []
     for link in [*_LINK.findall(text), *_REFERENCE.findall(text)]:

@@ -17,9 +17,13 @@ import os
 import sys
 import traceback
 import types
+import warnings
 
 import js
 from pyodide.ffi import create_proxy
+
+# The workers of the tests export close(), of which each connection warns: on the console, whose errors are faults.
+warnings.filterwarnings("ignore", message=".*a name that each Worker has")
 
 connections = {}
 # Workers that the page's tests share: the name and the tag by the script.

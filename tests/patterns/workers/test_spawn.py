@@ -224,7 +224,7 @@ def test_a_start_that_takes_too_long(page: Page) -> None:
     """The error tells what the worker was doing; an abort ends a start as well."""
     error = page.run("return failure(spawn({ timeout: 1, name: 'slow' }))")
     assert error["name"] == "TimeoutError"
-    assert "slow did not start within 1 ms" in error["message"]
+    assert "slow did not get any further within 1 ms" in error["message"]
     error = page.run("return failure(spawn({ signal: AbortSignal.abort(new Error('no more')) }))")
     assert error["message"] == "no more"
     error = page.run("return failure(spawn({ signal: AbortSignal.timeout(30) }))")

@@ -15,6 +15,7 @@ import type { InitOptions, PyodideWorker, StartOptions } from "./worker.js";
 /** Defined where this file itself comes out of the wheel. */
 declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
 
+/** The time for each step of the start: fetching Pyodide, each package, the script. */
 const START_TIMEOUT = 60_000;
 
 /** A page's side of a worker. */
@@ -62,8 +63,10 @@ export class Connection {
       ...(script !== undefined && { script: String(script) }),
     };
     const snapshots = this.#options.snapshot === false ? undefined : Snapshots.of(equipment);
+    let beginAnew = (): void => {};
     const report = Comlink.proxy((progress: Progress) => {
       this.#step = STEPS[progress.stage] + progress.what;
+      beginAnew();
       onProgress?.(progress);
     });
     // Later on, an error that the worker does not catch is no reason to give it up.
@@ -75,7 +78,10 @@ export class Connection {
     try {
       this.exports = await this.#settle(start, {
         timeout,
-        late: () => `the worker ${this.name} did not start within ${timeout} ms: it was ${this.#step}`,
+        late: () => `the worker ${this.name} did not get any further within ${timeout} ms: it was ${this.#step}`,
+        renewable: (renew) => {
+          beginAnew = renew;
+        },
       });
     } catch (error) {
       throw isNamed(error, "WorkerStartError") ? new WorkerStartError(error.message, error.traceback) : error;
@@ -85,7 +91,7 @@ export class Connection {
     }
     const makeWorker = (): Worker => newWorker(this.#options.worker, "workerlib's snapshot");
     void snapshots?.follow(this.#remote, makeWorker, equipment);
-    await this.#watch();
+    await this.#watch(timeout);
     if (heartbeat !== undefined) this.#expectHeartbeat(heartbeat);
   }
 
@@ -134,7 +140,7 @@ export class Connection {
   }
 
   /** Makes a call that ends by its outcome, its time limit, its abort, or the worker's end, whatever comes first. */
-  #settle<R>(call: () => Promise<R>, { signal, timeout, late, cancel }: Limits): Promise<R> {
+  #settle<R>(call: () => Promise<R>, { signal, timeout, late, cancel, renewable }: Limits): Promise<R> {
     if (this.#ended.signal.aborted) {
       return Promise.reject(new WorkerDiedError(`the worker ${this.name} has ended`));
     }
@@ -156,9 +162,14 @@ export class Connection {
         fail(error);
         cancel?.();
       };
-      const timer = timeout
-        ? setTimeout(() => giveUp(new DOMException(late(), "TimeoutError")), timeout)
-        : undefined;
+      const begin = (): ReturnType<typeof setTimeout> | undefined =>
+        timeout ? setTimeout(() => giveUp(new DOMException(late(), "TimeoutError")), timeout) : undefined;
+      let timer = begin();
+      renewable?.(() => {
+        if (settled.signal.aborted) return;
+        clearTimeout(timer);
+        timer = begin();
+      });
       signal?.addEventListener("abort", () => giveUp(signal.reason), { signal: settled.signal });
       this.#waiting.add(fail);
       // What cannot be cloned is thrown by the call itself, before it is sent.
@@ -170,16 +181,27 @@ export class Connection {
   }
 
   #failToLoad(event: ErrorEvent): void {
-    const why = event.message || "it cannot be fetched, or is no script";
+    const why =
+      event.message ||
+      "it cannot be fetched, is no script, or the page's Content Security Policy (worker-src) does not allow it";
     this.end(why, new WorkerStartError(`the script of the worker ${this.name} failed: ${why}`));
   }
 
   /** Notices the worker's death, whatever it died of: it holds a lock that the page gets then. */
-  async #watch(): Promise<void> {
+  async #watch(timeout: number): Promise<void> {
     // There are no locks where the page is not in a secure context; what ends the worker from here is noticed anyway.
     if (globalThis.navigator?.locks === undefined) return;
     const name = `workerlib ${crypto.randomUUID()}`;
-    await this.#settle(() => this.#remote.holdLock(name), { late: () => "" });
+    try {
+      await this.#settle(() => this.#remote.holdLock(name), {
+        timeout,
+        late: () => `the worker ${this.name} did not take its lock within ${timeout} ms`,
+      });
+    } catch (error) {
+      // A sandboxed frame, for example, has locks that may not be requested: then nobody can watch the worker.
+      if (isNamed(error, "SecurityError") || isNamed(error, "InvalidStateError")) return;
+      throw error;
+    }
     navigator.locks
       .request(name, { signal: this.#ended.signal }, () => this.end("it died"))
       .catch(() => {
@@ -208,6 +230,8 @@ interface Limits extends CallOptions {
   late: () => string;
   /** Tells the worker that nobody waits any more. */
   cancel?: () => void;
+  /** Is handed a function that begins the time limit anew. */
+  renewable?: (renew: () => void) => void;
 }
 
 const STEPS = { download: "fetching ", install: "installing ", import: "running ", ready: "ready: " };
@@ -222,7 +246,11 @@ function newWorker(address: string | URL | undefined, name: string): Worker {
   if (sameOrigin(script)) return new Worker(script, { type: "module", name });
   // A worker's script has to be of the page's origin; what it imports has not.
   const blob = new Blob([`import ${JSON.stringify(script)};`], { type: "text/javascript" });
-  return new Worker(URL.createObjectURL(blob), { type: "module", name });
+  const made = URL.createObjectURL(blob);
+  const worker = new Worker(made, { type: "module", name });
+  // Once the worker has loaded it, or has not, the address would only keep the text for the life of the page.
+  for (const event of ["message", "error"]) worker.addEventListener(event, () => URL.revokeObjectURL(made), { once: true });
+  return worker;
 }
 
 function sameOrigin(address: string): boolean {

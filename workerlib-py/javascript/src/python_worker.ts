@@ -141,10 +141,13 @@ function listen(host: Host): void {
       make(data, host).catch((error: unknown) => tell("no_snapshot", lastLine(error)));
       return;
     }
-    void globalThis.navigator?.locks?.request(data.lock, () => {
-      tell("locked");
-      return new Promise(() => {});
-    });
+    // Where the browser refuses locks, as in a sandboxed frame, nobody can watch this worker.
+    globalThis.navigator?.locks
+      ?.request(data.lock, () => {
+        tell("locked");
+        return new Promise(() => {});
+      })
+      .catch(() => {});
     start(data, host).catch((error: unknown) => tell("failed", text(error), null));
   });
 }

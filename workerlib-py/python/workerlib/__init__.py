@@ -48,7 +48,7 @@ from workerlib._errors import (
     WorkerStartError,
 )
 from workerlib._exports import export
-from workerlib._hosts.spawned.wanted import SpawnProgress
+from workerlib._hosts.host import SpawnProgress
 from workerlib._rpc.any_call import any_call
 from workerlib._rpc.call_log import elapsed_time, log
 from workerlib._values.adapter import All

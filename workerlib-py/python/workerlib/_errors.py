@@ -6,7 +6,7 @@
     ├── ConnectError               no connection was made
     │   ├── NoSuchWorkerError      (also a LookupError) the page has no worker of that name
     │   ├── WorkerStartError       the worker's script failed, or could not be loaded
-    │   ├── ConnectTimeoutError    (also a TimeoutError) the worker did not answer in time
+    │   ├── ConnectTimeoutError    (also a TimeoutError) the worker got no further in time
     │   ├── InterfaceError         (also a TypeError) the worker does not fit the requested interface
     │   └── ProtocolError          the two sides have different versions of workerlib
     ├── ConfigError                (also a ValueError) a configuration that cannot be right
@@ -43,7 +43,7 @@ class WorkerStartError(ConnectError):
 
 
 class ConnectTimeoutError(ConnectError, TimeoutError):
-    """Tells that the worker did not answer in time."""
+    """Tells that the start of a worker got no further in time, and at which step."""
 
 
 class InterfaceError(ConnectError, TypeError):

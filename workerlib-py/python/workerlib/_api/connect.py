@@ -11,21 +11,24 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from types import ModuleType, TracebackType
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from workerlib._api.interface import check
 from workerlib._api.worker import Worker
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import Settings, settings
 from workerlib._errors import ConnectError, ConnectTimeoutError
-from workerlib._hosts.host import Found, Progress
+from workerlib._hosts.host import Found, OnProgress, Progress, SpawnProgress
 from workerlib._native import Session
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
 from workerlib._values.adapters import AdapterSet
 from workerlib._version import __version__
 
-# A worker loads Pyodide and its packages before it answers: on a slow line that takes most of a minute.
+if TYPE_CHECKING:
+    from pyodide.ffi import JsProxy
+
+# For one step: a worker loads Pyodide and its packages before it answers.
 _TIMEOUT = 60.0
 
 
@@ -41,14 +44,27 @@ class Connecting(Coroutine[Any, Any, _I_co], Generic[_I_co]):
     `Worker`.
     """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], caller: str = "connect") -> None:
         """Wraps the coroutine that opens the connection.
 
         Args:
             coroutine: Returns the `Worker`.
+            caller: The name of the function that the user has called, for messages.
         """
         self._coroutine = coroutine
+        self._caller = caller
         self._worker: Worker | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        # Protocols of Python's own (copy, inspect …) ask for these, and nobody for what is not there yet.
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        caller = f"workerlib.{self._caller}(…)"
+        raise AttributeError(
+            f"{caller} is no worker yet, and has no {name!r}: `worker = await {caller}` first, or"
+            f" `async with {caller} as worker:`",
+            name=name,
+        )
 
     def __await__(self) -> Generator[Any, Any, _I_co]:
         return self._coroutine.__await__()
@@ -79,17 +95,18 @@ class Connecting(Coroutine[Any, Any, _I_co], Generic[_I_co]):
 
 @overload
 def connect(
-    name: str | os.PathLike[str] | None = None,
+    name: str | os.PathLike[str] | JsProxy | None = None,
     *,
     interface: ModuleType | None = None,
     timeout: float | None = _TIMEOUT,
     strict: bool | None = None,
     max_in_flight: int | None = None,
     config: _Config = None,
+    on_progress: OnProgress | None = None,
 ) -> Connecting[Worker]: ...
 @overload
 def connect(
-    name: str | os.PathLike[str] | None = None,
+    name: str | os.PathLike[str] | JsProxy | None = None,
     *,
     # Not type[_I]: mypy takes no Protocol for that.
     interface: Callable[..., _I],
@@ -97,15 +114,17 @@ def connect(
     strict: bool | None = None,
     max_in_flight: int | None = None,
     config: _Config = None,
+    on_progress: OnProgress | None = None,
 ) -> Connecting[_I]: ...
 def connect(
-    name: str | os.PathLike[str] | None = None,
+    name: str | os.PathLike[str] | JsProxy | None = None,
     *,
     interface: object = None,
     timeout: float | None = _TIMEOUT,
     strict: bool | None = None,
     max_in_flight: int | None = None,
     config: _Config = None,
+    on_progress: OnProgress | None = None,
 ) -> Connecting[Any]:
     """Connects to a worker of the page; outside of a browser, starts the worker as a subprocess.
 
@@ -113,12 +132,12 @@ def connect(
     connection at the end of the block.
 
     Args:
-        name: The `name` attribute of the worker's script tag. By default, the page's only worker. Outside of
-            a browser, the worker's script: a file (`"worker.py"`), or the name of a module.
+        name: The `name` attribute of the worker's script tag, or the object that `pyscript.PyWorker(…)`
+            returned. By default, the page's only worker. Outside of a browser, the worker's script: a file
+            (`"worker.py"`), or the name of a module.
         interface: The functions that the worker should export: a Protocol, or the worker's module. Editors
             and type checkers take a Protocol as the worker's type (docs/typing.md).
-        timeout: The number of seconds after which to give up; None for never. It includes the time that
-            Pyodide takes to load.
+        timeout: The number of seconds without a new step after which to give up; None for never.
         strict: Whether to refuse an argument that would arrive as another type, such as a generator as a
             list, or an instance of a subclass as its base. Otherwise such arguments are converted with a
             warning. By default, the setting `strict` of the section `[workerlib]`, else False.
@@ -127,6 +146,8 @@ def connect(
             `max_in_flight` of the section `[workerlib]`, else 10,000.
         config: The configuration of both sides, outside of a browser: the path of a TOML or JSON file, its
             text, or a dict. In a page, the script tags have the configuration.
+        on_progress: A function that is called with each step on the way, a `SpawnProgress`. An exception that
+            it raises ends the attempt.
 
     Returns:
         An object to be awaited, or used by `async with`; it gives the `Worker`.
@@ -134,26 +155,30 @@ def connect(
     Raises:
         NoSuchWorkerError: If no tag has that name, one second after the call; if there is no such script.
         WorkerStartError: If the worker's script failed or could not be loaded.
-        ConnectTimeoutError: If the worker did not answer in time.
+        WorkerDiedError: If the worker has ended before, or ends meanwhile.
+        ConnectTimeoutError: If no new step was made in time.
         InterfaceError: If the worker does not fit the interface; the message lists all differences.
         ProtocolError: If the worker's version of workerlib has another protocol.
         ConfigError: If a section of the configuration is malformed, or names something that does not exist.
         ConnectError: If the page has several workers and `name` is None; if the page has no PyScript; if
             `config` is given in a page.
     """
-    path = None if name is None else os.fspath(name)
     overrides = {"strict": strict, "max_in_flight": max_in_flight}
-    return Connecting(_connect(path, interface, timeout, config, overrides))
+    return Connecting(_connect(name, interface, timeout, config, on_progress, overrides))
 
 
-async def _connect(
-    name: str | None,
+async def _connect(  # noqa: PLR0917 - what `connect()` takes
+    name: str | os.PathLike[str] | JsProxy | None,
     interface: object,
     timeout: float | None,
     config: _Config,
+    on_progress: OnProgress | None,
     overrides: Mapping[str, object],
 ) -> Worker:
-    progress = Progress(name)
+    is_named = name is None or isinstance(name, str | os.PathLike)
+    worker: Any = None if is_named else name
+    path: Any = name if is_named else None
+    progress = Progress(None if path is None else os.fspath(path), on_progress=on_progress)
     opening: Coroutine[Any, Any, Found]
     # Each host is imported where it is used: its own imports exist on that host only.
     if sys.platform == "emscripten":
@@ -167,7 +192,7 @@ async def _connect(
         parsed = read_config()
         chosen = settings(parsed, **overrides)
         adapters = load_adapters(parsed)
-        opening = page.open_channel(progress)
+        opening = page.open_channel(progress, worker)
     else:
         from workerlib._hosts.subprocess import parent
 
@@ -192,23 +217,30 @@ async def establish(
 
     Args:
         opening: Opens the channel: the host's coroutine.
-        progress: The step that the host is at, for the message of a timeout.
+        progress: The step that the host is at.
         chosen: The settings of this side.
         adapters: The adapters of this side.
         interface: The functions that the worker should export; None for any: see `connect()`.
-        timeout: The number of seconds after which to give up; None for never.
+        timeout: The number of seconds without a new step after which to give up; None for never.
 
     Returns:
         The worker, whose connection is open.
 
     Raises:
-        ConnectTimeoutError: If the worker did not answer in time.
+        WorkerDiedError: If the worker has ended before, or ends meanwhile.
+        ConnectTimeoutError: If no new step was made in time.
         InterfaceError: If the worker does not fit the interface.
     """
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout) as limit:
+
+            def begin_anew() -> None:
+                if timeout is not None and not limit.expired():
+                    limit.reschedule(asyncio.get_running_loop().time() + timeout)
+
+            progress.on_new_stage = begin_anew
             found = await opening
-            progress.step = "waiting for the worker's side of the handshake"
+            progress.enter("waiting for the worker's side of the handshake")
             table = chosen.table(adapters)
             session = Session.connect(
                 __version__,
@@ -226,9 +258,10 @@ async def establish(
                 connection.closed.add_done_callback(lambda _: stop_watching())
             try:
                 exports = await connection.opened
-                worker = Worker(connection, exports, found.name, found.worker, found.ended)
+                worker = Worker(connection, exports, found.name, found.worker, found.ended, found.terminate)
                 if interface is not None:
                     check(interface, exports, found.name)
+                progress.enter("ready", SpawnProgress("ready", found.name))
             except BaseException:
                 connection.close("the handshake did not end as it should")
                 if found.ended is not None:
@@ -236,6 +269,9 @@ async def establish(
                 raise
     except TimeoutError:
         raise ConnectTimeoutError(
-            f"{progress.subject} did not answer within {timeout} seconds; connect() was {progress.step}"
+            f"{progress.subject} did not get any further within {timeout} seconds;"
+            f" {progress.caller} was {progress.step}"
         ) from None
+    finally:
+        progress.on_new_stage = lambda: None
     return worker

@@ -42,6 +42,10 @@ class Interface(Protocol):
         """Closes the connection. The worker goes on."""
         ...
 
+    def terminate(self) -> None:
+        """Ends the worker at once."""
+        ...
+
 
 _OWN = frozenset(name for name in vars(Interface) if not name.startswith("_"))
 _NO_INTERFACES = (object, Protocol, Generic, Interface)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath, PurePosixPath
 from types import ModuleType
 from typing import Any, TypeVar, overload
@@ -18,8 +18,8 @@ from workerlib._api.worker import Worker
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import settings
 from workerlib._errors import ConfigError, ConnectError
-from workerlib._hosts.host import Progress, is_file_name
-from workerlib._hosts.spawned.wanted import SpawnProgress, Wanted
+from workerlib._hosts.host import OnProgress, Progress, is_file_name
+from workerlib._hosts.spawned.wanted import Wanted
 
 _TIMEOUT = 60.0
 _I = TypeVar("_I")
@@ -37,7 +37,7 @@ def spawn(
     timeout: float | None = _TIMEOUT,
     strict: bool | None = None,
     max_in_flight: int | None = None,
-    on_progress: Callable[[SpawnProgress], object] | None = None,
+    on_progress: OnProgress | None = None,
     heartbeat: float | None = None,
     isolated: bool = False,
     snapshot: bool | None = None,
@@ -54,7 +54,7 @@ def spawn(
     timeout: float | None = _TIMEOUT,
     strict: bool | None = None,
     max_in_flight: int | None = None,
-    on_progress: Callable[[SpawnProgress], object] | None = None,
+    on_progress: OnProgress | None = None,
     heartbeat: float | None = None,
     isolated: bool = False,
     snapshot: bool | None = None,
@@ -70,7 +70,7 @@ def spawn(
     timeout: float | None = _TIMEOUT,
     strict: bool | None = None,
     max_in_flight: int | None = None,
-    on_progress: Callable[[SpawnProgress], object] | None = None,
+    on_progress: OnProgress | None = None,
     heartbeat: float | None = None,
     isolated: bool = False,
     snapshot: bool | None = None,
@@ -89,8 +89,7 @@ def spawn(
         interface: The functions that the worker should export: see `connect()`.
         packages: The packages that the script needs: their names, or addresses of wheels.
         name: The worker's name. By default, the name of its script.
-        timeout: The number of seconds after which to give up; None for never. It includes the time that
-            Pyodide takes to load.
+        timeout: The number of seconds without a new step after which to give up; None for never.
         strict: Whether to refuse an argument that would arrive as another type: see `connect()`.
         max_in_flight: The number of calls that may be in flight at a time: see `connect()`.
         on_progress: A function that is called with each step on the way, a `SpawnProgress`.
@@ -109,7 +108,7 @@ def spawn(
     Raises:
         WorkerStartError: If Pyodide, a package or the script cannot be fetched; if the script fails, whose
             error is the `__cause__`; if the page should be isolated and is not.
-        ConnectTimeoutError: If the worker was not ready in time.
+        ConnectTimeoutError: If no new step was made in time.
         InterfaceError: If the worker does not fit the interface.
         ConfigError: If a section of the configuration is malformed, or names something that does not exist.
         ConnectError: If this Python is no Pyodide.
@@ -131,12 +130,14 @@ def spawn(
         heartbeat,
         isolated,
         chosen.snapshot,
-        on_progress,
     )
-    progress = Progress(name or _name_of(script), "loading the worker's own JavaScript")
+    progress = Progress(
+        name or _name_of(script), "loading the worker's own JavaScript", "spawn()", on_progress
+    )
     adapters = load_adapters(parsed)
     opening = open_channel(wanted, progress)
-    return Connecting(establish(opening, progress, chosen, adapters, interface=interface, timeout=timeout))
+    connecting = establish(opening, progress, chosen, adapters, interface=interface, timeout=timeout)
+    return Connecting(connecting, "spawn")
 
 
 def _name_of(script: str | PurePath) -> str:

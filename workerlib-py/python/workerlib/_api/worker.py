@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, cast
@@ -45,17 +46,19 @@ class Worker:
     """A connection to a worker; its attributes are the functions that the worker exports.
 
     `await worker.f(1, x=2)` calls `f` in the worker. A function whose name is one of this class's own
-    (`close`, `closed`, `name`, `worker`) is reached as `worker["close"]`. `async with worker:` closes the
-    connection at the end of the block. Then a page's worker goes on, and a subprocess has ended.
+    (`close`, `closed`, `name`, `terminate`, `worker`) is reached as `worker["close"]`. `async
+    with worker:` closes the connection at the end of the block. Then a page's worker goes on, and a
+    subprocess has ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what a host has found
         self,
         connection: Connection,
         exports: list[ExportDescription],
         name: str,
         worker: Any,
         ended: Callable[[], Awaitable[None]] | None = None,
+        terminate: Callable[[], object] | None = None,
     ) -> None:
         """Wraps an open connection. Users get a worker by `connect()` or `spawn()`.
 
@@ -65,18 +68,26 @@ class Worker:
             name: The worker's name, for messages.
             worker: The host's own object for the worker.
             ended: Waits until the worker has ended. None where a worker outlives its connection.
+            terminate: Terminates the worker. None where a worker ends with its connection.
         """
         self._connection = connection
         self._functions: dict[str, RemoteFunction] = {}
         connection.functions_there = self._functions
         self._name = name
-        self._learn(exports)
-        connection.on_exports = self._learn
         self._worker = worker
         self._ended = ended
+        self._terminate = terminate
+        self._learn(exports)
+        connection.on_exports = self._learn
 
     def _learn(self, exports: list[ExportDescription]) -> None:
         for export in exports:
+            if _is_taken(self, export[0]):
+                warnings.warn(
+                    f"the worker {self._name!r} exports {export[0]}(), a name that each Worker has for"
+                    f' itself: it is called by worker["{export[0]}"](…)',
+                    stacklevel=2,
+                )
             try:
                 self._functions[export[0]] = _remote_function(self._connection, self._name, export)
             except (ValueError, TypeError) as error:
@@ -94,7 +105,8 @@ class Worker:
     def worker(self) -> Any:
         """The host's own object for the worker.
 
-        Under PyScript, the JsProxy that `pyscript.workers[name]` gives. Outside of a browser, the worker's
+        Under PyScript, the JsProxy that `pyscript.workers[name]` gives, with a `terminate()` that terminates
+        the worker. For a spawned worker, the browser's `Worker`. Outside of a browser, the worker's
         process, an `asyncio.subprocess.Process`.
         """
         return self._worker
@@ -110,6 +122,16 @@ class Worker:
         A page's worker goes on. Outside of a browser, the worker's process ends.
         """
         self._connection.close()
+
+    def terminate(self) -> None:
+        """Terminates the worker at once, whatever it is doing. Pending calls raise WorkerDiedError.
+
+        This works in every host, also under PyScript, where `close()` leaves the worker running. To start the
+        script again there, use a tag with another name.
+        """
+        self._connection.die(f"the worker {self._name!r} was ended by worker.terminate()")
+        if self._terminate is not None:
+            self._terminate()
 
     async def __aenter__(self) -> Worker:
         return self
@@ -149,6 +171,11 @@ class Worker:
         return (
             f"<workerlib.Worker {self._name!r}, {'closed' if self.closed else 'open'}, exports {functions}>"
         )
+
+
+def _is_taken(worker: Worker, name: str) -> bool:
+    """Tells whether an attribute of a Worker's own hides the export of that name."""
+    return name in vars(worker) or hasattr(Worker, name)
 
 
 class _Default:

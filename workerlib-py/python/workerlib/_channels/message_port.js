@@ -403,7 +403,10 @@
      * @param {Transferred[]} objects - Those of its parts that have objects.
      */
     postWithObjects(parts, transfer, objects) {
-      const moved = objects.map(({ object }) => (ArrayBuffer.isView(object) ? object.buffer : object));
+      const moved = objects
+        .map(({ object }) => (ArrayBuffer.isView(object) ? object.buffer : object))
+        // The browser clones a File or a Blob, and the clone shares its bytes.
+        .filter((object) => !(object instanceof Blob));
       try {
         this.port.postMessage(parts, [...transfer, ...moved]);
       } catch (error) {

@@ -20,11 +20,12 @@ from typing import Any
 
 import js
 import pyodide_js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsException, JsProxy, create_proxy, to_js
 
 from workerlib import _exports
 from workerlib._channels import loop_shortcuts
 from workerlib._channels.message_port_without_eval import Channel
+from workerlib._channels.proxies import destroy_later
 from workerlib._native import region
 from workerlib._rpc.connection import Connection
 from workerlib._values.transfer import Transfer
@@ -187,8 +188,9 @@ class PortEndpoint:
             return
         regions: list[Any] = [*region(frame), 0]
         for buffer in buffers:
-            if type(buffer) is Transfer:
-                regions += (buffer.take(), -1, 0)
+            if type(buffer) is Transfer or isinstance(buffer, JsProxy):
+                # A proxy is of an object that the browser clones.
+                regions += (buffer.take() if type(buffer) is Transfer else buffer, -1, 0)
                 continue
             # What is made of a bytes object is one again, which can be filled piece by piece.
             regions += (*region(buffer), int(type(buffer) is bytes))
@@ -220,11 +222,10 @@ class PortEndpoint:
         """Closes the port; JavaScript delivers what was posted before."""
         self._release()
         self._channel.close()
+        self._rooms.clear()
         proxies, self._proxies = self._proxies, []
         # One of them may be what is calling this.
-        loop = asyncio.get_event_loop()
-        for proxy in proxies:
-            loop.call_soon(proxy.destroy)
+        destroy_later(proxies)
 
     def _room(self, size: int) -> int:
         room = bytes(size)

@@ -14,6 +14,8 @@ import js
 import pyodide_js
 from pyodide.ffi import JsException, JsProxy, create_proxy, jsnull, to_js
 
+from workerlib._channels.proxies import destroy_later
+
 # The numbers of `message_port.js`, which says what they are.
 _TRANSFERRED = 8 << 10
 _IN_PIECES = 2 << 20
@@ -133,7 +135,12 @@ class Channel:
             parts.push(part)
             if length >= _TRANSFERRED:
                 transfer.push(part.buffer)
-        moved = [getattr(part.object, "buffer", part.object) for part in objects]
+        moved = [
+            getattr(part.object, "buffer", part.object)
+            for part in objects
+            # Which the browser clones.
+            if not (_is(part.object, "Blob") or _is(part.object, "File"))
+        ]
         try:
             self._port.postMessage(parts, transfer.concat(to_js(moved)))
         except JsException as error:
@@ -166,9 +173,11 @@ class Channel:
     def close(self) -> None:
         """Closes the port; JavaScript delivers what was posted before."""
         self._end()
-        for event, proxy in zip(("message", "messageerror"), self._proxies, strict=True):
+        for event, proxy in zip(("message", "messageerror"), self._proxies, strict=False):
             self._port.removeEventListener(event, proxy)
         self._port.close()
+        proxies, self._proxies = self._proxies, []
+        destroy_later(proxies)
 
     def _end(self) -> None:
         self._is_over = True

@@ -1,32 +1,112 @@
-"""What `connect()` asks of a host: that it finds or starts the worker, and opens a channel to it.
+"""Gives what all hosts share: how far a start has come, and the channel that a host hands out.
 
-There are two hosts: a page of PyScript's (`_hosts/pyscript/worker.py`), and outside of a browser a subprocess
-(`_hosts/subprocess/parent.py`).
+`connect()` and `spawn()` ask a host for a channel to a worker: a page of PyScript's
+(`_hosts/pyscript/page.py`), a Pyodide that starts a worker itself (`_hosts/spawned/parent.py`), or outside
+of a browser a Python that starts a subprocess (`_hosts/subprocess/parent.py`). This module starts nothing.
 """
 
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from workerlib._errors import RemoteError, WorkerStartError
 from workerlib._rpc.endpoint import Endpoint
+from workerlib._values.safe_text import class_name, text_of
 
 
-@dataclass
+@dataclass(frozen=True)
+class SpawnProgress:
+    """A step on the way to a worker that can be called, of `connect()` or `spawn()`."""
+
+    stage: str
+    """`find`, `download`, `install`, `import` or `connect`, and at last `ready`."""
+    what: str
+    """What is looked for, fetched, installed or run: the worker, Pyodide, a package, the script."""
+    done: int | None = None
+    """How many packages have come this far, where packages are loaded."""
+    total: int | None = None
+    """Of how many."""
+
+    def __str__(self) -> str:
+        doing = {"download": "fetching", "install": "installing", "import": "running"}
+        return f"{doing.get(self.stage, self.stage)} {self.what}"
+
+
+OnProgress = Callable[[SpawnProgress], object]
+"""Is called with each step."""
+
+
 class Progress:
-    """How far a host has come, for the message of a timeout."""
+    """How far the start of a worker has come: for the user, for the time limit, and for its message."""
 
-    name: str | None
-    """The name that was asked for, then the one that was found."""
-    step: str = "looking for the worker"
-    """What is being waited for."""
+    def __init__(
+        self,
+        name: str | None,
+        step: str = "looking for the worker",
+        caller: str = "connect()",
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """Begins.
+
+        Args:
+            name: The name that was asked for.
+            step: What is being waited for at first.
+            caller: The function that the user called, for messages.
+            on_progress: The user's function that hears of each step.
+        """
+        self.name = name
+        """The name that was asked for, then the one that was found."""
+        self.step = step
+        """What is being waited for."""
+        self.caller = caller
+        self.on_new_stage: Callable[[], None] = lambda: None
+        """Is called at each step: the time limit is one for a step."""
+        self._on_progress = on_progress
+
+    def enter(self, step: str, told: SpawnProgress | None = None) -> None:
+        """Notes a new step.
+
+        Args:
+            step: What is being waited for, for messages: "connect() was …".
+            told: What the user's function is told, which may raise anything.
+        """
+        self.step = step
+        self.on_new_stage()
+        if told is not None and self._on_progress is not None:
+            self._on_progress(told)
 
     @property
     def subject(self) -> str:
         """The worker, for messages."""
         return "the worker" if self.name is None else f"the worker {self.name!r}"
+
+
+def script_failed(what: str, cause: BaseException) -> WorkerStartError:
+    """Makes the error of a script that failed, whose own text says why and where.
+
+    Args:
+        what: Whose script it is: "the script of the worker 'stats'".
+        cause: What the script raised.
+    """
+    name = (cause.type_name if isinstance(cause, RemoteError) else class_name(type(cause))).removeprefix(
+        "workerlib."
+    )
+    # A RemoteError's own text begins with the name.
+    text = str(cause.args[0]) if isinstance(cause, RemoteError) else text_of(cause)
+    frames = traceback.extract_tb(cause.__traceback__)
+    where = f" ({frames[-1].filename.removeprefix('worker:')}, line {frames[-1].lineno})" if frames else ""
+    if isinstance(cause, SyntaxError):
+        # Its text has the place.
+        where = ""
+    error = WorkerStartError(
+        f"{what} failed: {name}: {text}{where}" if text else f"{what} failed: {name}{where}"
+    )
+    error.__cause__ = cause
+    return error
 
 
 @dataclass(frozen=True)
@@ -47,6 +127,8 @@ class Found:
     interrupt: Callable[[int, int], None] | None = None
     """Interrupts a call, by its id, that was cancelled so many times, if its code is running in the worker at
     that moment."""
+    terminate: Callable[[], object] | None = None
+    """Ends the worker at once, where it does not end with its connection."""
 
 
 def is_file_name(name: str) -> bool:

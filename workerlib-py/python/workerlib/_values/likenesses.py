@@ -60,8 +60,6 @@ def _find(cls: type, lists: bool) -> Likeness | None:
         # An Enum iterates over its members, list[int] over itself.
         return None
     names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
-    if any(name.startswith("pyodide.") or name.startswith("_pyodide") for name in names):
-        return _refused("it is an object of JavaScript's: convert it by its to_py() first")
     if found := families.find_base(cls, lists):
         return Likeness(*found) if lists else _base_of_library(cls, *found)
     if not lists and (reason := _reason_to_refuse(cls)):
@@ -183,7 +181,7 @@ def _reason_to_refuse(cls: type) -> str | None:
     if _defines(cls, "nnz") and (_defines(cls, "tocoo") or _defines(cls, "todense")):
         return "it is a sparse array: send its tocoo()'s data and coordinates, or its todense()"
     if _defines(cls, "__await__"):
-        return "it is to be awaited: send what comes of it"
+        return "it is to be awaited, did you forget `await`? Send what comes of it"
     if _is_of_library(cls) and issubclass(cls, Iterable) and not _is_all_items(cls):
         return f"an object of a library may be more than its items: send {remedies.general_remedy(cls)}"
     return None

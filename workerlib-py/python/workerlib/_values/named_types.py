@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from workerlib._values import additional_types, time_zones
+from workerlib._values import additional_types, javascript_objects, time_zones
 from workerlib._values.libraries import families
 from workerlib._values.row import Built, Named
 
@@ -16,7 +16,8 @@ NAMED: Final = 78
 """The extension type of all of them."""
 
 _NAMED: dict[str, Named] = {
-    row.name: row for row in (*additional_types.ROWS, *time_zones.ROWS, *families.NAMED)
+    row.name: row
+    for row in (*additional_types.ROWS, *time_zones.ROWS, *javascript_objects.ROWS, *families.NAMED)
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakSet
 
 from workerlib._native import adapt_builtins
-from workerlib._values import adapters, functions, likenesses, table
+from workerlib._values import adapters, functions, javascript_objects, likenesses, table
 from workerlib._values.adapter import ADAPTED, Adapter, Whole
 from workerlib._values.adapters import AdapterSet
 from workerlib._values.row import Parts, refuse
@@ -92,6 +92,8 @@ class SendingTable:
             return row.kind, row.take_apart
         # What passes through it need not be refused, nor made into something like it.
         adapter = adapter or self.adapters.find_last_resort()
+        if adapter is None and javascript_objects.is_proxy(cls):
+            return _HANDLE, javascript_objects.check_clonable
         return None if adapter is None else (ADAPTED, adapter)
 
     def build_adapted(self, *values: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, final
 
 from workerlib._values.row import RefusedError
 
-_KINDS = frozenset(
+KINDS = frozenset(
     {
         "ArrayBuffer",
         "AudioData",
@@ -55,8 +55,8 @@ def transfer(value: Any) -> Transfer:
             f"{type(value).__name__!r} object is not one of JavaScript's that can be transferred: values of"
             " Python's are sent as they are, without transfer()"
         )
-    if kind not in _KINDS and not kind.endswith("Array"):
-        raise TypeError(f"a {kind} of JavaScript's cannot be transferred: only {', '.join(sorted(_KINDS))}")
+    if kind not in KINDS and not kind.endswith("Array"):
+        raise TypeError(f"a {kind} of JavaScript's cannot be transferred: only {', '.join(sorted(KINDS))}")
     if _is_detached(value):
         raise ValueError(f"the {kind} is detached: it was transferred before")
     return Transfer(value, kind)

@@ -14,10 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 import js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
+
+from workerlib._channels.proxies import destroy_later
 
 _name = ""
 _is_held = False
+_is_refused = False
 _waiting: list[Callable[[str], None]] = []
 # What is given to JavaScript for the life of this Python.
 _proxies: list[Any] = []
@@ -25,6 +28,7 @@ _proxies: list[Any] = []
 # tell: WebKit dispatches none after it.
 _TERMINATION = "workerlib_termination"
 _EVENT = "terminated"
+_IS_DEAD = "isDead"
 
 
 def hold(then: Callable[[str], None] | None = None) -> None:
@@ -35,11 +39,18 @@ def hold(then: Callable[[str], None] | None = None) -> None:
             get it otherwise. The name is empty where there are no locks.
     """
     global _name
-    if not _name and hasattr(js.navigator, "locks"):
+    if not _name and not _is_refused and hasattr(js.navigator, "locks"):
         _name = f"workerlib:{js.crypto.randomUUID()}"
         never, granted = create_proxy(lambda *_: None), create_proxy(_note_grant)
         _proxies.extend((never, granted))
-        js.navigator.locks.request(_name, granted)
+
+        def refuse(_reason: Any) -> None:
+            # In a sandboxed frame for example. Nobody can watch this worker then.
+            global _name, _is_refused
+            _name, _is_refused = "", True
+            _answer()
+
+        js.navigator.locks.request(_name, granted).catch(create_once_callable(refuse))
     if then is not None and (_is_held or not _name):
         then(_name)
     elif then is not None:
@@ -49,9 +60,13 @@ def hold(then: Callable[[str], None] | None = None) -> None:
 def _note_grant(_lock: Any) -> Any:
     global _is_held
     _is_held = True
+    _answer()
+    return js.Promise.new(_proxies[0])
+
+
+def _answer() -> None:
     while _waiting:
         _waiting.pop()(_name)
-    return js.Promise.new(_proxies[0])
 
 
 def watch(name: str, worker: Any, on_death: Callable[[], None]) -> Callable[[], None]:
@@ -65,7 +80,12 @@ def watch(name: str, worker: Any, on_death: Callable[[], None]) -> Callable[[], 
     Returns:
         What ends the watch.
     """
-    stops = [_watch_termination(worker, on_death), _watch_lock(name, on_death)]
+
+    def die() -> None:
+        setattr(_termination_of(worker), _IS_DEAD, True)
+        on_death()
+
+    stops = [watch_termination(worker, on_death), _watch_lock(name, die)]
 
     def stop() -> None:
         for each in stops:
@@ -74,7 +94,18 @@ def watch(name: str, worker: Any, on_death: Callable[[], None]) -> Callable[[], 
     return stop
 
 
-def _watch_termination(worker: Any, on_death: Callable[[], None]) -> Callable[[], None]:
+def is_dead(worker: Any) -> bool:
+    """Tells whether a worker is known to be gone: it was watched when it ended.
+
+    Args:
+        worker: The browser's own object for it.
+    """
+    termination = getattr(worker, _TERMINATION, None)
+    return termination is not None and getattr(termination, _IS_DEAD, False) is True
+
+
+def _termination_of(worker: Any) -> Any:
+    """Gives what tells of a worker's termination; from the first time on its `terminate` does so."""
     termination = getattr(worker, _TERMINATION, None)
     if termination is None:
         termination = js.EventTarget.new()
@@ -83,16 +114,32 @@ def _watch_termination(worker: Any, on_death: Callable[[], None]) -> Callable[[]
 
         def tell() -> None:
             terminate()
+            setattr(termination, _IS_DEAD, True)
             termination.dispatchEvent(js.Event.new(_EVENT))
 
         worker.terminate = create_proxy(tell)
         _proxies.append(worker.terminate)
+    return termination
+
+
+def watch_termination(worker: Any, on_death: Callable[[], None]) -> Callable[[], None]:
+    """Has `on_death` called when a worker's `terminate` is called on this side.
+
+    Args:
+        worker: The browser's own object for it.
+        on_death: May end the watch itself.
+
+    Returns:
+        What ends the watch.
+    """
+    termination = _termination_of(worker)
     listener = create_proxy(lambda _event: on_death())
     termination.addEventListener(_EVENT, listener)
 
     def stop() -> None:
         termination.removeEventListener(_EVENT, listener)
-        listener.destroy()
+        # It may be what is calling this.
+        destroy_later([listener])
 
     return stop
 

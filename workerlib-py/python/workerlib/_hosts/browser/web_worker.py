@@ -10,7 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import js
-from pyodide.ffi import create_once_callable, create_proxy
+from pyodide.ffi import create_proxy
+
+from workerlib._channels.proxies import destroy_later
+
+_NOT_LOADED = (
+    "the browser did not load its script, which has a blob: address: if the page has a Content Security"
+    " Policy, it has to allow them, by `worker-src blob:`"
+)
 
 
 class WebWorker:
@@ -28,16 +35,27 @@ class WebWorker:
             on_error: Is called when an error in the worker is caught by nobody, with what it says and
                 whether the worker has ended by it.
         """
-        self._proxies = [
-            create_proxy(lambda event: on_message(event.data)),
-            create_proxy(
-                lambda event: on_error(str(event.message or "its script could not be loaded"), False)
-            ),
-        ]
+
+        def take(event: Any) -> None:
+            self._revoke()
+            on_message(event.data)
+
+        def fail(event: Any) -> None:
+            self._revoke()
+            # Where no script was loaded, the event is no ErrorEvent: it says nothing.
+            message = getattr(event, "message", None)
+            on_error(str(message) if message else _NOT_LOADED, False)
+
+        self._proxies = [create_proxy(take), create_proxy(fail)]
         # No file of the user's is needed, and none has to be where the library expects it.
         blob = js.Blob.new([source], type="text/javascript")
-        address = js.URL.createObjectURL(blob)
-        self.worker = js.Worker.new(address, type="module", name=name)
+        self._address = js.URL.createObjectURL(blob)
+        try:
+            self.worker = js.Worker.new(self._address, type="module", name=name)
+        except BaseException:
+            self._revoke()
+            destroy_later(self._proxies)
+            raise
         self.worker.onmessage, self.worker.onerror = self._proxies
 
     def post(self, message: Any, transfer: Any) -> None:
@@ -46,12 +64,18 @@ class WebWorker:
 
     def terminate(self) -> None:
         """Ends the worker at once."""
+        self._revoke()
         self.worker.onmessage = self.worker.onerror = None
         self.worker.terminate()
-        for proxy in self._proxies:
-            # One of them may be what is calling this.
-            js.setTimeout(create_once_callable(proxy.destroy), 0)
-        self._proxies.clear()
+        # One of them may be what is calling this.
+        proxies, self._proxies = self._proxies, []
+        destroy_later(proxies)
+
+    def _revoke(self) -> None:
+        """Frees the script, once the worker has loaded it: its address would keep it for the page's life."""
+        address, self._address = self._address, None
+        if address is not None:
+            js.URL.revokeObjectURL(address)
 
 
 class NodeWorker:
@@ -63,7 +87,7 @@ class NodeWorker:
         """Starts the thread: see `WebWorker`; that it has ended is an error, too."""
         self._listeners = {
             "message": create_proxy(on_message),
-            "error": create_proxy(lambda error: on_error(str(error.message), True)),
+            "error": create_proxy(lambda error: on_error(str(getattr(error, "message", error)), True)),
             "exit": create_proxy(lambda code: on_error(f"it ended with code {code}", True)),
         }
         threads = js.process.getBuiltinModule("node:worker_threads")
@@ -80,8 +104,8 @@ class NodeWorker:
         """Ends the thread at once."""
         for event, listener in self._listeners.items():
             self.worker.off(event, listener)
-            js.setTimeout(create_once_callable(listener.destroy), 0)
-        self._listeners.clear()
+        destroy_later(self._listeners.values())
+        self._listeners = {}
         self.worker.terminate()
 
 

@@ -10,6 +10,9 @@ from typing import Any
 NAME = "workerlib_connect"
 """The name of the worker's function on the bridge; the mark of the message with the port begins with it."""
 
+RUNNING = "workerlib_running"
+"""The mark of the message by which a worker tells that its script has imported workerlib."""
+
 
 def bridge_of_worker() -> Any:
     """Returns PyScript's bridge from this worker to its page; None if this is no worker of PyScript's."""

@@ -34,7 +34,7 @@ def read_config() -> dict[str, Any]:
     if not isinstance(raw, str):
         return parse(str(js.JSON.stringify(raw)))
     path = raw.strip()
-    if not _is_path(path):
+    if not is_path(path):
         return parse(path) if path else {}
     name = path.lstrip("./")
     for entry in js.performance.getEntriesByType("resource"):
@@ -49,7 +49,8 @@ def read_config() -> dict[str, Any]:
     )
 
 
-def _is_path(config: str) -> bool:
+def is_path(config: str) -> bool:
+    """Tells whether a tag's attribute `config` is the path of a configuration, not its text."""
     return config.endswith((".toml", ".json", ".txt"))
 
 
@@ -58,7 +59,7 @@ def hint_at_files() -> str | None:
     import polyscript
 
     raw = getattr(polyscript, "config", None)
-    if not isinstance(raw, str) or _is_path(raw.strip()):
+    if not isinstance(raw, str) or is_path(raw.strip()):
         return None
     files = read_config().get("files", {})
     missing = [source for source, target in files.items() if not Path(target or Path(source).name).exists()]

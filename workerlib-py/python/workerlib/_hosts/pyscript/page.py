@@ -11,17 +11,20 @@ import asyncio
 import base64
 import itertools
 import textwrap
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import js
 from pyodide.ffi import JsException, create_proxy
 
 from workerlib._channels.message_port import PortEndpoint, own_channel
-from workerlib._errors import ConnectError, NoSuchWorkerError, WorkerStartError
-from workerlib._hosts.browser.liveness import watch
+from workerlib._channels.proxies import destroy_later
+from workerlib._errors import ConnectError, NoSuchWorkerError, WorkerDiedError, WorkerStartError
+from workerlib._hosts.browser.liveness import is_dead, watch, watch_termination
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter
-from workerlib._hosts.host import Found, Progress
+from workerlib._hosts.host import Found, Progress, SpawnProgress, script_failed
 from workerlib._hosts.pyscript import bridge
+from workerlib._hosts.pyscript.config import is_path
 from workerlib._native import decode
 from workerlib._values.exceptions import rebuild
 
@@ -31,47 +34,95 @@ _TAGS = "script[worker][name], py-script[worker][name], mpy-script[worker][name]
 _GRACE = 1.0
 # How often to look for what the page gives no event for, in seconds.
 _POLL = 0.02
-# After how many seconds without a sign of life to look whether the script exists at all.
+# After how many seconds without a sign of life to look whether the worker may start at all.
 _SUSPICION = 3.0
 
 _tokens = itertools.count(1)
+_T = TypeVar("_T")
 
 
-async def open_channel(progress: Progress) -> Found:
-    """Finds the worker, waits until its script has run, and gets a channel to it."""
-    progress.step = "looking for the worker's script tag"
+async def open_channel(progress: Progress, worker: Any = None) -> Found:
+    """Finds the worker, waits until its script has run, and gets a channel to it.
+
+    Args:
+        progress: Names the worker, and hears of each step.
+        worker: What `pyscript.PyWorker(…)` returned, in place of a tag's name.
+
+    Raises:
+        NoSuchWorkerError: If no tag has that name.
+        WorkerStartError: If the worker's script failed, or cannot be loaded.
+        WorkerDiedError: If the worker has ended already, or ends meanwhile.
+        ConnectError: If this is a worker, or there are several workers to choose from.
+    """
+    progress.enter("looking for the worker's script tag", SpawnProgress("find", progress.subject))
     if bridge.bridge_of_worker() is not None:
         raise ConnectError("connect() is for the page: this is a worker, whose functions the page calls")
-    tag = await _find_tag(progress.name)
-    name = progress.name = str(tag.getAttribute("name"))
-    if _is_micropython(tag):
-        raise ConnectError(
-            f'the worker {name!r} runs MicroPython (type="mpy"), which cannot load workerlib: use type="py"'
-        )
-    progress.step = "waiting for PyScript to start the worker"
-    while (xworker := getattr(tag, "xworker", None)) is None:
-        await asyncio.sleep(_POLL)
-    progress.step = "waiting for the worker's script to run to its end"
-    await _script_end(tag, name, xworker)
-    progress.step = "waiting for the worker to hand out a channel"
-    link, port = await _ask_for_port(tag, name, xworker)
+    if worker is None:
+        tag = await _find_tag(progress.name)
+        name = progress.name = str(tag.getAttribute("name"))
+        if _is_micropython(tag):
+            raise ConnectError(
+                f'the worker {name!r} runs MicroPython (type="mpy"), which cannot load workerlib:'
+                ' use type="py"'
+            )
+        progress.enter("waiting for PyScript to start the worker", SpawnProgress("download", "Pyodide"))
+        while (xworker := getattr(tag, "xworker", None)) is None:
+            await asyncio.sleep(_POLL)
+    else:
+        # It has none of a tag's attributes.
+        tag, xworker = js.document.createElement("script"), worker
+        name = progress.name = progress.name or "PyWorker"
+    if is_dead(xworker):
+        raise _died(name)
+    with Start(progress, name, xworker) as start:
+        step = "waiting for the worker's script to run to its end"
+        progress.enter(step, SpawnProgress("import", f"the script of {name!r}"))
+        await start.unless_failed(_script_end(tag, name, xworker))
+        step = "waiting for the worker to hand out a channel"
+        progress.enter(step, SpawnProgress("connect", progress.subject))
+        link, port = await start.unless_failed(_ask_for_port(tag, name, xworker))
     return Found(
         name,
         PortEndpoint(port),
-        xworker.sync,
+        _with_terminate(xworker),
         watch=lambda on_death: watch(link.lifeline, xworker, lambda: on_death(_fate(name))),
         interrupt=Interrupter(link.memory) if link.memory else None,
+        terminate=xworker.terminate,
     )
+
+
+def _with_terminate(xworker: Any) -> Any:
+    """Gives PyScript's own object for a worker, with a `terminate` that ends it.
+
+    The object itself takes any name for a function of the worker's, and says nothing where there is none.
+    """
+    shown = js.Object.create(xworker.sync)
+    # The worker has it as a property of its own since it is watched.
+    own = js.Object.getOwnPropertyDescriptor(xworker, "terminate")
+    js.Object.defineProperty(shown, "terminate", own)
+    return shown
 
 
 def _fate(name: str) -> str:
     return f"the worker {name!r} is gone: it was terminated, or it crashed"
 
 
+def _died(name: str) -> WorkerDiedError:
+    return WorkerDiedError(
+        f"{_fate(name)}; start it anew, by a tag with another name: PyScript keeps this one for the dead"
+        " worker"
+    )
+
+
 async def _find_tag(name: str | None) -> Any:
     deadline = asyncio.get_running_loop().time() + _GRACE
     while True:
-        tags = {str(tag.getAttribute("name")): tag for tag in js.document.querySelectorAll(_TAGS)}
+        tags: dict[str, Any] = {}
+        for tag in js.document.querySelectorAll(_TAGS):
+            own = str(tag.getAttribute("name"))
+            if own in tags and name in (None, own):
+                raise ConnectError(f"the page has several workers named {own!r}: give each a name of its own")
+            tags[own] = tag
         if name is not None and name in tags:
             return tags[name]
         if name is None and len(tags) == 1:
@@ -105,29 +156,156 @@ async def _script_end(tag: Any, name: str, xworker: Any) -> None:
         except JsException as error:
             raise WorkerStartError(f"the worker {name!r} could not be started: {error}") from error
 
+    # PyScript says nothing, ever, of a script or a configuration that does not exist, or if the page's policy
+    # keeps the worker from being loaded.
+    checks = [asyncio.ensure_future(_check_sources(tag, name)), asyncio.ensure_future(_check_policy(name))]
     waiting = asyncio.ensure_future(ready())
     try:
-        done, _ = await asyncio.wait({waiting}, timeout=_SUSPICION)
-        if not done:
-            # PyScript says nothing, ever, of a script that does not exist.
-            await _check_source(tag, name)
-        await waiting
+        pending = {waiting, *checks}
+        while not waiting.done():
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                await one
     finally:
-        waiting.cancel()
+        for one in (waiting, *checks):
+            one.cancel()
 
 
-async def _check_source(tag: Any, name: str) -> None:
-    if source := tag.getAttribute("src"):
+async def _check_sources(tag: Any, name: str) -> None:
+    """Looks whether the files that the tag names are there: PyScript has fetched them, so they are at hand.
+
+    Raises:
+        WorkerStartError: If one is not.
+    """
+    config = (tag.getAttribute("config") or "").strip()
+    for what, address in (
+        ("script", tag.getAttribute("src")),
+        ("configuration", config if is_path(config) else None),
+    ):
+        if not address:
+            continue
+        told = f"the {what} of the worker {name!r}, {address}, cannot be fetched"
         try:
-            response = await js.fetch(source)
+            response = await js.fetch(address, cache="force-cache")
         except JsException as error:
-            raise WorkerStartError(
-                f"the script of the worker {name!r}, {source}, cannot be fetched: {error}"
-            ) from error
+            raise WorkerStartError(f"{told}: {error}") from error
         if not response.ok:
+            raise WorkerStartError(f"{told}: HTTP {response.status}")
+        if what == "script" and "text/html" in (response.headers.get("content-type") or ""):
             raise WorkerStartError(
-                f"the script of the worker {name!r}, {source}, cannot be fetched: HTTP {response.status}"
+                f"{told}: the server sent a page (HTML) in its place, as servers of single-page"
+                " applications do for files that do not exist; check the address"
             )
+
+
+async def _check_policy(name: str) -> None:
+    """Looks, if the worker is slow, whether the page's policy allows its script, which has a blob: address.
+
+    Raises:
+        WorkerStartError: If it does not.
+    """
+    await asyncio.sleep(_SUSPICION)
+    outcome: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def settle(is_allowed: bool) -> None:
+        if not outcome.done():
+            outcome.set_result(is_allowed)
+
+    address = js.URL.createObjectURL(js.Blob.new(["postMessage(0)"], type="text/javascript"))
+    proxies = [create_proxy(lambda _event: settle(True)), create_proxy(lambda _event: settle(False))]
+    try:
+        probe = js.Worker.new(address)
+        probe.onmessage, probe.onerror = proxies
+        is_allowed = await outcome
+        probe.terminate()
+    except JsException:
+        # Some browsers refuse it at once.
+        is_allowed = False
+    finally:
+        js.URL.revokeObjectURL(address)
+        destroy_later(proxies)
+    if not is_allowed:
+        raise WorkerStartError(_forbidden(name))
+
+
+def _forbidden(name: str) -> str:
+    return (
+        f"the browser did not load the worker {name!r}, whose script has a blob: address: the page's Content"
+        " Security Policy has to allow them, by `worker-src blob:`"
+    )
+
+
+class Start:
+    """Watches a worker while it starts: tells its steps, and ends the wait if the worker is gone."""
+
+    def __init__(self, progress: Progress, name: str, xworker: Any) -> None:
+        """Names the worker."""
+        self._progress = progress
+        self._name = name
+        self._xworker = xworker
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def __enter__(self) -> Start:
+        self._stop = watch_termination(self._xworker, lambda: self._fail(_died(self._name)))
+        self._proxies = {
+            "error": create_proxy(self._on_error),
+            "message": create_proxy(self._on_message),
+        }
+        for event, proxy in self._proxies.items():
+            self._xworker.addEventListener(event, proxy)
+        # PyScript has the page told what its workers load, where it can.
+        self._on_load = create_proxy(self._on_progress)
+        js.addEventListener("py:progress", self._on_load)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        for event, proxy in self._proxies.items():
+            self._xworker.removeEventListener(event, proxy)
+        js.removeEventListener("py:progress", self._on_load)
+        destroy_later([*self._proxies.values(), self._on_load])
+        self._failed.cancel()
+
+    async def unless_failed(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Awaits a step of the start.
+
+        Raises:
+            WorkerDiedError: If the worker is terminated meanwhile.
+            WorkerStartError: If it turns out that the worker cannot start.
+        """
+        step = asyncio.ensure_future(coroutine)
+        either: set[asyncio.Future[Any]] = {step, self._failed}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                await self._failed
+            return await step
+        finally:
+            step.cancel()
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
+            # Nobody may be waiting any more.
+            self._failed.exception()
+
+    def _on_error(self, event: Any) -> None:
+        # An error in the worker's JavaScript has a message; a script that was not loaded has none.
+        if getattr(event, "message", None) is None:
+            self._fail(WorkerStartError(_forbidden(self._name)))
+
+    def _on_message(self, event: Any) -> None:
+        if getattr(event.data, "mark", None) == bridge.RUNNING:
+            self._enter("import", "the script, which has imported workerlib")
+
+    def _on_progress(self, event: Any) -> None:
+        self._enter("download", str(event.detail))
+
+    def _enter(self, stage: str, what: str) -> None:
+        try:
+            self._progress.enter(self._progress.step, SpawnProgress(stage, what))
+        except Exception as error:
+            self._fail(error)
 
 
 async def _ask_for_port(tag: Any, name: str, xworker: Any) -> tuple[Any, Any]:
@@ -153,14 +331,12 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any) -> tuple[Any, Any]:
             error.__suppress_context__ = True
             raise error  # noqa: B904
         if failure:
-            raise WorkerStartError(f"the script of the worker {name!r} failed") from rebuild(
-                decode(failure, [])
-            )
+            raise script_failed(f"the script of the worker {name!r}", rebuild(decode(failure, [])))
         message = await answer
         return message.data, message.ports[0] if message.ports.length else own
     finally:
         xworker.removeEventListener("message", proxy)
-        proxy.destroy()
+        destroy_later([proxy])
 
 
 async def _without_workerlib(tag: Any, name: str) -> WorkerStartError:

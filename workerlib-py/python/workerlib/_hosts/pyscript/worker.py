@@ -19,7 +19,6 @@ import __main__
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._config import exports_and_imports
 from workerlib._config.settings import settings
-from workerlib._errors import ConfigError
 from workerlib._exports import Function, describe_exports, functions, observers
 from workerlib._hosts.browser.liveness import hold
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard, new_memory
@@ -54,6 +53,7 @@ def serve() -> None:
     if _script is not None:
         _know_source(_script)
     hold()
+    xworker.postMessage(to_js({"mark": bridge.RUNNING}, dict_converter=js.Object.fromEntries))
 
     def answer(mark: str, name: str, may_own: bool) -> str:
         error = _script_error()
@@ -61,7 +61,8 @@ def serve() -> None:
             config = read_config()
             chosen = settings(config)
             adapters = exports_and_imports.complete(config)
-        except ConfigError as wrong:
+        # Modules of the user's are imported here, which may raise anything.
+        except BaseException as wrong:
             error = error or wrong
         if error is not None:
             # PyScript's bridge carries strings unharmed, and nothing else of what an error is made of.

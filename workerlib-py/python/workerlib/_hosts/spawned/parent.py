@@ -18,18 +18,21 @@ from urllib.parse import quote
 
 import js
 import pyodide_js
-from pyodide.ffi import JsProxy, create_once_callable, jsnull, to_js
+from pyodide.ffi import JsException, JsProxy, create_once_callable, jsnull, to_js
 
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._errors import WorkerStartError
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, new_memory
 from workerlib._hosts.browser.web_worker import is_node, new_worker
-from workerlib._hosts.host import Found, Progress, is_file_name
+from workerlib._hosts.host import Found, Progress, SpawnProgress, is_file_name, script_failed
 from workerlib._hosts.spawned import worker as spawned
 from workerlib._hosts.spawned.snapshots import snapshots
-from workerlib._hosts.spawned.wanted import SpawnProgress, Wanted
+from workerlib._hosts.spawned.wanted import Wanted
 from workerlib._native import decode
 from workerlib._values.exceptions import rebuild
+
+_TOLD = frozenset({"progress", "failed", "snapshot", "no_snapshot", "locked", "ready", "pong"})
+"""What the worker's own JavaScript tells; each has a method."""
 
 
 async def open_channel(wanted: Wanted, progress: Progress) -> Found:
@@ -133,7 +136,11 @@ class SpawnedWorker:
     async def _wait_for_death(self, die: Callable[[str], None]) -> None:
         """Waits for the lock that the worker holds while it lives. Node has none, but an event."""
         await self._locked.wait()
-        await js.navigator.locks.request(self._lock, create_once_callable(lambda _lock: None))
+        try:
+            await js.navigator.locks.request(self._lock, create_once_callable(lambda _lock: None))
+        except JsException:
+            # The browser refuses locks here, in a sandboxed frame for example.
+            return
         die(f"the worker {self.name!r} died")
 
     async def _expect_heartbeat(self, die: Callable[[str], None], limit: float) -> None:
@@ -148,26 +155,28 @@ class SpawnedWorker:
             await asyncio.sleep(limit / 2)
 
     def _receive(self, message: Any) -> None:
+        # The script may post messages of its own.
+        if not js.Array.isArray(message) or message.length == 0 or message[0] not in _TOLD:
+            return
         kind, *details = message
         getattr(self, f"_on_{kind}")(*details)
 
     def _on_progress(self, stage: str, what: str, done: int | None, total: int | None) -> None:
         step = SpawnProgress(stage, what, done, total)
-        self._progress.step = str(step)
-        if self._wanted.on_progress is not None:
-            try:
-                self._wanted.on_progress(step)
-            except Exception as error:
-                self._fail(error)
+        try:
+            self._progress.enter(str(step), step)
+        except Exception as error:
+            self._fail(error)
 
     def _on_failed(self, message: str, description: Any) -> None:
-        error = WorkerStartError(f"the worker {self.name!r} could not be started: {message}")
+        message = f"the worker {self.name!r} could not be started: {message}"
         if isinstance(description, JsProxy):
-            error.__cause__ = rebuild(decode(description.to_bytes(), []))
-        self._fail(error)
+            cause = rebuild(decode(description.to_bytes(), []))
+            self._fail(script_failed(message.removesuffix(" failed"), cause))
+        else:
+            self._fail(WorkerStartError(message))
 
     def _on_ready(self) -> None:
-        self._on_progress("ready", self.name, None, None)
         if not self.ready.done():
             self.ready.set_result(None)
 

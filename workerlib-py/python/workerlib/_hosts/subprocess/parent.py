@@ -25,7 +25,7 @@ from typing import Any
 from workerlib._channels.socket import OnBroken, OnMessage, PipeEndpoint, open_pipe
 from workerlib._config.settings import parse
 from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerStartError
-from workerlib._hosts.host import Found, Progress, is_file_name
+from workerlib._hosts.host import Found, Progress, SpawnProgress, is_file_name, script_failed
 from workerlib._native import decode, encode
 from workerlib._rpc.endpoint import Endpoint
 from workerlib._values.exceptions import rebuild
@@ -105,10 +105,11 @@ async def open_channel(progress: Progress, config: Config | None, parsed: Mappin
     """
     script = _find_script(progress.name)
     path = [*_folders_of_files(config, parsed), *sys.path]
-    progress.step = "starting its process"
+    progress.enter("starting its process", SpawnProgress("find", script))
     worker = await _start(script, path)
     try:
-        progress.step = "waiting for the worker's script to run to its end"
+        step = "waiting for the worker's script to run to its end"
+        progress.enter(step, SpawnProgress("import", script))
         await worker.run_script(parsed)
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError):
@@ -117,7 +118,13 @@ async def open_channel(progress: Progress, config: Config | None, parsed: Mappin
         await worker.end()
         raise
     return Found(
-        script, worker, worker.process, watch=worker.watch, ended=worker.end, interrupt=worker.interrupt
+        script,
+        worker,
+        worker.process,
+        watch=worker.watch,
+        ended=worker.end,
+        interrupt=worker.interrupt,
+        terminate=worker.kill,
     )
 
 
@@ -221,7 +228,7 @@ class Subprocess(Endpoint):
         kind, description = answer
         if kind == "missing":
             raise NoSuchWorkerError(f"there is no module {self._script!r} to import; {description}")
-        raise WorkerStartError(f"the script of the worker {self._script!r} failed") from rebuild(description)
+        raise script_failed(f"the script of the worker {self._script!r}", rebuild(description))
 
     def kill(self) -> None:
         """Ends the process at once, if it has not ended yet."""
