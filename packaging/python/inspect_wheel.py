@@ -43,6 +43,16 @@ def check_files(wheel: zipfile.ZipFile) -> None:
         raise SystemExit(f"the wheel must hold workerlib alone, and also holds {sorted(strange)}")
 
 
+def check_order(wheel: zipfile.ZipFile) -> None:
+    """Checks that each folder's parent holds an earlier file, as PyScript's unpacker for MicroPython needs it."""
+    made = {""}
+    for name in wheel.namelist():
+        folder = name.rpartition("/")[0]
+        if folder.rpartition("/")[0] not in made:
+            raise SystemExit(f"{name} comes before any file of the folder above its own: see order_wheel.py")
+        made.add(folder)
+
+
 def check_metadata(wheel: zipfile.ZipFile) -> None:
     """Checks that the wheel brings its long description and the texts of its licences."""
     names = wheel.namelist()
@@ -90,6 +100,8 @@ def main() -> None:
         if arguments.complete:
             check_files(wheel)
             check_metadata(wheel)
+            if "wasm32" in arguments.wheel.name:
+                check_order(wheel)
             check_record(wheel)
     for text in arguments.without:
         if text.encode() in module:

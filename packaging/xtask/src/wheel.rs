@@ -102,6 +102,9 @@ pub(crate) fn build_of(workspace: &Workspace, tools: &Workspace, kind: Kind, epo
             "wheel-tags",
             retag.arg(only_file(&packed)?).env("SOURCE_DATE_EPOCH", epoch),
         )?;
+        let mut order = Command::new(tools.python());
+        order.arg(tools.packaging("python").join("order_wheel.py")).arg(only_file(&packed)?);
+        process::run(workspace, "wheel-order", &mut order)?;
     }
     let wheel = only_file(&packed)?;
     fs::rename(&wheel, stamped.join(wheel.file_name().context("a wheel has a name")?))?;
@@ -294,6 +297,7 @@ fn inputs(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     inputs.push(workspace.packaging("npm").join("package-lock.json"));
     let sources = workspace.packaging("xtask").join("src");
     inputs.extend(["wheel.rs", "linker.rs", "compiler.rs", "javascript.rs"].map(|name| sources.join(name)));
+    inputs.push(workspace.packaging("python").join("order_wheel.py"));
     // No package has all of the parts.
     inputs.retain(|path| path.exists());
     Ok(inputs)
