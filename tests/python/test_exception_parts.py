@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import traceback
 import warnings
@@ -87,10 +88,10 @@ def test_the_text_of_a_builtin_exception_is_the_senders_too() -> None:
     back = there_and_back(ValueError(Shown("x")))
     assert isinstance(back, ValueError)
     assert (str(back), back.args) == ("shown otherwise", ("<Lock x>",))
-    system: Any = there_and_back(OSError(2, Shown("x"), "a.txt"))
+    system: Any = there_and_back(OSError(errno.ENOENT, Shown("x"), "a.txt"))
     assert isinstance(system, FileNotFoundError)
-    assert str(system) == "[Errno 2] shown otherwise: 'a.txt'"
-    assert (system.errno, system.filename) == (2, "a.txt")
+    assert str(system) == f"[Errno {errno.ENOENT}] shown otherwise: 'a.txt'"
+    assert (system.errno, system.filename) == (errno.ENOENT, "a.txt")
     group: Any = there_and_back(ExceptionGroup("all", [NeedsItsPartError(Lock("a")), KeyError(Lock("b"))]))
     assert [str(one) for one in group.exceptions] == ["held by a", "<Lock b>"]
     assert isinstance(group.exceptions[1], KeyError)

@@ -136,8 +136,9 @@ def test_the_standard_library_and_what_looks_like_it(name: str) -> None:
         with pytest.raises(UnsendableError, match=remedy) as caught:
             round_trip({"deep": [value]})
     finally:
-        if hasattr(value, "close"):
-            value.close()
+        for opened in (value, getattr(value, "connection", None)):
+            if hasattr(opened, "close"):
+                opened.close()
     assert caught.value.path == "value['deep'][0]"
 
 
