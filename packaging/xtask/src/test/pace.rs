@@ -16,11 +16,11 @@ use crate::workspace::Workspace;
 /// The variable by which a user names the pace instead of having it measured.
 const OVERRIDE: &str = "WORKERLIB_TEST_PACE";
 
-/// How long Pyodide 314 takes to start under Node 20 on a fast machine that does nothing else (measured: 1.9 to 2.3 s on two
-/// cores of a server of 2023).
+/// How long Pyodide 314 takes to start under Node 20 on a fast machine. The figure is the lower end of an estimate: a start took
+/// about 2.3 s of processor time where this was written. A reference that is too small makes limits longer, never shorter.
 const START_OF_PYODIDE: Duration = Duration::from_millis(2000);
 
-/// How long CPython 3.11 takes for the loop there.
+/// How long CPython 3.11 takes for the loop there, estimated likewise.
 const LOOP_OF_PYTHON: Duration = Duration::from_millis(500);
 
 /// A loop that takes Python about as long as the constant says.
