@@ -247,7 +247,14 @@ function newWorker(address: string | URL | undefined, name: string): Worker {
   // A worker's script has to be of the page's origin; what it imports has not.
   const blob = new Blob([`import ${JSON.stringify(script)};`], { type: "text/javascript" });
   const made = URL.createObjectURL(blob);
-  const worker = new Worker(made, { type: "module", name });
+  let worker: Worker;
+  try {
+    worker = new Worker(made, { type: "module", name });
+  } catch (error) {
+    URL.revokeObjectURL(made);
+    // WebKit refuses an address that the page's policy forbids at once; other engines tell of it by an event.
+    throw new WorkerStartError(`the script of the worker ${name} was not loaded: does the page's policy allow blob: workers? (${String(error)})`);
+  }
   // Once the worker has loaded it, or has not, the address would only keep the text for the life of the page.
   for (const event of ["message", "error"]) worker.addEventListener(event, () => URL.revokeObjectURL(made), { once: true });
   return worker;

@@ -14,10 +14,11 @@ from pyodide.ffi import create_proxy
 
 from workerlib._channels.proxies import destroy_later
 
-_NOT_LOADED = (
+NOT_LOADED = (
     "the browser did not load its script, which has a blob: address: if the page has a Content Security"
     " Policy, it has to allow them, by `worker-src blob:`"
 )
+"""The reason that an engine has for a worker of which it only says that it failed."""
 
 
 class WebWorker:
@@ -44,7 +45,7 @@ class WebWorker:
             self._revoke()
             # Where no script was loaded, the event is no ErrorEvent: it says nothing.
             message = getattr(event, "message", None)
-            on_error(str(message) if message else _NOT_LOADED, False)
+            on_error(str(message) if message else NOT_LOADED, False)
 
         self._proxies = [create_proxy(take), create_proxy(fail)]
         # No file of the user's is needed, and none has to be where the library expects it.

@@ -23,7 +23,7 @@ from pyodide.ffi import JsException, JsProxy, create_once_callable, jsnull, to_j
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._errors import WorkerStartError
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, new_memory
-from workerlib._hosts.browser.web_worker import is_node, new_worker
+from workerlib._hosts.browser.web_worker import NOT_LOADED, is_node, new_worker
 from workerlib._hosts.host import Found, Progress, SpawnProgress, is_file_name, script_failed
 from workerlib._hosts.spawned import worker as spawned
 from workerlib._hosts.spawned.snapshots import snapshots
@@ -90,7 +90,13 @@ class SpawnedWorker:
         order.memory = memory = new_memory()
         self.interrupt = Interrupter(memory) if memory else None
         """Interrupts a call, where memory can be shared with the worker."""
-        self.host = new_worker(_script(), self.name, self._receive, self._on_error)
+        try:
+            self.host = new_worker(_script(), self.name, self._receive, self._on_error)
+        except JsException as error:
+            # WebKit refuses an address that the policy forbids at once; other engines tell of it by an event.
+            raise WorkerStartError(
+                f"the worker {self.name!r} could not be started: {NOT_LOADED} ({error})"
+            ) from error
         port, ports = new_port(self.host.worker, self._lock)
         if ports:
             (order.port,) = ports
