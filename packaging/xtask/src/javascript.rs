@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -51,6 +52,9 @@ pub(crate) fn build_for_wheel(workspace: &Workspace, tools: &Workspace, target: 
 /// # Errors
 /// If esbuild fails.
 pub(crate) fn build_interpreter(workspace: &Workspace, target: &Path) -> Result<()> {
+    // Parts of a test run that start together publish together, and the folder in which the sources are laid out is one.
+    static STAGED: Mutex<()> = Mutex::new(());
+    let _staged = STAGED.lock().unwrap_or_else(PoisonError::into_inner);
     bundle(
         workspace,
         &stage(workspace, workspace, "interpreter")?,
