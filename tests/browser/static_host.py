@@ -93,7 +93,7 @@ class Cdn:
         self.elsewhere: list[str] = []
         """The requests that were for none of the files of the CDN."""
         self.index: dict[str, dict[str, Any]] = {}
-        """What PyPI lists: for each package the answer of its index, and for each file its content."""
+        """The files of PyPI: for each package the answer of its index, and for each file its content."""
         self.files: dict[str, bytes] = {}
         self.withheld = ""
         """The end of an address that is answered once, for the page, and never again."""

@@ -15,7 +15,7 @@ from pyscript_page import LOAD_MILLISECONDS, PyScriptPage
 
 _KEEPING = pytest.mark.skipif(
     os.environ.get("WORKERLIB_ENGINE") == "webkit",
-    reason="an automated WebKit does not show the page what the worker has kept",
+    reason="under WebKit's driver the page saw no kept snapshot; the cause is not known",
 )
 # Each entry of the cache is written whole: when it is there, the snapshot is.
 _KEPT = "async () => (await (await caches.open('workerlib-snapshots')).keys()).length"

@@ -106,7 +106,7 @@ async def test_what_computes_is_interrupted(workerlib: Any, raises: Any) -> None
         assert await worker.twice(21) == 42
 
 
-# What needs an address of HTTP; all of them run in Node (tests/node/spawn.mjs).
+# These tests need an address of HTTP; all of them run in Node (tests/node/spawn.mjs).
 @pytest.mark.parametrize("name", ["test_a_configuration_is_the_worker", "test_adapters"])
 @in_page(page="spawn_mishaps", limit=120)
 async def test_configuration(name: str) -> None:

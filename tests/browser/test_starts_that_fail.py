@@ -54,7 +54,7 @@ async def test_connecting_again_to_a_worker_that_was_terminated(
 
 @in_page(page="mishaps")
 async def test_a_worker_that_is_terminated_while_it_starts(workerlib: Any, tags: Any, raises: Any) -> None:
-    """Whoever waits for it hears of its end, however it is ended."""
+    """A call that waits for the worker ends with an error, however the worker is ended."""
     import asyncio
 
     tag = tags.worker("never ready", "import asyncio, workerlib\nawait asyncio.sleep(600)")

@@ -118,7 +118,7 @@ async def test_each_connection_has_its_own_adapters() -> None:
 
 
 async def test_calls_of_all_of_them_at_a_time() -> None:
-    """What is under way on one connection does not reach into another."""
+    """Calls in flight on one connection do not change another."""
     workers: Any = await three()
     money = workers["Money"]
     try:

@@ -1,4 +1,4 @@
-"""What snapshot.mjs runs in Pyodide under Node: one function for each visit, which is a process of its own."""
+"""The code that snapshot.mjs runs in Pyodide under Node: a function for each visit, each a process of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def state() -> dict[str, object]:
 
 @workerlib.export
 def age() -> float:
-    # Of what logging takes for the start of the program.
+    # The time that logging takes for the start of the program.
     record = logging.LogRecord("", 0, "", 0, "", None, None)
     return record.relativeCreated / 1000
 

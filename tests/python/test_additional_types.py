@@ -108,7 +108,7 @@ def test_structures_of_the_operating_system(value: Any) -> None:
 
 @workerlib.register
 def by_name(row: Any, key: str = "name") -> Any:
-    """What partial functions of the tests are of."""
+    """The function of which the tests make partial functions."""
     return row[key]
 
 
@@ -163,7 +163,7 @@ def test_a_dict_with_a_factory_that_travels() -> None:
 
 
 class Base(NamedTuple):
-    """What a class of the user's extends."""
+    """A base of a user's class."""
 
     x: int
     y: object

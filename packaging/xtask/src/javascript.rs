@@ -139,7 +139,7 @@ fn bundle(
 ) -> Result<()> {
     let mut esbuild = tool(tools, "esbuild");
     esbuild.arg(format!("src/{source}")).args(["--bundle", "--target=es2022", "--log-level=warning"]);
-    // What runs in Python before workerlib can is a part of the JavaScript.
+    // The Python code that runs before workerlib can is a part of the JavaScript.
     esbuild.arg("--loader:.py=text");
     esbuild.arg(format!("--format={format}")).arg(format!("--outfile={}", target.display())).args(more);
     process::run(tools, "esbuild", esbuild.current_dir(staged))?;

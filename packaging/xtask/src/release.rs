@@ -89,7 +89,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         });
     }
     let result = steps.run();
-    // What could not be removed from a temporary folder is not worth failing for.
+    // A temporary folder that cannot be removed is no reason to fail.
     let _ = fs::remove_dir_all(&place);
     result?;
     print!("\n{}", artefacts::sums(target)?);
@@ -228,7 +228,7 @@ mod tests {
         check_checkout(checkout, &options).map_or_else(|error| format!("{error:#}"), |_| String::new())
     }
 
-    /// Whoever releases too early learns of it before the first file is built, with what to do.
+    /// A release that is too early fails before the first file is built, and the error says what to do.
     #[test]
     fn a_checkout_that_is_not_ready_is_refused() {
         let checkout = checkout("not ready");

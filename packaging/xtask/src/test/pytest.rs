@@ -150,7 +150,7 @@ fn tests_of(run: &str, record: &str) -> Vec<Test> {
             "skipped" if report.get("wasxfail").is_none() => Ending::Skipped,
             _ => Ending::Passed,
         };
-        // Of what is collected only failures and modules that skip themselves are tests, of a kind.
+        // Reports of collection count only where a module failed or skipped itself.
         if !is_test && (word("$report_type") != "CollectReport" || ending == Ending::Passed) {
             continue;
         }
