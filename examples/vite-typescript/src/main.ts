@@ -19,8 +19,9 @@ const worker = await spawn<Statistics>({
 const mean: number = await worker.mean([1, 2.5]);
 show("mean([1, 2.5]) =", mean);
 
-const { counts } = await worker.histogram([1, 2, 2, 3, 3, 3], 3);
-show("histogram counts:", counts);
+const histogram = await worker.histogram([1, 2, 2, 3, 3, 3], 3);
+show("histogram counts:", histogram.counts);
+show("the fullest interval:", await worker.fullest(histogram));
 
 await worker.count_to(3, (number) => show("counted", number));
 

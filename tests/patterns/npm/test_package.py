@@ -168,5 +168,6 @@ def assert_shown(page: Page) -> None:
     shown = page.run("return document.querySelector('#output').textContent")
     assert "mean([1, 2.5]) = 1.75" in shown
     assert "histogram counts: 1,2,3" in shown
+    assert "the fullest interval: 2" in shown
     assert "counted 3" in shown
     assert "ZeroDivisionError division by zero Traceback" in shown

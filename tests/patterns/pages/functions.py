@@ -2,6 +2,8 @@
 
 import asyncio
 import builtins
+import dataclasses
+import enum
 import time
 
 from workerlib import export
@@ -19,6 +21,21 @@ def mean(values):
 @export
 def keywords(first, *, second=2, third=3):
     return [first, second, third]
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Dot:
+    at: tuple[int, int]
+    colour: Colour
+
+
+@export
+def moved(dots: list[Dot], by: int) -> list[Dot]:
+    return [dataclasses.replace(dot, at=(dot.at[0] + by, dot.at[1])) for dot in dots]
 
 
 @export

@@ -54,6 +54,20 @@ def test_from_javascript_to_python(page: Page, javascript: str, python: str) -> 
     )
 
 
+@pytest.mark.every_engine
+def test_arguments_become_what_their_annotations_name(page: Page) -> None:
+    """Objects arrive as dataclasses, values as enums, arrays as tuples; wrong ones reject before the function runs."""
+    assert page.run("""
+        const worker = await sharedWorker();
+        const moved = await worker.moved([{ at: [1, 2], colour: "red" }], 5);
+        const again = await worker.call("moved", [moved], { by: 1 });
+        return [again, (await failure(worker.moved([{ at: [1, 2], colour: "blue" }], 1))).message];
+    """) == [
+        [{"at": [7, 2], "colour": "red"}],
+        "the argument dots does not fit its annotation: 'blue' is not a valid Colour",
+    ]
+
+
 def test_what_is_shared_stays_shared(page: Page) -> None:
     """One object in two places is one, both ways, and a list may contain itself."""
     assert page.run("""

@@ -1,9 +1,10 @@
-"""Writes a worker's interface as Python: `python -m workerlib.stubs worker.py > stats.py`.
+"""Writes a worker's interface: `python -m workerlib.stubs worker.py > stats.py`.
 
 The result is a module with a Protocol, for `connect(interface=…)`: the functions that the worker's script
-exports, as async methods. The script is read, not run, so it may import modules that only a browser has.
-Names in annotations are imported as the script imports them; the script's own classes are imported from the
-script.
+exports, as async methods. `--typescript` writes an interface of TypeScript instead, for `spawn<…>()` of the
+npm package. The script is read, not run, so it may import modules that only a browser has. The Protocol
+imports names in annotations as the script does, and the script's own classes from the script. In TypeScript
+these classes become types.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+from workerlib._stubs.script import Function, Module
+from workerlib._stubs.typescript import Written, typescript_of
+
+__all__ = ["Written", "interface_of", "main", "typescript_of"]
 
 
 def interface_of(source: str, module: str, name: str) -> str:
@@ -29,50 +33,12 @@ def interface_of(source: str, module: str, name: str) -> str:
     Raises:
         ValueError: If the script neither exports nor has a public function.
     """
-    tree = ast.parse(source)
-    functions = dict(_exported(tree))
-    if not functions:
-        # Its exports stand in a configuration then.
-        functions = {one.name: one for one in _functions(tree) if not one.name.startswith("_")}
-    if not functions:
-        raise ValueError(f"{module} exports no function, and has no public one")
-    methods = [_method(exported, function) for exported, function in functions.items()]
-    return _module(tree, module, name, methods)
+    script = Module(module, ast.parse(source))
+    methods = [_method(exported, function) for exported, function in script.exported().items()]
+    return _module(script, name, methods)
 
 
-def _functions(tree: ast.Module) -> Iterator[_Function]:
-    for node in tree.body:
-        if isinstance(node, _Function):
-            yield node
-
-
-def _exported(tree: ast.Module) -> Iterator[tuple[str, _Function]]:
-    """Finds the functions that `@export`, `@export(name=…)` and `export(f, g)` export."""
-    functions = {function.name: function for function in _functions(tree)}
-    for function in functions.values():
-        for decorator in function.decorator_list:
-            call = decorator.func if isinstance(decorator, ast.Call) else decorator
-            if _is_export(call):
-                yield _name_given(decorator) or function.name, function
-    for node in tree.body:
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_export(node.value.func):
-            for argument in node.value.args:
-                if isinstance(argument, ast.Name) and argument.id in functions:
-                    yield _name_given(node.value) or argument.id, functions[argument.id]
-
-
-def _is_export(node: ast.expr) -> bool:
-    return ast.unparse(node) in ("export", "workerlib.export")
-
-
-def _name_given(node: ast.expr) -> str | None:
-    for keyword in node.keywords if isinstance(node, ast.Call) else ():
-        if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
-            return str(keyword.value.value)
-    return None
-
-
-def _method(name: str, function: _Function) -> ast.AsyncFunctionDef:
+def _method(name: str, function: Function) -> ast.AsyncFunctionDef:
     arguments = function.args
     positional = arguments.posonlyargs if arguments.posonlyargs else arguments.args
     positional.insert(0, ast.arg("self"))
@@ -86,11 +52,11 @@ def _method(name: str, function: _Function) -> ast.AsyncFunctionDef:
     return ast.fix_missing_locations(method)
 
 
-def _module(tree: ast.Module, module: str, name: str, methods: list[ast.AsyncFunctionDef]) -> str:
+def _module(script: Module, name: str, methods: list[ast.AsyncFunctionDef]) -> str:
     wanted = {node.id for method in methods for node in ast.walk(method) if isinstance(node, ast.Name)}
     wanted |= {part for method in methods for part in _names_in_texts(method)}
     lines = [
-        f'"""The interface of {module}, made by `python -m workerlib.stubs`."""',
+        f'"""The interface of {script.name}, made by `python -m workerlib.stubs`."""',
         "",
         "from __future__ import annotations",
         "",
@@ -98,10 +64,10 @@ def _module(tree: ast.Module, module: str, name: str, methods: list[ast.AsyncFun
         "",
         "from workerlib import Interface",
     ]
-    imports = list(_imports(tree, wanted))
-    own = sorted(one for one in wanted if one in _assigned(tree) and not hasattr(builtins, one))
+    imports = list(_imports(script.tree, wanted))
+    own = sorted(one for one in wanted if one in script.definitions and not hasattr(builtins, one))
     if own:
-        imports.append(f"from {module} import {', '.join(own)}")
+        imports.append(f"from {script.name} import {', '.join(own)}")
     if imports:
         lines += ["", "if TYPE_CHECKING:", *(f"    {line}" for line in imports)]
     lines += ["", "", f"class {name}(Interface, Protocol):", '    """What the worker exports."""']
@@ -135,30 +101,30 @@ def _imports(tree: ast.Module, wanted: set[str]) -> Iterator[str]:
                 yield ast.unparse(node)
 
 
-def _assigned(tree: ast.Module) -> set[str]:
-    """Finds the classes and the other names that a script makes itself."""
-    found = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
-    for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        found |= {target.id for target in targets if isinstance(target, ast.Name)}
-        alias = getattr(node, "name", None)
-        if isinstance(alias, ast.Name):
-            found.add(alias.id)
-    return found
-
-
 def main() -> None:
     """Writes the interface of the script that the command line names to the standard output."""
     parser = argparse.ArgumentParser(prog="python -m workerlib.stubs", description=__doc__)
     parser.add_argument("script", type=pathlib.Path, help="the worker's script")
-    parser.add_argument("--name", help="the name of the Protocol; by default the script's, in CamelCase")
+    parser.add_argument("--name", help="the name of the interface; by default the script's, in CamelCase")
+    parser.add_argument(
+        "--typescript", action="store_true", help="writes an interface of TypeScript, for spawn<…>()"
+    )
     arguments = parser.parse_args()
-    module = arguments.script.stem
-    name = arguments.name or "".join(part.capitalize() for part in module.split("_"))
+    script: pathlib.Path = arguments.script
+    name = arguments.name or "".join(part.capitalize() for part in script.stem.split("_"))
     try:
-        print(interface_of(arguments.script.read_text(encoding="utf-8"), module, name), end="")
+        source = script.read_text(encoding="utf-8")
+        if arguments.typescript:
+            # `Worker` is a name of every browser's.
+            name = f"{name}Functions" if arguments.name is None and name == "Worker" else name
+            written = typescript_of(source, script.stem, name, script.parent)
+            for problem in written.problems:
+                print(f"{script}: {problem}", file=sys.stderr)
+            print(written.text, end="")
+        else:
+            print(interface_of(source, script.stem, name), end="")
     except (OSError, SyntaxError, ValueError) as error:
-        sys.exit(f"{arguments.script}: {error}")
+        sys.exit(f"{script}: {error}")
 
 
 if __name__ == "__main__":

@@ -100,11 +100,12 @@ pub(super) fn subprocesses(context: &Context<'_>) -> Result<Report> {
     natively(context, pytest::command(context.workspace), "local", None, "tests of workers as subprocesses")
 }
 
-/// Checks that mypy and pyright know a worker by its interface, as it is installed for users.
+/// Checks that mypy, pyright and tsc know a worker by its interface, as it is installed for users.
 pub(super) fn checkers(context: &Context<'_>) -> Result<Report> {
     let mut pytest = pytest::command(context.workspace);
     pytest.env("WORKERLIB_PYRIGHT", context.workspace.node_modules().join("pyright").join("index.js"));
-    natively(context, pytest, "typing", None, "tests of an interface by mypy and pyright")
+    pytest.env("WORKERLIB_NODE_MODULES", context.workspace.node_modules());
+    natively(context, pytest, "typing", None, "tests of an interface by mypy, pyright and tsc")
 }
 
 fn natively(

@@ -18,6 +18,7 @@ from pyodide.ffi import to_js
 
 import __main__
 from workerlib._exports import functions
+from workerlib._javascript.arguments import build_arguments
 from workerlib._javascript.values import from_javascript, to_javascript
 from workerlib._rpc.connection import not_exported
 from workerlib._values.safe_text import class_name, notes_of, text_of
@@ -27,7 +28,7 @@ _running: dict[str, asyncio.Task[Any]] = {}
 
 
 async def call(name: str, args: Any, kwargs: Any, key: str = "") -> Any:
-    """Calls an exported function.
+    """Calls an exported function, whose annotations say what is made of the arguments.
 
     Args:
         name: The name by which the function is exported.
@@ -41,7 +42,8 @@ async def call(name: str, args: Any, kwargs: Any, key: str = "") -> Any:
         if function is None:
             raise not_exported(name, functions)
         given, named = from_javascript(args), from_javascript(kwargs)
-        return function(*(given or ()), **(named or {}))
+        given, named = build_arguments(function, given or [], named or {})
+        return function(*given, **named)
 
     return await _outcome(run, key)
 

@@ -154,8 +154,9 @@ class _Outgoing:
         for bases, convert in _CONVERSIONS:
             if isinstance(value, bases):
                 return convert(self, value, path, depth)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            items = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        if hasattr(type(value), "__pydantic_root_model__") and type(value).__pydantic_root_model__:
+            return self.convert(value.root, path, depth + 1)
+        if (items := _fields_of(value)) is not None:
             return self._keep(value, self._mapping(items, path, depth, dotted=True))
         if (numpy := sys.modules.get("numpy")) is not None:
             if isinstance(value, numpy.generic):
@@ -282,6 +283,18 @@ class _Incoming:
 
                 return from_parts(**value)
         return value
+
+
+def _fields_of(value: Any) -> dict[str, Any] | None:
+    """Returns the fields of a dataclass, an attrs class or a pydantic model, by their names."""
+    cls = type(value)
+    if dataclasses.is_dataclass(cls):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(cls)}
+    if (attributes := getattr(cls, "__attrs_attrs__", None)) is not None:
+        return {attribute.name: getattr(value, attribute.name) for attribute in attributes}
+    if (fields := getattr(cls, "__pydantic_fields__", None)) is not None:
+        return {**{name: getattr(value, name) for name in fields}, **(value.__pydantic_extra__ or {})}
+    return None
 
 
 def _integer(value: int) -> int | float:

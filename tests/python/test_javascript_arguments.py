@@ -1,0 +1,187 @@
+"""Arguments of pages in JavaScript are built as annotations say: what JavaScript sends of a type becomes that type."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NewType, NotRequired, TypedDict
+from uuid import UUID
+
+import pytest
+from workerlib._javascript.arguments import build_arguments, find_builder
+
+if TYPE_CHECKING:
+    from nowhere import Missing
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    GREEN = "green"
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+    y: float = 0.0
+
+
+@dataclasses.dataclass
+class Tree:
+    at: Point
+    branches: list[Tree] = dataclasses.field(default_factory=list)
+
+
+class Size(NamedTuple):
+    width: Decimal
+    height: int = 1
+
+
+class Options(TypedDict):
+    colour: Colour
+    limit: NotRequired[timedelta]
+
+
+Number = NewType("Number", Decimal)
+
+BUILT: list[tuple[Any, Any, Any]] = [
+    (Colour, "red", Colour.RED),
+    (Colour | None, None, None),
+    (Point, {"x": 1, "y": 2}, Point(1, 2)),
+    (Point, {"x": 1}, Point(1, 0.0)),
+    (list[Point], [{"x": 1}], [Point(1)]),
+    (Sequence[Colour], ["red"], [Colour.RED]),
+    (dict[str, Point], {"a": {"x": 1}}, {"a": Point(1)}),
+    (dict[Colour, int], {"red": 1}, {Colour.RED: 1}),
+    (Tree, {"at": {"x": 1}, "branches": [{"at": {"x": 2}}]}, Tree(Point(1), [Tree(Point(2))])),
+    (Size, ["1.5", 2], Size(Decimal("1.5"), 2)),
+    (Size, ["1.5"], Size(Decimal("1.5"))),
+    (Options, {"colour": "green", "limit": 1500}, {"colour": Colour.GREEN, "limit": timedelta(seconds=1.5)}),
+    (tuple[Colour, int], ["red", 1], (Colour.RED, 1)),
+    (tuple[int, ...], [1, 2], (1, 2)),
+    (tuple, [1], (1,)),
+    (set[Colour], {"red"}, {Colour.RED}),
+    (frozenset[int], {1}, frozenset({1})),
+    (deque[int], [1], deque([1])),
+    (Decimal, "0.10", Decimal("0.10")),
+    (Decimal, 0.1, Decimal("0.1")),
+    (Number, "1", Decimal(1)),
+    (Annotated[Decimal, "money"], "1", Decimal(1)),
+    (UUID, str(UUID(int=1)), UUID(int=1)),
+    (Path, "a/b", Path("a/b")),
+    (date, datetime(2026, 11, 28, tzinfo=UTC), date(2026, 11, 28)),
+    (time, "12:30:00", time(12, 30)),
+    (timedelta, 1000.5, timedelta(seconds=1, microseconds=500)),
+    (bytearray, b"ab", bytearray(b"ab")),
+    (Point | str, "text", "text"),
+    (Point | Colour, "red", Colour.RED),
+    (Point | Tree, {"at": {"x": 1}}, Tree(Point(1))),
+    (int | Colour, 5, 5),
+]
+
+
+@pytest.mark.parametrize(("annotation", "sent", "built"), BUILT)
+def test_an_argument_becomes_what_its_annotation_names(annotation: Any, sent: Any, built: Any) -> None:
+    """The function gets the instance, and not the object, the text or the number that stands for it."""
+
+    def function(value: Any) -> None: ...
+
+    function.__annotations__ = {"value": annotation}
+    for args, kwargs in (([sent], {}), ([], {"value": sent})):
+        got_args, got_kwargs = build_arguments(function, args, kwargs)
+        [got] = [*got_args, *got_kwargs.values()]
+        assert got == built
+        assert type(got) is type(built)
+
+
+@pytest.mark.parametrize(
+    "annotation", [int, float, str, bytes, Any, object, list[int], dict[str, float], int | None]
+)
+def test_what_needs_nothing_costs_nothing(annotation: Any) -> None:
+    """An annotation of a type that JavaScript sends has no builder, so that large arguments are not walked."""
+    assert find_builder(annotation) is None
+
+
+def test_each_kind_of_parameter() -> None:
+    """Positional-only, rest, keyword-only and further keywords are built like others."""
+
+    def function(a: Colour, /, b: Colour, *rest: Colour, c: Colour, **more: Colour) -> None: ...
+
+    args, kwargs = build_arguments(function, ["red", "green", "red"], {"c": "red", "d": "green"})
+    assert args == [Colour.RED, Colour.GREEN, Colour.RED]
+    assert kwargs == {"c": Colour.RED, "d": Colour.GREEN}
+
+
+async def test_a_callback_whose_result_is_annotated() -> None:
+    """The result of a function of the page is built, too."""
+
+    async def callback(name: str) -> str:
+        return name
+
+    async def function(choose: Callable[[str], Awaitable[Colour]]) -> None: ...
+
+    function.__annotations__ = {"choose": Callable[[str], Awaitable[Colour]]}
+    [choose], _ = build_arguments(function, [callback], {})
+    assert await choose("green") is Colour.GREEN
+
+
+def test_annotations_that_cannot_be_resolved() -> None:
+    """A name that only a type checker imports is no reason to refuse the call."""
+
+    def function(value: Missing, colour: Colour) -> None: ...
+
+    assert build_arguments(function, [1, "red"], {}) == ([1, "red"], {})
+
+
+def test_a_callable_without_weak_references() -> None:
+    """Whatever can be exported can be called."""
+
+    class Slotted:
+        __slots__ = ()
+
+        def __call__(self, value: int) -> None: ...
+
+    assert build_arguments(Slotted(), [1], {}) == ([1], {})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "sent", "message"),
+    [
+        (Colour, "blue", "the argument value does not fit its annotation: 'blue' is not a valid Colour"),
+        (Point, {"z": 1}, "unexpected keyword argument 'z'"),
+        (Point, {}, "missing 1 required positional argument: 'x'"),
+        (Size, ["1", 2, 3], "it has 3 items, and Size has 2"),
+        (tuple[int, Colour], [1], "it has 1 items, and the tuple has 2"),
+    ],
+)
+def test_an_argument_that_does_not_fit(annotation: Any, sent: Any, message: str) -> None:
+    """The error names the argument and keeps the cause; the function does not run."""
+
+    def function(value: Any) -> None: ...
+
+    function.__annotations__ = {"value": annotation}
+    with pytest.raises(TypeError, match=message) as caught:
+        build_arguments(function, [sent], {})
+    assert caught.value.__cause__ is not None
+
+
+def test_pydantic_models() -> None:
+    """A model validates what the page sends, and its own error is the cause."""
+    pydantic: Any = pytest.importorskip("pydantic", reason="pydantic is not installed in this Python")
+
+    class Person(pydantic.BaseModel):
+        name: str
+        born: date
+
+    def function(person: Any) -> None: ...
+
+    function.__annotations__ = {"person": Person}
+    [person], _ = build_arguments(function, [{"name": "Ada", "born": "1815-12-10"}], {})
+    assert person == Person(name="Ada", born=date(1815, 12, 10))
+    with pytest.raises(TypeError, match="born") as caught:
+        build_arguments(function, [{"name": "Ada"}], {})
+    assert isinstance(caught.value.__cause__, pydantic.ValidationError)

@@ -1,0 +1,61 @@
+// Right calls of a worker whose interface was written from its script: tsc has nothing to say of them.
+import { spawn } from "workerlib";
+
+import type { Circle, Colour, Everything, Filter, Json, Level, Page, Person, Point, Sample, Size } from "./everything";
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function is<A, B>(same: Same<A, B>): void {
+  void same;
+}
+
+export async function accepted(picture: ImageBitmap): Promise<void> {
+  const worker = await spawn<Everything>({ script: "./everything_worker.py" });
+  await worker.plain(1);
+  await worker.plain(1, 2, "three", true, false);
+  await worker.call("plain", [1], { digits: 2, name: "x" });
+  const mean = await worker.mean([1, 2.5]);
+  is<typeof mean, number>(true);
+  const found = await worker.find(1, null);
+  is<typeof found, string | undefined>(true);
+  const person = await worker.person("Ada");
+  is<typeof person, Person | undefined>(true);
+  if (person) {
+    const { street, tags, friends } = person;
+    is<typeof street, string>(true);
+    is<typeof tags, Set<string>>(true);
+    is<typeof friends, Person[]>(true);
+  }
+  const [at, length, time] = await worker.moments(new Date(), new Date());
+  is<[typeof at, typeof length, typeof time], [Date, number, string]>(true);
+  const counts = await worker.containers({ a: 1 }, new Map([[1, "a"]]), new Set(["a"]), { any: [1] });
+  const first = counts instanceof Map ? counts.get(1) : undefined;
+  is<typeof first, string | undefined>(true);
+  const json: Json = { a: [1, null, { b: "c" }] };
+  await worker.json(json);
+  const circle = await worker.geometry([{ x: 1, y: 2 }], [], { x: 0, y: 0 });
+  is<typeof circle, Circle>(true);
+  const point: Point = circle;
+  const colour: Colour = await worker.choose(circle.colour ?? "red", 11, "fast", 3, "red");
+  const level: Level = 10;
+  const [width] = (await worker.sizes([1, 2], [point, colour]))[0] as Size;
+  is<typeof width, number>(true);
+  const filter: Filter = await worker.options({}, { text: "x", limit: level });
+  is<typeof filter.mode, "fast" | "slow" | undefined>(true);
+  const { values, taken }: Sample = await worker.sample();
+  is<[typeof values.data, typeof taken], [Float64Array, Date]>(true);
+  const page: Page<Point> = await worker.page();
+  is<typeof page.next, Page<Point> | null>(true);
+  const array = await worker.arrays(values, { data: new Float32Array(2), shape: [2], dtype: "float32" });
+  is<typeof array.data, Int16Array>(true);
+  const bytes = await worker.data(new Uint8Array(2), picture);
+  is<typeof bytes, Uint8Array>(true);
+  await worker.steps(
+    async (done, of) => done > 1 && of === "red",
+    (done, of) => void (done / of),
+    () => undefined,
+  );
+  await worker.dated({ year: 2026, day: new Date() });
+  await worker.call("call", [1]);
+  await worker["with-dashes"]();
+  await worker.delete(1);
+}

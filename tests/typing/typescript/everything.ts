@@ -1,0 +1,135 @@
+// The functions that everything_worker.py exports, for spawn<Everything>().
+// Written by `python -m workerlib.stubs --typescript`.
+import type { NDArray } from "workerlib";
+
+export type Maybe = number | null;
+
+export type Json = boolean | number | string | Json[] | { [key: string]: Json } | null;
+
+/** A point in the plane. */
+export interface Point {
+  x: number;
+  y: number;
+}
+
+export type Track = Point[];
+
+/** A circle: what `*\/` says is no end of the comment. */
+export interface Circle extends Point {
+  radius: number;
+  colour: Colour | null;
+}
+
+/** A colour. */
+export type Colour = "red" | "green";
+
+export type Level = 1 | 10 | 11;
+
+export type Mode = "fast" | "slow";
+
+export type Size = [width: number, height: number];
+
+export type Pair = [left: unknown, right: unknown];
+
+export interface Options {
+  digits?: number;
+  mode?: Mode;
+}
+
+export interface Filter extends Options {
+  text: string;
+  limit?: number;
+}
+
+export interface Sample {
+  taken: Date;
+  values: NDArray<Float64Array>;
+}
+
+export interface Person extends Address {
+  name: string;
+  friends: Person[];
+}
+
+export interface Address {
+  street: string;
+  tags: Set<string>;
+}
+
+export type Ids = number[];
+
+export interface Page<T> {
+  items: T[];
+  next: Page<T> | null;
+}
+
+/** It has the name of a class of JavaScript's. */
+export interface Date_ {
+  year: number;
+  day: Date;
+}
+
+/** The functions that everything_worker.py exports. */
+export interface Everything {
+  /**
+   * Has every kind of parameter.
+   *
+   * Keyword arguments, for `call("plain", args, kwargs)`: digits?: number, name: string
+   */
+  plain(a: number, b?: number, c?: string, ...rest: boolean[]): void;
+
+  mean(values: number[]): number;
+
+  find(user: number, default_?: string | null): string | undefined;
+
+  maybe(value: Maybe): number | undefined;
+
+  moments(day: Date, at: Date): [Date, number, string];
+
+  texts(amount: string, path: string, id: string): string;
+
+  containers(a: { [key: string]: number }, b: Map<number, string>, c: Set<string>, d: { [key: string]: unknown }): Map<number, string> | { [key: string]: undefined };
+
+  count(text: string): { [key: string]: number };
+
+  nested(rows: (number | null)[]): number[][];
+
+  json(value: Json): boolean | number | string | Json[] | { [key: string]: Json } | undefined;
+
+  geometry(points: Point[], track: Track, other: Point): Circle;
+
+  choose(colour: Colour, level: Level, mode: Mode, rights: number, only: "a" | 1 | "red"): Colour;
+
+  sizes(size: Size, pair: Pair): Size[];
+
+  options(given: Options, filter: Filter): Filter;
+
+  sample(): Sample;
+
+  person(name: string): Person | undefined;
+
+  ids(): Ids;
+
+  page(): Page<Point>;
+
+  arrays(a: NDArray, b: NDArray<Float32Array>): NDArray<Int16Array>;
+
+  data(raw: Uint8Array, picture: ImageBitmap): Uint8Array;
+
+  steps(report: (arg0: number, arg1: Colour) => boolean, done: (done: number, of: number) => void, late: (...args: any[]) => unknown): void;
+
+  dated(day: Date_): number;
+
+  untyped(anything: unknown): unknown;
+
+  /**
+   * Has the name of a worker's own member.
+   *
+   * Every worker has a member of this name: `call("call", args)` calls the function.
+   */
+  call(value: number): number;
+
+  "with-dashes"(): void;
+
+  delete(new_: number, default_?: number): void;
+}

@@ -1,0 +1,242 @@
+"""A worker with every kind of annotation that has a type in JavaScript."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter, namedtuple
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, InitVar, dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    Optional,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Union,
+)
+from uuid import UUID
+
+import attrs
+import models
+import numpy as np
+import numpy.typing as npt
+import workerlib
+from models import Point, Track
+from pydantic import BaseModel, RootModel
+
+if TYPE_CHECKING:
+    from js import ImageBitmap
+
+T = TypeVar("T")
+UserId = NewType("UserId", int)
+Json = Union[None, bool, float, str, list["Json"], dict[str, "Json"]]  # noqa: UP007
+Maybe = float | None
+Pair = namedtuple("Pair", "left right")
+
+
+class Colour(enum.Enum):
+    """A colour."""
+
+    RED = "red"
+    GREEN = "green"
+
+
+class Level(enum.IntEnum):
+    LOW = enum.auto()
+    HIGH = 10
+    HIGHEST = enum.auto()
+
+
+class Mode(enum.StrEnum):
+    FAST = enum.auto()
+    SLOW = enum.auto()
+
+
+class Rights(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
+class Size(NamedTuple):
+    width: int
+    height: int = 1
+
+
+class Options(TypedDict, total=False):
+    digits: int
+    mode: Mode
+
+
+class Filter(Options):
+    text: str
+    limit: NotRequired[int]
+
+
+@dataclass
+class Circle(Point):
+    """A circle: what `*/` says is no end of the comment."""
+
+    registry: ClassVar[int] = 0
+    radius: float = 1.0
+    seed: InitVar[int] = 0
+    _: KW_ONLY
+    colour: Colour | None = None
+
+
+@attrs.define
+class Sample:
+    taken: datetime
+    values: npt.NDArray[np.float64]
+
+
+class Address(BaseModel):
+    street: str
+    tags: set[str] = set()
+    _cache: int = 0
+
+
+class Person(Address):
+    name: str
+    friends: list[Person] = []
+
+
+class Ids(RootModel[list[int]]):
+    pass
+
+
+@dataclass
+class Page(Generic[T]):
+    items: list[T]
+    next: Page[T] | None
+
+
+class OnStep(Protocol):
+    def __call__(self, done: int, of: int) -> None: ...
+
+
+class Date(TypedDict):
+    """It has the name of a class of JavaScript's."""
+
+    year: int
+    day: date
+
+
+@workerlib.export
+def plain(a: int, b: float = 0, /, c: str = "", *rest: bool, digits: int = 2, name: str) -> None:
+    """Has every kind of parameter."""
+
+
+@workerlib.export
+def mean(values: Sequence[float]) -> float: ...
+
+
+@workerlib.export
+async def find(user: UserId, default: str | None = None) -> Optional[str]: ...  # noqa: UP045
+
+
+@workerlib.export
+def maybe(value: Maybe) -> Maybe: ...
+
+
+@workerlib.export
+def moments(day: date, at: datetime) -> tuple[datetime, timedelta, time]: ...
+
+
+@workerlib.export
+def texts(amount: Decimal, path: Path, id: UUID) -> Decimal: ...
+
+
+@workerlib.export
+def containers(a: dict[str, int], b: dict[int, str], c: set[str], d: Mapping[str, Any]) -> dict[int, str]: ...
+
+
+@workerlib.export
+def count(text: str) -> Counter[str]: ...
+
+
+@workerlib.export
+def nested(rows: list[int | None]) -> list[tuple[int, ...]]: ...
+
+
+@workerlib.export
+def json(value: Json) -> Json: ...
+
+
+@workerlib.export
+def geometry(points: list[Point], track: Track, other: models.Point) -> Circle: ...
+
+
+@workerlib.export
+def choose(
+    colour: Colour, level: Level, mode: Mode, rights: Rights, only: Literal["a", 1, Colour.RED]
+) -> Colour: ...
+
+
+@workerlib.export
+def sizes(size: Size, pair: Pair) -> list[Size]: ...
+
+
+@workerlib.export
+def options(given: Options, filter: Filter) -> Filter: ...
+
+
+@workerlib.export
+def sample() -> Sample: ...
+
+
+@workerlib.export
+def person(name: str) -> Person | None: ...
+
+
+@workerlib.export
+def ids() -> Ids: ...
+
+
+@workerlib.export
+def page() -> Page[Point]: ...
+
+
+@workerlib.export
+def arrays(a: np.ndarray, b: npt.NDArray[np.float32]) -> np.ndarray[tuple[int], np.dtype[np.int16]]: ...
+
+
+@workerlib.export
+def data(raw: bytes, picture: ImageBitmap) -> bytes: ...
+
+
+@workerlib.export
+async def steps(
+    report: Callable[[int, Colour], Awaitable[bool]], done: OnStep, late: Callable[..., Any]
+) -> None: ...
+
+
+@workerlib.export
+def dated(day: Date) -> Annotated[int, "a number"]: ...
+
+
+@workerlib.export
+def untyped(anything): ...
+
+
+@workerlib.export(name="call")
+def hidden(value: int) -> int:
+    """Has the name of a worker's own member."""
+
+
+@workerlib.export(name="with-dashes")
+def dashed() -> None: ...
+
+
+@workerlib.export
+def delete(new: int, default: int = 0) -> None: ...

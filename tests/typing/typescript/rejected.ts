@@ -1,0 +1,27 @@
+// Wrong calls of a worker whose interface was written from its script: tsc rejects each marked line, and no other.
+import { spawn } from "workerlib";
+
+import type { Everything } from "./everything";
+
+export async function rejected(): Promise<void> {
+  const worker = await spawn<Everything>({ script: "./everything_worker.py" });
+  await worker.mean(["text"]); // rejected: items
+  await worker.plain(); // rejected: a missing argument
+  await worker.plain(1, 2, "three", 4); // rejected: the rest
+  const text: string = await worker.mean([1]); // rejected: the result
+  (await worker.find(1)).length; // rejected: it may be undefined
+  await worker.choose("blue", 1, "fast", 1, "a"); // rejected: no member of the enum
+  await worker.choose("red", 2, "fast", 1, "a"); // rejected: no value of auto()
+  await worker.sizes([1], [1, 2]); // rejected: a short named tuple
+  await worker.options({ digit: 1 }, { text: "x" }); // rejected: no key of the TypedDict
+  await worker.options({}, {}); // rejected: a required key
+  await worker.geometry([{ x: 1 }], [], { x: 0, y: 0 }); // rejected: a field that is missing
+  await worker.containers({ a: "1" }, new Map(), new Set(), {}); // rejected: values of a dict
+  await worker.containers({}, { 1: "a" }, new Set(), {}); // rejected: no Map
+  (await worker.containers({}, new Map(), new Set(), {})).get(1); // rejected: an empty dict is an Object
+  await worker.dated({ year: 2026, day: "2026-11-28" }); // rejected: no Date
+  await worker.steps((done: string) => done === "", () => {}, () => {}); // rejected: the callback's argument
+  await worker.maen([1]); // rejected: no such function
+  worker.call(1); // rejected: hidden by a member of every worker
+  void text;
+}

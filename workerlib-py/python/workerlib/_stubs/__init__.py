@@ -1,0 +1,1 @@
+"""Reads workers' scripts and writes their interfaces: the parts of `workerlib.stubs`."""

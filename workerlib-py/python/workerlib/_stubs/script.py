@@ -1,0 +1,168 @@
+"""Reads Python modules without running them: their exports, their imports and the names that they define.
+
+`stubs.py` and `typescript.py` write interfaces from it. A script may import modules that only a browser has,
+so nothing here imports anything.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Defined:
+    """A class, an alias or another name that a module defines itself."""
+
+    module: Module
+    name: str
+    node: ast.stmt
+
+
+@dataclass(eq=False)
+class Module:
+    """The text of a module, taken apart."""
+
+    name: str
+    tree: ast.Module
+    folder: Path | None = None
+    """Where modules that it imports may lie; None for a text without a file."""
+    functions: dict[str, Function] = field(init=False)
+    definitions: dict[str, ast.stmt] = field(init=False)
+    imports: dict[str, str] = field(init=False)
+    """The dotted name of each name that an import binds, also below `if TYPE_CHECKING`."""
+    _siblings: dict[str, Module | None] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Finds the names."""
+        self.functions = {node.name: node for node in self.tree.body if isinstance(node, Function)}
+        self.definitions = dict(_definitions(self.tree))
+        self.imports = dict(_imported(self.tree))
+
+    def exported(self) -> dict[str, Function]:
+        """Finds the functions that the page can call, by the names under which it calls them.
+
+        These are the functions of `@export`, `@export(name=…)` and `export(f, g)`. Without any, a
+        configuration names the exports, and these are all public functions.
+
+        Raises:
+            ValueError: If the script neither exports nor has a public function.
+        """
+        found = dict(self._exported())
+        found = found or {name: one for name, one in self.functions.items() if not name.startswith("_")}
+        if not found:
+            raise ValueError(f"{self.name} exports no function, and has no public one")
+        return found
+
+    def _exported(self) -> Iterator[tuple[str, Function]]:
+        for function in self.functions.values():
+            for decorator in function.decorator_list:
+                call = decorator.func if isinstance(decorator, ast.Call) else decorator
+                if _is_export(call):
+                    yield _name_given(decorator) or function.name, function
+        for node in self.tree.body:
+            if (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Call)
+                and _is_export(node.value.func)
+            ):
+                for argument in node.value.args:
+                    if isinstance(argument, ast.Name) and argument.id in self.functions:
+                        yield _name_given(node.value) or argument.id, self.functions[argument.id]
+
+    def resolve(self, node: ast.expr) -> Defined | str | None:
+        """Finds what a name, or a dotted name, stands for.
+
+        Args:
+            node: The name, as it stands in an annotation or among the bases of a class.
+
+        Returns:
+            A definition of this module or of one beside it; the full name of a thing from elsewhere, such as
+            "numpy.typing.NDArray" or "list"; None if nothing binds the name, or the node is no name.
+        """
+        parts = _parts(node)
+        return None if parts is None else self._find(parts)
+
+    def _find(self, parts: list[str]) -> Defined | str | None:
+        first, *rest = parts
+        if first in self.definitions and not rest:
+            return Defined(self, first, self.definitions[first])
+        if first in self.imports:
+            return self._elsewhere([*self.imports[first].split("."), *rest])
+        if hasattr(builtins, first):
+            return ".".join(parts)
+        return None
+
+    def _elsewhere(self, parts: list[str]) -> Defined | str | None:
+        for length in range(len(parts) - 1, 0, -1):
+            module = self._sibling(".".join(parts[:length]))
+            if module is not None:
+                return module._find(parts[length:])
+        return ".".join(parts)
+
+    def _sibling(self, name: str) -> Module | None:
+        """Reads a module whose file lies beside this one's; None if there is no such file."""
+        if self.folder is None:
+            return None
+        if name not in self._siblings:
+            # Before it is read: two modules may import each other.
+            self._siblings[name] = None
+            path = self.folder.joinpath(*name.split("."))
+            for file in (path.with_suffix(".py"), path / "__init__.py"):
+                if file.is_file():
+                    module = Module(name, ast.parse(file.read_text(encoding="utf-8")), self.folder)
+                    module._siblings = self._siblings
+                    self._siblings[name] = module
+                    break
+        return self._siblings[name]
+
+
+def _is_export(node: ast.expr) -> bool:
+    return ast.unparse(node) in ("export", "workerlib.export")
+
+
+def _name_given(node: ast.expr) -> str | None:
+    for keyword in node.keywords if isinstance(node, ast.Call) else ():
+        if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+            return str(keyword.value.value)
+    return None
+
+
+def _parts(node: ast.expr) -> list[str] | None:
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Attribute):
+        parts = _parts(node.value)
+        return None if parts is None else [*parts, node.attr]
+    return None
+
+
+def _definitions(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
+    """Finds the classes and the other names that a module makes itself."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name, node
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name):
+                yield target.id, node
+        # `type X = …`, which Python 3.11 cannot parse.
+        alias = getattr(node, "name", None)
+        if isinstance(alias, ast.Name):
+            yield alias.id, node
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                yield (one.asname, one.name) if one.asname else (one.name.partition(".")[0],) * 2
+        elif isinstance(node, ast.ImportFrom):
+            for one in node.names:
+                yield one.asname or one.name, f"{node.module}.{one.name}" if node.module else one.name

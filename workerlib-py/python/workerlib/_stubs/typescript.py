@@ -1,0 +1,89 @@
+"""Writes the interface of a worker's script as TypeScript, for `spawn<…>()` of the npm package.
+
+Types say how values arrive: docs/javascript.md has the tables. Classes of the script and of modules beside it
+become types of their names. An annotation that has no type in JavaScript becomes `unknown`, and a line for
+the user says so.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+from workerlib._stubs.annotations import Annotations, Place
+from workerlib._stubs.script import Function, Module
+from workerlib._stubs.syntax import array_of, comment, parameter_name, property_name
+
+HIDDEN = frozenset(
+    {"name", "exports", "worker", "closed", "call", "with", "runPython", "install", "terminate", "then"}
+)
+"""The members of every worker, as types.ts has them, and `then`, which `await` asks every object for."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """An interface, and a line for each annotation that has no type in JavaScript."""
+
+    text: str
+    problems: list[str]
+
+
+def typescript_of(source: str, module: str, name: str, folder: Path | None = None) -> Written:
+    """Writes the interface of a worker's script as a module of TypeScript.
+
+    Args:
+        source: The script.
+        module: The script's name without its ending.
+        name: The name of the interface.
+        folder: The folder of the modules that lie beside the script; None for a script that has none.
+
+    Raises:
+        ValueError: If the script neither exports nor has a public function.
+    """
+    script = Module(module, ast.parse(source), folder)
+    annotations = Annotations(taken={name})
+    methods: list[str] = []
+    for exported, function in script.exported().items():
+        methods += ["", *(f"  {line}" for line in _method(annotations, script, exported, function))]
+    lines = [
+        f"// The functions that {module}.py exports, for spawn<{name}>().",
+        "// Written by `python -m workerlib.stubs --typescript`.",
+    ]
+    if annotations.imports:
+        lines.append(f'import type {{ {", ".join(sorted(annotations.imports))} }} from "workerlib";')
+    for declaration in annotations.declarations:
+        lines += ["", *declaration]
+    lines += ["", f"/** The functions that {module}.py exports. */", f"export interface {name} {{"]
+    lines += [*methods[1:], "}"]
+    return Written("\n".join(lines) + "\n", annotations.problems)
+
+
+def _method(annotations: Annotations, script: Module, name: str, function: Function) -> list[str]:
+    """Writes one method, below its docstring."""
+    arguments = function.args
+
+    def type_of(argument: ast.arg) -> str:
+        place = Place(script, f"{name}(), {argument.arg}", is_sent=True)
+        return annotations.type_of(argument.annotation, place)
+
+    positional = [*arguments.posonlyargs, *arguments.args]
+    required = len(positional) - len(arguments.defaults)
+    parameters = [
+        f"{parameter_name(argument.arg)}{'?' if at >= required else ''}: {type_of(argument)}"
+        for at, argument in enumerate(positional)
+    ]
+    if arguments.vararg is not None:
+        parameters.append(f"...{parameter_name(arguments.vararg.arg)}: {array_of(type_of(arguments.vararg))}")
+    result = annotations.result_of(function.returns, Place(script, f"{name}(), its result"))
+    notes = []
+    if arguments.kwonlyargs:
+        keywords = [
+            f"{argument.arg}{'' if default is None else '?'}: {type_of(argument)}"
+            for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        ]
+        notes.append(f'Keyword arguments, for `call("{name}", args, kwargs)`: {", ".join(keywords)}')
+    if name in HIDDEN:
+        notes.append(f'Every worker has a member of this name: `call("{name}", args)` calls the function.')
+    head = f"{property_name(name)}({', '.join(parameters)}): {result};"
+    return [*comment(ast.get_docstring(function), notes), head]
