@@ -36,7 +36,7 @@ def opened() -> tuple[Session, Session]:
 def in_what_is_sent(exporter: Exporter) -> object:
     """A call waits to be taken out of the session."""
     page, _ = opened()
-    identifier, _ = page.begin()
+    identifier, _ = page.begin(False)
     assert page.send(identifier, "f", (memoryview(exporter),), {}, False) is None
     return page
 

@@ -29,7 +29,7 @@ def connected(depth: int | None) -> tuple[Session, Session]:
 def arrival(depth: int | None, value: object) -> tuple[str, object]:
     """Sends a value to a side that has that setting; gives what it is told, and the value or the error."""
     page, worker = connected(depth)
-    identifier, _ = page.begin()
+    identifier, _ = page.begin(False)
     page.send(identifier, "f", (value,), {}, False)
     frame = page.poll_transmit()
     assert frame is not None

@@ -151,7 +151,7 @@ async def test_slots_and_rows_have_their_bytes() -> None:
         frame = sender.poll_transmit()
         assert frame is not None
         receiver.handle(*frame)
-    call, _ = page.begin()
+    call, _ = page.begin(False)
     page.send(call, "f", (), {}, False)
     frame = page.poll_transmit()
     assert frame is not None

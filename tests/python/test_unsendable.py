@@ -113,7 +113,7 @@ def test_the_way_to_what_is_too_deep() -> None:
         message = one.poll_transmit()
         assert message is not None
         other.handle(*message)
-    call, _ = page.begin()
+    call, _ = page.begin(False)
     with pytest.raises(workerlib.UnsendableError) as caught:
         page.send(call, "f", (value,), {}, False)
     assert caught.value.path.startswith("args[0]['a key xxx")

@@ -28,6 +28,7 @@ import shared_adapters
 import shared_calls
 import shared_endings
 import shared_errors
+import shared_pages
 import shared_values
 
 Connect = Callable[..., AbstractAsyncContextManager[Worker]]
@@ -35,7 +36,14 @@ Test = Callable[..., Coroutine[Any, Any, None]]
 
 TESTS: dict[str, Test] = {
     f"{module.__name__.removeprefix('shared_')}: {name.removeprefix('test_')}": function
-    for module in (shared_values, shared_adapters, shared_calls, shared_errors, shared_endings)
+    for module in (
+        shared_values,
+        shared_adapters,
+        shared_calls,
+        shared_errors,
+        shared_endings,
+        shared_pages,
+    )
     for name, function in vars(module).items()
     if name.startswith("test_")
 }

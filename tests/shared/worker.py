@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import inspect
 import time
 import warnings
 from collections.abc import Iterator
@@ -253,3 +254,48 @@ def warm(readings: Any) -> Celsius:
 @workerlib.export
 def invert(*pictures: Picture) -> list[Picture]:
     return [Picture(bytearray(255 - pixel for pixel in picture.pixels)) for picture in pictures]
+
+
+@workerlib.export
+async def call_page(name: str, *args: Any, **kwargs: Any) -> Any:
+    return await workerlib.page()[name](*args, **kwargs)
+
+
+@workerlib.export
+async def call_page_for(seconds: float, name: str, *args: Any) -> Any:
+    return await workerlib.page()[name].options(timeout=seconds)(*args)
+
+
+@workerlib.export
+def describe_page_function(name: str) -> tuple[str, str | None]:
+    function = workerlib.page()[name]
+    return str(inspect.signature(function)), function.__doc__
+
+
+@workerlib.export
+async def call_given(function: Any, *args: Any) -> Any:
+    return await function(*args)
+
+
+@workerlib.export
+async def count_down(key: str, levels: int) -> int:
+    return 0 if levels == 0 else 1 + await workerlib.page().page_count_down(key, levels - 1)
+
+
+later: list[asyncio.Task[Any]] = []
+
+
+@workerlib.export
+def call_page_later(name: str, *args: Any) -> None:
+    """Has a task call the page when this call has ended."""
+
+    async def call() -> Any:
+        await asyncio.sleep(0.01)
+        return await workerlib.page()[name](*args)
+
+    later.append(asyncio.create_task(call()))
+
+
+@workerlib.export
+async def what_came_later() -> Any:
+    return await later.pop()

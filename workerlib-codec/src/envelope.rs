@@ -51,6 +51,11 @@ fn message(mut fields: Fields) -> Result<Message<()>, Malformed> {
         kind::STARTED => Message::Started { ids: fields.array("ids of calls", id)? },
         kind::CANCELLING => Message::Cancelling { id: id(fields)? },
         kind::CANCELLED => Message::Cancelled { id: id(fields)? },
+        kind::REPORT => Message::Report { id: id(fields)?, payload: () },
+        kind::OUTPUT => {
+            Message::Output { stream: fields.str("the name of a stream")?, text: fields.str("a text")? }
+        }
+        kind::BLOCKED => Message::Blocked { ids: fields.array("ids of calls", id)? },
         kind::EXPORTS => Message::Exports(exports(fields)?),
         _ => return Err(Malformed("a message kind of this version")),
     })
@@ -127,6 +132,9 @@ mod tests {
         round_trip(&Message::Started { ids: vec![CallId(1), id] }, b"\x92\x08\x92\x01\xcd\x01\x2c");
         round_trip(&Message::Cancelling { id }, b"\x92\x09\xcd\x01\x2c");
         round_trip(&Message::Cancelled { id }, b"\x92\x0a\xcd\x01\x2c");
+        round_trip(&Message::Report { id, payload: () }, b"\x92\x0b\xcd\x01\x2c");
+        round_trip(&Message::Output { stream: "s".into(), text: "t\n".into() }, b"\x93\x0c\xa1s\xa2t\n");
+        round_trip(&Message::Blocked { ids: vec![id] }, b"\x92\x0e\x91\xcd\x01\x2c");
         round_trip(&Message::Refuse { protocol: 2, reason: "x".into() }, b"\x93\x02\x02\xa1x");
     }
 

@@ -71,6 +71,27 @@ pub enum Event<P> {
         /// The call.
         id: CallId,
     },
+    /// A call of this side that somebody waits for reports something, and goes on.
+    Report {
+        /// The call.
+        id: CallId,
+        /// The report.
+        payload: P,
+    },
+    /// The peer's program has written text.
+    Output {
+        /// The name of the stream.
+        stream: String,
+        /// The text.
+        text: String,
+    },
+    /// The peer waits for the answers of these calls, and starts no other call until it has them.
+    ///
+    /// The event names calls that were answered too, because this may cross the answer.
+    Blocked {
+        /// The calls that the peer made.
+        ids: Vec<CallId>,
+    },
     /// A call of this side returned.
     Return {
         /// The call.
@@ -110,7 +131,9 @@ impl<P> Event<P> {
     /// Returns the payload, if this event has one.
     pub fn payload(&self) -> Option<&P> {
         match self {
-            Self::Return { payload, .. } | Self::Raise { payload, .. } => Some(payload),
+            Self::Return { payload, .. } | Self::Raise { payload, .. } | Self::Report { payload, .. } => {
+                Some(payload)
+            }
             _ => None,
         }
     }

@@ -20,6 +20,13 @@ pub(crate) enum Stage {
     Started,
 }
 
+impl Stage {
+    /// Returns whether the peer has the call.
+    pub(crate) fn is_sent(self) -> bool {
+        matches!(self, Self::Sent | Self::Started)
+    }
+}
+
 /// A call without an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {

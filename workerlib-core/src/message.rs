@@ -142,6 +142,25 @@ pub enum Message<P> {
         /// The call that this answers.
         id: CallId,
     },
+    /// A running call tells its caller something; it goes on.
+    Report {
+        /// The call that reports.
+        id: CallId,
+        /// The report.
+        payload: P,
+    },
+    /// The sender's program has written text.
+    Output {
+        /// The name of the stream, for example `stdout`.
+        stream: String,
+        /// The text.
+        text: String,
+    },
+    /// The sender waits for the answers of these calls of its own, and starts no other call until it has them.
+    Blocked {
+        /// The calls that are meant.
+        ids: Vec<CallId>,
+    },
     /// The receiver may call these too, or their description has changed.
     Exports(Exports),
     /// The sender will neither send nor answer anything after this.
@@ -155,9 +174,10 @@ impl<P> Message<P> {
     /// Returns the payload, if this message has one.
     pub fn payload(&self) -> Option<&P> {
         match self {
-            Self::Call { payload, .. } | Self::Return { payload, .. } | Self::Raise { payload, .. } => {
-                Some(payload)
-            }
+            Self::Call { payload, .. }
+            | Self::Return { payload, .. }
+            | Self::Raise { payload, .. }
+            | Self::Report { payload, .. } => Some(payload),
             _ => None,
         }
     }
@@ -177,13 +197,16 @@ impl<P> Message<P> {
             Self::Started { ids } => Message::Started { ids },
             Self::Cancelling { id } => Message::Cancelling { id },
             Self::Cancelled { id } => Message::Cancelled { id },
+            Self::Report { id, payload } => Message::Report { id, payload: payload_of(payload) },
+            Self::Output { stream, text } => Message::Output { stream, text },
+            Self::Blocked { ids } => Message::Blocked { ids },
             Self::Exports(exports) => Message::Exports(exports),
             Self::Close { reason } => Message::Close { reason },
         }
     }
 }
 
-/// The numbers of the message kinds: the wire format, section 3.2. 11 to 14 and 16 to 63 are reserved (3.3).
+/// The numbers of the message kinds: the wire format, section 3.2. 13 and 16 to 63 are reserved (3.3).
 pub mod kind {
     /// [`Message::Hello`](super::Message::Hello).
     pub const HELLO: u8 = 0;
@@ -207,6 +230,12 @@ pub mod kind {
     pub const CANCELLING: u8 = 9;
     /// [`Message::Cancelled`](super::Message::Cancelled).
     pub const CANCELLED: u8 = 10;
+    /// [`Message::Report`](super::Message::Report).
+    pub const REPORT: u8 = 11;
+    /// [`Message::Output`](super::Message::Output).
+    pub const OUTPUT: u8 = 12;
+    /// [`Message::Blocked`](super::Message::Blocked).
+    pub const BLOCKED: u8 = 14;
     /// [`Message::Exports`](super::Message::Exports).
     pub const EXPORTS: u8 = 15;
 }
@@ -237,6 +266,9 @@ impl<P> serde::Serialize for Message<P> {
             Self::Started { ids } => (kind::STARTED, ids).serialize(serializer),
             Self::Cancelling { id } => (kind::CANCELLING, id).serialize(serializer),
             Self::Cancelled { id } => (kind::CANCELLED, id).serialize(serializer),
+            Self::Report { id, .. } => (kind::REPORT, id).serialize(serializer),
+            Self::Output { stream, text } => (kind::OUTPUT, stream, text).serialize(serializer),
+            Self::Blocked { ids } => (kind::BLOCKED, ids).serialize(serializer),
             Self::Exports(exports) => (kind::EXPORTS, exports).serialize(serializer),
         }
     }

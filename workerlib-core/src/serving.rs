@@ -141,6 +141,11 @@ impl<P> Serving<P> {
         matches!(self.calls.get(&id), Some(Stage::Running { is_cancelled: true, .. }))
     }
 
+    /// Returns whether a call runs.
+    pub(crate) fn is_running(&self, id: CallId) -> bool {
+        matches!(self.calls.get(&id), Some(Stage::Running { .. }))
+    }
+
     /// Takes out a call that has ended; returns whether it was running.
     pub(crate) fn finish(&mut self, id: CallId) -> bool {
         let Entry::Occupied(entry) = self.calls.entry(id) else { return false };

@@ -124,8 +124,24 @@ impl<P> Session<P> {
     ///
     /// If the session is not open.
     pub fn begin(&mut self) -> Result<Begun, SessionError> {
-        self.check_open()?;
         let is_ready = self.has_room();
+        self.enter(is_ready)
+    }
+
+    /// Begins a call that is made on behalf of a call of the peer's, which cannot end before this one.
+    ///
+    /// It may be sent at once, however many calls are in flight: otherwise the limit would have two calls wait for each
+    /// other.
+    ///
+    /// # Errors
+    ///
+    /// If the session is not open.
+    pub fn begin_nested(&mut self) -> Result<Begun, SessionError> {
+        self.enter(true)
+    }
+
+    fn enter(&mut self, is_ready: bool) -> Result<Begun, SessionError> {
+        self.check_open()?;
         let id = self.in_flight.enter(if is_ready { Stage::Ready } else { Stage::InLine });
         if !is_ready {
             let ticket = self.line.push(id);
@@ -178,7 +194,7 @@ impl<P> Session<P> {
     #[inline(never)]
     pub fn cancel(&mut self, id: CallId) -> CancelEffect {
         let Some(call) = self.in_flight.get_mut(id) else { return CancelEffect::Settled };
-        if !matches!(call.stage, Stage::Sent | Stage::Started) {
+        if !call.stage.is_sent() {
             self.forget(id);
             return CancelEffect::Settled;
         }
@@ -216,6 +232,34 @@ impl<P> Session<P> {
             Outcome::Cancelled => Message::Cancelled { id },
         });
         true
+    }
+
+    /// Tells the caller something from a call of the peer's that runs; returns false if no such call runs.
+    pub fn report(&mut self, id: CallId, payload: P) -> bool {
+        let is_running = self.serving.is_running(id);
+        if is_running {
+            self.transmits.push_back(Message::Report { id, payload });
+        }
+        is_running
+    }
+
+    /// Tells the peer of text that this side's program has written; returns false if the session is not open.
+    #[inline(never)]
+    pub fn output(&mut self, stream: &str, text: &str) -> bool {
+        if self.is_open() {
+            self.transmits.push_back(Message::Output { stream: stream.to_owned(), text: text.to_owned() });
+        }
+        self.is_open()
+    }
+
+    /// Tells the peer that this side waits for the answer of a call of its own, and starts no other call before it.
+    ///
+    /// It changes nothing where the call has been answered.
+    #[inline(never)]
+    pub fn block(&mut self, id: CallId) {
+        if self.in_flight.contains(id) {
+            self.transmits.push_back(Message::Blocked { ids: vec![id] });
+        }
     }
 
     /// Notes that the peer has cancelled a call of its own otherwise than by a message, which follows.
@@ -301,6 +345,15 @@ impl<P> Session<P> {
                 }
             }
             (State::Open, Message::Started { ids }) => self.handle_started(&ids),
+            (State::Open, Message::Report { id, payload }) => {
+                if self.in_flight.get_mut(id).is_some_and(|call| call.is_wanted && call.stage.is_sent()) {
+                    self.events.push_back(Event::Report { id, payload });
+                }
+            }
+            (State::Open, Message::Output { stream, text }) => {
+                self.events.push_back(Event::Output { stream, text });
+            }
+            (State::Open, Message::Blocked { ids }) => self.events.push_back(Event::Blocked { ids }),
             (State::Open, Message::Exports(exports)) => self.events.push_back(Event::Exports(exports)),
             (State::Open, Message::Cancelling { id }) => {
                 if self.in_flight.get_mut(id).is_some_and(|call| call.is_cancelled) {
@@ -446,8 +499,7 @@ impl<P> Session<P> {
 
     /// Settles a call, which must be one that the peer has.
     fn handle_answer(&mut self, id: CallId, answer: Event<P>) {
-        let sent = |stage| matches!(stage, Stage::Sent | Stage::Started);
-        if !self.in_flight.get_mut(id).is_some_and(|call| sent(call.stage)) {
+        if !self.in_flight.get_mut(id).is_some_and(|call| call.stage.is_sent()) {
             return;
         }
         let Some(call) = self.in_flight.remove(id) else { return };

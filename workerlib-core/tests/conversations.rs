@@ -470,3 +470,84 @@ fn an_export_that_is_known_is_not_announced_again() {
     let announced = |export| Event::Exports([export].into_iter().collect());
     assert_eq!(pair.events(0), [announced(described), announced(changed)]);
 }
+
+/// Protects the calls between a page and a worker from their own limits: however many calls there are, one that is made
+/// on behalf of another starts, is cancelled, and is answered.
+#[test]
+fn nested_calls_of_any_depth_go_on_at_a_limit_of_one() {
+    let mut pair = Pair::new(1, 1);
+    let mut calls = vec![call(&mut pair, 0)];
+    let waiting = pair.sides[0].begin().expect("the session is open");
+    assert!(!waiting.is_ready);
+    for depth in 1..100 {
+        let (caller, callee) = (depth % 2, 1 - depth % 2);
+        pair.settle();
+        assert_eq!(pair.start_all(caller).len(), 1);
+        let begun = pair.sides[caller].begin_nested().expect("the session is open");
+        assert!(begun.is_ready);
+        pair.send(caller, begun.id, false);
+        calls.push(begun.id);
+        pair.settle();
+        assert!(pair.sides[callee].serving() > 0);
+    }
+    let last = calls.len() - 1;
+    assert_eq!(pair.sides[last % 2].cancel(calls[last]), CancelEffect::AskedPeer);
+    pair.settle();
+    assert_eq!(pair.events(last % 2), [Event::Cancelled { id: calls[last] }]);
+    for depth in (0..last).rev() {
+        let (caller, callee) = (depth % 2, 1 - depth % 2);
+        assert!(pair.sides[callee].finish(calls[depth], Outcome::Return(0)));
+        pair.settle();
+        let answer = Event::Return { id: calls[depth], payload: 0 };
+        assert_eq!(pair.events(caller)[0], answer);
+    }
+    assert!(pair.sides.iter().all(|side| side.serving() == 0));
+}
+
+/// Protects callers from reports of calls that are not theirs: those that have ended, were given up, or never were.
+#[test]
+fn a_report_reaches_the_caller_while_the_call_runs() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let id = call(&mut pair, 0);
+    pair.settle();
+    assert!(!pair.sides[1].report(id, 1), "it has not started");
+    pair.start_all(1);
+    assert!(pair.sides[1].report(id, 2));
+    pair.settle();
+    assert_eq!(pair.events(0), [Event::Report { id, payload: 2 }]);
+    pair.sides[1].report(id, 3);
+    assert!(pair.sides[1].finish(id, Outcome::Return(0)));
+    assert!(!pair.sides[1].report(id, 4), "it has ended");
+    pair.settle();
+    let events = [Event::Report { id, payload: 3 }, Event::Return { id, payload: 0 }];
+    assert_eq!(pair.events(0), events, "a report comes before the answer");
+    pair.sides[0].handle_message(Message::Report { id, payload: 5 });
+    let given_up = call(&mut pair, 0);
+    pair.settle();
+    pair.start_all(1);
+    assert!(pair.sides[0].give_up(given_up));
+    pair.sides[1].report(given_up, 6);
+    pair.settle();
+    assert_eq!(pair.events(0), []);
+    assert!(pair.sides.iter().all(Session::is_open), "late reports are no violation");
+}
+
+/// Protects the detection of calls that wait for each other: the peer hears for which answer this side waits.
+#[test]
+fn what_a_side_writes_and_waits_for_is_told() {
+    let mut pair = Pair::new(WINDOW, usize::MAX);
+    let id = call(&mut pair, 0);
+    pair.sides[0].block(id);
+    assert!(pair.sides[0].output("stdout", "text"));
+    pair.settle();
+    let output = Event::Output { stream: "stdout".into(), text: "text".into() };
+    assert_eq!(pair.events(1), [Event::Blocked { ids: vec![id] }, output]);
+    pair.start_all(1);
+    assert!(pair.sides[1].finish(id, Outcome::Return(0)));
+    pair.settle();
+    pair.events(0);
+    pair.sides[0].block(id);
+    assert_eq!(pair.sides[0].poll_transmit(), None, "it has been answered");
+    pair.sides[0].close("over");
+    assert!(!pair.sides[0].output("stdout", "text"));
+}

@@ -1,5 +1,6 @@
 //! Random schedules of two peers: whatever they do to each other, every call settles exactly once, no id is
-//! given to two calls in flight, calls start in order, and nothing stays behind.
+//! given to two calls in flight, calls start in order but for nested ones, which wait for no other, and nothing stays
+//! behind.
 //!
 //! `WORKERLIB_SCHEDULES` says how many are run (over a million before a release, optimised), and
 //! `WORKERLIB_SEED` which ones; both are printed. A schedule that fails is shrunk to the shortest that does.
@@ -13,13 +14,15 @@ use std::{env, panic, thread};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
-use workerlib_core::{CallId, CancelEffect, Event, Message, Outcome, Request};
+use workerlib_core::{CallId, CancelEffect, Event, Message, Outcome, Request, SessionError};
 
 use pair::Pair;
 
 /// How many schedules a plain `cargo test` runs.
 const FEW: u32 = 20_000;
 const LONGEST: usize = 48;
+/// Marks the payload of a nested call, which need not start in order.
+const NESTED: u32 = 1 << 31;
 
 /// A schedule is a list of numbers, which proptest makes, and shrinks, faster than any enum. This is what
 /// one of them means.
@@ -29,8 +32,12 @@ enum Step {
     Call {
         reports_start: bool,
     },
+    /// A side begins a call on behalf of one that it serves, which passes those that wait for their turn.
+    Nested,
     /// A side begins a call of which it cannot make the payload.
     FailToSend,
+    /// A call that a side serves reports something.
+    Report(usize),
     /// What the other side sent first arrives.
     Deliver,
     /// A side starts the next call that has arrived.
@@ -54,9 +61,11 @@ fn read(number: u16) -> (usize, Step) {
     let side = usize::from(number & 1);
     let choice = usize::from(number >> 7);
     let step = match (number >> 1) & 0x3f {
-        0..8 => Step::Call { reports_start: choice & 1 == 1 },
+        0..7 => Step::Call { reports_start: choice & 1 == 1 },
+        7 => Step::Nested,
         8 => Step::FailToSend,
-        9..31 => Step::Deliver,
+        9..30 => Step::Deliver,
+        30 => Step::Report(choice),
         31..41 => Step::Start,
         41..47 => Step::Return(choice),
         47..50 => Step::Raise(choice),
@@ -80,6 +89,8 @@ fn read(number: u16) -> (usize, Step) {
 struct Ledger {
     /// Its calls that have not settled, and whether they have been sent.
     open: BTreeMap<CallId, bool>,
+    /// Its calls that were nested, which no limit holds up.
+    nested: HashSet<CallId>,
     begun: u32,
     settled: u32,
     /// The calls of the other side that it has started and not answered.
@@ -141,6 +152,9 @@ impl Model {
                             self.send(side, id, false);
                         }
                     }
+                    Event::Report { id, .. } => {
+                        assert_eq!(ledger.open.get(&id), Some(&true), "{id:?} reports");
+                    }
                     Event::Started { id } => {
                         assert_eq!(ledger.open.get(&id), Some(&true), "{id:?} runs");
                     }
@@ -196,13 +210,34 @@ impl Model {
                     self.send(side, id, reports_start);
                 }
             }
+            Step::Nested if self.ledgers[side].running.is_empty() => {}
+            Step::Nested => {
+                let Ok(begun) = self.pair.sides[side].begin_nested() else { return };
+                assert!(begun.is_ready, "it waits for no other call");
+                let ledger = &mut self.ledgers[side];
+                ledger.begun += 1;
+                assert_eq!(ledger.open.insert(begun.id, true), None, "an id in flight was given again");
+                ledger.nested.insert(begun.id);
+                let request = Request::new("f", 0);
+                let sent = self.pair.sides[side]
+                    .send::<SessionError>(begun.id, &request, |_| Ok(begun.id.0 | NESTED));
+                sent.expect("it may be sent");
+                self.pair.transmit(side);
+            }
+            Step::Report(choice) => {
+                let running = &self.ledgers[side].running;
+                if !running.is_empty() {
+                    let id = running[choice % running.len()];
+                    assert!(self.pair.sides[side].report(id, 1), "{id:?} runs");
+                    self.pair.transmit(side);
+                }
+            }
             Step::FailToSend => {
                 let Ok(begun) = self.pair.sides[side].begin() else { return };
                 let (id, is_ready) = (begun.id, begun.is_ready);
                 if is_ready {
-                    let failed = self.pair.sides[side].send(id, &Request::new("f", 0), |_| {
-                        Err::<u32, _>(workerlib_core::SessionError::NotOpen)
-                    });
+                    let failed = self.pair.sides[side]
+                        .send(id, &Request::new("f", 0), |_| Err::<u32, _>(SessionError::NotOpen));
                     assert!(failed.is_err());
                 } else {
                     assert!(self.pair.sides[side].give_up(id));
@@ -215,9 +250,11 @@ impl Model {
                 if let Some(call) = self.pair.sides[side].poll_call() {
                     let ledger = &mut self.ledgers[side];
                     // The payload is the id, which does not wrap around in a schedule.
-                    let in_order = call.payload > ledger.last_started;
-                    assert!(in_order || !self.is_reliable, "{call:?} started late");
-                    ledger.last_started = call.payload;
+                    if call.payload & NESTED == 0 {
+                        let in_order = call.payload > ledger.last_started;
+                        assert!(in_order || !self.is_reliable, "{call:?} started late");
+                        ledger.last_started = call.payload;
+                    }
                     ledger.running.push(call.id);
                     self.pair.transmit(side);
                 }
@@ -275,7 +312,8 @@ impl Model {
             let session = &self.pair.sides[side];
             assert_eq!(session.is_open(), !ledger.is_closed);
             assert!(session.in_flight() >= ledger.open.len());
-            let sent = ledger.open.values().filter(|&&is_sent| is_sent).count();
+            let counts = |(id, is_sent): (&CallId, &bool)| *is_sent && !ledger.nested.contains(id);
+            let sent = ledger.open.iter().filter(|&call| counts(call)).count();
             assert!(sent <= self.max_in_flight, "{sent} calls are under way");
             assert!(session.serving() - ledger.running.len() <= self.window, "the window is held to");
         }

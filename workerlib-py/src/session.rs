@@ -85,21 +85,24 @@ impl Session {
         self.settings = Arc::default();
     }
 
-    /// Makes the side that connects.
+    /// Makes the side that connects, and tells it what it exports.
     #[staticmethod]
     #[pyo3(signature = (
-        version, *, adapters = None, table = None, max_depth = None,
+        version, *, exports = None, adapters = None, table = None, max_depth = None,
         max_in_flight = usize::MAX
     ))]
     fn connect(
         version: &str,
+        exports: Option<Bound<'_, PyAny>>,
         adapters: Option<Bound<'_, PyAny>>,
         table: Option<Py<PyAny>>,
         max_depth: Option<usize>,
         max_in_flight: usize,
     ) -> PyResult<Self> {
         let adapters = read_adapters(adapters.as_ref())?;
-        let core = workerlib_core::Session::connect(Peer::local(version).with_adapters(adapters.clone()));
+        let exports = exports.as_ref().map(read_exports).transpose()?.unwrap_or_default();
+        let local = Peer::local(version).with_exports(exports).with_adapters(adapters.clone());
+        let core = workerlib_core::Session::connect(local);
         let core = core.limit_in_flight(max_in_flight);
         Ok(Self { core, adapters, connects: true, settings: Arc::new(Settings::new(table, max_depth)) })
     }
@@ -129,9 +132,11 @@ impl Session {
         self.settings = Arc::new(settings);
     }
 
-    /// Begins a call: its id, and whether it may be sent now or only after its event "ready".
-    fn begin(&mut self, py: Python<'_>) -> PyResult<(u32, bool)> {
-        let begun = self.core.begin().map_err(|error| closed_error(py, &error))?;
+    /// Begins a call: its id, and whether it may be sent now or only after its event "ready". A call that is made
+    /// on behalf of one of the other side's is `nested`, and waits for no other.
+    fn begin(&mut self, py: Python<'_>, nested: bool) -> PyResult<(u32, bool)> {
+        let begun = if nested { self.core.begin_nested() } else { self.core.begin() };
+        let begun = begun.map_err(|error| closed_error(py, &error))?;
         Ok((begun.id.0, begun.is_ready))
     }
 
@@ -229,6 +234,28 @@ impl Session {
     /// has to be answered otherwise.
     fn finish_cancelled(&mut self, id: u32) -> bool {
         self.core.finish(CallId(id), Outcome::Cancelled)
+    }
+
+    /// Tells the caller of a call of the other side's something; returns false if no such call runs.
+    fn report<'py>(slf: &Bound<'py, Self>, id: u32, values: &Bound<'py, PyTuple>) -> PyResult<bool> {
+        let py = slf.py();
+        let settings = Arc::clone(&slf.borrow().settings);
+        let id = CallId(id);
+        // Not while the session is borrowed: adapters may use it.
+        let values = Values::encode(py, &[("report", values.as_any())], &settings, None)?;
+        let values = values.without_rows(py)?;
+        let frame = Frame::new(py, &Message::Report { id, payload: () }, &[], values)?;
+        Ok(slf.borrow_mut().core.report(id, frame))
+    }
+
+    /// Tells the other side of text that this one has written; returns false if the session is not open.
+    fn output(&mut self, stream: &str, text: &str) -> bool {
+        self.core.output(stream, text)
+    }
+
+    /// Tells the other side that this one waits for the answer of a call, and starts no other before it.
+    fn block(&mut self, id: u32) {
+        self.core.block(CallId(id));
     }
 
     /// Tells the other side of exports that were made since the handshake, or before it and after `listen`.
@@ -342,9 +369,10 @@ type Described<'py> = (Bound<'py, PyString>, Bound<'py, PyTuple>);
 #[inline(never)]
 fn transmit<'py>(py: Python<'py>, message: Message<Frame>) -> PyResult<Bound<'py, PyTuple>> {
     let frame = match message {
-        Message::Call { payload, .. } | Message::Return { payload, .. } | Message::Raise { payload, .. } => {
-            payload
-        }
+        Message::Call { payload, .. }
+        | Message::Return { payload, .. }
+        | Message::Raise { payload, .. }
+        | Message::Report { payload, .. } => payload,
         message => Frame::new(py, &message, &[], Values::default())?,
     };
     (frame.bytes, PyList::new(py, frame.buffers)?).into_pyobject(py)
@@ -410,6 +438,12 @@ fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResu
                 return about_with("bad_answer", id, error.into_value(py).into_bound(py).into_any());
             }
         },
+        Event::Report { id, payload } => return describe_report(py, id, payload, &settings),
+        Event::Output { stream, text } => (PyString::new(py, "output"), (stream, text).into_pyobject(py)?),
+        Event::Blocked { ids } => {
+            let ids: Vec<u32> = ids.into_iter().map(|CallId(id)| id).collect();
+            (PyString::new(py, "blocked"), (ids,).into_pyobject(py)?)
+        }
         Event::Closed { reason, lost } => {
             let kind = match reason {
                 CloseReason::Protocol { .. } => "protocol",
@@ -423,6 +457,22 @@ fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResu
         }
         _ => return Err(session_error()),
     })
+}
+
+/// Describes a report: as "bad_report" if it is no tuple, or cannot be read.
+#[inline(never)]
+fn describe_report<'py>(
+    py: Python<'py>,
+    CallId(id): CallId,
+    payload: Frame,
+    settings: &Settings,
+) -> PyResult<Described<'py>> {
+    let error = match payload.decode(py, ["report"], settings) {
+        Ok(([values], _)) if values.is_instance_of::<PyTuple>() => return about_with("report", id, values),
+        Ok(_) => frame_error(py, "a report that is no tuple"),
+        Err(error) => error,
+    };
+    about_with("bad_report", id, error.into_value(py).into_bound(py).into_any())
 }
 
 /// Describes a call of the other side: as "bad_call" if its arguments cannot be read.

@@ -28,14 +28,17 @@ from typing import TYPE_CHECKING
 
 from workerlib._api.connect import connect
 from workerlib._api.interface import Interface
+from workerlib._api.page import Page, page
 from workerlib._api.spawn import spawn
 from workerlib._api.worker import Worker
 from workerlib._errors import (
+    CannotBlockError,
     ConfigError,
     ConnectError,
     ConnectionClosedError,
     ConnectTimeoutError,
     ConversionWarning,
+    DeadlockError,
     FrameError,
     InterfaceError,
     NoSuchWorkerError,
@@ -51,6 +54,7 @@ from workerlib._exports import export
 from workerlib._hosts.host import SpawnProgress
 from workerlib._rpc.any_call import any_call
 from workerlib._rpc.call_log import elapsed_time, log
+from workerlib._rpc.waiting import wait
 from workerlib._values.adapter import All
 from workerlib._values.adapters import adapter, adapter_for, register_adapter
 from workerlib._values.functions import register
@@ -76,16 +80,19 @@ elapsedTime = elapsed_time
 
 __all__ = [
     "All",
+    "CannotBlockError",
     "ConfigError",
     "ConnectError",
     "ConnectTimeoutError",
     "ConnectionClosedError",
     "ConversionWarning",
+    "DeadlockError",
     "FrameError",
     "Interface",
     "InterfaceError",
     "NoSuchWorkerError",
     "NotExportedError",
+    "Page",
     "ProtocolError",
     "RemoteError",
     "SpawnProgress",
@@ -107,6 +114,7 @@ __all__ = [
     "fullName",
     "improveExceptionHandling",
     "log",
+    "page",
     "portable",
     "register",
     "register_adapter",
@@ -114,6 +122,7 @@ __all__ = [
     "systemVersions",
     "transfer",
     "typechecked",
+    "wait",
 ]
 
 if not TYPE_CHECKING:

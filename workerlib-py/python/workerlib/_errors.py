@@ -12,6 +12,8 @@
     ├── ConfigError                (also a ValueError) a configuration that cannot be right
     ├── NotExportedError           (also an AttributeError) the worker does not export that name
     ├── UnsendableError            (also a TypeError) a value of a type that cannot be sent
+    ├── CannotBlockError           (also a RuntimeError) sync code cannot wait here
+    ├── DeadlockError              (also a RuntimeError) two calls would wait for each other
     ├── FrameError                 (also a ValueError) bytes from the other side that cannot be read
     ├── ConnectionClosedError      (also a ConnectionError) the connection ended before the answer
     │   └── WorkerDiedError        because the worker was terminated, or crashed
@@ -60,6 +62,14 @@ class ConfigError(WorkerlibError, ValueError):
 
 class NotExportedError(WorkerlibError, AttributeError):
     """Tells that the worker does not export a function of that name, and which it does."""
+
+
+class CannotBlockError(WorkerlibError, RuntimeError):
+    """Tells that sync code cannot wait in this place, and what to change."""
+
+
+class DeadlockError(WorkerlibError, RuntimeError):
+    """Tells of a call that the other side could never start, since it waits for this side's answer."""
 
 
 class FrameError(WorkerlibError, ValueError):

@@ -34,9 +34,10 @@ from typing import Any, Protocol, TypeVar, cast
 import pytest
 
 from workerlib._api.connect import Connecting, connect
-from workerlib._api.worker import RemoteFunction, Worker
+from workerlib._api.worker import Worker
 from workerlib._hosts.host import is_file_name
 from workerlib._hosts.subprocess.parent import is_text
+from workerlib._rpc.remote_functions import RemoteFunction
 
 __all__ = ["BlockingFunction", "BlockingWorker", "start_worker"]
 

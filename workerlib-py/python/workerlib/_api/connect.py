@@ -18,6 +18,7 @@ from workerlib._api.worker import Worker
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import Settings, settings
 from workerlib._errors import ConnectError, ConnectTimeoutError
+from workerlib._exports import describe_exports, functions
 from workerlib._hosts.host import Found, OnProgress, Progress, SpawnProgress
 from workerlib._native import Session
 from workerlib._rpc.call_log import CallLog
@@ -244,6 +245,7 @@ async def establish(
             table = chosen.table(adapters)
             session = Session.connect(
                 __version__,
+                exports=describe_exports(),
                 adapters=adapters.describe(),
                 table=table,
                 max_depth=chosen.max_depth,
@@ -251,8 +253,9 @@ async def establish(
             )
             log = CallLog(found.name, chosen.log)
             connection = Connection(
-                session, found.endpoint, {}, table=table, log=log, interrupt=found.interrupt
+                session, found.endpoint, functions, table=table, log=log, interrupt=found.interrupt
             )
+            connection.announce_exports()
             stop_watching = None if found.watch is None else found.watch(connection.die)
             if stop_watching is not None:
                 connection.closed.add_done_callback(lambda _: stop_watching())

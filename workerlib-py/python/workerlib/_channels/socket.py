@@ -11,8 +11,10 @@ It knows nothing of processes, and it does not check what it carries: that is th
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import struct
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -99,6 +101,36 @@ class PipeEndpoint(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
         self._end(reason)
+
+    # What sync code that waits asks of it, while the event loop stands.
+
+    @property
+    def can_block(self) -> bool:
+        """Whether sync code can wait here: not where another thread of the system reads (Windows)."""
+        return sys.platform != "win32"
+
+    def sleep(self, seconds: float) -> None:
+        """Sleeps until the socket can be read, or takes what waits to be written."""
+        if self._transport is None or self._transport.is_closing() or self.ended.done():
+            return
+        socket = self._transport.get_extra_info("socket")
+        writing = [socket] if self._transport.get_write_buffer_size() else []
+        select.select([socket], writing, [], seconds)
+
+    def take_in(self) -> None:
+        """Reads and writes as much as the socket allows now, and delivers what is whole."""
+        transport: Any = self._transport
+        if transport is None or transport.is_closing():
+            # It has been delivered already that the channel has ended, or the loop will say so.
+            self._end("the channel is closed")
+            return
+        socket = transport.get_extra_info("socket")
+        readable, writable, _ = select.select([socket], [socket], [], 0)
+        if writable and transport.get_write_buffer_size():
+            # What asyncio itself calls then; there is no public way to have the loop write while it stands.
+            transport._write_ready()
+        if readable:
+            transport._read_ready()
 
     # What asyncio tells a protocol.
 

@@ -20,7 +20,7 @@ import __main__
 from workerlib._exports import functions
 from workerlib._javascript.arguments import build_arguments
 from workerlib._javascript.values import from_javascript, to_javascript
-from workerlib._rpc.connection import not_exported
+from workerlib._rpc.remote_functions import not_exported
 from workerlib._values.safe_text import class_name, notes_of, text_of
 from workerlib._values.tracebacks import without_own_frames
 

@@ -7,29 +7,31 @@ nothing else about the state of the connection. It knows no host: bytes go throu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import sys
 import types
 import weakref
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from time import monotonic
 from typing import Any, TypeVar
 
 from workerlib._errors import (
     ConfigError,
     ConnectionClosedError,
+    DeadlockError,
     FrameError,
-    NotExportedError,
     ProtocolError,
     WorkerDiedError,
 )
 from workerlib._exports import ExportDescription, Function, describe_export, observers
 from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._rpc.call_log import CallLog
-from workerlib._rpc.endpoint import Endpoint
-from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
+from workerlib._rpc.incoming_call import Served, current_call, serving_connections
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.outgoing_call import Outcome, Pending
+from workerlib._rpc.remote_functions import OnReport, learn, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
 from workerlib._values.adapter import AdapterDescription
 from workerlib._values.adapters import check_peer
@@ -84,14 +86,15 @@ class Connection:
         self._session = session
         # The session must not keep alive what has it.
         session.belong_to(weakref.ref(self))
-        self._endpoint = endpoint
+        self.endpoint = endpoint
+        """The channel."""
         self._table = table
         self.log = log or CallLog("worker", False)
         """The log of calls."""
         self.functions = functions
         """What the other side may call, by name."""
-        self.functions_there: Mapping[str, Any] = {}
-        """What calls the other side's functions, by name, for those who find a function among values."""
+        self.functions_there: dict[str, Any] = {}
+        """What calls the other side's functions, by name."""
         self._insistence = interrupt and Insistence(self._loop, interrupt, session.is_in_flight)
         self._guard = guard or Guard()
         self._calls: dict[int, Pending] = {}
@@ -109,7 +112,12 @@ class Connection:
         self._carry_out()
 
     async def call(
-        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
+        self,
+        function: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        timeout: float | None = None,
+        on_report: OnReport | None = None,
     ) -> Any:
         """Calls a function of the other side and returns its result.
 
@@ -121,20 +129,31 @@ class Connection:
             args: The positional arguments; their content is what it is when the call's turn has come.
             kwargs: The keyword arguments, likewise.
             timeout: How many seconds the function may run; how long it waits before that does not count.
+            on_report: Is called with what the function reports while it runs.
 
         Raises:
+            DeadlockError: If the other side cannot start the call, since it waits for this side's answer.
             TimeoutError: If it ran longer.
             UnsendableError: If an argument cannot be sent; nothing was sent then.
             ConnectionClosedError: If the connection is closed, or closes before the answer.
             WorkerDiedError: If it does because the other side is gone.
             BaseException: What the function raised: see `rebuild` of `_values/exceptions.py`.
         """
-        call, is_ready = self._session.begin()
+        parent = current_call.get()
+        if parent is not None and (parent.connection is not self or parent.has_ended):
+            parent = None
+        if parent is not None and parent.is_blocking:
+            raise self._deadlock(function)
+        call, is_ready = self._session.begin(parent is not None)
         try:
             outcome = None if is_ready else await self._expect(call, function, timeout)
             if outcome is None:
                 # Before anything is sent: a channel that fails settles the call in no time.
                 answer = self._expect(call, function, timeout)
+                if parent is not None:
+                    answer.parent = parent
+                if on_report is not None:
+                    answer.on_report = on_report
                 reports_start = timeout is not None
                 arguments = self._table.adapters.wrap_arguments(args, kwargs)
                 unfinished = self._session.send(call, function, *arguments, reports_start)
@@ -192,6 +211,7 @@ class Connection:
         pending = self._calls[call] = Pending(loop=self._loop)
         pending.call, pending.name, pending.timeout = call, function, timeout
         pending.on_cancel = self._cancel
+        pending.connection = self
         return pending
 
     def _cancel(self, call: int, pending: Pending) -> None:
@@ -203,6 +223,23 @@ class Connection:
         else:
             pending.end_cancelled()
         self._carry_out()
+
+    @contextlib.contextmanager
+    def blocking(self, call: int) -> Iterator[None]:
+        """Says that this thread sleeps until a call has been answered: no call of the other side starts."""
+        self._session.block(call)
+        was_starting, self._is_starting = self._is_starting, True
+        self._transmit()
+        try:
+            yield
+        finally:
+            # Otherwise the function that waits is one that others wait for already.
+            if not was_starting:
+                self._loop.call_soon(self._go_on)
+
+    def take_in(self, endpoint: BlockingEndpoint) -> None:
+        """Handles what has arrived for a thread that sleeps; an interrupt does not end it half-way."""
+        endpoint.take_in()
 
     def close(self, reason: str = "closed by its user") -> None:
         """Ends the connection; calls without an answer raise ConnectionClosedError."""
@@ -246,13 +283,13 @@ class Connection:
 
     def _post(self, frame: bytes, buffers: list[Any]) -> None:
         try:
-            self._endpoint.post(frame, buffers)
+            self.endpoint.post(frame, buffers)
         except Exception as error:
             self._fail(error)
 
     def _post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
         try:
-            self._endpoint.post_all(messages)
+            self.endpoint.post_all(messages)
         except Exception as error:
             self._fail(error)
 
@@ -273,8 +310,19 @@ class Connection:
             if not self.opened.done():
                 self.opened.set_exception(error)
             self._session.close(str(error))
+        if not self._session.connects and not self.closed.done():
+            self.on_exports = self._learn
+            self._learn(exports)
+            serving_connections.append(self)
+            self.closed.add_done_callback(lambda _: serving_connections.remove(self))
         if not self.opened.done():
             self.opened.set_result(exports)
+
+    def _learn(self, exports: list[ExportDescription]) -> None:
+        try:
+            learn(self, "page", "the page", exports)
+        except ProtocolError as error:
+            self._session.close(str(error))
 
     def _on_exports(self, exports: list[ExportDescription]) -> None:
         if self.opened.done() and not self.opened.cancelled() and not self.opened.exception():
@@ -325,6 +373,21 @@ class Connection:
             leave(token)
         self._settle(call, (False, [error]))
 
+    def _on_blocked(self, calls: list[int]) -> None:
+        for served in filter(None, map(self._served.get, calls)):
+            served.is_blocking = True
+            for pending in self._calls.values():
+                if pending.parent is served and not pending.done():
+                    pending.set_result((False, [self._deadlock(pending.name)]))
+
+    def _deadlock(self, function: str) -> DeadlockError:
+        there, here = _SIDES[self._session.connects]
+        return DeadlockError(
+            f"{function}() cannot be called: {there} waits in workerlib.wait(…) for the answer of the"
+            f" function of {here} that calls it, and starts no call before; await in {there} instead of"
+            f" waiting, or have {here} return first"
+        )
+
     def _on_bad_answer(self, call: int, error: BaseException) -> None:
         self._settle(call, (False, [error]))
 
@@ -349,7 +412,7 @@ class Connection:
             served.cancel()
         if self._insistence is not None:
             self._insistence.end_all()
-        self._endpoint.close()
+        self.endpoint.close()
         self.closed.set_result(reason)
 
     def _on_cancel(self, call: int) -> None:
@@ -378,7 +441,7 @@ class Connection:
         self._is_starting = True
         # The peer may have asked to be told, and a function that computes says nothing meanwhile.
         self._transmit()
-        at_once = _HAS_EAGER_TASKS and self._endpoint.starts_at_once
+        at_once = _HAS_EAGER_TASKS and self.endpoint.starts_at_once
         start(self, at_once, *arguments)
         if not at_once:
             # The task that was just made has its first step before this.
@@ -400,11 +463,11 @@ class Connection:
         self._carry_out()
 
     def _on_call(self, at_once: bool, call: int, function: str, arguments: list[Any], is_deep: bool) -> None:
-        served = self._served[call] = Served(call)
+        served = self._served[call] = Served(call, self)
         self._start(served, at_once, function, self._serve(served, function, arguments, is_deep))
 
     def _on_call_with_rows(self, at_once: bool, call: int, function: str, arrival: Arrival) -> None:
-        served = self._served[call] = Served(call)
+        served = self._served[call] = Served(call, self)
         self._start(served, at_once, function, self._restore_and_serve(served, function, arrival))
 
     def _start(
@@ -449,6 +512,7 @@ class Connection:
         """
         result: list[Any] = []
         served.has_begun = True
+        current_call.set(served)
         try:
             if served.is_cancelled:
                 raise asyncio.CancelledError
@@ -475,6 +539,7 @@ class Connection:
             self._answer_error(served.call, error, served.interrupt is not None)
         finally:
             del self._served[served.call]
+            served.has_ended = True
             # It refers to this frame, and this frame to it.
             served.interrupt = None
             if is_deep:
@@ -483,7 +548,7 @@ class Connection:
     def _function(self, name: str) -> Function:
         function = self.functions.get(name)
         if function is None:
-            raise not_exported(name, self.functions)
+            raise not_exported(name, self.functions, _SIDES[self._session.connects][1])
         # Not in the table of functions: a function among values must be found there as itself.
         return self.log.logged(name, function) if self.log.is_on() else function
 
@@ -538,6 +603,7 @@ _DONE_BY: dict[str, Callable[..., None]] = {
     "return_with_rows": Connection._on_return_with_rows,
     "raise": Connection._on_raise,
     "bad_answer": Connection._on_bad_answer,
+    "blocked": Connection._on_blocked,
     "closed": Connection._on_closed,
 }
 """What does a step that the session has named, but for the calls that arrive."""
@@ -560,9 +626,3 @@ def _is_awaitable(value: object) -> bool:
 def _is_being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def not_exported(name: str, exported: Mapping[str, object]) -> NotExportedError:
-    """Makes the error for a name that is not exported, which lists those that are."""
-    listed = ", ".join(exported) or "nothing"
-    return NotExportedError(f"the worker does not export {name!r}; it exports {listed}", name=name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class Endpoint(Protocol):
@@ -26,3 +26,18 @@ class Endpoint(Protocol):
 
     def close(self) -> None:
         """Frees the channel, after what was posted has been sent."""
+
+
+@runtime_checkable
+class BlockingEndpoint(Endpoint, Protocol):
+    """An endpoint at which a thread can wait for messages while the event loop stands."""
+
+    @property
+    def can_block(self) -> bool:
+        """Whether it can, as this host and its peer are."""
+
+    def sleep(self, seconds: float) -> None:
+        """Sleeps until something may have arrived, or so many seconds; an interrupt may be raised here."""
+
+    def take_in(self) -> None:
+        """Delivers what has arrived, to what `listen` was given."""

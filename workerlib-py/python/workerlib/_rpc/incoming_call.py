@@ -8,6 +8,8 @@ state of the call, which is the session's.
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
+from typing import Any
 
 
 class Served:
@@ -30,10 +32,20 @@ class Served:
     """Whether the other side has not been told yet that the function knows of its last message."""
     interrupt: KeyboardInterrupt | None = None
     """What was raised in the function to interrupt it."""
+    has_ended: bool = False
+    """Whether it has been answered."""
+    is_blocking: bool = False
+    """Whether the other side starts no call before it has the answer."""
 
-    def __init__(self, call: int) -> None:
-        """Makes one for the call of that id."""
+    def __init__(self, call: int, connection: Any = None) -> None:
+        """Makes one for the call of that id.
+
+        Args:
+            call: The call's id.
+            connection: The connection that serves it.
+        """
         self.call = call
+        self.connection = connection
 
     def hear_cancel(self) -> None:
         """Notes a message that cancels it."""
@@ -54,3 +66,10 @@ class Served:
         else:
             # A task that is cancelled before its first step never runs, so nobody would answer the call.
             self.is_cancelled = True
+
+
+current_call: ContextVar[Served | None] = ContextVar("call", default=None)
+"""The call whose code runs, or has started the task that runs."""
+
+serving_connections: list[Any] = []
+"""The open connections over which this Python is called as a worker, in the order of their handshakes."""

@@ -7,8 +7,11 @@ It decides nothing about the state of the call, which is the session's.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
+
+from workerlib._rpc.incoming_call import Served
 
 Outcome = tuple[bool, list[Any]]
 """Whether the call returned, and its result or its exception in a list, out of which it is taken.
@@ -30,12 +33,18 @@ class Pending(asyncio.Future[Outcome | None]):
     """How many seconds it may run."""
     on_cancel: Callable[[int, Pending], None]
     """Asks for the end of the call."""
+    connection: Any
+    """The connection that makes the call."""
+    parent: Served | None = None
+    """The call of the other side on whose behalf it is made."""
+    on_report: Callable[..., object] | None = None
+    """Is called with what the function reports."""
     is_cancelled = False
     """Whether its caller has cancelled it."""
     cancels = 0
     """How many messages have asked the other side to end it."""
-    timers: dict[str, asyncio.TimerHandle] | None = None
-    """Its timers by name; None until there is one, and most calls settle before one is needed."""
+    timers: dict[str, tuple[asyncio.TimerHandle, Callable[[], None]]] | None = None
+    """Its timers by name, and what they do; None until there is one: most calls settle before that."""
     _is_out_of_time = False
     _message: Any = None
 
@@ -76,6 +85,20 @@ class Pending(asyncio.Future[Outcome | None]):
         """Whether its end has been asked for."""
         return self.is_cancelled or self._is_out_of_time
 
+    def seconds_left(self) -> float:
+        """Tells after how many seconds the next timer is due, for a thread in which the event loop stands."""
+        now = self.get_loop().time()
+        due = (timer.when() - now for timer, _ in (self.timers or {}).values())
+        return max(0.0, min(due, default=math.inf))
+
+    def run_due_timers(self) -> None:
+        """Does what the event loop would do if it did not stand."""
+        now = self.get_loop().time()
+        for name, (timer, then) in list((self.timers or {}).items()):
+            if timer.when() <= now:
+                self._stop_timer(name)
+                then()
+
     def forget_timers(self) -> None:
         """Stops all timers: the call has settled."""
         for name in list(self.timers or ()):
@@ -90,8 +113,8 @@ class Pending(asyncio.Future[Outcome | None]):
         self._stop_timer(name)
         if self.timers is None:
             self.timers = {}
-        self.timers[name] = self.get_loop().call_later(seconds, then)
+        self.timers[name] = self.get_loop().call_later(seconds, then), then
 
     def _stop_timer(self, name: str) -> None:
         if self.timers is not None and (timer := self.timers.pop(name, None)):
-            timer.cancel()
+            timer[0].cancel()

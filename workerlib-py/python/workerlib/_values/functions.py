@@ -29,7 +29,9 @@ _registered: dict[str, Any] = {}
 
 class _Connection(Protocol):
     functions: Mapping[str, Any]
-    functions_there: Mapping[str, Any]
+
+    @property
+    def functions_there(self) -> Mapping[str, Any]: ...
 
 
 # Of the context, not of the module: what async adapters await may be of several connections at a time.
@@ -83,7 +85,9 @@ def take_apart_function(function: Any) -> tuple[str, str]:
         return ("both", key)
     here = _current.get()
     if here is not None and (name := _name_in(here.functions, function)) is not None:
-        return ("sender", name)
+        # A module that both sides have imported exports it on both, and the receiver uses its own.
+        is_of_both = key is not None and not key.startswith("__main__:") and name in here.functions_there
+        return ("both", key) if is_of_both and key is not None else ("sender", name)
     if key is not None and _name_in(_exports.functions, function) is not None:
         return ("both", key)
     called = getattr(function, "__qualname__", repr(function))

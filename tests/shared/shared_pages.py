@@ -1,0 +1,122 @@
+"""Calls from the worker to the page: what this side exports, the worker calls, with the same values and errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import workerlib
+from workerlib import Worker
+
+from expecting import raises
+
+events: dict[str, asyncio.Event] = {}
+workers: dict[str, Worker] = {}
+
+
+@workerlib.export
+def page_echo(*args: Any, **kwargs: Any) -> Any:
+    return args, kwargs
+
+
+@workerlib.export
+def page_greet(name: str, greeting: str = "Hello", *, mark: str = "!") -> str:
+    """Greets somebody."""
+    return f"{greeting}, {name}{mark}"
+
+
+@workerlib.export
+async def page_hold(key: str) -> str:
+    """Waits until release() is called, and notes how that ended."""
+    event = events[key] = asyncio.Event()
+    try:
+        await event.wait()
+    except asyncio.CancelledError:
+        events[f"{key} was cancelled"] = event
+        raise
+    return key
+
+
+@workerlib.export
+def page_fail() -> None:
+    raise LookupError("in the page", 1)
+
+
+@workerlib.export
+async def page_count_down(key: str, levels: int) -> int:
+    return 0 if levels == 0 else 1 + await workers[key].count_down(key, levels - 1)
+
+
+async def test_the_worker_calls_the_page(worker: Worker) -> None:
+    """Arguments, results and exceptions of the page's functions arrive as themselves."""
+    args, kwargs = await worker.call_page("page_echo", 1, [2.5, "three"], key={4})
+    assert (args, kwargs) == ((1, [2.5, "three"]), {"key": {4}})
+    assert type(args) is tuple
+    assert await worker.call_page("page_greet", "Ada", mark="?") == "Hello, Ada?"
+    with raises(LookupError) as caught:
+        await worker.call_page("page_fail")
+    assert caught.value.args == ("in the page", 1)
+
+
+async def test_the_page_s_functions_are_described(worker: Worker) -> None:
+    """`help()` and the signature in the worker are those of the page's function; wrong arguments are not sent."""
+    signature, doc = await worker.describe_page_function("page_greet")
+    assert signature == "(name: 'str', greeting: 'str' = 'Hello', *, mark: 'str' = '!') -> 'str'"
+    assert doc == "Greets somebody."
+    with raises(TypeError, r"page_greet\(\) missing"):
+        await worker.call_page("page_greet")
+    with raises(workerlib.NotExportedError, "the page does not export 'page_gret'; it exports .*page_greet"):
+        await worker.call_page("page_gret")
+
+
+async def test_what_the_page_exports_late(worker: Worker) -> None:
+    """An export that the page makes after the handshake can be called too."""
+
+    @workerlib.export(name="page_late")
+    def late() -> str:
+        return "late"
+
+    assert await worker.call_page("page_late") == "late"
+
+
+async def test_a_function_of_the_page_among_values(worker: Worker) -> None:
+    """An exported function of the page arrives as a function of the worker's that calls it, and comes back as itself."""
+    assert await worker.call_given(page_greet, "Ada") == "Hello, Ada!"
+    [returned], _ = await worker.echo(page_greet)
+    assert returned is page_greet
+
+
+async def test_a_cancel_reaches_the_page(worker: Worker) -> None:
+    """A call of the worker's that is cancelled cancels the page's function that it awaits."""
+    call = asyncio.create_task(worker.call_page("page_hold", "cancel"))
+    while "cancel" not in events:
+        await asyncio.sleep(0)
+    call.cancel()
+    with raises(asyncio.CancelledError):
+        await call
+    assert "cancel was cancelled" in events
+
+
+async def test_a_timeout_for_the_page(worker: Worker) -> None:
+    """`options(timeout=)` limits a call of the page's function."""
+    with raises(TimeoutError, r"page_hold\(\) was still running"):
+        await worker.call_page_for(0.05, "page_hold", "timeout")
+    assert "timeout was cancelled" in events
+
+
+async def test_nested_calls_pass_the_limit(connect: Callable[..., Any]) -> None:
+    """Calls between page and worker go to any depth where one may be in flight: what is nested waits for nobody."""
+    async with connect(max_in_flight=1) as worker:
+        workers["nested"] = worker
+        assert await worker.count_down("nested", 30) == 30
+        del workers["nested"]
+
+
+async def test_the_page_of_a_call_is_its_caller(worker: Worker, connect: Callable[..., Any]) -> None:
+    """With two connections to one worker, `page()` is the side that made the call, also in tasks that outlive it."""
+    async with connect() as other:
+        for one in (worker, other):
+            assert await one.call_page("page_echo", 1) == ((1,), {})
+            await one.call_page_later("page_echo", 2)
+            assert await one.what_came_later() == ((2,), {})

@@ -1,0 +1,179 @@
+"""Makes the functions of the other side callable: each returns a coroutine that makes the call.
+
+`Worker` and `Page` (`_api`) show these functions to users, and the connection finds them when a function of
+the other side arrives among values. The calls themselves are made by the connection (`_rpc/connection.py`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol, cast
+
+from workerlib._errors import NotExportedError, ProtocolError
+from workerlib._exports import ExportDescription
+from workerlib._rpc.any_call import NAME as ANY_CALL
+from workerlib._rpc.any_call import AnyCall
+from workerlib._rpc.call_log import CallLog
+from workerlib._values.functions import mark_remote
+
+OnReport = Callable[..., object]
+"""Is called with what a function reports: `CallOptions.on_report`."""
+
+
+class Caller(Protocol):
+    """The connection that makes the calls."""
+
+    functions: Mapping[str, Any]
+    functions_there: dict[str, Any]
+    log: CallLog
+
+    def call(
+        self,
+        function: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        timeout: float | None = None,
+        on_report: OnReport | None = None,
+    ) -> Coroutine[Any, Any, Any]:
+        """Calls a function of the other side."""
+
+
+class RemoteFunction(Protocol):
+    """A function of the other side: the result of a call is a coroutine."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Makes a call, which starts when it is awaited or becomes a task."""
+
+    def options(self, *, timeout: float | None = None, on_report: OnReport | None = None) -> RemoteFunction:
+        """Returns the function with other options: `await worker.f.options(timeout=5)(1, x=2)`.
+
+        Args:
+            timeout: The number of seconds that a call may run on the other side; None for any. A call that
+                runs for longer is cancelled, and raises TimeoutError. Time in the queue does not count.
+            on_report: A function that is called with the arguments of each `workerlib.report(...)` of the
+                running call, before the call returns. An exception that it raises ends the call, and is
+                raised by it.
+
+        Returns:
+            The same function with these options.
+
+        Raises:
+            ValueError: If the timeout is not positive.
+        """
+
+
+def learn(connection: Caller, name: str, title: str, exports: list[ExportDescription]) -> None:
+    """Makes functions of exports, and puts them among the connection's `functions_there`.
+
+    Args:
+        connection: Makes the calls.
+        name: The name of the other side, for the names of its functions.
+        title: What the other side is, for messages: "the page".
+        exports: The descriptions, as the other side has sent them.
+
+    Raises:
+        ProtocolError: If a description is one that no function has.
+    """
+    for export in exports:
+        try:
+            connection.functions_there[export[0]] = _remote_function(connection, name, export)
+        except (ValueError, TypeError) as error:
+            raise ProtocolError(
+                f"{title} describes its export {export[0]!r} as no function can be: {error}"
+            ) from error
+
+
+def not_exported(name: str, exported: Mapping[str, object], other: str = "the worker") -> NotExportedError:
+    """Makes the error for a name that is not exported, which lists the names that are.
+
+    Args:
+        name: The name.
+        exported: What is exported, by name.
+        other: The side that does not export it.
+    """
+    listed = ", ".join(exported) or "nothing"
+    return NotExportedError(f"{other} does not export {name!r}; it exports {listed}", name=name)
+
+
+class _Default:
+    """The default of a remote parameter: this side knows its `repr()` only."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _remote_function(connection: Caller, other: str, export: ExportDescription) -> RemoteFunction:
+    name, doc, parameters, returns = export
+    signature = None if parameters is None else _signature(parameters, returns)
+    least, most = (0, math.inf) if signature is None else _positional(signature)
+
+    def with_options(*, timeout: float | None = None, on_report: OnReport | None = None) -> RemoteFunction:
+        if timeout is not None and timeout <= 0:
+            raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
+
+        def function(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+            # Binding takes as long as the rest of a small call. Most calls have positional arguments only.
+            if signature is not None and (kwargs or not least <= len(args) <= most):
+                try:
+                    signature.bind(*args, **kwargs)
+                except TypeError as error:
+                    raise TypeError(f"{name}() {error}") from None
+            call: Any = connection.call(name, args, kwargs, timeout, on_report)
+            if connection.log.is_on():
+                call = connection.log.waiting(name, call)
+            # Python's warning for a coroutine that was never awaited shows this name.
+            call.__qualname__ = called
+            return call  # type: ignore[no-any-return]
+
+        called = function.__qualname__ = f"{other}.{name}"
+        function.__name__ = name
+        function.__module__ = __name__
+        function.__doc__ = doc
+        function.options = with_options  # type: ignore[attr-defined]
+        mark_remote(function, connection, name)
+        if signature is not None:
+            function.__signature__ = signature  # type: ignore[attr-defined]
+        # Python 3.12 can mark a function as a coroutine function although it is not `async def`.
+        mark = getattr(inspect, "markcoroutinefunction", None)
+        return cast("RemoteFunction", function if mark is None else mark(function))
+
+    made = with_options()
+    return cast("RemoteFunction", AnyCall(made)) if name == ANY_CALL else made
+
+
+def _positional(signature: inspect.Signature) -> tuple[float, float]:
+    """Counts the positional arguments, at least and at most, of a call without keyword arguments."""
+    least, most = 0.0, 0.0
+    for parameter in signature.parameters.values():
+        is_required = parameter.default is parameter.empty
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            least += is_required
+            most += 1
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            most = math.inf
+        elif parameter.kind is parameter.KEYWORD_ONLY and is_required:
+            least = math.inf
+    return least, most
+
+
+def _signature(
+    parameters: list[tuple[str, int, str | None, str | None]], returns: str | None
+) -> inspect.Signature:
+    empty = inspect.Parameter.empty
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                name,
+                inspect._ParameterKind(kind),
+                default=empty if default is None else _Default(default),
+                annotation=empty if annotation is None else annotation,
+            )
+            for name, kind, default, annotation in parameters
+        ],
+        return_annotation=empty if returns is None else returns,
+    )

@@ -1,0 +1,124 @@
+"""Provides `wait()`: sync code waits for something that has to be awaited, where that is possible.
+
+It is the one place where this library blocks. There are two ways, and a host says which of them it has:
+
+- The stack of the sync code is suspended while the event loop goes on (`Ways.suspend`): by JSPI in a browser.
+- The thread sleeps until a message has arrived (`BlockingEndpoint`): natively at the socket, in a browser at
+  shared memory. The event loop stands meanwhile, so only a call to the other side can be waited for.
+
+A page never blocks: its endpoints are not of that kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeGuard, TypeVar, cast
+
+from workerlib._errors import CannotBlockError
+from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
+from workerlib._rpc.incoming_call import current_call, serving_connections
+from workerlib._rpc.outgoing_call import Pending
+
+_T = TypeVar("_T")
+
+_LONGEST_SLEEP = 0.05
+"""How many seconds a thread sleeps at most before it looks for interrupts and timers."""
+
+
+class Ways:
+    """The ways of this host to wait, but for those of the endpoints."""
+
+    def suspend(self) -> Callable[[Awaitable[Any]], Any] | None:
+        """Gives what suspends the running stack until an awaitable is done; None where that is impossible."""
+        return None
+
+    def remedy(self) -> str:
+        """Tells what to change where sync code cannot wait."""
+        return "make the function that calls it async, and await there"
+
+
+ways = Ways()
+"""Those of this host, which replaces them."""
+
+
+def wait(awaitable: Awaitable[_T]) -> _T:
+    """Waits in sync code: returns what `await` would return in async code.
+
+    Natively any worker can wait. In a browser it can in an export that is marked by
+    `@workerlib.export(blocking=True)` where the browser has JSPI (Chrome 137, Firefox 153, Safari 27), and
+    everywhere on a page that is cross-origin isolated. Where JSPI is used, the worker's event loop goes on
+    meanwhile; otherwise it stands, and only calls of the page's functions can be waited for.
+
+    Args:
+        awaitable: A call of the page's function, such as `workerlib.page().ask("Name?")`.
+
+    Returns:
+        The result.
+
+    Raises:
+        CannotBlockError: If sync code cannot wait here; the message says what to change.
+        DeadlockError: If the page's function calls this worker meanwhile, which starts no call; raised there.
+        BaseException: What the awaitable raises.
+    """
+    if (suspending := ways.suspend()) is not None:
+        return cast("_T", suspending(awaitable))
+    call = current_call.get()
+    connections = serving_connections if call is None else [call.connection]
+    if not any(_can_block(connection.endpoint) for connection in connections):
+        # Before anything is sent.
+        if isinstance(awaitable, Coroutine):
+            awaitable.close()
+        raise _cannot_block()
+    steps = awaitable.__await__()
+    resume: Callable[[Any], Any] = _sender(steps)
+    value: Any = None
+    while True:
+        try:
+            awaited = resume(value)
+        except StopIteration as end:
+            return cast("_T", end.value)
+        try:
+            _sleep_until_done(awaited)
+        except BaseException as error:
+            resume, value = steps.throw, error
+        else:
+            resume, value = _sender(steps), None
+
+
+def _sender(steps: Generator[Any, Any, Any]) -> Callable[[Any], Any]:
+    # What iterates without being a generator takes no value.
+    send = getattr(steps, "send", None)
+    return send if send is not None else lambda _value: next(steps)
+
+
+def _sleep_until_done(awaited: Any) -> None:
+    """Sleeps until a call has been answered; the event loop stands.
+
+    Raises:
+        CannotBlockError: If it is no call, or its connection cannot be waited at.
+    """
+    if not isinstance(awaited, Pending):
+        raise CannotBlockError(
+            "workerlib.wait(…) waits for calls of the page's functions here, and for nothing that needs the"
+            f" event loop, such as {awaited!r}: the loop stands meanwhile; {ways.remedy()}"
+        )
+    awaited._asyncio_future_blocking = False
+    if awaited.done():
+        return
+    endpoint = awaited.connection.endpoint
+    if not _can_block(endpoint):
+        raise _cannot_block()
+    with awaited.connection.blocking(awaited.call):
+        while not awaited.done():
+            endpoint.sleep(min(_LONGEST_SLEEP, awaited.seconds_left()))
+            awaited.connection.take_in(endpoint)
+            awaited.run_due_timers()
+
+
+def _can_block(endpoint: Endpoint) -> TypeGuard[BlockingEndpoint]:
+    """Tells whether sync code can wait for what comes over a channel."""
+    return isinstance(endpoint, BlockingEndpoint) and endpoint.can_block
+
+
+def _cannot_block() -> CannotBlockError:
+    return CannotBlockError(f"sync code cannot wait for the other side here: {ways.remedy()}")
