@@ -7,7 +7,8 @@ from workerlib._hosts.subprocess import parent
 from workerlib._rpc import connection
 
 pytest.register_assert_rewrite(
-    "shared_values", "shared_adapters", "shared_calls", "shared_errors", "shared_endings", "shared_pages"
+    *("shared_values", "shared_adapters", "shared_calls", "shared_errors", "shared_endings"),
+    *("shared_pages", "shared_streams"),
 )
 
 pytest_plugins = ["limits"]

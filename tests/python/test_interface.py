@@ -132,7 +132,7 @@ def refused_by(interface: object, exports: list[Any]) -> str:
 
 def test_a_function_whose_parameters_are_not_known() -> None:
     """Python cannot tell those of some builtin functions: any fit."""
-    check(Unlike, [(name, None, None, None) for name in ("mean", "describe", "count")], "stats")
+    check(Unlike, [(name, None, None, None, 0) for name in ("mean", "describe", "count")], "stats")
 
 
 @pytest.mark.parametrize("interface", ["Stats", 5, Stats.mean, None])

@@ -286,7 +286,7 @@ def _listening(page_end: LoopbackEndpoint, calls: list[object]) -> Connection:
     def note(*args: object, **kwargs: object) -> None:
         calls.append((args, kwargs))
 
-    return Connection(Session.listen(__version__, [("f", None, None, None)]), page_end, {"f": note})
+    return Connection(Session.listen(__version__, [("f", None, None, None, 0)]), page_end, {"f": note})
 
 
 HELLO = b"\x96\x00\x01\xa10\x90\x08\x90"
@@ -358,9 +358,9 @@ PARAMETERS = {
 }
 
 
-def describing(parameters: object, name: str = "f") -> list[tuple[str, object, object, object]]:
+def describing(parameters: object, name: str = "f") -> list[tuple[str, object, object, object, int]]:
     """Describes an export."""
-    return [(name, None, parameters, None)]
+    return [(name, None, parameters, None, 0)]
 
 
 @pytest.mark.parametrize("parameters", PARAMETERS.values(), ids=PARAMETERS)

@@ -29,6 +29,7 @@ import shared_calls
 import shared_endings
 import shared_errors
 import shared_pages
+import shared_streams
 import shared_values
 
 Connect = Callable[..., AbstractAsyncContextManager[Worker]]
@@ -43,6 +44,7 @@ TESTS: dict[str, Test] = {
         shared_errors,
         shared_endings,
         shared_pages,
+        shared_streams,
     )
     for name, function in vars(module).items()
     if name.startswith("test_")

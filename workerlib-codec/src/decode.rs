@@ -511,7 +511,8 @@ impl<'f> Reader<'f> {
             | ext::BUILT_FIRST..=ext::BUILT_LAST
             | ext::LIBRARY_FIRST..=ext::LIBRARY_LAST
             | ext::ADAPTED
-            | ext::SLOT => {
+            | ext::SLOT
+            | ext::STREAM => {
                 return Ok(Read::Container(Container::Extension(kind), count_of(kind, payload)?, false));
             }
             _ => return Err(wrong(EXTENSIONS, Kind::UnknownExtension(kind as i8))),

@@ -4,7 +4,10 @@
 //! and its shape is fixed by its kind.
 
 use workerlib_core::message::kind;
-use workerlib_core::{Adapter, CallId, Export, Exports, Message, Parameter, ParameterKind, Peer};
+use workerlib_core::{
+    Adapter, CallId, Credit, Export, ExportKind, Exports, Message, Parameter, ParameterKind, Peer, StopKind,
+    StreamId,
+};
 
 use crate::metadata::{self, Fields, Malformed};
 
@@ -43,6 +46,7 @@ fn message(mut fields: Fields) -> Result<Message<()>, Malformed> {
             function: fields.str("a function's name")?,
             payload: (),
             reports_start: !fields.is_empty() && fields.bool("whether the start is reported")?,
+            credit: if fields.is_empty() { None } else { call_credit(fields)? },
         },
         kind::RETURN => Message::Return { id: id(fields)?, payload: () },
         kind::RAISE => Message::Raise { id: id(fields)?, payload: () },
@@ -57,12 +61,42 @@ fn message(mut fields: Fields) -> Result<Message<()>, Malformed> {
         }
         kind::BLOCKED => Message::Blocked { ids: fields.array("ids of calls", id)? },
         kind::EXPORTS => Message::Exports(exports(fields)?),
+        kind::NEXT => Message::Next { stream: stream(fields)?, credit: credit(fields)? },
+        kind::ITEMS => Message::Items {
+            stream: stream(fields)?,
+            count: fields.uint("a number of items")?,
+            bytes: 0,
+            payload: (),
+        },
+        kind::END => Message::End { stream: stream(fields)? },
+        kind::FAIL => Message::Fail { stream: stream(fields)?, payload: () },
+        kind::STOP => Message::Stop {
+            stream: stream(fields)?,
+            how: StopKind::from_number(fields.uint("how a stream is stopped")?)
+                .ok_or(Malformed("how a stream is stopped"))?,
+        },
+        kind::STOPPED => Message::Stopped { stream: stream(fields)? },
+        kind::STREAM => Message::Stream { id: id(fields)?, stream: stream(fields)? },
+        kind::STOPPING => Message::Stopping { stream: stream(fields)? },
         _ => return Err(Malformed("a message kind of this version")),
     })
 }
 
 fn id(fields: &mut Fields) -> Result<CallId, Malformed> {
     fields.uint("a call's id").map(CallId)
+}
+
+fn stream(fields: &mut Fields) -> Result<StreamId, Malformed> {
+    fields.uint("a stream's id").map(StreamId)
+}
+
+fn credit(fields: &mut Fields) -> Result<Credit, Malformed> {
+    Ok(Credit { items: fields.uint("credit in items")?, bytes: fields.uint("credit in bytes")? })
+}
+
+/// Reads the credit of a call, which a later field may stand behind though there is none.
+fn call_credit(fields: &mut Fields) -> Result<Option<Credit>, Malformed> {
+    fields.optional_fields("the credit of a stream")?.map(|mut fields| credit(&mut fields)).transpose()
 }
 
 #[inline(never)]
@@ -89,6 +123,10 @@ fn exports(fields: &mut Fields) -> Result<Exports, Malformed> {
         export.doc = fields.optional_str("a docstring")?;
         export.parameters = fields.optional_array("parameters", parameter)?;
         export.returns = fields.optional_str("a return annotation")?;
+        if !fields.is_empty() {
+            export.kind = ExportKind::from_number(fields.uint("the kind of an export")?)
+                .ok_or(Malformed("the kind of an export"))?;
+        }
         Ok(export)
     })?;
     Ok(exports.into_iter().collect())
@@ -122,9 +160,18 @@ mod tests {
     #[test]
     fn envelopes_have_their_golden_bytes() {
         let id = CallId(300);
-        let call = |reports_start| Message::Call { id, function: "f".into(), payload: (), reports_start };
-        round_trip(&call(false), b"\x93\x03\xcd\x01\x2c\xa1f");
-        round_trip(&call(true), b"\x94\x03\xcd\x01\x2c\xa1f\xc3");
+        let function = || "f".to_owned();
+        let call = |reports_start, credit| Message::Call {
+            id,
+            function: function(),
+            payload: (),
+            reports_start,
+            credit,
+        };
+        round_trip(&call(false, None), b"\x93\x03\xcd\x01\x2c\xa1f");
+        round_trip(&call(true, None), b"\x94\x03\xcd\x01\x2c\xa1f\xc3");
+        let credit = Credit { items: 5, bytes: 300 };
+        round_trip(&call(false, Some(credit)), b"\x95\x03\xcd\x01\x2c\xa1f\xc2\x92\x05\xcd\x01\x2c");
         round_trip(&Message::Return { id, payload: () }, b"\x92\x04\xcd\x01\x2c");
         round_trip(&Message::Raise { id, payload: () }, b"\x92\x05\xcd\x01\x2c");
         round_trip(&Message::Cancel { id }, b"\x92\x06\xcd\x01\x2c");
@@ -136,6 +183,35 @@ mod tests {
         round_trip(&Message::Output { stream: "s".into(), text: "t\n".into() }, b"\x93\x0c\xa1s\xa2t\n");
         round_trip(&Message::Blocked { ids: vec![id] }, b"\x92\x0e\x91\xcd\x01\x2c");
         round_trip(&Message::Refuse { protocol: 2, reason: "x".into() }, b"\x93\x02\x02\xa1x");
+    }
+
+    /// Protects the messages of streams: these bytes are part of the format.
+    #[test]
+    fn messages_of_streams_have_their_golden_bytes() {
+        let (id, stream) = (CallId(300), StreamId(7));
+        let credit = Credit { items: 5, bytes: 300 };
+        round_trip(&Message::Next { stream, credit }, b"\x94\x10\x07\x05\xcd\x01\x2c");
+        round_trip(&Message::Items { stream, count: 2, bytes: 0, payload: () }, b"\x93\x11\x07\x02");
+        round_trip(&Message::End { stream }, b"\x92\x12\x07");
+        round_trip(&Message::Fail { stream, payload: () }, b"\x92\x13\x07");
+        round_trip(&Message::Stop { stream, how: StopKind::Close }, b"\x93\x14\x07\x00");
+        round_trip(&Message::Stop { stream, how: StopKind::Cancel }, b"\x93\x14\x07\x01");
+        round_trip(&Message::Stopped { stream }, b"\x92\x15\x07");
+        round_trip(&Message::Stream { id, stream }, b"\x93\x18\xcd\x01\x2c\x07");
+        round_trip(&Message::Stopping { stream }, b"\x92\x19\x07");
+    }
+
+    /// Protects a later version's field behind the credit of a call that has none.
+    #[test]
+    fn the_credit_of_a_call_may_be_nil() {
+        let call = Message::Call {
+            id: CallId(1),
+            function: "f".into(),
+            payload: (),
+            reports_start: false,
+            credit: None,
+        };
+        assert_eq!(read(b"\x96\x03\x01\xa1f\xc2\xc0\xa1t"), Ok((call, 9)));
     }
 
     /// Protects what a page knows of its worker before the first call.
@@ -151,6 +227,15 @@ mod tests {
             &Message::Welcome(peer),
             b"\x96\x01\x01\xa10\x91\x94\xa1f\xa1d\x91\x94\xa1a\x03\xa11\xc0\xc0\x08\x91\x93\xa3m:C\xa1e\xc3",
         );
+    }
+
+    /// Protects the difference of a stream and a function, and the bytes of functions, which have no kind.
+    #[test]
+    fn the_kind_of_a_stream_is_told() {
+        let mut export = Export::new("f");
+        export.kind = ExportKind::Stream;
+        let exports = [export].into_iter().collect();
+        round_trip(&Message::Exports(exports), b"\x92\x0f\x91\x95\xa1f\xc0\xc0\xc0\x01");
     }
 
     /// Protects exports that are made after the handshake.
@@ -179,6 +264,12 @@ mod tests {
             b"\x91\x04",
             b"\x92\x63\x01",
             b"\x92\x04\xa1x",
+            b"\x92\x17\x01",
+            b"\x92\x11\x01",
+            b"\x93\x10\x01\x02",
+            b"\x93\x14\x01\x02",
+            b"\x95\x03\x01\xa1f\xc2\x91\x05",
+            b"\x92\x0f\x91\x95\xa1f\xc0\xc0\xc0\x63",
             b"\xdd\xff\xff\xff\xff",
             b"\x93\x03\x01\xdb\xff\xff\xff\xff",
         ] {

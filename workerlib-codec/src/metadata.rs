@@ -127,8 +127,14 @@ impl Fields {
 
     /// Takes a struct within this one.
     pub(crate) fn fields(&mut self, what: &'static str) -> Result<Fields, Malformed> {
+        self.optional_fields(what)?.ok_or(Malformed(what))
+    }
+
+    /// Takes a struct within this one, if there is one.
+    pub(crate) fn optional_fields(&mut self, what: &'static str) -> Result<Option<Fields>, Malformed> {
         match self.0.next() {
-            Some(Field::Array(fields)) => Ok(Fields(fields.into_iter())),
+            Some(Field::Nil) => Ok(None),
+            Some(Field::Array(fields)) => Ok(Some(Fields(fields.into_iter()))),
             _ => Err(Malformed(what)),
         }
     }

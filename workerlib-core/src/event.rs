@@ -3,6 +3,7 @@
 use crate::exports::Exports;
 use crate::message::{CallId, Message, Peer};
 use crate::serving::Arrived;
+use crate::streams::{StopKind, StreamId};
 
 /// Why a local intent cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,7 +119,66 @@ pub enum Event<P> {
         /// The call that the peer made.
         id: CallId,
     },
-    /// The session ended, and with it the calls of this side that had no answer, the oldest first.
+    /// A call of this side returned a stream: this side consumes it, with the credit of its request.
+    Stream {
+        /// The call.
+        id: CallId,
+        /// The stream.
+        stream: StreamId,
+    },
+    /// Items of a stream that this side consumes.
+    Items {
+        /// The stream.
+        stream: StreamId,
+        /// How many they are.
+        count: u32,
+        /// How many bytes they take.
+        bytes: usize,
+        /// The items.
+        payload: P,
+    },
+    /// A stream that this side consumes has no more items.
+    Ended {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A stream that this side consumes raised.
+    Failed {
+        /// The stream.
+        stream: StreamId,
+        /// The exception.
+        payload: P,
+    },
+    /// The generator of a stream that this side stopped has been told; its end follows.
+    Stopping {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A stream that this side stopped has ended, and cleaned up.
+    Stopped {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The consumer of a stream of this side's has granted credit.
+    Granted {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The consumer of a stream of this side's wants no more of it; it may say so again while the generator cleans up.
+    ///
+    /// The driver ends the stream by [`Session::end_stream`](crate::Session::end_stream).
+    Stop {
+        /// The stream.
+        stream: StreamId,
+        /// How it is to end.
+        how: StopKind,
+    },
+    /// A payload that nobody will have: its call was cancelled before it started, or nobody waits for it any more.
+    Dropped {
+        /// The arguments, the result, the exception or the items.
+        payload: P,
+    },
+    /// The session ended, and with it all streams and the calls of this side that had no answer, the oldest first.
     Closed {
         /// Why.
         reason: CloseReason,
@@ -134,6 +194,8 @@ impl<P> Event<P> {
             Self::Return { payload, .. } | Self::Raise { payload, .. } | Self::Report { payload, .. } => {
                 Some(payload)
             }
+            Self::Items { payload, .. } | Self::Failed { payload, .. } => Some(payload),
+            Self::Dropped { payload } => Some(payload),
             _ => None,
         }
     }

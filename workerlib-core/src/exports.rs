@@ -10,7 +10,6 @@ use indexmap::IndexSet;
 
 /// A function that a peer offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Export {
     /// The name by which it is called.
@@ -21,12 +20,50 @@ pub struct Export {
     pub parameters: Option<Vec<Parameter>>,
     /// The source text of its return annotation.
     pub returns: Option<String>,
+    /// The form of its result.
+    pub kind: ExportKind,
 }
 
 impl Export {
     /// Describes a function by its name alone.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), doc: None, parameters: None, returns: None }
+        Self { name: name.into(), doc: None, parameters: None, returns: None, kind: ExportKind::Function }
+    }
+}
+
+/// Serializes the fields in their order; the kind of nearly every export is left out.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Export {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { name, doc, parameters, returns, kind } = self;
+        match kind {
+            ExportKind::Function => (name, doc, parameters, returns).serialize(serializer),
+            kind => (name, doc, parameters, returns, kind.number()).serialize(serializer),
+        }
+    }
+}
+
+/// The form of an export's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum ExportKind {
+    /// A value.
+    #[default]
+    Function = 0,
+    /// A stream of items.
+    Stream = 1,
+}
+
+impl ExportKind {
+    /// Returns the kind with that number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Function, Self::Stream].into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// Returns the number of the kind.
+    pub fn number(self) -> u8 {
+        self as u8
     }
 }
 

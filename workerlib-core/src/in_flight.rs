@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::message::CallId;
+use crate::streams::Credit;
 
 /// How far a call has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) reports_start: bool,
     /// How much of the peer's window it takes up once it is sent.
     pub(crate) weight: u32,
+    /// The credit of the stream that it is to return, if it is to return one.
+    pub(crate) credit: Option<Credit>,
 }
 
 /// The calls of one side that have no answer yet.
@@ -73,6 +76,7 @@ impl InFlight {
                     is_cancelled: false,
                     reports_start: false,
                     weight: 1,
+                    credit: None,
                 });
                 return id;
             }

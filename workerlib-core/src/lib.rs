@@ -10,10 +10,12 @@ pub mod message;
 mod request;
 mod serving;
 mod session;
+mod streams;
 
 pub use event::{Begun, CancelEffect, CloseReason, Departure, Event, Outcome, SessionError, Starts, Step};
-pub use exports::{Export, Exports, IntoIter, Parameter, ParameterKind};
+pub use exports::{Export, ExportKind, Exports, IntoIter, Parameter, ParameterKind};
 pub use message::{Adapter, CallId, Message, PROTOCOL, Peer, WINDOW};
 pub use request::Request;
 pub use serving::Arrived;
 pub use session::Session;
+pub use streams::{Credit, StopKind, StreamEnd, StreamId};

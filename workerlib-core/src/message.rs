@@ -4,6 +4,7 @@
 //! envelope that stands for it. Which message may be sent when is the session's.
 
 use crate::exports::{Export, Exports};
+use crate::streams::{Credit, StopKind, StreamId};
 
 /// The version of the wire format that this crate speaks; both peers must speak the same one.
 pub const PROTOCOL: u32 = 1;
@@ -107,6 +108,8 @@ pub enum Message<P> {
         payload: P,
         /// Whether the receiver is to say when it starts.
         reports_start: bool,
+        /// The credit that the stream starts with, if the call is to return one.
+        credit: Option<Credit>,
     },
     /// The call returned.
     Return {
@@ -163,6 +166,60 @@ pub enum Message<P> {
     },
     /// The receiver may call these too, or their description has changed.
     Exports(Exports),
+    /// The consumer of a stream grants credit.
+    Next {
+        /// The stream that is meant.
+        stream: StreamId,
+        /// How much more it takes.
+        credit: Credit,
+    },
+    /// The next items of a stream.
+    Items {
+        /// The stream that they are of.
+        stream: StreamId,
+        /// How many they are.
+        count: u32,
+        /// How many bytes the payload takes. It is not written: each side measures it.
+        bytes: usize,
+        /// The items.
+        payload: P,
+    },
+    /// A stream has no more items.
+    End {
+        /// The stream that is meant.
+        stream: StreamId,
+    },
+    /// A stream raised.
+    Fail {
+        /// The stream that is meant.
+        stream: StreamId,
+        /// The exception.
+        payload: P,
+    },
+    /// The consumer of a stream wants no more of it; the producer says when it has ended.
+    Stop {
+        /// The stream that is meant.
+        stream: StreamId,
+        /// How it is to end.
+        how: StopKind,
+    },
+    /// A stream ended because its consumer stopped it, and has cleaned up.
+    Stopped {
+        /// The stream that is meant.
+        stream: StreamId,
+    },
+    /// The call returned a stream, which has the credit that came with the call: the fourth kind of answer.
+    Stream {
+        /// The call that this answers.
+        id: CallId,
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The generator of a stream has been told that it is stopped; its end follows.
+    Stopping {
+        /// The stream that is meant.
+        stream: StreamId,
+    },
     /// The sender will neither send nor answer anything after this.
     Close {
         /// Why, for people.
@@ -177,7 +234,9 @@ impl<P> Message<P> {
             Self::Call { payload, .. }
             | Self::Return { payload, .. }
             | Self::Raise { payload, .. }
-            | Self::Report { payload, .. } => Some(payload),
+            | Self::Report { payload, .. }
+            | Self::Items { payload, .. }
+            | Self::Fail { payload, .. } => Some(payload),
             _ => None,
         }
     }
@@ -185,8 +244,8 @@ impl<P> Message<P> {
     /// Replaces the payload, if this message has one.
     pub fn map<Q>(self, payload_of: impl FnOnce(P) -> Q) -> Message<Q> {
         match self {
-            Self::Call { id, function, payload, reports_start } => {
-                Message::Call { id, function, payload: payload_of(payload), reports_start }
+            Self::Call { id, function, payload, reports_start, credit } => {
+                Message::Call { id, function, payload: payload_of(payload), reports_start, credit }
             }
             Self::Return { id, payload } => Message::Return { id, payload: payload_of(payload) },
             Self::Raise { id, payload } => Message::Raise { id, payload: payload_of(payload) },
@@ -202,11 +261,21 @@ impl<P> Message<P> {
             Self::Blocked { ids } => Message::Blocked { ids },
             Self::Exports(exports) => Message::Exports(exports),
             Self::Close { reason } => Message::Close { reason },
+            Self::Next { stream, credit } => Message::Next { stream, credit },
+            Self::Items { stream, count, bytes, payload } => {
+                Message::Items { stream, count, bytes, payload: payload_of(payload) }
+            }
+            Self::End { stream } => Message::End { stream },
+            Self::Fail { stream, payload } => Message::Fail { stream, payload: payload_of(payload) },
+            Self::Stop { stream, how } => Message::Stop { stream, how },
+            Self::Stopped { stream } => Message::Stopped { stream },
+            Self::Stream { id, stream } => Message::Stream { id, stream },
+            Self::Stopping { stream } => Message::Stopping { stream },
         }
     }
 }
 
-/// The numbers of the message kinds: the wire format, section 3.2. 13 and 16 to 63 are reserved (3.3).
+/// The numbers of the message kinds: the wire format, section 3.2. 13, 22, 23 and 26 to 63 are reserved (3.3).
 pub mod kind {
     /// [`Message::Hello`](super::Message::Hello).
     pub const HELLO: u8 = 0;
@@ -238,6 +307,22 @@ pub mod kind {
     pub const BLOCKED: u8 = 14;
     /// [`Message::Exports`](super::Message::Exports).
     pub const EXPORTS: u8 = 15;
+    /// [`Message::Next`](super::Message::Next).
+    pub const NEXT: u8 = 16;
+    /// [`Message::Items`](super::Message::Items).
+    pub const ITEMS: u8 = 17;
+    /// [`Message::End`](super::Message::End).
+    pub const END: u8 = 18;
+    /// [`Message::Fail`](super::Message::Fail).
+    pub const FAIL: u8 = 19;
+    /// [`Message::Stop`](super::Message::Stop).
+    pub const STOP: u8 = 20;
+    /// [`Message::Stopped`](super::Message::Stopped).
+    pub const STOPPED: u8 = 21;
+    /// [`Message::Stream`](super::Message::Stream).
+    pub const STREAM: u8 = 24;
+    /// [`Message::Stopping`](super::Message::Stopping).
+    pub const STOPPING: u8 = 25;
 }
 
 /// Serializes the envelope of a message, whatever its payload is: the wire format, section 3.
@@ -255,10 +340,15 @@ impl<P> serde::Serialize for Message<P> {
             Self::Welcome(peer) => of_peer(kind::WELCOME, peer, serializer),
             Self::Refuse { protocol, reason } => (kind::REFUSE, protocol, reason).serialize(serializer),
             // A field that is false is left out: nearly every call is as short as can be.
-            Self::Call { id, function, reports_start: false, .. } => {
+            Self::Call { id, function, reports_start: false, credit: None, .. } => {
                 (kind::CALL, id, function).serialize(serializer)
             }
-            Self::Call { id, function, .. } => (kind::CALL, id, function, true).serialize(serializer),
+            Self::Call { id, function, credit: None, .. } => {
+                (kind::CALL, id, function, true).serialize(serializer)
+            }
+            Self::Call { id, function, reports_start, credit: Some(credit), .. } => {
+                (kind::CALL, id, function, reports_start, credit).serialize(serializer)
+            }
             Self::Return { id, .. } => (kind::RETURN, id).serialize(serializer),
             Self::Raise { id, .. } => (kind::RAISE, id).serialize(serializer),
             Self::Cancel { id } => (kind::CANCEL, id).serialize(serializer),
@@ -270,6 +360,16 @@ impl<P> serde::Serialize for Message<P> {
             Self::Output { stream, text } => (kind::OUTPUT, stream, text).serialize(serializer),
             Self::Blocked { ids } => (kind::BLOCKED, ids).serialize(serializer),
             Self::Exports(exports) => (kind::EXPORTS, exports).serialize(serializer),
+            Self::Next { stream, credit } => {
+                (kind::NEXT, stream, credit.items, credit.bytes).serialize(serializer)
+            }
+            Self::Items { stream, count, .. } => (kind::ITEMS, stream, count).serialize(serializer),
+            Self::End { stream } => (kind::END, stream).serialize(serializer),
+            Self::Fail { stream, .. } => (kind::FAIL, stream).serialize(serializer),
+            Self::Stop { stream, how } => (kind::STOP, stream, how).serialize(serializer),
+            Self::Stopped { stream } => (kind::STOPPED, stream).serialize(serializer),
+            Self::Stream { id, stream } => (kind::STREAM, id, stream).serialize(serializer),
+            Self::Stopping { stream } => (kind::STOPPING, stream).serialize(serializer),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a call asks for: [`Request`].
 
+use crate::streams::Credit;
+
 /// From how many bytes on a call is heavy.
 const HEAVY: usize = 64 << 10;
 
@@ -9,6 +11,7 @@ pub struct Request<'f> {
     function: &'f str,
     size: usize,
     reports_start: bool,
+    credit: Option<Credit>,
 }
 
 impl<'f> Request<'f> {
@@ -17,12 +20,18 @@ impl<'f> Request<'f> {
     /// A heavy call takes up an eighth of the peer's window. Its start is always reported, because the peer does not
     /// know how much of its window that gives back.
     pub fn new(function: &'f str, size: usize) -> Self {
-        Self { function, size, reports_start: size >= HEAVY }
+        Self { function, size, reports_start: size >= HEAVY, credit: None }
     }
 
     /// Asks for an [`Event::Started`](crate::Event::Started) too.
     pub fn reporting_start(mut self) -> Self {
         self.reports_start = true;
+        self
+    }
+
+    /// Asks for a stream, which starts with so much credit.
+    pub fn streaming(mut self, credit: Credit) -> Self {
+        self.credit = Some(credit);
         self
     }
 
@@ -34,6 +43,11 @@ impl<'f> Request<'f> {
     /// Whether the peer is to say when the call starts.
     pub fn reports_start(&self) -> bool {
         self.reports_start
+    }
+
+    /// The credit of the stream that the call is to return, if it is to return one.
+    pub fn credit(&self) -> Option<Credit> {
+        self.credit
     }
 
     /// How much the call takes up of a window.

@@ -9,6 +9,7 @@ use std::collections::hash_map::Entry;
 
 use crate::line::Line;
 use crate::message::CallId;
+use crate::streams::Credit;
 
 /// A call that has arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +23,15 @@ pub struct Arrived<P> {
     pub payload: P,
     /// Whether the peer wants to be told when it starts.
     pub reports_start: bool,
+    /// The credit that the stream starts with, if the call is to return one.
+    pub credit: Option<Credit>,
 }
 
 /// The effect of a cancel by the peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cancelled {
-    /// The call had not started, and never will.
-    Waiting,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cancelled<P> {
+    /// The call had not started, and never will; these were its arguments.
+    Waiting(P),
     /// The call runs.
     Running,
     /// There is no such call: the answer is on its way.
@@ -45,6 +48,8 @@ enum Stage {
         is_cancelled: bool,
         /// Whether the peer knows that it runs.
         is_reported: bool,
+        /// The credit of the stream that it is to return, if it is to return one.
+        credit: Option<Credit>,
     },
 }
 
@@ -95,7 +100,8 @@ impl<P> Serving<P> {
     pub(crate) fn start(&mut self) -> Option<(Arrived<P>, Vec<CallId>)> {
         let call = self.waiting.pop()?;
         let is_reported = call.reports_start;
-        self.calls.insert(call.id, Stage::Running { is_cancelled: false, is_reported });
+        let credit = call.credit;
+        self.calls.insert(call.id, Stage::Running { is_cancelled: false, is_reported, credit });
         if is_reported {
             let id = call.id;
             return Some((call, vec![id]));
@@ -121,18 +127,26 @@ impl<P> Serving<P> {
     }
 
     /// Notes that the peer cancels a call.
-    pub(crate) fn cancel(&mut self, id: CallId) -> Cancelled {
+    pub(crate) fn cancel(&mut self, id: CallId) -> Cancelled<P> {
         match self.calls.get_mut(&id) {
             Some(Stage::Running { is_cancelled, .. }) => {
                 *is_cancelled = true;
                 Cancelled::Running
             }
             Some(&mut Stage::Waiting(ticket)) => {
-                self.waiting.remove(ticket);
                 self.calls.remove(&id);
-                Cancelled::Waiting
+                let waiting = self.waiting.remove(ticket);
+                waiting.map_or(Cancelled::Nothing, |call| Cancelled::Waiting(call.payload))
             }
             None => Cancelled::Nothing,
+        }
+    }
+
+    /// Returns the credit of the stream that a running call is to return, if it is to return one.
+    pub(crate) fn credit(&self, id: CallId) -> Option<Credit> {
+        match self.calls.get(&id) {
+            Some(Stage::Running { credit, .. }) => *credit,
+            _ => None,
         }
     }
 
@@ -187,7 +201,7 @@ mod tests {
     use super::*;
 
     fn call(id: u32, reports_start: bool) -> Arrived<()> {
-        Arrived { id: CallId(id), function: "f".into(), payload: (), reports_start }
+        Arrived { id: CallId(id), function: "f".into(), payload: (), reports_start, credit: None }
     }
 
     /// Protects the peer's window from calls that run on.

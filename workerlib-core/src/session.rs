@@ -3,7 +3,8 @@
 //! Invariants: each call settles exactly once (a return, a raise, a cancel, its caller giving up, or the end
 //! of the session); an id is not given again while its call is in flight; calls start in the order in which
 //! they began; no more calls wait at the peer than its window allows, so that a cancel soon gets past them;
-//! after the end nothing is sent. A peer that breaks the protocol cannot make this side panic: the session
+//! a stream ends once on each side, and has no more items under way than its consumer granted; after the end
+//! nothing is sent. A peer that breaks the protocol cannot make this side panic: the session
 //! closes and says why.
 
 use std::collections::VecDeque;
@@ -15,6 +16,7 @@ use crate::line::Line;
 use crate::message::{CallId, Message, Peer};
 use crate::request::Request;
 use crate::serving::{Arrived, Cancelled, Serving};
+use crate::streams::{Consuming, Credit, Producing, StopKind, StreamEnd, StreamId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
@@ -43,6 +45,8 @@ pub struct Session<P> {
     /// How much of that is taken up, which is never more.
     unstarted: u32,
     serving: Serving<P>,
+    producing: Producing,
+    consuming: Consuming,
     /// Exports that the handshake does not tell, until the peer can be told.
     late_exports: Exports,
     transmits: VecDeque<Message<P>>,
@@ -73,6 +77,8 @@ impl<P> Session<P> {
             peer_window: 0,
             unstarted: 0,
             serving: Serving::new(local.window),
+            producing: Producing::default(),
+            consuming: Consuming::default(),
             late_exports: Exports::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -173,9 +179,9 @@ impl<P> Session<P> {
         match payload(if has_room { Departure::Now } else { Departure::Later }) {
             Ok(payload) => {
                 call.stage = Stage::Queued;
-                (call.reports_start, call.weight) = (reports_start, weight);
-                let function = request.function().to_owned();
-                let message = Message::Call { id, function, payload, reports_start };
+                (call.reports_start, call.weight, call.credit) = (reports_start, weight, request.credit());
+                let (function, credit) = (request.function().to_owned(), request.credit());
+                let message = Message::Call { id, function, payload, reports_start, credit };
                 if has_room {
                     self.post_call(id, message);
                 } else {
@@ -262,6 +268,107 @@ impl<P> Session<P> {
         }
     }
 
+    /// Answers a call of the peer with a stream, which has the credit that came with the call.
+    ///
+    /// Returns `None` where there is nothing to answer, or the call does not ask for a stream.
+    pub fn finish_streaming(&mut self, id: CallId) -> Option<StreamId> {
+        let credit = self.serving.credit(id)?;
+        self.serving.finish(id);
+        let stream = self.producing.enter(credit);
+        self.transmits.push_back(Message::Stream { id, stream });
+        Some(stream)
+    }
+
+    /// Opens a stream that this side produces, and whose id it sends among values. It has no credit yet.
+    ///
+    /// # Errors
+    ///
+    /// If the session is not open.
+    pub fn open_stream(&mut self) -> Result<StreamId, SessionError> {
+        self.check_open()?;
+        Ok(self.producing.enter(Credit::default()))
+    }
+
+    /// Takes back a stream whose id has not been sent.
+    pub fn withdraw_stream(&mut self, stream: StreamId) {
+        self.producing.remove(stream);
+    }
+
+    /// The credit, in items and bytes, of a stream that this side produces; `None` if it is not to be produced any
+    /// more.
+    pub fn credit(&self, stream: StreamId) -> Option<(u64, u64)> {
+        self.producing.credit(stream)
+    }
+
+    /// Sends items of a stream; returns false where their stream has been stopped, or has no credit for them.
+    pub fn produce(&mut self, stream: StreamId, count: u32, bytes: usize, payload: P) -> bool {
+        let may_send = self.producing.spend(stream, count, bytes);
+        if may_send {
+            self.transmits.push_back(Message::Items { stream, count, bytes, payload });
+        }
+        may_send
+    }
+
+    /// Tells the consumer that the generator of a stream has been told that it is stopped.
+    ///
+    /// It changes nothing where the consumer has not stopped the stream, or the stream has ended.
+    pub fn acknowledge_stop(&mut self, stream: StreamId) {
+        if self.producing.is_stopping(stream) {
+            self.transmits.push_back(Message::Stopping { stream });
+        }
+    }
+
+    /// Ends a stream that this side produces.
+    ///
+    /// Returns false where it has ended before. So it does for [`StreamEnd::Stopped`] where the consumer has not
+    /// stopped the stream, which is still to be ended then.
+    pub fn end_stream(&mut self, stream: StreamId, end: StreamEnd<P>) -> bool {
+        let is_refused = matches!(end, StreamEnd::Stopped) && !self.producing.is_stopping(stream);
+        if is_refused || !self.producing.remove(stream) {
+            return false;
+        }
+        self.transmits.push_back(match end {
+            StreamEnd::End => Message::End { stream },
+            StreamEnd::Fail(payload) => Message::Fail { stream, payload },
+            StreamEnd::Stopped => Message::Stopped { stream },
+        });
+        true
+    }
+
+    /// Notes a stream of the peer's that came among values: this side consumes it. Returns false if it does so
+    /// already, or the session is not open.
+    pub fn consume(&mut self, stream: StreamId) -> bool {
+        self.is_open() && self.consuming.enter(stream, Credit::default())
+    }
+
+    /// Grants credit to the producer of a stream; it changes nothing where the stream is stopped or has ended.
+    pub fn grant(&mut self, stream: StreamId, credit: Credit) {
+        if self.consuming.grant(stream, credit) {
+            self.transmits.push_back(Message::Next { stream, credit });
+        }
+    }
+
+    /// Stops a stream that this side consumes; its items are dropped from now on.
+    ///
+    /// Returns whether the producer was asked to end it, which may be done several times; otherwise it has ended.
+    pub fn stop(&mut self, stream: StreamId, how: StopKind) -> bool {
+        let is_asked = self.consuming.stop(stream);
+        if is_asked {
+            self.transmits.push_back(Message::Stop { stream, how });
+        }
+        is_asked
+    }
+
+    /// Returns whether a stream that this side consumes has not ended.
+    pub fn is_consuming(&self, stream: StreamId) -> bool {
+        self.consuming.contains(stream)
+    }
+
+    /// The numbers of streams that this side produces and consumes, and that have not ended.
+    pub fn streams(&self) -> (usize, usize) {
+        (self.producing.len(), self.consuming.len())
+    }
+
     /// Notes that the peer has cancelled a call of its own otherwise than by a message, which follows.
     ///
     /// A call that waits here is answered at once, as if the message had come; of one that runs there is no event,
@@ -332,15 +439,15 @@ impl<P> Session<P> {
             (State::Open, Message::Hello(_) | Message::Welcome(_) | Message::Refuse { .. }) => {
                 self.fail("a second handshake on one connection");
             }
-            (State::Open, Message::Call { id, function, payload, reports_start }) => {
-                if let Err(violation) = self.serving.arrive(Arrived { id, function, payload, reports_start })
-                {
+            (State::Open, Message::Call { id, function, payload, reports_start, credit }) => {
+                let call = Arrived { id, function, payload, reports_start, credit };
+                if let Err(violation) = self.serving.arrive(call) {
                     self.fail(&violation);
                 }
             }
             // Below, an unknown id is one of a message that crossed another.
             (State::Open, Message::Cancel { id }) => {
-                if self.handle_cancel(id) == Cancelled::Running {
+                if self.handle_cancel(id) {
                     self.events.push_back(Event::Cancel { id });
                 }
             }
@@ -373,6 +480,7 @@ impl<P> Session<P> {
                     self.fail(&format!("call {} ended as cancelled, which it was not", id.0));
                 }
             }
+            (State::Open, message) => self.handle_stream_message(message),
         }
     }
 
@@ -475,13 +583,69 @@ impl<P> Session<P> {
         self.transmits.push_back(message);
     }
 
-    /// Takes in a cancel of the peer's: a call that has not started is answered.
-    fn handle_cancel(&mut self, id: CallId) -> Cancelled {
-        let cancelled = self.serving.cancel(id);
-        if cancelled == Cancelled::Waiting {
-            self.transmits.push_back(Message::Cancelled { id });
+    /// Takes in a cancel of the peer's: a call that has not started is answered. Returns whether it runs.
+    fn handle_cancel(&mut self, id: CallId) -> bool {
+        match self.serving.cancel(id) {
+            Cancelled::Running => true,
+            Cancelled::Nothing => false,
+            Cancelled::Waiting(payload) => {
+                self.transmits.push_back(Message::Cancelled { id });
+                self.events.push_back(Event::Dropped { payload });
+                false
+            }
         }
-        cancelled
+    }
+
+    /// Takes in what the other side of a stream says. An unknown id is one of a message that crossed the end.
+    #[inline(never)]
+    fn handle_stream_message(&mut self, message: Message<P>) {
+        let event = match message {
+            Message::Stream { id, stream } => return self.handle_stream(id, stream),
+            Message::Next { stream, credit } if self.producing.grant(stream, credit) => {
+                Event::Granted { stream }
+            }
+            Message::Stop { stream, how } if self.producing.stop(stream) => Event::Stop { stream, how },
+            Message::Items { stream, count, bytes, payload } => {
+                match self.consuming.receive(stream, count, bytes) {
+                    Ok(true) => Event::Items { stream, count, bytes, payload },
+                    Ok(false) => Event::Dropped { payload },
+                    Err(violation) => return self.fail(&violation),
+                }
+            }
+            Message::End { stream } if self.consuming.remove(stream) => Event::Ended { stream },
+            Message::Fail { stream, payload } if self.consuming.remove(stream) => {
+                Event::Failed { stream, payload }
+            }
+            Message::Fail { payload, .. } => Event::Dropped { payload },
+            Message::Stopping { stream } if self.consuming.is_stopping(stream) => Event::Stopping { stream },
+            Message::Stopped { stream } if self.consuming.is_stopping(stream) => {
+                self.consuming.remove(stream);
+                Event::Stopped { stream }
+            }
+            Message::Stopped { stream } if self.consuming.contains(stream) => {
+                return self.fail(&format!("stream {} was stopped, which nobody asked for", stream.0));
+            }
+            _ => return,
+        };
+        self.events.push_back(event);
+    }
+
+    /// Takes in the answer that is a stream. One that nobody waits for any more is stopped.
+    fn handle_stream(&mut self, id: CallId, stream: StreamId) {
+        let credit = match self.in_flight.get(id) {
+            Some(call) if matches!(call.stage, Stage::Sent | Stage::Started) => call.credit,
+            _ => return,
+        };
+        let Some(credit) = credit else {
+            return self.fail(&format!("call {} was answered with a stream, which it did not ask for", id.0));
+        };
+        if !self.consuming.enter(stream, credit) {
+            return self.fail(&format!("stream {} was opened twice", stream.0));
+        }
+        if !self.in_flight.get(id).is_some_and(|call| call.is_wanted) {
+            self.stop(stream, StopKind::Close);
+        }
+        self.handle_answer(id, Event::Stream { id, stream });
     }
 
     fn handle_started(&mut self, ids: &[CallId]) {
@@ -505,6 +669,8 @@ impl<P> Session<P> {
         let Some(call) = self.in_flight.remove(id) else { return };
         if call.is_wanted {
             self.events.push_back(answer);
+        } else if let Event::Return { payload, .. } | Event::Raise { payload, .. } = answer {
+            self.events.push_back(Event::Dropped { payload });
         }
         if call.stage == Stage::Sent {
             self.unstarted -= call.weight;
@@ -560,13 +726,16 @@ impl<P> Session<P> {
     fn end(&mut self, reason: CloseReason) {
         self.state = State::Closed(reason.clone());
         self.serving.clear();
+        self.producing.clear();
+        self.consuming.clear();
         self.line.clear();
         self.queue.clear();
         self.unstarted = 0;
         // A message that nobody will read is not sent.
         self.transmits.retain(|message| {
             matches!(message, Message::Hello(_) | Message::Welcome(_) | Message::Refuse { .. })
-                || matches!(message, Message::Return { .. } | Message::Raise { .. })
+                || matches!(message, Message::Return { .. } | Message::Raise { .. } | Message::Stream { .. })
+                || matches!(message, Message::Items { .. } | Message::End { .. } | Message::Fail { .. })
         });
         let lost = self.in_flight.drain();
         self.events.push_back(Event::Closed { reason, lost });

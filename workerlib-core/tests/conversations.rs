@@ -75,6 +75,7 @@ fn a_call_starts_after_all_that_came_with_it() {
     let side = &mut pair.sides[1];
     side.handle_message(pair.wires[0].pop_front().expect("the cancel"));
     assert_eq!(side.poll(Starts::Allowed), Some(Step::Transmit(Message::Cancelled { id: second })));
+    assert_eq!(side.poll(Starts::Held), Some(Step::Event(Event::Dropped { payload: second.0 })));
     assert_eq!(side.poll(Starts::Held), None, "its driver may not start one now");
     assert!(matches!(side.poll(Starts::Allowed), Some(Step::Start(started)) if started.id == first));
     side.handle_message(Message::Exports(Exports::default()));
@@ -83,6 +84,7 @@ fn a_call_starts_after_all_that_came_with_it() {
         function: "f".into(),
         payload: 7,
         reports_start: false,
+        credit: None,
     });
     assert_eq!(side.poll(Starts::Allowed), Some(Step::Event(Event::Exports(Exports::default()))));
     assert!(matches!(side.poll(Starts::Allowed), Some(Step::Start(started)) if started.id == CallId(7)));
@@ -234,7 +236,7 @@ fn a_late_answer_of_a_call_that_was_given_up_is_dropped() {
     assert_eq!(pair.events(1), [Event::Cancel { id }]);
     pair.sides[1].finish(id, Outcome::Return(5));
     pair.settle();
-    assert_eq!(pair.events(0), []);
+    assert_eq!(pair.events(0), [Event::Dropped { payload: 5 }]);
     assert_eq!(pair.sides[0].in_flight(), 0);
 }
 
@@ -291,7 +293,13 @@ fn protocols_that_differ_are_refused_on_both_sides() {
 
 #[test]
 fn a_violation_closes_the_session_and_names_it() {
-    let call = |id| Message::Call { id: CallId(id), function: "f".into(), payload: 0, reports_start: false };
+    let call = |id| Message::Call {
+        id: CallId(id),
+        function: "f".into(),
+        payload: 0,
+        reports_start: false,
+        credit: None,
+    };
     let cases = [
         (vec![call(9), call(9)], "twice"),
         ((0..3).map(call).collect(), "window"),
@@ -326,7 +334,7 @@ fn a_call_that_was_given_up_is_in_flight_until_its_answer_comes() {
     pair.sides[1].finish(id, Outcome::Return(5));
     pair.sides[1].acknowledge_cancel(id);
     pair.settle();
-    assert_eq!(pair.events(0), [], "a late answer is dropped");
+    assert_eq!(pair.events(0), [Event::Dropped { payload: 5 }], "a late answer is dropped");
     assert!(!pair.sides[0].is_in_flight(id));
 }
 
@@ -409,7 +417,8 @@ fn a_call_that_waits_is_answered_when_its_cancel_is_noted() {
     pair.sides[1].note_cancel(id);
     pair.settle();
     assert_eq!(pair.events(0), [Event::Cancelled { id }]);
-    assert_eq!(pair.events(1), [], "the message that follows finds nothing");
+    let dropped = Event::Dropped { payload: id.0 };
+    assert_eq!(pair.events(1), [dropped], "the message that follows finds nothing");
     assert_eq!(pair.start_all(1).iter().map(|call| call.id).collect::<Vec<_>>(), [other]);
 }
 
@@ -494,6 +503,7 @@ fn nested_calls_of_any_depth_go_on_at_a_limit_of_one() {
     assert_eq!(pair.sides[last % 2].cancel(calls[last]), CancelEffect::AskedPeer);
     pair.settle();
     assert_eq!(pair.events(last % 2), [Event::Cancelled { id: calls[last] }]);
+    assert_eq!(pair.events(1 - last % 2), [Event::Dropped { payload: calls[last].0 }], "its arguments");
     for depth in (0..last).rev() {
         let (caller, callee) = (depth % 2, 1 - depth % 2);
         assert!(pair.sides[callee].finish(calls[depth], Outcome::Return(0)));

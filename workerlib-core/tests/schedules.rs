@@ -176,6 +176,7 @@ impl Model {
                         lost.into_iter().for_each(|id| ledger.settle(id));
                         ledger.running.clear();
                     }
+                    Event::Dropped { .. } => {}
                     event => unreachable!("the pair was open, and nobody announces exports: {event:?}"),
                 }
             }

@@ -7,12 +7,12 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use workerlib_core::{Adapter, Export, Exports, Parameter, ParameterKind};
+use workerlib_core::{Adapter, Export, ExportKind, Exports, Parameter, ParameterKind};
 
-/// A name and three other parts: what a description of an export or a parameter is.
+/// A name and three other parts: what a description of a parameter is, and the beginning of that of an export.
 type Parts<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>, Option<String>);
 
-/// Reads exports: name, docstring, parameters, return annotation.
+/// Reads exports: name, docstring, parameters, return annotation, and the number of the kind.
 #[inline(never)]
 pub(crate) fn read_exports(all: &Bound<'_, PyAny>) -> PyResult<Exports> {
     all.try_iter()?.map(|one| read_export(&one?)).collect()
@@ -20,9 +20,12 @@ pub(crate) fn read_exports(all: &Bound<'_, PyAny>) -> PyResult<Exports> {
 
 #[inline(never)]
 fn read_export(one: &Bound<'_, PyAny>) -> PyResult<Export> {
-    let (name, doc, parameters, returns): Parts<'_> = one.extract()?;
+    let (name, doc, parameters, returns, kind): (String, Bound<'_, PyAny>, Bound<'_, PyAny>, _, u8) =
+        one.extract()?;
     let mut export = Export::new(name);
     (export.doc, export.returns) = (doc.extract()?, returns);
+    export.kind =
+        ExportKind::from_number(kind).ok_or_else(|| PyValueError::new_err("no such kind of export"))?;
     if !parameters.is_none() {
         let parameters = parameters.try_iter()?.map(|one| read_parameter(&one?));
         export.parameters = Some(parameters.collect::<PyResult<_>>()?);
@@ -61,7 +64,7 @@ pub(crate) fn describe_exports(py: Python<'_>, exports: Exports) -> PyResult<Bou
             Some(parameters) => describe_parameters(py, parameters)?.into_any(),
             None => py.None().into_bound(py),
         };
-        all.append((export.name, export.doc, parameters, export.returns))?;
+        all.append((export.name, export.doc, parameters, export.returns, export.kind.number()))?;
     }
     Ok(all)
 }

@@ -41,14 +41,15 @@ fn class<'py>(
 ///
 /// `root` is the name of what was encoded, such as `args`.
 pub(crate) fn encode_error(py: Python<'_>, root: &str, error: EncodeError<Refusal>) -> PyErr {
+    let place = |path: &Path| place_of(root, path);
     let (path, type_name, reason) = match error {
         EncodeError::Source { error: Refusal::Raised(error), .. } => return error,
         EncodeError::Source { path, error: Refusal::Adapter(key, error) } => {
-            return noted(py, error, &format!("while encoding {root}{path} by the adapter {key}"));
+            return noted(py, error, &format!("while encoding {} by the adapter {key}", place(&path)));
         }
         EncodeError::Source { path, error: Refusal::Type(type_name, reason) } => (path, type_name, reason),
         EncodeError::Source { path, error: Refusal::Because(type_name, reason, cause) } => {
-            let error = unsendable_error(py, format!("{root}{path}"), type_name, Some(reason));
+            let error = unsendable_error(py, place(&path), type_name, Some(reason));
             error.set_cause(py, Some(cause));
             return error;
         }
@@ -73,7 +74,14 @@ pub(crate) fn encode_error(py: Python<'_>, root: &str, error: EncodeError<Refusa
         }
         _ => (Default::default(), String::new(), Some("it cannot be encoded".to_owned())),
     };
-    unsendable_error(py, format!("{root}{path}"), type_name, reason)
+    unsendable_error(py, place(&path), type_name, reason)
+}
+
+/// Names the place of a value for people: an item of a stream stands in a list that nobody has seen.
+fn place_of(root: &str, path: &Path) -> String {
+    let text = path.to_string();
+    let path = if root == "item" { text.strip_prefix("[0]").unwrap_or(&text) } else { &text };
+    format!("{root}{path}")
 }
 
 /// Makes an `UnsendableError`.
@@ -101,7 +109,7 @@ pub(crate) fn decode_error(py: Python<'_>, root: &str, path: &Path, error: &Deco
         && let Ok(error) = raised.value(py).getattr("error")
     {
         let key = raised.value(py).getattr("key").map_or_else(|_| String::new(), |key| key.to_string());
-        let note = format!("while decoding {root}{path} by the adapter {key}");
+        let note = format!("while decoding {} by the adapter {key}", place_of(root, path));
         return noted(py, PyErr::from_value(error), &note);
     }
     let mut text = error.to_string();

@@ -88,8 +88,9 @@ impl Values {
     ) -> PyResult<()> {
         let _pause = GcPause::new(py);
         for (root, value) in values {
-            // Arguments are a tuple and a dict of ours, with their names; what a row holds went through an adapter.
-            let is_ours = matches!(*root, "args" | "kwargs") || is_row;
+            // Arguments are a tuple and a dict of ours, with their names; an item stands in a list of ours; what a row
+            // holds went through an adapter.
+            let is_ours = matches!(*root, "args" | "kwargs" | "item") || is_row;
             source.begin(value.as_ptr(), is_ours, *root == "kwargs");
             encoder.encode(source, value.as_ptr()).map_err(|error| encode_error(py, root, error))?;
             for conversion in source.conversions.drain(..) {
@@ -100,6 +101,11 @@ impl Values {
             }
         }
         Ok(())
+    }
+
+    /// Stands for values that are encoded already, with their buffers.
+    pub(crate) fn of_buffers(buffers: Vec<Py<PyAny>>) -> Self {
+        Self { buffers, ..Self::default() }
     }
 
     /// Returns whether there are objects in it that are encoded when they have been awaited.
@@ -131,10 +137,21 @@ impl Values {
         // SAFETY: these are strs, owned here.
         let text = |text: &Py<PyAny>| unsafe { text_of(text.as_ptr()) }.map_or(0, str::len);
         let late = self.late.iter().map(|(_, late)| text(late)).sum::<usize>();
-        // What is no buffer is an object of JavaScript's, whose memory stays where it is.
-        let buffers =
-            self.buffers.iter().map(|one| region(one.bind(py)).map_or(0, |(_, len)| len)).sum::<usize>();
-        self.table.len() + self.body.len() + late + buffers
+        self.table.len() + self.body.len() + late + size_of_buffers(py, &self.buffers)
+    }
+
+    /// Appends the values to `out`.
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.table);
+        let mut rest = (0, &self.body[..]);
+        for (position, text) in &self.late {
+            let (before, after) = rest.1.split_at(position - rest.0);
+            out.extend_from_slice(before);
+            // SAFETY: these are strs, owned here, whose UTF-8 was made when they were encoded.
+            out.extend_from_slice(unsafe { text_of(text.as_ptr()) }.unwrap_or_default().as_bytes());
+            rest = (*position, after);
+        }
+        out.extend_from_slice(rest.1);
     }
 
     /// Puts the values together behind `head`, without copying anything twice.
@@ -315,6 +332,11 @@ pub(crate) fn decode<'py>(
     let frame = Frame { bytes: bytes.unbind(), body: 0, buffers };
     let ([value], _) = frame.decode(py, ["value"], &Settings { table, ..Settings::default() })?;
     Ok(value)
+}
+
+/// How many bytes buffers have; what is no buffer is an object of JavaScript's, whose memory stays where it is.
+pub(crate) fn size_of_buffers(py: Python<'_>, buffers: &[Py<PyAny>]) -> usize {
+    buffers.iter().map(|one| region(one.bind(py)).map_or(0, |(_, len)| len)).sum()
 }
 
 /// Replaces buffers by copies; what is no buffer is an object of the host's, of which there is one.

@@ -18,6 +18,7 @@ mod session;
 mod settings;
 mod sink;
 mod source;
+mod streams;
 mod types;
 
 use pyo3::prelude::*;
@@ -38,6 +39,8 @@ mod _native {
     use crate::rows::{Arrival, Unfinished};
     #[pymodule_export]
     use crate::session::Session;
+    #[pymodule_export]
+    use crate::streams::Batch;
 
     #[pymodule_export]
     use crate::types::adapt_builtins;

@@ -160,6 +160,16 @@ impl Arrival {
         Ok((PyList::new(slf.py(), [args, kwargs])?, deepest > DEEP))
     }
 
+    /// Reads an item of a stream.
+    fn item<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let ([run], _) = Self::values(slf, ["item"])?;
+        run.cast_exact::<PyList>()
+            .ok()
+            .filter(|run| run.len() == 1)
+            .ok_or_else(|| frame_error(slf.py(), "no list of one item"))?
+            .get_item(0)
+    }
+
     /// Reads the result of a call.
     fn result<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let ([value], _) = Self::values(slf, ["result"])?;

@@ -11,8 +11,8 @@ use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 use workerlib_codec::envelope;
 use workerlib_core::{
-    Adapter, Arrived, CallId, CancelEffect, CloseReason, Departure, Event, Message, Outcome, Peer, Request,
-    SessionError, Starts, Step,
+    Adapter, Arrived, CallId, CancelEffect, CloseReason, Credit, Departure, Event, Message, Outcome, Peer,
+    Request, SessionError, Starts, Step, StopKind, StreamEnd, StreamId,
 };
 
 use crate::deep::DEEP;
@@ -21,6 +21,7 @@ use crate::errors::{closed_error, frame_error, session_error};
 use crate::frame::{Frame, Values};
 use crate::rows::{Arrival, PyRow, Unfinished};
 use crate::settings::Settings;
+use crate::streams::{self, Batch};
 
 /// One side of a connection.
 #[pyclass(module = "workerlib._native")]
@@ -31,23 +32,31 @@ pub(crate) struct Session {
     settings: Arc<Settings>,
 }
 
-/// A call that is about to be sent: its id, the function, and whether its start is to be reported.
+/// A call that is about to be sent: its id, the function, whether its start is to be reported, and the items and bytes
+/// of the credit if it asks for a stream.
 struct Sending<'f> {
     id: u32,
     function: &'f str,
     reports_start: bool,
+    credit: Option<(u32, u32)>,
 }
 
 impl Session {
     /// Sends a call, with what stands before the values: its rows.
     fn put(&mut self, py: Python<'_>, call: &Sending<'_>, rows: &[u8], values: Values) -> PyResult<()> {
-        let Sending { id, function, reports_start } = *call;
+        let Sending { id, function, reports_start, credit } = *call;
         let id = CallId(id);
-        let request = Request::new(function, rows.len() + values.size(py));
-        let request = if reports_start { request.reporting_start() } else { request };
+        let mut request = Request::new(function, rows.len() + values.size(py));
+        if reports_start {
+            request = request.reporting_start();
+        }
+        if let Some((items, bytes)) = credit {
+            request = request.streaming(Credit { items, bytes });
+        }
         let sent = self.core.send(id, &request, |departure| -> Result<Frame, CallError> {
-            let reports_start = request.reports_start();
-            let message = Message::Call { id, function: function.to_owned(), payload: (), reports_start };
+            let (reports_start, credit) = (request.reports_start(), request.credit());
+            let function = function.to_owned();
+            let message = Message::Call { id, function, payload: (), reports_start, credit };
             let mut frame = Frame::new(py, &message, rows, values).map_err(CallError::Raised)?;
             if departure == Departure::Later {
                 frame.copy_buffers(py).map_err(CallError::Raised)?;
@@ -67,6 +76,22 @@ impl Session {
         let frame = Frame::new(py, &Message::Return { id, payload: () }, rows, values)?;
         self.core.finish(id, Outcome::Return(frame));
         Ok(is_deep)
+    }
+
+    /// Sends items of a stream, with what stands before their values.
+    fn produce(
+        &mut self,
+        py: Python<'_>,
+        stream: u32,
+        count: u32,
+        before: &[u8],
+        values: Values,
+    ) -> PyResult<()> {
+        let (stream, bytes) = (StreamId(stream), before.len() + values.size(py));
+        let message = Message::Items { stream, count, bytes, payload: () };
+        let frame = Frame::new(py, &message, before, values)?;
+        self.core.produce(stream, count, bytes, frame);
+        Ok(())
     }
 }
 
@@ -142,8 +167,9 @@ impl Session {
 
     /// Sends a call whose turn has come, with a copy of the arguments as they are now.
     ///
-    /// With `reports_start` there will be an event "started". It returns what is unfinished of the call if an
-    /// adapter is async: that is for `send_with_rows`.
+    /// With `reports_start` there will be an event "started". `credit` asks for a stream, which starts with so many items
+    /// and bytes. It returns what is unfinished of the call if an adapter is async: that is for `send_with_rows`.
+    #[pyo3(signature = (id, function, args, kwargs, reports_start, credit = None))]
     fn send<'py>(
         slf: &Bound<'py, Self>,
         id: u32,
@@ -151,6 +177,7 @@ impl Session {
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
         reports_start: bool,
+        credit: Option<(u32, u32)>,
     ) -> PyResult<Option<Unfinished>> {
         let py = slf.py();
         let settings = Arc::clone(&slf.borrow().settings);
@@ -160,22 +187,23 @@ impl Session {
         if values.needs_rows(py)? {
             return Unfinished::new(py, values, settings).map(Some);
         }
-        slf.borrow_mut().put(py, &Sending { id, function, reports_start }, &[], values)?;
+        slf.borrow_mut().put(py, &Sending { id, function, reports_start, credit }, &[], values)?;
         Ok(None)
     }
 
     /// Sends a call whose rows are there: lists of them, of which none needs one of its own list.
+    #[pyo3(signature = (id, function, unfinished, rows, reports_start, credit = None))]
     fn send_with_rows(
         &mut self,
-        py: Python<'_>,
         id: u32,
         function: &str,
         unfinished: &Bound<'_, Unfinished>,
         rows: Vec<Vec<PyRow<'_>>>,
         reports_start: bool,
+        credit: Option<(u32, u32)>,
     ) -> PyResult<()> {
         let (before, values) = unfinished.borrow_mut().finish(rows)?;
-        self.put(py, &Sending { id, function, reports_start }, &before, values)
+        self.put(unfinished.py(), &Sending { id, function, reports_start, credit }, &before, values)
     }
 
     /// Cancels a call of this side; returns whether the other side was asked to end it, whose answer settles
@@ -279,6 +307,105 @@ impl Session {
         self.core.is_in_flight(CallId(id))
     }
 
+    /// Answers a call of the other side with a stream, and returns its id; None if the call did not ask for one, or needs
+    /// no answer any more.
+    fn return_stream(&mut self, id: u32) -> Option<u32> {
+        self.core.finish_streaming(CallId(id)).map(|StreamId(stream)| stream)
+    }
+
+    /// Opens a stream that is sent among values, and returns its id.
+    fn open_stream(&mut self, py: Python<'_>) -> PyResult<u32> {
+        let opened = self.core.open_stream().map_err(|error| closed_error(py, &error))?;
+        Ok(opened.0)
+    }
+
+    /// Takes back a stream that was opened and not sent.
+    fn withdraw_stream(&mut self, stream: u32) {
+        self.core.withdraw_stream(StreamId(stream));
+    }
+
+    /// The credit of a stream of this side's, in items and bytes; None if it is not to be produced any more.
+    fn credit(&self, stream: u32) -> Option<(u64, u64)> {
+        self.core.credit(StreamId(stream))
+    }
+
+    /// Makes an empty batch, for the items of a stream.
+    fn batch(&self) -> Batch {
+        Batch::new(Arc::clone(&self.settings))
+    }
+
+    /// Sends the items of a batch, which is empty then. It does nothing if the stream is not to be produced any more.
+    fn send_items(&mut self, py: Python<'_>, stream: u32, batch: &Bound<'_, Batch>) -> PyResult<()> {
+        let (count, items, buffers) = batch.borrow_mut().take(py)?;
+        self.produce(py, stream, count, &items, Values::of_buffers(buffers))
+    }
+
+    /// Sends an item whose rows are there.
+    fn send_item_with_rows(
+        &mut self,
+        py: Python<'_>,
+        stream: u32,
+        unfinished: &Bound<'_, Unfinished>,
+        rows: Vec<Vec<PyRow<'_>>>,
+    ) -> PyResult<()> {
+        let (before, values) = unfinished.borrow_mut().finish(rows)?;
+        self.produce(py, stream, 1, &before, values)
+    }
+
+    /// Ends a stream of this side's: as stopped if the other side has stopped it and `is_stopped` says that it ended by
+    /// that. Returns whether there was anything to end.
+    fn end_stream(&mut self, stream: u32, is_stopped: bool) -> bool {
+        let stream = StreamId(stream);
+        is_stopped && self.core.end_stream(stream, StreamEnd::Stopped)
+            || self.core.end_stream(stream, StreamEnd::End)
+    }
+
+    /// Ends a stream of this side's with an exception, as `_errors.py` describes it in plain values.
+    fn fail_stream<'py>(
+        &mut self,
+        py: Python<'py>,
+        stream: u32,
+        error: &Bound<'py, PyAny>,
+    ) -> PyResult<bool> {
+        let stream = StreamId(stream);
+        let values = Values::encode(py, &[("exception", error)], &Settings::default(), None)?;
+        let values = values.without_rows(py)?;
+        let frame = Frame::new(py, &Message::Fail { stream, payload: () }, &[], values)?;
+        Ok(self.core.end_stream(stream, StreamEnd::Fail(frame)))
+    }
+
+    /// Tells the other side that the generator of a stream has been told that it is stopped.
+    fn acknowledge_stop(&mut self, stream: u32) {
+        self.core.acknowledge_stop(StreamId(stream));
+    }
+
+    /// Notes a stream of the other side's that came among values; returns false if it is known already.
+    fn consume(&mut self, stream: u32) -> bool {
+        self.core.consume(StreamId(stream))
+    }
+
+    /// Grants credit to the producer of a stream.
+    fn grant(&mut self, stream: u32, items: u32, bytes: u32) {
+        self.core.grant(StreamId(stream), Credit { items, bytes });
+    }
+
+    /// Stops a stream of the other side's; returns whether the other side was asked to end it.
+    fn stop(&mut self, stream: u32, is_cancel: bool) -> bool {
+        let how = if is_cancel { StopKind::Cancel } else { StopKind::Close };
+        self.core.stop(StreamId(stream), how)
+    }
+
+    /// Whether a stream of the other side's has not ended.
+    fn is_consuming(&self, stream: u32) -> bool {
+        self.core.is_consuming(StreamId(stream))
+    }
+
+    /// The numbers of streams that this side produces and consumes, and that have not ended.
+    #[getter]
+    fn streams(&self) -> (usize, usize) {
+        self.core.streams()
+    }
+
     /// Notes that the other side has cancelled a call by an interrupt, which its message follows.
     fn note_cancel(&mut self, id: u32) {
         self.core.note_cancel(CallId(id));
@@ -293,8 +420,14 @@ impl Session {
     fn handle(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
         match envelope::read(bytes.as_bytes()) {
             Ok((message, body)) => {
+                let py = bytes.py();
                 let frame = Frame { bytes: bytes.unbind(), body, buffers };
-                self.core.handle_message(message.map(|()| frame));
+                let size = if let Message::Items { .. } = message { streams::size_of(py, &frame) } else { 0 };
+                let mut message = message.map(|()| frame);
+                if let Message::Items { bytes, .. } = &mut message {
+                    *bytes = size;
+                }
+                self.core.handle_message(message);
             }
             Err(violation) => self.core.fail(&violation.to_string()),
         }
@@ -372,7 +505,9 @@ fn transmit<'py>(py: Python<'py>, message: Message<Frame>) -> PyResult<Bound<'py
         Message::Call { payload, .. }
         | Message::Return { payload, .. }
         | Message::Raise { payload, .. }
-        | Message::Report { payload, .. } => payload,
+        | Message::Report { payload, .. }
+        | Message::Items { payload, .. }
+        | Message::Fail { payload, .. } => payload,
         message => Frame::new(py, &message, &[], Values::default())?,
     };
     (frame.bytes, PyList::new(py, frame.buffers)?).into_pyobject(py)
@@ -455,7 +590,7 @@ fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResu
             let lost: Vec<u32> = lost.into_iter().map(|CallId(id)| id).collect();
             (PyString::new(py, "closed"), (kind, reason.to_string(), lost).into_pyobject(py)?)
         }
-        _ => return Err(session_error()),
+        event => return describe_stream_event(py, event, settings),
     })
 }
 
@@ -475,6 +610,51 @@ fn describe_report<'py>(
     about_with("bad_report", id, error.into_value(py).into_bound(py).into_any())
 }
 
+/// Describes an event of a stream.
+#[inline(never)]
+fn describe_stream_event<'py>(
+    py: Python<'py>,
+    event: Event<Frame>,
+    settings: Arc<Settings>,
+) -> PyResult<Described<'py>> {
+    let of = |name, StreamId(stream)| about(py, name, CallId(stream));
+    match event {
+        Event::Stream { id: CallId(id), stream: StreamId(stream) } => {
+            Ok((PyString::new(py, "stream"), (id, stream).into_pyobject(py)?))
+        }
+        Event::Items { stream: StreamId(stream), count, bytes, payload } => {
+            let described = if payload.has_rows(py) {
+                let arrival = Bound::new(py, Arrival::new(py, payload, settings))?;
+                Ok((PyList::new(py, [arrival])?, false))
+            } else {
+                streams::read_items(py, &payload, count, &settings)
+            };
+            match described {
+                Ok((items, is_deep)) => {
+                    let arguments = (stream, items, bytes, is_deep).into_pyobject(py)?;
+                    Ok((intern!(py, "items").clone(), arguments))
+                }
+                Err(error) => about_with("bad_items", stream, error.into_value(py).into_bound(py).into_any()),
+            }
+        }
+        Event::Ended { stream } => of("ended", stream),
+        Event::Failed { stream: StreamId(stream), payload } => {
+            match payload.decode(py, ["exception"], &settings) {
+                Ok(([error], _)) => about_with("failed", stream, error),
+                Err(error) => about_with("bad_items", stream, error.into_value(py).into_bound(py).into_any()),
+            }
+        }
+        Event::Stopping { stream } => of("stopping", stream),
+        Event::Stopped { stream } => of("stopped", stream),
+        Event::Granted { stream } => of("granted", stream),
+        Event::Stop { stream: StreamId(stream), how } => {
+            Ok((PyString::new(py, "stop"), (stream, how == StopKind::Cancel).into_pyobject(py)?))
+        }
+        Event::Dropped { .. } => Ok((PyString::new(py, "dropped"), PyTuple::empty(py))),
+        _ => Err(session_error()),
+    }
+}
+
 /// Describes a call of the other side: as "bad_call" if its arguments cannot be read.
 #[inline(never)]
 fn describe_call<'py>(slf: &Bound<'py, Session>, call: Arrived<Frame>) -> PyResult<Described<'py>> {
@@ -483,7 +663,8 @@ fn describe_call<'py>(slf: &Bound<'py, Session>, call: Arrived<Frame>) -> PyResu
     let (CallId(id), function) = (call.id, call.function);
     if call.payload.has_rows(py) {
         let arrival = Arrival::new(py, call.payload, settings);
-        return Ok((PyString::new(py, "call_with_rows"), (id, function, arrival).into_pyobject(py)?));
+        let arguments = (id, function, arrival, call.credit.is_some()).into_pyobject(py)?;
+        return Ok((PyString::new(py, "call_with_rows"), arguments));
     }
     let error = match call.payload.decode(py, ["args", "kwargs"], &settings) {
         Ok(([args, kwargs], deepest))
@@ -491,8 +672,9 @@ fn describe_call<'py>(slf: &Bound<'py, Session>, call: Arrived<Frame>) -> PyResu
         {
             // In a list, out of which they can be taken without that anything else holds them.
             let arguments = PyList::new(py, [args, kwargs])?;
+            let name = if call.credit.is_none() { intern!(py, "call") } else { intern!(py, "stream_call") };
             let call = (id, function, arguments, deepest > DEEP).into_pyobject(py)?;
-            return Ok((intern!(py, "call").clone(), call));
+            return Ok((name.clone(), call));
         }
         Ok(_) => frame_error(py, "a call without a tuple and a dict"),
         Err(error) => error,

@@ -243,6 +243,11 @@ pub(crate) fn adapt_builtins(adapts: bool) {
     ADAPTS_BUILTINS.store(adapts, Ordering::Relaxed);
 }
 
+/// Returns whether any connection has adapters for builtin types.
+pub(crate) fn adapts_builtins() -> bool {
+    ADAPTS_BUILTINS.load(Ordering::Relaxed)
+}
+
 /// Tells whether a value of an extension type is something of ours, and whether its elements are too.
 pub(crate) fn is_structure(kind: u8, index: usize) -> (bool, bool) {
     match kind {

@@ -54,10 +54,12 @@ from workerlib._exports import export
 from workerlib._hosts.host import SpawnProgress
 from workerlib._rpc.any_call import any_call
 from workerlib._rpc.call_log import elapsed_time, log
+from workerlib._rpc.streams_consumed import Stream
 from workerlib._rpc.waiting import wait
 from workerlib._values.adapter import All
 from workerlib._values.adapters import adapter, adapter_for, register_adapter
 from workerlib._values.functions import register
+from workerlib._values.streams import stream
 from workerlib._values.transfer import transfer
 from workerlib._values.user_classes import portable
 from workerlib._version import __version__
@@ -96,6 +98,7 @@ __all__ = [
     "ProtocolError",
     "RemoteError",
     "SpawnProgress",
+    "Stream",
     "UnsendableError",
     "Worker",
     "WorkerDiedError",
@@ -119,6 +122,7 @@ __all__ = [
     "register",
     "register_adapter",
     "spawn",
+    "stream",
     "systemVersions",
     "transfer",
     "typechecked",

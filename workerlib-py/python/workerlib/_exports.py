@@ -11,8 +11,11 @@ _F = TypeVar("_F", bound=Function)
 
 ParameterDescription = tuple[str, int, str | None, str | None]
 """Name, `inspect.Parameter.kind`, `repr()` of the default, text of the annotation."""
-ExportDescription = tuple[str, str | None, list[ParameterDescription] | None, str | None]
-"""Name, docstring, parameters if Python can tell them, text of the return annotation."""
+ExportDescription = tuple[str, str | None, list[ParameterDescription] | None, str | None, int]
+"""Name, docstring, parameters if Python can tell them, text of the return annotation, `STREAM` or 0."""
+
+STREAM = 1
+"""The kind of a generator function, whose items are streamed."""
 
 functions: dict[str, Function] = {}
 """The exported functions by name."""
@@ -84,8 +87,12 @@ def describe_export(name: str, function: Function) -> ExportDescription:
     """Describes one exported function: what its class or a default raises meanwhile is left out."""
     doc = _attempt(lambda: inspect.getdoc(function))
     signature = _attempt(lambda: inspect.signature(function))
+    is_generator = _attempt(
+        lambda: inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    )
+    kind = STREAM if is_generator is True else 0
     if type(signature) is not inspect.Signature:
-        return name, _exact(doc), None, None
+        return name, _exact(doc), None, None, kind
     empty = inspect.Parameter.empty
     parameters = [
         (
@@ -96,7 +103,7 @@ def describe_export(name: str, function: Function) -> ExportDescription:
         )
         for parameter in signature.parameters.values()
     ]
-    return name, _exact(doc), parameters, _annotation(signature.return_annotation)
+    return name, _exact(doc), parameters, _annotation(signature.return_annotation), kind
 
 
 def _attempt(find: Callable[[], Any]) -> Any:

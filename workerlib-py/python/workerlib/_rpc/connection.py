@@ -33,6 +33,9 @@ from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.remote_functions import OnReport, learn, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
+from workerlib._rpc.streams import DONE_BY as STREAMS_DONE_BY
+from workerlib._rpc.streams import Streams
+from workerlib._rpc.streams_consumed import Stream
 from workerlib._values.adapter import AdapterDescription
 from workerlib._values.adapters import check_peer
 from workerlib._values.async_adapters import finish, restore
@@ -95,11 +98,13 @@ class Connection:
         """What the other side may call, by name."""
         self.functions_there: dict[str, Any] = {}
         """What calls the other side's functions, by name."""
-        self._insistence = interrupt and Insistence(self._loop, interrupt, session.is_in_flight)
+        self._insistence = interrupt and Insistence(self._loop, interrupt, self._is_in_flight)
         self._guard = guard or Guard()
         self._calls: dict[int, Pending] = {}
         self._served: dict[int, Served] = {}
         self._is_starting = False
+        self.streams = Streams(self)
+        """The streams, in both directions."""
         self.opened: asyncio.Future[list[ExportDescription]] = self._loop.create_future()
         """Done when the handshake has ended: with what the other side exports, or with an error."""
         self.closed: asyncio.Future[str] = self._loop.create_future()
@@ -118,6 +123,8 @@ class Connection:
         kwargs: dict[str, Any],
         timeout: float | None = None,
         on_report: OnReport | None = None,
+        *,
+        stream: Stream[Any] | None = None,
     ) -> Any:
         """Calls a function of the other side and returns its result.
 
@@ -130,6 +137,7 @@ class Connection:
             kwargs: The keyword arguments, likewise.
             timeout: How many seconds the function may run; how long it waits before that does not count.
             on_report: Is called with what the function reports while it runs.
+            stream: The stream for which the call asks: the result is its inbox then.
 
         Raises:
             DeadlockError: If the other side cannot start the call, since it waits for this side's answer.
@@ -156,12 +164,14 @@ class Connection:
                     answer.on_report = on_report
                 reports_start = timeout is not None
                 arguments = self._table.adapters.wrap_arguments(args, kwargs)
-                unfinished = self._session.send(call, function, *arguments, reports_start)
+                credit = None if stream is None else self.streams.begin_opening(stream, answer)
+                unfinished = self._session.send(call, function, *arguments, reports_start, credit)
                 if unfinished is not None:
-                    await self._send_with_rows(call, function, unfinished, reports_start)
+                    await self._send_with_rows(call, function, unfinished, reports_start, credit)
                 self._transmit()
                 outcome = await answer
         finally:
+            self.streams.withdraw()
             pending = self._calls.pop(call)
             if pending.timers:
                 pending.forget_timers()
@@ -181,12 +191,17 @@ class Connection:
         return result
 
     async def _send_with_rows(
-        self, call: int, function: str, unfinished: Unfinished, reports_start: bool
+        self,
+        call: int,
+        function: str,
+        unfinished: Unfinished,
+        reports_start: bool,
+        credit: tuple[int, int] | None,
     ) -> None:
         """Sends a call of which an adapter is async; waits for no longer than the call is to be sent."""
         rows = await self._unless_settled(call, finish(unfinished))
         if rows is not None:
-            self._session.send_with_rows(call, function, unfinished, rows, reports_start)
+            self._session.send_with_rows(call, function, unfinished, rows, reports_start, credit)
 
     async def _unless_settled(self, call: int, rows: Coroutine[Any, Any, _T]) -> _T | None:
         """Awaits what a call needs to be sent; None if it is settled before that is there."""
@@ -278,6 +293,8 @@ class Connection:
 
     def _transmit(self) -> None:
         """Sends what the session wants sent, and does nothing else."""
+        if self.streams.unsent:
+            self.streams.unsent.clear()
         while (transmit := self._session.poll_transmit()) is not None:
             self._post(*transmit)
 
@@ -296,6 +313,15 @@ class Connection:
     def _fail(self, error: Exception) -> None:
         self._session.close(f"the channel failed: {error}")
         self._loop.call_soon(self._carry_out)
+
+    def _is_in_flight(self, call: int) -> bool:
+        """Tells whether a call has no answer, or a stream no end; keys of streams are negative."""
+        return self._session.is_in_flight(call) if call >= 0 else self._session.is_consuming(-1 - call)
+
+    @property
+    def grace(self) -> float:
+        """How many seconds the other side has to say that it has passed a cancel on."""
+        return _GRACE
 
     def _on_opened(
         self,
@@ -410,6 +436,9 @@ class Connection:
             self.opened.set_exception(ProtocolError(reason) if kind == "protocol" else cause(reason))
         for served in self._served.values():
             served.cancel()
+        self.streams.end_all(
+            lambda: cause(f"the connection was closed before the end of the stream: {reason}")
+        )
         if self._insistence is not None:
             self._insistence.end_all()
         self.endpoint.close()
@@ -466,9 +495,17 @@ class Connection:
         served = self._served[call] = Served(call, self)
         self._start(served, at_once, function, self._serve(served, function, arguments, is_deep))
 
-    def _on_call_with_rows(self, at_once: bool, call: int, function: str, arrival: Arrival) -> None:
+    def _on_stream_call(
+        self, at_once: bool, call: int, function: str, arguments: list[Any], is_deep: bool
+    ) -> None:
         served = self._served[call] = Served(call, self)
-        self._start(served, at_once, function, self._restore_and_serve(served, function, arrival))
+        self._start(served, at_once, function, self.streams.serve(served, function, arguments, is_deep))
+
+    def _on_call_with_rows(
+        self, at_once: bool, call: int, function: str, arrival: Arrival, is_stream: bool
+    ) -> None:
+        served = self._served[call] = Served(call, self)
+        self._start(served, at_once, function, self._restore_and_serve(served, function, arrival, is_stream))
 
     def _start(
         self, served: Served, at_once: bool, function: str, serving: Coroutine[Any, Any, None]
@@ -487,7 +524,7 @@ class Connection:
         add_note(error, f"The arguments of {function}() could not be read in the worker.")
         self._answer_error(call, error)
 
-    async def _restore_and_serve(self, served: Served, name: str, arrival: Arrival) -> None:
+    async def _restore_and_serve(self, served: Served, name: str, arrival: Arrival, is_stream: bool) -> None:
         """Does what `_serve` does for a call whose arguments have to be restored first."""
         served.has_begun = True
         try:
@@ -499,7 +536,8 @@ class Connection:
             del self._served[served.call]
             self._refuse(served.call, name, error)
         else:
-            await self._serve(served, name, arguments, is_deep)
+            serve = self.streams.serve if is_stream else self._serve
+            await serve(served, name, arguments, is_deep)
 
     async def _serve(self, served: Served, name: str, arguments: list[Any], is_deep: bool) -> None:
         """Runs a call of the other side and answers it.
@@ -571,6 +609,7 @@ class Connection:
                 resume, value = coroutine.throw, error
 
     def _answer_error(self, call: int, error: BaseException, was_interrupted: bool = False) -> None:
+        self.streams.withdraw()
         # By its type: `isinstance` would ask the exception for its `__class__`, which may raise.
         kind = type(error)
         may_be_cancelled = issubclass(kind, asyncio.CancelledError)
@@ -605,10 +644,13 @@ _DONE_BY: dict[str, Callable[..., None]] = {
     "bad_answer": Connection._on_bad_answer,
     "blocked": Connection._on_blocked,
     "closed": Connection._on_closed,
+    "dropped": lambda _connection: None,
+    **STREAMS_DONE_BY,
 }
 """What does a step that the session has named, but for the calls that arrive."""
 _STARTED_BY: dict[str, Callable[..., None]] = {
     "call": Connection._on_call,
+    "stream_call": Connection._on_stream_call,
     "call_with_rows": Connection._on_call_with_rows,
     "bad_call": Connection._on_bad_call,
 }

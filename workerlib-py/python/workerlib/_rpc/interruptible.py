@@ -18,8 +18,8 @@ from typing import Any
 
 from workerlib._rpc.incoming_call import Served
 
-# A connection that is stopped in the middle of something would not go on. (The name of its module.)
-_UNTOUCHABLE = "workerlib._rpc.connection"
+# A connection that is stopped in the middle of something would not go on. (The names of its modules.)
+_UNTOUCHABLE = ("workerlib._rpc.connection", "workerlib._rpc.streams")
 
 
 class Guard:
@@ -80,7 +80,7 @@ def _call(
 def _interrupted(frame: FrameType | None) -> FrameType | None:
     """Finds the frame of `_call` below what runs; None if what runs must not be interrupted."""
     while frame is not None and frame.f_code is not _call.__code__:
-        if frame.f_globals.get("__name__") == _UNTOUCHABLE:
+        if frame.f_globals.get("__name__") in _UNTOUCHABLE:
             return None
         frame = frame.f_back
     return frame

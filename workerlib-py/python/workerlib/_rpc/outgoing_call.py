@@ -31,6 +31,8 @@ class Pending(asyncio.Future[Outcome | None]):
     """The name of the function, for messages."""
     timeout: float | None
     """How many seconds it may run."""
+    ahead = 0
+    """How many items the stream that it returns may be ahead of its consumer, if it asks for one."""
     on_cancel: Callable[[int, Pending], None]
     """Asks for the end of the call."""
     connection: Any

@@ -1,4 +1,4 @@
-"""Makes the functions of the other side callable: each returns a coroutine that makes the call.
+"""Makes the functions of the other side callable: each returns a coroutine that makes the call, or a stream.
 
 `Worker` and `Page` (`_api`) show these functions to users, and the connection finds them when a function of
 the other side arrives among values. The calls themselves are made by the connection (`_rpc/connection.py`).
@@ -12,10 +12,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, cast
 
 from workerlib._errors import NotExportedError, ProtocolError
-from workerlib._exports import ExportDescription
+from workerlib._exports import STREAM, ExportDescription
 from workerlib._rpc.any_call import NAME as ANY_CALL
 from workerlib._rpc.any_call import AnyCall
 from workerlib._rpc.call_log import CallLog
+from workerlib._rpc.streams_consumed import AHEAD, Stream
 from workerlib._values.functions import mark_remote
 
 OnReport = Callable[..., object]
@@ -27,6 +28,7 @@ class Caller(Protocol):
 
     functions: Mapping[str, Any]
     functions_there: dict[str, Any]
+    streams: Any
     log: CallLog
 
     def call(
@@ -36,31 +38,42 @@ class Caller(Protocol):
         kwargs: dict[str, Any],
         timeout: float | None = None,
         on_report: OnReport | None = None,
+        *,
+        stream: Stream[Any] | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """Calls a function of the other side."""
 
 
 class RemoteFunction(Protocol):
-    """A function of the other side: the result of a call is a coroutine."""
+    """A function of the other side: the result of a call is a coroutine, or a stream."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        """Makes a call, which starts when it is awaited or becomes a task."""
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Makes a call, which starts when it is awaited or becomes a task.
 
-    def options(self, *, timeout: float | None = None, on_report: OnReport | None = None) -> RemoteFunction:
+        Returns:
+            A coroutine. Of a function with a `yield`, a `Stream`, which starts at its first step.
+        """
+
+    def options(
+        self, *, timeout: float | None = None, on_report: OnReport | None = None, ahead: int | None = None
+    ) -> RemoteFunction:
         """Returns the function with other options: `await worker.f.options(timeout=5)(1, x=2)`.
 
         Args:
             timeout: The number of seconds that a call may run on the other side; None for any. A call that
-                runs for longer is cancelled, and raises TimeoutError. Time in the queue does not count.
+                runs for longer is cancelled, and raises TimeoutError. Time in the queue does not count. Of a
+                stream, the number of seconds that each step may take.
             on_report: A function that is called with the arguments of each `workerlib.report(...)` of the
                 running call, before the call returns. An exception that it raises ends the call, and is
                 raised by it.
+            ahead: How many items a stream may be ahead of the loop over it; by default 256.
 
         Returns:
             The same function with these options.
 
         Raises:
-            ValueError: If the timeout is not positive.
+            ValueError: If the timeout is not positive, or `ahead` is less than 1.
+            TypeError: If `ahead` is given for a function without a `yield`.
         """
 
 
@@ -108,27 +121,42 @@ class _Default:
 
 
 def _remote_function(connection: Caller, other: str, export: ExportDescription) -> RemoteFunction:
-    name, doc, parameters, returns = export
+    name, doc, parameters, returns, kind = export
+    is_stream = kind == STREAM
     signature = None if parameters is None else _signature(parameters, returns)
     least, most = (0, math.inf) if signature is None else _positional(signature)
 
-    def with_options(*, timeout: float | None = None, on_report: OnReport | None = None) -> RemoteFunction:
+    def with_options(
+        *, timeout: float | None = None, on_report: OnReport | None = None, ahead: int | None = None
+    ) -> RemoteFunction:
         if timeout is not None and timeout <= 0:
             raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
+        if ahead is not None and not is_stream:
+            raise TypeError(f"{name}() is no stream: ahead= is for functions with a `yield`")
+        if ahead is not None and not 0 < ahead < 1 << 32:
+            raise ValueError(f"{name}() cannot be {ahead} items ahead: at least 1")
 
-        def function(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        def open_stream(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stream[Any]:
+            def open_(stream: Stream[Any]) -> Coroutine[Any, Any, Any]:
+                return connection.call(name, args, kwargs, timeout, on_report, stream=stream)
+
+            return Stream(name, open_, timeout=timeout, ahead=ahead or AHEAD)
+
+        def function(*args: Any, **kwargs: Any) -> Any:
             # Binding takes as long as the rest of a small call. Most calls have positional arguments only.
             if signature is not None and (kwargs or not least <= len(args) <= most):
                 try:
                     signature.bind(*args, **kwargs)
                 except TypeError as error:
                     raise TypeError(f"{name}() {error}") from None
+            if is_stream:
+                return open_stream(args, kwargs)
             call: Any = connection.call(name, args, kwargs, timeout, on_report)
             if connection.log.is_on():
                 call = connection.log.waiting(name, call)
             # Python's warning for a coroutine that was never awaited shows this name.
             call.__qualname__ = called
-            return call  # type: ignore[no-any-return]
+            return call
 
         called = function.__qualname__ = f"{other}.{name}"
         function.__name__ = name
@@ -140,7 +168,7 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
             function.__signature__ = signature  # type: ignore[attr-defined]
         # Python 3.12 can mark a function as a coroutine function although it is not `async def`.
         mark = getattr(inspect, "markcoroutinefunction", None)
-        return cast("RemoteFunction", function if mark is None else mark(function))
+        return cast("RemoteFunction", function if mark is None or is_stream else mark(function))
 
     made = with_options()
     return cast("RemoteFunction", AnyCall(made)) if name == ANY_CALL else made

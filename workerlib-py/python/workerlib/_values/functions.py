@@ -29,6 +29,7 @@ _registered: dict[str, Any] = {}
 
 class _Connection(Protocol):
     functions: Mapping[str, Any]
+    streams: Any
 
     @property
     def functions_there(self) -> Mapping[str, Any]: ...
@@ -43,6 +44,8 @@ enter = _current.set
 """Says of which connection values are, that are written or read in this context from now on."""
 leave = _current.reset
 """Takes that back, given what `enter` returned."""
+current = _current.get
+"""Returns the connection of the values that are written or read; None if they are of none."""
 
 
 def register(thing: _T) -> _T:

@@ -239,7 +239,9 @@ def warn_of_conversion(cls: type, path: str, lists: bool) -> None:
     _warned.add(cls)
     likeness = find_likeness(cls, lists)
     name = (likeness and likeness.name) or "something else"
-    made = "list(…)" if name == "list" else f"{name}(…)"
+    made = f"{name}(…)"
+    if issubclass(cls, Iterator):
+        made += ", or workerlib.stream(…), whose items arrive one by one,"
     warnings.warn(
         f"{path}: {cls.__module__}.{cls.__qualname__} arrives as {name}; send {made} to say so,"
         " or connect with strict=True to have it refused",

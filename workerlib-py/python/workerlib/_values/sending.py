@@ -8,12 +8,12 @@ connection are sent by `DEFAULT`.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakSet
 
 from workerlib._native import adapt_builtins
-from workerlib._values import adapters, functions, javascript_objects, likenesses, table
+from workerlib._values import adapters, functions, javascript_objects, likenesses, streams, table
 from workerlib._values.adapter import ADAPTED, Adapter, Whole
 from workerlib._values.adapters import AdapterSet
 from workerlib._values.row import Parts, refuse
@@ -75,7 +75,10 @@ class SendingTable:
         if likeness is None:
             return None
         if self._strict and likeness.name is not None:
-            return None, refuse(f"it would arrive as {likeness.name}, and this connection is strict")
+            reason = f"it would arrive as {likeness.name}, and this connection is strict"
+            if issubclass(cls, Iterator):
+                reason += ": send list(…), or workerlib.stream(…), whose items arrive one by one"
+            return None, refuse(reason)
         return None, likeness.convert
 
     def _find_exact(self, cls: type) -> Way | None:
@@ -88,6 +91,8 @@ class SendingTable:
         if adapter is None and cls in functions.TYPES:
             # Most functions would be refused: where there is a last resort, it takes all of them.
             adapter = self.adapters.find_last_resort()
+        if adapter is None and streams.is_stream(cls):
+            return streams.ROW.kind, streams.take_apart_stream
         if adapter is None and (row := table.find_row(cls)):
             return row.kind, row.take_apart
         # What passes through it need not be refused, nor made into something like it.
@@ -124,7 +129,7 @@ class _LenientTable(SendingTable):
         """Says how objects of a class are sent; see `SendingTable.find`."""
         if cls in _PREPARED:
             return _PREPARED[cls], lambda prepared: prepared.values
-        way = self._find_exact(cls)
+        way = None if streams.is_stream(cls) else self._find_exact(cls)
         if way is None:
             likeness = likenesses.find_likeness(cls, False)
             is_subclass = likeness is not None and likeness.name is not None and not likeness.iterates

@@ -22,6 +22,7 @@ from workerlib._values import (
     functions,
     named_types,
     standard_library,
+    streams,
     user_classes,
 )
 from workerlib._values.libraries import families
@@ -82,6 +83,7 @@ _ROWS: tuple[Built | Filled, ...] = (
     Built(76, "enum", user_classes.take_apart_enum, user_classes.build_enum),
     Built(77, "namedtuple", user_classes.take_apart_namedtuple, user_classes.build_namedtuple),
     functions.ROW,
+    streams.ROW,
     *families.ROWS,
     *named_types.ROWS,
 )

@@ -1,0 +1,310 @@
+"""The streams of one connection, in both directions: finds whom a message or a value is about.
+
+`streams_produced.py` has what this side produces, `streams_consumed.py` what it consumes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
+from typing import Any
+from weakref import WeakValueDictionary
+
+from workerlib._errors import FrameError
+from workerlib._native import dismantle
+from workerlib._rpc.incoming_call import Served, current_call
+from workerlib._rpc.outgoing_call import Pending
+from workerlib._rpc.streams_consumed import AHEAD, BYTES_AHEAD, Inbox, Step, Stream
+from workerlib._rpc.streams_produced import Producer, served_key
+from workerlib._values.exceptions import rebuild
+from workerlib._values.functions import enter, leave
+from workerlib._values.row import RefusedError
+from workerlib._values.safe_text import class_name
+from workerlib._values.streams import is_stream
+
+
+class Streams:
+    """The streams of one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        """Starts with none.
+
+        Args:
+            connection: The `Connection`, which imports this module.
+        """
+        self.connection = connection
+        self.session = connection._session
+        self.guard = connection._guard
+        self.loop = connection._loop
+        self.table = connection._table
+        self.adapters = connection._table.adapters
+        self.unsent: list[int] = []
+        """The streams among the values that are being encoded."""
+        self._producers: dict[int, tuple[Producer, Context]] = {}
+        # What is iterated over already, by its id; the producers keep it alive.
+        self._sources: set[int] = set()
+        self._inboxes: WeakValueDictionary[int, Inbox] = WeakValueDictionary()
+
+    # What this side produces.
+
+    def send(self, source: Any) -> int:
+        """Opens a stream for an async iterable among values that are being encoded, and returns its id.
+
+        Raises:
+            RefusedError: If it is an iterator that is streamed already.
+        """
+        if id(source) in self._sources:
+            raise RefusedError("it is being streamed already: an iterator gives each item once")
+        stream: int = self.session.open_stream()
+        self.unsent.append(stream)
+        self._sources.add(id(source))
+        producer = Producer(self, stream, source, class_name(type(source)))
+        self._producers[stream] = producer, copy_context()
+        return stream
+
+    def withdraw(self) -> None:
+        """Takes back the streams among values that are not sent, since others of them cannot be."""
+        for stream in self.unsent:
+            self.session.withdraw_stream(stream)
+            producer, _ = self._producers.pop(stream)
+            self._sources.discard(id(producer.source))
+        self.unsent.clear()
+
+    async def serve(self, served: Served, name: str, arguments: list[Any], is_deep: bool) -> None:
+        """Runs a call of the other side that asks for a stream, and produces that.
+
+        Args:
+            served: The call.
+            name: The exported name.
+            arguments: The positional and the keyword arguments, to which nothing else refers.
+            is_deep: Whether Python would overflow the stack if it freed them.
+        """
+        producer = None
+        current_call.set(served)
+        try:
+            source = await self._source(served, name, arguments)
+            if (stream := self.session.return_stream(served.call)) is not None:
+                producer = Producer(self, stream, source, name)
+                self._producers[stream] = producer, copy_context()
+        except BaseException as error:
+            if served.interrupt is not None:
+                # The message that says the same may still be on its way.
+                self.session.note_cancel(served.call)
+            self.connection._answer_error(served.call, error, served.interrupt is not None)
+        finally:
+            del self.connection._served[served.call]
+            served.has_ended = True
+            # It refers to this frame, and this frame to it.
+            served.interrupt = None
+        try:
+            if producer is not None:
+                # A function that computes says nothing meanwhile.
+                self.transmit()
+                await producer.run()
+        finally:
+            if is_deep:
+                dismantle(arguments)
+
+    async def _source(self, served: Served, name: str, arguments: list[Any]) -> Any:
+        """Calls a function whose result is to be streamed."""
+        served.has_begun = True
+        if served.is_cancelled:
+            raise asyncio.CancelledError
+        made = self.guard.run(served, self.connection._function(name), *arguments)
+        if inspect.iscoroutine(made):
+            made = await self.connection._steps(served, made)
+        if is_stream(type(made)) or isinstance(made, Iterator):
+            return made
+        raise TypeError(f"{name}() returned {class_name(type(made))}, which is nothing to be streamed")
+
+    def forget(self, stream: int, source: Any) -> None:
+        """Forgets a stream that has ended."""
+        self._producers.pop(stream, None)
+        self._sources.discard(id(source))
+
+    def on_granted(self, stream: int) -> None:
+        if found := self._producers.get(stream):
+            producer, context = found
+            producer.start(context)
+            producer.granted()
+
+    def on_stop(self, stream: int, is_cancel: bool) -> None:
+        if found := self._producers.get(stream):
+            found[0].stop(is_cancel)
+
+    # What this side consumes.
+
+    def receive(self, stream: int) -> Stream[Any]:
+        """Makes the stream that a value means.
+
+        Raises:
+            ValueError: If it came before.
+        """
+        if not self.session.consume(stream):
+            raise ValueError(f"stream {stream} came before, or the connection is closed")
+        inbox = Inbox(self, stream, "stream", AHEAD, is_granted=False)
+        self._inboxes[stream] = inbox
+        return Stream("stream", None, inbox)
+
+    def begin_opening(self, stream: Stream[Any], pending: Pending) -> tuple[int, int]:
+        """Notes the call that is to return a stream; returns the credit that goes with it."""
+        stream.opening, pending.ahead = pending, stream.ahead
+        return stream.ahead, BYTES_AHEAD
+
+    def on_stream(self, call: int, stream: int) -> None:
+        pending = self.connection._calls.get(call)
+        if pending is None or pending.done():
+            # Its caller was cancelled in this turn of the loop.
+            self.session.stop(stream, False)
+            return
+        inbox = Inbox(self, stream, pending.name, pending.ahead, is_granted=True)
+        self._inboxes[stream] = inbox
+        pending.set_result((True, [inbox]))
+
+    def on_items(self, stream: int, items: list[Any], size: int, is_deep: bool) -> None:
+        if inbox := self._inboxes.get(stream):
+            inbox.receive(items, size, is_deep)
+
+    def on_bad_items(self, stream: int, error: BaseException) -> None:
+        if inbox := self._inboxes.get(stream):
+            self.stop(inbox, is_cancel=False)
+            inbox.end(error)
+
+    def on_ended(self, stream: int) -> None:
+        self._end_interrupts(stream)
+        if inbox := self._inboxes.get(stream):
+            inbox.end()
+
+    def on_failed(self, stream: int, description: object) -> None:
+        self._end_interrupts(stream)
+        token = enter(self.connection)
+        try:
+            error = rebuild(description, self.table)
+        except FrameError as unreadable:
+            error = unreadable
+        finally:
+            leave(token)
+        if inbox := self._inboxes.get(stream):
+            inbox.end(error)
+        else:
+            text = "a stream that nobody has any more raised while it was closed"
+            self.loop.call_exception_handler({"message": text, "exception": error})
+
+    def on_stopping(self, stream: int) -> None:
+        self._end_interrupts(stream)
+        if (inbox := self._inboxes.get(stream)) and inbox.step is not None:
+            inbox.step.extend_grace()
+
+    def on_stopped(self, stream: int) -> None:
+        self._end_interrupts(stream)
+        if inbox := self._inboxes.get(stream):
+            inbox.stopped()
+
+    def grant(self, stream: int, items: int, size: int) -> None:
+        """Grants credit to the producer of a stream."""
+        most = (1 << 32) - 1
+        self.session.grant(stream, min(items, most), min(size, most))
+        self.transmit()
+
+    def stop(self, inbox: Inbox, *, is_cancel: bool) -> bool:
+        """Asks the producer of a stream to end it; returns False if it has ended."""
+        if not self.session.stop(inbox.stream, is_cancel):
+            return False
+        inbox.stops += 1
+        if insistence := self.connection._insistence:
+            insistence.begin(served_key(inbox.stream), inbox.stops)
+        self.carry_out()
+        return True
+
+    async def wait(self, inbox: Inbox, timeout: float | None, *, is_end: bool = False) -> None:
+        """Waits until there is something in an inbox, or its stream has ended.
+
+        Raises:
+            TimeoutError: If that took too long.
+        """
+        step = Step(loop=self.loop)
+        step.call, step.name, step.timeout = inbox.stream, inbox.name, timeout
+        step.on_cancel, step.connection = self._cancel, self.connection
+        inbox.step = step
+        try:
+            step.has_started()
+            if is_end:
+                step.give_grace(self.connection.grace)
+            outcome = await step
+            if outcome is not None:
+                raise outcome[1].pop()
+        finally:
+            inbox.step = None
+            if step.timers:
+                step.forget_timers()
+
+    def _cancel(self, stream: int, step: Any) -> None:
+        inbox = self._inboxes.get(stream)
+        if inbox is not None and self.stop(inbox, is_cancel=True):
+            step.cancels += 1
+            step.give_grace(self.connection.grace)
+        else:
+            step.end_cancelled()
+
+    def abandon(self, stream: int) -> None:
+        """Has a stream stopped soon, since nobody has it any more; it may be called anywhere."""
+        try:
+            self.loop.call_soon_threadsafe(self._stop_abandoned, stream)
+        except RuntimeError:
+            # The loop is closed, and so are its connections.
+            return
+
+    def _stop_abandoned(self, stream: int) -> None:
+        if self.session.stop(stream, False):
+            if insistence := self.connection._insistence:
+                insistence.begin(served_key(stream), 1)
+            self.carry_out()
+
+    def _end_interrupts(self, stream: int) -> None:
+        if insistence := self.connection._insistence:
+            insistence.end(served_key(stream))
+
+    # Both.
+
+    def end_all(self, error: Callable[[], BaseException]) -> None:
+        """Ends every stream: the connection has ended."""
+        for inbox in list(self._inboxes.values()):
+            if inbox.step is not None and inbox.step.is_ending:
+                inbox.stopped()
+            else:
+                inbox.end(error())
+        for producer, _ in list(self._producers.values()):
+            producer.stop(is_cancel=False)
+
+    def transmit(self) -> None:
+        """Sends what the session wants sent, small messages together."""
+        self.unsent.clear()
+        messages = []
+        while (transmit := self.session.poll_transmit()) is not None:
+            messages.append(transmit)
+        if len(messages) == 1:
+            self.connection._post(*messages[0])
+        elif messages:
+            self.connection._post_all(messages)
+
+    def carry_out(self) -> None:
+        self.connection._carry_out()
+
+
+def _handler(name: str) -> Callable[..., None]:
+    def handle(connection: Any, *arguments: Any) -> None:
+        getattr(connection.streams, name)(*arguments)
+
+    return handle
+
+
+DONE_BY: dict[str, Callable[..., None]] = {
+    step: _handler(f"on_{step}")
+    for step in (
+        *("stream", "items", "bad_items", "ended", "failed", "stopping", "stopped"),
+        *("granted", "stop"),
+    )
+}
+"""What does a step of the session that is about a stream."""

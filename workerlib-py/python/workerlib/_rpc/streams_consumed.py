@@ -1,0 +1,305 @@
+"""Streams of the other side: `Stream`, which users iterate over, and what has arrived for it.
+
+The consumer grants credit for as many items as it is willing to keep (`ahead`), and grants again when half
+of that has been taken. So neither side's memory grows when the consumer is slow. The state of a stream is the
+session's; how items are produced is in `streams_produced.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from workerlib._native import Arrival, dismantle
+from workerlib._rpc.outgoing_call import Pending
+from workerlib._values.async_adapters import restore
+from workerlib._values.exceptions import raise_remote
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+AHEAD = 256
+"""How many items a stream may be ahead of its consumer, if nobody says otherwise."""
+BYTES_AHEAD = 4 << 20
+"""How many bytes it may be ahead; one item may be larger."""
+
+
+class Step(Pending):
+    """What a step, or the end of a stream, waits for. What it has waited for is in the inbox."""
+
+    def end_cancelled(self) -> None:
+        """Ends the wait: as cancelled or out of time if that was asked for, else without an error."""
+        if self.is_ending:
+            super().end_cancelled()
+        elif not self.done():
+            self.set_result(None)
+
+
+class Inbox:
+    """The items of one stream that have arrived and have not been taken, and its end."""
+
+    def __init__(self, streams: Any, stream: int, name: str, ahead: int, *, is_granted: bool) -> None:
+        """Makes an empty one.
+
+        Args:
+            streams: The streams of the connection.
+            stream: The stream's id.
+            name: What to call it in messages.
+            ahead: How many items the producer may be ahead.
+            is_granted: Whether the producer has that credit already.
+        """
+        self._streams = streams
+        self.stream = stream
+        self.name = name
+        self.items: deque[Any] = deque()
+        self.taken = 0
+        """How many items were taken."""
+        self.grant_at = 0
+        """At how many taken items more are to be granted."""
+        self.step: Step | None = None
+        """What waits for the next item, or for the end."""
+        self.is_over = False
+        """Whether no more items come: the producer has said so, or the connection has ended."""
+        self.error: BaseException | None = None
+        """What to raise after the last item."""
+        self.stops = 0
+        """How often the producer was asked to end."""
+        self._ahead = ahead
+        self._half = max(ahead // 2, 1)
+        self._is_granted = is_granted
+        self._granted = 0
+        self._arrived = 0
+        # Of each message the number of items that had come with it, and its bytes.
+        self._messages: deque[tuple[int, int]] = deque()
+        self._bytes = 0
+        self._is_deep = False
+        self.grant_at = self._half
+
+    def grant(self) -> None:
+        """Grants credit for the items that were taken."""
+        items, self._granted = self.taken - self._granted, self.taken
+        size = 0
+        while self._messages and self._messages[0][0] <= self.taken:
+            size += self._messages.popleft()[1]
+        self._bytes -= size
+        self.grant_at = self.taken + self._half
+        self._plan()
+        self._streams.grant(self.stream, items, size)
+
+    def ask(self, ahead: int | None = None) -> None:
+        """Grants the first credit of a stream that came among values."""
+        if not self._is_granted:
+            self._is_granted = True
+            self._ahead = ahead or self._ahead
+            self._half = self.grant_at = max(self._ahead // 2, 1)
+            self._streams.grant(self.stream, self._ahead, BYTES_AHEAD)
+
+    def receive(self, items: list[Any], size: int, is_deep: bool) -> None:
+        """Takes in the items of a message."""
+        self.items.extend(items)
+        self._arrived += len(items)
+        self._messages.append((self._arrived, size))
+        self._bytes += size
+        self._is_deep |= is_deep
+        self._plan()
+        self.wake()
+
+    def _plan(self) -> None:
+        # Few large items use up the bytes long before half of the items is taken.
+        if self._bytes >= BYTES_AHEAD // 2:
+            self.grant_at = min(self.grant_at, self._arrived)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Notes the end of the stream, or what it raised, and that nothing follows."""
+        if not self.is_over:
+            self.is_over = True
+            self.error = error
+            self.wake()
+
+    def stopped(self) -> None:
+        """Notes that the stream has ended because it was stopped."""
+        self.is_over = True
+        if (step := self.step) is not None and step.is_ending:
+            step.end_cancelled()
+        else:
+            self.wake()
+
+    def wake(self) -> None:
+        """Has the step look at what is there."""
+        if (step := self.step) is not None and not step.done():
+            step.set_result(None)
+
+    def clear(self) -> None:
+        """Drops the items that were not taken."""
+        items = list(self.items)
+        self.items.clear()
+        if self._is_deep:
+            dismantle(items)
+
+    def __del__(self) -> None:
+        # It may run anywhere: in the middle of a call into the session, or in another thread.
+        if self._is_deep:
+            self.clear()
+        if not self.is_over and not self.stops:
+            self._streams.abandon(self.stream)
+
+
+class Stream(Generic[_T_co]):
+    """A stream of the other side: `async for item in worker.rows(…)`.
+
+    It starts at its first step. It ends when there are no more items, when it is closed (`aclose()`, or
+    `async with`), and when nobody has it any more, as after a `break`: the generator is closed then, and runs
+    its `finally`. Its steps are taken by one task at a time.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        open_: Callable[[Stream[Any]], Awaitable[Any]] | None,
+        inbox: Inbox | None = None,
+        timeout: float | None = None,
+        ahead: int = AHEAD,
+    ) -> None:
+        """Makes one; users get streams by calls, among arguments and among results.
+
+        Args:
+            name: What to call it in messages.
+            open_: Makes the call that returns the inbox; None if the stream came among values.
+            inbox: The inbox, if it is there already.
+            timeout: The number of seconds that a step may take.
+            ahead: How many items the other side may be ahead.
+        """
+        self._name = name
+        self._open = open_
+        self._inbox = inbox
+        self._timeout = timeout
+        self._is_closed = False
+        self._is_stepping = False
+        self.ahead = ahead
+        """How many items the other side may be ahead."""
+        self.opening: Pending | None = None
+        """The call that is under way."""
+
+    def __aiter__(self) -> AsyncIterator[_T_co]:
+        return self
+
+    async def __anext__(self) -> _T_co:
+        inbox = self._inbox
+        if inbox is None or not inbox.items or self._is_stepping:
+            return await self._next()  # type: ignore[no-any-return]
+        inbox.taken += 1
+        if inbox.taken >= inbox.grant_at:
+            inbox.grant()
+        item = inbox.items.popleft()
+        return await self._restored(item) if type(item) is Arrival else item  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        """Ends the stream, and waits until its generator has cleaned up.
+
+        A step that is pending in another task ends as at the end of the stream.
+
+        Raises:
+            BaseException: What the generator raised while it cleaned up.
+        """
+        self._is_closed = True
+        if self.opening is not None:
+            self.opening.cancel()
+        inbox = self._inbox
+        if inbox is None:
+            return
+        inbox.clear()
+        while not inbox.is_over and inbox.step is not None:
+            # The step of another task makes room for this one.
+            inbox.wake()
+            await asyncio.sleep(0)
+        if not inbox.is_over and inbox._streams.stop(inbox, is_cancel=False):
+            await inbox._streams.wait(inbox, None, is_end=True)
+        self._raise(inbox)
+
+    async def __aenter__(self) -> Stream[_T_co]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        if self._is_closed or (self._inbox is not None and self._inbox.is_over):
+            state = "ended"
+        else:
+            state = "not started" if self._inbox is None else "open"
+        return f"<workerlib.Stream {self._name!r}, {state}>"
+
+    def __await__(self) -> Any:
+        raise TypeError(
+            f"{self._name}() is a stream: write `async for item in {self._name}(…)`, or"
+            f" `[item async for item in {self._name}(…)]` for a list"
+        )
+
+    async def _next(self) -> Any:
+        """Takes a step that may have to wait."""
+        if self._is_stepping:
+            raise RuntimeError(f"a step of {self._name}() is pending in another task")
+        self._is_stepping = True
+        try:
+            inbox = self._inbox
+            if inbox is None:
+                inbox = await self._opened()
+            while not inbox.items:
+                if inbox.is_over or inbox.stops or self._is_closed:
+                    if not self._is_closed:
+                        self._raise(inbox)
+                    raise StopAsyncIteration
+                inbox.ask()
+                await inbox._streams.wait(inbox, self._timeout)
+            inbox.taken += 1
+            if inbox.taken >= inbox.grant_at:
+                inbox.grant()
+            item = inbox.items.popleft()
+            return await self._restored(item) if type(item) is Arrival else item
+        finally:
+            self._is_stepping = False
+
+    async def _opened(self) -> Inbox:
+        """Makes the call, at the first step."""
+        open_, self._open = self._open, None
+        if open_ is None or self._is_closed:
+            raise StopAsyncIteration
+        try:
+            inbox = await open_(self)
+        except asyncio.CancelledError:
+            if self._is_closed and not _is_being_cancelled():
+                raise StopAsyncIteration from None
+            raise
+        finally:
+            self.opening = None
+        if type(inbox) is not Inbox:
+            raise TypeError(f"{self._name}() returned {type(inbox).__qualname__}, which is no stream")
+        self._inbox = inbox
+        return inbox
+
+    def _raise(self, inbox: Inbox) -> None:
+        """Raises what ended the stream, once."""
+        error, inbox.error = inbox.error, None
+        if error is not None:
+            raise_remote(error)
+
+    async def _restored(self, arrival: Arrival) -> Any:
+        """Restores an item of which an adapter is async. An item that cannot be read ends the stream."""
+        inbox = self._inbox
+        assert inbox is not None
+        try:
+            await restore(arrival, inbox._streams.adapters)
+            return arrival.item()
+        except BaseException:
+            inbox._streams.stop(inbox, is_cancel=False)
+            inbox.clear()
+            raise
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

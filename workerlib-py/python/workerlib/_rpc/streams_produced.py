@@ -1,0 +1,325 @@
+"""Streams that this side produces: how a generator is stepped, and how its items are sent.
+
+One task takes all steps of a stream, and closes it, so that tokens, timeouts and scopes in a generator hold.
+No step is taken without credit. Items go together until the generator awaits, or until they have 64 KiB or
+4 ms; the first ones go alone. Between two such messages the event loop has a turn. The state of a stream is
+the session's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Callable, Generator
+from contextvars import Context, copy_context
+from time import monotonic
+from typing import Any
+
+from workerlib._native import Batch, Unfinished, dismantle
+from workerlib._rpc.incoming_call import Served
+from workerlib._values.async_adapters import finish
+from workerlib._values.exceptions import describe
+from workerlib._values.functions import enter, leave
+from workerlib._values.safe_text import class_name, text_of
+from workerlib._values.streams import Streamed, is_stream
+
+# How many seconds a generator may go on before its items are sent.
+_SECONDS = 0.004
+# How many items go in one message at most.
+_MOST = 1024
+# What a batch says of an item that Python cannot free by recursion.
+_DEEP = 2
+
+
+def served_key(stream: int) -> int:
+    """Names the code of a stream for interrupts, beside the ids of calls, which are not negative."""
+    return -1 - stream
+
+
+class Producer:
+    """One stream that this side produces."""
+
+    def __init__(self, streams: Any, stream: int, source: Any, name: str) -> None:
+        """Makes one, which does nothing before it runs.
+
+        Args:
+            streams: The streams of the connection.
+            stream: The stream's id.
+            source: An async iterable, or an iterator that is no async one.
+            name: What to call it in messages.
+        """
+        self._streams = streams
+        self._session = streams.session
+        self._guard = streams.guard
+        self._stream = stream
+        self._source = self.source = source
+        self._name = name
+        self._served = Served(served_key(stream))
+        self._batch: Batch = self._session.batch()
+        self._steps: Any = None
+        self._unfinished: Unfinished | None = None
+        self._has_ended = False
+        self._waiting: asyncio.Future[None] | None = None
+        self._is_stopped = self._is_cancelled = False
+        self._has_begun = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, context: Context) -> None:
+        """Runs it as a task of its own, unless it runs."""
+        if self._task is None:
+            name = f"workerlib: {self._name}"
+            self._task = asyncio.Task(self.run(), loop=self._streams.loop, name=name, context=context)
+
+    def granted(self) -> None:
+        """Hears that there is credit."""
+        self._wake()
+
+    def stop(self, is_cancel: bool) -> None:
+        """Hears that the consumer wants no more, or that the connection has ended."""
+        self._is_stopped = True
+        self._is_cancelled |= is_cancel
+        self._served.hear_cancel()
+        if not self._has_begun:
+            # A task that is cancelled before its first step would never close the generator.
+            self.start(copy_context())
+        elif self._waiting is not None:
+            self._wake()
+        elif not self._served.is_computing:
+            self._tell()
+        # A step that computes is suspended (by `run_sync`); it is told when it awaits.
+
+    def _tell(self) -> None:
+        """Cancels what the generator awaits, and tells the other side."""
+        served = self._served
+        served.is_answer_due = False
+        if served.cancels_heard > served.cancels_told:
+            served.cancels_told = served.cancels_heard
+            if self._task is not None:
+                self._task.cancel()
+        self._session.acknowledge_stop(self._stream)
+        self._streams.transmit()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def run(self) -> None:
+        """Takes all steps, sends the items, and closes the generator."""
+        self._task, self._has_begun = asyncio.current_task(), True
+        failure: BaseException | None = None
+        try:
+            try:
+                await self._produce()
+            except BaseException as error:
+                failure = error
+            self._flush()
+            if failure is None and self._has_ended:
+                self._session.end_stream(self._stream, False)
+            else:
+                await self._end_early(failure)
+        finally:
+            self._streams.forget(self._stream, self.source)
+            self._source = self.source = self._steps = None
+            # They refer to this frame, and this frame to them.
+            self._served.interrupt = failure = None
+            self._streams.carry_out()
+
+    async def _produce(self) -> None:
+        source = self._source
+        if type(source) is Streamed:
+            self._source = source.iterator
+            await self._take_steps(source.iterator.__next__, is_async=False)
+        elif is_stream(type(source)):
+            iterate = type(source).__aiter__
+            self._source = self._guard.run(self._served, iterate, (source,), {})
+            await self._take_steps(self._source.__anext__, is_async=True)
+        else:
+            await self._take_steps(source.__next__, is_async=False)
+
+    async def _take_steps(self, step: Callable[[], Any], *, is_async: bool) -> None:
+        """Takes steps until there are no more items, or the consumer wants no more."""
+        most = 1
+        while (credit := self._session.credit(self._stream)) is not None:
+            items, size = credit
+            if not items or not size:
+                await self._wait(self._streams.loop.create_future())
+                continue
+            if is_async:
+                has_waited = await self._advance(step, min(items, most))
+            else:
+                has_waited = False
+                self._guard.run(self._served, self._fill, (step, min(items, most)), {})
+            self._flush()
+            if self._has_ended:
+                return
+            if self._unfinished is not None:
+                unfinished, self._unfinished = self._unfinished, None
+                rows = await finish(unfinished)
+                self._session.send_item_with_rows(self._stream, unfinished, rows)
+                self._streams.transmit()
+            elif not has_waited:
+                # What has arrived meanwhile comes first.
+                turn = self._streams.loop.create_future()
+                self._streams.loop.call_later(0, _finish, turn)
+                await self._wait(turn)
+            most = min(most * 2, _MOST)
+
+    async def _wait(self, future: asyncio.Future[None]) -> None:
+        """Waits between two steps, for no longer than the consumer wants more."""
+        self._waiting = future
+        try:
+            await future
+        finally:
+            self._waiting = None
+
+    def _fill(self, step: Callable[[], Any], most: int) -> None:
+        """Takes steps of a sync generator until its items are to be sent."""
+        add, end = self._batch.add, monotonic() + _SECONDS
+        for _ in range(most):
+            try:
+                item = step()
+            except StopIteration:
+                self._has_ended = True
+                return
+            if code := add(item):
+                held, item = [item], None
+                self._note(code, held)
+                return
+            if monotonic() >= end:
+                return
+
+    @types.coroutine
+    def _advance(self, step: Callable[[], Any], most: int) -> Generator[Any, Any, bool]:
+        """Takes steps of an async generator until its items are to be sent; sends them where it awaits.
+
+        Returns whether it awaited anything.
+        """
+        resume: Callable[[Any], Any] | None = None
+        value: Any = None
+        while True:
+            awaited = self._guard.run(self._served, self._fill_async, (step, most, resume, value), {})
+            if self._steps is None:
+                return resume is not None
+            self._flush()
+            if self._served.is_answer_due:
+                self._tell()
+            try:
+                value = yield awaited
+                resume = self._steps.send
+            except BaseException as error:
+                resume, value = self._steps.throw, error
+
+    def _fill_async(
+        self, step: Callable[[], Any], most: int, resume: Callable[[Any], Any] | None, value: Any
+    ) -> Any:
+        """Takes steps until an async generator awaits, which is returned, or its items are to be sent."""
+        add, end = self._batch.add, monotonic() + _SECONDS
+        try:
+            for _ in range(most):
+                try:
+                    if resume is None:
+                        awaitable = step()
+                        self._steps = awaitable if hasattr(awaitable, "send") else awaitable.__await__()
+                        return self._steps.send(None)
+                    go_on, resume = resume, None
+                    return go_on(value)
+                except StopIteration as done:
+                    item = done.value
+                if code := add(item):
+                    held, item = [item], None
+                    self._note(code, held)
+                    break
+                if monotonic() >= end:
+                    break
+        except StopAsyncIteration:
+            self._has_ended = True
+        self._steps = None
+        return None
+
+    def _note(self, code: int | Unfinished, held: list[Any]) -> None:
+        """Notes what the batch said of an item, which nothing else of this module refers to."""
+        if isinstance(code, Unfinished):
+            self._unfinished = code
+        elif code == _DEEP:
+            dismantle(held)
+
+    def _flush(self) -> None:
+        """Sends the items that were produced."""
+        if len(self._batch):
+            self._session.send_items(self._stream, self._batch)
+        self._streams.transmit()
+
+    async def _end_early(self, failure: BaseException | None) -> None:
+        """Closes the generator: it failed, or an item cannot be sent, or the consumer wants no more."""
+        if self._served.is_answer_due:
+            self._served.is_answer_due = False
+            self._served.cancels_told = self._served.cancels_heard
+            self._session.acknowledge_stop(self._stream)
+            self._streams.transmit()
+        try:
+            await self._close()
+        except BaseException as error:
+            failure = failure if failure is not None and not self._is_by_stop(failure) else error
+        if failure is None or self._is_by_stop(failure):
+            self._session.end_stream(self._stream, True)
+        else:
+            self._fail(failure)
+
+    async def _close(self) -> None:
+        """Runs what a generator does when it is closed."""
+        source = self._source
+        kind = type(source)
+        if hasattr(kind, "aclose"):
+            if self._is_cancelled and hasattr(kind, "athrow"):
+                try:
+                    await self._stepped(source.athrow(asyncio.CancelledError()))
+                except (StopAsyncIteration, asyncio.CancelledError):
+                    return
+            await self._stepped(source.aclose())
+        elif hasattr(kind, "close"):
+            self._guard.run(self._served, source.close, (), {})
+
+    @types.coroutine
+    def _stepped(self, awaitable: Any) -> Generator[Any, Any, Any]:
+        """Awaits something of the user's, each of whose steps may be interrupted."""
+        steps = awaitable if hasattr(awaitable, "send") else awaitable.__await__()
+        resume: Callable[[Any], Any] = steps.send
+        value: Any = None
+        while True:
+            try:
+                awaited = self._guard.run(self._served, resume, (value,), {})
+            except StopIteration as end:
+                return end.value
+            if self._served.is_answer_due:
+                self._tell()
+            try:
+                value = yield awaited
+                resume = steps.send
+            except BaseException as error:
+                resume, value = steps.throw, error
+
+    def _is_by_stop(self, error: BaseException) -> bool:
+        """Tells whether an exception comes of the consumer's stop."""
+        # By its type: `isinstance` would ask the exception for its `__class__`, which may raise.
+        kind = type(error)
+        is_cancel = issubclass(kind, asyncio.CancelledError)
+        is_cancel |= self._served.interrupt is not None and issubclass(kind, KeyboardInterrupt)
+        return is_cancel and self._is_stopped
+
+    def _fail(self, error: BaseException) -> None:
+        """Ends the stream with what was raised."""
+        connection = self._streams.connection
+        token = enter(connection)
+        try:
+            self._session.fail_stream(self._stream, describe(error, self._streams.table))
+        except BaseException as failure:
+            # Whatever it is, the consumer must not wait for ever.
+            text = f"{class_name(type(error))} was raised and could not be sent: {text_of(failure, repr)}"
+            self._session.fail_stream(self._stream, describe(RuntimeError(text)))
+        finally:
+            leave(token)
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
