@@ -38,6 +38,12 @@ def moved(dots: list[Dot], by: int) -> list[Dot]:
     return [dataclasses.replace(dot, at=(dot.at[0] + by, dot.at[1])) for dot in dots]
 
 
+@export(name="constructor")
+def named_like_an_objects():
+    """Has the name of a property of every object."""
+    return "the function"
+
+
 @export
 async def sleep(seconds, name="sleep"):
     await asyncio.sleep(seconds)

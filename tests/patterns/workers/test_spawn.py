@@ -59,6 +59,91 @@ def test_python_exceptions(page: Page) -> None:
     assert page.run("return (await sharedWorker()).mean([4])") == 4
 
 
+def test_a_worker_is_an_object_of_its_exports(page: Page) -> None:
+    """`in`, `Object.keys` and a spread see the functions; nothing of Object.prototype does, and nothing can be changed."""
+    told = page.run("""
+        const worker = await sharedWorker();
+        return {
+          has: ["mean", "terminate", "maen", "toString", "hasOwnProperty"].filter((name) => name in worker),
+          keys: Object.keys(worker),
+          exports: worker.exports,
+          spread: await { ...worker }.mean([1, 2.5]),
+          same: worker.mean === worker.mean,
+          ofObjects: [await worker.constructor(), typeof worker.hasOwnProperty, typeof worker.toJSON, typeof worker.then],
+          text: [String(worker), Object.prototype.toString.call(worker), JSON.stringify({ worker: { name: worker.name } })],
+          changed: [Reflect.set(worker, "name", "x"), Reflect.deleteProperty(worker, "mean"), worker.name],
+          limited: ["mean" in worker.with({}), "terminate" in worker.with({})],
+        };
+    """)
+    assert told["has"] == ["mean", "terminate"]
+    assert told["keys"] == told["exports"]
+    assert told["spread"] == 1.75
+    assert told["same"] is True
+    assert told["ofObjects"] == ["the function", "undefined", "undefined", "undefined"]
+    assert told["text"] == ["[PythonWorker shared]", "[object PythonWorker]", '{"worker":{"name":"shared"}}']
+    assert told["changed"] == [False, False, "shared"]
+    assert told["limited"] == [True, False]
+
+
+def test_an_export_that_a_member_hides(page: Page) -> None:
+    """The console names it and the way to call it, and the way works."""
+    result = page.run("""
+        const worker = await spawn({ script: "./hiding.py", name: "hiding" });
+        const result = await worker.call("call", [1]);
+        worker.terminate();
+        return result;
+    """)
+    assert result == ["the function", 1]
+    [told] = [text for text in page.console if "worker hiding exports" in text]
+    assert "exports call, which is a member of every worker" in told
+    assert 'worker.call("call", args)' in told
+
+
+def test_the_end_of_a_block_ends_the_worker(page: Page) -> None:
+    """`using` and `await using` call these methods; a browser that lacks the symbols has neither."""
+    told = page.run("""
+        const ended = [];
+        for (const name of ["dispose", "asyncDispose"]) {
+          if (!(name in Symbol)) continue;
+          const worker = await spawn({ script: "./functions.py" });
+          await worker[Symbol[name]]();
+          ended.push([await worker.closed, (await failure(worker.mean([1]))).name]);
+        }
+        return ended;
+    """)
+    assert told == [["it was terminated", "WorkerDiedError"]] * 2
+
+
+def test_an_argument_that_cannot_be_sent(page: Page) -> None:
+    """The error says which function, which argument and which part of it; nothing was sent, and the worker lives on."""
+    messages = page.run("""
+        const worker = await sharedWorker();
+        const wrong = [
+          [1, { rows: [{ done: () => {} }] }],
+          [Promise.resolve(1)],
+          [Symbol("x")],
+          [new Map([["key", document.body]])],
+          [{ "a b": new WeakMap() }],
+        ];
+        const told = [];
+        for (const args of wrong) {
+          const error = await failure(worker.echo(...args));
+          told.push(`${error.name}: ${error.message}`);
+        }
+        const kwargs = await failure(worker.call("echo", [], { value: document }));
+        return [...told, kwargs.message, await worker.mean([1])];
+    """)
+    assert messages == [
+        "DataCloneError: echo(): args[1].rows[0].done is a function, which can be sent only as an argument of its own",
+        "DataCloneError: echo(): args[0] is of the class Promise, which cannot be sent; await it first",
+        "DataCloneError: echo(): args[0] is a symbol, which cannot be sent",
+        'DataCloneError: echo(): args[0].get("key") is of the class HTMLBodyElement, which cannot be sent',
+        'DataCloneError: echo(): args[0]["a b"] is of the class WeakMap, which cannot be sent',
+        "echo(): kwargs.value is of the class HTMLDocument, which cannot be sent",
+        1,
+    ]
+
+
 def test_names_that_are_not_exported(page: Page) -> None:
     """A typo is an error that lists what there is."""
     error = page.run("return failure((await sharedWorker()).maen([1]))")
@@ -93,6 +178,29 @@ def test_a_time_limit(page: Page) -> None:
     assert error["name"] == "TimeoutError"
     assert f"hold() did not end within {limit} ms" in error["message"]
     assert "limited was cancelled" in page.run("return (await sharedWorker()).how_they_ended()")
+
+
+@pytest.mark.every_engine
+@pytest.mark.isolation
+def test_a_function_that_computes_is_interrupted(page: Page) -> None:
+    """On an isolated page the worker is free soon after a time limit or an abort; other calls are left alone."""
+    outcome = page.run("""
+        if (!crossOriginIsolated) return "not isolated";
+        const worker = await sharedWorker();
+        const began = performance.now();
+        const limited = await failure(worker.with({ timeout: 100 }).compute(600));
+        const controller = new AbortController();
+        const aborted = failure(worker.with({ signal: controller.signal }).compute(600));
+        const next = worker.mean([1, 2.5]);
+        controller.abort(new RangeError("enough"));
+        const code = failure(worker.runPython("while True: pass", { timeout: 100 }));
+        const errors = [limited, await aborted, await code].map(({ name }) => name);
+        return { errors, next: await next, free: performance.now() - began < 600_000 };
+    """)
+    if outcome != "not isolated":
+        assert outcome["errors"] == ["TimeoutError", "RangeError", "TimeoutError"]
+        assert outcome["next"] == 1.75
+        assert outcome["free"] is True
 
 
 @pytest.mark.isolation("chromium")
@@ -144,6 +252,27 @@ def test_progress(page: Page) -> None:
     assert list(dict.fromkeys(stages)) == ["download", "install", "import", "ready"]
     assert {"stage": "install", "what": "packaging", "done": 1, "total": 1} in steps
     assert any("Pyodide" in step["what"] for step in steps)
+
+
+def test_progress_in_bytes(page: Page) -> None:
+    """The bytes grow, end at the size of what servers told, and name the files."""
+    steps, sizes = page.run("""
+        const steps = [];
+        const options = { script: "./functions.py", packages: ["packaging"], snapshot: false };
+        const worker = await spawn({ ...options, onProgress: (step) => steps.push(step) });
+        worker.terminate();
+        const lock = await (await fetch("/pyodide/pyodide-lock.json")).json();
+        const files = ["pyodide.asm.wasm", "python_stdlib.zip", lock.packages.packaging.file_name];
+        const sizes = await Promise.all(files.map(async (file) =>
+          (await (await fetch(new URL(file, `${location.origin}/pyodide/`))).arrayBuffer()).byteLength));
+        return [steps.filter(({ loadedBytes }) => loadedBytes), sizes];
+    """)
+    loaded = [step["loadedBytes"] for step in steps]
+    assert loaded == sorted(loaded)
+    assert loaded[-1] >= sum(sizes)
+    assert all(step["stage"] == "download" for step in steps)
+    assert {"pyodide.asm.wasm", "python_stdlib.zip"} <= {step["what"] for step in steps}
+    assert steps[-1].get("totalBytes", loaded[-1]) == loaded[-1]
 
 
 @pytest.mark.every_engine

@@ -7,9 +7,11 @@
 import * as Comlink from "comlink";
 
 import { WorkerDiedError, WorkerStartError } from "./errors.js";
+import { Interrupts } from "./interrupts.js";
 import { Snapshots } from "./snapshots.js";
 import type { Progress } from "./start.js";
 import type { CallOptions, SpawnOptions } from "./types.js";
+import { explained } from "./unsendable.js";
 import type { InitOptions, PyodideWorker, StartOptions } from "./worker.js";
 
 /** Defined where this file itself comes out of the wheel. */
@@ -28,6 +30,8 @@ export class Connection {
   readonly #options: SpawnOptions;
   readonly #remote: Comlink.Remote<PyodideWorker>;
   readonly #waiting = new Set<(error: unknown) => void>();
+  /** There where the page is isolated. */
+  readonly #interrupts = Interrupts.make();
   /** Aborted when the worker has ended: what else was started for it ends then. */
   readonly #ended = new AbortController();
   #resolveClosed!: (reason: string) => void;
@@ -61,6 +65,8 @@ export class Connection {
       ...(packages && { packages }),
       ...(indexURLs && { indexURLs }),
       ...(script !== undefined && { script: String(script) }),
+      ...(this.#interrupts && { memory: this.#interrupts.memory }),
+      ...(onProgress && { countsBytes: true }),
     };
     const snapshots = this.#options.snapshot === false ? undefined : Snapshots.of(equipment);
     let beginAnew = (): void => {};
@@ -103,7 +109,14 @@ export class Connection {
     options: CallOptions = {},
   ): Promise<unknown> {
     const sent = args.map((value) => (typeof value === "function" ? Comlink.proxy(value) : value));
-    return this.#cancellable((key) => this.#remote.apply(key, name, kwargs, ...sent), `${name}()`, options);
+    const send = async (key: number): Promise<unknown> => {
+      try {
+        return await this.#remote.apply(key, name, kwargs, ...sent);
+      } catch (error) {
+        throw explained(error, name, args, kwargs);
+      }
+    };
+    return this.#cancellable(send, `${name}()`, options);
   }
 
   /** Runs Python code. */
@@ -125,17 +138,23 @@ export class Connection {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort();
     this.worker.terminate();
+    this.#interrupts?.endAll();
     for (const reject of this.#waiting) reject(error ?? new WorkerDiedError(`the worker ${this.name} ended: ${reason}`));
     this.#waiting.clear();
     this.#resolveClosed(reason);
   }
 
-  #cancellable<R>(call: (key: string) => Promise<R>, what: string, options: CallOptions): Promise<R> {
-    const key = String((this.#keys += 1));
-    return this.#settle(() => call(key), {
+  #cancellable<R>(call: (key: number) => Promise<R>, what: string, options: CallOptions): Promise<R> {
+    const key = (this.#keys += 1);
+    const make = (): Promise<R> => call(key).finally(() => this.#interrupts?.end(key));
+    return this.#settle(make, {
       ...options,
       late: () => `${what} did not end within ${options.timeout} ms`,
-      cancel: () => void this.#remote.cancel(key),
+      cancel: () => {
+        // The message reaches a function that awaits, the interrupt one that computes.
+        void this.#remote.cancel(key);
+        this.#interrupts?.begin(key);
+      },
     });
   }
 

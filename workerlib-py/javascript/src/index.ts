@@ -6,12 +6,13 @@
  *     console.log(await worker.mean([1, 2.5]));
  *
  * The worker speaks Comlink. What is added to it here: a worker that cannot be started, dies or hangs rejects every call
- * that waits for it; a call can be aborted and can have a time limit.
+ * that waits for it; a call can be aborted and can have a time limit; `using worker = await spawn(…)` ends it.
  */
 import * as Comlink from "comlink";
 
 import { Connection } from "./connection.js";
 import { WorkerStartError } from "./errors.js";
+import { hiddenBy, methodsOf } from "./members.js";
 import type { AnyFunctions, CallOptions, PythonWorker, SpawnOptions } from "./types.js";
 
 export { Comlink };
@@ -44,30 +45,38 @@ export async function spawn<T = AnyFunctions>(options: SpawnOptions = {}): Promi
   return handle<T>(connection);
 }
 
-/** What makes a worker's exported functions its methods. */
+/** Makes the object that the page holds; an export that a member hides is told on the console. */
 function handle<T>(connection: Connection): PythonWorker<T> {
-  const own: Record<PropertyKey, unknown> = {
-    name: connection.name,
-    exports: connection.exports,
-    worker: connection.worker,
-    closed: connection.closed,
-    call: (name: string, args?: unknown[], kwargs?: Record<string, unknown>, options?: CallOptions) =>
-      connection.call(name, args, kwargs, options),
-    with: (options: CallOptions) => methods(connection, {}, options),
+  const { name, exports, worker, closed } = connection;
+  const call = (name: string, args?: unknown[], kwargs?: Record<string, unknown>, options?: CallOptions): Promise<unknown> =>
+    connection.call(name, args, kwargs, options);
+  const terminate = (): void => connection.end("it was terminated");
+  const members: Record<PropertyKey, unknown> = {
+    name,
+    exports,
+    worker,
+    closed,
+    call,
+    with: (options: CallOptions) => methodsOf({}, exports, (name, args) => call(name, args, {}, options)),
     runPython: (code: string, options?: CallOptions) => connection.runPython(code, options),
     install: (packages: string | string[], options?: CallOptions) => connection.install(packages, options),
-    terminate: () => connection.end("it was terminated"),
+    terminate,
+    [Symbol.toStringTag]: "PythonWorker",
+    [Symbol.toPrimitive]: () => `[PythonWorker ${name}]`,
   };
-  return methods(connection, own, {}) as unknown as PythonWorker<T>;
-}
-
-/** An object with these properties, all others of which are functions of the worker. */
-function methods(connection: Connection, own: Record<PropertyKey, unknown>, options: CallOptions): object {
-  return new Proxy<Record<PropertyKey, unknown>>(own, {
-    get(target, name) {
-      // `await` asks every object for `then`.
-      if (name in target || typeof name !== "string" || name === "then") return target[name];
-      return (...args: unknown[]) => connection.call(name, args, {}, options);
-    },
-  });
+  // Not every browser has them.
+  if ("dispose" in Symbol) members[Symbol.dispose] = terminate;
+  if ("asyncDispose" in Symbol) {
+    members[Symbol.asyncDispose] = async () => {
+      terminate();
+      await closed;
+    };
+  }
+  for (const hidden of hiddenBy(members, exports)) {
+    console.warn(
+      `workerlib: the worker ${name} exports ${hidden}, which is a member of every worker; ` +
+        `call the function by worker.call(${JSON.stringify(hidden)}, args), or export it by another name`,
+    );
+  }
+  return methodsOf(members, exports, call) as PythonWorker<T>;
 }

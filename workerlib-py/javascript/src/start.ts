@@ -22,6 +22,9 @@ export interface Progress {
   /** Of how many packages how many have come this far, where packages are loaded. */
   done?: number;
   total?: number;
+  /** How many bytes have arrived since the start, and how many there are as far as servers tell, while files are fetched. */
+  loadedBytes?: number;
+  totalBytes?: number;
 }
 
 export type Report = (progress: Progress) => void;

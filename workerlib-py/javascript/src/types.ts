@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The types of the package: how a worker is started, and what it looks like to the page. */
 import type { Progress, PyodideSource } from "./start.js";
 
@@ -51,7 +52,10 @@ export interface SpawnOptions {
 export interface CallOptions {
   /** Rejects the call with the signal's reason, and cancels it in the worker. */
   signal?: AbortSignal;
-  /** After how many milliseconds the call is rejected with a TimeoutError, and cancelled in the worker. */
+  /**
+   * After how many milliseconds the call is rejected with a TimeoutError, and cancelled in the worker. On an isolated page
+   * that interrupts a function that computes.
+   */
   timeout?: number;
 }
 
@@ -90,6 +94,10 @@ export interface WorkerHandle<T> {
   install(packages: string | string[], options?: CallOptions): Promise<void>;
   /** Ends the worker; calls that wait for it reject with WorkerDiedError. */
   terminate(): void;
+  /** Ends the worker at the end of the block of `using worker = await spawn(…)`, where the browser has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
+  /** Ends the worker at the end of the block of `await using`, and waits for its end. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** Any function that a script may export. */

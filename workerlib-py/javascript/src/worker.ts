@@ -20,11 +20,14 @@ import {
   type Pyodide,
   type PyodideSource,
 } from "./start.js";
+import { countDownloads } from "./downloads.js";
 import type { Snapshot } from "./snapshot/python.js";
 import { digest } from "./snapshot/store.js";
 
 /** The module of workerlib's that this script calls. */
 const ENTRY = "workerlib._javascript.comlink";
+/** The module by which an isolated page interrupts what computes. */
+const INTERRUPTS = "workerlib._hosts.browser.shared_memory_interrupts";
 
 /** Defined where this file itself comes out of the wheel. */
 declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
@@ -37,6 +40,8 @@ export interface InitOptions extends PyodideSource {
   workerlib?: string;
   /** What the page knows of memory snapshots, from which Python starts faster; null for none. */
   snapshot?: Offer | null;
+  /** What an isolated page shares with this worker, to interrupt what computes in it (`interrupts.ts`). */
+  memory?: SharedArrayBuffer;
 }
 
 /** What `start` is told. */
@@ -47,6 +52,8 @@ export interface StartOptions extends InitOptions {
   packages?: string[];
   /** Package indexes that are asked instead of PyPI. */
   indexURLs?: string[];
+  /** Whether the page is told how many bytes have arrived. */
+  countsBytes?: boolean;
 }
 
 interface Script {
@@ -91,7 +98,7 @@ export class PyodideWorker {
   }
 
   /** Runs Python code and returns the value of its last expression. */
-  async runPython(code: string, key = ""): Promise<unknown> {
+  async runPython(code: string, key = 0): Promise<unknown> {
     await this.#pyodide();
     return settle(await awaited(this.#python.run_python(code, key)));
   }
@@ -105,13 +112,20 @@ export class PyodideWorker {
 
   /** Does all of it, from Pyodide to the script, and tells what the script exports; a missing script fails at once. */
   async start(
-    { script, packages = [], indexURLs = [], ...options }: StartOptions,
+    { script, packages = [], indexURLs = [], countsBytes = false, ...options }: StartOptions,
     onProgress?: (progress: Progress) => void,
   ): Promise<string[]> {
     this.#base = options.base ?? this.#base;
+    const endCounting = countsBytes
+      ? countDownloads((what, downloaded) => this.#report({ stage: "download", what, ...downloaded }))
+      : () => {};
     const fetched = script === undefined ? undefined : this.#fetchScript(script);
-    await Promise.all([fetched, this.init(options, onProgress)]);
-    await this.install(packages, indexURLs);
+    try {
+      await Promise.all([fetched, this.init(options, onProgress)]);
+      await this.install(packages, indexURLs);
+    } finally {
+      endCounting();
+    }
     if (fetched !== undefined) await this.#run(await fetched);
     this.#report({ stage: "ready", what: script ?? "Python" });
     return this.exports();
@@ -136,18 +150,18 @@ export class PyodideWorker {
   }
 
   /** Calls an exported function. */
-  async call(name: string, args: unknown[] = [], kwargs: Record<string, unknown> = {}, key = ""): Promise<unknown> {
+  async call(name: string, args: unknown[] = [], kwargs: Record<string, unknown> = {}, key = 0): Promise<unknown> {
     await this.#pyodide();
     return settle(await awaited(this.#python.call(name, args.map(callable), kwargs, key)));
   }
 
   /** Calls an exported function with arguments of which each may be a proxy of Comlink's. */
-  async apply(key: string, name: string, kwargs: Record<string, unknown>, ...args: unknown[]): Promise<unknown> {
+  async apply(key: number, name: string, kwargs: Record<string, unknown>, ...args: unknown[]): Promise<unknown> {
     return this.call(name, args, kwargs, key);
   }
 
-  /** Ends a call that was given this key, by a CancelledError at its await. */
-  cancel(key: string): void {
+  /** Ends a call that was given this key, a positive integer, by a CancelledError at its await. */
+  cancel(key: number): void {
     this.#python?.cancel(key);
   }
 
@@ -177,11 +191,15 @@ export class PyodideWorker {
     });
   }
 
-  async #start({ snapshot = null, ...options }: InitOptions): Promise<Pyodide> {
+  async #start({ snapshot = null, memory, ...options }: InitOptions): Promise<Pyodide> {
     const { pyodide, found, failure } = await startPython(this.#plan(options), snapshot, this.#report);
     this.#found = found;
     this.#failure = failure;
     this.#python = pyodide.pyimport(ENTRY);
+    if (memory !== undefined) {
+      const interrupts = pyodide.pyimport(INTERRUPTS);
+      this.#python.guard_by(interrupts.MemoryGuard(memory));
+    }
     return pyodide;
   }
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import traceback
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from pyodide.code import eval_code_async
@@ -20,21 +21,34 @@ import __main__
 from workerlib._exports import functions
 from workerlib._javascript.arguments import build_arguments
 from workerlib._javascript.values import from_javascript, to_javascript
+from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.remote_functions import not_exported
 from workerlib._values.safe_text import class_name, notes_of, text_of
 from workerlib._values.tracebacks import without_own_frames
 
-_running: dict[str, asyncio.Task[Any]] = {}
+_running: dict[int, Served] = {}
+_guard = Guard()
 
 
-async def call(name: str, args: Any, kwargs: Any, key: str = "") -> Any:
+def guard_by(guard: Guard) -> None:
+    """Runs the code of later calls so that the page can interrupt it.
+
+    Args:
+        guard: The worker's end of the interrupts.
+    """
+    global _guard
+    _guard = guard
+
+
+async def call(name: str, args: Any, kwargs: Any, key: int = 0) -> Any:
     """Calls an exported function, whose annotations say what is made of the arguments.
 
     Args:
         name: The name by which the function is exported.
         args: The positional arguments, an Array of JavaScript.
         kwargs: The keyword arguments, an object of JavaScript.
-        key: A name of the call, for `cancel`; empty for a call that cannot be cancelled.
+        key: The number of the call, for `cancel`; 0 for a call that cannot be cancelled.
     """
 
     def run() -> Any:
@@ -48,12 +62,12 @@ async def call(name: str, args: Any, kwargs: Any, key: str = "") -> Any:
     return await _outcome(run, key)
 
 
-async def run_python(code: str, key: str = "") -> Any:
+async def run_python(code: str, key: int = 0) -> Any:
     """Runs Python code in `__main__`. The outcome is the value of its last expression.
 
     Args:
         code: The code.
-        key: A name of the call, for `cancel`; empty for a call that cannot be cancelled.
+        key: The number of the call, for `cancel`; 0 for a call that cannot be cancelled.
     """
     return await _outcome(lambda: eval_code_async(code, __main__.__dict__), key)
 
@@ -73,14 +87,19 @@ async def run_script(code: str, file: str) -> Any:
     return await _outcome(run)
 
 
-def cancel(key: str) -> None:
+def cancel(key: int) -> None:
     """Cancels a call that has no outcome yet.
 
+    A function that computes is not cancelled by this but by an interrupt, which may also come first.
+
     Args:
-        key: The name of the call.
+        key: The number of the call.
     """
-    if task := _running.get(key):
-        task.cancel()
+    if served := _running.get(key):
+        served.hear_cancel()
+        # A step that computes is suspended (by `run_sync`), and is told when it goes on.
+        if not served.is_computing:
+            served.tell()
 
 
 def exported() -> Any:
@@ -88,33 +107,59 @@ def exported() -> Any:
     return to_js(list(functions))
 
 
-async def _outcome(run: Callable[[], Any], key: str = "") -> Any:
+async def _outcome(run: Callable[[], Any], key: int = 0) -> Any:
     """Runs code as a task, which `cancel` finds by its key, and returns the outcome."""
-    task = asyncio.ensure_future(_settle(run))
+    served = Served(key)
+    served.task = asyncio.ensure_future(_settle(run, served))
     if key:
-        _running[key] = task
+        _running[key] = served
     try:
-        return await task
-    except asyncio.CancelledError as error:
-        # The task was cancelled before its first step.
-        return _error(error)
+        return await served.task
     finally:
         _running.pop(key, None)
+        # It refers to its frame, and the frame to it.
+        served.interrupt = None
 
 
-async def _settle(run: Callable[[], Any]) -> Any:
+async def _settle(run: Callable[[], Any], served: Served) -> Any:
+    served.has_begun = True
     try:
-        result = run()
-        if inspect.isawaitable(result):
-            result = await result
-            # The value of the code may be a coroutine itself.
-            result = await result if inspect.isawaitable(result) else result
+        if served.is_cancelled:
+            raise asyncio.CancelledError
+        result = _guard.run(served, run, (), {})
+        # The value of the code may be a coroutine itself.
+        for _ in range(2):
+            if type(result) is types.CoroutineType:
+                result = await _steps(served, result)
+            elif inspect.isawaitable(result):
+                result = await result
         buffers: list[Any] = []
         value = to_javascript(result, transfer=buffers)
         return _array("value", value, _array(*buffers))
     # KeyboardInterrupt and SystemExit are outcomes too: they must not end the worker.
     except BaseException as error:
         return _error(error)
+
+
+@types.coroutine
+def _steps(served: Served, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Awaits a coroutine of the user's, each of whose steps may be interrupted."""
+    resume: Callable[[Any], Any] = coroutine.send
+    value: Any = None
+    if served.is_answer_due:
+        served.tell()
+    while True:
+        try:
+            awaited = _guard.run(served, resume, (value,), {})
+        except StopIteration as end:
+            return end.value
+        if served.is_answer_due:
+            served.tell()
+        try:
+            value = yield awaited
+            resume = coroutine.send
+        except BaseException as error:
+            resume, value = coroutine.throw, error
 
 
 def _error(error: BaseException) -> Any:
