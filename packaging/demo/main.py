@@ -7,7 +7,6 @@ What is shown is view.py's, what is computed is desk.py's.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from sys import version_info
 from typing import Any
 
@@ -231,7 +230,7 @@ async def show_versions(worker: workerlib.Worker) -> None:
     """Names in the footer what this page runs on."""
     package = await (await js.fetch("/pyscript/package.json")).json()
     there = await worker.versions()
-    view.text("version-workerlib", version("workerlib"))
+    view.text("version-workerlib", workerlib.__version__)
     view.text(
         "version-python",
         f"{'.'.join(map(str, version_info[:3]))} here, {there['python']} in the worker",

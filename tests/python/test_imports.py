@@ -23,7 +23,7 @@ def test_heavy_modules_are_imported_when_they_are_needed() -> None:
 
 
 def test_the_version_is_that_of_the_metadata() -> None:
-    """The version is read without a parser of e-mail, and is the same."""
+    """The version in the extension module is the one that the distribution was published with."""
     from importlib.metadata import version
 
     import workerlib

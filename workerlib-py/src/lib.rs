@@ -53,4 +53,8 @@ mod _native {
     /// The version of the wire format: the wire format, section 1.
     #[pymodule_export]
     const PROTOCOL: u32 = workerlib_core::PROTOCOL;
+
+    /// The version of the package: all parts of the workspace have one.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

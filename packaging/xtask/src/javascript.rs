@@ -84,9 +84,14 @@ pub(crate) fn build_package(workspace: &Workspace, wheel: &Path) -> Result<Outco
     bundle(workspace, &staged, "index.ts", "esm", &dist.join("workerlib.js"), &[])?;
     bundle(workspace, &staged, "interpreter.ts", "esm", &dist.join(INTERPRETER), &[])?;
     // They are parts of the bundles; Python's own worker is in the wheel.
-    for name in
-        ["python_worker.js", "python_worker.d.ts", "start.js", "interpreter.js", "downloads.js", "downloads.d.ts"]
-    {
+    for name in [
+        "python_worker.js",
+        "python_worker.d.ts",
+        "start.js",
+        "interpreter.js",
+        "downloads.js",
+        "downloads.d.ts",
+    ] {
         fs::remove_file(dist.join(name)).with_context(|| format!("tsc did not write {name}"))?;
     }
     // Types are found by the name of the module that they belong to.

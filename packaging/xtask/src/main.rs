@@ -65,6 +65,9 @@ enum Command {
         /// Builds the wheel for Pyodide in two folders and compares the bytes
         #[arg(long)]
         check_reproducible: bool,
+        /// Audits the wheel for Pyodide by pyodide-build, which needs Python 3.12 or later
+        #[arg(long)]
+        audit: bool,
     },
     /// Makes the npm package in target/npm-package
     NpmPackage,
@@ -109,8 +112,8 @@ fn run(command: &Command) -> Result<ExitCode> {
     let workspace = &Workspace::of_this_program();
     match command {
         Command::Demo(options) => demo::main(workspace, options),
-        Command::Wheel { wasm, native, check_reproducible } => {
-            build_wheels(workspace, *wasm, *native, *check_reproducible)
+        Command::Wheel { wasm, native, check_reproducible, audit } => {
+            build_wheels(workspace, *wasm, *native, *check_reproducible, *audit)
         }
         Command::NpmPackage => npm_package(workspace),
         Command::Site { pyodide } => build_site(workspace, pyodide),
@@ -124,11 +127,18 @@ fn run(command: &Command) -> Result<ExitCode> {
     }
 }
 
-fn build_wheels(workspace: &Workspace, wasm: bool, native: bool, reproducible: bool) -> Result<ExitCode> {
-    let all = !wasm && !native && !reproducible;
+fn build_wheels(
+    workspace: &Workspace,
+    wasm: bool,
+    native: bool,
+    reproducible: bool,
+    audit: bool,
+) -> Result<ExitCode> {
+    let all = !wasm && !native && !reproducible && !audit;
+    let wasm = wasm || reproducible || audit;
     let mut steps = Steps::default();
     let mut needs = vec![Need::PythonTools];
-    if wasm || all || reproducible {
+    if wasm || all {
         needs.extend([Need::WasmCompiler, Need::NodePackages]);
     }
     setup::add(&mut steps, workspace, &needs);
@@ -136,7 +146,7 @@ fn build_wheels(workspace: &Workspace, wasm: bool, native: bool, reproducible: b
         steps.add(format!("building {name}"), move || wheel::build(workspace, kind));
         steps.add(format!("checking {name}"), move || wheel::check(workspace, kind).map(|_| Outcome::Done));
     };
-    if wasm || all || reproducible {
+    if wasm || all {
         add(Kind::Wasm, "the wheel for Pyodide");
     }
     if native || all {
@@ -144,6 +154,14 @@ fn build_wheels(workspace: &Workspace, wasm: bool, native: bool, reproducible: b
     }
     if reproducible {
         steps.add("building it again in another folder", || reproducible::check(workspace));
+    }
+    if audit {
+        steps.add("auditing it by pyodide-build", || match release::checks::python_for_audit() {
+            Some(python) => {
+                release::checks::audit(workspace, &[wheel::find(workspace, Kind::Wasm)?], &python)
+            }
+            None => Ok(Outcome::Note("left out: there is no Python 3.12 or later here".into())),
+        });
     }
     steps.run()?;
     Ok(ExitCode::SUCCESS)

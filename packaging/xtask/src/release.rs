@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
+use self::project::Project;
 use self::version::Version;
 use crate::setup::{self, need::Need};
 use crate::steps::{Outcome, Steps};
@@ -20,7 +21,8 @@ use crate::workspace::Workspace;
 use crate::{folder, process, reproducible};
 
 mod artefacts;
-mod checks;
+pub(crate) mod checks;
+mod project;
 pub(crate) mod version;
 
 /// The arguments of `cargo xtask release`.
@@ -44,6 +46,12 @@ pub(crate) struct Options {
 pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let version = options.version;
     let notes = check_checkout(workspace, options)?;
+    let project = &Project::of(workspace)?;
+    if project.repository.is_none() && !options.dry_run {
+        bail!(
+            "a release names the repository: write its address into [workspace.metadata.project] of Cargo.toml"
+        );
+    }
     let audit_python = checks::python_for_audit();
     if audit_python.is_none() && !options.dry_run {
         bail!(
@@ -62,6 +70,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     steps.add("installing what checks a release", || checks::ensure_tools(workspace));
     steps.add("copying the sources", || {
         copy_sources(workspace, copy, version, &date_of(workspace, epoch)?)?;
+        project.write_address(copy)?;
         folder::empty(target)?;
         fs::write(target.join("NOTES.md"), format!("{notes}\n"))?;
         Ok(Outcome::Done)
@@ -70,15 +79,15 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     steps.add("checking it", || wheel::check(copy, Kind::Wasm).map(Outcome::Note));
     steps.add("building the native wheel", || wheel::build_of(copy, copy, Kind::Native, epoch));
     steps.add("checking it", || wheel::check(copy, Kind::Native).map(Outcome::Note));
-    steps.add("collecting the wheels", || artefacts::wheels(copy, target, epoch));
-    steps.add("making the source archive", || artefacts::source_archive(copy, target, epoch));
+    steps.add("collecting the wheels", || artefacts::wheels(copy, project, target, epoch));
+    steps.add("making the source archive", || artefacts::source_archive(copy, project, target, epoch));
     steps.add("making the npm package", || artefacts::npm(copy, target));
     steps.add("packaging the crates", || artefacts::crates(copy, target, options.dry_run));
     steps.add("building the documentation site", || artefacts::site(copy, target, &version.to_string()));
     steps.add("checking what PyPI gets", || checks::pypi(workspace, target));
     steps.add("checking what npm gets", || checks::npm(workspace, target));
     steps.add("auditing the wheels by pyodide-build", || match &audit_python {
-        Some(python) => checks::audit(workspace, target, python),
+        Some(python) => checks::audit(workspace, &artefacts::pyodide_wheels(target)?, python),
         None => Ok(Outcome::Note("left out: there is no Python 3.12 or later here".into())),
     });
     steps.add("building the wheel again in another folder", || reproducible::check_dated(copy, epoch));

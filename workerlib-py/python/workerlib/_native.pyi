@@ -10,6 +10,7 @@ from workerlib._values.sending import SendingTable
 
 __all__ = [
     "PROTOCOL",
+    "VERSION",
     "Arrival",
     "Batch",
     "Block",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 PROTOCOL: int
+VERSION: str
 
 @final
 class Block:

@@ -1,12 +1,13 @@
 //! Makes the files of a release from a copy of the sources, each in the folder of the place that takes it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
+use super::project::Project;
 use crate::process;
 use crate::stamp::{files_under, sha256_of};
 use crate::steps::Outcome;
@@ -17,8 +18,9 @@ use crate::{docs, folder, javascript};
 /// The crates that are published, each behind what it depends on.
 pub(super) const CRATES: [&str; 2] = ["workerlib-core", "workerlib-codec"];
 
-/// Copies the wheels: the one for sites with all its names, and one with the names that PyPI takes (PEP 783).
-pub(super) fn wheels(copy: &Workspace, target: &Path, epoch: &str) -> Result<Outcome> {
+/// Copies the wheels: the one for sites with all its names, and one with the names that PyPI takes (PEP 783). PyPI's wheels
+/// have the name of the project there.
+pub(super) fn wheels(copy: &Workspace, project: &Project, target: &Path, epoch: &str) -> Result<Outcome> {
     let (wasm, native) = (wheel::find(copy, Kind::Wasm)?, wheel::find(copy, Kind::Native)?);
     let into = |wheel: &Path, name: &str| {
         let target = target.join(name).join(wheel.file_name().context("a wheel has a name")?);
@@ -31,15 +33,42 @@ pub(super) fn wheels(copy: &Workspace, target: &Path, epoch: &str) -> Result<Out
     let tags = format!("--platform-tag={}", wheel::platforms_of_pypi().join("."));
     retag.args(["-m", "wheel", "tags", "--remove"]).arg(tags).arg(for_pypi).env("SOURCE_DATE_EPOCH", epoch);
     process::run(copy, "release-tags", &mut retag)?;
-    Ok(Outcome::Done)
+    if !project.has_other_name() {
+        return Ok(Outcome::Done);
+    }
+    let mut rename = Command::new(copy.python());
+    rename.arg(copy.packaging("release").join("rename_distribution.py"));
+    for folder in ["pypi", "native"] {
+        rename.args(files_under(&target.join(folder))?);
+    }
+    process::run(copy, "release-names", &mut rename)?;
+    Ok(Outcome::Note(format!("as {} for PyPI", project.distribution)))
 }
 
-/// Makes the source archive for PyPI.
-pub(super) fn source_archive(copy: &Workspace, target: &Path, epoch: &str) -> Result<Outcome> {
+/// The wheels for Pyodide among the files of a release.
+pub(super) fn pyodide_wheels(target: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = files_under(&target.join("site"))?;
+    files.extend(files_under(&target.join("pypi"))?);
+    files.retain(|file| file.extension().is_some_and(|name| name == "whl"));
+    Ok(files)
+}
+
+/// Makes the source archive for PyPI, with the project's name there.
+pub(super) fn source_archive(
+    copy: &Workspace,
+    project: &Project,
+    target: &Path,
+    epoch: &str,
+) -> Result<Outcome> {
+    let manifest = copy.package().join("pyproject.toml");
+    let text = fs::read_to_string(&manifest)?;
+    project.write_name(copy)?;
     let mut maturin = Command::new(copy.tool("maturin"));
     maturin.arg("sdist").arg("--manifest-path").arg(copy.package().join("Cargo.toml"));
     maturin.arg("--out").arg(target.join("pypi")).env("SOURCE_DATE_EPOCH", epoch).current_dir(copy.root());
     process::run(copy, "release-sdist", &mut maturin)?;
+    // The wheels are compared with these sources later.
+    fs::write(&manifest, text)?;
     Ok(Outcome::Done)
 }
 

@@ -14,7 +14,7 @@ use crate::steps::Outcome;
 use crate::workspace::{Workspace, program_of};
 
 /// The variable that names the Python that runs pyodide-build.
-pub(super) const OVERRIDE: &str = "WORKERLIB_AUDIT_PYTHON";
+pub(crate) const OVERRIDE: &str = "WORKERLIB_AUDIT_PYTHON";
 
 /// The Pythons that can run pyodide-build, the newest first.
 const PYTHONS: [&str; 3] = ["python3.14", "python3.13", "python3.12"];
@@ -61,7 +61,7 @@ pub(super) fn npm(workspace: &Workspace, target: &Path) -> Result<Outcome> {
 }
 
 /// Finds a Python that can run pyodide-build.
-pub(super) fn python_for_audit() -> Option<PathBuf> {
+pub(crate) fn python_for_audit() -> Option<PathBuf> {
     if let Some(named) = env::var_os(OVERRIDE) {
         return Some(PathBuf::from(named)).filter(|python| works(python));
     }
@@ -79,14 +79,14 @@ fn works(python: &Path) -> bool {
     python.is_file() && process::ask(Command::new(python).args(["-c", "import venv, ensurepip"])).is_some()
 }
 
-/// Audits the wheels for Pyodide by Pyodide's own tool.
-pub(super) fn audit(workspace: &Workspace, target: &Path, python: &Path) -> Result<Outcome> {
+/// Audits wheels for Pyodide by Pyodide's own tool.
+///
+/// # Errors
+/// If the tool cannot be installed, or finds something.
+pub(crate) fn audit(workspace: &Workspace, wheels: &[PathBuf], python: &Path) -> Result<Outcome> {
     let venv = workspace.target().join("auditwheel-venv");
     let requirements = workspace.packaging("release").join("auditwheel.txt");
     python::ensure_environment(workspace, python, &venv, &requirements)?;
-    let mut wheels = files_under(&target.join("site"))?;
-    wheels.extend(files_under(&target.join("pypi"))?);
-    wheels.retain(|file| file.extension().is_some_and(|name| name == "whl"));
     let programs = program_of(&venv, "wheel").parent().map(Path::to_path_buf);
     let path: Vec<PathBuf> =
         programs.into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())).collect();
@@ -95,7 +95,7 @@ pub(super) fn audit(workspace: &Workspace, target: &Path, python: &Path) -> Resu
         for action in ["show", "exports"] {
             let mut audit = Command::new(program_of(&venv, "pyodide"));
             // It unpacks wheels by the program `wheel`, which it looks for on the PATH.
-            audit.args(["auditwheel", action]).arg(&wheel).env("PATH", env::join_paths(&path)?);
+            audit.args(["auditwheel", action]).arg(wheel).env("PATH", env::join_paths(&path)?);
             let name = format!("release-audit-{action}");
             process::run(workspace, &name, &mut audit)?;
             audits += 1;

@@ -13,15 +13,13 @@ if __name__ == "__main__":
     import workerlib.worker  # noqa: F401
 else:
     from importlib.machinery import PathFinder
-    from importlib.metadata import PackageNotFoundError, distribution
     from importlib.util import module_from_spec
+    from os.path import abspath, dirname
 
-    try:
-        folder = str(distribution("workerlib").locate_file(""))
-    except PackageNotFoundError:
-        raise ImportError(
-            'workerlib is not installed: the configuration needs packages = ["workerlib"]'
-        ) from None
-    spec = PathFinder.find_spec("workerlib", [folder])
+    here = dirname(abspath(__file__))
+    # Not by the metadata: on PyPI the distribution has another name.
+    spec = PathFinder.find_spec("workerlib", [folder for folder in sys.path if abspath(folder) != here])
+    if spec is None or spec.loader is None or spec.submodule_search_locations is None:
+        raise ImportError('workerlib is not installed: the configuration needs packages = ["workerlib"]')
     sys.modules["workerlib"] = package = module_from_spec(spec)
     spec.loader.exec_module(package)

@@ -11,7 +11,6 @@ import asyncio
 import importlib.resources
 import json
 from collections.abc import Callable
-from importlib.metadata import files
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
@@ -251,8 +250,11 @@ def _source(script: str | PurePath) -> Any:
 
 
 def _own_files() -> list[Path]:
-    """Lists the files of the installed workerlib, from wherever it was installed."""
-    paths = [Path(str(file.locate())) for file in files("workerlib") or []]
+    """Lists the files of the installed workerlib and its metadata, whatever name its distribution has."""
+    package = Path(str(importlib.resources.files("workerlib")))
+    records = package.parent.glob("*.dist-info/RECORD")
+    own = [record.parent for record in records if "workerlib/_native.pyi," in record.read_text()]
+    paths = [path for folder in [package, *own] for path in sorted(folder.rglob("*"))]
     return [path for path in paths if path.suffix != ".pyc" and path.is_file()]
 
 
