@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 from workerlib._api.connect import connect
 from workerlib._api.interface import Interface
 from workerlib._api.page import Page, page
+from workerlib._api.pool import Pool, pool
 from workerlib._api.spawn import spawn
 from workerlib._api.worker import Worker
 from workerlib._errors import (
@@ -43,6 +44,7 @@ from workerlib._errors import (
     InterfaceError,
     NoSuchWorkerError,
     NotExportedError,
+    PoolBrokenError,
     ProtocolError,
     RemoteError,
     UnsendableError,
@@ -52,6 +54,7 @@ from workerlib._errors import (
 )
 from workerlib._exports import export
 from workerlib._hosts.host import SpawnProgress
+from workerlib._pool.shared import shared
 from workerlib._rpc.any_call import any_call
 from workerlib._rpc.call_log import elapsed_time, log
 from workerlib._rpc.streams_consumed import Stream
@@ -95,6 +98,8 @@ __all__ = [
     "NoSuchWorkerError",
     "NotExportedError",
     "Page",
+    "Pool",
+    "PoolBrokenError",
     "ProtocolError",
     "RemoteError",
     "SpawnProgress",
@@ -118,9 +123,11 @@ __all__ = [
     "improveExceptionHandling",
     "log",
     "page",
+    "pool",
     "portable",
     "register",
     "register_adapter",
+    "shared",
     "spawn",
     "stream",
     "systemVersions",

@@ -16,7 +16,8 @@
     ├── DeadlockError              (also a RuntimeError) two calls would wait for each other
     ├── FrameError                 (also a ValueError) bytes from the other side that cannot be read
     ├── ConnectionClosedError      (also a ConnectionError) the connection ended before the answer
-    │   └── WorkerDiedError        because the worker was terminated, or crashed
+    │   ├── WorkerDiedError        because the worker was terminated, or crashed
+    │   └── PoolBrokenError        because each worker of the pool died too often, or cannot be started
     └── RemoteError                an exception in the worker that cannot be raised here as itself
 
 An exception that a function in the worker raises is raised in the caller as itself, with the worker's frames
@@ -82,6 +83,10 @@ class ConnectionClosedError(WorkerlibError, ConnectionError):
 
 class WorkerDiedError(ConnectionClosedError):
     """Tells that the worker is gone without having closed the connection: terminated, or crashed."""
+
+
+class PoolBrokenError(ConnectionClosedError):
+    """Tells that no worker of a pool is left: each died too often, or cannot be started again."""
 
 
 class UnsendableError(WorkerlibError, TypeError):

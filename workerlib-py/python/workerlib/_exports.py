@@ -20,6 +20,12 @@ STREAM = 1
 functions: dict[str, Function] = {}
 """The exported functions by name."""
 
+idempotent: set[str] = set()
+"""The names of the exports that may run again if their worker dies."""
+
+INTERNAL = "workerlib:"
+"""How the names of workerlib's own functions begin, which are no exports."""
+
 observers: list[Callable[[str, Function], None]] = []
 """Functions that are called with the name and the function of each further export."""
 
@@ -29,8 +35,8 @@ def export(function: _F, /) -> _F: ...
 @overload
 def export(function: Function, /, *functions: Function) -> None: ...
 @overload
-def export(*, name: str | None = None) -> Callable[[_F], _F]: ...
-def export(*exported: Function, name: str | None = None) -> Any:
+def export(*, name: str | None = None, idempotent: bool = False) -> Callable[[_F], _F]: ...
+def export(*exported: Function, name: str | None = None, idempotent: bool = False) -> Any:
     """Makes functions of the worker callable from the page.
 
     As a decorator, `@export` or `@export(name="…")`, or as a call, `export(f, g)`. The functions may be sync
@@ -39,29 +45,33 @@ def export(*exported: Function, name: str | None = None) -> Any:
     Args:
         exported: The functions.
         name: The name by which the page calls the function; by default the function's own.
+        idempotent: Whether a second call does no harm. A pool calls such a function again if its worker
+            dies (docs/pools.md).
 
     Raises:
         TypeError: If something is not callable, has no name, or `name` is given for several functions.
-        ValueError: If another function is exported under that name.
+        ValueError: If another function is exported under that name, or the name begins with `workerlib:`.
     """
     if not exported:
-        return lambda function: _export(function, name)
+        return lambda function: _export(function, name, idempotent)
     if name is not None and len(exported) > 1:
         raise TypeError(
             f"export() got one name, {name!r}, for {len(exported)} functions: export them one by one"
         )
     for function in exported:
-        _export(function, name)
+        _export(function, name, idempotent)
     return exported[0] if len(exported) == 1 else None
 
 
-def _export(function: _F, name: str | None) -> _F:
+def _export(function: _F, name: str | None, is_idempotent: bool) -> _F:
     if not callable(function):
         raise TypeError(f"export() takes functions, not {type(function).__qualname__}")
     if name is None:
         name = getattr(function, "__name__", None)
     if not isinstance(name, str) or not name or name == "<lambda>":
         raise TypeError(f"{function!r} has no name to be called by: use export(name='…')")
+    if name.startswith(INTERNAL):
+        raise ValueError(f"{name!r}: names that begin with {INTERNAL!r} are for workerlib itself")
     known = functions.get(name)
     # A cell that is run again replaces its function; anything else would lose one without a word.
     if known is not None and known is not function and _origin(known) != _origin(function):
@@ -69,6 +79,7 @@ def _export(function: _F, name: str | None) -> _F:
             f"{name!r} is exported already, as {known!r}: give one of them another name by export(name='…')"
         )
     functions[name] = function
+    (idempotent.add if is_idempotent else idempotent.discard)(name)
     for observer in observers:
         observer(name, function)
     return function

@@ -134,3 +134,11 @@ class Found:
 def is_file_name(name: str) -> bool:
     """Tells whether a worker's script is named as a file or an address, not as a module."""
     return name.endswith(".py") or "/" in name or os.sep in name
+
+
+def internal_function(name: str) -> Callable[..., Any] | None:
+    """Returns the function of workerlib's own of that name, for a page's pool; None if there is none."""
+    # Imported here, because most workers are in no pool.
+    from workerlib._pool.served import internal_function
+
+    return internal_function(name)

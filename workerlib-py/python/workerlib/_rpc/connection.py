@@ -24,7 +24,7 @@ from workerlib._errors import (
     ProtocolError,
     WorkerDiedError,
 )
-from workerlib._exports import ExportDescription, Function, describe_export, observers
+from workerlib._exports import INTERNAL, ExportDescription, Function, describe_export, observers
 from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
@@ -72,6 +72,7 @@ class Connection:
         log: CallLog | None = None,
         interrupt: Callable[[int, int], None] | None = None,
         guard: Guard | None = None,
+        internal: Callable[[str], Function | None] | None = None,
     ) -> None:
         """Starts the session.
 
@@ -84,6 +85,9 @@ class Connection:
             interrupt: Interrupts a call in the other side that has been cancelled so many times, if its code
                 is running there at that moment.
             guard: The other side's way to do so here.
+            internal: Returns the function of workerlib's own of that name, which the other side may call
+                though it is no export. It is called with this connection and the `Served` call first, and is
+                not interrupted as a whole: it runs code of the user's by `run_function`.
         """
         self._loop = asyncio.get_running_loop()
         self._session = session
@@ -96,10 +100,13 @@ class Connection:
         """The log of calls."""
         self.functions = functions
         """What the other side may call, by name."""
+        self.needs_rows = False
+        """Whether a side has an async adapter, whose objects no report can carry."""
         self.functions_there: dict[str, Any] = {}
         """What calls the other side's functions, by name."""
         self._insistence = interrupt and Insistence(self._loop, interrupt, self._is_in_flight)
         self._guard = guard or Guard()
+        self._internal = internal
         self._calls: dict[int, Pending] = {}
         self._served: dict[int, Served] = {}
         self._is_starting = False
@@ -330,6 +337,7 @@ class Connection:
         ours: list[AdapterDescription],
         theirs: list[AdapterDescription],
     ) -> None:
+        self.needs_rows = any(is_async for _key, _entry, is_async in (*ours, *theirs))
         try:
             check_peer(ours, theirs, *_SIDES[self._session.connects])
         except ConfigError as error:
@@ -390,14 +398,46 @@ class Connection:
         self._settle(call, (True, [arrival]))
 
     def _on_raise(self, call: int, description: object) -> None:
-        token = enter(self)
         try:
-            error = rebuild(description, self._table)
+            error = self.rebuild_error(description)
         except FrameError as unreadable:
             error = unreadable
+        self._settle(call, (False, [error]))
+
+    def rebuild_error(self, description: object) -> BaseException:
+        """Makes an exception of the other side's again.
+
+        Raises:
+            FrameError: If the description is none.
+        """
+        token = enter(self)
+        try:
+            return rebuild(description, self._table)
         finally:
             leave(token)
-        self._settle(call, (False, [error]))
+
+    def describe_error(self, error: BaseException) -> list[dict[str, Any]]:
+        """Describes an exception for the other side."""
+        token = enter(self)
+        try:
+            return describe(error, self._table)
+        finally:
+            leave(token)
+
+    def report(self, call: int, values: tuple[Any, ...]) -> None:
+        """Reports something from a call of the other side's that runs here."""
+        self._session.report(call, self._table.adapters.wrap_arguments(values, {})[0])
+        self._transmit()
+
+    def _on_report(self, call: int, values: tuple[Any, ...]) -> None:
+        pending = self._calls.get(call)
+        if pending is not None and pending.on_report is not None and not pending.done():
+            pending.on_report(*values)
+
+    def _on_bad_report(self, call: int, error: BaseException) -> None:
+        pending = self._calls.get(call)
+        if pending is not None and pending.on_report is not None:
+            self._settle(call, (False, [error]))
 
     def _on_blocked(self, calls: list[int]) -> None:
         for served in filter(None, map(self._served.get, calls)):
@@ -554,15 +594,11 @@ class Connection:
         try:
             if served.is_cancelled:
                 raise asyncio.CancelledError
-            function = self._function(name)
-            result.append(self._guard.run(served, function, *arguments))
-            if _is_awaitable(result[0]):
-                if served.is_answer_due:
-                    self._tell(served)
-                if type(result[0]) is types.CoroutineType:
-                    result[0] = await self._steps(served, result[0])
-                else:
-                    result[0] = await result[0]
+            if name.startswith(INTERNAL):
+                internal = self._internal_function(name)
+                result.append(await internal(self, served, *arguments[0], **arguments[1]))
+            else:
+                await self.run_function(served, self.exported(name), arguments, result)
             answered = self._session.return_value(served.call, self._table.adapters.wrap_result(result[0]))
             if isinstance(answered, Unfinished):
                 answered = self._session.return_with_rows(served.call, answered, await finish(answered))
@@ -583,7 +619,42 @@ class Connection:
             if is_deep:
                 dismantle(arguments)
 
-    def _function(self, name: str) -> Function:
+    async def run_function(
+        self, served: Served, function: Function, arguments: list[Any], result: list[Any]
+    ) -> None:
+        """Runs a function of the user's, which may be interrupted and may be async.
+
+        Args:
+            served: The call for which it runs.
+            function: The function.
+            arguments: The positional and the keyword arguments, to which nothing else refers.
+            result: The list to which the result is appended, and to which nothing else refers.
+        """
+        result.append(self._guard.run(served, function, *arguments))
+        if _is_awaitable(result[0]):
+            if served.is_answer_due:
+                self._tell(served)
+            if type(result[0]) is types.CoroutineType:
+                result[0] = await self._steps(served, result[0])
+            else:
+                result[0] = await result[0]
+
+    def tasks_of_calls(self) -> list[asyncio.Task[None]]:
+        """Returns the tasks of the other side's calls that run here."""
+        return [served.task for served in self._served.values() if served.task is not None]
+
+    def _internal_function(self, name: str) -> Function:
+        function = None if self._internal is None else self._internal(name)
+        if function is None:
+            raise not_exported(name, self.functions)
+        return function
+
+    def exported(self, name: str) -> Function:
+        """Returns the export of that name.
+
+        Raises:
+            NotExportedError: If there is none.
+        """
         function = self.functions.get(name)
         if function is None:
             raise not_exported(name, self.functions, _SIDES[self._session.connects][1])
@@ -615,15 +686,12 @@ class Connection:
         may_be_cancelled = issubclass(kind, asyncio.CancelledError)
         may_be_cancelled |= was_interrupted and issubclass(kind, KeyboardInterrupt)
         if not (may_be_cancelled and self._session.finish_cancelled(call)):
-            token = enter(self)
             try:
-                self._session.raise_error(call, describe(error, self._table))
+                self._session.raise_error(call, self.describe_error(error))
             except BaseException as failure:
                 # Whatever it is, the caller must not wait for ever.
                 text = f"{class_name(kind)} was raised and could not be sent: {text_of(failure, repr)}"
                 self._session.raise_error(call, describe(RuntimeError(text)))
-            finally:
-                leave(token)
         self._carry_out()
 
 
@@ -638,6 +706,8 @@ _DONE_BY: dict[str, Callable[..., None]] = {
     "cancelling": Connection._on_cancelling,
     "cancelled": Connection._on_cancelled,
     "cancel": Connection._on_cancel,
+    "report": Connection._on_report,
+    "bad_report": Connection._on_bad_report,
     "return": Connection._on_return,
     "return_with_rows": Connection._on_return_with_rows,
     "raise": Connection._on_raise,

@@ -19,6 +19,7 @@ from workerlib._config import exports_and_imports
 from workerlib._config.settings import settings
 from workerlib._exports import describe_exports, functions
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard
+from workerlib._hosts.host import internal_function
 from workerlib._native import Session, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
@@ -83,6 +84,8 @@ async def start(source: str, script: str, order: Any) -> Any:
     guard = MemoryGuard(order.memory) if order.memory else None
     log = CallLog(order.name, chosen.log)
     port = getattr(order, "port", None) or own_channel(js.globalThis, order.lock)
-    _connection = Connection(session, PortEndpoint(port), functions, table=table, log=log, guard=guard)
+    _connection = Connection(
+        session, PortEndpoint(port), functions, table=table, log=log, guard=guard, internal=internal_function
+    )
     _connection.announce_exports()
     return None

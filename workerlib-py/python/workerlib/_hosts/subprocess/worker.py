@@ -26,7 +26,7 @@ from workerlib import _exports
 from workerlib._channels.socket import open_pipe
 from workerlib._config import exports_and_imports
 from workerlib._config.settings import settings
-from workerlib._hosts.host import is_file_name
+from workerlib._hosts.host import internal_function, is_file_name
 from workerlib._hosts.subprocess.signal_interrupts import SignalGuard
 from workerlib._native import Session, decode, encode
 from workerlib._rpc.call_log import CallLog
@@ -133,7 +133,9 @@ async def _run(sock: socket.socket, guard: SignalGuard) -> int:
         max_depth=chosen.max_depth,
     )
     log = CallLog(os.path.basename(script), chosen.log)
-    connection = Connection(session, pipe, _exports.functions, table=table, log=log, guard=guard)
+    connection = Connection(
+        session, pipe, _exports.functions, table=table, log=log, guard=guard, internal=internal_function
+    )
     connection.announce_exports()
     await connection.closed
     # The end of the loop would cancel once more what is cleaning up after the end of the connection.

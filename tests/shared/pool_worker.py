@@ -1,0 +1,123 @@
+"""The worker of the pools' suite: functions for its tests to call, on every host."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import Any
+
+import workerlib
+
+state: dict[str, Any] = {"set up with": []}
+
+
+@workerlib.export
+def double(number: int) -> int:
+    return 2 * number
+
+
+@workerlib.export
+def check(number: int) -> int:
+    """Refuses every tenth number."""
+    if number % 10 == 3:
+        raise ValueError(f"{number} is odd enough")
+    return number
+
+
+@workerlib.export
+def die(number: int, of: int = 5) -> int:
+    """Returns the number, or ends this worker as a crash does."""
+    if number == of:
+        _die()
+    return number
+
+
+@workerlib.export(idempotent=True)
+def die_once(number: int) -> int:
+    """As `die`, but it may run again, and the page has said by then that it should live."""
+    if number == workerlib.shared.victim:
+        _die()
+    return number
+
+
+@workerlib.export
+def compute(seconds: float) -> float:
+    """Keeps this worker busy."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return seconds
+
+
+@workerlib.export
+async def wait(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@workerlib.export
+def set_up(value: Any) -> int:
+    """Notes what each worker is set up with."""
+    state["set up with"].append(value)
+    return len(state["set up with"])
+
+
+@workerlib.export
+def set_up_with() -> list[Any]:
+    return list(state["set up with"])
+
+
+@workerlib.export
+def identity() -> float:
+    """Returns a number that no other worker of the suite has."""
+    return float(state.setdefault("identity", time.perf_counter() + id(state)))
+
+
+@workerlib.export
+async def limits() -> tuple[Any, Any, Any]:
+    """Returns a shared value before and after other code may have run."""
+    before = workerlib.shared.limit
+    compute(0.01)
+    same = workerlib.shared.limit
+    await asyncio.sleep(0)
+    return before, same, workerlib.shared.limit
+
+
+@workerlib.export
+def missing_value() -> str:
+    """Returns what becomes of a value that nobody has shared, and of one that is written."""
+    texts = []
+    try:
+        _ = workerlib.shared.nothing_of_this_name
+    except AttributeError as error:
+        texts.append(str(error))
+    try:
+        workerlib.shared.limit = 3
+    except AttributeError as error:
+        texts.append(str(error))
+    return "\n".join(texts)
+
+
+@workerlib.export
+def map(number: int) -> int:
+    """Has a name that the pool has for itself."""
+    return -number
+
+
+@workerlib.export
+def unsendable(number: int) -> Any:
+    return (item for item in range(number)) if number % 2 else object()
+
+
+def _die() -> None:
+    if sys.platform == "emscripten":
+        import js
+
+        js.self.close() if hasattr(js, "self") and hasattr(js.self, "close") else js.process.exit(3)
+        # The browser ends the worker when the script has returned to it, and this never does.
+        while True:
+            time.sleep(0.01)
+    import os
+
+    os._exit(3)

@@ -1,0 +1,335 @@
+"""What every pool must do, wherever its workers run: tests that know no host and no pytest.
+
+Each is an async function that takes by name what it needs:
+
+- `pool`: a pool of two workers that run `pool_worker.py`. Tests share it, so none may close it or leave it changed.
+- `start`: starts another pool of that script with the options of `workerlib.pool()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import workerlib
+from workerlib import Pool
+
+from expecting import raises
+from pace import PACE
+
+Start = Callable[..., AbstractAsyncContextManager[Pool]]
+
+
+async def run(name: str, pool: Pool, start: Start) -> None:
+    """Runs one test, which raises if what it says is not so.
+
+    Args:
+        name: A key of `TESTS`.
+        pool: A pool of two workers; it is open, and stays so.
+        start: Starts another one.
+    """
+    test = TESTS[name]
+    given: dict[str, Any] = {"pool": pool, "start": start}
+    await test(**{parameter: given[parameter] for parameter in inspect.signature(test).parameters})
+    assert await pool.double(1) == 2
+
+
+async def all_up(pool: Pool) -> None:
+    """Waits until all workers have started."""
+    async with asyncio.timeout(60 * PACE):
+        while pool.stats().starting:
+            await asyncio.sleep(0.01)
+
+
+async def test_calls_and_names(pool: Pool) -> None:
+    """A call runs on some worker; a name that the pool has itself is reached by brackets; others are refused."""
+    assert await pool.double(21) == 42
+    assert await pool["map"](3) == -3
+    with raises(workerlib.NotExportedError, "does not export 'treble'"):
+        await pool.treble(1)
+    with raises(ValueError, "13 is odd"):
+        await pool.check(13)
+    assert "double" in dir(pool)
+    assert "2 workers" in repr(pool)
+
+
+async def test_both_workers_work(pool: Pool) -> None:
+    """Two calls at a time run on two workers, each of which runs one."""
+    await all_up(pool)
+    both = await asyncio.gather(pool.identity(), pool.identity(), pool.wait(0.01), pool.wait(0.01))
+    assert both[0] != both[1]
+
+
+async def test_submit(pool: Pool) -> None:
+    """`submit` gives a task of asyncio's."""
+    tasks = [pool.submit(pool.double, number) for number in range(10)]
+    assert sorted([await task for task in asyncio.as_completed(tasks)]) == list(range(0, 20, 2))
+    with raises(TypeError, "no function of this pool"):
+        pool.submit(len, "abc")  # type: ignore[arg-type]
+
+
+async def test_map_in_order(pool: Pool) -> None:
+    """Results come in the order of their items, however many there are."""
+    assert [result async for result in pool.map(pool.double, range(500))] == list(range(0, 1000, 2))
+    assert [result async for result in pool.map(pool.double, [])] == []
+    assert [result async for result in pool.map(pool["map"], [1, 2], chunk=2)] == [-1, -2]
+
+
+async def test_map_as_completed(pool: Pool) -> None:
+    """A slow item holds up no other one."""
+    await all_up(pool)
+    seconds = [0.3, 0, 0, 0, 0]
+    results = [result async for result in pool.map(pool.wait, seconds, ordered=False)]
+    assert sorted(results) == sorted(seconds)
+    assert results[-1] == 0.3
+
+
+async def test_map_is_lazy(pool: Pool) -> None:
+    """Nothing is read before the first step, and then no more than `ahead` chunks beyond what is taken."""
+    read = []
+
+    def items() -> Iterator[int]:
+        for number in range(1000):
+            read.append(number)
+            yield number
+
+    results = pool.map(pool.double, items(), ahead=3, chunk=2)
+    assert read == []
+    for taken in range(1, 10):
+        await anext(results)
+        assert len(read) - taken <= 6
+    await results.aclose()
+    with raises(StopAsyncIteration):
+        await anext(results)
+    await pool.double(1)
+    assert len(read) <= 9 + 6
+
+
+async def test_map_of_an_async_iterable(pool: Pool) -> None:
+    """Items may come one by one; an error of theirs comes after the results of the items before."""
+
+    async def items() -> AsyncIterator[int]:
+        for number in range(5):
+            await asyncio.sleep(0)
+            yield number
+        raise LookupError("no more")
+
+    results = []
+    with raises(LookupError, "no more"):
+        async for result in pool.map(pool.double, items()):
+            results.append(result)
+    assert results == [0, 2, 4, 6, 8]
+
+
+async def test_map_with_errors(pool: Pool) -> None:
+    """An exception costs its item: it is yielded in its place, or ends the map."""
+    results = [result async for result in pool.map(pool.check, range(20), errors="yield", chunk=4)]
+    assert [number for number, result in enumerate(results) if isinstance(result, ValueError)] == [3, 13]
+    assert [result for result in results if not isinstance(result, ValueError)] == [
+        number for number in range(20) if number not in {3, 13}
+    ]
+    results = []
+    with raises(ValueError, "3 is odd"):
+        async for result in pool.map(pool.check, range(20)):
+            results.append(result)
+    assert results == [0, 1, 2]
+
+
+async def test_map_of_values_that_cannot_be_sent(pool: Pool) -> None:
+    """An argument or a result that cannot be sent costs one item."""
+    items = [1, object(), 2]
+    results = [result async for result in pool.map(pool.double, items, errors="yield", chunk=3)]
+    assert results[0::2] == [2, 4]
+    assert isinstance(results[1], workerlib.UnsendableError)
+    results = [result async for result in pool.map(pool.unsendable, range(2), errors="yield", chunk=2)]
+    assert isinstance(results[0], workerlib.UnsendableError)
+    assert list(results[1]) == [0]
+
+
+async def test_break_ends_a_map(pool: Pool) -> None:
+    """After `break` the items that wait are dropped, and the worker is free for others."""
+    async for _ in pool.map(pool.wait, [0, 60, 60, 60, 60]):
+        break
+    async with asyncio.timeout(30 * PACE):
+        assert await asyncio.gather(*(pool.double(number) for number in range(4))) == [0, 2, 4, 6]
+
+
+async def test_progress(pool: Pool) -> None:
+    """A map tells how many items have ended, and of how many."""
+    told: list[tuple[int, int | None]] = []
+    results = pool.map(pool.double, [1, 2, 3], on_progress=lambda done, total: told.append((done, total)))
+    assert (results.done, results.total) == (0, 3)
+    async for _ in results:
+        pass
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert results.done == 3
+
+
+async def test_time_limits(pool: Pool) -> None:
+    """A call that runs for too long raises TimeoutError, also one that computes; the pool goes on."""
+    with raises(TimeoutError, "wait.. was still running after 0.05 seconds"):
+        await pool.wait.options(timeout=0.05)(600)
+    results = [
+        result
+        async for result in pool.map(pool.wait, [0, 600, 0, 0], timeout=2.0 * PACE, errors="yield", chunk=4)
+    ]
+    assert [type(result) for result in results] == [int, TimeoutError, int, int]
+    with raises(ValueError, "is over before"):
+        pool.wait.options(timeout=0)
+
+
+async def test_cancel(pool: Pool) -> None:
+    """A call that waits for a worker is dropped, one that runs is interrupted."""
+    running = [pool.submit(pool.wait, 600) for _ in range(2)]
+    waiting = pool.submit(pool.wait, 600)
+    await asyncio.sleep(0.05)
+    for task in (waiting, *running):
+        task.cancel()
+    done = await asyncio.gather(waiting, *running, return_exceptions=True)
+    assert [type(outcome) for outcome in done] == [asyncio.CancelledError] * 3
+
+
+async def test_a_task_that_cannot_be_interrupted(start: Start) -> None:
+    """A worker that computes on for two seconds after its time is replaced, which is no death; nobody waits for it."""
+    async with start(size=1, max_restarts=0) as pool:
+        before = await pool.identity()
+        with raises(TimeoutError):
+            await pool.compute.options(timeout=0.1)(600)
+        async with asyncio.timeout(60 * PACE):
+            after = await pool.identity()
+        stats = pool.stats()
+        # Where the page can interrupt the worker, the worker stays.
+        assert (before == after) == (stats.restarts == 0)
+
+
+async def test_a_death_costs_one_item(start: Start) -> None:
+    """Of a chunk in which one item kills its worker, that item alone has an error."""
+    async with start(size=2, backoff=None) as pool:
+        results = [result async for result in pool.map(pool.die, range(10), errors="yield", chunk=10)]
+        assert [result for number, result in enumerate(results) if number != 5] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+        assert isinstance(results[5], workerlib.WorkerDiedError)
+        assert "while it ran die()" in str(results[5])
+        await all_up(pool)
+        assert pool.stats().restarts == 1
+        with raises(workerlib.WorkerDiedError):
+            await pool.die(5)
+
+
+async def test_poison(start: Start) -> None:
+    """A task that kills two workers is not tried again, whatever its retries are."""
+    async with start(size=1, backoff=None) as pool:
+        with raises(workerlib.WorkerDiedError, "not tried again"):
+            await pool.die.options(retries=9)(5)
+        await all_up(pool)
+        assert pool.stats().restarts == 2
+        assert await pool.double(1) == 2
+
+
+async def test_an_idempotent_export_runs_again(start: Start) -> None:
+    """A function that may run twice does so after a death, without retries."""
+    async with start(size=1, backoff=0.2) as pool:
+        pool.share(victim=5)
+        task = pool.submit(pool.die_once, 5)
+        async with asyncio.timeout(60 * PACE):
+            while not pool.stats().starting:
+                await asyncio.sleep(0.001)
+        pool.share(victim=None)
+        assert await task == 5
+
+
+async def test_a_broken_pool(start: Start) -> None:
+    """A worker that dies too often stays down; without workers every call says so, and what waits, too."""
+    async with start(size=1, max_restarts=1, backoff=None) as pool:
+        outcomes = await asyncio.gather(*(pool.die(5) for _ in range(4)), return_exceptions=True)
+        assert [type(outcome).__name__ for outcome in outcomes] == ["WorkerDiedError"] * 2 + [
+            "PoolBrokenError"
+        ] * 2
+        with raises(workerlib.PoolBrokenError, "no worker left"):
+            await pool.double(1)
+        with raises(workerlib.PoolBrokenError):
+            async for _ in pool.map(pool.double, [1]):
+                pass
+        assert pool.stats().parked == 1
+        assert pool.closed
+
+
+async def test_each_and_share_reach_later_workers(start: Start) -> None:
+    """What all workers ran or were given, those that start later have before anything else."""
+    async with start(size=2, backoff=None) as pool:
+        await all_up(pool)
+        assert await pool.each.set_up("a") == [1, 1]
+        assert await pool.each["set_up"]("b") == [2, 2]
+        pool.share(limit=10)
+        assert await pool.each.limits() == [(10, 10, 10)] * 2
+        with raises(workerlib.WorkerDiedError):
+            await pool.die(5)
+        with raises(workerlib.WorkerDiedError):
+            await pool.die(5)
+        results = await asyncio.gather(*(pool.set_up_with() for _ in range(6)))
+        assert results == [["a", "b"]] * 6
+        assert (await pool.limits())[0] == 10
+
+
+async def test_shared_values(pool: Pool) -> None:
+    """Each call that is sent after `share` sees it, on each worker; a worker only reads."""
+    for limit in range(20):
+        pool.share(limit=limit, other="stays")
+        seen = await asyncio.gather(pool.limits(), pool.limits())
+        assert seen == [(limit, limit, limit)] * 2
+    pool.share(limit=0)
+    first = asyncio.gather(pool.limits(), pool.limits())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    pool.share(limit=1)
+    for before, same, _ in await first:
+        assert before == same
+    assert (await pool.limits())[0] == 1
+    texts = await pool.missing_value()
+    assert "has not shared 'nothing_of_this_name'; it has shared limit, other" in texts
+    assert "a worker only reads it" in texts
+    with raises(workerlib.UnsendableError):
+        pool.share(limit=object())
+    assert (await pool.limits())[0] == 1
+
+
+async def test_closing(start: Start) -> None:
+    """At the end of the block, what has no answer gets one; a closed pool says that it is closed."""
+    async with start(size=1) as pool:
+        running, waiting = pool.submit(pool.wait, 600), pool.submit(pool.double, 1)
+        results = pool.map(pool.wait, [600] * 3)
+        step = asyncio.ensure_future(anext(results))
+        await asyncio.sleep(0.05)
+    for task in (running, waiting, step):
+        with raises(workerlib.ConnectionClosedError, "is closed"):
+            await task
+    with raises(workerlib.ConnectionClosedError, "is closed"):
+        await pool.double(1)
+    assert pool.closed
+
+
+async def test_recycling(start: Start) -> None:
+    """A worker whose memory has grown beyond the limit is replaced between two tasks, which is no death."""
+    async with start(size=1, max_restarts=0, recycle_above=1) as pool:
+        first = await pool.identity()
+        async with asyncio.timeout(60 * PACE):
+            while await pool.identity() == first:
+                await asyncio.sleep(0)
+        assert pool.stats().parked == 0
+
+
+async def test_two_workers_are_faster_than_one(pool: Pool) -> None:
+    """Tasks run side by side: 40 waits of 20 ms on two workers take less than what one would need."""
+    await all_up(pool)
+    start = time.monotonic()
+    async for _ in pool.map(pool.wait, [0.02] * 40, ordered=False):
+        pass
+    assert time.monotonic() - start < 40 * 0.02
+
+
+TESTS = {
+    name.removeprefix("test_"): test for name, test in list(globals().items()) if name.startswith("test_")
+}

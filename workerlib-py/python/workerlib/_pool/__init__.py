@@ -1,0 +1,1 @@
+"""Many workers that run the same script: the pool behind `workerlib.pool()`."""

@@ -1,0 +1,687 @@
+"""Carries out what a pool's `Schedule` decides: starts workers, sends tasks, hands out answers.
+
+The public `Pool` (`_api/pool.py`) calls it. It has the only clock and the only timer of a pool, and decides
+nothing about which worker runs which task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from workerlib._errors import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    PoolBrokenError,
+    WorkerDiedError,
+)
+from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN, read_outcome
+from workerlib._pool.member import Member
+from workerlib._pool.restarts import Policy
+from workerlib._pool.schedule import (
+    Break,
+    Ending,
+    Interrupt,
+    Read,
+    Run,
+    Schedule,
+    Settle,
+    Start,
+    State,
+    Step,
+    Terminate,
+)
+from workerlib._values.safe_text import class_name, text_of
+
+# After how many seconds the memory of a worker is looked at again.
+_LOOK = 1.0
+
+
+class Answer(asyncio.Future[Any]):
+    """What the caller of a task waits for. A cancel asks the schedule, which decides when the task ends."""
+
+    on_cancel: Callable[[], None]
+    """Cancels the task."""
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Asks for the end of the task; it ends when its worker has heard of it."""
+        if self.done():
+            return False
+        self.on_cancel()
+        return True
+
+    def end_cancelled(self) -> None:
+        """Raises CancelledError in the caller."""
+        super().cancel()
+
+
+@dataclass(slots=True)
+class Job:
+    """A task: the function, its arguments, and who hears of its end."""
+
+    function: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    on_end: Callable[[Job, Ending], None]
+    timeout: float | None = None
+    is_error: bool = False
+    answer: Any = None
+    """The result or the exception, once it is there."""
+    fate: str = ""
+    """How the worker died that ran it last."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """What a pool has done and does, at one moment."""
+
+    size: int
+    """The number of workers that the pool should have."""
+    idle: int = 0
+    """Workers that wait for a task."""
+    busy: int = 0
+    """Workers that run a task."""
+    starting: int = 0
+    """Workers that are being started, or wait for their restart."""
+    parked: int = 0
+    """Workers that died too often, and are not started again."""
+    waiting: int = 0
+    """Tasks that wait for a worker."""
+    done: int = 0
+    """Tasks that returned or raised."""
+    lost: int = 0
+    """Tasks that ended without an answer: their worker died, their time was up, or they were cancelled."""
+    restarts: int = 0
+    """Workers that were started in place of another."""
+
+
+@dataclass(slots=True)
+class _Run:
+    tasks: list[int]
+    task: asyncio.Task[None] | None = None
+    has_begun: bool = False
+    is_interrupted: bool = False
+
+
+@dataclass(slots=True)
+class _Place:
+    member: Member | None = None
+    run: _Run | None = None
+    incarnation: int = 0
+    is_up: bool = False
+    """Whether the schedule knows of the member."""
+    looked_at: float = -math.inf
+    heard_calls: int = 0
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+
+class Driver:
+    """A pool that runs."""
+
+    def __init__(
+        self,
+        size: int,
+        start: Callable[[], Awaitable[Member]],
+        policy: Policy,
+        *,
+        poison_after: float,
+        recycle_above: float | None,
+        name: str,
+    ) -> None:
+        """Makes a pool without workers; `start()` starts them.
+
+        Args:
+            size: The number of workers.
+            start: Starts one.
+            policy: How often a worker is started again.
+            poison_after: How many workers may die of a task before it is not tried again.
+            recycle_above: The megabytes of memory above which a worker is replaced when it is idle.
+            name: The pool's script, for messages.
+        """
+        self.schedule = Schedule(size, policy, poison_after)
+        self.name = name
+        self.exports: dict[str, None] = {}
+        """The names of the workers' exports."""
+        self.idempotent: frozenset[str] = frozenset()
+        """Those that may run again after a death."""
+        self.stats = Stats(size)
+        self._loop = asyncio.get_running_loop()
+        self._start_member = start
+        self._recycle_above = recycle_above
+        self._places = [_Place() for _ in range(size)]
+        self._jobs: dict[int, Job] = {}
+        self._readers: dict[int, Callable[[int], None]] = {}
+        self._count = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_pumping = False
+        self._background: set[asyncio.Task[Any]] = set()
+        self._cause: BaseException | None = None
+        self._first: asyncio.Future[None] = self._loop.create_future()
+        self._calls_for_each: list[Job] = []
+        self._version = 0
+        self._shared: dict[str, Any] = {}
+        self.on_end: list[Callable[[], None]] = []
+        """Called when the pool is closed, and when no worker is left."""
+
+    # What the user wants.
+
+    async def start(self) -> None:
+        """Starts the workers, and returns when the first one can run tasks.
+
+        Raises:
+            ConnectError: If it cannot be started.
+        """
+        self.pump()
+        try:
+            await asyncio.shield(self._first)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Ends all workers; tasks without an answer raise ConnectionClosedError."""
+        if not self.schedule.is_closed:
+            self.schedule.close()
+            self.pump()
+            self._tell_end()
+        if self._timer is not None:
+            self._timer.cancel()
+        members = [place.member for place in self._places if place.member is not None]
+        tasks = [*self._background, *(task for place in self._places for task in place.tasks)]
+        current = asyncio.current_task()
+        for task in tasks:
+            if task is not current:
+                task.cancel()
+        await asyncio.gather(*(member.close() for member in members), return_exceptions=True)
+        await asyncio.gather(*(task for task in tasks if task is not current), return_exceptions=True)
+
+    def submit(self, job: Job, retries: float = 0, slot: int | None = None) -> int:
+        """Adds a task.
+
+        Args:
+            job: The task.
+            retries: How often it runs again after the death of its worker.
+            slot: The slot for whose worker it is; None for any.
+
+        Returns:
+            The task's number.
+        """
+        number = self.number(job)
+        if job.function in self.idempotent:
+            retries = math.inf
+        self.schedule.handle_time(self._loop.time())
+        self.schedule.submit(number, job.timeout, retries, slot)
+        self.pump()
+        return number
+
+    def call(self, job_of: Callable[[Callable[[Job, Ending], None]], Job], retries: float = 0) -> Answer:
+        """Adds a task whose end a future tells.
+
+        Args:
+            job_of: Makes the task with a function that hears of its end.
+            retries: How often it runs again after the death of its worker.
+        """
+        answer = Answer(loop=self._loop)
+
+        def end(job: Job, ending: Ending) -> None:
+            if answer.done():
+                return
+            if ending is Ending.CANCELLED:
+                answer.end_cancelled()
+                return
+            error = self.error_of(job, ending)
+            if error is None:
+                answer.set_result(job.answer)
+            else:
+                answer.set_exception(error)
+
+        number = self.submit(job_of(end), retries)
+        answer.on_cancel = lambda: self.cancel(number)
+        return answer
+
+    def cancel(self, number: int) -> None:
+        """Cancels a task."""
+        self.schedule.handle_time(self._loop.time())
+        self.schedule.cancel(number)
+        self.pump()
+
+    def number(self, job: Job) -> int:
+        """Gives a task its number."""
+        self._count += 1
+        self._jobs[self._count] = job
+        return self._count
+
+    def open_feed(
+        self,
+        read: Callable[[int], None],
+        function: str,
+        *,
+        ahead: int,
+        chunk: int | None,
+        timeout: float | None,
+        retries: float,
+    ) -> int:
+        """Adds a source of tasks.
+
+        Args:
+            read: Reads so many further items, and gives them by `supply`.
+            function: The name of the function that runs for each item.
+            ahead: How many chunks may have been read and not been taken.
+            chunk: The number of items of a chunk; None to choose it by the time that items take.
+            timeout: The number of seconds that each item may run.
+            retries: How often an item runs again after the death of its worker.
+
+        Returns:
+            The feed's number.
+        """
+        if function in self.idempotent:
+            retries = math.inf
+        self._count += 1
+        self._readers[self._count] = read
+        self.schedule.handle_time(self._loop.time())
+        self.schedule.open_feed(self._count, ahead, chunk, timeout, retries)
+        return self._count
+
+    def take(self, feed: int) -> None:
+        """Notes that a result of a feed has been taken."""
+        self.schedule.take(feed)
+        self.pump()
+
+    def check_open(self) -> None:
+        """Raises if the pool is closed, or has no worker left.
+
+        Raises:
+            PoolBrokenError: If it has no worker left.
+            ConnectionClosedError: If it is closed.
+        """
+        if self.schedule.is_closed or self.schedule.is_broken:
+            raise self.closing_error()
+
+    def close_feed(self, feed: int) -> None:
+        """Drops a source of tasks."""
+        if self._readers.pop(feed, None) is not None:
+            self.schedule.handle_time(self._loop.time())
+            self.schedule.close_feed(feed)
+            self.pump()
+
+    def call_each(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Answer]:
+        """Has every worker run a function, also those that start later.
+
+        Returns:
+            A future for each worker that runs now.
+        """
+
+        def ignore(_job: Job, _ending: Ending) -> None: ...
+
+        self._calls_for_each.append(Job(function, args, kwargs, ignore))
+        answers = []
+        for slot, place in enumerate(self._places):
+            state = self.schedule.states()[slot][0]
+            if state in {State.IDLE, State.BUSY} and place.member is not None:
+                place.heard_calls = len(self._calls_for_each)
+                answers.append(self._call_pinned(slot, function, args, kwargs))
+        return answers
+
+    def _call_pinned(self, slot: int, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+        answer = Answer(loop=self._loop)
+
+        def end(job: Job, ending: Ending) -> None:
+            if answer.done():
+                return
+            if ending is Ending.CANCELLED:
+                answer.end_cancelled()
+            elif (error := self.error_of(job, ending)) is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(job.answer)
+
+        number = self.submit(Job(function, args, kwargs, end), slot=slot)
+        answer.on_cancel = lambda: self.cancel(number)
+        return answer
+
+    def share(self, values: dict[str, Any]) -> None:
+        """Sends values to all workers; later ones get them before anything else.
+
+        Raises:
+            UnsendableError: If a value cannot be sent; then none is shared.
+        """
+        version, shared = self._version + 1, {**self._shared, **values}
+        for place in self._places:
+            if place.member is not None and not place.member.is_gone:
+                # A worker that is gone needs no values. Others have an answer for what cannot be sent.
+                self._keep(place, place.member.share(version, shared), lambda _: None)
+        self._version, self._shared = version, shared
+
+    # What the schedule wants.
+
+    def pump(self) -> None:
+        """Does all that the schedule says is to be done."""
+        if self._is_pumping:
+            return
+        self._is_pumping = True
+        try:
+            self.schedule.handle_time(self._loop.time())
+            # A worker that is gone must get no task, though its connection has not told of its end yet.
+            for slot, place in enumerate(self._places):
+                if place.member is not None and place.is_up and place.member.is_gone:
+                    self._on_gone(slot, place.incarnation, place, place.member)
+            while (step := self.schedule.poll()) is not None:
+                self._carry_out(step)
+        finally:
+            self._is_pumping = False
+        self._set_timer()
+
+    def _carry_out(self, step: Step) -> None:
+        match step:
+            case Settle():
+                self._settle(step)
+            case Run():
+                self._run(step)
+            case Read():
+                if (read := self._readers.get(step.feed)) is not None:
+                    read(step.most)
+            case Start():
+                self._spawn(self._bring_up(step))
+            case Interrupt():
+                self._interrupt(step)
+            case Terminate():
+                if (member := self._places[step.slot].member) is not None:
+                    member.terminate()
+            case Break():
+                self._break()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        at = self.schedule.deadline()
+        if at < math.inf and not self.schedule.is_closed:
+            self._timer = self._loop.call_at(at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        # Answers that have arrived are taken in first: they may be of the task whose time seems to be up.
+        self._timer = self._loop.call_later(0, self._loop.call_soon, self.pump)
+
+    def _settle(self, step: Settle) -> None:
+        job = self._jobs.pop(step.task)
+        if step.ending is Ending.ANSWERED:
+            self.stats.done += 1
+        else:
+            self.stats.lost += 1
+        job.on_end(job, step.ending)
+
+    def error_of(self, job: Job, ending: Ending) -> BaseException | None:
+        """Makes the exception by which the caller of a task hears of its end; None if it returned."""
+        called = f"{job.function}()"
+        match ending:
+            case Ending.ANSWERED:
+                return job.answer if job.is_error else None
+            case Ending.DIED:
+                return WorkerDiedError(f"the worker died while it ran {called}: {job.fate}")
+            case Ending.POISONED:
+                return WorkerDiedError(
+                    f"{called} is not tried again, since each worker that ran it with these arguments died;"
+                    f" the last one: {job.fate}"
+                )
+            case Ending.TIMED_OUT:
+                return TimeoutError(f"{called} was still running after {job.timeout} seconds")
+            case Ending.DISTURBED:
+                return TimeoutError(
+                    f"{called} was interrupted as it began: the time of the item before it was up just then;"
+                    " with retries=1 it would run again"
+                )
+            case Ending.GONE:
+                return WorkerDiedError(f"the worker died before it ran {called}")
+            case _:
+                return self.closing_error()
+
+    def closing_error(self) -> BaseException:
+        """Makes the error of a task that meets a pool without workers."""
+        if self.schedule.is_broken:
+            error = PoolBrokenError(
+                f"the pool of {self.name!r} has no worker left: each died too often or could not be started"
+                " again; the last cause: "
+                + (f"{class_name(type(self._cause))}: {text_of(self._cause)}" if self._cause else "unknown")
+            )
+            error.__cause__ = self._cause
+            return error
+        return ConnectionClosedError(f"the pool of {self.name!r} is closed")
+
+    def _break(self) -> None:
+        if not self._first.done():
+            self._first.set_exception(self._cause or self.closing_error())
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        for listener in list(self.on_end):
+            listener()
+
+    def _fail(self, error: BaseException) -> None:
+        self._loop.call_exception_handler({"message": "a pool of workerlib has a fault", "exception": error})
+
+    def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
+        task = self._loop.create_task(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    def _keep(
+        self, place: _Place, task: asyncio.Task[Any], on_error: Callable[[BaseException], object]
+    ) -> None:
+        place.tasks.add(task)
+
+        def forget(task: asyncio.Task[Any]) -> None:
+            place.tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                on_error(error)
+
+        task.add_done_callback(forget)
+
+    async def _bring_up(self, step: Start) -> None:
+        """Starts a worker and has it hear of all that it missed."""
+        place = self._places[step.slot]
+        member: Member | None = None
+        try:
+            member = await self._start_member()
+            place.member = member
+            await self._acquaint(place, member)
+        except BaseException as error:
+            place.member = None
+            if member is not None:
+                with contextlib.suppress(Exception):
+                    member.terminate()
+                    await member.close()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            self._cause = error
+            # A script that fails would fail again. A start without news, or a death, may be the machine's.
+            is_final = not isinstance(error, (ConnectTimeoutError, WorkerDiedError))
+            self._at(self.schedule.handle_start_failed, step.slot, step.incarnation, is_final)
+            return
+        if step.incarnation > 1:
+            self.stats.restarts += 1
+        place.incarnation, place.is_up = step.incarnation, True
+        member.connection.closed.add_done_callback(lambda _: self.pump())
+        self._at(self.schedule.handle_started, step.slot, step.incarnation)
+        if not self._first.done():
+            self._first.set_result(None)
+
+    async def _acquaint(self, place: _Place, member: Member) -> None:
+        self.idempotent |= await member.idempotent()
+        for name in member.exports:
+            self.exports[name] = None
+        if self._version:
+            await member.share(self._version, self._shared)
+        place.heard_calls = 0
+        while place.heard_calls < len(self._calls_for_each):
+            job = self._calls_for_each[place.heard_calls]
+            place.heard_calls += 1
+            await member.call(job.function, job.args, job.kwargs)
+
+    def _on_gone(self, slot: int, incarnation: int, place: _Place, member: Member) -> None:
+        if self.schedule.is_closed:
+            return
+        place.member, place.is_up = None, False
+        if place.run is not None:
+            for number in place.run.tasks:
+                if (job := self._jobs.get(number)) is not None:
+                    job.fate = member.fate
+            place.run = None
+        self._cause = WorkerDiedError(member.fate)
+        # Its process is waited for, so that nothing is left of it.
+        self._spawn(_quietly(member.close()))
+        self.schedule.handle_died(slot, incarnation)
+
+    def _at(self, handle: Callable[..., object], *args: Any) -> None:
+        self.schedule.handle_time(self._loop.time())
+        handle(*args)
+        self.pump()
+
+    def _run(self, step: Run) -> None:
+        place = self._places[step.slot]
+        member = place.member
+        assert member is not None
+        run = place.run = _Run(step.tasks)
+        run.task = self._loop.create_task(self._run_all(step, place, member, run))
+        self._keep(place, run.task, self._fail)
+
+    async def _run_all(self, step: Run, place: _Place, member: Member, run: _Run) -> None:
+        """Has a worker run tasks, one after the other, until it is interrupted or gone."""
+        run.has_begun = True
+        jobs = [self._jobs.get(number) for number in step.tasks]
+        if len(jobs) > 1 and not member.connection.needs_rows and None not in jobs:
+            is_alive = await self._run_chunk(step, member, run)
+        else:
+            is_alive = await self._run_one_by_one(step, member, run)
+        if is_alive:
+            await self._end_run(step, place, member, run)
+
+    async def _run_one_by_one(self, step: Run, member: Member, run: _Run) -> bool:
+        """Makes a call for each task; returns whether the worker lives."""
+        for number in step.tasks:
+            job = self._jobs.get(number)
+            if job is None:
+                # Cancelled before its turn.
+                self.schedule.skip(step.slot, step.incarnation, number)
+                continue
+            was_interrupted = False
+            try:
+                if run.is_interrupted:
+                    raise asyncio.CancelledError
+                job.answer, job.is_error = await member.call(job.function, job.args, job.kwargs), False
+            except asyncio.CancelledError:
+                if not run.is_interrupted:
+                    # The pool is being closed.
+                    raise
+                was_interrupted = True
+            except BaseException as error:
+                if member.is_gone:
+                    return False
+                job.answer, job.is_error = error, True
+            self.schedule.handle_time(self._loop.time())
+            self.schedule.handle_outcome(step.slot, step.incarnation, number, was_interrupted)
+            if run.is_interrupted:
+                break
+            self.pump()
+        return True
+
+    async def _run_chunk(self, step: Run, member: Member, run: _Run) -> bool:
+        """Makes one call for several items of a feed; returns whether the worker lives."""
+        jobs = [self._jobs[number] for number in step.tasks]
+        outcomes = 0
+        has_stopped = False
+
+        def hear(kind: int, value: Any) -> None:
+            nonlocal outcomes, has_stopped
+            if kind == NOT_BEGUN or outcomes == len(jobs):
+                has_stopped = True
+                return
+            job, number = jobs[outcomes], step.tasks[outcomes]
+            outcomes += 1
+            has_stopped = kind == INTERRUPTED
+            if not has_stopped:
+                job.is_error, job.answer = read_outcome(member.connection, kind, value)
+            self.schedule.handle_time(self._loop.time())
+            self.schedule.handle_outcome(step.slot, step.incarnation, number, has_stopped)
+            self.pump()
+
+        try:
+            if run.is_interrupted:
+                raise asyncio.CancelledError
+            await member.run_chunk(jobs[0].function, [job.args[0] for job in jobs], hear)
+        except asyncio.CancelledError:
+            if not run.is_interrupted:
+                raise
+            if not has_stopped:
+                # The worker computes and has said nothing: the item has begun.
+                hear(INTERRUPTED, None)
+        except BaseException as error:
+            if member.is_gone:
+                return False
+            if not outcomes:
+                # An item that cannot be sent or read, so that no item has begun.
+                self.schedule.handle_not_begun(step.slot, step.incarnation)
+                return True
+            # An outcome that cannot be read. The items after it may have run.
+            for job, number in zip(jobs[outcomes:], step.tasks[outcomes:], strict=True):
+                job.answer, job.is_error = error, True
+                self.schedule.handle_outcome(step.slot, step.incarnation, number)
+        return True
+
+    async def _end_run(self, step: Run, place: _Place, member: Member, run: _Run) -> None:
+        if run.is_interrupted:
+            self.pump()
+            # Its function may go on: one that computes, or cleans up.
+            await member.wait_until_idle()
+            if member.is_gone:
+                return
+        place.run = None
+        is_too_large = await self._is_too_large(place, member)
+        self.schedule.handle_time(self._loop.time())
+        self.schedule.handle_ended(step.slot, step.incarnation)
+        if is_too_large:
+            self.schedule.recycle(step.slot, step.incarnation)
+        self.pump()
+
+    async def _is_too_large(self, place: _Place, member: Member) -> bool:
+        now = self._loop.time()
+        if self._recycle_above is None or now - place.looked_at < _LOOK:
+            return False
+        place.looked_at = now
+        try:
+            return await member.memory() > self._recycle_above * 1_000_000
+        except ConnectionClosedError:
+            return False
+
+    def _interrupt(self, step: Interrupt) -> None:
+        run = self._places[step.slot].run
+        if run is not None and run.task is not None:
+            run.is_interrupted = True
+            # A task that is cancelled before its first step would never say what has become of the run.
+            if run.has_begun:
+                run.task.cancel()
+
+    def snapshot(self) -> Stats:
+        """Returns the state at this moment."""
+        states = [state for state, _ in self.schedule.states()]
+        stats = self.stats
+        return Stats(
+            stats.size,
+            idle=states.count(State.IDLE),
+            busy=states.count(State.BUSY) + states.count(State.CONDEMNED),
+            starting=states.count(State.STARTING) + states.count(State.WAITING),
+            parked=states.count(State.PARKED),
+            waiting=self.schedule.waiting(),
+            done=stats.done,
+            lost=stats.lost,
+            restarts=stats.restarts,
+        )
+
+
+async def _quietly(closing: Awaitable[object]) -> None:
+    with contextlib.suppress(Exception):
+        await closing

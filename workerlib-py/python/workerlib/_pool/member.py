@@ -1,0 +1,133 @@
+"""One worker of a pool, as the pool's driver sees it: what it runs, how it is interrupted, when it is gone.
+
+The other side is `_pool/served.py`. How the worker was started is known to whoever made the member.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import types
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator
+from typing import Any, TypeVar
+
+from workerlib._errors import ConnectionClosedError
+from workerlib._pool.chunks import OUTCOME
+from workerlib._rpc.connection import Connection
+
+_T = TypeVar("_T")
+
+
+class Member:
+    """A worker of a pool."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        exports: Collection[str],
+        name: str,
+        terminate: Callable[[], object],
+        close: Callable[[], Awaitable[object]],
+    ) -> None:
+        """Wraps a worker whose connection is open.
+
+        Args:
+            connection: The connection.
+            exports: The names of its exports; the collection grows with them.
+            name: The worker's name, for messages.
+            terminate: Terminates the worker at once.
+            close: Closes the connection, and returns when the worker has ended.
+        """
+        self.connection = connection
+        self.exports = exports
+        self.name = name
+        self.terminate = terminate
+        self.close = close
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection has ended."""
+        return self.connection.closed.done()
+
+    @property
+    def fate(self) -> str:
+        """Why the connection has ended."""
+        return self.connection.closed.result()
+
+    async def call(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Calls an export."""
+        return await self.connection.call(function, args, kwargs)
+
+    async def run_chunk(
+        self, function: str, items: list[Any], on_outcome: Callable[[int, Any], None]
+    ) -> None:
+        """Calls an export for each item.
+
+        Args:
+            function: The name of the export.
+            items: The items, each the only argument of its call.
+            on_outcome: Is called with the kind of each outcome (`_pool/chunks.py`) and its value.
+        """
+
+        def hear(*report: Any) -> None:
+            # The user's function may report something of its own.
+            if len(report) == 3 and report[0] == OUTCOME:
+                on_outcome(report[1], report[2])
+
+        await self.connection.call("workerlib:chunk", (function, items), {}, on_report=hear)
+
+    async def wait_until_idle(self) -> None:
+        """Returns when the worker runs no call; if it is gone, at once."""
+        try:
+            await self.connection.call("workerlib:idle", (), {})
+        except ConnectionClosedError:
+            return
+
+    async def idempotent(self) -> frozenset[str]:
+        """Returns the names of the exports that may run again after a death."""
+        return frozenset(await self.connection.call("workerlib:idempotent", (), {}))
+
+    async def memory(self) -> int:
+        """Returns the number of bytes of memory that the worker uses."""
+        return int(await self.connection.call("workerlib:memory", (), {}))
+
+    def share(self, version: int, values: dict[str, Any]) -> asyncio.Task[None]:
+        """Sends shared values, which every call sees that is sent afterwards.
+
+        Raises:
+            UnsendableError: If a value cannot be sent.
+        """
+        return started(self.connection.call("workerlib:share", (version, values), {}))
+
+
+def started(coroutine: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+    """Runs a coroutine up to its first `await` at once, and the rest in a task.
+
+    Raises:
+        BaseException: What the coroutine raises up to there.
+    """
+    try:
+        first = coroutine.send(None)
+    except StopIteration as end:
+        value: _T = end.value
+
+        async def nothing_left() -> _T:
+            return value
+
+        return asyncio.ensure_future(nothing_left())
+    return asyncio.ensure_future(_rest(coroutine, first))
+
+
+@types.coroutine
+def _rest(coroutine: Coroutine[Any, Any, _T], awaited: Any) -> Generator[Any, Any, _T]:
+    while True:
+        try:
+            value = yield awaited
+        except BaseException as error:
+            step = functools.partial(coroutine.throw, error)
+        else:
+            step = functools.partial(coroutine.send, value)
+        try:
+            awaited = step()
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
