@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 
 use self::project::Project;
+pub(crate) use self::artefacts::CRATES;
 use self::version::Version;
 use crate::setup::{self, need::Need};
 use crate::steps::{Outcome, Steps};

@@ -129,21 +129,25 @@ fn run(
     selections: &[Selection],
 ) -> Result<Vec<Row>> {
     let lanes = options.lanes.map_or_else(lanes_of_this_machine, NonZero::get).min(parts.len());
-    setup_of(workspace, parts).run()?;
     let pace: OnceLock<Pace> = OnceLock::new();
-    let build_error: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+    let first_error: Mutex<Option<anyhow::Error>> = Mutex::new(None);
     let reports: Vec<OnceLock<(f64, Report)>> = parts.iter().map(|_| OnceLock::new()).collect();
     let mut jobs = Vec::new();
-    let (pace, error) = (&pace, &build_error);
-    let needs_build = parts.iter().any(|part| needs_built(part));
-    if needs_build {
-        let build = move || {
-            let result = build(workspace, parts, lanes, pace);
-            let succeeded = result.is_ok();
-            *error.lock().unwrap_or_else(PoisonError::into_inner) = result.err();
-            succeeded
-        };
-        let work = Box::new(build);
+    let (pace, error) = (&pace, &first_error);
+    let succeeds = move |result: Result<()>| {
+        let succeeded = result.is_ok();
+        if let Err(why) = result {
+            error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        }
+        succeeded
+    };
+    let steps: BTreeSet<Step> = parts.iter().map(|part| step_of(part)).collect();
+    if steps.contains(&Step::NeedsSetup) || steps.contains(&Step::NeedsBuilt) {
+        let work = Box::new(move || succeeds(setup_of(workspace, parts).run_beside_others()));
+        jobs.push(Job { seconds: 0, place: Place::Beside, uses: None, step: Step::SetsUp, work });
+    }
+    if steps.contains(&Step::NeedsBuilt) {
+        let work = Box::new(move || succeeds(build(workspace, parts, lanes, pace)));
         jobs.push(Job { seconds: 0, place: Place::Beside, uses: None, step: Step::Builds, work });
     }
     for ((part, selection), report) in parts.iter().zip(selections).zip(&reports) {
@@ -161,12 +165,11 @@ fn run(
             let _ = report.set((seconds, result));
             true
         };
-        let step = if needs_built(part) { Step::NeedsBuilt } else { Step::NeedsNothing };
         let (seconds, place, uses) = (part.seconds, part.place, part.uses);
-        jobs.push(Job { seconds, place, uses, step, work: Box::new(work) });
+        jobs.push(Job { seconds, place, uses, step: step_of(part), work: Box::new(work) });
     }
     lanes::run(jobs, lanes);
-    if let Some(error) = build_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(error) = first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
     let rows = parts.iter().zip(reports).map(|(part, report)| {
@@ -182,9 +185,13 @@ fn lanes_of_this_machine() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(LANES)
 }
 
-/// Whether a part waits for the build: for what it uses, or to know how slow the machine is.
-fn needs_built(part: &Part) -> bool {
-    !part.products.is_empty()
+/// What a part waits for: for the build because of what it uses, or to know how slow the machine is.
+fn step_of(part: &Part) -> Step {
+    match (part.needs, part.products) {
+        ([], []) => Step::NeedsNothing,
+        (_, []) => Step::NeedsSetup,
+        _ => Step::NeedsBuilt,
+    }
 }
 
 /// Tells what a part came to: of a failure its own lines first, then how to run it alone.

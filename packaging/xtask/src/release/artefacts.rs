@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 use crate::{docs, folder, javascript};
 
 /// The crates that are published, each behind what it depends on.
-pub(super) const CRATES: [&str; 2] = ["workerlib-core", "workerlib-codec"];
+pub(crate) const CRATES: [&str; 2] = ["workerlib-core", "workerlib-codec"];
 
 /// Copies the wheels: the one for sites with all its names, and one with the names that PyPI takes (PEP 783). PyPI's wheels
 /// have the name of the project there.

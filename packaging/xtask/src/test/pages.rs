@@ -30,7 +30,7 @@ struct Run<'a> {
     /// The folder of the tests.
     folder: &'a str,
     engine: Engine,
-    /// Only the tests that every engine must pass.
+    /// Only the tests that every engine must pass, or every PyScript if another one is served.
     few: bool,
     /// A PyScript, by its npm package, and a Pyodide that are served in place of the site's own.
     instead: Option<(&'a str, Pyodide)>,
@@ -51,16 +51,22 @@ pub(super) fn webkit(context: &Context<'_>) -> Result<Report> {
     suite(context, Engine::WebKit, "browser")
 }
 
-/// Runs the tests of pages in JavaScript in Chromium, and in the other engines those that every one must pass.
+/// Runs the tests of pages in JavaScript in Chromium.
 pub(super) fn patterns(context: &Context<'_>) -> Result<Report> {
-    let mut all = Report::default();
-    for engine in [Engine::Chromium, Engine::Firefox, Engine::WebKit] {
-        all.add(suite(context, engine, "patterns")?);
-    }
-    Ok(all)
+    suite(context, Engine::Chromium, "patterns")
 }
 
-/// Runs the tests that every engine must pass in Chromium, with a PyScript, given by its npm package, and a Pyodide.
+/// Runs those of its tests in Firefox that every engine must pass.
+pub(super) fn patterns_in_firefox(context: &Context<'_>) -> Result<Report> {
+    suite(context, Engine::Firefox, "patterns")
+}
+
+/// Runs those of its tests in WebKit that every engine must pass.
+pub(super) fn patterns_in_webkit(context: &Context<'_>) -> Result<Report> {
+    suite(context, Engine::WebKit, "patterns")
+}
+
+/// Runs the tests that every PyScript must pass in Chromium, with a PyScript, given by its npm package, and a Pyodide.
 pub(super) fn combination(context: &Context<'_>, pyscript: &str, pyodide: Pyodide) -> Result<Report> {
     let instead = Some((pyscript, pyodide));
     run(context, &Run { folder: "browser", engine: Engine::Chromium, few: true, instead })
@@ -98,8 +104,10 @@ fn run(context: &Context<'_>, run: &Run<'_>) -> Result<Report> {
         .env("WORKERLIB_FRESH", fresh(workspace));
     pytest.env("WORKERLIB_ENGINE", engine.name()).envs(programs);
     pytest.env("WORKERLIB_WHEELS", workspace.wheels_of_314());
-    if run.few {
-        pytest.args(["-m", "every_engine"]);
+    match (run.few, run.instead) {
+        (false, _) => {}
+        (true, None) => drop(pytest.args(["-m", "every_engine"])),
+        (true, Some(_)) => drop(pytest.args(["-m", "every_engine or every_pyscript"])),
     }
     let tests = workspace.tests(folder);
     let what = format!("tests in {}", engine.name());

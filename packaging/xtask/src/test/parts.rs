@@ -73,6 +73,7 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("clippy", 30, &[Need::RustLints], &[], rust::lint).with_cargo(),
     Part::new("cargo-test", 60, &[], &[], rust::test).with_cargo(),
     Part::new("session-model", 45, &[], &[], rust::session_model).with_cargo(),
+    Part::new("crates", 15, &[], &[], rust::crates).with_cargo(),
     Part::new("ruff", 1, &[Need::PythonTools], &[], python::lint),
     Part::new("arrows", 3, &[Need::PythonTools], &[], python::arrows),
     Part::new("mypy", 10, &[Need::PythonTools], &[], python::types),
@@ -90,19 +91,16 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("pyodide-314", 115, &site::NEEDS, &[Product::Pyodide314], python::suite_in_314),
     Part::new("pyodide-0.29", 110, &site::NEEDS, &[Product::Pyodide029], python::suite_in_029),
     Part::new("spawn-node", 35, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node),
-    Part::new(
-        "snapshot-node",
-        175,
-        &site::NEEDS,
-        &[Product::Pyodide314, Product::Pyodide029],
-        python::snapshots_in_node,
-    ),
+    Part::new("snapshot-314", 90, &site::NEEDS, &[Product::Pyodide314], python::snapshots_in_314),
+    Part::new("snapshot-0.29", 50, &site::NEEDS, &[Product::Pyodide029], python::snapshots_in_029),
     Part::new("javascript", 8, &[Need::NodePackages], &[], javascript::check),
     Part::new("transport", 45, &[Need::NodePackages], &[], transport::check),
     Part::new("browser", 1300, &PAGES, &SITE, pages::browser),
     Part::new("firefox", 410, &FIREFOX, &SITE, pages::firefox),
     Part::new("webkit", 950, &WEBKIT, &SITE, pages::webkit),
-    Part::new("patterns", 400, &ENGINES, &PAIR, pages::patterns),
+    Part::new("patterns", 150, &PAGES, &PAIR, pages::patterns),
+    Part::new("patterns-firefox", 80, &FIREFOX, &PAIR, pages::patterns_in_firefox),
+    Part::new("patterns-webkit", 120, &WEBKIT, &PAIR, pages::patterns_in_webkit),
     Part::new("demo", 30, &PAGES, &SITE, pages::demo).alone(),
     Part::new("online", 5, &PAGES, &SITE, pages::online),
     Part::new("docs", 40, &DOCS, &[Product::Installed], docs::check),
@@ -146,15 +144,6 @@ const FIREFOX: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Firefox];
 const WEBKIT: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::WebKit];
-const ENGINES: [Need; 7] = [
-    Need::PythonTools,
-    Need::WasmCompiler,
-    Need::PyodideWheels,
-    Need::NodePackages,
-    Need::Browser,
-    Need::Firefox,
-    Need::WebKit,
-];
 
 /// The parts that can be run: the matrix, or all others.
 pub(super) fn all(matrix: bool) -> Vec<&'static Part> {

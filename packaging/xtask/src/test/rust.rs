@@ -8,6 +8,7 @@ use super::context::Context;
 use super::counts;
 use super::report::Report;
 use crate::process;
+use crate::release::CRATES;
 use crate::workspace::Workspace;
 
 /// How many random schedules of two peers the session has to pass.
@@ -78,6 +79,18 @@ pub(super) fn test(context: &Context<'_>) -> Result<Report> {
         all.output.clear();
     }
     Ok(all)
+}
+
+/// Packs the crates that others can depend on, and builds each from its package alone, without a network.
+pub(super) fn crates(context: &Context<'_>) -> Result<Report> {
+    let workspace = context.workspace;
+    let mut cargo = process::cargo();
+    cargo.args(["package", "--quiet", "--locked", "--offline", "--allow-dirty"]);
+    for package in CRATES {
+        cargo.args(["--package", package]);
+    }
+    let run = process::capture(workspace, "crates", cargo.current_dir(workspace.root()))?;
+    Ok(Report::of(run.succeeded, format!("cargo package: {}", CRATES.join(", ")), run.output))
 }
 
 /// Runs the session's model through random schedules, as many as take optimised code to be run.
