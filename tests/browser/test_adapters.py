@@ -1,6 +1,6 @@
 """The seed document's section "Adapters" between a real page and its worker: its forms of configuration on both sides.
 
-tests/python/test_adapters.py has the same sentences with more cases; here both configurations are read by PyScript's
+tests/python/_values/test_adapters.py has the same sentences with more cases; here both configurations are read by PyScript's
 rules, their modules found by [files], and page and worker agree.
 """
 

@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
-use self::project::Project;
 pub(crate) use self::artefacts::CRATES;
+use self::project::Project;
 use self::version::Version;
 use crate::setup::{self, need::Need};
 use crate::steps::{Outcome, Steps};

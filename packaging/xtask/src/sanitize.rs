@@ -80,7 +80,8 @@ fn check(workspace: &Workspace, file: &str) -> Result<Outcome> {
     // Python's own allocator would hide from memcheck where one object ends and the next begins.
     pytest.env("PYTHONMALLOC", "malloc").env("WORKERLIB_UNDER_VALGRIND", "1");
     pytest.env("WORKERLIB_TEST_PACE", SLOWNESS);
-    pytest.args(["--color=no", "-q"]).arg(workspace.tests("python").join(file));
+    let folder = workspace.tests("python");
+    pytest.args(["--color=no", "-q"]).arg(folder.join(pytest::located(&folder, file)));
     let process::Run { succeeded, output, .. } =
         process::capture_within(workspace, &format!("valgrind-{file}"), &mut pytest, Limit::Total(LIMIT))?;
     let passed = counts::of_pytest(&output).passed;

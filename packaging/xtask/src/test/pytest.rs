@@ -15,6 +15,7 @@ use super::context::Context;
 use super::counts::Counts;
 use super::report::{Ending, Report, Test};
 use crate::process;
+use crate::stamp;
 use crate::workspace::Workspace;
 
 /// The lines of a failed run that are shown at most; all are in its log.
@@ -32,6 +33,8 @@ pub(super) struct Suite<'a> {
     pub(super) run: &'a str,
     /// The folder of the tests, as pytest sees it.
     pub(super) folder: &'a Path,
+    /// The same folder in the checkout.
+    pub(super) sources: PathBuf,
     /// The chosen file; without it, the whole folder runs.
     pub(super) file: Option<&'a str>,
     /// The record's file, as pytest sees it.
@@ -43,7 +46,8 @@ pub(super) struct Suite<'a> {
 impl<'a> Suite<'a> {
     /// Describes a run by the Python of this machine.
     pub(super) fn native(context: &Context<'_>, run: &'a str, folder: &'a Path, what: &'a str) -> Self {
-        Self { run, folder, file: None, record: records(context.workspace).join(record_of(run)), what }
+        let record = records(context.workspace).join(record_of(run));
+        Self { run, folder, sources: folder.to_path_buf(), file: None, record, what }
     }
 }
 
@@ -113,19 +117,34 @@ fn arguments(context: &Context<'_>, suite: &Suite<'_>) -> Option<Vec<String>> {
     let mut chosen: Vec<String> = context.selection.of_run(suite.run)?.iter().map(in_folder).collect();
     for argument in context.arguments {
         if is_id(argument) {
-            chosen.push(in_folder(argument));
+            chosen.push(in_folder(&located(&suite.sources, argument)));
         } else {
             arguments.push(argument.clone());
         }
     }
     if chosen.is_empty() {
         chosen.push(match suite.file {
-            Some(file) => format!("{}/{file}", suite.folder.display()),
+            Some(file) => in_folder(&located(&suite.sources, file)),
             None => suite.folder.display().to_string(),
         });
     }
     arguments.extend(chosen);
     Some(arguments)
+}
+
+/// Finds the file of a test's id in the folders below `folder`, so that nobody has to know in which room it stands. An id that is
+/// a path, or that no file fits, stays as it is.
+pub(crate) fn located(folder: &Path, id: &str) -> String {
+    let name = id.split("::").next().unwrap_or_default();
+    if name.contains('/') || folder.join(name).is_file() {
+        return id.to_owned();
+    }
+    let files = stamp::files_under(folder).unwrap_or_default();
+    let found = files.iter().find(|file| file.file_name().is_some_and(|own| own == name));
+    let room = found.and_then(|file| file.parent()?.strip_prefix(folder).ok());
+    let room =
+        room.map(|room| room.iter().map(|part| format!("{}/", part.to_string_lossy())).collect::<String>());
+    format!("{}{id}", room.unwrap_or_default())
 }
 
 /// Tells whether an argument is a test's id or a file of tests, such as `test_calls.py::test_sum`.
@@ -249,6 +268,17 @@ mod tests {
         let text = failure(&workspace, "r", output);
         assert!(text.starts_with("=== FAILURES ===\nwhy\n") && text.contains("r.log"), "{text}");
         assert!(failure(&workspace, "r", "it stopped").starts_with("it stopped\n"));
+    }
+
+    /// A file is found in the room in which it stands; its name alone is enough.
+    #[test]
+    fn files_are_found_in_their_rooms() {
+        let folder = Workspace::of_this_program().tests("python");
+        assert_eq!(located(&folder, "test_values.py::test_a[b/c]"), "_values/test_values.py::test_a[b/c]");
+        assert_eq!(located(&folder, "test_numpy.py"), "_values/libraries/test_numpy.py");
+        for id in ["test_imports.py", "_values/test_values.py", "test_nowhere.py"] {
+            assert_eq!(located(&folder, id), id);
+        }
     }
 
     /// Ids that the user gives are looked for in the part's folder; options go to pytest as they are.

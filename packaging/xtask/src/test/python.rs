@@ -144,6 +144,7 @@ fn suite_in(context: &Context<'_>, pyodide: Pyodide, wheels: &[PathBuf]) -> Resu
     let suite = Suite {
         run: &run,
         folder: Path::new("/tests/python"),
+        sources: workspace.tests("python"),
         file: None,
         record: Path::new("/records").join(pytest::record_of(&run)),
         what: &format!("tests in Pyodide {pyodide} under Node"),
@@ -162,6 +163,7 @@ pub(super) fn spawn_in_node(context: &Context<'_>) -> Result<Report> {
     let suite = Suite {
         run: "spawn-node",
         folder: Path::new("/tests"),
+        sources: workspace.root().join("tests"),
         file: None,
         record: Path::new("/records").join(pytest::record_of("spawn-node")),
         what: "tests over a spawned worker under Node",

@@ -76,6 +76,6 @@ async def test_the_example_for_images(
 
 def test_the_guide_has_the_example_word_for_word() -> None:
     """docs/adapters.md shows what is tested here."""
-    guide = (pathlib.Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
+    guide = (pathlib.Path(__file__).parents[3] / "docs" / "adapters.md").read_text(encoding="utf-8")
     assert CONFIG in guide.replace("```toml", "")
     assert MODULE in guide.replace("```text", "")

@@ -39,7 +39,7 @@ from library_values import BERLIN
 from same import assert_same_arrow, assert_same_image, assert_same_table
 from trip import round_trip
 
-DOCUMENT = (pathlib.Path(__file__).parents[2] / "docs" / "values.md").read_text(encoding="utf-8")
+DOCUMENT = (pathlib.Path(__file__).parents[3] / "docs" / "values.md").read_text(encoding="utf-8")
 SECTIONS = re.split(r"^## ", DOCUMENT, flags=re.MULTILINE)
 LIBRARIES = {
     "np": "numpy",

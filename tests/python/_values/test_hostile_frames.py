@@ -17,7 +17,7 @@ from trip import Frame, frame_of
 from values import VALUES
 
 RUNS = repeats(20_000)
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "values.json").read_text(encoding="utf-8"))
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "values.json").read_text(encoding="utf-8"))
 GOLDEN: list[Frame] = [(bytes.fromhex(one["frame"]), []) for one in [*VECTORS["shared"], *VECTORS["library"]]]
 SMALL = [frame for frame in [*map(frame_of, VALUES.values()), *GOLDEN] if len(frame[0]) < 2_000]
 

@@ -435,7 +435,7 @@ def test_the_tree_is_documented() -> None:
     tree = [
         line.strip() for line in source.partition("::")[2].splitlines() if "Error " in line or "─" in line
     ]
-    document = (pathlib.Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    document = (pathlib.Path(__file__).parents[3] / "docs" / "errors.md").read_text(encoding="utf-8")
     assert "\n".join(tree) in document
     parents: list[type] = [workerlib.WorkerlibError]
     for line in tree:

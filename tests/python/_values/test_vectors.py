@@ -15,7 +15,7 @@ from workerlib._native import decode
 from exact import assert_same
 from trip import frame_of
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "values.json").read_text(encoding="utf-8"))
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "values.json").read_text(encoding="utf-8"))
 VALUES: list[dict[str, Any]] = VECTORS["values"]
 REFUSED: list[dict[str, Any]] = VECTORS["refused"]
 # Values that JSON cannot describe: each is a Python expression.
