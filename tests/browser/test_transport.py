@@ -317,7 +317,8 @@ async def test_nothing_goes_through_the_loop_that_need_not(worker: Any) -> None:
     """A call's function starts, and whoever waits for it goes on, in the event that brings the message."""
     import asyncio
 
-    assert not await worker.blocks()
+    await worker.add(1, 1)
+    assert not await worker.starts_by_loop("add")
     loop = type(asyncio.get_running_loop())
     turns = 0
     real = loop.call_soon
@@ -389,9 +390,119 @@ async def test_where_somebody_blocks_all_goes_through_the_loop(worker: Any) -> N
 @in_page(page="swift")
 async def test_a_function_that_is_exported_late_may_block(worker: Any) -> None:
     """Though nothing in its worker could block before, and it does so by a function beside it."""
+    import js
+
     await worker.export_one_that_blocks()
     assert await worker.nap() == "slept"
-    assert await worker.blocks()
+    assert await worker.starts_by_loop("nap") == hasattr(js.WebAssembly, "Suspending")
+
+
+@in_page(page="swift")
+async def test_each_export_starts_as_its_own_code_needs(worker: Any) -> None:
+    """In a worker in which one export blocks, others start at once; names that look alike block nobody."""
+    import js
+
+    await worker.neighbours()
+    await worker.add(1, 2)
+    assert not await worker.starts_by_loop("neighbours")
+    assert not await worker.starts_by_loop("add")
+    if not hasattr(js.WebAssembly, "Suspending"):
+        return  # this engine has no JSPI
+    await worker.write_sleepy_module()
+    # First without waiting: the module is not loaded, and the call does not show that it blocks.
+    assert await worker.import_and_wait(0) == "did not wait"
+    assert await worker.import_and_wait(0) == "did not wait"
+    assert await worker.import_and_wait(0.001) == "waited"
+    assert await worker.import_and_wait(0.001) == "waited"
+    assert await worker.starts_by_loop("import_and_wait")
+    assert not await worker.starts_by_loop("add")
+
+
+@in_page(page="swift")
+async def test_an_export_that_is_marked_as_blocking_may_block(worker: Any) -> None:
+    """`export(blocking=True)`: other calls are served while it waits."""
+    import asyncio
+
+    import js
+
+    if not hasattr(js.WebAssembly, "Suspending"):
+        return  # this engine has no JSPI
+    for _ in range(2):
+        waiting = asyncio.ensure_future(worker.wait_by_computed_name("pyodide.ffi", "run_sync", 0.2))
+        assert await worker.add(1, 2) == 3
+        assert not waiting.done()
+        assert await waiting == "waited"
+
+
+@in_page(page="swift")
+async def test_a_page_may_block_in_a_helper_that_it_imports_late(worker: Any) -> None:
+    """Code that goes on in the event of an answer could not wait: the page's functions are looked at before."""
+    import sys
+    import types
+
+    import js
+
+    if not hasattr(js.WebAssembly, "Suspending"):
+        return  # this engine has no JSPI
+    helper = types.ModuleType("late_helper")
+    exec(  # noqa: S102 - a module without a file
+        "import asyncio\n"
+        "def wait():\n"
+        "    from pyodide.ffi import run_sync\n"
+        "    run_sync(asyncio.sleep(0.001))\n"
+        "    return 'waited'\n"
+        "async def call(worker):\n"
+        "    await worker.add(1, 2)\n"
+        "    return wait()\n",
+        helper.__dict__,
+    )
+    sys.modules["late_helper"] = helper
+    assert await helper.call(worker) == "waited"
+
+
+@pytest.mark.every_engine
+@in_page(page="swift")
+async def test_a_connection_may_be_closed_within_an_answer(worker: Any, workerlib: Any) -> None:
+    """JavaScript is inside the connection's functions then: they are freed later, and the console stays clean."""
+    import asyncio
+
+    for _ in range(3):
+        other = await workerlib.connect("bench")
+        call = asyncio.ensure_future(other.add(1, 2))
+        call.add_done_callback(lambda _, other=other: other.close())
+        assert await call == 3
+        assert other.closed
+        await asyncio.sleep(0.02)
+    assert await worker.add(1, 2) == 3
+
+
+@pytest.mark.every_engine
+@in_page(page="swift")
+async def test_a_worker_that_is_refused_its_lock(workerlib: Any, tags: Any) -> None:
+    """In a sandboxed frame no locks are had: the worker serves all the same, and its console stays clean."""
+    import asyncio
+
+    tags.worker(
+        "lockless",
+        """
+import js
+from pyodide.code import run_js
+from pyodide.ffi import create_proxy
+
+unhandled = []
+js.addEventListener("unhandledrejection", create_proxy(lambda event: unhandled.append(str(event.reason))))
+run_js("LockManager.prototype.request = () => Promise.reject(new DOMException('refused', 'SecurityError'))")
+import workerlib
+
+@workerlib.export
+def ask():
+    return unhandled
+""",
+    )
+    worker = await workerlib.connect("lockless")
+    assert await worker.ask() == []
+    await asyncio.sleep(0.05)
+    assert await worker.ask() == []
 
 
 @pytest.mark.isolation("chromium")

@@ -11,11 +11,56 @@ def heap_size():
 
 
 @workerlib.export
-def blocks():
-    """Whether this worker is taken for one that blocks."""
-    from workerlib._channels import loop_shortcuts
+def starts_by_loop(name):
+    """Whether a call of that export would be started by the event loop."""
+    from workerlib._channels.loop_shortcuts import starts_at_once
+    from workerlib._exports import functions
 
-    return loop_shortcuts._blocks
+    return not starts_at_once(name, functions[name])
+
+
+@workerlib.export
+async def neighbours():
+    """Uses time.time beside asyncio.sleep: neither blocks."""
+    import asyncio
+    import time
+
+    await asyncio.sleep(0)
+    return time.time()
+
+
+@workerlib.export
+def import_and_wait(seconds):
+    """Waits by a helper in a module that the call itself imports, if it is to wait at all."""
+    if seconds:
+        import sleepy
+
+        return sleepy.wait(seconds)
+    return "did not wait"
+
+
+@workerlib.export
+def write_sleepy_module():
+    """Writes the module that `import_and_wait` imports."""
+    from pathlib import Path
+
+    Path("sleepy.py").write_text(
+        "import asyncio\n"
+        "def wait(seconds):\n"
+        "    from pyodide.ffi import run_sync\n"
+        "    run_sync(asyncio.sleep(seconds))\n"
+        "    return 'waited'\n"
+    )
+
+
+@workerlib.export(blocking=True)
+def wait_by_computed_name(module, name, seconds):
+    """Blocks as no search could know: the worker's script has said it."""
+    import asyncio
+    import sys
+
+    sys.modules[module].__dict__[name](asyncio.sleep(seconds))
+    return "waited"
 
 
 @workerlib.export

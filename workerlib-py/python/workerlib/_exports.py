@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, overload
 
 Function = Callable[..., Any]
@@ -26,6 +27,23 @@ idempotent: set[str] = set()
 INTERNAL = "workerlib:"
 """How the names of workerlib's own functions begin, which are no exports."""
 
+blocking: dict[str, bool] = {}
+"""Whether an exported function blocks, by its name, where the user has said so."""
+
+_is_muted = False
+
+
+@contextlib.contextmanager
+def without_exports() -> Iterator[None]:
+    """Has `export()` export nothing meanwhile, for the import of a worker's module on the other side."""
+    global _is_muted
+    before, _is_muted = _is_muted, True
+    try:
+        yield
+    finally:
+        _is_muted = before
+
+
 observers: list[Callable[[str, Function], None]] = []
 """Functions that are called with the name and the function of each further export."""
 
@@ -33,10 +51,17 @@ observers: list[Callable[[str, Function], None]] = []
 @overload
 def export(function: _F, /) -> _F: ...
 @overload
-def export(function: Function, /, *functions: Function) -> None: ...
+def export(function: Function, /, *functions: Function, blocking: bool | None = None) -> None: ...
 @overload
-def export(*, name: str | None = None, idempotent: bool = False) -> Callable[[_F], _F]: ...
-def export(*exported: Function, name: str | None = None, idempotent: bool = False) -> Any:
+def export(
+    *, name: str | None = None, idempotent: bool = False, blocking: bool | None = None
+) -> Callable[[_F], _F]: ...
+def export(
+    *exported: Function,
+    name: str | None = None,
+    idempotent: bool = False,
+    blocking: bool | None = None,
+) -> Any:
     """Makes functions of the worker callable from the page.
 
     As a decorator, `@export` or `@export(name="…")`, or as a call, `export(f, g)`. The functions may be sync
@@ -47,23 +72,26 @@ def export(*exported: Function, name: str | None = None, idempotent: bool = Fals
         name: The name by which the page calls the function; by default the function's own.
         idempotent: Whether a second call does no harm. A pool calls such a function again if its worker
             dies (docs/pools.md).
+        blocking: Whether the functions block: whether they wait, in sync code, by `pyodide.ffi.run_sync`,
+            `asyncio.run` or `time.sleep`. By default workerlib finds it out. Calls of functions that block
+            start a little later, by the event loop.
 
     Raises:
         TypeError: If something is not callable, has no name, or `name` is given for several functions.
         ValueError: If another function is exported under that name, or the name begins with `workerlib:`.
     """
     if not exported:
-        return lambda function: _export(function, name, idempotent)
+        return lambda function: _export(function, name, idempotent, blocking)
     if name is not None and len(exported) > 1:
         raise TypeError(
             f"export() got one name, {name!r}, for {len(exported)} functions: export them one by one"
         )
     for function in exported:
-        _export(function, name, idempotent)
+        _export(function, name, idempotent, blocking)
     return exported[0] if len(exported) == 1 else None
 
 
-def _export(function: _F, name: str | None, is_idempotent: bool) -> _F:
+def _export(function: _F, name: str | None, is_idempotent: bool, is_blocking: bool | None) -> _F:
     if not callable(function):
         raise TypeError(f"export() takes functions, not {type(function).__qualname__}")
     if name is None:
@@ -72,6 +100,8 @@ def _export(function: _F, name: str | None, is_idempotent: bool) -> _F:
         raise TypeError(f"{function!r} has no name to be called by: use export(name='…')")
     if name.startswith(INTERNAL):
         raise ValueError(f"{name!r}: names that begin with {INTERNAL!r} are for workerlib itself")
+    if _is_muted:
+        return function
     known = functions.get(name)
     # A cell that is run again replaces its function; anything else would lose one without a word.
     if known is not None and known is not function and _origin(known) != _origin(function):
@@ -80,6 +110,9 @@ def _export(function: _F, name: str | None, is_idempotent: bool) -> _F:
         )
     functions[name] = function
     (idempotent.add if is_idempotent else idempotent.discard)(name)
+    blocking.pop(name, None)
+    if is_blocking is not None:
+        blocking[name] = is_blocking
     for observer in observers:
         observer(name, function)
     return function

@@ -23,6 +23,7 @@ from workerlib._hosts.host import Found, OnProgress, Progress, SpawnProgress
 from workerlib._native import Session
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.starts import say
 from workerlib._values.adapters import AdapterSet
 from workerlib._version import __version__
 
@@ -232,6 +233,7 @@ async def establish(
         ConnectTimeoutError: If no new step was made in time.
         InterfaceError: If the worker does not fit the interface.
     """
+    say(chosen.blocking)
     try:
         async with asyncio.timeout(timeout) as limit:
 

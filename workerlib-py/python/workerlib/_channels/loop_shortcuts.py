@@ -8,41 +8,55 @@ What those steps in turn give to `call_soon` goes to the loop, but for what wait
 have ended, a few levels deep: `gather` and its like are callbacks of the tasks that they wait for. And the
 first steps of calls that become tasks are taken together, in one microtask (`start_together`).
 
-What is run so has been entered by JavaScript without a stack of its own, and so cannot block by
-`pyodide.ffi.run_sync`; what the loop runs can. So where a program uses that function, all goes to the loop:
-`watch` and `notice` find out.
+Callbacks that run so have been entered by JavaScript without a stack of their own, and cannot block by
+`pyodide.ffi.run_sync`; callbacks that the loop runs can. So all code that may block goes to the loop:
+`starts` knows which code that is.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import inspect
-from collections.abc import Callable, Iterable
+import sys
+import time
+from collections.abc import Callable
 from contextvars import Context
-from functools import partial
-from types import CodeType, FrameType, FunctionType, ModuleType
+from functools import partial, wraps
+from types import CodeType, ModuleType
 from typing import Any, cast
 
 import js
 import pyodide.ffi
 from pyodide.ffi import create_proxy
 
+from workerlib._rpc import starts as _starts
+from workerlib._rpc.starts import Starts, started_by_loop
+from workerlib._rpc.waiting import wait
+
 # A task ends, `gather` hears of it and ends, whoever awaits that goes on.
 _LEVELS = 3
 
-_BLOCKING = (
-    frozenset({"run_sync"}),
-    # What Pyodide makes of these uses it too.
-    frozenset({"run_until_complete"}),
-    frozenset({"asyncio", "run"}),
-    frozenset({"time", "sleep"}),
-)
-"""Names that a function has which blocks."""
-
 _run_sync = pyodide.ffi.run_sync
-_blocks = False
-"""Whether something in this Python may call run_sync."""
+_can_block = hasattr(js.WebAssembly, "Suspending")
+"""Whether this browser has JSPI. Without it nobody can block."""
+
+starts = Starts(lambda text: js.console.debug(f"workerlib: {text}"))
+"""The decisions of this Python."""
+
+
+@wraps(_run_sync)
+def _observed_run_sync(awaitable: Any) -> Any:
+    try:
+        return _run_sync(awaitable)
+    except RuntimeError as error:
+        task = asyncio.current_task()
+        name = "" if task is None else task.get_name().removeprefix("workerlib: ")
+        starts.note_block(name, "run_sync")
+        error.add_note(
+            "This code runs in the event of a message, where no code can wait. Mark the exported function by"
+            " @workerlib.export(blocking=True), or write `blocking = true` under [workerlib] in the"
+            " configuration."
+        )
+        raise
 
 
 class _Watched(ModuleType):
@@ -50,67 +64,40 @@ class _Watched(ModuleType):
 
     @property
     def run_sync(self) -> Any:
-        """The function, as it is."""
-        global _blocks
-        _blocks = True
-        return _run_sync
+        """The function, which says how to call it if it is called where it cannot wait."""
+        return _observed_run_sync
 
 
 def watch() -> None:
-    """Notes from now on who imports `run_sync`, and whether somebody has."""
-    global _blocks
-    if isinstance(pyodide.ffi, _Watched) or not hasattr(js.WebAssembly, "Suspending"):
+    """From now on knows what this Python's code can reach; looks at the code that is running."""
+    if not _can_block:
         return
-    for owner in gc.get_referrers(_run_sync):
-        module = owner.get("__name__", "pyodide") if isinstance(owner, dict) else "pyodide"
-        if module != __name__ and module.partition(".")[0] not in ("pyodide", "_pyodide", "_pyodide_core"):
-            _blocks = True
-    pyodide.ffi.__class__ = _Watched
+    if not isinstance(pyodide.ffi, _Watched):
+        from pyodide import webloop
+
+        from workerlib._rpc.blocking import declare_blocker
+
+        for function, name in (
+            (_run_sync, "run_sync"),
+            (_observed_run_sync, "run_sync"),
+            (webloop.WebLoop.run_until_complete, "run_until_complete"),
+            (asyncio.run, "asyncio.run"),
+            (time.sleep, "time.sleep"),
+            (wait, "workerlib.wait"),
+        ):
+            declare_blocker(function, name)
+        pyodide.ffi.__class__ = _Watched
+    _starts.on_new_caller = starts.look_at_callers
+    starts.look_at_callers(sys._getframe(1))
 
 
-def notice(code: CodeType) -> None:
-    """Looks whether a function, or one within it, names what blocks: it may import it when it is too late."""
-    global _blocks
-    if any(names.issubset(code.co_names) for names in _BLOCKING):
-        _blocks = True
-        return
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            notice(constant)
+def starts_at_once(name: str, function: Any) -> bool:
+    """Tells whether a call of an export may start in the event of its message."""
+    return not _can_block or starts.at_once(name, function)
 
 
-def notice_functions(functions: Iterable[Any]) -> None:
-    """Does so for functions, and for those that stand beside them in their modules, which they may call."""
-    modules: dict[int, dict[str, Any]] = {}
-    for function in map(inspect.unwrap, functions):
-        _look_at(function, getattr(function, "__module__", None))
-        # Most share one module, which is looked through once.
-        names = getattr(function, "__globals__", {})
-        modules[id(names)] = names
-    for names in modules.values():
-        for one in names.values():
-            _look_at(one, names.get("__name__"))
-
-
-def _look_at(one: Any, module: str | None) -> None:
-    if isinstance(one, FunctionType):
-        notice(one.__code__)
-    elif isinstance(one, type) and one.__module__ == module:
-        for member in vars(one).values():
-            if isinstance(member, FunctionType):
-                notice(member.__code__)
-
-
-def notice_callers(frame: FrameType | None) -> None:
-    """Does so for the functions that are running."""
-    while frame is not None:
-        notice(frame.f_code)
-        frame = frame.f_back
-
-
-def may_block() -> bool:
-    """Tells whether something in this Python may call run_sync."""
-    return _blocks
+def _is_left_to_loop(context: Context | None) -> bool:
+    return started_by_loop.get() if context is None else context.get(started_by_loop, False)
 
 
 def _shadow(loop: Any, call_soon: Callable[..., asyncio.Handle]) -> Any:
@@ -141,8 +128,8 @@ class Turn:
         self._collecting_wakeups = self._collect_wakeup
 
     def begin(self) -> None:
-        """Begins to collect, unless something may block."""
-        self._is_early = not _blocks
+        """Begins to collect, unless this Python's own code may block."""
+        self._is_early = not (_can_block and starts.may_block())
         if self._is_early:
             self._shadowed = _shadow(self._loop, self._collecting)
 
@@ -167,6 +154,8 @@ class Turn:
     def _collect(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
+        if _is_left_to_loop(context):
+            return self._give_to_loop(callback, *args, context=context)
         handle = asyncio.Handle(callback, args, self._loop, context)
         self._ready.append(handle)
         return handle
@@ -202,7 +191,8 @@ class _Starter:
     def create_task(self, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
         """Does what the loop's method does, but for the coroutines of that code."""
         is_call = getattr(coroutine, "cr_code", None) is self._code
-        if not is_call or _blocks or self._loop.get_task_factory() is not None:
+        by_loop = _can_block and (started_by_loop.get() or starts.may_block())
+        if not is_call or by_loop or self._loop.get_task_factory() is not None:
             return cast("asyncio.Task[Any]", self._create(coroutine, **options))
         shadowed = _shadow(self._loop, self._collecting)
         try:
@@ -237,8 +227,8 @@ class _Starter:
 def start_together(loop: asyncio.AbstractEventLoop, code: CodeType) -> None:
     """From now on starts coroutines of that code that become tasks all together, when the event is over.
 
-    Every other coroutine starts as before, and so do all where the user has a task factory, or something may
-    block.
+    Every other coroutine starts as before, and so do all where the user has a task factory, and in code that
+    may block.
 
     Args:
         loop: Pyodide's event loop.

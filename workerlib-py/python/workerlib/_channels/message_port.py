@@ -13,7 +13,6 @@ What arrives is handled at once, and so is all that this makes ready (`_channels
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -22,10 +21,10 @@ import js
 import pyodide_js
 from pyodide.ffi import JsException, JsProxy, create_proxy, to_js
 
-from workerlib import _exports
 from workerlib._channels import loop_shortcuts
 from workerlib._channels.message_port_without_eval import Channel
 from workerlib._channels.proxies import destroy_later
+from workerlib._exports import Function
 from workerlib._native import region
 from workerlib._rpc.connection import Connection
 from workerlib._values.transfer import Transfer
@@ -34,8 +33,6 @@ from workerlib._values.transfer import Transfer
 _INBOX = 64 << 10
 # How many frames go together at most: the other side handles them while further ones are made.
 _TOGETHER = 8
-
-_exports.observers.append(lambda _name, function: loop_shortcuts.notice_functions([function]))
 
 _scripts: dict[str, Any] = {}
 
@@ -136,8 +133,6 @@ class PortEndpoint:
     def __init__(self, port: Any) -> None:
         """Takes over the port: nobody else may listen to it."""
         loop_shortcuts.watch()
-        loop_shortcuts.notice_callers(sys._getframe())
-        loop_shortcuts.notice_functions(_exports.functions.values())
         loop = asyncio.get_running_loop()
         loop_shortcuts.start_together(loop, Connection.call.__code__)
         self._turn = loop_shortcuts.Turn(loop)
@@ -158,10 +153,9 @@ class PortEndpoint:
         self._channel = _open(port, dict(zip(handlers, self._proxies, strict=True)))
         self._send = self._channel.send
 
-    @property
-    def starts_at_once(self) -> bool:
-        """Whether a task may take its first step while a message is handled."""
-        return not loop_shortcuts.may_block()
+    def starts_at_once(self, name: str, function: Function | None) -> bool:
+        """Tells whether a call may start while a message is handled: `Endpoint.starts_at_once`."""
+        return loop_shortcuts.starts_at_once(name, function)
 
     def listen(
         self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]

@@ -39,6 +39,8 @@ class Settings:
     """Whether each call is logged to the console."""
     snapshot: bool = True
     """Whether workers that are spawned start from a memory snapshot."""
+    blocking: bool | None = None
+    """Whether functions of this side wait in sync code, by `pyodide.ffi.run_sync`; None to find it out."""
     iterables: str = "checked"
     """`"list"` has everything that can be iterated arrive as a list or a dict, whatever else it is."""
 
@@ -92,7 +94,7 @@ def settings(config: Mapping[str, Any], **overrides: Any) -> Settings:
     for key, value in chosen.items():
         if key not in known:
             raise ConfigError(f"[{_SECTION}] has no key {key!r}; it has {', '.join(known)}")
-        example = _DEPTH if key == "max_depth" else known[key]
+        example = {"max_depth": _DEPTH, "blocking": False}.get(key, known[key])
         if type(value) is not type(example):
             raise ConfigError(
                 f"[{_SECTION}] {key} = {value!r} should be of type {type(example).__name__},"

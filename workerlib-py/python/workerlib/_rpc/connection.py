@@ -13,6 +13,7 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from contextvars import Context, copy_context
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -33,6 +34,7 @@ from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.remote_functions import OnReport, learn, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
+from workerlib._rpc.starts import started_by_loop
 from workerlib._rpc.streams import DONE_BY as STREAMS_DONE_BY
 from workerlib._rpc.streams import Streams
 from workerlib._rpc.streams_consumed import Stream
@@ -152,8 +154,10 @@ class Connection:
             UnsendableError: If an argument cannot be sent; nothing was sent then.
             ConnectionClosedError: If the connection is closed, or closes before the answer.
             WorkerDiedError: If it does because the other side is gone.
+            RuntimeError: If another event loop runs than the connection's; nothing was sent then.
             BaseException: What the function raised: see `rebuild` of `_values/exceptions.py`.
         """
+        self._check_loop(function)
         parent = current_call.get()
         if parent is not None and (parent.connection is not self or parent.has_ended):
             parent = None
@@ -228,6 +232,13 @@ class Connection:
         finally:
             pending.remove_done_callback(end)
             task.cancel()
+
+    def _check_loop(self, function: str) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                f"the connection that {function}() belongs to was made in another event loop: connect in the"
+                " loop that makes the call, or hand the call over by asyncio.run_coroutine_threadsafe()"
+            )
 
     def _expect(self, call: int, function: str, timeout: float | None) -> Pending:
         pending = self._calls[call] = Pending(loop=self._loop)
@@ -510,17 +521,31 @@ class Connection:
         self._is_starting = True
         # The peer may have asked to be told, and a function that computes says nothing meanwhile.
         self._transmit()
-        at_once = _HAS_EAGER_TASKS and self.endpoint.starts_at_once
-        start(self, at_once, *arguments)
-        if not at_once:
+        context = self._context_of(arguments[1])
+        start(self, context, *arguments)
+        if context is not None:
             # The task that was just made has its first step before this.
-            self._loop.call_soon(self._has_started, since)
+            self._loop.call_soon(self._has_started, since, context=context.copy())
         elif monotonic() - since > _BRIEF:
             self._loop.call_later(0, self._go_on)
         else:
             self._is_starting = False
 
+    def _context_of(self, name: str) -> Context | None:
+        """Returns the context of a call that the loop has to start; None if it starts in this event.
+
+        Args:
+            name: The exported name.
+        """
+        if _HAS_EAGER_TASKS and self.endpoint.starts_at_once(name, self.functions.get(name)):
+            return None
+        context = copy_context()
+        context.run(started_by_loop.set, True)
+        return context
+
     def _has_started(self, since: float) -> None:
+        # This is a copy of the call's context, and other calls may start now.
+        started_by_loop.set(False)
         if monotonic() - since > _BRIEF:
             # A loop looks for what has arrived before it runs what is due, but after what is to run soon.
             self._loop.call_later(0, self._go_on)
@@ -531,33 +556,36 @@ class Connection:
         self._is_starting = False
         self._carry_out()
 
-    def _on_call(self, at_once: bool, call: int, function: str, arguments: list[Any], is_deep: bool) -> None:
+    def _on_call(
+        self, context: Context | None, call: int, function: str, arguments: list[Any], is_deep: bool
+    ) -> None:
         served = self._served[call] = Served(call, self)
-        self._start(served, at_once, function, self._serve(served, function, arguments, is_deep))
+        self._start(served, context, function, self._serve(served, function, arguments, is_deep))
 
     def _on_stream_call(
-        self, at_once: bool, call: int, function: str, arguments: list[Any], is_deep: bool
+        self, context: Context | None, call: int, function: str, arguments: list[Any], is_deep: bool
     ) -> None:
         served = self._served[call] = Served(call, self)
-        self._start(served, at_once, function, self.streams.serve(served, function, arguments, is_deep))
+        self._start(served, context, function, self.streams.serve(served, function, arguments, is_deep))
 
     def _on_call_with_rows(
-        self, at_once: bool, call: int, function: str, arrival: Arrival, is_stream: bool
+        self, context: Context | None, call: int, function: str, arrival: Arrival, is_stream: bool
     ) -> None:
         served = self._served[call] = Served(call, self)
-        self._start(served, at_once, function, self._restore_and_serve(served, function, arrival, is_stream))
+        serving = self._restore_and_serve(served, function, arrival, is_stream)
+        self._start(served, context, function, serving)
 
     def _start(
-        self, served: Served, at_once: bool, function: str, serving: Coroutine[Any, Any, None]
+        self, served: Served, context: Context | None, function: str, serving: Coroutine[Any, Any, None]
     ) -> None:
         name = f"workerlib: {function}"
         # Pyodide's own create_task would add a callback that costs another turn of the loop.
-        if at_once:
+        if context is None:
             served.task = asyncio.Task(serving, loop=self._loop, name=name, eager_start=True)  # type: ignore[call-arg]
         else:
-            served.task = asyncio.Task(serving, loop=self._loop, name=name)
+            served.task = asyncio.Task(serving, loop=self._loop, name=name, context=context)
 
-    def _on_bad_call(self, _at_once: bool, call: int, function: str, error: BaseException) -> None:
+    def _on_bad_call(self, _context: Context | None, call: int, function: str, error: BaseException) -> None:
         self._refuse(call, function, error)
 
     def _refuse(self, call: int, function: str, error: BaseException) -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
+from workerlib._exports import Function
+
 
 class Endpoint(Protocol):
     """One end of a channel that carries frames in order, such as a MessagePort."""
 
-    @property
-    def starts_at_once(self) -> bool:
-        """Whether a task may take its first step while a message is handled: not if it might block there."""
+    def starts_at_once(self, name: str, function: Function | None) -> bool:
+        """Tells whether a call may start while a message is handled: not if its function may block there.
+
+        Args:
+            name: The exported name.
+            function: The function; None if there is none of that name.
+        """
 
     def listen(
         self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, cast
 
 from workerlib._errors import NotExportedError, ProtocolError
 from workerlib._exports import STREAM, ExportDescription
+from workerlib._rpc import starts
 from workerlib._rpc.any_call import NAME as ANY_CALL
 from workerlib._rpc.any_call import AnyCall
 from workerlib._rpc.call_log import CallLog
@@ -143,6 +145,10 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
             return Stream(name, open_, timeout=timeout, ahead=ahead or AHEAD)
 
         def function(*args: Any, **kwargs: Any) -> Any:
+            if starts.on_new_caller is not None:
+                caller = sys._getframe(1)
+                if caller.f_code not in starts.known_callers:
+                    starts.on_new_caller(caller)
             # Binding takes as long as the rest of a small call. Most calls have positional arguments only.
             if signature is not None and (kwargs or not least <= len(args) <= most):
                 try:

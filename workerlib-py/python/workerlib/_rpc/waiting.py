@@ -44,10 +44,10 @@ ways = Ways()
 def wait(awaitable: Awaitable[_T]) -> _T:
     """Waits in sync code: returns what `await` would return in async code.
 
-    Natively any worker can wait. In a browser it can in an export that is marked by
-    `@workerlib.export(blocking=True)` where the browser has JSPI (Chrome 137, Firefox 153, Safari 27), and
-    everywhere on a page that is cross-origin isolated. Where JSPI is used, the worker's event loop goes on
-    meanwhile; otherwise it stands, and only calls of the page's functions can be waited for.
+    Natively any worker can wait. In a browser it can in an export where the browser has JSPI (Chrome 137,
+    Firefox 153, Safari 27), and everywhere on a page that is cross-origin isolated. Where JSPI is used, the
+    worker's event loop goes on meanwhile; otherwise it stands, and only calls of the page's functions can be
+    waited for.
 
     Args:
         awaitable: A call of the page's function, such as `workerlib.page().ask("Name?")`.

@@ -1,0 +1,253 @@
+"""Finds out which functions may block, from the objects that their code can reach: `_rpc/blocking.py`, `_rpc/starts.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import workerlib
+from workerlib import _exports
+from workerlib._rpc import blocking, starts
+from workerlib._rpc.blocking import reason_to_block
+from workerlib._rpc.starts import Starts
+
+SOURCE = """
+import asyncio, contextlib, functools, time
+import blocking_host
+import blocking_host as host
+
+def add(a, b): return a + b
+def names_alone(text): return text.block(), text.append(2)
+async def neighbours():
+    blocking_host.harmless()
+    await asyncio.sleep(0)
+    return time.time()
+def standard_library():
+    import wave
+    return wave.open
+
+def block(): blocking_host.block()
+def far(): return [middle() for _ in range(3)]
+def middle(): block()
+def late():
+    from blocking_host import harmless, block
+    harmless()
+    block()
+def late_under_another_name():
+    import blocking_host as b
+    b.block()
+def local_name():
+    mine = host
+    mine.block()
+def one_of_two(other): (other or host).block()
+def within():
+    import blocking_host
+    def inner(): blocking_host.block()
+    return inner()
+class Thing:
+    def method(self): late()
+    @property
+    def value(self): return late()
+def method_of_argument(thing): thing.method()
+def property_of_argument(thing): return thing.value
+thing = Thing()
+def method_of_global(): thing.method()
+TABLE = {"late": [late]}
+def from_a_table(key): TABLE[key][0]()
+partial = functools.partial(late)
+def by_partial(): partial()
+@functools.lru_cache
+def cached(): late()
+def by_cache(): cached()
+@contextlib.contextmanager
+def context():
+    late()
+    yield
+def by_context():
+    with context(): pass
+def passed_on(): return list(map(late, [1]))
+def computed_name(name): return getattr(thing, name)()
+def code(text): return eval(text)
+def unknown_loop(loop): return loop.run_until_complete(None)
+def default(f=late): f()
+async def coroutine(): late()
+"""
+HARMLESS = ["add", "neighbours", "standard_library"]
+BLOCKING = [
+    "block",
+    "far",
+    "late",
+    "late_under_another_name",
+    "local_name",
+    "one_of_two",
+    "within",
+    "method_of_argument",
+    "property_of_argument",
+    "method_of_global",
+    "from_a_table",
+    "by_partial",
+    "by_cache",
+    "by_context",
+    "passed_on",
+    "computed_name",
+    "code",
+    "unknown_loop",
+    "default",
+    "coroutine",
+]
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A user's module, and a host's with a function that blocks."""
+    host = types.ModuleType("blocking_host")
+    exec("def block(): ...\ndef harmless(): ...", host.__dict__)  # noqa: S102 - a module without a file
+    user = types.ModuleType("blocking_user")
+    monkeypatch.setitem(sys.modules, "blocking_host", host)
+    monkeypatch.setitem(sys.modules, "blocking_user", user)
+    monkeypatch.setattr(blocking, "BLOCKERS", dict(blocking.BLOCKERS))
+    blocking.declare_blocker(host.block, "host.block")
+    exec(SOURCE, user.__dict__)  # noqa: S102
+    yield user
+    for name in list(_exports.functions):
+        if getattr(_exports.functions[name], "__module__", None) == "blocking_user":
+            del _exports.functions[name]
+            _exports.blocking.pop(name, None)
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_functions_that_cannot_block_are_known(module: Any, name: str) -> None:
+    """Names alone are no reason: `time.time` stands beside `asyncio.sleep`, and neither blocks."""
+    assert reason_to_block([getattr(module, name)]) is None
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_functions_that_block_are_found_however_they_reach_it(module: Any, name: str) -> None:
+    """A helper, an import within a function, a method, a table, a decorator: no first call may fail."""
+    reason = reason_to_block([getattr(module, name)])
+    assert reason is not None and reason.is_final, name
+
+
+def test_the_reason_names_the_functions_on_the_way(module: Any) -> None:
+    """The log tells a user which function it is that blocks."""
+    reason = reason_to_block([module.far])
+    assert reason is not None
+    assert reason.text == "far → middle → block → host.block"
+
+
+def test_a_module_that_is_not_loaded_counts_as_blocking_until_it_is(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may do anything; when it is there, its functions are looked at."""
+    exec("def lazy():\n    from blocking_later import f\n    return f()", module.__dict__)  # noqa: S102
+    reason = reason_to_block([module.lazy])
+    assert reason is not None and not reason.is_final and "blocking_later" in reason.text
+    later = types.ModuleType("blocking_later")
+    exec("def f(): return 1", later.__dict__)  # noqa: S102
+    monkeypatch.setitem(sys.modules, "blocking_later", later)
+    assert reason_to_block([module.lazy]) is None
+
+
+def test_nothing_of_the_users_is_executed(module: Any) -> None:
+    """Objects are looked at without their code: a hostile `__getattribute__` or metaclass is not asked."""
+    exec(  # noqa: S102
+        "class Angry(type):\n"
+        "    def __getattribute__(cls, name): raise SystemExit\n"
+        "class Hostile(metaclass=Angry):\n"
+        "    def __getattribute__(self, name): raise SystemExit\n"
+        "hostile = object.__new__(Hostile)\n"
+        "def meets(): return hostile, Hostile\n",
+        module.__dict__,
+    )
+    assert reason_to_block([module.meets]) is None
+
+
+def test_the_first_call_of_an_export_starts_by_the_loop_and_later_ones_as_is_found(module: Any) -> None:
+    """Each decision is told once, with its reason."""
+    told: list[str] = []
+    decide = Starts(told.append)
+    assert [decide.at_once("add", module.add) for _ in range(3)] == [False, True, True]
+    assert [decide.at_once("far", module.far) for _ in range(3)] == [False, False, False]
+    assert decide.at_once("no such export", None)
+    assert told == [
+        "calls of add() start in the event of their message: nothing that it reaches can block",
+        "calls of far() start by the event loop: far → middle → block → host.block",
+    ]
+
+
+def test_the_user_says_which_exports_block(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`export(blocking=…)` goes before the search, and before the configuration."""
+    workerlib.export(blocking=True)(module.add)
+    workerlib.export(blocking=False)(module.far)
+    decide = Starts(lambda _: None)
+    assert [decide.at_once("add", module.add) for _ in range(3)] == [False, False, False]
+    assert decide.at_once("far", module.far), "from the first call on"
+    monkeypatch.setattr(starts, "_said", True)
+    assert not decide.at_once("neighbours", module.neighbours)
+    assert not decide.at_once("neighbours", module.neighbours)
+    assert decide.may_block()
+    assert decide.at_once("far", module.far)
+    monkeypatch.setattr(starts, "_said", False)
+    assert decide.at_once("late", module.late) and not decide.may_block()
+
+
+def test_an_export_that_has_blocked_is_started_by_the_loop_from_then_on(module: Any) -> None:
+    """Whatever the search has found."""
+    workerlib.export(module.neighbours)
+    decide = Starts(lambda _: None)
+    assert [decide.at_once("neighbours", module.neighbours) for _ in range(2)] == [False, True]
+    decide.note_block("neighbours", "run_sync")
+    assert not decide.at_once("neighbours", module.neighbours)
+
+
+def test_the_code_of_a_page_is_looked_at(module: Any) -> None:
+    """The functions that run, and those beside them in their modules."""
+    told: list[str] = []
+    decide = Starts(told.append)
+    seen: list[Any] = []
+
+    def look() -> None:
+        seen.append(sys._getframe(1))
+
+    calm = types.ModuleType("blocking_calm")
+    calm.look = look  # type: ignore[attr-defined]
+    exec("def run(): look()", calm.__dict__)  # noqa: S102
+    calm.run()
+    decide._search([seen[0].f_code], seen[0].f_globals)
+    assert not decide.may_block()
+    module.look = look
+    exec("def run(): look()", module.__dict__)  # noqa: S102
+    module.run()
+    frame = seen[1]
+    starts.known_callers.discard(frame.f_code)
+    decide.look_at_callers(frame)
+    assert decide.may_block(), "another function of its module blocks"
+    assert told and told[0].startswith("all code goes through the event loop: ")
+
+
+def test_a_page_that_computes_code_keeps_its_speed(module: Any) -> None:
+    """Its computed code is looked at when it calls a worker; that of an export never calls one."""
+    assert reason_to_block([module.code]) is not None
+    assert reason_to_block([module.code], may_compute_code=True) is None
+
+
+async def test_tasks_of_a_call_that_the_loop_started_know_it() -> None:
+    """All that such a call makes ready is left to the loop, tasks that it makes too."""
+    context = contextvars.copy_context()
+    context.run(starts.started_by_loop.set, True)
+    task = asyncio.get_running_loop().create_task(_read(), context=context)
+    assert await task
+    assert not starts.started_by_loop.get()
+
+
+async def _read() -> bool:
+    return await asyncio.create_task(_read_within())
+
+
+async def _read_within() -> bool:
+    return starts.started_by_loop.get()
