@@ -107,7 +107,16 @@ async def test_what_computes_is_interrupted(workerlib: Any, raises: Any) -> None
 
 
 # These tests need an address of HTTP; all of them run in Node (tests/node/spawn.mjs).
-@pytest.mark.parametrize("name", ["test_a_configuration_is_the_worker", "test_adapters"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_a_configuration_is_the_worker",
+        "test_adapters",
+        "test_addresses_are_relative_to_the_script",
+        "test_a_configuration_that_is_a_file",
+        "test_a_module_that_is_missing",
+    ],
+)
 @in_page(page="spawn_mishaps", limit=120)
 async def test_configuration(name: str) -> None:
     """What a spawned worker's configuration says (tests/shared/configured.py)."""
@@ -170,6 +179,27 @@ async def test_a_start_that_takes_too_long(workerlib: Any, raises: Any) -> None:
         r"the worker 'slow' did not get any further within 0\.01 seconds; spawn\(\) was",
     ):
         await workerlib.spawn("./needs_packaging.py", name="slow", timeout=0.01)
+
+
+@in_page(page="spawned")
+async def test_the_address_of_a_workers_script_is_revoked(workerlib: Any) -> None:
+    """A blob: address keeps its script in memory for the page's life."""
+    import js
+
+    made, revoked = [], []
+    create, revoke = js.URL.createObjectURL, js.URL.revokeObjectURL
+
+    def note(blob: Any) -> str:
+        made.append(create(blob))
+        return made[-1]
+
+    js.URL.createObjectURL = note
+    js.URL.revokeObjectURL = lambda address: (revoked.append(address), revoke(address))[0]
+    try:
+        async with workerlib.spawn("./needs_packaging.py", packages=["packaging"], snapshot=False):
+            assert made and revoked == made, "as soon as it has loaded"
+    finally:
+        js.URL.createObjectURL, js.URL.revokeObjectURL = create, revoke
 
 
 @pytest.mark.every_engine

@@ -135,3 +135,43 @@ async def test_what_cannot_be_right(folder: str) -> None:
     with raises(workerlib.WorkerStartError, "no_such_module, failed") as caught:
         await workerlib.spawn("no_such_module")
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+async def test_addresses_are_relative_to_the_script(folder: str) -> None:
+    """`pyfetch`, `js.fetch`, `Request` and `open_url` in the worker, not relative to the page or to a blob: address."""
+    async with workerlib.spawn(f"{folder}relative/reader.py") as worker:
+        assert set(await worker.read_by_url()) == {"beside the script"}
+        assert set(await worker.read_as_written()) == {"beside the script"}
+
+
+async def test_a_configuration_that_is_a_file(folder: str) -> None:
+    """TOML and JSON by their addresses, from which theirs start; a file of this Python's; a text."""
+    for name in ("configuration.toml", "configuration.json"):
+        async with workerlib.spawn("workerlib.worker", config=f"{folder}relative/{name}") as worker:
+            assert await worker.triple(2) == 6
+    text = '[exports]\n"math" = ["hypot"]\n'
+    path = Path("written_here.toml")
+    path.write_text(text)
+    for config in (text, path, '{"exports": {"math": ["hypot"]}}'):
+        async with workerlib.spawn("workerlib.worker", config=config) as worker:
+            assert await worker.hypot(3, 4) == 5
+    for config, told in (
+        (f"{folder}nowhere.toml", r"nowhere\.toml: the configuration cannot be"),
+        (f"{folder}worker.py", r"worker\.py: the configuration is neither JSON nor TOML"),
+        ('[exports]\nx = "', "neither JSON nor TOML"),
+        (Path("nowhere.toml"), "'nowhere.toml' cannot be read"),
+    ):
+        with raises(workerlib.ConfigError, told):
+            await workerlib.spawn("workerlib.worker", config=config)
+
+
+async def test_a_module_that_is_missing(folder: str) -> None:
+    """The error says where a module has to stand."""
+    del folder
+    script = _script("missing_module", "import workerlib\nimport no_such_module_at_all\n")
+    with raises(
+        workerlib.WorkerStartError,
+        r"No module named 'no_such_module_at_all' \(missing_module_of_test\.py, line 2\);"
+        r" a module of the site must stand under \[files\]",
+    ):
+        await workerlib.spawn(script)

@@ -164,6 +164,19 @@ def test_values_that_javascript_has_nothing_for(page: Page) -> None:
     assert "nested deeper" in error["message"]
 
 
+def test_relative_addresses_start_at_the_script(page: Page) -> None:
+    """The script that Python's spawn() and PyScript run too: it reads the file that lies beside it."""
+    found = page.run("""
+        const worker = await spawn({ script: "/shared/relative/reader.py" });
+        try {
+          return [...(await worker.read_by_url()), ...(await worker.read_as_written())];
+        } finally {
+          worker.terminate();
+        }
+    """)
+    assert set(found) == {"beside the script"}
+
+
 @pytest.mark.isolation("chromium")
 def test_a_time_limit(page: Page) -> None:
     """The call rejects with a TimeoutError, and its function is cancelled in the worker."""

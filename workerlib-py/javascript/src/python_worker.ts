@@ -5,8 +5,10 @@
  * It says on the worker's own channel how far it is; the calls themselves go over the port or, unseen by this script, over
  * that channel too. It runs in browsers and, as a worker thread, in Node.
  */
+import { install, startFrom } from "./relative.js";
 import {
   fetchFile,
+  fetchText,
   installPackages,
   lastLine,
   makeSnapshotOf,
@@ -99,10 +101,12 @@ async function start(order: Order, host: Host): Promise<void> {
   const tell = (...told: Told): void => host.postMessage(told);
   const script = new URL(order.script, base).href;
   const what = order.source === null ? script : order.script;
+  // A script that is no file of the server's has the base of its caller.
+  const relativeTo = order.source === null ? script : base;
+  startFrom(relativeTo);
   const report = ({ stage, what, done, total }: { stage: string; what: string; done?: number; total?: number }): void =>
     tell("progress", stage, what, done, total);
-  const fetched =
-    order.source ?? fetchFile(script, "the worker's script").then((response) => response.text());
+  const fetched = order.source ?? fetchText(script, "the worker's script");
   const fetchedFiles = Promise.all(order.filesToFetch.map((file) => fetchContent(file, base)));
   const started = startPython(planOf(order), order.snapshot, report);
   const [source, { pyodide, found, failure }, more] = await Promise.all([fetched, started, fetchedFiles]);
@@ -114,7 +118,7 @@ async function start(order: Order, host: Host): Promise<void> {
   await installPackages(pyodide, packages, indexURLs, base, report);
   report({ stage: "import", what });
   const python = pyodide.pyimport(ENTRY);
-  const error = await python.start(source, script, order);
+  const error = await python.start(source, script, relativeTo, order);
   if (error) tell("failed", `the worker's script, ${what}, failed`, error);
   else tell("ready");
 }
@@ -152,6 +156,7 @@ function listen(host: Host): void {
   });
 }
 
+install();
 if (typeof self === "undefined") {
   const node = "node:worker_threads";
   void import(/* @vite-ignore */ node).then((threads: { parentPort: Host }) => listen(threads.parentPort));

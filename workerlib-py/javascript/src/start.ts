@@ -5,6 +5,7 @@
  * `python_worker.ts` tell the page.
  */
 
+import { readFile } from "./relative.js";
 import { FRESH, makeSnapshot, startFromSnapshot, type PyodideModule, type Snapshot } from "./snapshot/python.js";
 import { digest, openStore } from "./snapshot/store.js";
 
@@ -315,11 +316,16 @@ export async function fetchFile(address: string, what: string): Promise<Response
   return response;
 }
 
-/** Node's `fetch` knows no files. */
-async function readFile(address: string): Promise<Response> {
-  const node = "node:fs/promises";
-  const files = (await import(/* @vite-ignore */ node)) as { readFile(path: URL): Promise<BodyInit> };
-  return new Response(await files.readFile(new URL(address)));
+/** Fetches a text; a page that a server sends for a file that it does not have is an error, too. */
+export async function fetchText(address: string, what: string): Promise<string> {
+  const content = await (await fetchFile(address, what)).text();
+  if (/^[\ufeff\s]*<(!doctype\s+html|html)\b/i.test(content)) {
+    throw new StartError(
+      `${what}, ${address}, cannot be fetched: the server sent a page (HTML) in its place, as servers of single-page ` +
+        "applications do for files that do not exist; check the address",
+    );
+  }
+  return content;
 }
 
 /** What an error says, without where it was. */

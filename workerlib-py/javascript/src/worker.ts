@@ -7,8 +7,10 @@
  */
 import * as Comlink from "comlink";
 
+import { install, startFrom } from "./relative.js";
 import {
   fetchFile,
+  fetchText,
   installPackages,
   installWorkerlib,
   makeSnapshotOf,
@@ -232,15 +234,17 @@ export class PyodideWorker {
 
   async #fetchScript(address: string): Promise<Script> {
     const file = new URL(address, this.#base).href;
-    return { file, source: await (await fetchFile(file, "the worker's script")).text() };
+    return { file, source: await fetchText(file, "the worker's script") };
   }
 
   async #run({ file, source }: Script): Promise<void> {
     this.#report({ stage: "import", what: file });
-    const outcome = await awaited(this.#python.run_script(source, file.slice(file.lastIndexOf("/") + 1)));
+    startFrom(file);
+    const outcome = await awaited(this.#python.run_script(source, file));
     if (outcome[0] === "error") {
       const [, type, message, traceback] = outcome;
-      throw new PythonError("WorkerStartError", `the worker's script, ${file}, failed: ${type}: ${message}`, traceback);
+      const remedy = type === "ModuleNotFoundError" ? "; a module must be in a package that stands in `packages`" : "";
+      throw new PythonError("WorkerStartError", `the worker's script, ${file}, failed: ${type}: ${message}${remedy}`, traceback);
     }
   }
 }
@@ -284,6 +288,7 @@ Comlink.transferHandlers.set("throw", {
   },
 });
 
+install();
 const worker = new PyodideWorker();
 Comlink.expose(
   new Proxy(worker, {

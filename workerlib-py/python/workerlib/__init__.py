@@ -26,6 +26,7 @@ if sys.implementation.name == "micropython":
 
 from typing import TYPE_CHECKING
 
+from workerlib._addresses import url
 from workerlib._api.connect import connect
 from workerlib._api.interface import Interface
 from workerlib._api.page import Page, page
@@ -133,6 +134,7 @@ __all__ = [
     "systemVersions",
     "transfer",
     "typechecked",
+    "url",
     "wait",
 ]
 

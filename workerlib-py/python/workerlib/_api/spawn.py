@@ -6,16 +6,18 @@ Users call it, with PyScript or without. This module checks the arguments; the h
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import PurePath, PurePosixPath
+from pathlib import PurePath
 from types import ModuleType
 from typing import Any, TypeVar, overload
 
 from workerlib._api.connect import Connecting, establish
 from workerlib._api.worker import Worker
 from workerlib._config.adapters import load_adapters
+from workerlib._config.files import files
 from workerlib._config.settings import settings
 from workerlib._errors import ConfigError, ConnectError
 from workerlib._hosts.host import OnProgress, Progress, is_file_name
@@ -42,7 +44,7 @@ def spawn(
     isolated: bool = False,
     snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
-    config: Mapping[str, Any] | None = None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Connecting[_I]: ...
 @overload
 def spawn(
@@ -59,7 +61,7 @@ def spawn(
     isolated: bool = False,
     snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
-    config: Mapping[str, Any] | None = None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Connecting[Worker]: ...
 def spawn(
     script: str | PurePath,
@@ -75,7 +77,7 @@ def spawn(
     isolated: bool = False,
     snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
-    config: Mapping[str, Any] | None = None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Connecting[Any]:
     """Starts a worker that runs a script, and connects to it.
 
@@ -99,8 +101,9 @@ def spawn(
         snapshot: Whether the worker may start from a memory snapshot of Pyodide, which takes a fraction of
             the time (docs/starting.md); by default as the configuration says, and True without a word there.
         index_urls: Package indexes that are asked instead of PyPI.
-        config: The configuration of both sides, with the sections of a TOML file. `packages`, `index_urls`
-            and `[files]` are for the worker, which fetches the files.
+        config: The configuration of both sides: the address of a JSON or TOML file, a `Path` in this Python's
+            own file system, the text, or a dict of the sections. `packages`, `index_urls` and `[files]` are
+            for the worker, which fetches the files. Relative addresses in a file start at that file.
 
     Returns:
         An object to be awaited, or used by `async with`; it gives the `Worker`.
@@ -115,29 +118,76 @@ def spawn(
     """
     if sys.platform != "emscripten":
         raise ConnectError("spawn() needs Pyodide; outside of a browser, connect() starts a worker")
+    overrides = {"strict": strict, "max_in_flight": max_in_flight, "snapshot": snapshot}
+    progress = Progress(
+        name or _name_of(script), "loading the worker's own JavaScript", "spawn()", on_progress
+    )
+    given = [*packages], [*index_urls]
+    spawning = _spawn(script, progress, config, given, overrides, heartbeat, isolated, interface, timeout)
+    return Connecting(spawning, "spawn")
+
+
+async def _spawn(  # noqa: PLR0917 - what `spawn()` takes
+    script: str | PurePath,
+    progress: Progress,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None,
+    given: tuple[list[str], list[str]],
+    overrides: Mapping[str, Any],
+    heartbeat: float | None,
+    isolated: bool,
+    interface: object,
+    timeout: float | None,
+) -> Worker:
     # The host is imported here, because its own imports exist in Pyodide only.
+    from workerlib._hosts.spawned.configuration import read
     from workerlib._hosts.spawned.parent import open_channel
 
-    parsed = dict(config or {})
-    chosen = settings(parsed, strict=strict, max_in_flight=max_in_flight, snapshot=snapshot)
+    parsed, base = await read(config)
+    chosen = settings(parsed, **overrides)
+    packages, index_urls = given
     wanted = Wanted(
         script,
         # The worker has the workerlib of its caller.
-        [name for name in (*packages, *_names(parsed, "packages")) if not _OWN.fullmatch(name)],
-        [*index_urls, *_names(parsed, "index_urls")],
-        _files(parsed),
+        [
+            name
+            for name in (*packages, *_absolute(_names(parsed, "packages"), base))
+            if not _OWN.fullmatch(name)
+        ],
+        [*index_urls, *_absolute(_names(parsed, "index_urls"), base)],
+        [(_absolute([source], base, True)[0], path) for source, path in _files(parsed)],
         parsed,
         heartbeat,
         isolated,
         chosen.snapshot,
     )
-    progress = Progress(
-        name or _name_of(script), "loading the worker's own JavaScript", "spawn()", on_progress
-    )
-    adapters = load_adapters(parsed)
     opening = open_channel(wanted, progress)
-    connecting = establish(opening, progress, chosen, adapters, interface=interface, timeout=timeout)
-    return Connecting(connecting, "spawn")
+    adapters = load_adapters(parsed)
+    return await establish(opening, progress, chosen, adapters, interface=interface, timeout=timeout)
+
+
+def _files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    places = files(config)
+    for source, path in places:
+        if path.endswith("*"):
+            raise ConfigError(
+                f"[files] {source!r} = {path!r}: spawn() unpacks no archives; list the files, or make them a"
+                " package"
+            )
+    return places
+
+
+def _absolute(names: list[str], base: str, are_addresses: bool = False) -> list[str]:
+    """Makes relative addresses absolute; the name of a package is none."""
+    if not any(are_addresses or name.startswith((".", "/")) for name in names):
+        return names
+    # It takes long to import, and few configurations have addresses.
+    from urllib.parse import urljoin
+
+    return [
+        # An index may have the place of the package's name in braces.
+        urljoin(base, name) if are_addresses or name.startswith((".", "/")) else name
+        for name in names
+    ]
 
 
 def _name_of(script: str | PurePath) -> str:
@@ -150,23 +200,3 @@ def _names(config: Mapping[str, Any], key: str) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{key} = {names!r}: there should be a list of texts")
     return names
-
-
-def _files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Reads `[files]` as PyScript does: where a file is fetched from, and where it is put."""
-    section = config.get("files", {})
-    if not isinstance(section, Mapping):
-        raise ConfigError(f"[files] is a section with addresses and paths, not {section!r}")
-    files = []
-    for source, target in section.items():
-        entry = f"[files] {source!r} = {target!r}"
-        if not isinstance(target, str):
-            raise ConfigError(f"{entry}: there should be a path, or nothing for the file's own name")
-        if target.endswith("*"):
-            raise ConfigError(f"{entry}: spawn() unpacks no archives; list the files, or make them a package")
-        # It takes long to import, and few configurations name files here.
-        from urllib.parse import urlsplit
-
-        name = PurePosixPath(urlsplit(source).path).name
-        files.append((source, f"{target}{name}" if target.endswith("/") else target or name))
-    return files

@@ -15,7 +15,7 @@ from typing import Any
 
 from workerlib._errors import RemoteError, WorkerStartError
 from workerlib._rpc.endpoint import Endpoint
-from workerlib._values.safe_text import class_name, text_of
+from workerlib._values.safe_text import class_name, notes_of, text_of
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,13 @@ class Progress:
         return "the worker" if self.name is None else f"the worker {self.name!r}"
 
 
-def script_failed(what: str, cause: BaseException) -> WorkerStartError:
+def script_failed(what: str, cause: BaseException, remedy: str = "") -> WorkerStartError:
     """Makes the error of a script that failed, whose own text says why and where.
 
     Args:
         what: Whose script it is: "the script of the worker 'stats'".
         cause: What the script raised.
+        remedy: How this host makes a module importable, for a module that was not found.
     """
     name = (cause.type_name if isinstance(cause, RemoteError) else class_name(type(cause))).removeprefix(
         "workerlib."
@@ -102,6 +103,8 @@ def script_failed(what: str, cause: BaseException) -> WorkerStartError:
     if isinstance(cause, SyntaxError):
         # Its text has the place.
         where = ""
+    if isinstance(cause, ModuleNotFoundError):
+        where += "".join(f"; {hint}" for hint in (remedy, *notes_of(cause)) if hint)
     error = WorkerStartError(
         f"{what} failed: {name}: {text}{where}" if text else f"{what} failed: {name}{where}"
     )
@@ -129,6 +132,22 @@ class Found:
     that moment."""
     terminate: Callable[[], object] | None = None
     """Ends the worker at once, where it does not end with its connection."""
+
+
+def is_html(text: str) -> bool:
+    """Tells whether a text is a page, which some servers send for files that do not exist.
+
+    Args:
+        text: The text that a server has sent for a script or a configuration.
+    """
+    return text.lstrip("\ufeff \t\r\n")[:15].lower().startswith(("<!doctype html", "<html"))
+
+
+MODULES_OF_A_PAGE = (
+    "a module of the site must stand under [files] in the worker's configuration, one of a package under"
+    " packages"
+)
+"""The remedy for a module that a browser's worker does not find."""
 
 
 def is_file_name(name: str) -> bool:

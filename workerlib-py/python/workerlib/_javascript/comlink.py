@@ -18,6 +18,7 @@ from pyodide.code import eval_code_async
 from pyodide.ffi import to_js
 
 import __main__
+from workerlib._addresses import start_from
 from workerlib._exports import functions
 from workerlib._javascript.arguments import build_arguments
 from workerlib._javascript.values import from_javascript, to_javascript
@@ -72,13 +73,15 @@ async def run_python(code: str, key: int = 0) -> Any:
     return await _outcome(lambda: eval_code_async(code, __main__.__dict__), key)
 
 
-async def run_script(code: str, file: str) -> Any:
+async def run_script(code: str, address: str) -> Any:
     """Runs the worker's script as `__main__`.
 
     Args:
         code: The script's text.
-        file: The script's name, for tracebacks.
+        address: Its address, from which relative addresses start. Tracebacks show the file's name.
     """
+    start_from(lambda: address)
+    file = address.rpartition("/")[2]
     __main__.__dict__["__file__"] = file
 
     async def run() -> None:

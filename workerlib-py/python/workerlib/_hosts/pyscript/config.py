@@ -8,6 +8,7 @@ from typing import Any
 
 import js
 
+from workerlib._config.files import files
 from workerlib._config.settings import parse
 from workerlib._errors import ConfigError, ConnectError
 
@@ -61,8 +62,9 @@ def hint_at_files() -> str | None:
     raw = getattr(polyscript, "config", None)
     if not isinstance(raw, str) or is_path(raw.strip()):
         return None
-    files = read_config().get("files", {})
-    missing = [source for source, target in files.items() if not Path(target or Path(source).name).exists()]
+    missing = [
+        source for source, path in files(read_config()) if not path.endswith("*") and not Path(path).exists()
+    ]
     if not missing:
         return None
     return (

@@ -22,7 +22,7 @@ from workerlib._channels.proxies import destroy_later
 from workerlib._errors import ConnectError, NoSuchWorkerError, WorkerDiedError, WorkerStartError
 from workerlib._hosts.browser.liveness import is_dead, watch, watch_termination
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter
-from workerlib._hosts.host import Found, Progress, SpawnProgress, script_failed
+from workerlib._hosts.host import MODULES_OF_A_PAGE, Found, Progress, SpawnProgress, script_failed
 from workerlib._hosts.pyscript import bridge
 from workerlib._hosts.pyscript.config import is_path
 from workerlib._native import decode
@@ -321,22 +321,29 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any) -> tuple[Any, Any]:
     proxy = create_proxy(receive)
     xworker.addEventListener("message", proxy)
     try:
+        ask = getattr(xworker.sync, bridge.NAME)
         try:
-            failure = base64.b64decode(
-                str(await getattr(xworker.sync, bridge.NAME)(mark, name, own is not None))
-            )
+            failure = base64.b64decode(str(await ask(mark, name, own is not None, _script_of(tag))))
         except JsException:
             error = await _without_workerlib(tag, name)
             # What it came from says that a JavaScript object lacks a property: nothing to a reader of Python.
             error.__suppress_context__ = True
             raise error  # noqa: B904
         if failure:
-            raise script_failed(f"the script of the worker {name!r}", rebuild(decode(failure, [])))
+            cause = rebuild(decode(failure, []))
+            raise script_failed(f"the script of the worker {name!r}", cause, MODULES_OF_A_PAGE)
         message = await answer
         return message.data, message.ports[0] if message.ports.length else own
     finally:
         xworker.removeEventListener("message", proxy)
         destroy_later([proxy])
+
+
+def _script_of(tag: Any) -> str:
+    """Returns the address of the worker script, or of the page that has it inline; empty if unknown."""
+    if not tag.isConnected:
+        return ""
+    return str(js.URL.new(tag.getAttribute("src") or "", js.document.baseURI).href)
 
 
 async def _without_workerlib(tag: Any, name: str) -> WorkerStartError:

@@ -16,17 +16,19 @@ import js
 from pyodide.ffi import to_js
 
 import __main__
+from workerlib._addresses import start_from
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._config import exports_and_imports
 from workerlib._config.settings import settings
 from workerlib._exports import Function, describe_exports, functions, observers
 from workerlib._hosts.browser.liveness import hold
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard, new_memory
-from workerlib._hosts.pyscript import bridge
-from workerlib._hosts.pyscript.config import read_config
+from workerlib._hosts.pyscript import addresses, bridge
+from workerlib._hosts.pyscript.config import hint_at_files, read_config
 from workerlib._native import Session, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.starts import say
 from workerlib._values.exceptions import describe
 from workerlib._values.tracebacks import know_source
 from workerlib._version import __version__
@@ -53,17 +55,22 @@ def serve() -> None:
     if _script is not None:
         _know_source(_script)
     hold()
+    start_from(addresses.find)
     xworker.postMessage(to_js({"mark": bridge.RUNNING}, dict_converter=js.Object.fromEntries))
 
-    def answer(mark: str, name: str, may_own: bool) -> str:
+    def answer(mark: str, name: str, may_own: bool, script: str) -> str:
+        addresses.tell(script)
         error = _script_error()
         try:
             config = read_config()
             chosen = settings(config)
+            say(chosen.blocking)
             adapters = exports_and_imports.complete(config)
         # Modules of the user's are imported here, which may raise anything.
         except BaseException as wrong:
             error = error or wrong
+        if isinstance(error, ModuleNotFoundError) and (hint := hint_at_files()):
+            error.add_note(hint)
         if error is not None:
             # PyScript's bridge carries strings unharmed, and nothing else of what an error is made of.
             return base64.b64encode(encode(describe(error))[0]).decode()

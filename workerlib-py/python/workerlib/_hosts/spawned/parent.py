@@ -13,18 +13,25 @@ import json
 from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import quote
 
 import js
 import pyodide_js
 from pyodide.ffi import JsException, JsProxy, create_once_callable, jsnull, to_js
 
+from workerlib._addresses import base
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._errors import WorkerStartError
+from workerlib._exports import Function
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, new_memory
 from workerlib._hosts.browser.web_worker import NOT_LOADED, is_node, new_worker
-from workerlib._hosts.host import Found, Progress, SpawnProgress, is_file_name, script_failed
-from workerlib._hosts.spawned import worker as spawned
+from workerlib._hosts.host import (
+    MODULES_OF_A_PAGE,
+    Found,
+    Progress,
+    SpawnProgress,
+    is_file_name,
+    script_failed,
+)
 from workerlib._hosts.spawned.snapshots import snapshots
 from workerlib._hosts.spawned.wanted import Wanted
 from workerlib._native import decode
@@ -102,10 +109,9 @@ class SpawnedWorker:
         self._port = PortEndpoint(port)
         self.host.post(order, to_js(ports))
 
-    @property
-    def starts_at_once(self) -> bool:
-        """Whether tasks may start while a message is handled: `Endpoint.starts_at_once`."""
-        return self._port.starts_at_once
+    def starts_at_once(self, name: str, function: Function | None) -> bool:
+        """Tells whether a call may start while a message is handled: `Endpoint.starts_at_once`."""
+        return self._port.starts_at_once(name, function)
 
     def listen(
         self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
@@ -177,7 +183,7 @@ class SpawnedWorker:
         message = f"the worker {self.name!r} could not be started: {message}"
         if isinstance(description, JsProxy):
             cause = rebuild(decode(description.to_bytes(), []))
-            self._fail(script_failed(message.removesuffix(" failed"), cause))
+            self._fail(script_failed(message.removesuffix(" failed"), cause, MODULES_OF_A_PAGE))
         else:
             self._fail(WorkerStartError(message))
 
@@ -217,14 +223,14 @@ def _script() -> str:
 def _equipment() -> dict[str, Any]:
     """Describes this Python for another: the `Equipment` of javascript/src/python_worker.ts."""
     host = pyodide_js._api.config
-    base = _base()
+    start = base()
     return {
         "pyodide": {
-            "indexURL": str(js.URL.new(host.indexURL, base).href),
+            "indexURL": str(js.URL.new(host.indexURL, start).href),
             "lockFileContents": str(js.JSON.stringify(pyodide_js.lockfile)),
             "packageBaseUrl": str(pyodide_js.lockfileBaseUrl or host.indexURL),
         },
-        "base": base,
+        "base": start,
         "files": [[str(path), path.read_bytes()] for path in _own_files()],
     }
 
@@ -256,15 +262,3 @@ def _own_files() -> list[Path]:
     own = [record.parent for record in records if "workerlib/_native.pyi," in record.read_text()]
     paths = [path for folder in [package, *own] for path in sorted(folder.rglob("*"))]
     return [path for path in paths if path.suffix != ".pyc" and path.is_file()]
-
-
-def _base() -> str:
-    """Tells where relative addresses start."""
-    if spawned.base is not None:
-        return spawned.base
-    if is_node():
-        return f"file://{quote(str(js.process.cwd()))}/"
-    if hasattr(js, "document"):
-        return str(js.document.baseURI)
-    # The script of a worker of PyScript's has a blob: address, which says the origin and nothing else.
-    return str(js.location.href).removeprefix("blob:")

@@ -14,6 +14,7 @@ from pyodide.code import eval_code_async
 from pyodide.ffi import to_js
 
 import __main__
+from workerlib._addresses import start_from
 from workerlib._channels.message_port import PortEndpoint, own_channel
 from workerlib._config import exports_and_imports
 from workerlib._config.settings import settings
@@ -23,19 +24,18 @@ from workerlib._hosts.host import internal_function
 from workerlib._native import Session, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.starts import say
 from workerlib._values.exceptions import describe
 from workerlib._version import __version__
 
-base: str | None = None
-"""Where relative addresses start in this worker: at its script. None where nobody spawned it."""
-
+_is_worker = False
 _config: dict[str, Any] = {}
 _connection: Connection | None = None
 
 
 def is_worker() -> bool:
     """Returns whether this Python is a worker that was spawned."""
-    return base is not None
+    return _is_worker
 
 
 def read_config() -> dict[str, Any]:
@@ -47,12 +47,13 @@ def hint_at_files() -> None:
     """Explains nothing: a file of `[files]` that is not there has ended the start before."""
 
 
-async def start(source: str, script: str, order: Any) -> Any:
+async def start(source: str, script: str, base: str, order: Any) -> Any:
     """Runs the worker's script, then opens the connection.
 
     Args:
         source: The script's text.
         script: Its address.
+        base: The address from which relative addresses start.
         order: What the Python that called `spawn()` has sent: the worker's `name`; its `config`, as JSON; the
             `port` to that Python, or nothing where the worker's own channel is it, and the `lock` is the mark
             of its messages; the `memory` that it shares, to interrupt what computes here, or nothing.
@@ -60,13 +61,15 @@ async def start(source: str, script: str, order: Any) -> Any:
     Returns:
         None, or what the script raised, described and encoded as a Uint8Array.
     """
-    global base, _config, _connection
-    base = script
+    global _is_worker, _config, _connection
+    _is_worker = True
+    start_from(lambda: base)
     _config = json.loads(order.config)
     file = script.rpartition("/")[2]
     __main__.__dict__["__file__"] = file
     try:
         chosen = settings(_config)
+        say(chosen.blocking)
         exports_and_imports.import_into(__main__, _config)
         await eval_code_async(source, __main__.__dict__, filename=file)
         adapters = exports_and_imports.complete(_config)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -23,8 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from workerlib._channels.socket import OnBroken, OnMessage, PipeEndpoint, open_pipe
+from workerlib._config.files import files
 from workerlib._config.settings import parse
 from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerStartError
+from workerlib._exports import without_exports
 from workerlib._hosts.host import Found, Progress, SpawnProgress, is_file_name, script_failed
 from workerlib._native import decode, encode
 from workerlib._rpc.endpoint import Endpoint
@@ -63,6 +66,26 @@ def read_config(config: Config | None) -> dict[str, Any]:
     return parse(text)
 
 
+def _know_classes_of(module: str, path: list[str]) -> None:
+    """Imports the worker's module on this side too: so the classes of its values are known here.
+
+    Args:
+        module: The module's name, which the user has given.
+        path: The worker's `sys.path`.
+    """
+    if module in sys.modules:
+        return
+    before, sys.path[:] = sys.path[:], path
+    try:
+        with without_exports():
+            importlib.import_module(module)
+    # It may do anything that only a worker can. A value whose class is not known says so when it comes.
+    except Exception:
+        sys.modules.pop(module, None)
+    finally:
+        sys.path[:] = before
+
+
 def is_text(config: str | os.PathLike[str]) -> bool:
     """Tells whether this is a configuration itself, not the path of one."""
     return isinstance(config, str) and (config.lstrip().startswith("{") or "\n" in config)
@@ -70,13 +93,18 @@ def is_text(config: str | os.PathLike[str]) -> bool:
 
 def _folders_of_files(config: Config | None, parsed: Mapping[str, Any]) -> list[str]:
     """Tells where the modules lie that `[files]` would put beside the worker's script."""
-    files = parsed.get("files", {})
-    if not isinstance(files, Mapping):
-        return []
     is_file = config is not None and not isinstance(config, Mapping) and not is_text(config)
     base = Path(os.fspath(config)).absolute().parent if is_file else Path.cwd()  # type: ignore[arg-type]
-    modules = [str(source) for source in files if str(source).endswith(".py") and "://" not in str(source)]
+    sources = [source for source, _ in files(parsed)]
+    modules = [source for source in sources if source.endswith(".py") and "://" not in source]
     return list(dict.fromkeys(str((base / source).parent) for source in modules))
+
+
+_MODULES = (
+    "a module beside the script is found; others must stand under [files] in the configuration, be installed"
+    " in this Python's environment, or lie on its sys.path"
+)
+"""The remedy for a module that the process does not find."""
 
 
 @contextlib.contextmanager
@@ -111,6 +139,8 @@ async def open_channel(progress: Progress, config: Config | None, parsed: Mappin
         step = "waiting for the worker's script to run to its end"
         progress.enter(step, SpawnProgress("import", script))
         await worker.run_script(parsed)
+        if not is_file_name(script):
+            _know_classes_of(script, path)
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError):
             # Nobody waits for the script any longer, whatever it is doing.
@@ -228,7 +258,7 @@ class Subprocess(Endpoint):
         kind, description = answer
         if kind == "missing":
             raise NoSuchWorkerError(f"there is no module {self._script!r} to import; {description}")
-        raise script_failed(f"the script of the worker {self._script!r}", rebuild(description))
+        raise script_failed(f"the script of the worker {self._script!r}", rebuild(description), _MODULES)
 
     def kill(self) -> None:
         """Ends the process at once, if it has not ended yet."""
@@ -254,7 +284,9 @@ class Subprocess(Endpoint):
 
     # What a connection asks of an endpoint.
 
-    starts_at_once = True
+    def starts_at_once(self, _name: str, _function: object) -> bool:
+        """Tells that each call may: `Endpoint.starts_at_once`."""
+        return True
 
     def listen(self, on_message: OnMessage, on_broken: OnBroken) -> None:
         """Starts to deliver; a channel that breaks ends the process, and of that `watch` tells."""

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from workerlib import _exports
+from workerlib._addresses import address_of, start_from
 from workerlib._channels.socket import open_pipe
 from workerlib._config import exports_and_imports
 from workerlib._config.settings import settings
@@ -31,6 +32,7 @@ from workerlib._hosts.subprocess.signal_interrupts import SignalGuard
 from workerlib._native import Session, decode, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.starts import say
 from workerlib._values.exceptions import describe
 from workerlib._version import __version__
 
@@ -116,6 +118,7 @@ async def _run(sock: socket.socket, guard: SignalGuard) -> int:
     _config = config
     try:
         chosen = settings(config)
+        say(chosen.blocking)
         await _run_script(script, config)
         adapters = exports_and_imports.complete(config)
     except BaseException as error:
@@ -161,6 +164,7 @@ async def _run_script(script: str, config: Mapping[str, Any]) -> None:
         sys.modules["__main__"] = importlib.import_module(script)
         return
     sys.path.insert(0, os.path.dirname(script))
+    start_from(lambda: address_of(os.path.abspath(script)))
     module = ModuleType("__main__")
     module.__file__ = script
     sys.modules["__main__"] = module
