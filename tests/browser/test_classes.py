@@ -111,7 +111,9 @@ async def test_classes_of_one_script(workerlib: Any, tags: Any, raises: Any, scr
     page += "@dataclasses.dataclass\nclass Grown:\n    x: int\n    new: int\n"
     exec(scripts["classes"] + page, vars(__main__))  # noqa: S102 - as the page's own script would define them
     tags.worker("half", scripts["classes"] + scripts["worker"])
-    missing = "the class {} is not known here: __main__ has no such class on this side"
+    missing = (
+        "the class {} is not known here: it is defined in the script of the other side. Move the class into"
+    )
     async with workerlib.connect("half") as worker:
         with raises(workerlib.FrameError, missing.format("OnlyInTheWorker")):
             await worker.give("OnlyInTheWorker")

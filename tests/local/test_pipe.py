@@ -78,6 +78,40 @@ def test_what_is_no_message(data: bytes, message: str) -> None:
         read(data, [100])
 
 
+@pytest.mark.parametrize("length", [1_500_000_000, 2**62], ids=["more than there is", "absurd"])
+def test_a_length_is_not_believed_before_its_bytes(length: int) -> None:
+    """Twelve bytes must not take a gigabyte: the room grows as bytes come."""
+    reader = _MessageReader(lambda _: None)
+    tracemalloc.start()
+    try:
+        for data in (struct.pack("<IQ", 1, length), *[b"x" * 60_000] * 100):
+            start = 0
+            while start < len(data):
+                room = reader.room()
+                count = min(len(room), len(data) - start)
+                room[:count] = data[start : start + count]
+                reader.take(count)
+                start += count
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 6_000_000
+
+
+def test_many_parts_are_not_believed_either() -> None:
+    """A number of parts says how long the list of their lengths is."""
+    reader = _MessageReader(lambda _: None)
+    tracemalloc.start()
+    try:
+        data = struct.pack("<I", 1 << 20) + bytes(100_000)
+        reader.room()[: len(data) // 2] = data[: len(data) // 2]
+        reader.take(len(data) // 2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
+
+
 @contextlib.asynccontextmanager
 async def pair() -> AsyncIterator[tuple[PipeEndpoint, PipeEndpoint]]:
     """Makes both ends in one process."""

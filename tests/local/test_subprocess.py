@@ -69,6 +69,89 @@ async def until_ended(pid: int) -> None:
 # Starting.
 
 
+def test_a_call_from_another_event_loop_fails_before_it_is_sent(write: Write) -> None:
+    """It could never be answered there; the connection's own loop goes on."""
+    write(
+        "import workerlib\ncalls = []\n@workerlib.export\ndef count():\n    calls.append(1)\n    return len(calls)\n"
+    )
+    own, other = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        worker = own.run_until_complete(workerlib.connect("worker.py"))
+        with pytest.raises(
+            RuntimeError, match=r"count\(\) belongs to was made in another event loop: connect in"
+        ):
+            other.run_until_complete(worker.count())
+        assert own.run_until_complete(worker.count()) == 1, "the other call was not sent"
+        own.run_until_complete(worker.__aexit__(None, None, None))
+    finally:
+        own.close()
+        other.close()
+
+
+async def test_the_classes_of_a_workers_module_are_known_by_themselves(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`connect("mylib.worker")` imports the module on this side too, and this side exports nothing of it."""
+    from workerlib import _exports
+
+    write("", "known_by_itself/__init__.py")
+    write(
+        """
+        import dataclasses, workerlib
+
+        @dataclasses.dataclass
+        class Point:
+            x: int
+
+        @workerlib.export
+        def point():
+            return Point(1)
+
+        @workerlib.export
+        def twice(point):
+            return Point(2 * point.x)
+        """,
+        "known_by_itself/worker.py",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    async with workerlib.connect("known_by_itself.worker") as worker:
+        point = await worker.point()
+        assert type(point).__module__ == "known_by_itself.worker"
+        assert await worker.twice(point) == type(point)(2)
+    assert "point" not in _exports.functions
+
+
+async def test_an_unknown_class_says_what_makes_it_known(write: Write, tmp_path: Path) -> None:
+    """Where the value stands, the class, and the remedy: a reader of Python has no use for the byte."""
+    write(
+        """
+        import dataclasses, workerlib
+        from other_side import Thing
+
+        @dataclasses.dataclass
+        class Point:
+            x: int
+
+        @workerlib.export
+        def give(kind):
+            return [{"Point": Point, "Thing": Thing}[kind](1)]
+        """
+    )
+    write("import dataclasses\n@dataclasses.dataclass\nclass Thing:\n    x: int\n", "other_side.py")
+    async with workerlib.connect("worker.py") as worker:
+        with pytest.raises(workerlib.FrameError) as caught:
+            await worker.give("Point")
+        assert str(caught.value) == (
+            "result[0]: the class Point is not known here: it is defined in the script of the other side. Move the"
+            " class into a module that both scripts import, or define it in both"
+        )
+        with pytest.raises(workerlib.FrameError) as caught:
+            await worker.give("Thing")
+        assert str(caught.value) == (
+            "result[0]: the class Thing is not known here: import other_side on this side too"
+        )
+
+
 async def test_a_script_runs_as_it_does_under_pyscript(write: Write) -> None:
     """As `__main__`, inside of a running loop, with await at the top level, and with the modules beside it."""
     write("answer = 42", "beside.py")

@@ -112,6 +112,14 @@ pub(crate) fn decode_error(py: Python<'_>, root: &str, path: &Path, error: &Deco
         let note = format!("while decoding {} by the adapter {key}", place_of(root, path));
         return noted(py, PyErr::from_value(error), &note);
     }
+    static UNKNOWN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    if let DecodeErrorKind::Sink(raised) = &error.kind
+        && let Ok(class) = UNKNOWN.import(py, HOOKS, "UnknownClassError")
+        && raised.is_instance(py, class)
+    {
+        // The frame is as it should be: the path says more than the byte.
+        return frame_error(py, &format!("{root}{path}: {}", raised.value(py)));
+    }
     let mut text = error.to_string();
     if let DecodeErrorKind::TooDeep(limit) = error.kind
         && limit != SHALLOW

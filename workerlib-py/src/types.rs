@@ -277,7 +277,7 @@ pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) ->
             let names = ["args", "__cause__", "__context__", "__suppress_context__", "__dict__"];
             Step::Attribute(names.get(index).map_or_else(String::new, |&name| name.to_owned()))
         }
-        (ext::MAPPING_PROXY | ext::NAMED, _) => Step::Within,
+        (ext::MAPPING_PROXY | ext::NAMED, _) | (ext::OBJECT | ext::NAMED_TUPLE, 0) => Step::Within,
         // The class and its fields come first.
         (ext::NAMED_TUPLE, 2..) => Step::Index(index - 2),
         // The names are those that pandas has for these parts.
@@ -285,6 +285,7 @@ pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) ->
         (ext::DATA_FRAME | ext::SERIES, 1) => Step::Attribute("index".to_owned()),
         (ext::DATA_FRAME, 2) | (ext::SERIES, 0) => Step::Attribute("array".to_owned()),
         (ext::DATA_FRAME | ext::SERIES, 3) => Step::Attribute("attrs".to_owned()),
+        (ext::DATETIME, 7) | (ext::TIME, 4) => Step::Attribute("tzinfo".to_owned()),
         (ext::ADAPTED, _) => Step::Attribute(format!("<what {} made>", name_of(before))),
         _ => Step::Index(index),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
@@ -211,3 +212,29 @@ def test_the_remedy_is_named() -> None:
     with pytest.raises(workerlib.UnsendableError) as caught:
         round_trip(THING)
     assert "docs/values.md" in str(caught.value)
+
+
+class _OfMyOwn:
+    """A class without a kind that travels."""
+
+
+class _Zone(datetime.tzinfo):
+    """A zone that is of no kind that travels."""
+
+
+def test_a_class_of_the_users_names_both_remedies() -> None:
+    """`@workerlib.portable` and adapters; the types that travel are of no use for it."""
+    with pytest.raises(workerlib.UnsendableError) as caught:
+        encode([_OfMyOwn()])
+    message = str(caught.value)
+    assert message.startswith("value[0]: "), message
+    assert "@workerlib.portable" in message
+    assert "docs/adapters.md" in message
+
+
+def test_the_path_to_the_zone_of_a_datetime() -> None:
+    """As Python would say it, not the number of a part of it."""
+    for value in (datetime.datetime(2020, 1, 1, tzinfo=_Zone()), datetime.time(1, tzinfo=_Zone())):
+        with pytest.raises(workerlib.UnsendableError) as caught:
+            encode({"when": [value]})
+        assert caught.value.path == "value['when'][0].tzinfo"

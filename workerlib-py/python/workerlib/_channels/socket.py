@@ -1,7 +1,7 @@
 """A stream socket as an endpoint: how frames travel between two processes of one machine.
 
 A message is its number of parts and their lengths, little-endian, then the parts: the frame and its buffers
-(docs/adr/0024-workers-outside-the-browser.md). Large parts are received where they stay. What is sent waits
+(docs/adr/0024-workers-outside-the-browser.md). Large parts get room as their bytes come. What is sent waits
 in a queue of this side's for as long as the other side does not read; this side goes on reading meanwhile,
 so two sides that send to each other at once cannot block each other.
 
@@ -24,6 +24,8 @@ _MOST_PARTS = 1 << 20
 _COUNT = struct.Struct("<I")
 # What is read at once, where it is not known yet where it belongs.
 _SCRATCH = 64 << 10
+# The room that a large part has at first.
+_FIRST_ROOM = 1 << 20
 # What is written at once. The transport keeps, and before Python 3.12 copies, what the socket does not take.
 _CHUNK = 256 << 10
 
@@ -49,7 +51,9 @@ class PipeEndpoint(asyncio.BufferedProtocol):
 
     # What a connection asks of an endpoint.
 
-    starts_at_once = True
+    def starts_at_once(self, _name: str, _function: object) -> bool:
+        """Tells that each call may: `Endpoint.starts_at_once`. Outside of a browser, any stack can wait."""
+        return True
 
     def listen(self, on_message: OnMessage, on_broken: OnBroken) -> None:
         """Starts to deliver; what arrived before is delivered too."""
@@ -230,6 +234,9 @@ class _MessageReader:
             self._room = self._room[count:]
             if self._room:
                 return
+            if len(self._large) < self._wanted:
+                self._grow(2 * len(self._large))
+                return
             large, self._large = self._large, None
             self._step(large)
         start = 0
@@ -250,13 +257,19 @@ class _MessageReader:
                 start = self._filled = 0
 
     def _begin_large(self, begin: memoryview) -> None:
+        self._large = bytearray(begin)
+        self._grow(_FIRST_ROOM)
+
+    def _grow(self, size: int) -> None:
+        """Gives a large part more room: as much as has come, since its length is but a word."""
+        assert self._large is not None
+        begin = self._large
         try:
-            self._large = bytearray(self._wanted)
-        except (MemoryError, OverflowError):
+            self._large = bytearray(min(size, self._wanted))
+        except MemoryError:
             raise _NoMessageError(f"a part has {self._wanted} bytes, too many for the memory") from None
-        self._room = memoryview(self._large)
-        self._room[: len(begin)] = begin
-        self._room = self._room[len(begin) :]
+        self._large[: len(begin)] = begin
+        self._room = memoryview(self._large)[len(begin) :]
 
     def _step(self, piece: bytes | bytearray) -> None:
         if self._lengths is None:
@@ -272,6 +285,8 @@ class _MessageReader:
             self._parts.append(piece)
         if len(self._parts) < len(self._lengths):
             self._wanted = self._lengths[len(self._parts)]
+            if self._wanted > sys.maxsize:
+                raise _NoMessageError(f"a part has {self._wanted} bytes, more than any memory")
             return
         parts, self._parts = self._parts, []
         self._lengths = None

@@ -64,7 +64,13 @@ def _find(cls: type, lists: bool) -> Likeness | None:
         return Likeness(*found) if lists else _base_of_library(cls, *found)
     if not lists and (reason := _reason_to_refuse(cls)):
         return _refused(reason)
-    return _likeness(cls, names, lists)
+    likeness = _likeness(cls, names, lists)
+    if likeness is None and not _is_installed(cls.__module__):
+        return _refused(
+            "it is of a class of your own: mark the class by @workerlib.portable if its attributes are all"
+            " that it is, or give it an adapter (docs/adapters.md)"
+        )
+    return likeness
 
 
 def _refused(reason: str) -> Likeness:

@@ -22,7 +22,7 @@ from workerlib._values.sending import DEFAULT, STRICT
 from workerlib._values.slot import Outgoing
 from workerlib._values.standard_library import receive_array
 from workerlib._values.table import fill, find_builder, make
-from workerlib._values.user_classes import PLANS, recipe
+from workerlib._values.user_classes import PLANS, UnknownClassError, recipe
 
 __all__ = [
     "DEFAULT",
@@ -33,6 +33,7 @@ __all__ = [
     "FrameError",
     "Outgoing",
     "RefusedError",
+    "UnknownClassError",
     "UnsendableError",
     "WorkerDiedError",
     "enter",

@@ -159,7 +159,8 @@ def find_class(key: object, kind: str) -> type:
     """Finds the class that a frame names, which must be one that may be made here.
 
     Raises:
-        ValueError: If this side does not have it, or not of that kind.
+        UnknownClassError: If this side does not have it.
+        ValueError: If it is of another kind here.
     """
     if not isinstance(key, str):
         raise ValueError(f"{key!r} is no name of a class")
@@ -171,19 +172,30 @@ def find_class(key: object, kind: str) -> type:
     elif not isinstance(cls, type) or find_kind(cls) != kind:
         cls = found_here or _find_generic(key) or _exported(key) or cls
     module, _, name = key.partition(":")
-    if cls is None and "[" in name and module in sys.modules:
-        raise ValueError(
-            f"the class {name} is not known here: use that model with these types on this side too, in an"
-            " annotation for example"
-        )
-    if cls is None and module not in sys.modules:
-        raise ValueError(f"the class {name} is not known here: import {module} on this side too")
     if not isinstance(cls, type):
-        raise ValueError(f"the class {name} is not known here: {module} has no such class on this side")
+        raise UnknownClassError(f"the class {name} is not known here: {_remedy(module, name)}")
     found = find_kind(cls)
     if found != kind:
         raise ValueError(f"{key} is {_article(kind)} on the other side and {_article(found)} on this one")
     return cls
+
+
+def _remedy(module: str, name: str) -> str:
+    """Says how a class of the other side's becomes known on this one."""
+    if module == "__main__":
+        return (
+            "it is defined in the script of the other side. Move the class into a module that both scripts"
+            " import, or define it in both"
+        )
+    if "[" in name and module in sys.modules:
+        return "use that model with these types on this side too, in an annotation for example"
+    if module not in sys.modules:
+        return f"import {module} on this side too"
+    return f"{module} has no such class on this side: give both sides the same module"
+
+
+class UnknownClassError(ValueError):
+    """Tells that a frame names a class that this side has not, and what makes it known."""
 
 
 def _exported(key: str) -> type | None:
