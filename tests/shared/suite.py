@@ -25,6 +25,7 @@ from typing import Any
 from workerlib import Worker
 
 import shared_adapters
+import shared_callbacks
 import shared_calls
 import shared_endings
 import shared_errors
@@ -41,6 +42,7 @@ TESTS: dict[str, Test] = {
         shared_values,
         shared_adapters,
         shared_calls,
+        shared_callbacks,
         shared_errors,
         shared_endings,
         shared_pages,

@@ -512,6 +512,7 @@ impl<'f> Reader<'f> {
             | ext::LIBRARY_FIRST..=ext::LIBRARY_LAST
             | ext::ADAPTED
             | ext::SLOT
+            | ext::REMOTE
             | ext::STREAM => {
                 return Ok(Read::Container(Container::Extension(kind), count_of(kind, payload)?, false));
             }

@@ -5,8 +5,8 @@
 
 use workerlib_core::message::kind;
 use workerlib_core::{
-    Adapter, CallId, Credit, Export, ExportKind, Exports, Message, Parameter, ParameterKind, Peer, StopKind,
-    StreamId,
+    Adapter, CallId, Credit, Export, ExportKind, Exports, Message, Parameter, ParameterKind, Peer, RefId,
+    StopKind, StreamId,
 };
 
 use crate::metadata::{self, Fields, Malformed};
@@ -47,8 +47,13 @@ fn message(mut fields: Fields) -> Result<Message<()>, Malformed> {
             payload: (),
             reports_start: !fields.is_empty() && fields.bool("whether the start is reported")?,
             credit: if fields.is_empty() { None } else { call_credit(fields)? },
+            trace: if fields.is_empty() { None } else { fields.optional_str("a trace")? },
         },
-        kind::RETURN => Message::Return { id: id(fields)?, payload: () },
+        kind::RETURN => Message::Return {
+            id: id(fields)?,
+            payload: (),
+            unheard: if fields.is_empty() { Vec::new() } else { fields.array("ids of invocations", id)? },
+        },
         kind::RAISE => Message::Raise { id: id(fields)?, payload: () },
         kind::CANCEL => Message::Cancel { id: id(fields)? },
         kind::CLOSE => Message::Close { reason: fields.str("a reason")? },
@@ -78,6 +83,21 @@ fn message(mut fields: Fields) -> Result<Message<()>, Malformed> {
         kind::STOPPED => Message::Stopped { stream: stream(fields)? },
         kind::STREAM => Message::Stream { id: id(fields)?, stream: stream(fields)? },
         kind::STOPPING => Message::Stopping { stream: stream(fields)? },
+        kind::INVOKE => Message::Invoke {
+            id: id(fields)?,
+            reference: reference(fields)?,
+            member: fields.str("the name of a method, or nothing")?,
+            // Of the flags, the others are of a later version.
+            is_urgent: fields.uint::<u32>("flags of an invocation")? & 1 == 1,
+            payload: (),
+        },
+        kind::HEARD => Message::Heard { ids: fields.array("ids of invocations", id)? },
+        kind::RELEASE => Message::Release {
+            counts: fields.array("references and counts", |all| {
+                let mut pair = all.fields("a reference and a count")?;
+                Ok((reference(&mut pair)?, pair.uint("how often it was held")?))
+            })?,
+        },
         _ => return Err(Malformed("a message kind of this version")),
     })
 }
@@ -99,6 +119,10 @@ fn call_credit(fields: &mut Fields) -> Result<Option<Credit>, Malformed> {
     fields.optional_fields("the credit of a stream")?.map(|mut fields| credit(&mut fields)).transpose()
 }
 
+fn reference(fields: &mut Fields) -> Result<RefId, Malformed> {
+    fields.uint("a reference").map(RefId)
+}
+
 #[inline(never)]
 fn peer(fields: &mut Fields) -> Result<Peer, Malformed> {
     let mut peer = Peer::default();
@@ -112,6 +136,8 @@ fn peer(fields: &mut Fields) -> Result<Peer, Malformed> {
         let entry = adapter.optional_str("an entry of a configuration")?;
         Ok(Adapter::new(key, entry, adapter.bool("whether a decoder is async")?))
     })?;
+    // A peer that does not say so takes none.
+    peer.invoke_window = if fields.is_empty() { 0 } else { fields.uint("a window of invocations")? };
     Ok(peer)
 }
 
@@ -160,19 +186,18 @@ mod tests {
     #[test]
     fn envelopes_have_their_golden_bytes() {
         let id = CallId(300);
-        let function = || "f".to_owned();
-        let call = |reports_start, credit| Message::Call {
-            id,
-            function: function(),
-            payload: (),
-            reports_start,
-            credit,
+        let call = |reports_start, credit, trace: Option<&str>| {
+            let (function, trace) = ("f".to_owned(), trace.map(str::to_owned));
+            Message::Call { id, function, payload: (), reports_start, credit, trace }
         };
-        round_trip(&call(false, None), b"\x93\x03\xcd\x01\x2c\xa1f");
-        round_trip(&call(true, None), b"\x94\x03\xcd\x01\x2c\xa1f\xc3");
-        let credit = Credit { items: 5, bytes: 300 };
-        round_trip(&call(false, Some(credit)), b"\x95\x03\xcd\x01\x2c\xa1f\xc2\x92\x05\xcd\x01\x2c");
-        round_trip(&Message::Return { id, payload: () }, b"\x92\x04\xcd\x01\x2c");
+        round_trip(&call(false, None, None), b"\x93\x03\xcd\x01\x2c\xa1f");
+        round_trip(&call(true, None, None), b"\x94\x03\xcd\x01\x2c\xa1f\xc3");
+        let credit = Some(Credit { items: 5, bytes: 300 });
+        round_trip(&call(false, credit, None), b"\x95\x03\xcd\x01\x2c\xa1f\xc2\x92\x05\xcd\x01\x2c");
+        round_trip(&call(false, None, Some("t")), b"\x96\x03\xcd\x01\x2c\xa1f\xc2\xc0\xa1t");
+        let returned = |unheard| Message::Return { id, payload: (), unheard };
+        round_trip(&returned(vec![]), b"\x92\x04\xcd\x01\x2c");
+        round_trip(&returned(vec![CallId(1), id]), b"\x93\x04\xcd\x01\x2c\x92\x01\xcd\x01\x2c");
         round_trip(&Message::Raise { id, payload: () }, b"\x92\x05\xcd\x01\x2c");
         round_trip(&Message::Cancel { id }, b"\x92\x06\xcd\x01\x2c");
         round_trip(&Message::Close { reason: "x".into() }, b"\x92\x07\xa1x");
@@ -201,17 +226,21 @@ mod tests {
         round_trip(&Message::Stopping { stream }, b"\x92\x19\x07");
     }
 
-    /// Protects a later version's field behind the credit of a call that has none.
+    /// Protects the wire format of callbacks and objects.
     #[test]
-    fn the_credit_of_a_call_may_be_nil() {
-        let call = Message::Call {
-            id: CallId(1),
-            function: "f".into(),
+    fn invocations_have_their_golden_bytes() {
+        let (id, reference) = (CallId(300), RefId(7));
+        let invoke = |member: &str, is_urgent| Message::Invoke {
+            id,
+            reference,
+            member: member.into(),
+            is_urgent,
             payload: (),
-            reports_start: false,
-            credit: None,
         };
-        assert_eq!(read(b"\x96\x03\x01\xa1f\xc2\xc0\xa1t"), Ok((call, 9)));
+        round_trip(&invoke("", false), b"\x95\x20\xcd\x01\x2c\x07\xa0\x00");
+        round_trip(&invoke("m", true), b"\x95\x20\xcd\x01\x2c\x07\xa1m\x01");
+        round_trip(&Message::Heard { ids: vec![CallId(1), id] }, b"\x92\x21\x92\x01\xcd\x01\x2c");
+        round_trip(&Message::Release { counts: vec![(reference, 2)] }, b"\x92\x30\x91\x92\x07\x02");
     }
 
     /// Protects what a page knows of its worker before the first call.
@@ -222,10 +251,14 @@ mod tests {
         let mut export = Export::new("f");
         (export.doc, export.parameters) = (Some("d".into()), Some(vec![parameter]));
         let adapter = Adapter::new("m:C", Some("e".into()), true);
-        let peer = Peer::local("0").with_exports([export]).with_adapters([adapter]).with_window(8);
+        let peer = Peer::local("0")
+            .with_exports([export])
+            .with_adapters([adapter])
+            .with_window(8)
+            .with_invoke_window(9);
         round_trip(
             &Message::Welcome(peer),
-            b"\x96\x01\x01\xa10\x91\x94\xa1f\xa1d\x91\x94\xa1a\x03\xa11\xc0\xc0\x08\x91\x93\xa3m:C\xa1e\xc3",
+            b"\x97\x01\x01\xa10\x91\x94\xa1f\xa1d\x91\x94\xa1a\x03\xa11\xc0\xc0\x08\x91\x93\xa3m:C\xa1e\xc3\x09",
         );
     }
 
@@ -249,8 +282,8 @@ mod tests {
     #[test]
     fn fields_of_a_later_version_are_passed_over() {
         assert_eq!(
-            read(b"\x94\x04\x07\xa1x\x91\x01rest"),
-            Ok((Message::Return { id: CallId(7), payload: () }, 7))
+            read(b"\x95\x04\x07\x90\xa1x\x91\x01rest"),
+            Ok((Message::Return { id: CallId(7), payload: (), unheard: Vec::new() }, 8))
         );
     }
 
@@ -272,6 +305,11 @@ mod tests {
             b"\x92\x0f\x91\x95\xa1f\xc0\xc0\xc0\x63",
             b"\xdd\xff\xff\xff\xff",
             b"\x93\x03\x01\xdb\xff\xff\xff\xff",
+            // An invocation without flags, and a release of a reference without a count.
+            b"\x94\x20\x01\x07\xa0",
+            b"\x92\x30\x91\x91\x07",
+            b"\x92\x30\x91\x07",
+            b"\x92\x21\x07",
         ] {
             assert!(read(bytes).is_err(), "{bytes:?}");
         }

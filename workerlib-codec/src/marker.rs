@@ -232,6 +232,8 @@ pub mod ext {
     pub const LIBRARY_LAST: u8 = 95;
     /// An object of the host's that came beside the frame: the payload is the buffer's number.
     pub const HANDLE: u8 = 96;
+    /// `reference`: something that is called where it is, such as a callback.
+    pub const REMOTE: u8 = 97;
     /// `stream`: an iterable whose items the sender produces one by one; one value follows, the stream's id.
     pub const STREAM: u8 = 98;
 }

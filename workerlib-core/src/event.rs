@@ -1,7 +1,7 @@
 //! What a session tells its driver: events, what is to be done next, and errors.
 
 use crate::exports::Exports;
-use crate::message::{CallId, Message, Peer};
+use crate::message::{CallId, Message, Peer, RefId};
 use crate::serving::Arrived;
 use crate::streams::{StopKind, StreamId};
 
@@ -18,6 +18,12 @@ pub enum SessionError {
     /// The call was given up, was sent before, or its turn has not come.
     #[error("call {} cannot be sent now", .0.0)]
     NotReady(CallId),
+    /// This side does not hold what it is to invoke.
+    #[error("reference {} is not held any more", .0.0)]
+    NotHeld(RefId),
+    /// The peer has not answered as many invocations as it takes at a time.
+    #[error("{0} invocations have no answer yet, and the other side takes no more")]
+    InvokeWindow(u32),
 }
 
 /// Why a session ended.
@@ -178,6 +184,38 @@ pub enum Event<P> {
         /// The arguments, the result, the exception or the items.
         payload: P,
     },
+    /// The peer invokes something that this side has given. The driver runs it before it takes in the next event, and
+    /// answers it as a call, or by [`Session::hear`](crate::Session::hear) if it returned None.
+    Invoke {
+        /// Names the invocation.
+        id: CallId,
+        /// What is invoked.
+        reference: RefId,
+        /// The method of an object; empty where the thing itself is called.
+        member: String,
+        /// The arguments.
+        payload: P,
+        /// Whether this side has never given it, or has revoked it: then it must raise.
+        is_refused: bool,
+    },
+    /// Invocations of this side's returned None.
+    Heard {
+        /// The invocations.
+        ids: Vec<CallId>,
+    },
+    /// A call of this side made invocations whose answers its function has neither heard nor asked for. Its
+    /// [`Event::Return`] follows: if one of them raised here, that is the call's outcome instead.
+    Unheard {
+        /// The call.
+        id: CallId,
+        /// The peer's invocations.
+        invocations: Vec<CallId>,
+    },
+    /// The peer cannot invoke this any more, and nothing of it runs.
+    Gone {
+        /// What this side had given.
+        reference: RefId,
+    },
     /// The session ended, and with it all streams and the calls of this side that had no answer, the oldest first.
     Closed {
         /// Why.
@@ -191,9 +229,10 @@ impl<P> Event<P> {
     /// Returns the payload, if this event has one.
     pub fn payload(&self) -> Option<&P> {
         match self {
-            Self::Return { payload, .. } | Self::Raise { payload, .. } | Self::Report { payload, .. } => {
-                Some(payload)
-            }
+            Self::Return { payload, .. }
+            | Self::Raise { payload, .. }
+            | Self::Report { payload, .. }
+            | Self::Invoke { payload, .. } => Some(payload),
             Self::Items { payload, .. } | Self::Failed { payload, .. } => Some(payload),
             Self::Dropped { payload } => Some(payload),
             _ => None,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::message::CallId;
+use crate::message::{CallId, RefId};
 use crate::streams::Credit;
 
 /// How far a call has come.
@@ -47,6 +47,12 @@ pub(crate) struct Call {
     pub(crate) weight: u32,
     /// The credit of the stream that it is to return, if it is to return one.
     pub(crate) credit: Option<Credit>,
+    /// What was given to the peer with it.
+    pub(crate) gives: Vec<RefId>,
+    /// What it carries of the peer's.
+    pub(crate) carries: Vec<RefId>,
+    /// Whether it is an invocation, for which there is a window of its own.
+    pub(crate) is_invocation: bool,
 }
 
 /// The calls of one side that have no answer yet.
@@ -58,6 +64,7 @@ pub(crate) struct InFlight {
     calls: HashMap<CallId, Call>,
     entered: u64,
     last_id: u32,
+    invocations: usize,
 }
 
 impl InFlight {
@@ -77,10 +84,33 @@ impl InFlight {
                     reports_start: false,
                     weight: 1,
                     credit: None,
+                    gives: Vec::new(),
+                    carries: Vec::new(),
+                    is_invocation: false,
                 });
                 return id;
             }
         }
+    }
+
+    /// Enters an invocation and returns its id.
+    pub(crate) fn enter_invocation(&mut self) -> CallId {
+        let id = self.enter(Stage::Sent);
+        if let Some(call) = self.calls.get_mut(&id) {
+            (call.is_invocation, call.weight) = (true, 0);
+            self.invocations += 1;
+        }
+        id
+    }
+
+    /// The number of invocations without an answer.
+    pub(crate) fn invocations(&self) -> usize {
+        self.invocations
+    }
+
+    /// Returns the call with which something was given, if it has no answer yet.
+    pub(crate) fn call_given(&self, reference: RefId) -> Option<CallId> {
+        self.calls.iter().find(|(_, call)| call.gives.contains(&reference)).map(|(&id, _)| id)
     }
 
     /// Returns whether a call has no answer yet.
@@ -100,12 +130,15 @@ impl InFlight {
 
     /// Takes a call out.
     pub(crate) fn remove(&mut self, id: CallId) -> Option<Call> {
-        self.calls.remove(&id)
+        let call = self.calls.remove(&id)?;
+        self.invocations -= usize::from(call.is_invocation);
+        Some(call)
     }
 
     /// Takes every call out and returns those that somebody waits for, the oldest first.
     pub(crate) fn drain(&mut self) -> Vec<CallId> {
         let mut wanted: Vec<_> = self.calls.drain().filter(|(_, call)| call.is_wanted).collect();
+        self.invocations = 0;
         wanted.sort_by_key(|(_, call)| call.serial);
         wanted.into_iter().map(|(id, _)| id).collect()
     }

@@ -7,6 +7,7 @@ mod exports;
 mod in_flight;
 mod line;
 pub mod message;
+mod references;
 mod request;
 mod serving;
 mod session;
@@ -14,7 +15,7 @@ mod streams;
 
 pub use event::{Begun, CancelEffect, CloseReason, Departure, Event, Outcome, SessionError, Starts, Step};
 pub use exports::{Export, ExportKind, Exports, IntoIter, Parameter, ParameterKind};
-pub use message::{Adapter, CallId, Message, PROTOCOL, Peer, WINDOW};
+pub use message::{Adapter, CallId, INVOKE_WINDOW, Message, PROTOCOL, Peer, RefId, WINDOW};
 pub use request::Request;
 pub use serving::Arrived;
 pub use session::Session;

@@ -15,12 +15,21 @@ pub const PROTOCOL: u32 = 1;
 /// few enough that a cancel soon gets past them.
 pub const WINDOW: u32 = 64;
 
+/// How many invocations a peer of this crate takes that it has not answered.
+pub const INVOKE_WINDOW: u32 = 4_096;
+
 /// The number that ties a reply to its call, unique among the calls of one peer that are in flight.
 // The wire format fixes what it is, so a field is never added.
 #[expect(clippy::exhaustive_structs)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CallId(pub u32);
+
+/// Names something that one peer has given the other to invoke: a callback, or an object.
+#[expect(clippy::exhaustive_structs)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct RefId(pub u32);
 
 /// A peer's description of itself in the handshake.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,12 +45,16 @@ pub struct Peer {
     pub window: u32,
     /// The adapters that it has, in their order.
     pub adapters: Vec<Adapter>,
+    /// How many invocations it takes that it has not answered; see [`INVOKE_WINDOW`].
+    pub invoke_window: u32,
 }
 
 impl Peer {
-    /// Describes this side: the protocol is [`PROTOCOL`], the window [`WINDOW`], and nothing is exported.
+    /// Describes this side: the protocol is [`PROTOCOL`], the windows are [`WINDOW`] and [`INVOKE_WINDOW`], and
+    /// nothing is exported.
     pub fn local(version: impl Into<String>) -> Self {
-        Self { protocol: PROTOCOL, version: version.into(), window: WINDOW, ..Self::default() }
+        let (window, invoke_window) = (WINDOW, INVOKE_WINDOW);
+        Self { protocol: PROTOCOL, version: version.into(), window, invoke_window, ..Self::default() }
     }
 
     /// Adds exports.
@@ -59,6 +72,12 @@ impl Peer {
     /// Sets how many calls this side takes that have not started; a peer refuses 0.
     pub fn with_window(mut self, window: u32) -> Self {
         self.window = window;
+        self
+    }
+
+    /// Sets how many invocations this side takes that it has not answered.
+    pub fn with_invoke_window(mut self, window: u32) -> Self {
+        self.invoke_window = window;
         self
     }
 }
@@ -110,6 +129,8 @@ pub enum Message<P> {
         reports_start: bool,
         /// The credit that the stream starts with, if the call is to return one.
         credit: Option<Credit>,
+        /// The trace that the call belongs to, in the form of W3C's `traceparent`.
+        trace: Option<String>,
     },
     /// The call returned.
     Return {
@@ -117,6 +138,9 @@ pub enum Message<P> {
         id: CallId,
         /// The result.
         payload: P,
+        /// The invocations that the function made and whose answers it has neither heard nor asked for: one that
+        /// raised decides the call.
+        unheard: Vec<CallId>,
     },
     /// The call raised.
     Raise {
@@ -220,6 +244,29 @@ pub enum Message<P> {
         /// The stream that is meant.
         stream: StreamId,
     },
+    /// Calls something that the receiver has given.
+    Invoke {
+        /// Names the invocation in its answer, as a call.
+        id: CallId,
+        /// What is called.
+        reference: RefId,
+        /// The method of an object; empty where the thing itself is called.
+        member: String,
+        /// Whether the sender waits for this answer and nothing else.
+        is_urgent: bool,
+        /// The arguments.
+        payload: P,
+    },
+    /// These invocations returned None.
+    Heard {
+        /// The invocations that are meant.
+        ids: Vec<CallId>,
+    },
+    /// The sender holds these no more, so many times.
+    Release {
+        /// What it held, and how many of the times that it got it are over.
+        counts: Vec<(RefId, u32)>,
+    },
     /// The sender will neither send nor answer anything after this.
     Close {
         /// Why, for people.
@@ -236,7 +283,8 @@ impl<P> Message<P> {
             | Self::Raise { payload, .. }
             | Self::Report { payload, .. }
             | Self::Items { payload, .. }
-            | Self::Fail { payload, .. } => Some(payload),
+            | Self::Fail { payload, .. }
+            | Self::Invoke { payload, .. } => Some(payload),
             _ => None,
         }
     }
@@ -244,10 +292,12 @@ impl<P> Message<P> {
     /// Replaces the payload, if this message has one.
     pub fn map<Q>(self, payload_of: impl FnOnce(P) -> Q) -> Message<Q> {
         match self {
-            Self::Call { id, function, payload, reports_start, credit } => {
-                Message::Call { id, function, payload: payload_of(payload), reports_start, credit }
+            Self::Call { id, function, payload, reports_start, credit, trace } => {
+                Message::Call { id, function, payload: payload_of(payload), reports_start, credit, trace }
             }
-            Self::Return { id, payload } => Message::Return { id, payload: payload_of(payload) },
+            Self::Return { id, payload, unheard } => {
+                Message::Return { id, payload: payload_of(payload), unheard }
+            }
             Self::Raise { id, payload } => Message::Raise { id, payload: payload_of(payload) },
             Self::Hello(peer) => Message::Hello(peer),
             Self::Welcome(peer) => Message::Welcome(peer),
@@ -260,6 +310,11 @@ impl<P> Message<P> {
             Self::Output { stream, text } => Message::Output { stream, text },
             Self::Blocked { ids } => Message::Blocked { ids },
             Self::Exports(exports) => Message::Exports(exports),
+            Self::Invoke { id, reference, member, is_urgent, payload } => {
+                Message::Invoke { id, reference, member, is_urgent, payload: payload_of(payload) }
+            }
+            Self::Heard { ids } => Message::Heard { ids },
+            Self::Release { counts } => Message::Release { counts },
             Self::Close { reason } => Message::Close { reason },
             Self::Next { stream, credit } => Message::Next { stream, credit },
             Self::Items { stream, count, bytes, payload } => {
@@ -276,6 +331,7 @@ impl<P> Message<P> {
 }
 
 /// The numbers of the message kinds: the wire format, section 3.2. 13, 22, 23 and 26 to 63 are reserved (3.3).
+/// The numbers of the message kinds: the wire format, section 3.2. The others up to 63 are reserved (3.3).
 pub mod kind {
     /// [`Message::Hello`](super::Message::Hello).
     pub const HELLO: u8 = 0;
@@ -323,6 +379,12 @@ pub mod kind {
     pub const STREAM: u8 = 24;
     /// [`Message::Stopping`](super::Message::Stopping).
     pub const STOPPING: u8 = 25;
+    /// [`Message::Invoke`](super::Message::Invoke).
+    pub const INVOKE: u8 = 32;
+    /// [`Message::Heard`](super::Message::Heard).
+    pub const HEARD: u8 = 33;
+    /// [`Message::Release`](super::Message::Release).
+    pub const RELEASE: u8 = 48;
 }
 
 /// Serializes the envelope of a message, whatever its payload is: the wire format, section 3.
@@ -332,24 +394,30 @@ pub mod kind {
 impl<P> serde::Serialize for Message<P> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let of_peer = |kind: u8, peer: &Peer, serializer: S| {
-            (kind, peer.protocol, &peer.version, &peer.exports, peer.window, &peer.adapters)
-                .serialize(serializer)
+            let Peer { protocol, version, exports, window, adapters, invoke_window } = peer;
+            (kind, protocol, version, exports, window, adapters, invoke_window).serialize(serializer)
         };
         match self {
             Self::Hello(peer) => of_peer(kind::HELLO, peer, serializer),
             Self::Welcome(peer) => of_peer(kind::WELCOME, peer, serializer),
             Self::Refuse { protocol, reason } => (kind::REFUSE, protocol, reason).serialize(serializer),
-            // A field that is false is left out: nearly every call is as short as can be.
-            Self::Call { id, function, reports_start: false, credit: None, .. } => {
+            // Fields at the end that say nothing are left out: nearly every call is as short as can be.
+            Self::Call { id, function, reports_start: false, credit: None, trace: None, .. } => {
                 (kind::CALL, id, function).serialize(serializer)
             }
-            Self::Call { id, function, credit: None, .. } => {
+            Self::Call { id, function, credit: None, trace: None, .. } => {
                 (kind::CALL, id, function, true).serialize(serializer)
             }
-            Self::Call { id, function, reports_start, credit: Some(credit), .. } => {
+            Self::Call { id, function, reports_start, credit, trace: None, .. } => {
                 (kind::CALL, id, function, reports_start, credit).serialize(serializer)
             }
-            Self::Return { id, .. } => (kind::RETURN, id).serialize(serializer),
+            Self::Call { id, function, reports_start, credit, trace, .. } => {
+                (kind::CALL, id, function, reports_start, credit, trace).serialize(serializer)
+            }
+            Self::Return { id, unheard, .. } if unheard.is_empty() => {
+                (kind::RETURN, id).serialize(serializer)
+            }
+            Self::Return { id, unheard, .. } => (kind::RETURN, id, unheard).serialize(serializer),
             Self::Raise { id, .. } => (kind::RAISE, id).serialize(serializer),
             Self::Cancel { id } => (kind::CANCEL, id).serialize(serializer),
             Self::Close { reason } => (kind::CLOSE, reason).serialize(serializer),
@@ -370,6 +438,11 @@ impl<P> serde::Serialize for Message<P> {
             Self::Stopped { stream } => (kind::STOPPED, stream).serialize(serializer),
             Self::Stream { id, stream } => (kind::STREAM, id, stream).serialize(serializer),
             Self::Stopping { stream } => (kind::STOPPING, stream).serialize(serializer),
+            Self::Invoke { id, reference, member, is_urgent, .. } => {
+                (kind::INVOKE, id, reference, member, u8::from(*is_urgent)).serialize(serializer)
+            }
+            Self::Heard { ids } => (kind::HEARD, ids).serialize(serializer),
+            Self::Release { counts } => (kind::RELEASE, counts).serialize(serializer),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a call asks for: [`Request`].
 
+use crate::message::RefId;
 use crate::streams::Credit;
 
 /// From how many bytes on a call is heavy.
@@ -12,6 +13,9 @@ pub struct Request<'f> {
     size: usize,
     reports_start: bool,
     credit: Option<Credit>,
+    trace: Option<&'f str>,
+    gives: &'f [RefId],
+    carries: &'f [RefId],
 }
 
 impl<'f> Request<'f> {
@@ -20,7 +24,15 @@ impl<'f> Request<'f> {
     /// A heavy call takes up an eighth of the peer's window. Its start is always reported, because the peer does not
     /// know how much of its window that gives back.
     pub fn new(function: &'f str, size: usize) -> Self {
-        Self { function, size, reports_start: size >= HEAVY, credit: None }
+        Self {
+            function,
+            size,
+            reports_start: size >= HEAVY,
+            credit: None,
+            trace: None,
+            gives: &[],
+            carries: &[],
+        }
     }
 
     /// Asks for an [`Event::Started`](crate::Event::Started) too.
@@ -33,6 +45,40 @@ impl<'f> Request<'f> {
     pub fn streaming(mut self, credit: Credit) -> Self {
         self.credit = Some(credit);
         self
+    }
+
+    /// Says what is given to the peer with the call: it is revoked if the call is given up, and taken back if the call
+    /// is never sent.
+    pub fn giving(mut self, gives: &'f [RefId]) -> Self {
+        self.gives = gives;
+        self
+    }
+
+    /// Says what the call carries back that the peer has given: it is not released before the call has an answer.
+    pub fn carrying(mut self, carries: &'f [RefId]) -> Self {
+        self.carries = carries;
+        self
+    }
+
+    /// What is carried back.
+    pub(crate) fn carries(&self) -> &'f [RefId] {
+        self.carries
+    }
+
+    /// Says to which trace the call belongs, in the form of W3C's `traceparent`.
+    pub fn in_trace(mut self, trace: Option<&'f str>) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// The trace.
+    pub(crate) fn trace(&self) -> Option<&'f str> {
+        self.trace
+    }
+
+    /// What is given.
+    pub(crate) fn gives(&self) -> &'f [RefId] {
+        self.gives
     }
 
     /// The function's name.

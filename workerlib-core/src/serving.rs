@@ -25,6 +25,8 @@ pub struct Arrived<P> {
     pub reports_start: bool,
     /// The credit that the stream starts with, if the call is to return one.
     pub credit: Option<Credit>,
+    /// The trace that the call belongs to, if its caller has one.
+    pub trace: Option<String>,
 }
 
 /// The effect of a cancel by the peer.
@@ -91,6 +93,21 @@ impl<P> Serving<P> {
             }
             Entry::Vacant(entry) => {
                 entry.insert(Stage::Waiting(self.waiting.push(call)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in an invocation, which runs at once and takes up no room in the window.
+    ///
+    /// # Errors
+    ///
+    /// If its id is taken; the text says so.
+    pub(crate) fn run(&mut self, id: CallId) -> Result<(), String> {
+        match self.calls.entry(id) {
+            Entry::Occupied(_) => Err(format!("call {} was started twice", id.0)),
+            Entry::Vacant(entry) => {
+                entry.insert(Stage::Running { is_cancelled: false, is_reported: true, credit: None });
                 Ok(())
             }
         }
@@ -201,7 +218,14 @@ mod tests {
     use super::*;
 
     fn call(id: u32, reports_start: bool) -> Arrived<()> {
-        Arrived { id: CallId(id), function: "f".into(), payload: (), reports_start, credit: None }
+        Arrived {
+            id: CallId(id),
+            function: "f".into(),
+            payload: (),
+            reports_start,
+            credit: None,
+            trace: None,
+        }
     }
 
     /// Protects the peer's window from calls that run on.

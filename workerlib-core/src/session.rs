@@ -2,10 +2,13 @@
 //!
 //! Invariants: each call settles exactly once (a return, a raise, a cancel, its caller giving up, or the end
 //! of the session); an id is not given again while its call is in flight; calls start in the order in which
-//! they began; no more calls wait at the peer than its window allows, so that a cancel soon gets past them;
-//! a stream ends once on each side, and has no more items under way than its consumer granted; after the end
-//! nothing is sent. A peer that breaks the protocol cannot make this side panic: the session
+//! they began, but for those made while the peer waits for this side; no more calls wait at the peer than its window
+//! allows, so that a cancel soon gets past them; what arrives in order (answers, invocations) is told in that order;
+//! a stream ends once on each side, and has no more items under way than its consumer granted;
+//! after the end nothing is sent. A peer that breaks the protocol cannot make this side panic: the session
 //! closes and says why.
+
+mod invoking;
 
 use std::collections::VecDeque;
 
@@ -14,6 +17,7 @@ use crate::exports::{Export, Exports};
 use crate::in_flight::{InFlight, Stage};
 use crate::line::Line;
 use crate::message::{CallId, Message, Peer};
+use crate::references::References;
 use crate::request::Request;
 use crate::serving::{Arrived, Cancelled, Serving};
 use crate::streams::{Consuming, Credit, Producing, StopKind, StreamEnd, StreamId};
@@ -47,6 +51,9 @@ pub struct Session<P> {
     serving: Serving<P>,
     producing: Producing,
     consuming: Consuming,
+    references: References,
+    /// How many invocations the peer takes that it has not answered.
+    peer_invoke_window: u32,
     /// Exports that the handshake does not tell, until the peer can be told.
     late_exports: Exports,
     transmits: VecDeque<Message<P>>,
@@ -79,6 +86,8 @@ impl<P> Session<P> {
             serving: Serving::new(local.window),
             producing: Producing::default(),
             consuming: Consuming::default(),
+            references: References::default(),
+            peer_invoke_window: 0,
             late_exports: Exports::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -180,8 +189,11 @@ impl<P> Session<P> {
             Ok(payload) => {
                 call.stage = Stage::Queued;
                 (call.reports_start, call.weight, call.credit) = (reports_start, weight, request.credit());
-                let (function, credit) = (request.function().to_owned(), request.credit());
-                let message = Message::Call { id, function, payload, reports_start, credit };
+                (call.gives, call.carries) = (request.gives().to_vec(), request.carries().to_vec());
+                request.carries().iter().for_each(|&reference| self.references.pin(reference));
+                let function = request.function().to_owned();
+                let (credit, trace) = (request.credit(), request.trace().map(str::to_owned));
+                let message = Message::Call { id, function, payload, reports_start, credit, trace };
                 if has_room {
                     self.post_call(id, message);
                 } else {
@@ -216,9 +228,11 @@ impl<P> Session<P> {
     pub fn give_up(&mut self, id: CallId) -> bool {
         let Some(call) = self.in_flight.get_mut(id) else { return false };
         let was_wanted = std::mem::take(&mut call.is_wanted);
-        if !call.is_cancelled {
+        let (is_cancelled, gives) = (call.is_cancelled, call.gives.clone());
+        if !is_cancelled {
             self.cancel(id);
         }
+        self.revoke(&gives);
         was_wanted
     }
 
@@ -228,12 +242,11 @@ impl<P> Session<P> {
     /// So it does for [`Outcome::Cancelled`] where the peer has not cancelled the call, which is still to be
     /// answered then.
     pub fn finish(&mut self, id: CallId, outcome: Outcome<P>) -> bool {
-        if matches!(outcome, Outcome::Cancelled) && !self.serving.is_cancelled(id) || !self.serving.finish(id)
-        {
+        if matches!(outcome, Outcome::Cancelled) && !self.serving.is_cancelled(id) || !self.end_serving(id) {
             return false;
         }
         self.transmits.push_back(match outcome {
-            Outcome::Return(payload) => Message::Return { id, payload },
+            Outcome::Return(payload) => Message::Return { id, payload, unheard: Vec::new() },
             Outcome::Raise(payload) => Message::Raise { id, payload },
             Outcome::Cancelled => Message::Cancelled { id },
         });
@@ -280,6 +293,9 @@ impl<P> Session<P> {
     }
 
     /// Opens a stream that this side produces, and whose id it sends among values. It has no credit yet.
+    /// Enters something that the peer may invoke once it has been sent.
+    ///
+    /// With `is_revocable` it ends with the call that it is sent with, if that is cancelled or given up.
     ///
     /// # Errors
     ///
@@ -439,12 +455,31 @@ impl<P> Session<P> {
             (State::Open, Message::Hello(_) | Message::Welcome(_) | Message::Refuse { .. }) => {
                 self.fail("a second handshake on one connection");
             }
-            (State::Open, Message::Call { id, function, payload, reports_start, credit }) => {
-                let call = Arrived { id, function, payload, reports_start, credit };
+            (State::Open, Message::Call { id, function, payload, reports_start, credit, trace }) => {
+                let call = Arrived { id, function, payload, reports_start, credit, trace };
                 if let Err(violation) = self.serving.arrive(call) {
                     self.fail(&violation);
                 }
             }
+            (State::Open, Message::Invoke { id, reference, member, is_urgent, payload }) => {
+                if self.references.running() >= self.local.invoke_window as usize {
+                    let window = self.local.invoke_window;
+                    self.fail(&format!("more invocations at once than the window of {window}"));
+                } else if let Err(violation) = self.serving.run(id) {
+                    self.fail(&violation);
+                } else {
+                    self.references.invoke(id, reference, is_urgent);
+                    self.events.push_back(Event::Invoke {
+                        id,
+                        reference,
+                        member,
+                        payload,
+                        is_refused: false,
+                    });
+                }
+            }
+            (State::Open, Message::Heard { ids }) => self.handle_heard(ids),
+            (State::Open, Message::Release { counts }) => self.handle_release(&counts),
             // Below, an unknown id is one of a message that crossed another.
             (State::Open, Message::Cancel { id }) => {
                 if self.handle_cancel(id) {
@@ -467,7 +502,10 @@ impl<P> Session<P> {
                     self.events.push_back(Event::Cancelling { id });
                 }
             }
-            (State::Open, Message::Return { id, payload }) => {
+            (State::Open, Message::Return { id, payload, unheard }) => {
+                if !unheard.is_empty() && self.in_flight.get(id).is_some_and(|call| call.is_wanted) {
+                    self.events.push_back(Event::Unheard { id, invocations: unheard });
+                }
                 self.handle_answer(id, Event::Return { id, payload });
             }
             (State::Open, Message::Raise { id, payload }) => {
@@ -486,11 +524,14 @@ impl<P> Session<P> {
 
     /// Takes out the next thing to do, if there is any. A call is started when nothing else is left.
     pub fn poll(&mut self, starts: Starts) -> Option<Step<P>> {
-        if let Some(message) = self.poll_transmit() {
+        if let Some(message) = self.transmits.pop_front() {
             return Some(Step::Transmit(message));
         }
         if let Some(event) = self.poll_event() {
             return Some(Step::Event(event));
+        }
+        if self.references.has_news() {
+            return self.poll_transmit().map(Step::Transmit);
         }
         match starts {
             Starts::Allowed => self.poll_call().map(Step::Start),
@@ -500,12 +541,23 @@ impl<P> Session<P> {
 
     /// Takes out the next message to send, if there is one.
     pub fn poll_transmit(&mut self) -> Option<Message<P>> {
+        if self.transmits.is_empty() && self.references.has_news() {
+            let (ids, counts) = self.references.take_news();
+            let heard = (!ids.is_empty()).then_some(Message::Heard { ids });
+            let released = (!counts.is_empty()).then_some(Message::Release { counts });
+            self.transmits.extend(heard.into_iter().chain(released));
+        }
         self.transmits.pop_front()
     }
 
     /// Takes out the next event, if there is one.
     pub fn poll_event(&mut self) -> Option<Event<P>> {
-        self.events.pop_front()
+        let mut event = self.events.pop_front()?;
+        // It may have been revoked since it arrived.
+        if let Event::Invoke { reference, is_refused, .. } = &mut event {
+            *is_refused = !self.references.may_invoke(*reference);
+        }
+        Some(event)
     }
 
     /// Takes out the next call of the peer, if one waits: the driver starts it now, and answers it by
@@ -527,7 +579,7 @@ impl<P> Session<P> {
     }
 
     fn has_room(&self) -> bool {
-        self.in_flight.len() - self.line.len() < self.max_in_flight
+        self.in_flight.len() - self.in_flight.invocations() - self.line.len() < self.max_in_flight
     }
 
     /// Returns whether the peer's window has room for so much.
@@ -544,6 +596,8 @@ impl<P> Session<P> {
                 Stage::Queued => drop(self.queue.remove(call.ticket)),
                 _ => {}
             }
+            call.gives.into_iter().for_each(|reference| self.take_back(reference));
+            call.carries.into_iter().for_each(|reference| self.references.unpin(reference));
         }
         self.admit();
     }
@@ -667,6 +721,10 @@ impl<P> Session<P> {
             return;
         }
         let Some(call) = self.in_flight.remove(id) else { return };
+        if !call.gives.is_empty() && matches!(answer, Event::Cancelled { .. }) {
+            self.revoke(&call.gives);
+        }
+        call.carries.iter().for_each(|&reference| self.references.unpin(reference));
         if call.is_wanted {
             self.events.push_back(answer);
         } else if let Event::Return { payload, .. } | Event::Raise { payload, .. } = answer {
@@ -710,6 +768,7 @@ impl<P> Session<P> {
         }
         self.state = State::Open;
         self.peer_window = peer.window;
+        self.peer_invoke_window = peer.invoke_window;
         self.events.push_back(Event::Opened(peer));
         self.announce([]);
     }
@@ -728,6 +787,7 @@ impl<P> Session<P> {
         self.serving.clear();
         self.producing.clear();
         self.consuming.clear();
+        self.references.clear();
         self.line.clear();
         self.queue.clear();
         self.unstarted = 0;

@@ -85,6 +85,7 @@ fn a_call_starts_after_all_that_came_with_it() {
         payload: 7,
         reports_start: false,
         credit: None,
+        trace: None,
     });
     assert_eq!(side.poll(Starts::Allowed), Some(Step::Event(Event::Exports(Exports::default()))));
     assert!(matches!(side.poll(Starts::Allowed), Some(Step::Start(started)) if started.id == CallId(7)));
@@ -299,6 +300,7 @@ fn a_violation_closes_the_session_and_names_it() {
         payload: 0,
         reports_start: false,
         credit: None,
+        trace: None,
     };
     let cases = [
         (vec![call(9), call(9)], "twice"),
@@ -343,7 +345,7 @@ fn an_answer_that_nobody_asked_for_is_passed_over() {
     let mut pair = Pair::new(1, usize::MAX);
     let (_, queued) = (call(&mut pair, 0), call(&mut pair, 0));
     for id in [queued, CallId(99)] {
-        pair.sides[0].handle_message(Message::Return { id, payload: 1 });
+        pair.sides[0].handle_message(Message::Return { id, payload: 1, unheard: Vec::new() });
         pair.sides[0].handle_message(Message::Started { ids: vec![id] });
         pair.sides[0].handle_message(Message::Cancelling { id });
     }
@@ -509,7 +511,7 @@ fn nested_calls_of_any_depth_go_on_at_a_limit_of_one() {
         assert!(pair.sides[callee].finish(calls[depth], Outcome::Return(0)));
         pair.settle();
         let answer = Event::Return { id: calls[depth], payload: 0 };
-        assert_eq!(pair.events(caller)[0], answer);
+        assert!(pair.events(caller).contains(&answer));
     }
     assert!(pair.sides.iter().all(|side| side.serving() == 0));
 }

@@ -10,8 +10,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 use pyo3::{PyTraverseError, PyVisit};
+use workerlib_codec::marker::{FIXEXT1, FIXEXT4, ext};
 use workerlib_codec::{DecodeError, Decoder, Encoder, envelope, rows};
-use workerlib_core::Message;
+use workerlib_core::{Message, RefId};
 
 use crate::block::region;
 use crate::errors::{decode_error, encode_error, frame_error, unsendable_error};
@@ -39,6 +40,10 @@ pub(crate) struct Values {
     pub(crate) deepest: usize,
     /// What keeps count of objects on their way through adapters, if there are such.
     pub(crate) outgoing: Option<Py<PyAny>>,
+    /// What they give to the other side.
+    pub(crate) given: Vec<RefId>,
+    /// What they carry that the other side has given.
+    pub(crate) carried: Vec<RefId>,
 }
 
 impl Values {
@@ -76,7 +81,17 @@ impl Values {
         let (table, body) = encoder.finish();
         EXPECTED.store(body.len().clamp(64, MOST_EXPECTED), Ordering::Relaxed);
         let outgoing = outgoing.map(Bound::unbind);
-        Ok(Self { table, body, late: source.late, buffers: source.buffers, deepest, outgoing })
+        let (given, carried) = source.types.take_references();
+        Ok(Self {
+            table,
+            body,
+            late: source.late,
+            buffers: source.buffers,
+            deepest,
+            outgoing,
+            given,
+            carried,
+        })
     }
 
     fn walk<'py>(
@@ -201,6 +216,12 @@ impl Frame {
     /// Copies the buffers, so that what their owners do to them before the frame is sent does not matter.
     pub(crate) fn copy_buffers(&mut self, py: Python<'_>) -> PyResult<()> {
         copy(py, &mut self.buffers)
+    }
+
+    /// Returns whether there may be references in it: the bytes that begin one may mean something else, too.
+    pub(crate) fn may_have_references(&self, py: Python<'_>) -> bool {
+        let bytes = self.bytes.as_bytes(py).get(self.body..).unwrap_or_default();
+        bytes.windows(2).any(|pair| matches!(pair, [FIXEXT1..=FIXEXT4, ext::REMOTE]))
     }
 
     /// Returns whether rows stand before the values.

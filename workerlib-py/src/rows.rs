@@ -12,7 +12,7 @@ use workerlib_codec::rows;
 use crate::deep::DEEP;
 use crate::errors::frame_error;
 use crate::frame::{self, Frame, Part, Values};
-use crate::settings::Settings;
+use crate::settings::{Settings, lock};
 
 /// A row as Python has it: bytes, and the buffers beside them.
 pub(crate) type PyRow<'py> = (Bound<'py, PyBytes>, Vec<Py<PyAny>>);
@@ -48,6 +48,14 @@ impl Unfinished {
     }
 }
 
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.values.given.is_empty() {
+            lock(&self.settings.written).unsent.append(&mut self.values.given);
+        }
+    }
+}
+
 #[pymethods]
 impl Unfinished {
     /// Shows the garbage collector the objects that wait to be sent.
@@ -79,7 +87,12 @@ impl Unfinished {
         };
         let all: Vec<_> = values.iter().collect();
         let all: Vec<_> = all.iter().map(|value| (name, value)).collect();
-        let row = Values::encode(py, &all, &settings, outgoing)?;
+        let mut row = Values::encode(py, &all, &settings, outgoing)?;
+        {
+            let values = &mut slf.borrow_mut().values;
+            values.given.append(&mut row.given);
+            values.carried.append(&mut row.carried);
+        }
         Ok((row.bytes(py, &[])?, row.buffers))
     }
 }

@@ -12,15 +12,15 @@ use pyo3::{PyTraverseError, PyVisit};
 use workerlib_codec::envelope;
 use workerlib_core::{
     Adapter, Arrived, CallId, CancelEffect, CloseReason, Credit, Departure, Event, Message, Outcome, Peer,
-    Request, SessionError, Starts, Step, StopKind, StreamEnd, StreamId,
+    RefId, Request, SessionError, Starts, Step, StopKind, StreamEnd, StreamId,
 };
 
-use crate::deep::DEEP;
+use crate::deep::{DEEP, dismantle};
 use crate::descriptions::{describe_adapters, describe_exports, read_adapters, read_exports};
 use crate::errors::{closed_error, frame_error, session_error};
 use crate::frame::{Frame, Values};
 use crate::rows::{Arrival, PyRow, Unfinished};
-use crate::settings::Settings;
+use crate::settings::{Settings, lock};
 use crate::streams::{self, Batch};
 
 /// One side of a connection.
@@ -43,10 +43,12 @@ struct Sending<'f> {
 
 impl Session {
     /// Sends a call, with what stands before the values: its rows.
-    fn put(&mut self, py: Python<'_>, call: &Sending<'_>, rows: &[u8], values: Values) -> PyResult<()> {
+    fn put(&mut self, py: Python<'_>, call: &Sending<'_>, rows: &[u8], mut values: Values) -> PyResult<()> {
         let Sending { id, function, reports_start, credit } = *call;
         let id = CallId(id);
-        let mut request = Request::new(function, rows.len() + values.size(py));
+        let (given, carried) = (std::mem::take(&mut values.given), std::mem::take(&mut values.carried));
+        let size = rows.len() + values.size(py);
+        let mut request = Request::new(function, size).giving(&given).carrying(&carried);
         if reports_start {
             request = request.reporting_start();
         }
@@ -56,25 +58,41 @@ impl Session {
         let sent = self.core.send(id, &request, |departure| -> Result<Frame, CallError> {
             let (reports_start, credit) = (request.reports_start(), request.credit());
             let function = function.to_owned();
-            let message = Message::Call { id, function, payload: (), reports_start, credit };
+            let message = Message::Call { id, function, payload: (), reports_start, credit, trace: None };
             let mut frame = Frame::new(py, &message, rows, values).map_err(CallError::Raised)?;
             if departure == Departure::Later {
                 frame.copy_buffers(py).map_err(CallError::Raised)?;
             }
             Ok(frame)
         });
-        sent.map_err(|error| match error {
-            CallError::Raised(error) => error,
-            CallError::Session(error) => closed_error(py, &error),
-        })
+        if sent.is_err() {
+            given.into_iter().for_each(|reference| self.core.take_back(reference));
+        }
+        sent.map_err(|error| error.into_python(py))
     }
 
     /// Answers a call of the other side with a result; returns whether that is deep.
-    fn answer(&mut self, py: Python<'_>, id: u32, rows: &[u8], values: Values) -> PyResult<bool> {
+    fn answer(
+        &mut self,
+        py: Python<'_>,
+        id: u32,
+        rows: &[u8],
+        mut values: Values,
+        unheard: Option<Vec<u32>>,
+    ) -> PyResult<bool> {
         let id = CallId(id);
         let is_deep = values.deepest > DEEP;
-        let frame = Frame::new(py, &Message::Return { id, payload: () }, rows, values)?;
-        self.core.finish(id, Outcome::Return(frame));
+        let given = std::mem::take(&mut values.given);
+        let mut message =
+            Message::Return { id, payload: (), unheard: unheard.into_iter().flatten().map(CallId).collect() };
+        let frame = Frame::new(py, &message, rows, values)?;
+        let unheard = match &mut message {
+            Message::Return { unheard, .. } => std::mem::take(unheard),
+            _ => Vec::new(),
+        };
+        if !self.core.finish_unheard(id, frame, unheard) {
+            given.into_iter().for_each(|reference| self.core.take_back(reference));
+        }
         Ok(is_deep)
     }
 
@@ -92,6 +110,25 @@ impl Session {
         let frame = Frame::new(py, &message, before, values)?;
         self.core.produce(stream, count, bytes, frame);
         Ok(())
+    }
+
+    /// Takes back what values would have given that have not been sent.
+    fn take_back_unsent(&mut self) {
+        let unsent = std::mem::take(&mut lock(&self.settings.written).unsent);
+        unsent.into_iter().for_each(|reference| self.core.take_back(reference));
+    }
+
+    /// Encodes the values of a message, while the session is not borrowed: adapters may use it.
+    fn encode<'py>(
+        slf: &Bound<'py, Self>,
+        values: &[(&str, &Bound<'py, PyAny>)],
+        settings: &Settings,
+    ) -> PyResult<Values> {
+        let encoded = Values::encode(slf.py(), values, settings, None);
+        if encoded.is_err() {
+            slf.borrow_mut().take_back_unsent();
+        }
+        encoded
     }
 }
 
@@ -181,9 +218,7 @@ impl Session {
     ) -> PyResult<Option<Unfinished>> {
         let py = slf.py();
         let settings = Arc::clone(&slf.borrow().settings);
-        // Not while the session is borrowed: adapters may use it.
-        let values =
-            Values::encode(py, &[("args", args.as_any()), ("kwargs", kwargs.as_any())], &settings, None)?;
+        let values = Self::encode(slf, &[("args", args.as_any()), ("kwargs", kwargs.as_any())], &settings)?;
         if values.needs_rows(py)? {
             return Unfinished::new(py, values, settings).map(Some);
         }
@@ -214,37 +249,43 @@ impl Session {
 
     /// Gives up a call of this side, whose answer will be dropped; returns whether it was waited for.
     fn give_up(&mut self, id: u32) -> bool {
+        self.take_back_unsent();
         self.core.give_up(CallId(id))
     }
 
     /// Answers a call of the other side with a result; returns whether it is so deep that it has to be
     /// taken apart by `dismantle`, or what is unfinished of the answer if an adapter is async.
+    ///
+    /// `unheard` are invocations that the function made and whose answers it has neither heard nor asked for.
+    #[pyo3(signature = (id, value, unheard = None))]
     fn return_value<'py>(
         slf: &Bound<'py, Self>,
         id: u32,
         value: &Bound<'py, PyAny>,
+        unheard: Option<Vec<u32>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let settings = Arc::clone(&slf.borrow().settings);
-        // Not while the session is borrowed: adapters may use it.
-        let values = Values::encode(py, &[("result", value)], &settings, None)?;
+        let values = Self::encode(slf, &[("result", value)], &settings)?;
         if values.needs_rows(py)? {
             return Ok(Bound::new(py, Unfinished::new(py, values, settings)?)?.into_any());
         }
-        let is_deep = slf.borrow_mut().answer(py, id, &[], values)?;
+        let is_deep = slf.borrow_mut().answer(py, id, &[], values, unheard)?;
         Ok(is_deep.into_pyobject(py)?.to_owned().into_any())
     }
 
     /// Answers a call with a result whose rows are there; returns whether it is deep.
+    #[pyo3(signature = (id, unfinished, rows, unheard = None))]
     fn return_with_rows(
         &mut self,
         py: Python<'_>,
         id: u32,
         unfinished: &Bound<'_, Unfinished>,
         rows: Vec<Vec<PyRow<'_>>>,
+        unheard: Option<Vec<u32>>,
     ) -> PyResult<bool> {
         let (before, values) = unfinished.borrow_mut().finish(rows)?;
-        self.answer(py, id, &before, values)
+        self.answer(py, id, &before, values, unheard)
     }
 
     /// Answers a call of the other side with an exception, as `_errors.py` describes it in plain values.
@@ -269,11 +310,16 @@ impl Session {
         let py = slf.py();
         let settings = Arc::clone(&slf.borrow().settings);
         let id = CallId(id);
-        // Not while the session is borrowed: adapters may use it.
-        let values = Values::encode(py, &[("report", values.as_any())], &settings, None)?;
-        let values = values.without_rows(py)?;
+        let values = Self::encode(slf, &[("report", values.as_any())], &settings)?;
+        let mut values = values.without_rows(py)?;
+        let given = std::mem::take(&mut values.given);
         let frame = Frame::new(py, &Message::Report { id, payload: () }, &[], values)?;
-        Ok(slf.borrow_mut().core.report(id, frame))
+        let mut this = slf.borrow_mut();
+        let is_sent = this.core.report(id, frame);
+        if !is_sent {
+            given.into_iter().for_each(|reference| this.core.take_back(reference));
+        }
+        Ok(is_sent)
     }
 
     /// Tells the other side of text that this one has written; returns false if the session is not open.
@@ -284,6 +330,90 @@ impl Session {
     /// Tells the other side that this one waits for the answer of a call, and starts no other before it.
     fn block(&mut self, id: u32) {
         self.core.block(CallId(id));
+    }
+
+    /// Enters something that the values which are being encoded give to the other side: its number.
+    ///
+    /// With `is_revocable` it ends with the call that it is sent with, if that is cancelled or given up.
+    fn give(&mut self, py: Python<'_>, is_revocable: bool) -> PyResult<u32> {
+        self.take_back_unsent();
+        let reference = self.core.give(is_revocable).map_err(|error| closed_error(py, &error))?;
+        lock(&self.settings.written).given.push(reference);
+        Ok(reference.0)
+    }
+
+    /// Notes that the values which are being encoded give something once more; false if it is to be given anew.
+    fn give_again(&mut self, reference: u32) -> bool {
+        let is_known = self.core.give_again(RefId(reference));
+        if is_known {
+            lock(&self.settings.written).given.push(RefId(reference));
+        }
+        is_known
+    }
+
+    /// Notes that the values which are being encoded carry something that the other side has given.
+    fn carry(&self, reference: u32) {
+        lock(&self.settings.written).carried.push(RefId(reference));
+    }
+
+    /// Notes that values brought something of the other side's.
+    fn hold(&mut self, reference: u32) {
+        self.core.hold(RefId(reference));
+    }
+
+    /// Notes that this side does not hold something of the other side's any more, which came so many times.
+    fn release(&mut self, reference: u32, count: u32) {
+        self.core.release(RefId(reference), count);
+    }
+
+    /// The call of this side with which something was given, if it has no answer yet.
+    fn call_given(&self, reference: u32) -> Option<u32> {
+        self.core.call_given(RefId(reference)).map(|CallId(id)| id)
+    }
+
+    /// Whether the other side takes another invocation now.
+    #[getter]
+    fn may_invoke(&self) -> bool {
+        self.core.may_invoke()
+    }
+
+    /// How many things this side has given, and how many of the other side's it holds.
+    #[getter]
+    fn references(&self) -> (usize, usize) {
+        self.core.references()
+    }
+
+    /// Sends an invocation of something that the other side has given: its id.
+    fn invoke<'py>(
+        slf: &Bound<'py, Self>,
+        reference: u32,
+        member: &str,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+        is_urgent: bool,
+    ) -> PyResult<u32> {
+        let py = slf.py();
+        let settings = Arc::clone(&slf.borrow().settings);
+        let values = Self::encode(slf, &[("args", args.as_any()), ("kwargs", kwargs.as_any())], &settings)?;
+        let mut values = values.without_rows(py)?;
+        let (given, carried) = (std::mem::take(&mut values.given), std::mem::take(&mut values.carried));
+        let request = Request::new(member, 0).giving(&given).carrying(&carried);
+        let mut this = slf.borrow_mut();
+        let reference = RefId(reference);
+        let sent = this.core.invoke(reference, &request, is_urgent, |id| -> Result<Frame, CallError> {
+            let member = member.to_owned();
+            let message = Message::Invoke { id, reference, member, is_urgent, payload: () };
+            Frame::new(py, &message, &[], values).map_err(CallError::Raised)
+        });
+        if sent.is_err() {
+            given.into_iter().for_each(|reference| this.core.take_back(reference));
+        }
+        sent.map(|CallId(id)| id).map_err(|error| error.into_python(py))
+    }
+
+    /// Answers an invocation that returned None; returns false if there is nothing to answer.
+    fn hear(&mut self, id: u32) -> bool {
+        self.core.hear(CallId(id))
     }
 
     /// Tells the other side of exports that were made since the handshake, or before it and after `listen`.
@@ -463,6 +593,10 @@ impl Session {
                     }
                 }
             }
+            Some(Step::Event(Event::Dropped { payload })) => {
+                release_references(slf, &payload);
+                return Self::poll(slf, may_start);
+            }
             Some(Step::Event(event)) => describe_event(slf, event)?,
             Some(Step::Start(call)) => describe_call(slf, call)?,
             Some(_) => return Err(session_error()),
@@ -507,7 +641,8 @@ fn transmit<'py>(py: Python<'py>, message: Message<Frame>) -> PyResult<Bound<'py
         | Message::Raise { payload, .. }
         | Message::Report { payload, .. }
         | Message::Items { payload, .. }
-        | Message::Fail { payload, .. } => payload,
+        | Message::Fail { payload, .. }
+        | Message::Invoke { payload, .. } => payload,
         message => Frame::new(py, &message, &[], Values::default())?,
     };
     (frame.bytes, PyList::new(py, frame.buffers)?).into_pyobject(py)
@@ -553,6 +688,10 @@ fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResu
         Event::Cancelling { id } => return about(py, "cancelling", id),
         Event::Cancelled { id } => return about(py, "cancelled", id),
         Event::Cancel { id } => return about(py, "cancel", id),
+        Event::Unheard { id: CallId(id), invocations } => {
+            let invocations: Vec<u32> = invocations.into_iter().map(|CallId(id)| id).collect();
+            (PyString::new(py, "unheard"), (id, invocations).into_pyobject(py)?)
+        }
         Event::Return { id: CallId(id), payload } if payload.has_rows(py) => (
             PyString::new(py, "return_with_rows"),
             (id, Arrival::new(py, payload, settings)).into_pyobject(py)?,
@@ -578,6 +717,16 @@ fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResu
         Event::Blocked { ids } => {
             let ids: Vec<u32> = ids.into_iter().map(|CallId(id)| id).collect();
             (PyString::new(py, "blocked"), (ids,).into_pyobject(py)?)
+        }
+        Event::Invoke { id: CallId(id), reference: RefId(reference), member, payload, is_refused } => {
+            return describe_invocation(slf, (id, reference, member), payload, is_refused);
+        }
+        Event::Heard { ids } => {
+            let ids: Vec<u32> = ids.into_iter().map(|CallId(id)| id).collect();
+            (PyString::new(py, "heard"), (ids,).into_pyobject(py)?)
+        }
+        Event::Gone { reference: RefId(reference) } => {
+            (PyString::new(py, "gone"), (reference,).into_pyobject(py)?)
         }
         Event::Closed { reason, lost } => {
             let kind = match reason {
@@ -650,7 +799,6 @@ fn describe_stream_event<'py>(
         Event::Stop { stream: StreamId(stream), how } => {
             Ok((PyString::new(py, "stop"), (stream, how == StopKind::Cancel).into_pyobject(py)?))
         }
-        Event::Dropped { .. } => Ok((PyString::new(py, "dropped"), PyTuple::empty(py))),
         _ => Err(session_error()),
     }
 }
@@ -682,10 +830,73 @@ fn describe_call<'py>(slf: &Bound<'py, Session>, call: Arrived<Frame>) -> PyResu
     Ok((PyString::new(py, "bad_call"), (id, function, error).into_pyobject(py)?))
 }
 
+/// Describes an invocation by the other side: as "bad_invoke" if it must not be carried out.
+#[inline(never)]
+fn describe_invocation<'py>(
+    slf: &Bound<'py, Session>,
+    (id, reference, member): (u32, u32, String),
+    payload: Frame,
+    is_refused: bool,
+) -> PyResult<Described<'py>> {
+    let py = slf.py();
+    let settings = Arc::clone(&slf.borrow().settings);
+    let error = if is_refused {
+        release_references(slf, &payload);
+        None
+    } else {
+        match payload.decode(py, ["args", "kwargs"], &settings) {
+            Ok(([args, kwargs], deepest))
+                if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
+            {
+                let arguments = PyList::new(py, [args, kwargs])?;
+                let invocation = (id, reference, member, arguments, deepest > DEEP).into_pyobject(py)?;
+                return Ok((PyString::new(py, "invoke"), invocation));
+            }
+            Ok(_) => Some(frame_error(py, "an invocation without a tuple and a dict")),
+            Err(error) => Some(error),
+        }
+    };
+    Ok((PyString::new(py, "bad_invoke"), (id, reference, member, error).into_pyobject(py)?))
+}
+
+/// Releases the references in a payload that nobody will use, by building and dropping its values.
+#[cold]
+#[inline(never)]
+fn release_references(slf: &Bound<'_, Session>, payload: &Frame) {
+    let py = slf.py();
+    if !payload.may_have_references(py) || payload.has_rows(py) {
+        return;
+    }
+    let settings = Arc::clone(&slf.borrow().settings);
+    let values = match envelope::read(payload.bytes.as_bytes(py)) {
+        Ok((Message::Call { .. } | Message::Invoke { .. }, _)) => {
+            payload.decode(py, ["args", "kwargs"], &settings).and_then(|(values, _)| PyList::new(py, values))
+        }
+        Ok((Message::Items { count, .. }, _)) => {
+            streams::read_items(py, payload, count, &settings).map(|(items, _)| items)
+        }
+        Ok(_) => payload.decode(py, ["result"], &settings).and_then(|(values, _)| PyList::new(py, values)),
+        Err(_) => return,
+    };
+    // A payload that cannot be read has released what it brought so far.
+    if let Ok(values) = values {
+        let _ = dismantle(&values);
+    }
+}
+
 /// Why a call could not be started.
 enum CallError {
     Session(SessionError),
     Raised(PyErr),
+}
+
+impl CallError {
+    fn into_python(self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Raised(error) => error,
+            Self::Session(error) => closed_error(py, &error),
+        }
+    }
 }
 
 impl From<SessionError> for CallError {

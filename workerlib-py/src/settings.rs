@@ -1,8 +1,11 @@
 //! How one side of a connection encodes and decodes: [`Settings`].
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use workerlib_codec::Limits;
+use workerlib_core::RefId;
 
 /// How many levels of containers a value may have that arrives, unless the program says otherwise.
 ///
@@ -23,6 +26,24 @@ pub(crate) struct Settings {
     pub(crate) slow: Option<Py<PyAny>>,
     /// A weak reference to the connection that the values are of, if they are of one.
     pub(crate) owner: Option<Py<PyAny>>,
+    /// The references in the values that are being encoded.
+    pub(crate) written: Arc<Mutex<References>>,
+}
+
+/// References in values that are encoded.
+#[derive(Default)]
+pub(crate) struct References {
+    /// What is given to the other side.
+    pub(crate) given: Vec<RefId>,
+    /// What the other side has given, and gets back.
+    pub(crate) carried: Vec<RefId>,
+    /// What was given by values that have not been sent after all.
+    pub(crate) unsent: Vec<RefId>,
+}
+
+/// Gets at references; what panicked meanwhile has left them whole.
+pub(crate) fn lock(references: &Mutex<References>) -> MutexGuard<'_, References> {
+    references.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Settings {
@@ -31,7 +52,7 @@ impl Settings {
         let limits = Limits::default();
         let sent = limits.with_depth(depth.unwrap_or(limits.depth));
         let received = limits.with_depth(depth.unwrap_or(RECEIVED));
-        Self { sent, received, table, slow: None, owner: None }
+        Self { sent, received, table, ..Self::default() }
     }
 
     /// Shows the garbage collector the objects that the settings refer to.
@@ -44,6 +65,7 @@ impl Settings {
         let slow = self.slow.as_ref().map(|keys| keys.clone_ref(py));
         let owner = self.owner.as_ref().map(|owner| owner.clone_ref(py));
         let table = self.table.as_ref().map(|table| table.clone_ref(py));
-        Self { sent: self.sent, received: self.received, table, slow, owner }
+        let written = Arc::clone(&self.written);
+        Self { sent: self.sent, received: self.received, table, slow, owner, written }
     }
 }

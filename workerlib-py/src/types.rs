@@ -4,6 +4,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -11,10 +12,11 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use workerlib_codec::Step;
 use workerlib_codec::marker::ext;
+use workerlib_core::RefId;
 
 use crate::gc_pause::with_collector;
 use crate::hooks::HOOKS;
-use crate::settings::Settings;
+use crate::settings::{References, Settings, lock};
 
 /// How many types, and how many builders, are remembered for a frame: most frames have few.
 const MOST_KNOWN: usize = 16;
@@ -40,6 +42,10 @@ pub(crate) struct Types<'py> {
     owner: Option<Py<PyAny>>,
     /// What ends that the context tells it.
     entered: OnceCell<Bound<'py, PyAny>>,
+    /// The references in the connection's values that are being encoded.
+    written: Arc<Mutex<References>>,
+    /// Those of the values around these, in which Python code began to encode or decode these.
+    outer: RefCell<References>,
     /// The types that were met so far, and how their objects are sent.
     known: RefCell<Vec<(Bound<'py, PyType>, Sending<'py>)>>,
     /// What builds the objects of the extension types that were met so far.
@@ -51,7 +57,8 @@ impl<'py> Types<'py> {
         let owner = settings.owner.as_ref().map(|owner| owner.clone_ref(py));
         let table = settings.table.as_ref().map(|table| table.clone_ref(py));
         let (known, builders) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
-        Self { py, table, outgoing: None, owner, entered: OnceCell::new(), known, builders }
+        let (entered, written, outer) = (OnceCell::new(), Arc::clone(&settings.written), RefCell::default());
+        Self { py, table, outgoing: None, owner, entered, written, outer, known, builders }
     }
 
     /// Gives the connection's `SendingTable`, or that of values that belong to no connection.
@@ -71,8 +78,21 @@ impl<'py> Types<'py> {
         if let (Some(owner), None) = (&self.owner, self.entered.get()) {
             let token = context("enter", &owner.bind(self.py).call0()?)?;
             self.entered.get_or_init(|| token);
+            let mut written = lock(&self.written);
+            let mut outer = self.outer.borrow_mut();
+            std::mem::swap(&mut outer.given, &mut written.given);
+            std::mem::swap(&mut outer.carried, &mut written.carried);
         }
         Ok(())
+    }
+
+    /// Takes out the references in the values that were encoded: none as long as no Python function was called.
+    pub(crate) fn take_references(&self) -> (Vec<RefId>, Vec<RefId>) {
+        if self.entered.get().is_none() {
+            return (Vec::new(), Vec::new());
+        }
+        let mut written = lock(&self.written);
+        (std::mem::take(&mut written.given), std::mem::take(&mut written.carried))
     }
 
     /// Passes an object through its adapter: gives a tuple of its values, or the slot of a row.
@@ -223,6 +243,11 @@ impl Drop for Types<'_> {
         if let Some(token) = self.entered.take() {
             // It cannot fail: nothing was awaited since, so the context is the one that was entered.
             let _ = context("leave", &token);
+            let mut written = lock(&self.written);
+            let outer = self.outer.take();
+            let unsent = std::mem::replace(&mut written.given, outer.given);
+            written.carried = outer.carried;
+            written.unsent.extend(unsent);
         }
     }
 }

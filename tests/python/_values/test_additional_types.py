@@ -136,7 +136,7 @@ def test_a_partial_function(value: Any) -> None:
 
 
 def test_a_partial_function_of_what_stays() -> None:
-    """The error names the function."""
+    """The error names the function: without a connection it could not be called."""
     with pytest.raises(UnsendableError, match="neither exported nor registered"):
         encode(functools.partial(lambda: 1))
 

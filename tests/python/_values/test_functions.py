@@ -113,40 +113,44 @@ async def test_a_function_that_both_sides_have(connect: Connect) -> None:
 
 
 @pytest.mark.usefixtures("worker_exports")
-async def test_another_function_is_refused_with_its_remedy(connect: Connect) -> None:
-    """On either side, by its name and its place; the connection goes on."""
+async def test_another_function_becomes_a_callback(connect: Connect) -> None:
+    """On either side: whatever is neither exported nor registered is called where it is."""
+
+    @workerlib.export
+    async def call_it(function: Any, *args: Any) -> Any:
+        assert isinstance(function, workerlib.Callback)
+        return await function(*args)
+
     async with connect() as worker:
-        for function, name in (
-            (private, "private"),
-            (len, "len"),
-            (lambda: 0, "<lambda>"),
-            ("".join, "str.join"),
+        for function, args, result in (
+            (private, (), None),
+            (len, ("abc",), 3),
+            (lambda: 0, (), 0),
+            ("-".join, (["a", "b"],), "a-b"),
         ):
-            with pytest.raises(
-                UnsendableError, match=r"neither exported nor registered: export it.*register it"
-            ) as caught:
-                await worker.apply(1, [function])
-            assert caught.value.path == "args[1][0]"
-            assert name in str(caught.value)
-        for name in ("private", "lambda"):
-            with pytest.raises(
-                UnsendableError, match=r"result\['deep'\]\[0\].*neither exported nor registered"
-            ):
-                await worker.give(name)
+            assert await worker.call_it(function, *args) == result
+        for name, result in (("private", None), ("lambda", 0)):
+            one, other = (await worker.give(name))["deep"]
+            assert one is other
+            assert await one() == result
         assert await worker.double(1) == 2
 
 
 @pytest.mark.usefixtures("worker_exports")
-async def test_a_function_of_another_connection_is_refused(connect: Connect) -> None:
-    """It would be another function there, or none."""
+async def test_a_function_of_another_connection_is_called_by_way_of_this_side(connect: Connect) -> None:
+    """A worker gets another worker's function as a callback of the page's, which the page hands on."""
+
+    @workerlib.export
+    async def call_it(function: Any, *args: Any) -> Any:
+        return await function(*args), type(function).__name__
+
     async with connect() as worker, connect() as other:
-        with pytest.raises(UnsendableError, match=r"double\(\) is a function of another connection"):
-            await worker.apply(other.double, 1)
+        assert await worker.call_it(other.double, 1) == (2, "Callback")
         assert await asyncio.gather(worker.apply(worker.double, 1), other.apply(other.double, 2)) == [
             (2, f"{__name__}:double"),
             (4, f"{__name__}:double"),
         ]
-    with pytest.raises(UnsendableError, match="another connection"):
+    with pytest.raises(UnsendableError, match="of no connection"):
         encode(worker.double)
 
 

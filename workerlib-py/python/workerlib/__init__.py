@@ -34,6 +34,7 @@ from workerlib._api.pool import Pool, pool
 from workerlib._api.spawn import spawn
 from workerlib._api.worker import Worker
 from workerlib._errors import (
+    BackPressureError,
     CannotBlockError,
     ConfigError,
     ConnectError,
@@ -48,6 +49,7 @@ from workerlib._errors import (
     PoolBrokenError,
     ProtocolError,
     RemoteError,
+    RevokedError,
     UnsendableError,
     WorkerDiedError,
     WorkerlibError,
@@ -58,6 +60,9 @@ from workerlib._hosts.host import SpawnProgress
 from workerlib._pool.shared import shared
 from workerlib._rpc.any_call import any_call
 from workerlib._rpc.call_log import elapsed_time, log
+from workerlib._rpc.callbacks import Callback, callback
+from workerlib._rpc.references import Reference
+from workerlib._rpc.reply import Reply
 from workerlib._rpc.streams_consumed import Stream
 from workerlib._rpc.waiting import wait
 from workerlib._values.adapter import All
@@ -86,6 +91,8 @@ elapsedTime = elapsed_time
 
 __all__ = [
     "All",
+    "BackPressureError",
+    "Callback",
     "CannotBlockError",
     "ConfigError",
     "ConnectError",
@@ -102,7 +109,10 @@ __all__ = [
     "Pool",
     "PoolBrokenError",
     "ProtocolError",
+    "Reference",
     "RemoteError",
+    "Reply",
+    "RevokedError",
     "SpawnProgress",
     "Stream",
     "UnsendableError",
@@ -114,6 +124,7 @@ __all__ = [
     "adapter",
     "adapter_for",
     "anyCall",
+    "callback",
     "connect",
     "connectToWorker",
     "diagnostics",

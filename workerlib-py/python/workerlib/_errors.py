@@ -14,6 +14,8 @@
     ├── UnsendableError            (also a TypeError) a value of a type that cannot be sent
     ├── CannotBlockError           (also a RuntimeError) sync code cannot wait here
     ├── DeadlockError              (also a RuntimeError) two calls would wait for each other
+    ├── BackPressureError          (also a RuntimeError) too many calls of callbacks without an answer
+    ├── RevokedError               a callback whose call was cancelled
     ├── FrameError                 (also a ValueError) bytes from the other side that cannot be read
     ├── ConnectionClosedError      (also a ConnectionError) the connection ended before the answer
     │   ├── WorkerDiedError        because the worker was terminated, or crashed
@@ -71,6 +73,14 @@ class CannotBlockError(WorkerlibError, RuntimeError):
 
 class DeadlockError(WorkerlibError, RuntimeError):
     """Tells of a call that the other side could never start, since it waits for this side's answer."""
+
+
+class BackPressureError(WorkerlibError, RuntimeError):
+    """Tells that the other side takes no more calls of callbacks before it has answered some."""
+
+
+class RevokedError(WorkerlibError):
+    """Tells that a callback is not called any more, since the call that it was passed to was cancelled."""
 
 
 class FrameError(WorkerlibError, ValueError):

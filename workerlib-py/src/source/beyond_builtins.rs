@@ -17,6 +17,9 @@ use crate::gc_pause::with_collector;
 use crate::objects::{Content, Plan};
 use crate::types;
 
+/// How many values a reference has; a function has two.
+const REFERENCE_VALUES: usize = 4;
+
 impl<'py> PySource<'py> {
     /// Takes what is no builtin object: one of a user's class, if the way to read such is known, or any other.
     #[inline(never)]
@@ -92,6 +95,10 @@ impl<'py> PySource<'py> {
         match sending.kind {
             Some(ext::HANDLE) => Ok(Item::Handle),
             Some(kind) if made.is_exact_instance_of::<PyTuple>() => {
+                // A function that the other side does not find by its name is a reference, which has more values.
+                let is_reference =
+                    kind == ext::FUNCTION && made.len().is_ok_and(|len| len == REFERENCE_VALUES);
+                let kind = if is_reference { ext::REMOTE } else { kind };
                 Ok(self.tuple(Container::Extension(kind), made, 1))
             }
             Some(kind) => Err(refuse(Some(format!("extension type {kind} was not made of a tuple")))),

@@ -14,9 +14,10 @@ from typing import Any
 from workerlib._api.remote_side import RemoteSide
 from workerlib._exports import ExportDescription
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.references import Reference
 from workerlib._rpc.remote_functions import learn
 
-OWN_NAMES = frozenset({"close", "closed", "name", "terminate", "worker"})
+OWN_NAMES = frozenset({"close", "closed", "name", "references", "terminate", "worker"})
 """The public names that a Worker has for itself."""
 
 
@@ -24,7 +25,7 @@ class Worker(RemoteSide):
     """A connection to a worker; its attributes are the functions that the worker exports.
 
     `await worker.f(1, x=2)` calls `f` in the worker. A function whose name is one of this class's own
-    (`close`, `closed`, `name`, `terminate`, `worker`) is reached as `worker["close"]`. `async
+    (`close`, `closed`, `name`, `references`, `terminate`, `worker`) is reached as `worker["close"]`. `async
     with worker:` closes the connection at the end of the block. Then a page's worker goes on, and a
     subprocess has ended.
     """
@@ -80,6 +81,16 @@ class Worker(RemoteSide):
         process, an `asyncio.subprocess.Process`.
         """
         return self._worker
+
+    def references(self) -> list[Reference]:
+        """Lists the callbacks that one side holds of the other's.
+
+        A callback is held until the last object that stands for it is freed, or until the connection ends.
+
+        Returns:
+            A `Reference` for each, with its owner, its name and how many of its calls have no answer yet.
+        """
+        return self._connection.references.list()
 
     def close(self) -> None:
         """Closes the connection. Pending calls raise ConnectionClosedError.

@@ -27,11 +27,13 @@ from workerlib._errors import (
 )
 from workerlib._exports import INTERNAL, ExportDescription, Function, describe_export, observers
 from workerlib._native import Arrival, Session, Unfinished, dismantle
+from workerlib._rpc import invocations
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
 from workerlib._rpc.incoming_call import Served, current_call, serving_connections
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.outgoing_call import Outcome, Pending
+from workerlib._rpc.references import References
 from workerlib._rpc.remote_functions import OnReport, learn, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
 from workerlib._rpc.starts import started_by_loop
@@ -109,11 +111,16 @@ class Connection:
         self._insistence = interrupt and Insistence(self._loop, interrupt, self._is_in_flight)
         self._guard = guard or Guard()
         self._internal = internal
+        # A `ReplyState` stands for a `Pending`, until somebody waits for that.
         self._calls: dict[int, Pending] = {}
+        self.references = References(self, session, self._loop)
+        """What this side has given to the other to call, and what it holds of the other's."""
+        self._brought = self.references.brought
         self._served: dict[int, Served] = {}
         self._is_starting = False
         self.streams = Streams(self)
         """The streams, in both directions."""
+        self._is_hearing = False
         self.opened: asyncio.Future[list[ExportDescription]] = self._loop.create_future()
         """Done when the handshake has ended: with what the other side exports, or with an error."""
         self.closed: asyncio.Future[str] = self._loop.create_future()
@@ -198,7 +205,9 @@ class Connection:
         # `isinstance` would ask an object of a user's for its `__class__`.
         if type(result) is Arrival:
             await restore(result, self._table.adapters)
-            return result.result()
+            value = result.result()
+            self._brought.clear()
+            return value
         return result
 
     async def _send_with_rows(
@@ -241,7 +250,11 @@ class Connection:
             )
 
     def _expect(self, call: int, function: str, timeout: float | None) -> Pending:
-        pending = self._calls[call] = Pending(loop=self._loop)
+        return self._await(Pending(loop=self._loop), call, function, timeout)
+
+    def _await(self, pending: Pending, call: int, function: str, timeout: float | None) -> Pending:
+        """Has a future settled by the answer of a call, and its cancel sent."""
+        self._calls[call] = pending
         pending.call, pending.name, pending.timeout = call, function, timeout
         pending.on_cancel = self._cancel
         pending.connection = self
@@ -262,10 +275,13 @@ class Connection:
         """Says that this thread sleeps until a call has been answered: no call of the other side starts."""
         self._session.block(call)
         was_starting, self._is_starting = self._is_starting, True
+        # The callback that waits may wait for one of those that come after it.
+        was_hearing, self._is_hearing = self._is_hearing, False
         self._transmit()
         try:
             yield
         finally:
+            self._is_hearing = was_hearing
             # Otherwise the function that waits is one that others wait for already.
             if not was_starting:
                 self._loop.call_soon(self._go_on)
@@ -300,6 +316,10 @@ class Connection:
 
     def _carry_out(self) -> None:
         """Does all that the session says is to be done."""
+        if self._is_hearing:
+            # A callback runs: what has arrived after its call comes after it.
+            self._transmit()
+            return
         since = None
         while (step := self._session.poll(not self._is_starting)) is not None:
             name, arguments = step
@@ -397,6 +417,8 @@ class Connection:
             pending.end_cancelled()
 
     def _on_return(self, call: int, result: list[Any], is_deep: bool) -> None:
+        if self._brought:
+            self._brought.clear()
         pending = self._calls.get(call)
         if pending is not None and not pending.done():
             pending.set_result((True, result))
@@ -490,6 +512,7 @@ class Connection:
         self.streams.end_all(
             lambda: cause(f"the connection was closed before the end of the stream: {reason}")
         )
+        self.references.clear()
         if self._insistence is not None:
             self._insistence.end_all()
         self.endpoint.close()
@@ -560,6 +583,8 @@ class Connection:
         self, context: Context | None, call: int, function: str, arguments: list[Any], is_deep: bool
     ) -> None:
         served = self._served[call] = Served(call, self)
+        if self._brought:
+            self.references.adopt(served)
         self._start(served, context, function, self._serve(served, function, arguments, is_deep))
 
     def _on_stream_call(
@@ -600,6 +625,8 @@ class Connection:
                 raise asyncio.CancelledError
             await restore(arrival, self._table.adapters)
             arguments, is_deep = arrival.arguments()
+            if self._brought:
+                self.references.adopt(served)
         except BaseException as error:
             del self._served[served.call]
             self._refuse(served.call, name, error)
@@ -627,9 +654,12 @@ class Connection:
                 result.append(await internal(self, served, *arguments[0], **arguments[1]))
             else:
                 await self.run_function(served, self.exported(name), arguments, result)
-            answered = self._session.return_value(served.call, self._table.adapters.wrap_result(result[0]))
+            unheard = None if served.replies is None else self.references.unheard(served)
+            wrapped = self._table.adapters.wrap_result(result[0])
+            answered = self._session.return_value(served.call, wrapped, unheard)
             if isinstance(answered, Unfinished):
-                answered = self._session.return_with_rows(served.call, answered, await finish(answered))
+                rows = await finish(answered)
+                answered = self._session.return_with_rows(served.call, answered, rows, unheard)
             if answered:
                 dismantle(result)
             self._transmit()
@@ -638,10 +668,12 @@ class Connection:
             if served.interrupt is not None:
                 # The message that says the same may still be on its way.
                 self._session.note_cancel(served.call)
-            self._answer_error(served.call, error, served.interrupt is not None)
+            self._answer_error(served.call, served.failure or error, served.interrupt is not None)
         finally:
             del self._served[served.call]
             served.has_ended = True
+            if served.brought is not None:
+                self.references.leave(served)
             # It refers to this frame, and this frame to it.
             served.interrupt = None
             if is_deep:
@@ -695,10 +727,17 @@ class Connection:
         resume: Callable[[Any], Any] = coroutine.send
         value: Any = None
         while True:
+            step = [value]
+            value = None
             try:
-                awaited = self._guard.run(served, resume, (value,), {})
+                awaited = self._guard.run(served, resume, step, {})
             except StopIteration as end:
                 return end.value
+            except BaseException:
+                # If it was thrown into the coroutine, it refers to itself by its traceback's frames, and the
+                # coroutine's variables, such as callbacks, would live until the collector runs.
+                step.clear()
+                raise
             if served.is_answer_due:
                 self._tell(served)
             try:
@@ -741,8 +780,12 @@ _DONE_BY: dict[str, Callable[..., None]] = {
     "raise": Connection._on_raise,
     "bad_answer": Connection._on_bad_answer,
     "blocked": Connection._on_blocked,
+    "invoke": invocations.on_invoke,
+    "bad_invoke": invocations.on_bad_invoke,
+    "heard": invocations.on_heard,
+    "unheard": invocations.on_unheard,
+    "gone": invocations.on_gone,
     "closed": Connection._on_closed,
-    "dropped": lambda _connection: None,
     **STREAMS_DONE_BY,
 }
 """What does a step that the session has named, but for the calls that arrive."""

@@ -36,6 +36,12 @@ class Served:
     """Whether it has been answered."""
     is_blocking: bool = False
     """Whether the other side starts no call before it has the answer."""
+    failure: BaseException | None = None
+    """An error of a callback that nobody has taken, which is the outcome of the call."""
+    brought: list[Any] | None = None
+    """The callbacks among its arguments, each a `Held`."""
+    replies: dict[int, Any] | None = None
+    """The states of the answers of these callbacks that are not there yet, once there are callbacks."""
 
     def __init__(self, call: int, connection: Any = None) -> None:
         """Makes one for the call of that id.
@@ -51,6 +57,12 @@ class Served:
         """Notes a message that cancels it."""
         self.cancels_heard += 1
         self.is_answer_due = True
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the function with an error of one of its callbacks, as a cancel does."""
+        if self.failure is None:
+            self.failure = error
+            self.cancel()
 
     def tell(self) -> None:
         """Tells the function of the messages that were heard, unless it has been interrupted for them."""

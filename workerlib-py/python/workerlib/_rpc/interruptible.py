@@ -19,7 +19,9 @@ from typing import Any
 from workerlib._rpc.incoming_call import Served
 
 # A connection that is stopped in the middle of something would not go on. (The names of its modules.)
-_UNTOUCHABLE = ("workerlib._rpc.connection", "workerlib._rpc.streams")
+_UNTOUCHABLE = frozenset(
+    f"workerlib._rpc.{name}" for name in ("connection", "references", "invocations", "streams")
+)
 
 
 class Guard:

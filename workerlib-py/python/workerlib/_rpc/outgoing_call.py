@@ -47,6 +47,8 @@ class Pending(asyncio.Future[Outcome | None]):
     """How many messages have asked the other side to end it."""
     timers: dict[str, tuple[asyncio.TimerHandle, Callable[[], None]]] | None = None
     """Its timers by name, and what they do; None until there is one: most calls settle before that."""
+    callback_errors: dict[int, BaseException] | None = None
+    """The errors of its callbacks, by invocation, of which the function may not have heard."""
     _is_out_of_time = False
     _message: Any = None
 

@@ -20,6 +20,7 @@ from workerlib._rpc.any_call import AnyCall
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.streams_consumed import AHEAD, Stream
 from workerlib._values.functions import mark_remote
+from workerlib._values.references import References
 
 OnReport = Callable[..., object]
 """Is called with what a function reports: `CallOptions.on_report`."""
@@ -32,6 +33,10 @@ class Caller(Protocol):
     functions_there: dict[str, Any]
     streams: Any
     log: CallLog
+
+    @property
+    def references(self) -> References:
+        """What stays where it is and is called there."""
 
     def call(
         self,

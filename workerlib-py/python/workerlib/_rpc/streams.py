@@ -104,6 +104,8 @@ class Streams:
                 self.transmit()
                 await producer.run()
         finally:
+            if served.brought is not None:
+                self.connection.references.leave(served)
             if is_deep:
                 dismantle(arguments)
 
@@ -112,7 +114,7 @@ class Streams:
         served.has_begun = True
         if served.is_cancelled:
             raise asyncio.CancelledError
-        made = self.guard.run(served, self.connection._function(name), *arguments)
+        made = self.guard.run(served, self.connection.exported(name), *arguments)
         if inspect.iscoroutine(made):
             made = await self.connection._steps(served, made)
         if is_stream(type(made)) or isinstance(made, Iterator):

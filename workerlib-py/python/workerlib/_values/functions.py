@@ -1,8 +1,9 @@
-"""Functions as values: references to those that are exported or registered; no other function travels.
+"""Functions as values: by their names where they are exported or registered, and as callbacks where not.
 
-What the sender exports arrives as a function that the receiver can call. What the receiver exports, which
-the sender has as such a function, arrives as itself. What both sides have registered is found by the names of
-its module and its own. Nothing is imported because a frame names it, and nothing is called.
+A function that the sender exports arrives as a function that the receiver can call. A function of the
+receiver's, which the sender has as such, arrives as itself. A function that both sides have registered is
+found by the names of its module and its own. Any other function stays where it is, and a reference to it
+travels (`references`). Nothing is imported because a frame names it, and nothing is called.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from workerlib import _exports
-from workerlib._values import user_classes
+from workerlib._values import references, user_classes
 from workerlib._values.row import Built, RefusedError
 
 _T = TypeVar("_T", bound=Callable[..., Any])
@@ -33,6 +34,9 @@ class _Connection(Protocol):
 
     @property
     def functions_there(self) -> Mapping[str, Any]: ...
+
+    @property
+    def references(self) -> references.References: ...
 
 
 # Of the context, not of the module: what async adapters await may be of several connections at a time.
@@ -75,28 +79,53 @@ def mark_remote(function: Any, connection: _Connection, name: str) -> None:
     setattr(function, _REMOTE, (connection, name))
 
 
-def take_apart_function(function: Any) -> tuple[str, str]:
-    """Says whose function it is, and its name there."""
+def take_apart_known(function: Any) -> tuple[str, str] | None:
+    """Says whose function it is, and its name there; None if the other side cannot find it by a name."""
     remote = getattr(function, _REMOTE, None)
+    here = _current.get()
     if remote is not None:
         connection, name = remote
-        if connection is not _current.get():
-            raise RefusedError(f"{name}() is a function of another connection's")
-        return ("receiver", name)
+        return ("receiver", name) if connection is here else None
     key = _key_of(function)
     if key is not None and _registered.get(key) is function:
         return ("both", key)
-    here = _current.get()
     if here is not None and (name := _name_in(here.functions, function)) is not None:
         # A module that both sides have imported exports it on both, and the receiver uses its own.
         is_of_both = key is not None and not key.startswith("__main__:") and name in here.functions_there
         return ("both", key) if is_of_both and key is not None else ("sender", name)
     if key is not None and _name_in(_exports.functions, function) is not None:
         return ("both", key)
+    return None
+
+
+def take_apart_function(function: Any) -> tuple[Any, ...]:
+    """Says how a function stands in a frame: by a name, or as a reference, which has more values."""
+    here = _current.get()
+    known = take_apart_known(function)
+    if known is None and here is None:
+        raise _refused(function, "these values are of no connection, by which it could be called")
+    return known or references.take_apart_reference(_references(), function)
+
+
+def take_apart_strictly(function: Any) -> tuple[str, str]:
+    """Says how a function stands in a frame of a strict connection, where callbacks have to be marked."""
+    if (known := take_apart_known(function)) is None:
+        raise _refused(function, "this connection is strict: send workerlib.callback(…) to have it called")
+    return known
+
+
+def take_apart_named(function: Any) -> tuple[str, str]:
+    """Says how a function stands in a frame that has no references, such as one of an exception."""
+    if (known := take_apart_known(function)) is None:
+        raise _refused(function, "its name is all that could be sent")
+    return known
+
+
+def _refused(function: Any, reason: str) -> RefusedError:
     called = getattr(function, "__qualname__", repr(function))
-    raise RefusedError(
-        f"{called} is neither exported nor registered: export it from the worker by @workerlib.export,"
-        " or have both sides register it by @workerlib.register"
+    return RefusedError(
+        f"{called} is neither exported nor registered, and {reason}; or export it from the worker by"
+        " @workerlib.export, or have both sides register it by @workerlib.register"
     )
 
 
@@ -117,7 +146,16 @@ def build_function(origin: object, name: object) -> Any:
     return found
 
 
+def _references() -> references.References | None:
+    here = _current.get()
+    return None if here is None else here.references
+
+
 ROW = Built(86, "function", take_apart_function, build_function)
+REFERENCES_ROW = references.row(
+    lambda value: references.take_apart_reference(_references(), value),
+    lambda *values: references.build_reference(_references(), *values),
+)
 
 
 def _key_of(function: Any) -> str | None:

@@ -13,7 +13,15 @@ from typing import Any
 from weakref import WeakSet
 
 from workerlib._native import adapt_builtins
-from workerlib._values import adapters, functions, javascript_objects, likenesses, streams, table
+from workerlib._values import (
+    adapters,
+    functions,
+    javascript_objects,
+    likenesses,
+    references,
+    streams,
+    table,
+)
 from workerlib._values.adapter import ADAPTED, Adapter, Whole
 from workerlib._values.adapters import AdapterSet
 from workerlib._values.row import Parts, refuse
@@ -50,6 +58,9 @@ class SendingTable:
         self.adapted_builtins: set[type] = set()
         """The types that `_native` knows by heart, and that adapters are for all the same."""
         self._strict = strict
+        self._take_apart_function: Callable[[Any], Parts] = (
+            functions.take_apart_strictly if strict else functions.take_apart_function
+        )
         self._lists = lists
         _tables.add(self)
         self.forget()
@@ -93,6 +104,8 @@ class SendingTable:
             adapter = self.adapters.find_last_resort()
         if adapter is None and streams.is_stream(cls):
             return streams.ROW.kind, streams.take_apart_stream
+        if adapter is None and cls in functions.TYPES:
+            return functions.ROW.kind, self._take_apart_function
         if adapter is None and (row := table.find_row(cls)):
             return row.kind, row.take_apart
         # What passes through it need not be refused, nor made into something like it.
@@ -125,8 +138,16 @@ class _LenientTable(SendingTable):
     Nothing is used up for that: what can only be iterated is such an object, too.
     """
 
+    def __init__(self, adapters: AdapterSet) -> None:
+        """Starts with nothing known: see `SendingTable`."""
+        super().__init__(adapters)
+        # An exception gives nothing to the other side.
+        self._take_apart_function = functions.take_apart_named
+
     def find(self, cls: type) -> Way | None:
         """Says how objects of a class are sent; see `SendingTable.find`."""
+        if issubclass(cls, references.Remote | references.Marked):
+            return None, _repr
         if cls in _PREPARED:
             return _PREPARED[cls], lambda prepared: prepared.values
         way = None if streams.is_stream(cls) else self._find_exact(cls)

@@ -21,6 +21,7 @@ from workerlib._values import (
     exception_values,
     functions,
     named_types,
+    references,
     standard_library,
     streams,
     user_classes,
@@ -84,6 +85,7 @@ _ROWS: tuple[Built | Filled, ...] = (
     Built(77, "namedtuple", user_classes.take_apart_namedtuple, user_classes.build_namedtuple),
     functions.ROW,
     streams.ROW,
+    functions.REFERENCES_ROW,
     *families.ROWS,
     *named_types.ROWS,
 )
@@ -141,6 +143,8 @@ def find_row(cls: type) -> Built | Filled | None:
         return _BY_NAME["builtins.BaseException"]
     if cls in functions.TYPES:
         return functions.ROW
+    if issubclass(cls, references.Remote | references.Marked):
+        return functions.REFERENCES_ROW
     if library_type := families.find_type_name(cls):
         return _BY_NAME[library_type]
     if issubclass(cls, type):

@@ -1,0 +1,313 @@
+"""Keeps the references of a connection: what this side has given, and what it holds of the other's.
+
+The session counts (`workerlib-core/src/references.rs`); this module has the objects that the numbers stand
+for, sends invocations, and runs those of the other side. A reference ends when nobody on the other side holds
+it, when the call that it was passed to is cancelled or given up, or with the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+import weakref
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple
+
+from workerlib._errors import BackPressureError, CannotBlockError, ConnectionClosedError
+from workerlib._rpc.callbacks import Callback
+from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.invocations import Invocation, wait_for_reply
+from workerlib._rpc.reply import Reply, ReplyState
+from workerlib._rpc.waiting import wait
+from workerlib._values.references import Parts, Remote
+from workerlib._values.safe_text import text_of
+
+_FUNCTION = "function"
+
+
+class Reference(NamedTuple):
+    """Something that one side of a connection calls on the other."""
+
+    owner: str
+    """`"here"` or `"there"`: where the function is."""
+    name: str
+    """Its name."""
+    calls: int
+    """How many of its calls have no answer yet."""
+
+
+class Given:
+    """Something of this side's that the other side may call."""
+
+    __slots__ = ("context", "function", "name")
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        """Captures the context in which the function is passed."""
+        self.function = function
+        self.name = name
+        self.context = contextvars.copy_context()
+
+    def find(self, member: str) -> Callable[..., Any]:
+        """Finds the function that an invocation names.
+
+        Args:
+            member: The name of a method; empty for the thing itself.
+        """
+        if member:
+            raise AttributeError(f"the callback {self.name} has no method {member!r}")
+        return self.function
+
+
+class Held:
+    """Something of the other side's that this side may call."""
+
+    __slots__ = ("calls", "count", "description", "kind", "number", "proxy", "references")
+
+    def __init__(self, references: References, number: int, kind: str, description: Any) -> None:
+        """Notes what a frame says of it."""
+        self.references = references
+        self.number = number
+        self.kind = kind
+        self.description = description
+        self.count = 0
+        """How many times it came while this side held it."""
+        self.calls: list[Served] = []
+        """The running calls that it was passed to."""
+        self.proxy: weakref.ref[Any] | None = None
+        """What stands for it here."""
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return str(self.description)
+
+
+class _Answer:
+    """Waits for an answer and leaves it to others to take."""
+
+    def __init__(self, references: References, state: ReplyState) -> None:
+        self._references = references
+        self._state = state
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        yield from self._references.wait(self._state)
+
+
+class References:
+    """The references of one connection."""
+
+    def __init__(self, connection: Any, session: Any, loop: asyncio.AbstractEventLoop) -> None:
+        """Starts without any.
+
+        Args:
+            connection: The `Connection`.
+            session: Its session.
+            loop: Its event loop.
+        """
+        # They must not keep each other alive: a callback that is kept somewhere outlives its connection.
+        self._connection = weakref.ref(connection)
+        self._session = session
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._given: dict[int, Given] = {}
+        self._held: dict[int, Held] = {}
+        self._replies: dict[int, ReplyState] = {}
+        self._dropped: list[Held] = []
+        self.brought: list[Held] = []
+        """What the values brought that were read last, until it is known of which call they are."""
+
+    # As values.
+
+    def give_function(self, function: Callable[..., Any]) -> Parts:
+        """Gives a function to the other side, and says how it stands in a frame."""
+        name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+        name = str.__str__(name) if isinstance(name, str) else text_of(function, repr)
+        number = self._session.give(True)
+        self._given[number] = Given(function, name)
+        return ("sender", number, _FUNCTION, name)
+
+    def carry(self, remote: Remote) -> Parts | None:
+        """Says how something of the other side's stands in a frame; None if it is of another connection."""
+        held: Held = remote._held  # type: ignore[attr-defined]
+        if held.references is not self:
+            return None
+        self._session.carry(held.number)
+        return ("receiver", held.number, None, None)
+
+    def receive(self, owner: object, number: object, kind: object, description: object) -> Any:
+        """Finds or makes the object that a reference in a frame means."""
+        if type(number) is not int or not 0 <= number < 1 << 32:
+            raise ValueError("a reference has no number of 32 bits")
+        if owner == "receiver":
+            given = self._given.get(number)
+            if given is None:
+                raise ValueError(f"reference {number} is not known here any more")
+            return given.function
+        if owner != "sender" or kind != _FUNCTION or type(description) is not str:
+            raise ValueError("a reference of a kind that is not known here")
+        held = self._held.get(number)
+        proxy = held and held.proxy and held.proxy()
+        if held is None or proxy is None:
+            held = self._held[number] = Held(self, number, kind, description)
+            proxy = Callback(held)
+            held.proxy = weakref.ref(proxy)
+        self._session.hold(number)
+        held.count += 1
+        self.brought.append(held)
+        return proxy
+
+    def adopt(self, served: Served) -> None:
+        """Notes what the arguments of a call brought."""
+        served.brought, served.replies = self.brought.copy(), {}
+        self.brought.clear()
+        for held in served.brought:
+            held.calls.append(served)
+
+    def leave(self, served: Served) -> None:
+        """Notes that a call has ended."""
+        for held in served.brought or ():
+            if served in held.calls:
+                held.calls.remove(served)
+        served.brought = None
+
+    # Invocations of the other side's.
+
+    def invoke(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply:
+        """Sends an invocation, at once."""
+        if threading.get_ident() != self._thread:
+            raise RuntimeError(
+                f"{held.name}() was called in another thread than its connection's: call it there, by"
+                " loop.call_soon_threadsafe(…)"
+            )
+        connection = self._connection()
+        if connection is None:
+            raise ConnectionClosedError("the connection is closed")
+        if not self._session.may_invoke and self._session.is_open:
+            self._wait_for_room(held)
+        arguments = connection._table.adapters.wrap_arguments(args, kwargs)
+        number = self._session.invoke(held.number, member, *arguments, False)
+        origin = _origin(held)
+        state = ReplyState(self, number, held.name, origin)
+        if origin is not None and origin.replies is not None:
+            origin.replies[number] = state
+        reply = Reply(state)
+        # Before it is sent: a channel that fails settles it in no time.
+        self._replies[number] = connection._calls[number] = state
+        connection._transmit()
+        return reply
+
+    def _wait_for_room(self, held: Held) -> None:
+        """Waits until the other side takes another invocation, where that is possible."""
+        try:
+            wait(_Answer(self, next(iter(self._replies.values()))))
+        except CannotBlockError:
+            raise BackPressureError(
+                f"{held.name}() was called {len(self._replies)} times without an answer yet, and sync code"
+                " cannot wait here: await some of the answers, or call it less often"
+            ) from None
+
+    def wait(self, state: ReplyState) -> Generator[Any, Any, None]:
+        """Waits for an answer in async code; a cancel is passed on, as that of a call."""
+        connection = self._connection()
+        if connection is None:
+            raise ConnectionClosedError("the connection is closed")
+        yield from wait_for_reply(connection, state)
+
+    def forget_reply(self, state: ReplyState) -> None:
+        """Notes that an answer is there."""
+        self._replies.pop(state.id, None)
+        connection = self._connection()
+        if connection is not None and connection._calls.get(state.id) is state:
+            del connection._calls[state.id]
+        if state.origin is not None and state.origin.replies is not None:
+            state.origin.replies.pop(state.id, None)
+
+    def report(self, state: ReplyState, error: BaseException) -> None:
+        """Tells of an error that nobody takes: it ends the call that the callback was passed to."""
+        if state.is_reported or isinstance(error, ConnectionClosedError):
+            return
+        state.is_reported = True
+        if state.origin is not None and not state.origin.has_ended:
+            state.origin.fail(error)
+        elif not self._loop.is_closed():
+            self._loop.call_exception_handler(
+                {
+                    "message": f"the callback {state.name}() raised, and nobody took its answer",
+                    "exception": error,
+                }
+            )
+
+    def unheard(self, served: Served) -> list[int] | None:
+        """Names the invocations of a call that returns whose answers are not there, and will not be taken."""
+        if served.failure is not None:
+            raise served.failure
+        states = [state for state in (served.replies or {}).values() if state.is_abandoned]
+        for state in states:
+            # The other side raises their errors.
+            state.is_reported = True
+        return [state.id for state in states] or None
+
+    # The end of references.
+
+    def drop(self, held: Held) -> None:
+        """Notes that this side does not hold something any more; the loop's next turn says so.
+
+        It is called by the garbage collector, at any place and in any thread.
+        """
+        self._dropped.append(held)
+        if len(self._dropped) == 1:
+            # The loop may have been closed.
+            with contextlib.suppress(RuntimeError):
+                if threading.get_ident() == self._thread:
+                    self._loop.call_soon(self._release)
+                else:
+                    self._loop.call_soon_threadsafe(self._release)
+
+    def _release(self) -> None:
+        dropped, self._dropped = self._dropped, []
+        for held in dropped:
+            self._session.release(held.number, held.count)
+            if self._held.get(held.number) is held:
+                del self._held[held.number]
+        connection = self._connection()
+        if connection is not None:
+            connection._carry_out()
+
+    def given(self, number: int) -> Given:
+        """Returns something of this side's that the other side may call."""
+        return self._given[number]
+
+    def forget(self, number: int) -> None:
+        """Forgets something that the other side cannot call any more."""
+        self._given.pop(number, None)
+
+    def clear(self) -> None:
+        """Forgets everything: the connection has ended."""
+        self._given.clear()
+        self._held.clear()
+        self.brought.clear()
+
+    def list(self) -> list[Reference]:
+        """Lists what this side has given and holds."""
+        connection = self._connection()
+        served = () if connection is None else connection._served.values()
+        running = [one.number for one in served if isinstance(one, Invocation)]
+        here = [Reference("here", given.name, running.count(number)) for number, given in self._given.items()]
+        states = self._replies.values()
+        there = [
+            Reference("there", held.name, sum(state.name == held.name for state in states))
+            for held in self._held.values()
+        ]
+        return here + there
+
+
+def _origin(held: Held) -> Served | None:
+    """Finds the call on whose behalf a callback is called: of several calls that have it, the running one."""
+    if len(held.calls) > 1:
+        task = asyncio.current_task()
+        for served in held.calls:
+            if served.task is task:
+                return served
+    return held.calls[-1] if held.calls else None

@@ -1,0 +1,194 @@
+"""Provides `Reply`: the answer of a callback, which has been called when its `Reply` is there.
+
+Calling a callback sends at once, so that sync code can call one too. The answer is taken by `await reply`, or
+by `reply.result()` in sync code. A `Reply` is no value: where code uses it as one, it raises TypeError, since
+the code would be silently wrong otherwise. An error in an answer that nobody takes ends the call that the
+callback was passed to (`_rpc/references.py`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import Any, NoReturn
+
+from workerlib._errors import ConnectionClosedError
+from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.outgoing_call import Outcome, Pending
+from workerlib._rpc.waiting import wait
+from workerlib._values.exceptions import raise_remote
+
+
+class ReplyState:
+    """How far an invocation has come. Until the answer is there the connection has it, like a `Pending`."""
+
+    __slots__ = (
+        "error",
+        "id",
+        "is_abandoned",
+        "is_done",
+        "is_reported",
+        "is_taken",
+        "name",
+        "origin",
+        "pending",
+        "references",
+        "value",
+    )
+
+    is_ending = False
+    """Whether its end has been asked for: that is done to the `Pending` that takes its place."""
+
+    def __init__(self, references: Any, id: int, name: str, origin: Served | None) -> None:
+        """Makes the state of an invocation that is being sent.
+
+        Args:
+            references: The connection's `References`.
+            id: The id of the invocation.
+            name: The name of the callback, for messages.
+            origin: The call that the callback was passed to, if it runs.
+        """
+        self.references = references
+        self.id = id
+        self.name = name
+        self.origin = origin
+        self.pending: Pending | None = None
+        """The future of those who wait for the answer, once there are such."""
+        self.is_done = False
+        self.is_taken = False
+        """Whether somebody has asked for the answer."""
+        self.is_abandoned = False
+        """Whether nobody can ask for it any more."""
+        self.is_reported = False
+        """Whether the other side raises the error, if there is one."""
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def done(self) -> bool:
+        """Tells whether the answer is there."""
+        return self.is_done
+
+    def set_result(self, outcome: Outcome | None) -> None:
+        """Takes in the answer."""
+        if outcome is None:
+            return
+        returned, holder = outcome
+        if returned:
+            self.finish(holder.pop(), None)
+        else:
+            self.finish(None, holder.pop())
+
+    def end_cancelled(self) -> None:
+        """Takes in that the invocation was cancelled, by the end of the connection."""
+        self.finish(None, ConnectionClosedError("the connection was closed"))
+
+    def finish(self, value: Any, error: BaseException | None) -> None:
+        """Takes in the answer, a value or an error."""
+        self.is_done = True
+        self.value, self.error = value, error
+        self.references.forget_reply(self)
+        if error is not None and self.is_abandoned:
+            self.references.report(self, error)
+
+    def abandon(self) -> None:
+        """Notes that nobody can ask for the answer any more."""
+        self.is_abandoned = True
+        if self.error is not None:
+            self.references.report(self, self.error)
+
+    def take(self) -> Any:
+        """Gives the answer, which is there: returns its value or raises its error."""
+        self.is_taken = True
+        if self.error is not None:
+            raise_remote(self.error)
+        return self.value
+
+
+_REMEDY = (
+    "the answer of {name}() is not there yet: a Reply is no value. Use `await {name}(…)` in async code,"
+    " `{name}(…).result()` in sync code, or `workerlib.wait({name}(…))`"
+)
+
+
+class Reply:
+    """The answer of a callback that has been called: `await reply`, or `reply.result()` in sync code.
+
+    The call was sent when the `Reply` was made. A `Reply` that nobody takes costs little, and that is the way
+    to report progress. If the callback raises and nobody takes the `Reply`, the error ends the call that the
+    callback was passed to, and is raised in its caller.
+
+    A `Reply` has no value of its own. Its truth, comparison, arithmetic, iteration and hash raise TypeError.
+    """
+
+    __slots__ = ("__weakref__", "_state")
+
+    def __init__(self, state: ReplyState) -> None:
+        """Wraps the state of an invocation. Users get a `Reply` by calling a callback."""
+        self._state = state
+
+    def done(self) -> bool:
+        """Tells whether the answer is there."""
+        return self._state.is_done
+
+    def result(self) -> Any:
+        """Waits for the answer in sync code.
+
+        Returns:
+            What the callback returned.
+
+        Raises:
+            CannotBlockError: If sync code cannot wait here; the message says what to change.
+            ConnectionClosedError: If the connection ends before the answer.
+            BaseException: What the callback raised.
+        """
+        return self._state.take() if self._state.is_done else wait(self)
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Waits for the answer: returns what the callback returned, or raises what it raised."""
+        state = self._state
+        state.is_taken = True
+        if not state.is_done:
+            yield from state.references.wait(state)
+        return state.take()
+
+    def __del__(self) -> None:
+        state = getattr(self, "_state", None)
+        if state is not None and not state.is_taken:
+            state.abandon()
+
+    def __repr__(self) -> str:
+        """Tells whose answer it is."""
+        return f"<Reply of {self._state.name}(): {'there' if self._state.is_done else 'not there yet'}>"
+
+    def __hash__(self) -> int:
+        """Refuses a hash, but for asyncio's own functions: `gather` has a table of what it waits for."""
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        if caller == "asyncio" or caller.startswith("asyncio."):
+            return id(self)
+        return _refuse(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Refuses a comparison."""
+        _refuse(self)
+
+    def __ne__(self, other: object) -> bool:
+        """Refuses a comparison."""
+        _refuse(self)
+
+
+def _refuse(reply: Reply, *_: object) -> NoReturn:
+    raise TypeError(_REMEDY.format(name=reply._state.name))
+
+
+_BINARY = (
+    *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow"),
+    *("lshift", "rshift", "and", "xor", "or"),
+)
+_REFUSED = (
+    *("bool", "iter", "aiter", "len", "contains", "getitem", "setitem", "delitem", "reversed", "next"),
+    *("int", "float", "complex", "index", "round", "trunc", "floor", "ceil", "neg", "pos", "abs", "invert"),
+    *("lt", "le", "gt", "ge", "call", "enter", "exit", "format", "bytes", "fspath"),
+    *(name for one in _BINARY for name in (one, f"r{one}", f"i{one}")),
+)
+for _name in _REFUSED:
+    setattr(Reply, f"__{_name}__", _refuse)

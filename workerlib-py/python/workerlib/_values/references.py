@@ -1,0 +1,86 @@
+"""References as values: what is called where it is, since it cannot travel. docs/wire-format.md, section 4.9.
+
+This module knows how a reference stands in a frame. The references of a connection keep count of them
+(`_rpc/references.py`), and `_rpc/callbacks.py` has what the receiver gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from workerlib._values.row import Built, RefusedError
+
+Parts = tuple[str, int, "str | None", Any]
+"""Whose it is (`"sender"` or `"receiver"`), its number, its kind, and its description."""
+
+
+class References(Protocol):
+    """What a connection does with the references in its values."""
+
+    def give_function(self, function: Callable[..., Any]) -> Parts:
+        """Gives a function to the other side, and says how it stands in a frame."""
+
+    def carry(self, remote: Remote) -> Parts | None:
+        """Says how something of the other side's stands in a frame; None if it is of another connection."""
+
+    def receive(self, owner: object, number: object, kind: object, description: object) -> Any:
+        """Makes what a reference in a frame means."""
+
+
+class Remote:
+    """The base of what stands for something on the other side."""
+
+    __slots__ = ()
+
+
+class Marked:
+    """A function of this side that its user sends as a callback on purpose."""
+
+    __slots__ = ("__wrapped__",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Wraps a function."""
+        self.__wrapped__ = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function here."""
+        return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        """Tells of which function it is."""
+        return f"workerlib.callback({self.__wrapped__!r})"
+
+
+def take_apart_reference(references: References | None, value: Any) -> Parts:
+    """Says how a callback, or what stands for something of the other side's, stands in a frame.
+
+    Args:
+        references: Those of the connection that the values are of, if they are of one.
+        value: A function, a `Marked` one, or a `Remote`.
+    """
+    if references is None:
+        raise RefusedError("a callback needs a connection, and these values are of none")
+    if isinstance(value, Remote):
+        parts = references.carry(value)
+        if parts is not None:
+            return parts
+    return references.give_function(value.__wrapped__ if type(value) is Marked else value)
+
+
+def build_reference(references: References | None, *values: Any) -> Any:
+    """Makes what a reference in a frame means."""
+    if references is None:
+        raise ValueError("a reference needs a connection, and these values are of none")
+    if len(values) != 4:
+        raise ValueError("a reference has four values: owner, number, kind and description")
+    return references.receive(*values)
+
+
+KIND = 97
+"""The extension type of references."""
+
+
+def row(take_apart: Callable[[Any], Parts], build: Callable[..., Any]) -> Built:
+    """Makes the row of references."""
+    return Built(KIND, "reference", take_apart, build)
