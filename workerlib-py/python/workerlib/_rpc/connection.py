@@ -653,7 +653,10 @@ class Connection:
                 internal = self._internal_function(name)
                 result.append(await internal(self, served, *arguments[0], **arguments[1]))
             else:
-                await self.run_function(served, self.exported(name), arguments, result)
+                # Not in a coroutine of its own: the function may raise StopIteration.
+                result.append(self._guard.run(served, self.exported(name), *arguments))
+                if _is_awaitable(result[0]):
+                    await self._await_result(served, result)
             unheard = None if served.replies is None else self.references.unheard(served)
             wrapped = self._table.adapters.wrap_result(result[0])
             answered = self._session.return_value(served.call, wrapped, unheard)
@@ -692,12 +695,16 @@ class Connection:
         """
         result.append(self._guard.run(served, function, *arguments))
         if _is_awaitable(result[0]):
-            if served.is_answer_due:
-                self._tell(served)
-            if type(result[0]) is types.CoroutineType:
-                result[0] = await self._steps(served, result[0])
-            else:
-                result[0] = await result[0]
+            await self._await_result(served, result)
+
+    async def _await_result(self, served: Served, result: list[Any]) -> None:
+        """Puts in the place of what a function of the user's returned what comes of that when it is awaited."""
+        if served.is_answer_due:
+            self._tell(served)
+        if type(result[0]) is types.CoroutineType:
+            result[0] = await self._steps(served, result[0])
+        else:
+            result[0] = await result[0]
 
     def tasks_of_calls(self) -> list[asyncio.Task[None]]:
         """Returns the tasks of the other side's calls that run here."""
