@@ -560,7 +560,9 @@ class Connection:
         Args:
             name: The exported name.
         """
-        if _HAS_EAGER_TASKS and self.endpoint.starts_at_once(name, self.functions.get(name)):
+        # A function that gets a callback may wait for its answer, as one that is marked as blocking.
+        at_once = _HAS_EAGER_TASKS and not self._brought
+        if at_once and self.endpoint.starts_at_once(name, self.functions.get(name)):
             return None
         context = copy_context()
         context.run(started_by_loop.set, True)
@@ -698,7 +700,7 @@ class Connection:
             await self._await_result(served, result)
 
     async def _await_result(self, served: Served, result: list[Any]) -> None:
-        """Puts in the place of what a function of the user's returned what comes of that when it is awaited."""
+        """Puts in the place of an awaitable that a user's function has returned what comes of it."""
         if served.is_answer_due:
             self._tell(served)
         if type(result[0]) is types.CoroutineType:
