@@ -120,3 +120,67 @@ async def test_the_page_of_a_call_is_its_caller(worker: Worker, connect: Callabl
             assert await one.call_page("page_echo", 1) == ((1,), {})
             await one.call_page_later("page_echo", 2)
             assert await one.what_came_later() == ((2,), {})
+
+
+async def can_wait(worker: Worker) -> bool:
+    """Tells whether sync code of the worker can wait for the page: see docs/two-way.md."""
+    return bool(await worker.can_wait())
+
+
+async def test_sync_code_waits_for_the_page(worker: Worker) -> None:
+    """Results and exceptions come as by `await`; where sync code cannot wait, the error says what to change."""
+    if not await can_wait(worker):
+        with raises(workerlib.CannotBlockError, "headers Cross-Origin-Opener-Policy"):
+            await worker.wait_for_page("page_echo", 1)
+        return
+    assert await worker.wait_for_page("page_echo", 1, key=[2]) == ((1,), {"key": [2]})
+    with raises(LookupError, "in the page"):
+        await worker.wait_for_page("page_fail")
+    calls = [worker.wait_for_page("page_echo", number) for number in range(20)]
+    assert await asyncio.gather(*calls) == [((number,), {}) for number in range(20)]
+    assert await worker.add(1, 2) == 3
+
+
+async def test_large_values_for_code_that_waits(worker: Worker) -> None:
+    """What is large comes too."""
+    if await can_wait(worker):
+        (data, rows), _ = await worker.wait_for_page("page_echo", bytes(3_000_000), [*range(50_000)])
+        assert data == bytes(3_000_000)
+        assert rows == [*range(50_000)]
+
+
+async def test_a_timeout_of_code_that_waits(worker: Worker) -> None:
+    """`options(timeout=)` ends the wait, and cancels the page's function."""
+    if await can_wait(worker):
+        with raises(TimeoutError, r"page_hold\(\) was still running"):
+            await worker.wait_for_page_for(0.05, "page_hold", "timeout of a wait")
+        while "timeout of a wait was cancelled" not in events:
+            await asyncio.sleep(0)
+        assert await worker.add(1, 2) == 3
+
+
+async def test_a_cancel_of_code_that_waits(worker: Worker) -> None:
+    """A cancel ends the wait, and the page's function that it waits for."""
+    if await can_wait(worker):
+        call = asyncio.create_task(worker.wait_for_page("page_hold", "cancel of a wait"))
+        while "cancel of a wait" not in events:
+            await asyncio.sleep(0)
+        call.cancel()
+        with raises(asyncio.CancelledError):
+            await call
+        while "cancel of a wait was cancelled" not in events:
+            await asyncio.sleep(0)
+        assert await worker.add(1, 2) == 3
+
+
+async def test_calls_back_while_code_waits(worker: Worker) -> None:
+    """A page's function that calls the worker which waits for it goes on, or is refused: it never hangs."""
+    if await can_wait(worker):
+        workers["waits"] = worker
+        try:
+            assert await worker.wait_for_page("page_count_down", "waits", 1) == 1
+        except workerlib.DeadlockError as error:
+            assert "count_down() cannot be called: the worker waits" in str(error)
+        finally:
+            del workers["waits"]
+        assert await worker.add(1, 2) == 3

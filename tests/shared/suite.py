@@ -30,6 +30,7 @@ import shared_calls
 import shared_endings
 import shared_errors
 import shared_pages
+import shared_reports
 import shared_streams
 import shared_values
 
@@ -47,6 +48,7 @@ TESTS: dict[str, Test] = {
         shared_endings,
         shared_pages,
         shared_streams,
+        shared_reports,
     )
     for name, function in vars(module).items()
     if name.startswith("test_")

@@ -10,6 +10,7 @@ import builtins
 import contextvars
 import dataclasses
 import inspect
+import sys
 import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -756,3 +757,70 @@ async def nest_calls(depth: int, go_deeper: Any) -> int:
 @workerlib.export
 def is_callback(value: Any) -> bool:
     return isinstance(value, workerlib.Callback)
+
+
+# Reports, and sync code that waits for the page.
+
+
+@workerlib.export
+def report_and_compute(seconds: float) -> None:
+    workerlib.report(0)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+@workerlib.export
+def report_each(count: int) -> int:
+    for number in range(count):
+        workerlib.report(number, {"of": count})
+    return count
+
+
+@workerlib.export
+async def report_and_hold(key: str, count: int) -> None:
+    for number in range(count):
+        workerlib.report(number)
+    await hold(key)
+
+
+@workerlib.export
+def loop_with_progress(count: int) -> None:
+    for _ in workerlib.progress(range(count)):
+        pass
+
+
+@workerlib.export
+async def loop_with_async_progress(count: int) -> None:
+    async def numbers() -> AsyncIterator[int]:
+        for number in range(count):
+            yield number
+
+    async for _ in workerlib.progress(numbers()):
+        pass
+
+
+@workerlib.export
+def report_a_thing() -> None:
+    workerlib.report(object())
+
+
+@workerlib.export(blocking=True)
+def wait_for_page(name: str, *args: Any, **kwargs: Any) -> Any:
+    return workerlib.wait(workerlib.page()[name](*args, **kwargs))
+
+
+@workerlib.export(blocking=True)
+def wait_for_page_for(seconds: float, name: str, *args: Any) -> Any:
+    return workerlib.wait(workerlib.page()[name].options(timeout=seconds)(*args))
+
+
+@workerlib.export
+def can_wait() -> bool:
+    """Tells whether sync code can wait here: natively, where memory is shared, or by JSPI."""
+    if sys.platform != "emscripten":
+        return sys.platform != "win32"
+    import js
+
+    is_node = hasattr(js, "process") and not hasattr(js, "Worker")
+    return is_node or bool(js.crossOriginIsolated) or hasattr(js.WebAssembly, "Suspending")

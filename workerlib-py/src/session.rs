@@ -30,6 +30,8 @@ pub(crate) struct Session {
     adapters: Vec<Adapter>,
     connects: bool,
     settings: Arc<Settings>,
+    /// Whether messages that a sleeping peer waits for are told by the call that they answer.
+    tells_answers: bool,
 }
 
 /// A call that is about to be sent: its id, the function, whether its start is to be reported, and the items and bytes
@@ -166,7 +168,13 @@ impl Session {
         let local = Peer::local(version).with_exports(exports).with_adapters(adapters.clone());
         let core = workerlib_core::Session::connect(local);
         let core = core.limit_in_flight(max_in_flight);
-        Ok(Self { core, adapters, connects: true, settings: Arc::new(Settings::new(table, max_depth)) })
+        Ok(Self {
+            core,
+            adapters,
+            connects: true,
+            settings: Arc::new(Settings::new(table, max_depth)),
+            tells_answers: false,
+        })
     }
 
     /// Makes the side that waits to be connected to, and tells it what it exports.
@@ -184,7 +192,13 @@ impl Session {
         let adapters = read_adapters(adapters.as_ref())?;
         let local = Peer::local(version).with_exports(read_exports(exports)?).with_adapters(adapters.clone());
         let core = workerlib_core::Session::listen(local);
-        Ok(Self { core, adapters, connects: false, settings: Arc::new(Settings::new(table, max_depth)) })
+        Ok(Self {
+            core,
+            adapters,
+            connects: false,
+            settings: Arc::new(Settings::new(table, max_depth)),
+            tells_answers: false,
+        })
     }
 
     /// Takes a weak reference to the connection that the values are of, for the functions among them.
@@ -422,6 +436,12 @@ impl Session {
         Ok(())
     }
 
+    /// Has each transmit of an answer name its call too, and that of another message that a sleeping peer has to
+    /// hear of name -1.
+    fn tell_answers(&mut self, tells: bool) {
+        self.tells_answers = tells;
+    }
+
     /// Ends the session.
     fn close(&mut self, reason: &str) {
         self.core.close(reason);
@@ -565,7 +585,7 @@ impl Session {
 
     /// Takes out the next frame to send, if there is one: bytes, and a list of the buffers beside them.
     fn poll_transmit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        self.core.poll_transmit().map(|message| transmit(py, message)).transpose()
+        self.core.poll_transmit().map(|message| transmit(py, message, self.tells_answers)).transpose()
     }
 
     /// Takes out what is to be done next, if there is anything: its name, and a tuple of what is to be known.
@@ -579,11 +599,15 @@ impl Session {
         let (name, arguments) = match step {
             None => return Ok(None),
             Some(Step::Transmit(message)) => {
-                let first = transmit(py, message)?;
+                let tells_answers = slf.borrow().tells_answers;
+                let first = transmit(py, message, tells_answers)?;
+                if tells_answers {
+                    return Ok(Some((PyString::new(py, "transmit"), first).into_pyobject(py)?));
+                }
                 let mut further = None;
                 while let Some(message) = slf.borrow_mut().core.poll_transmit() {
                     let all = further.get_or_insert_with(|| PyList::empty(py));
-                    all.append(transmit(py, message)?)?;
+                    all.append(transmit(py, message, false)?)?;
                 }
                 match further {
                     None => (PyString::new(py, "transmit"), first),
@@ -632,9 +656,21 @@ impl Session {
 /// What is to be done, by name, and what is to be known of it.
 type Described<'py> = (Bound<'py, PyString>, Bound<'py, PyTuple>);
 
-/// Gives what is sent: bytes, and a list of the buffers beside them.
+/// Gives what is sent: bytes, and a list of the buffers beside them; if that is to be told, the call that it answers.
 #[inline(never)]
-fn transmit<'py>(py: Python<'py>, message: Message<Frame>) -> PyResult<Bound<'py, PyTuple>> {
+fn transmit<'py>(
+    py: Python<'py>,
+    message: Message<Frame>,
+    tells_answers: bool,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let answered = match &message {
+        _ if !tells_answers => None,
+        Message::Return { id, .. } | Message::Raise { id, .. } | Message::Cancelled { id } => {
+            Some(i64::from(id.0))
+        }
+        Message::Started { .. } | Message::Cancelling { .. } | Message::Close { .. } => Some(-1),
+        _ => None,
+    };
     let frame = match message {
         Message::Call { payload, .. }
         | Message::Return { payload, .. }
@@ -645,7 +681,11 @@ fn transmit<'py>(py: Python<'py>, message: Message<Frame>) -> PyResult<Bound<'py
         | Message::Invoke { payload, .. } => payload,
         message => Frame::new(py, &message, &[], Values::default())?,
     };
-    (frame.bytes, PyList::new(py, frame.buffers)?).into_pyobject(py)
+    let buffers = PyList::new(py, frame.buffers)?;
+    match answered {
+        Some(call) => (frame.bytes, buffers, call).into_pyobject(py),
+        None => (frame.bytes, buffers).into_pyobject(py),
+    }
 }
 
 /// Describes what is known by its call alone.

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import time
 
-from workerlib import export
+from workerlib import RemoteError, export, page, report
 
 begun = []
 ended = []
@@ -170,3 +170,25 @@ class Point:
     x: int
     y: float
 """
+
+
+@export
+async def ask_page(name, *args, **kwargs):
+    return await page()[name](*args, **kwargs)
+
+
+@export
+async def ask_page_and_catch(name):
+    try:
+        await page()[name]()
+    except RemoteError as error:
+        return [error.type_name, str(error)]
+
+
+@export
+def report_and_compute(count, seconds):
+    for number in range(count):
+        report(number, {"of": count})
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass

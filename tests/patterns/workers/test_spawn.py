@@ -416,3 +416,39 @@ def test_a_memory_snapshot(new_page: Page) -> None:
     assert all(start["mean"] == 1.75 for start in had)
     assert len({start["drawn"] for start in had}) == 4
     assert new_page.console == []
+
+
+def test_the_worker_calls_the_page(page: Page) -> None:
+    """Functions of `exports` are those of `workerlib.page()`, with their results and their errors."""
+    assert page.run("""
+        const exports = { double: (number) => 2 * number, later: async (items) => [...items, "more"],
+            fail: () => { throw new RangeError("in the page"); } };
+        const worker = await spawn({ script: "./functions.py", name: "asking", exports });
+        const results = [await worker.ask_page("double", 21), await worker.ask_page("later", [1, { a: 2.5 }])];
+        results.push(await worker.ask_page_and_catch("fail"));
+        const missing = await failure(worker.ask_page("duoble", 1));
+        const keyword = await failure(worker.call("ask_page", ["double"], { number: 1 }));
+        worker.terminate();
+        return [...results, missing.name, missing.message, keyword.name];
+    """) == [
+        42,
+        [1, {"a": 2.5}, "more"],
+        ["RangeError", "RangeError: in the page"],
+        "NotExportedError",
+        "the page does not export 'duoble'; it exports double, later, fail",
+        "TypeError",
+    ]
+
+
+def test_reports_come_while_the_function_computes(page: Page) -> None:
+    """`onReport` hears of each of a few reports, in order, long before the function has computed to its end."""
+    reports, waited = page.run("""
+        const worker = await sharedWorker();
+        const reports = [];
+        let heard;
+        const onReport = (...values) => { reports.push(values); heard = performance.now(); };
+        await worker.with({ onReport }).report_and_compute(3, 0.5);
+        return [reports, performance.now() - heard];
+    """)
+    assert reports == [[number, {"of": 3}] for number in range(3)]
+    assert waited > 300

@@ -20,6 +20,9 @@ declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
 /** The time for each step of the start: fetching Pyodide, each package, the script. */
 const START_TIMEOUT = 60_000;
 
+/** The name by which a worker reports: no function of the page has it. */
+const REPORT = "workerlib.report";
+
 /** A page's side of a worker. */
 export class Connection {
   readonly name: string;
@@ -32,6 +35,8 @@ export class Connection {
   readonly #waiting = new Set<(error: unknown) => void>();
   /** There where the page is isolated. */
   readonly #interrupts = Interrupts.make();
+  /** What hears of the reports of calls, by their keys. */
+  readonly #reports = new Map<number, (...values: unknown[]) => void>();
   /** Aborted when the worker has ended: what else was started for it ends then. */
   readonly #ended = new AbortController();
   #resolveClosed!: (reason: string) => void;
@@ -80,7 +85,12 @@ export class Connection {
     this.worker.addEventListener("error", (event) => this.#failToLoad(event), { signal: loading.signal });
     const started = snapshots?.begin();
     const start = async (): Promise<string[]> =>
-      this.#remote.start({ ...options, snapshot: (await snapshots?.offer()) ?? null }, report);
+      this.#remote.start(
+        { ...options, snapshot: (await snapshots?.offer()) ?? null },
+        report,
+        Comlink.proxy((name: string, ...args: unknown[]) => this.#serve(name, args)),
+        Object.keys(this.#options.exports ?? {}),
+      );
     try {
       this.exports = await this.#settle(start, {
         timeout,
@@ -144,9 +154,26 @@ export class Connection {
     this.#resolveClosed(reason);
   }
 
+  /** Calls a function of the page for the worker, or hears of a report. */
+  #serve(name: string, args: unknown[]): unknown {
+    if (name === REPORT) {
+      const [key, ...values] = args;
+      this.#reports.get(key as number)?.(...values);
+      return undefined;
+    }
+    const { exports } = this.#options;
+    if (exports === undefined || !Object.hasOwn(exports, name)) throw new Error(`the page does not export ${name}`);
+    return exports[name]!(...args);
+  }
+
   #cancellable<R>(call: (key: number) => Promise<R>, what: string, options: CallOptions): Promise<R> {
     const key = (this.#keys += 1);
-    const make = (): Promise<R> => call(key).finally(() => this.#interrupts?.end(key));
+    if (options.onReport !== undefined) this.#reports.set(key, options.onReport);
+    const make = (): Promise<R> =>
+      call(key).finally(() => {
+        this.#interrupts?.end(key);
+        this.#reports.delete(key);
+      });
     return this.#settle(make, {
       ...options,
       late: () => `${what} did not end within ${options.timeout} ms`,

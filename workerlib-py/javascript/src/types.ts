@@ -42,6 +42,8 @@ export interface SpawnOptions {
   isolated?: boolean;
   /** Whether the worker may start from a memory snapshot of Pyodide, which takes a fraction of the time; by default yes. */
   snapshot?: boolean;
+  /** The page's functions that the worker calls, by `workerlib.page()`. They may be async. */
+  exports?: Record<string, (...args: any[]) => unknown>;
   /** The address of workerlib's wheel, where it is not beside this file. */
   workerlib?: string | URL;
   /** The address of `worker.js`, where it is not beside this file. */
@@ -57,6 +59,8 @@ export interface CallOptions {
    * that interrupts a function that computes.
    */
   timeout?: number;
+  /** Is called with the arguments of each `workerlib.report(…)` of the running function. */
+  onReport?: (...values: any[]) => void;
 }
 
 /** A function of the page as an argument: it arrives in Python as something to await. */

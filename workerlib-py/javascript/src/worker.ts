@@ -58,6 +58,9 @@ export interface StartOptions extends InitOptions {
   countsBytes?: boolean;
 }
 
+/** Calls a function of the page by its name. */
+export type PageCall = (name: string, ...args: unknown[]) => unknown;
+
 interface Script {
   file: string;
   source: string;
@@ -116,6 +119,8 @@ export class PyodideWorker {
   async start(
     { script, packages = [], indexURLs = [], countsBytes = false, ...options }: StartOptions,
     onProgress?: (progress: Progress) => void,
+    page?: PageCall,
+    names: string[] = [],
   ): Promise<string[]> {
     this.#base = options.base ?? this.#base;
     const endCounting = countsBytes
@@ -128,6 +133,7 @@ export class PyodideWorker {
     } finally {
       endCounting();
     }
+    if (page !== undefined) this.#meet(page, names);
     if (fetched !== undefined) await this.#run(await fetched);
     this.#report({ stage: "ready", what: script ?? "Python" });
     return this.exports();
@@ -191,6 +197,14 @@ export class PyodideWorker {
         })
         .catch(reject);
     });
+  }
+
+  /** Gives Python the page's functions; a proxy of Comlink's itself answers to every name that Pyodide would look for. */
+  #meet(page: PageCall, names: string[]): void {
+    const tell = (name: string, ...args: unknown[]): void => {
+      Promise.resolve(page(name, ...args)).catch((error: unknown) => console.error(error));
+    };
+    this.#python.meet_page((name: string, ...args: unknown[]) => page(name, ...args), tell, names);
   }
 
   async #start({ snapshot = null, memory, ...options }: InitOptions): Promise<Pyodide> {

@@ -63,6 +63,7 @@ from workerlib._rpc.call_log import elapsed_time, log
 from workerlib._rpc.callbacks import Callback, callback
 from workerlib._rpc.references import Reference
 from workerlib._rpc.reply import Reply
+from workerlib._rpc.reports import progress, report
 from workerlib._rpc.streams_consumed import Stream
 from workerlib._rpc.waiting import wait
 from workerlib._values.adapter import All
@@ -74,6 +75,7 @@ from workerlib._values.user_classes import portable
 from workerlib._version import __version__
 
 if TYPE_CHECKING:
+    from workerlib._api.progress_bar import tqdm
     from workerlib._compat.diagnostics import full_name as fullName
     from workerlib._compat.diagnostics import typechecked
     from workerlib._compat.exception_display import exception_handler as exceptionHandler
@@ -137,12 +139,15 @@ __all__ = [
     "page",
     "pool",
     "portable",
+    "progress",
     "register",
     "register_adapter",
+    "report",
     "shared",
     "spawn",
     "stream",
     "systemVersions",
+    "tqdm",
     "transfer",
     "typechecked",
     "url",
@@ -154,7 +159,10 @@ if not TYPE_CHECKING:
     from workerlib._compat.lazy_names import value_of as __getattr__  # noqa: F401
 
 if sys.platform == "emscripten":
+    from workerlib._hosts.browser import suspending
     from workerlib._hosts.pyscript import worker
+
+    suspending.install()
 
     # Last, because it may import modules of the user, and they may import this one.
     worker.serve()

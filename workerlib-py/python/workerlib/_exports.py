@@ -44,6 +44,10 @@ def without_exports() -> Iterator[None]:
         _is_muted = before
 
 
+built_in: dict[str, Function] = {}
+"""Functions of the page's host that its workers call by name; no handshake tells of them."""
+
+
 observers: list[Callable[[str, Function], None]] = []
 """Functions that are called with the name and the function of each further export."""
 
@@ -70,6 +74,8 @@ def export(
     Args:
         exported: The functions.
         name: The name by which the page calls the function; by default the function's own.
+        blocking: Whether the function waits in sync code, by `workerlib.wait(…)` for example. In a browser it
+            can where its call is started by the event loop, which takes a little longer (docs/two-way.md).
         idempotent: Whether a second call does no harm. A pool calls such a function again if its worker
             dies (docs/pools.md).
         blocking: Whether the functions block: whether they wait, in sync code, by `pyodide.ffi.run_sync`,

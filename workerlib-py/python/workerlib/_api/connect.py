@@ -10,19 +10,21 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping
+from functools import partial
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from workerlib import _exports
 from workerlib._api.interface import check
 from workerlib._api.worker import Worker
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import Settings, settings
 from workerlib._errors import ConnectError, ConnectTimeoutError
-from workerlib._exports import describe_exports, functions
-from workerlib._hosts.host import Found, OnProgress, Progress, SpawnProgress
+from workerlib._hosts.host import Found, OnOutput, OnProgress, Progress, SpawnProgress
 from workerlib._native import Session
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.questions import answer_by
 from workerlib._rpc.starts import say
 from workerlib._values.adapters import AdapterSet
 from workerlib._version import __version__
@@ -105,6 +107,7 @@ def connect(
     max_in_flight: int | None = None,
     config: _Config = None,
     on_progress: OnProgress | None = None,
+    on_output: OnOutput | str | JsProxy | None = None,
 ) -> Connecting[Worker]: ...
 @overload
 def connect(
@@ -117,6 +120,7 @@ def connect(
     max_in_flight: int | None = None,
     config: _Config = None,
     on_progress: OnProgress | None = None,
+    on_output: OnOutput | str | JsProxy | None = None,
 ) -> Connecting[_I]: ...
 def connect(
     name: str | os.PathLike[str] | JsProxy | None = None,
@@ -127,6 +131,7 @@ def connect(
     max_in_flight: int | None = None,
     config: _Config = None,
     on_progress: OnProgress | None = None,
+    on_output: OnOutput | str | JsProxy | None = None,
 ) -> Connecting[Any]:
     """Connects to a worker of the page; outside of a browser, starts the worker as a subprocess.
 
@@ -150,6 +155,9 @@ def connect(
             text, or a dict. In a page, the script tags have the configuration.
         on_progress: A function that is called with each step on the way, a `SpawnProgress`. An exception that
             it raises ends the attempt.
+        on_output: Where the output goes that the worker's setting `forward` names: a function that is called
+            with the name of the stream and the text; in a page also an element, or its id, to whose end the
+            text is added. By default the page's console.
 
     Returns:
         An object to be awaited, or used by `async with`; it gives the `Worker`.
@@ -166,7 +174,7 @@ def connect(
             `config` is given in a page.
     """
     overrides = {"strict": strict, "max_in_flight": max_in_flight}
-    return Connecting(_connect(name, interface, timeout, config, on_progress, overrides))
+    return Connecting(_connect(name, interface, timeout, config, on_progress, on_output, overrides))
 
 
 async def _connect(  # noqa: PLR0917 - what `connect()` takes
@@ -175,6 +183,7 @@ async def _connect(  # noqa: PLR0917 - what `connect()` takes
     timeout: float | None,
     config: _Config,
     on_progress: OnProgress | None,
+    on_output: Any,
     overrides: Mapping[str, object],
 ) -> Worker:
     is_named = name is None or isinstance(name, str | os.PathLike)
@@ -203,7 +212,25 @@ async def _connect(  # noqa: PLR0917 - what `connect()` takes
         with parent.importable(config, parsed):
             adapters = load_adapters(parsed)
         opening = parent.open_channel(progress, config, parsed)
-    return await establish(opening, progress, chosen, adapters, interface=interface, timeout=timeout)
+    return await establish(
+        opening, progress, chosen, adapters, interface=interface, timeout=timeout, on_output=on_output
+    )
+
+
+def _writer(on_output: Any) -> OnOutput:
+    """Makes the function that takes the output of a worker, and has this page answer its questions."""
+    if sys.platform == "emscripten":
+        from workerlib._hosts.browser import output
+
+        answer_by(output.ask)
+        return output.writer(on_output)
+    answer_by(partial(asyncio.to_thread, input))
+    if on_output is None:
+        # The worker's process writes to the same terminal.
+        return lambda _stream, _text: None
+    if not callable(on_output):
+        raise TypeError(f"on_output is a function outside of a browser, not {on_output!r}")
+    return on_output  # type: ignore[no-any-return]
 
 
 async def establish(
@@ -214,6 +241,7 @@ async def establish(
     *,
     interface: object,
     timeout: float | None,
+    on_output: Any = None,
 ) -> Worker:
     """Opens a channel and then the connection.
 
@@ -224,6 +252,7 @@ async def establish(
         adapters: The adapters of this side.
         interface: The functions that the worker should export; None for any: see `connect()`.
         timeout: The number of seconds without a new step after which to give up; None for never.
+        on_output: Where the output goes that the worker forwards: see `connect()`.
 
     Returns:
         The worker, whose connection is open.
@@ -234,6 +263,11 @@ async def establish(
         InterfaceError: If the worker does not fit the interface.
     """
     say(chosen.blocking)
+    try:
+        write = _writer(on_output)
+    except BaseException:
+        opening.close()
+        raise
     try:
         async with asyncio.timeout(timeout) as limit:
 
@@ -247,7 +281,7 @@ async def establish(
             table = chosen.table(adapters)
             session = Session.connect(
                 __version__,
-                exports=describe_exports(),
+                exports=_exports.describe_exports(),
                 adapters=adapters.describe(),
                 table=table,
                 max_depth=chosen.max_depth,
@@ -255,8 +289,15 @@ async def establish(
             )
             log = CallLog(found.name, chosen.log)
             connection = Connection(
-                session, found.endpoint, functions, table=table, log=log, interrupt=found.interrupt
+                session,
+                found.endpoint,
+                _exports.functions,
+                table=table,
+                log=log,
+                interrupt=found.interrupt,
+                wake=found.wake,
             )
+            connection.on_output = write
             connection.announce_exports()
             stop_watching = None if found.watch is None else found.watch(connection.die)
             if stop_watching is not None:

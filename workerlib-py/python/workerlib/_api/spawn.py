@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from types import ModuleType
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from workerlib._api.connect import Connecting, establish
 from workerlib._api.worker import Worker
@@ -20,8 +20,11 @@ from workerlib._config.adapters import load_adapters
 from workerlib._config.files import files
 from workerlib._config.settings import settings
 from workerlib._errors import ConfigError, ConnectError
-from workerlib._hosts.host import OnProgress, Progress, is_file_name
+from workerlib._hosts.host import OnOutput, OnProgress, Progress, is_file_name
 from workerlib._hosts.spawned.wanted import Wanted
+
+if TYPE_CHECKING:
+    from pyodide.ffi import JsProxy
 
 _TIMEOUT = 60.0
 _I = TypeVar("_I")
@@ -40,6 +43,7 @@ def spawn(
     strict: bool | None = None,
     max_in_flight: int | None = None,
     on_progress: OnProgress | None = None,
+    on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
     isolated: bool = False,
     snapshot: bool | None = None,
@@ -57,6 +61,7 @@ def spawn(
     strict: bool | None = None,
     max_in_flight: int | None = None,
     on_progress: OnProgress | None = None,
+    on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
     isolated: bool = False,
     snapshot: bool | None = None,
@@ -73,6 +78,7 @@ def spawn(
     strict: bool | None = None,
     max_in_flight: int | None = None,
     on_progress: OnProgress | None = None,
+    on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
     isolated: bool = False,
     snapshot: bool | None = None,
@@ -95,6 +101,7 @@ def spawn(
         strict: Whether to refuse an argument that would arrive as another type: see `connect()`.
         max_in_flight: The number of calls that may be in flight at a time: see `connect()`.
         on_progress: A function that is called with each step on the way, a `SpawnProgress`.
+        on_output: Where the output goes that the worker forwards: see `connect()`.
         heartbeat: The number of seconds without a sign of life after which the worker is terminated; None for
             never. A worker gives no sign while a function computes.
         isolated: Whether the page has to be cross-origin isolated, because the script shares memory.
@@ -123,7 +130,9 @@ def spawn(
         name or _name_of(script), "loading the worker's own JavaScript", "spawn()", on_progress
     )
     given = [*packages], [*index_urls]
-    spawning = _spawn(script, progress, config, given, overrides, heartbeat, isolated, interface, timeout)
+    spawning = _spawn(
+        script, progress, config, given, overrides, heartbeat, isolated, interface, timeout, on_output
+    )
     return Connecting(spawning, "spawn")
 
 
@@ -137,6 +146,7 @@ async def _spawn(  # noqa: PLR0917 - what `spawn()` takes
     isolated: bool,
     interface: object,
     timeout: float | None,
+    on_output: Any,
 ) -> Worker:
     # The host is imported here, because its own imports exist in Pyodide only.
     from workerlib._hosts.spawned.configuration import read
@@ -162,7 +172,9 @@ async def _spawn(  # noqa: PLR0917 - what `spawn()` takes
     )
     opening = open_channel(wanted, progress)
     adapters = load_adapters(parsed)
-    return await establish(opening, progress, chosen, adapters, interface=interface, timeout=timeout)
+    return await establish(
+        opening, progress, chosen, adapters, interface=interface, timeout=timeout, on_output=on_output
+    )
 
 
 def _files(config: Mapping[str, Any]) -> list[tuple[str, str]]:

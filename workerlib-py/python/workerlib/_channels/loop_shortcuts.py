@@ -68,6 +68,11 @@ class _Watched(ModuleType):
         return _observed_run_sync
 
 
+def run_sync_unnoticed() -> Any:
+    """Gives `run_sync` to a caller that makes sure itself that it is entered by the event loop."""
+    return _run_sync
+
+
 def watch() -> None:
     """From now on knows what this Python's code can reach; looks at the code that is running."""
     if not _can_block:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
 import js
 import pyodide_js
@@ -127,6 +127,16 @@ class _Arrived:
             self._channel.take(self._number, -1)
 
 
+class Answers(Protocol):
+    """Memory that a page shares with its worker (`_hosts/browser/shared_memory_answers.py`)."""
+
+    def sleep(self, seconds: float) -> None:
+        """Sleeps until something is written."""
+
+    def read(self) -> list[tuple[bytes, list[Any]]]:
+        """Takes out what was written."""
+
+
 class PortEndpoint:
     """An `Endpoint` over a MessagePort."""
 
@@ -141,6 +151,8 @@ class PortEndpoint:
         self._rooms: list[bytes] = []
         self._held: list[tuple[bytes, list[Any]]] = []
         self._is_holding = False
+        self.answers: Answers | None = None
+        """Where the page writes what this worker waits for while its thread sleeps."""
         self._on_message: Callable[[bytes, list[Any]], None]
         self._on_broken: Callable[[str], None]
         handlers = {
@@ -156,6 +168,24 @@ class PortEndpoint:
     def starts_at_once(self, name: str, function: Function | None) -> bool:
         """Tells whether a call may start while a message is handled: `Endpoint.starts_at_once`."""
         return loop_shortcuts.starts_at_once(name, function)
+
+    # What sync code that waits asks of it, while the event loop stands.
+
+    @property
+    def can_block(self) -> bool:
+        """Whether sync code can wait here: in a worker that shares memory with its page."""
+        return self.answers is not None
+
+    def sleep(self, seconds: float) -> None:
+        """Sleeps until the page has written something into shared memory."""
+        assert self.answers is not None
+        self.answers.sleep(seconds)
+
+    def take_in(self) -> None:
+        """Delivers what the page has written into shared memory."""
+        assert self.answers is not None
+        for frame, buffers in self.answers.read():
+            self._on_message(frame, buffers)
 
     def listen(
         self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]

@@ -10,6 +10,7 @@ from typing import Any
 
 _NAMES = {
     "fullName": "workerlib._compat.diagnostics:full_name",
+    "tqdm": "workerlib._api.progress_bar:tqdm",
     "typechecked": "workerlib._compat.diagnostics:typechecked",
     "exceptionHandler": "workerlib._compat.exception_display:exception_handler",
     "improveExceptionHandling": "workerlib._compat.exception_display:improve_exception_handling",

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from workerlib._errors import ConfigError
+from workerlib._rpc.output import KINDS, forward
+from workerlib._rpc.questions import ask_page
 from workerlib._values.adapters import AdapterSet
 from workerlib._values.sending import SendingTable
 
@@ -41,6 +43,8 @@ class Settings:
     """Whether workers that are spawned start from a memory snapshot."""
     blocking: bool | None = None
     """Whether functions of this side wait in sync code, by `pyodide.ffi.run_sync`; None to find it out."""
+    forward: Sequence[str] = ()
+    """The output that a worker forwards to its page: some of "print", "log" and "warnings"."""
     iterables: str = "checked"
     """`"list"` has everything that can be iterated arrive as a list or a dict, whatever else it is."""
 
@@ -76,6 +80,26 @@ def parse(text: str) -> dict[str, Any]:
     return parsed
 
 
+def _check_forward(value: object) -> None:
+    if not isinstance(value, list | tuple) or not all(kind in KINDS for kind in value):
+        raise ConfigError(
+            f"[{_SECTION}] forward = {value!r} should be a list of some of {', '.join(map(repr, KINDS))}"
+        )
+
+
+def serve(config: Mapping[str, Any]) -> None:
+    """Has this worker's output and questions go to its page, as far as its configuration says so.
+
+    Args:
+        config: The whole configuration; an error in it is found by `settings`.
+    """
+    ask_page()
+    section = config.get(_SECTION, {})
+    kinds = section.get("forward", ()) if isinstance(section, Mapping) else ()
+    if isinstance(kinds, list | tuple):
+        forward(kind for kind in kinds if kind in KINDS)
+
+
 def settings(config: Mapping[str, Any], **overrides: Any) -> Settings:
     """Reads the settings of a configuration.
 
@@ -94,6 +118,9 @@ def settings(config: Mapping[str, Any], **overrides: Any) -> Settings:
     for key, value in chosen.items():
         if key not in known:
             raise ConfigError(f"[{_SECTION}] has no key {key!r}; it has {', '.join(known)}")
+        if key == "forward":
+            _check_forward(value)
+            continue
         example = {"max_depth": _DEPTH, "blocking": False}.get(key, known[key])
         if type(value) is not type(example):
             raise ConfigError(

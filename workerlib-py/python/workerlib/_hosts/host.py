@@ -39,6 +39,9 @@ class SpawnProgress:
 OnProgress = Callable[[SpawnProgress], object]
 """Is called with each step."""
 
+OnOutput = Callable[[str, str], object]
+"""Is called with the name of a stream and the text that the worker has written to it."""
+
 
 class Progress:
     """How far the start of a worker has come: for the user, for the time limit, and for its message."""
@@ -132,6 +135,8 @@ class Found:
     that moment."""
     terminate: Callable[[], object] | None = None
     """Ends the worker at once, where it does not end with its connection."""
+    wake: Callable[[bytes, list[Any]], bool] | None = None
+    """Tells the worker something while its thread sleeps; returns False if there is no room."""
 
 
 def is_html(text: str) -> bool:

@@ -20,9 +20,10 @@ from pyodide.ffi import to_js
 import __main__
 from workerlib._addresses import start_from
 from workerlib._exports import functions
+from workerlib._javascript import page
 from workerlib._javascript.arguments import build_arguments
 from workerlib._javascript.values import from_javascript, to_javascript
-from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.remote_functions import not_exported
 from workerlib._values.safe_text import class_name, notes_of, text_of
@@ -30,6 +31,7 @@ from workerlib._values.tracebacks import without_own_frames
 
 _running: dict[int, Served] = {}
 _guard = Guard()
+_page: page.JavaScriptPage | None = None
 
 
 def guard_by(guard: Guard) -> None:
@@ -40,6 +42,18 @@ def guard_by(guard: Guard) -> None:
     """
     global _guard
     _guard = guard
+
+
+def meet_page(call: Any, tell: Any, names: Any) -> None:
+    """Makes the page's functions those of `workerlib.page()`.
+
+    Args:
+        call: Calls a function of the page: its name, and the arguments.
+        tell: Does so at once, and returns nothing.
+        names: Their names, an Array of JavaScript.
+    """
+    global _page
+    _page = page.meet(call, tell, names.to_py())
 
 
 async def call(name: str, args: Any, kwargs: Any, key: int = 0) -> Any:
@@ -112,7 +126,7 @@ def exported() -> Any:
 
 async def _outcome(run: Callable[[], Any], key: int = 0) -> Any:
     """Runs code as a task, which `cancel` finds by its key, and returns the outcome."""
-    served = Served(key)
+    served = Served(key, _page)
     served.task = asyncio.ensure_future(_settle(run, served))
     if key:
         _running[key] = served
@@ -126,6 +140,8 @@ async def _outcome(run: Callable[[], Any], key: int = 0) -> Any:
 
 async def _settle(run: Callable[[], Any], served: Served) -> Any:
     served.has_begun = True
+    if _page is not None:
+        current_call.set(served)
     try:
         if served.is_cancelled:
             raise asyncio.CancelledError
@@ -136,12 +152,16 @@ async def _settle(run: Callable[[], Any], served: Served) -> Any:
                 result = await _steps(served, result)
             elif inspect.isawaitable(result):
                 result = await result
+        if served.reporter is not None:
+            served.reporter.flush()
         buffers: list[Any] = []
         value = to_javascript(result, transfer=buffers)
         return _array("value", value, _array(*buffers))
     # KeyboardInterrupt and SystemExit are outcomes too: they must not end the worker.
     except BaseException as error:
         return _error(error)
+    finally:
+        served.has_ended = True
 
 
 @types.coroutine

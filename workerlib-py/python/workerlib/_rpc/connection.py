@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import sys
 import types
 import weakref
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from contextvars import Context, copy_context
+from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -25,13 +27,21 @@ from workerlib._errors import (
     ProtocolError,
     WorkerDiedError,
 )
-from workerlib._exports import INTERNAL, ExportDescription, Function, describe_export, observers
+from workerlib._exports import (
+    INTERNAL,
+    ExportDescription,
+    Function,
+    built_in,
+    describe_export,
+    observers,
+)
 from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._rpc import invocations
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
-from workerlib._rpc.incoming_call import Served, current_call, serving_connections
+from workerlib._rpc.incoming_call import Served, current_call, on_serving, serving_connections
 from workerlib._rpc.interruptible import Guard
+from workerlib._rpc.news import DONE_BY as NEWS_DONE_BY
 from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.references import References
 from workerlib._rpc.remote_functions import OnReport, learn, not_exported
@@ -40,6 +50,7 @@ from workerlib._rpc.starts import started_by_loop
 from workerlib._rpc.streams import DONE_BY as STREAMS_DONE_BY
 from workerlib._rpc.streams import Streams
 from workerlib._rpc.streams_consumed import Stream
+from workerlib._rpc.wakeup import Wakeup
 from workerlib._values.adapter import AdapterDescription
 from workerlib._values.adapters import check_peer
 from workerlib._values.async_adapters import finish, restore
@@ -77,6 +88,7 @@ class Connection:
         interrupt: Callable[[int, int], None] | None = None,
         guard: Guard | None = None,
         internal: Callable[[str], Function | None] | None = None,
+        wake: Callable[[bytes, list[Any]], bool] | None = None,
     ) -> None:
         """Starts the session.
 
@@ -92,6 +104,7 @@ class Connection:
             internal: Returns the function of workerlib's own of that name, which the other side may call
                 though it is no export. It is called with this connection and the `Served` call first, and is
                 not interrupted as a whole: it runs code of the user's by `run_function`.
+            wake: Tells the other side something while its thread sleeps; returns False if there is no room.
         """
         self._loop = asyncio.get_running_loop()
         self._session = session
@@ -112,6 +125,9 @@ class Connection:
         self._guard = guard or Guard()
         self._internal = internal
         # A `ReplyState` stands for a `Pending`, until somebody waits for that.
+        self.wakeup = wake and Wakeup(wake)
+        """Tells the other side something while its thread sleeps, where there is a way."""
+        session.tell_answers(wake is not None)
         self._calls: dict[int, Pending] = {}
         self.references = References(self, session, self._loop)
         """What this side has given to the other to call, and what it holds of the other's."""
@@ -121,12 +137,18 @@ class Connection:
         self.streams = Streams(self)
         """The streams, in both directions."""
         self._is_hearing = False
+        self.reporting: set[asyncio.Future[Any]] = set()
+        """The tasks of async functions that hear of reports."""
         self.opened: asyncio.Future[list[ExportDescription]] = self._loop.create_future()
         """Done when the handshake has ended: with what the other side exports, or with an error."""
         self.closed: asyncio.Future[str] = self._loop.create_future()
         """Done when the connection has ended: with the reason."""
         self.on_exports: Callable[[list[ExportDescription]], None] | None = None
         """Called when the other side exports more than the handshake told."""
+        self.outlet: Any = None
+        """What this side's program has written and the other side has not been told (`_rpc/output.py`)."""
+        self.on_output: Callable[[str, str], object] = lambda _stream, _text: None
+        """Called with the text that the other side's program writes, if it forwards that."""
         # Nobody has to ask for the outcome of the handshake.
         self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())
         endpoint.listen(self._receive, self.close)
@@ -169,7 +191,7 @@ class Connection:
         if parent is not None and (parent.connection is not self or parent.has_ended):
             parent = None
         if parent is not None and parent.is_blocking:
-            raise self._deadlock(function)
+            raise self.deadlock(function)
         call, is_ready = self._session.begin(parent is not None)
         try:
             outcome = None if is_ready else await self._expect(call, function, timeout)
@@ -179,7 +201,7 @@ class Connection:
                 if parent is not None:
                     answer.parent = parent
                 if on_report is not None:
-                    answer.on_report = on_report
+                    answer.on_report = partial(_run_in, contextvars.copy_context(), on_report)
                 reports_start = timeout is not None
                 arguments = self._table.adapters.wrap_arguments(args, kwargs)
                 credit = None if stream is None else self.streams.begin_opening(stream, answer)
@@ -273,6 +295,7 @@ class Connection:
     @contextlib.contextmanager
     def blocking(self, call: int) -> Iterator[None]:
         """Says that this thread sleeps until a call has been answered: no call of the other side starts."""
+        self._flush(current_call.get())
         self._session.block(call)
         was_starting, self._is_starting = self._is_starting, True
         # The callback that waits may wait for one of those that come after it.
@@ -336,7 +359,9 @@ class Connection:
         while (transmit := self._session.poll_transmit()) is not None:
             self._post(*transmit)
 
-    def _post(self, frame: bytes, buffers: list[Any]) -> None:
+    def _post(self, frame: bytes, buffers: list[Any], call: int | None = None) -> None:
+        if call is not None and self.wakeup is not None:
+            self.wakeup.note(call, frame, buffers)
         try:
             self.endpoint.post(frame, buffers)
         except Exception as error:
@@ -379,6 +404,8 @@ class Connection:
             self.on_exports = self._learn
             self._learn(exports)
             serving_connections.append(self)
+            for listener in on_serving:
+                listener(self)
             self.closed.add_done_callback(lambda _: serving_connections.remove(self))
         if not self.opened.done():
             self.opened.set_result(exports)
@@ -458,28 +485,17 @@ class Connection:
             leave(token)
 
     def report(self, call: int, values: tuple[Any, ...]) -> None:
-        """Reports something from a call of the other side's that runs here."""
+        """Reports something from a call of the other side's that runs here: `_rpc/reports.py` says when."""
         self._session.report(call, self._table.adapters.wrap_arguments(values, {})[0])
         self._transmit()
 
-    def _on_report(self, call: int, values: tuple[Any, ...]) -> None:
-        pending = self._calls.get(call)
-        if pending is not None and pending.on_report is not None and not pending.done():
-            pending.on_report(*values)
+    def output(self, stream: str, text: str) -> None:
+        """Tells the other side of text that this Python has written: `_rpc/output.py` says when."""
+        if self._session.output(stream, text):
+            self._transmit()
 
-    def _on_bad_report(self, call: int, error: BaseException) -> None:
-        pending = self._calls.get(call)
-        if pending is not None and pending.on_report is not None:
-            self._settle(call, (False, [error]))
-
-    def _on_blocked(self, calls: list[int]) -> None:
-        for served in filter(None, map(self._served.get, calls)):
-            served.is_blocking = True
-            for pending in self._calls.values():
-                if pending.parent is served and not pending.done():
-                    pending.set_result((False, [self._deadlock(pending.name)]))
-
-    def _deadlock(self, function: str) -> DeadlockError:
+    def deadlock(self, function: str) -> DeadlockError:
+        """Makes the error of a call that the other side would never start."""
         there, here = _SIDES[self._session.connects]
         return DeadlockError(
             f"{function}() cannot be called: {there} waits in workerlib.wait(…) for the answer of the"
@@ -521,8 +537,8 @@ class Connection:
     def _on_cancel(self, call: int) -> None:
         if served := self._served.get(call):
             served.hear_cancel()
-            # A step that computes is suspended (by `run_sync`), and is not told by a message.
-            if not served.is_computing:
+            # A step that computes is suspended, and is told by a message only where it waits by `wait()`.
+            if not served.is_computing or served.waits:
                 self._tell(served)
 
     def _tell(self, served: Served) -> None:
@@ -659,6 +675,7 @@ class Connection:
                 result.append(self._guard.run(served, self.exported(name), *arguments))
                 if _is_awaitable(result[0]):
                     await self._await_result(served, result)
+            self._flush(served)
             unheard = None if served.replies is None else self.references.unheard(served)
             wrapped = self._table.adapters.wrap_result(result[0])
             answered = self._session.return_value(served.call, wrapped, unheard)
@@ -670,6 +687,8 @@ class Connection:
             self._transmit()
         # KeyboardInterrupt and SystemExit are the function's outcome too: they must not end the worker.
         except BaseException as error:
+            with contextlib.suppress(Exception):
+                self._flush(served)
             if served.interrupt is not None:
                 # The message that says the same may still be on its way.
                 self._session.note_cancel(served.call)
@@ -683,6 +702,13 @@ class Connection:
             served.interrupt = None
             if is_deep:
                 dismantle(arguments)
+
+    def _flush(self, served: Served | None) -> None:
+        """Sends what is held back of reports and output, before an answer or while the thread sleeps."""
+        if served is not None and served.reporter is not None:
+            served.reporter.flush()
+        if self.outlet is not None:
+            self.outlet.flush()
 
     async def run_function(
         self, served: Served, function: Function, arguments: list[Any], result: list[Any]
@@ -725,6 +751,8 @@ class Connection:
             NotExportedError: If there is none.
         """
         function = self.functions.get(name)
+        if function is None and self._session.connects:
+            function = built_in.get(name)
         if function is None:
             raise not_exported(name, self.functions, _SIDES[self._session.connects][1])
         # Not in the table of functions: a function among values must be found there as itself.
@@ -782,18 +810,16 @@ _DONE_BY: dict[str, Callable[..., None]] = {
     "cancelling": Connection._on_cancelling,
     "cancelled": Connection._on_cancelled,
     "cancel": Connection._on_cancel,
-    "report": Connection._on_report,
-    "bad_report": Connection._on_bad_report,
     "return": Connection._on_return,
     "return_with_rows": Connection._on_return_with_rows,
     "raise": Connection._on_raise,
     "bad_answer": Connection._on_bad_answer,
-    "blocked": Connection._on_blocked,
     "invoke": invocations.on_invoke,
     "bad_invoke": invocations.on_bad_invoke,
     "heard": invocations.on_heard,
     "unheard": invocations.on_unheard,
     "gone": invocations.on_gone,
+    **NEWS_DONE_BY,
     "closed": Connection._on_closed,
     **STREAMS_DONE_BY,
 }
@@ -813,6 +839,11 @@ def _is_awaitable(value: object) -> bool:
     if kind is types.GeneratorType:
         return inspect.isawaitable(value)
     return hasattr(kind, "__await__")
+
+
+def _run_in(context: contextvars.Context, function: Callable[..., object], *args: Any) -> object:
+    """Calls a function in a copy of a context, since the context may be running already."""
+    return context.copy().run(function, *args)
 
 
 def _is_being_cancelled() -> bool:

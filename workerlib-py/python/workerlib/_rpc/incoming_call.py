@@ -8,6 +8,7 @@ state of the call, which is the session's.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -34,6 +35,10 @@ class Served:
     """What was raised in the function to interrupt it."""
     has_ended: bool = False
     """Whether it has been answered."""
+    reporter: Any = None
+    """Sends what it reports, from the first report on: a `Reporter` (`_rpc/reports.py`)."""
+    waits: Sequence[asyncio.Future[Any]] = ()
+    """What its code waits for, suspended: the last one first of all."""
     is_blocking: bool = False
     """Whether the other side starts no call before it has the answer."""
     failure: BaseException | None = None
@@ -73,7 +78,9 @@ class Served:
 
     def cancel(self) -> None:
         """Raises CancelledError in the function, where it awaits something; or has it never begin."""
-        if self.task is not None and self.has_begun:
+        if self.waits:
+            self.waits[-1].cancel()
+        elif self.task is not None and self.has_begun:
             self.task.cancel()
         else:
             # A task that is cancelled before its first step never runs, so nobody would answer the call.
@@ -85,3 +92,6 @@ current_call: ContextVar[Served | None] = ContextVar("call", default=None)
 
 serving_connections: list[Any] = []
 """The open connections over which this Python is called as a worker, in the order of their handshakes."""
+
+on_serving: list[Callable[[Any], None]] = []
+"""Functions that are called with each further one."""

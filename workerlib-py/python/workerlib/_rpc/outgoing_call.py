@@ -41,6 +41,8 @@ class Pending(asyncio.Future[Outcome | None]):
     """The call of the other side on whose behalf it is made."""
     on_report: Callable[..., object] | None = None
     """Is called with what the function reports."""
+    has_failed_report = False
+    """Whether that has raised an exception, which ends the call."""
     is_cancelled = False
     """Whether its caller has cancelled it."""
     cancels = 0

@@ -11,6 +11,7 @@ A page never blocks: its endpoints are not of that kind.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeGuard, TypeVar, cast
 
@@ -60,9 +61,17 @@ def wait(awaitable: Awaitable[_T]) -> _T:
         DeadlockError: If the page's function calls this worker meanwhile, which starts no call; raised there.
         BaseException: What the awaitable raises.
     """
-    if (suspending := ways.suspend()) is not None:
-        return cast("_T", suspending(awaitable))
     call = current_call.get()
+    if (suspending := ways.suspend()) is not None:
+        waiting = asyncio.ensure_future(awaitable)
+        if call is None:
+            return cast("_T", suspending(waiting))
+        # A cancel of the call reaches what it waits for, since its own code is suspended.
+        call.waits = [*call.waits, waiting]
+        try:
+            return cast("_T", suspending(waiting))
+        finally:
+            call.waits = [one for one in call.waits if one is not waiting]
     connections = serving_connections if call is None else [call.connection]
     if not any(_can_block(connection.endpoint) for connection in connections):
         # Before anything is sent.

@@ -83,9 +83,11 @@ class MemoryGuard(InterruptibleGuard):
         return wanted & _MOST_CANCELS if wanted >> _BITS_OF_CANCELS == _token(call) else 0
 
 
+def can_share() -> bool:
+    """Tells whether this Python can share memory with its worker, or its page."""
+    return hasattr(js, "SharedArrayBuffer") and (is_node() or bool(getattr(js, "crossOriginIsolated", False)))
+
+
 def new_memory() -> Any:
     """Makes the `SharedArrayBuffer` of one connection; None where memory cannot be shared."""
-    can_share = hasattr(js, "SharedArrayBuffer") and (
-        is_node() or bool(getattr(js, "crossOriginIsolated", False))
-    )
-    return js.SharedArrayBuffer.new(_SIZE) if can_share else None
+    return js.SharedArrayBuffer.new(_SIZE) if can_share() else None

@@ -21,6 +21,7 @@ from workerlib._channels.message_port import PortEndpoint, own_channel
 from workerlib._channels.proxies import destroy_later
 from workerlib._errors import ConnectError, NoSuchWorkerError, WorkerDiedError, WorkerStartError
 from workerlib._hosts.browser.liveness import is_dead, watch, watch_termination
+from workerlib._hosts.browser.shared_memory_answers import AnswerWriter
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter
 from workerlib._hosts.host import MODULES_OF_A_PAGE, Found, Progress, SpawnProgress, script_failed
 from workerlib._hosts.pyscript import bridge
@@ -88,6 +89,7 @@ async def open_channel(progress: Progress, worker: Any = None) -> Found:
         watch=lambda on_death: watch(link.lifeline, xworker, lambda: on_death(_fate(name))),
         interrupt=Interrupter(link.memory) if link.memory else None,
         terminate=xworker.terminate,
+        wake=AnswerWriter(link.answers).write if link.answers else None,
     )
 
 

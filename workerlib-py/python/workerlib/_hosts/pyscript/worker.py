@@ -19,9 +19,11 @@ import __main__
 from workerlib._addresses import start_from
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._config import exports_and_imports
+from workerlib._config.settings import serve as serve_output
 from workerlib._config.settings import settings
 from workerlib._exports import Function, describe_exports, functions, observers
 from workerlib._hosts.browser.liveness import hold
+from workerlib._hosts.browser.shared_memory_answers import AnswerReader, new_answers
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard, new_memory
 from workerlib._hosts.pyscript import addresses, bridge
 from workerlib._hosts.pyscript.config import hint_at_files, read_config
@@ -87,13 +89,17 @@ def serve() -> None:
         memory = new_memory()
         guard = MemoryGuard(memory) if memory else None
         log = CallLog(name, chosen.log)
-        connection = Connection(session, PortEndpoint(port), functions, table=table, log=log, guard=guard)
+        endpoint = PortEndpoint(port)
+        answers = new_answers()
+        if answers:
+            endpoint.answers = AnswerReader(answers)
+        connection = Connection(session, endpoint, functions, table=table, log=log, guard=guard)
         connection.announce_exports()
         _connections.add(connection)
         connection.closed.add_done_callback(lambda _: _connections.discard(connection))
 
         def hand_out(lifeline: str) -> None:
-            link = {"mark": mark, "lifeline": lifeline, "memory": memory}
+            link = {"mark": mark, "lifeline": lifeline, "memory": memory, "answers": answers}
             xworker.postMessage(to_js(link, dict_converter=js.Object.fromEntries), to_js(ports))
 
         hold(then=hand_out)
@@ -107,7 +113,9 @@ def serve() -> None:
         setattr(xworker.sync, name, function)
 
     observers.append(put_on_bridge)
-    exports_and_imports.import_into(__main__, read_config())
+    config = read_config()
+    serve_output(config)
+    exports_and_imports.import_into(__main__, config)
 
 
 def is_worker() -> bool:

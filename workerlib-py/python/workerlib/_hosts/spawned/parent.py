@@ -22,6 +22,7 @@ from workerlib._addresses import base
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._errors import WorkerStartError
 from workerlib._exports import Function
+from workerlib._hosts.browser.shared_memory_answers import AnswerWriter, new_answers
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, new_memory
 from workerlib._hosts.browser.web_worker import NOT_LOADED, is_node, new_worker
 from workerlib._hosts.host import (
@@ -62,7 +63,15 @@ async def open_channel(wanted: Wanted, progress: Progress) -> Found:
         except BaseException:
             worker.close()
             raise
-    return Found(worker.name, worker, worker.host.worker, worker.watch, worker.ended, worker.interrupt)
+    return Found(
+        worker.name,
+        worker,
+        worker.host.worker,
+        worker.watch,
+        worker.ended,
+        worker.interrupt,
+        wake=worker.wake,
+    )
 
 
 class SpawnedWorker:
@@ -94,6 +103,9 @@ class SpawnedWorker:
             dict_converter=js.Object.fromEntries,
         )
         order.memory = memory = new_memory()
+        order.answers = answers = new_answers()
+        self.wake = AnswerWriter(answers).write if answers else None
+        """Tells the worker something while its thread sleeps, where memory can be shared with it."""
         self.interrupt = Interrupter(memory) if memory else None
         """Interrupts a call, where memory can be shared with the worker."""
         try:

@@ -17,8 +17,9 @@ import __main__
 from workerlib._addresses import start_from
 from workerlib._channels.message_port import PortEndpoint, own_channel
 from workerlib._config import exports_and_imports
-from workerlib._config.settings import settings
+from workerlib._config.settings import serve, settings
 from workerlib._exports import describe_exports, functions
+from workerlib._hosts.browser.shared_memory_answers import AnswerReader
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard
 from workerlib._hosts.host import internal_function
 from workerlib._native import Session, encode
@@ -56,7 +57,8 @@ async def start(source: str, script: str, base: str, order: Any) -> Any:
         base: The address from which relative addresses start.
         order: What the Python that called `spawn()` has sent: the worker's `name`; its `config`, as JSON; the
             `port` to that Python, or nothing where the worker's own channel is it, and the `lock` is the mark
-            of its messages; the `memory` that it shares, to interrupt what computes here, or nothing.
+            of its messages; the `memory` that it shares, to interrupt what computes here, or nothing;
+            likewise the `answers`, for sync code that waits.
 
     Returns:
         None, or what the script raised, described and encoded as a Uint8Array.
@@ -67,6 +69,7 @@ async def start(source: str, script: str, base: str, order: Any) -> Any:
     _config = json.loads(order.config)
     file = script.rpartition("/")[2]
     __main__.__dict__["__file__"] = file
+    serve(_config)
     try:
         chosen = settings(_config)
         say(chosen.blocking)
@@ -87,8 +90,11 @@ async def start(source: str, script: str, base: str, order: Any) -> Any:
     guard = MemoryGuard(order.memory) if order.memory else None
     log = CallLog(order.name, chosen.log)
     port = getattr(order, "port", None) or own_channel(js.globalThis, order.lock)
+    endpoint = PortEndpoint(port)
+    if order.answers:
+        endpoint.answers = AnswerReader(order.answers)
     _connection = Connection(
-        session, PortEndpoint(port), functions, table=table, log=log, guard=guard, internal=internal_function
+        session, endpoint, functions, table=table, log=log, guard=guard, internal=internal_function
     )
     _connection.announce_exports()
     return None

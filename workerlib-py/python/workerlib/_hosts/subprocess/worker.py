@@ -26,7 +26,7 @@ from workerlib import _exports
 from workerlib._addresses import address_of, start_from
 from workerlib._channels.socket import open_pipe
 from workerlib._config import exports_and_imports
-from workerlib._config.settings import settings
+from workerlib._config.settings import serve, settings
 from workerlib._hosts.host import internal_function, is_file_name
 from workerlib._hosts.subprocess.signal_interrupts import SignalGuard
 from workerlib._native import Session, decode, encode
@@ -116,6 +116,7 @@ async def _run(sock: socket.socket, guard: SignalGuard) -> int:
     start: Any = decode(*received)
     script, config = start["script"], start["config"]
     _config = config
+    serve(config)
     try:
         chosen = settings(config)
         say(chosen.blocking)

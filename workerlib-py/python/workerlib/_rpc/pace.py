@@ -1,0 +1,42 @@
+"""Provides `Pace`: how often reports and output may be sent, which come as often as they like.
+
+It is a token bucket (https://en.wikipedia.org/wiki/Token_bucket): some may go at once, then so many a second.
+It counts, and sends nothing.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+AT_ONCE = 64
+PER_SECOND = 125
+
+
+class Pace:
+    """The tokens of one sender."""
+
+    __slots__ = ("_full", "_interval", "_next")
+
+    def __init__(self, at_once: int = AT_ONCE, per_second: float = PER_SECOND) -> None:
+        """Makes a full bucket.
+
+        Args:
+            at_once: How many may be sent without a pause.
+            per_second: How many may be sent in each second from then on.
+        """
+        self._interval = 1 / per_second
+        # The bucket is kept as the moment when it was, or will be, empty but for one token.
+        self._full = (at_once - 1) * self._interval
+        self._next = -self._full
+
+    def may_send(self) -> bool:
+        """Takes a token, if there is one."""
+        now = monotonic()
+        if self._next > now:
+            return False
+        self._next = max(self._next, now - self._full) + self._interval
+        return True
+
+    def seconds_left(self) -> float:
+        """Tells in how many seconds there is a token."""
+        return max(0.0, self._next - monotonic())
