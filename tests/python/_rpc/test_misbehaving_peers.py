@@ -17,7 +17,7 @@ from workerlib._native import Session, encode
 from workerlib._rpc.connection import Connection
 from workerlib._values.adapters import AdapterSet
 
-from loopback import loopback_channel
+from loopback import LoopbackEndpoint, loopback_channel
 from peer_by_hand import TABLE, WELCOME, Peer, returns
 
 # Envelopes, written by hand (docs/wire-format.md, section 3).
