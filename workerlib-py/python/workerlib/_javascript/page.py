@@ -40,7 +40,9 @@ class JavaScriptPage:
         self.log = CallLog("page", False)
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[str] = self._loop.create_future()
-        self.endpoint = self.streams = None
+        self.endpoint: Any = None
+        self.streams: Any = None
+        self.references: Any = None
         learn(self, "page", "the page", [(name, None, None, None, 0) for name in names])
 
     async def call(
