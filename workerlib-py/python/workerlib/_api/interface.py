@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol
 from workerlib import _exports
 from workerlib._errors import InterfaceError
 from workerlib._exports import ExportDescription
+from workerlib._rpc.references import Reference
 
 
 class Interface(Protocol):
@@ -36,6 +37,10 @@ class Interface(Protocol):
     @property
     def closed(self) -> bool:
         """Whether the connection has ended."""
+        ...
+
+    def references(self) -> list[Reference]:
+        """Lists what each side holds of the other."""
         ...
 
     def close(self) -> None:
