@@ -4,7 +4,8 @@ Environment: WORKERLIB_SITE_ISOLATED and WORKERLIB_SITE_PLAIN are the addresses 
 site, with and without isolation headers; WORKERLIB_ENGINE is chromium (the default), firefox or webkit; CHROMIUM,
 FIREFOX, WEBKIT_DRIVER and WEBKIT_BROWSER are paths. `cargo xtask test --only browser firefox webkit patterns` sets them.
 
-A whole suite runs in Chromium, on the plain site. A test that is marked `every_engine` runs in the other engines too.
+A whole suite runs in Chromium, on the plain site. A test that is marked `every_engine` runs in the other engines too, and
+with other PyScripts (`--matrix`); a test that no engine can change, but a PyScript can, is marked `every_pyscript`.
 Isolation gives pages and workers shared memory, by which workerlib interrupts functions, and changes how PyScript's own
 objects reach a worker. A test that this can change is marked `isolation`, and runs on both sites: in each of its
 engines, or in those that the mark names, `isolation("chromium")`.

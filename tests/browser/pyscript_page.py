@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage
 from playwright.sync_api import Error as PlaywrightError
 
+import kept_snapshots
 import shared_tests
 from engines import AnyBrowser
 from pace import PACE
@@ -63,10 +64,28 @@ class OffSiteProxy(AbstractContextManager["OffSiteProxy"]):
 
 
 class PyScriptPage(AbstractContextManager["PyScriptPage"]):
-    """One page of tests/browser/pages, opened in a browser context of its own."""
+    """One page of tests/browser/pages, opened in a browser context of its own.
+
+    Args:
+        browser: The browser.
+        site: The address of the site.
+        path: The page.
+        faultless: Whether a console error fails the test in which it shows.
+        has_harness: Whether the page has harness.py, and is ready when that is.
+        has_snapshot: Whether the context holds a memory snapshot before the page opens (kept_snapshots.py).
+        keeps_storage: Whether the context keeps in every engine what the page stores, until the page's next visit.
+    """
 
     def __init__(
-        self, browser: AnyBrowser, site: str, path: str, *, faultless: bool = True, has_harness: bool = True
+        self,
+        browser: AnyBrowser,
+        site: str,
+        path: str,
+        *,
+        faultless: bool = True,
+        has_harness: bool = True,
+        has_snapshot: bool = False,
+        keeps_storage: bool = False,
     ) -> None:
         self.off_site = OffSiteProxy()
         self.site = site
@@ -75,11 +94,15 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         self.fetched: list[str] = []
         self._faultless = faultless
         self._context = browser.new_context(proxy={"server": self.off_site.address, "bypass": "localhost"})
-        self.page = self._context.new_page()
-        self.page.on("console", self._note_console)
-        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
-        self.page.on("response", lambda answer: self._note_answer(answer.status, answer.url))
         try:
+            if has_snapshot:
+                kept_snapshots.provide(self._context, site)
+            elif keeps_storage:
+                kept_snapshots.hold(self._context, site)
+            self.page = self._context.new_page()
+            self.page.on("console", self._note_console)
+            self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+            self.page.on("response", lambda answer: self._note_answer(answer.status, answer.url))
             self.page.goto(f"{site}/tests/{path}", timeout=LOAD_MILLISECONDS)
             if not has_harness:
                 return

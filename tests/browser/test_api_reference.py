@@ -314,7 +314,7 @@ export(anyCall, exported)
 ALLOWED = '{"packages": ["workerlib"], "packages_cache": "passthrough", "anyCall": {".": ["listed"], "math": ["sqrt"]}}'
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 @pytest.mark.parametrize(("script", "config"), [(ANY_CALL, ALLOWED)], ids=[""])
 @in_page(page="document")
 async def test_any_call(workerlib: Any, tags: Any, raises: Any, script: str, config: str) -> None:

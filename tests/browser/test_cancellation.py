@@ -333,6 +333,7 @@ async def test_without_isolation_a_loop_goes_on(workerlib: Any, tags: Any, raise
 
 
 @pytest.mark.every_engine
+@pytest.mark.isolation("chromium")
 @in_page
 async def test_a_worker_that_is_terminated(
     workerlib: Any, tags: Any, raises: Any, pace: Any, script: str
@@ -357,6 +358,7 @@ async def test_a_worker_that_is_terminated(
 
 
 @pytest.mark.every_engine
+@pytest.mark.isolation("chromium")
 @in_page(page="own_bench")
 async def test_a_worker_that_is_terminated_while_it_computes(
     workerlib: Any, tags: Any, words: Any, raises: Any, script: str

@@ -70,3 +70,13 @@ def test_the_sites_differ_in_isolation(bench: PyScriptPage, request: pytest.Fixt
     """Only one of the two sites sends the isolation headers."""
     isolated = bench.page.evaluate("crossOriginIsolated")
     assert isolated is ("[isolated]" in request.node.name)
+
+
+@pytest.mark.every_engine
+@in_page
+async def test_the_shared_pages_start_from_a_snapshot(worker: Any) -> None:
+    """Page and worker found the snapshot that `kept_snapshots.py` has put into the context; else the run would be slow."""
+    import sys
+
+    assert "_workerlib_snapshot" in sys.modules
+    assert await worker.had_snapshot()

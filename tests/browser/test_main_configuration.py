@@ -66,7 +66,7 @@ async def test_the_original_worker_object(workerlib: Any, tags: Any, script: str
 @pytest.mark.parametrize(
     "script", [SERVING + "\nimport workerlib\nworkerlib.export(name='two')(func2)\n"], ids=[""]
 )
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 @pytest.mark.isolation("chromium")
 @in_page
 async def test_a_page_without_workerlib(tags: Any, script: str) -> None:

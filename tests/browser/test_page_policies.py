@@ -64,7 +64,7 @@ def test_a_strict_content_security_policy(strict: PyScriptPage) -> None:
 
 
 @pytest.mark.every_engine
-@pytest.mark.isolation
+@pytest.mark.isolation("chromium")
 @in_page
 async def test_sync_main_only(workerlib: Any, tags: Any) -> None:
     """workerlib needs no DOM in the worker: `sync_main_only = true` is fine."""

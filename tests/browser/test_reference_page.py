@@ -57,38 +57,38 @@ def test_only_the_installation_is_changed(name: str, original: str) -> None:
     assert removed == original
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 def test_option_1_serves_modules_that_know_nothing_of_workers(moved: PyScriptPage) -> None:
     """`src="./workerlib.py"` with [exports]: an adapted object goes there and comes back."""
     assert shown(moved, "turned") == "Picture L (3, 2) 030201060504"
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 def test_option_2_exports_functions_of_its_own_script(moved: PyScriptPage) -> None:
     """`export(f, …)`, twice: functions of the worker's script and of a module."""
     assert shown(moved, "areas") == "3.14 4"
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 def test_adapters_with_async_encoders(moved: PyScriptPage) -> None:
     """As arguments by position and by keyword, nested in lists and dicts, both ways."""
     assert shown(moved, "film") == "FILM ['Picture', 'Picture'] 030201060504"
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 def test_an_enum_needs_neither_encoder_nor_decoder(moved: PyScriptPage) -> None:
     """["Transpose", "None", "None"]: the worker was given a Transpose, and so is the page."""
     assert shown(moved, "back") == "Transpose ROTATE_270"
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 def test_the_order_of_subclasses(moved: PyScriptPage) -> None:
     """The subclass that is listed higher arrives as itself, one without an adapter as its superclass."""
     assert shown(moved, "names") == "Circle, Shape, Shape"
     assert shown(moved, "enlarged") == "Circle circle 2, Shape square 4, Shape triangle 6"
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 def test_what_a_function_raises_is_caught_as_before(moved: PyScriptPage) -> None:
     """`except Exception` around a call, which says what the function said; nothing else has gone wrong."""
     assert shown(moved, "refused") == "nothing can be turned sideways"

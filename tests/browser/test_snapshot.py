@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,10 +12,6 @@ from engines import AnyBrowser
 from in_page import in_page
 from pyscript_page import LOAD_MILLISECONDS, PyScriptPage
 
-_KEEPING = pytest.mark.skipif(
-    os.environ.get("WORKERLIB_ENGINE") == "webkit",
-    reason="under WebKit's driver the page saw no kept snapshot; the cause is not known",
-)
 # Each entry of the cache is written whole: when it is there, the snapshot is.
 _KEPT = "async () => (await (await caches.open('workerlib-snapshots')).keys()).length"
 
@@ -24,7 +19,7 @@ _KEPT = "async () => (await (await caches.open('workerlib-snapshots')).keys()).l
 @pytest.fixture(scope="module")
 def spawning(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """A page without PyScript, in a browser context of its own: the tests are its visits, in this order."""
-    with PyScriptPage(browser, site, "spawn.html") as page:
+    with PyScriptPage(browser, site, "spawn.html", keeps_storage=True) as page:
         yield page
 
 
@@ -106,7 +101,6 @@ async def had_no_snapshot_at_first(workerlib: Any) -> None:
         await asyncio.sleep(0.1)
 
 
-@_KEEPING
 @pytest.mark.every_engine
 def test_the_next_visit(spawning: PyScriptPage) -> None:
     """On the next visit even the first worker starts from the snapshot."""
@@ -164,8 +158,7 @@ async def starts(workerlib: Any, had_snapshot: bool) -> None:
         assert all(one != other for one, other in zip(mine, await worker.draw(), strict=True))
 
 
-@_KEEPING
-@pytest.mark.every_engine
+# Other engines start their shared pages so (test_harness.py), from a snapshot that is made in the same way.
 def test_pages_of_pyscript(interpreter: PyScriptPage) -> None:
     """A page whose interpreter is workerlib's module starts plainly, on its next visit from a snapshot, as its workers do."""
     starts(interpreter=interpreter, had_snapshot=False)

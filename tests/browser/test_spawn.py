@@ -20,13 +20,6 @@ def spawned(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
         yield page
 
 
-@pytest.fixture(scope="module")
-def spawn_mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
-    """The same for workers that fail, of which the browser tells the console."""
-    with PyScriptPage(browser, site, "spawn.html", faultless=False) as page:
-        yield page
-
-
 @pytest.mark.parametrize(
     "name", shared_tests.with_marks(isolation=pytest.mark.isolation("chromium"), only="endings: ")
 )
@@ -35,8 +28,9 @@ def test_shared(spawned: PyScriptPage, name: str) -> None:
     spawned.run_shared(name)
 
 
+# The page is that of the other test that runs in every engine.
 @pytest.mark.every_engine
-@in_page(page="spawned")
+@in_page(page="spawn_mishaps")
 async def test_packages_and_progress(workerlib: Any) -> None:
     """Packages are installed before the script runs; each step is told, in order."""
     steps = []

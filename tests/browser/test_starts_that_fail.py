@@ -67,7 +67,7 @@ async def test_a_worker_that_is_terminated_while_it_starts(workerlib: Any, tags:
         await waiting
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 @in_page(page="mishaps")
 async def test_the_hosts_own_object_ends_the_worker(workerlib: Any, tags: Any, raises: Any) -> None:
     """`worker.worker.terminate()` does what it says, and the object calls functions as PyScript's own does."""
@@ -82,7 +82,7 @@ async def test_the_hosts_own_object_ends_the_worker(workerlib: Any, tags: Any, r
             await worker.one()
 
 
-@in_page(page="spawned_mishaps")
+@in_page(page="spawn_mishaps")
 async def test_a_spawned_worker_is_terminated(workerlib: Any, raises: Any) -> None:
     """So does `worker.terminate()` for a worker that was spawned, though it computes."""
     import asyncio
@@ -96,13 +96,6 @@ async def test_a_spawned_worker_is_terminated(workerlib: Any, raises: Any) -> No
     worker.terminate()
     with raises(workerlib.WorkerDiedError, "worker.terminate"):
         await spinning
-
-
-@pytest.fixture(scope="module")
-def spawned_mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
-    """The page without PyScript, for workers that fail."""
-    with PyScriptPage(browser, site, "spawn.html", faultless=False) as page:
-        yield page
 
 
 @in_page(page="mishaps")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import documented_errors
+from pace import PACE
 from pyscript_page import LOAD_MILLISECONDS
 from static_host import TYPES, Cdn, StaticHost, blocks
 
@@ -23,6 +24,8 @@ SYMPTOMS: dict[str, str] = dict(
 SPAWN = """import workerlib
 await workerlib.spawn("./worker.py", timeout=5)
 """
+# How long a page is watched after it has told of an error and has said nothing new, on a fast machine.
+SILENCE_SECONDS = 15
 NEEDED = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json"]
 
 
@@ -149,20 +152,30 @@ def _pattern(shown: str) -> str:
 
 
 def _shown(browser: Any, cdn: Cdn, host: StaticHost, pattern: re.Pattern[str]) -> str | None:
-    """Opens the page and waits until the pattern shows; gives all that was shown instead, if it does not."""
+    """Opens the page and waits until the pattern shows.
+
+    Gives all that was shown instead if it does not show in time, or if the page has told of another error and is silent.
+    """
     context = browser.new_context()
     cdn.answer_for(context)
     page = context.new_page()
     said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    errors: list[str] = []
+    page.on("console", lambda message: (errors if message.type == "error" else said).append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(host.address)
     end = time.monotonic() + LOAD_MILLISECONDS / 1000
+    everything, since = "", time.monotonic()
     try:
         while time.monotonic() < end:
-            everything = "\n".join([*said, page.locator("body").inner_text()])
+            before, everything = everything, "\n".join([*said, *errors, page.locator("body").inner_text()])
             if pattern.search(everything):
                 return None
+            if everything != before:
+                since = time.monotonic()
+            # Another text than the expected one is not followed by the expected one for ever.
+            if (errors or "Error" in everything) and time.monotonic() - since > SILENCE_SECONDS * PACE:
+                break
             page.wait_for_timeout(100)
     finally:
         context.close()

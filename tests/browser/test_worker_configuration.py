@@ -85,7 +85,9 @@ async def test_worker_configuration_option_1(workerlib: Any) -> None:
         pytest.param(
             config,
             id=kind,
-            marks=pytest.mark.every_engine if kind in ("a JSON file", "inline TOML") else (),
+            marks={"a JSON file": pytest.mark.every_engine, "inline TOML": pytest.mark.every_pyscript}.get(
+                kind, ()
+            ),
         )
         for kind, config in CONFIGS.items()
     ],
@@ -101,7 +103,7 @@ async def test_option_1_with_each_kind_of_config(workerlib: Any, tags: Any, conf
 
 
 # It makes a tag, which has the argument as its attribute, of whichever kind.
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 @pytest.mark.parametrize("config", [CONFIGS["inline JSON"]], ids=["inline JSON"])
 @in_page(page="document")
 async def test_option_1_by_create_named_worker(workerlib: Any, tags: Any, config: str) -> None:
@@ -123,7 +125,7 @@ async def test_option_1_by_import_workerlib_worker(workerlib: Any, tags: Any) ->
         assert await worker.func2("a") == "A"
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 @pytest.mark.parametrize("config", [WITH_STARTER], ids=[""])
 @in_page(page="document")
 async def test_a_starter_under_files_hands_over(workerlib: Any, tags: Any, config: str) -> None:
@@ -154,8 +156,15 @@ def starter():
         assert "hands over" in await worker.starter()
 
 
-@pytest.mark.every_engine
-@pytest.mark.parametrize("files", ["", '[files]\n"./YourModule2.py" = ""\n'], ids=["alone", "with a module"])
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param("", id="alone", marks=pytest.mark.every_pyscript),
+        pytest.param(
+            '[files]\n"./YourModule2.py" = ""\n', id="with a module", marks=pytest.mark.every_engine
+        ),
+    ],
+)
 @in_page(page="document")
 async def test_worker_configuration_option_2(workerlib: Any, tags: Any, files: str) -> None:
     """The user's own module with `export(f, …)`, several times; its functions work locally as before."""
@@ -188,7 +197,7 @@ def locally():
         assert await worker.locally() == [["func1", 0], ["func2", 0], 3]
 
 
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 @pytest.mark.isolation("chromium")
 @in_page(page="document")
 async def test_exports_after_the_connection_was_made(workerlib: Any, tags: Any, raises: Any) -> None:

@@ -68,7 +68,7 @@ class Output:
 
 
 class WebDriverPage:
-    """The one page of a session."""
+    """A page of a session."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -107,12 +107,18 @@ class WebDriverPage:
 
 
 class WebDriverContext:
-    """A session with a browser of its own."""
+    """A session with a browser of its own, whose commands are for the page that was made last."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._has_page = False
 
     def new_page(self) -> WebDriverPage:
+        """Takes the window that the browser has opened; for each further page, a new window."""
+        if self._has_page:
+            handle = self._driver.command("NewWindow", {"type": "window"})["handle"]
+            self._driver.command("SwitchToWindow", {"handle": handle})
+        self._has_page = True
         return WebDriverPage(self._driver)
 
     def close(self) -> None:

@@ -22,6 +22,8 @@ PATHS = {
     "Navigate": "/url",
     "ExecuteAsyncScript": "/execute/async",
     "NewSession": "",
+    "NewWindow": "/window/new",
+    "SwitchToWindow": "/window",
 }
 ENVIRONMENT = {
     # Without it, WebKitGTK has no SharedArrayBuffer even on an isolated page.

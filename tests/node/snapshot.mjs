@@ -1,23 +1,24 @@
 // Workers that start from a memory snapshot, spawned from Pyodide under Node: what they share, what they do not, and what
 // happens where a snapshot is of no use.
 //
-//     node snapshot.mjs PYODIDE_DIR TESTS_DIR CACHE_DIR [VISIT [TEST]]
+//     node snapshot.mjs PYODIDE_DIR TESTS_DIR CACHE_DIR VISIT...
 //
 // PYODIDE_DIR's lock file knows workerlib. Snapshots are kept in CACHE_DIR, which is emptied. The tests are in
-// snapshot_tests.py; each visit is a process of its own, so this file runs them in several. Exits with 1 if one failed.
+// snapshot_tests.py; each visit is a process of its own, so this file runs itself for each, with --visit in front of its
+// name. A test's name may follow. Exits with 1 if one failed.
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const [pyodideDir, testsDir, cacheDir] = process.argv.slice(2, 5).map((path) => resolve(path));
-const [visit, only = ""] = process.argv.slice(5);
+const visits = process.argv.slice(5);
 
-if (visit === undefined) {
+if (visits[0] !== "--visit") {
   const counts = { passed: 0, FAILED: 0 };
   rmSync(cacheDir, { recursive: true, force: true });
-  for (const name of ["first", "second", "damaged", "foreign", "unwritable"]) {
-    const { status, stdout } = spawnSync(process.execPath, [process.argv[1], pyodideDir, testsDir, cacheDir, name], {
+  for (const name of visits) {
+    const { status, stdout } = spawnSync(process.execPath, [process.argv[1], pyodideDir, testsDir, cacheDir, "--visit", name], {
       stdio: ["ignore", "pipe", "inherit"],
       encoding: "utf8",
       env: { ...process.env, XDG_CACHE_HOME: cacheDir },
@@ -31,6 +32,7 @@ if (visit === undefined) {
   process.exit(counts.FAILED > 0 ? 1 : 0);
 }
 
+const [, visit, only = ""] = visits;
 process.chdir(testsDir);
 // A worker's warnings reach this process by its standard error, which Python cannot read.
 globalThis.warnings = [];

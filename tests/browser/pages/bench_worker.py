@@ -1,6 +1,7 @@
 """The worker of bench.html: the functions of tests/shared/worker.py, and those that only a page can use."""
 
 import asyncio
+import sys
 
 import js
 import shared_worker  # noqa: F401 - importing it exports its functions
@@ -52,6 +53,12 @@ async def wait_in_async_function(seconds):
     await asyncio.sleep(seconds)
     run_sync(asyncio.sleep(seconds))
     return "waited"
+
+
+@workerlib.export
+def had_snapshot():
+    """Tells whether this Python started from a memory snapshot."""
+    return "_workerlib_snapshot" in sys.modules
 
 
 __export__ = ["plain"]

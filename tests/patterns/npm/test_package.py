@@ -118,7 +118,7 @@ def built(project: Path) -> Path:
     return project / "dist"
 
 
-@pytest.mark.every_engine
+# test_examples.py has the same page in every engine, built by the same Vite from the same package.
 def test_the_built_page_runs(built: Path, new_page: Page) -> None:
     """The page calls its worker; all that it needs has been taken along by the bundler."""
     assert list(built.glob("assets/*.whl"))

@@ -392,7 +392,7 @@ def test_isolation_that_is_wanted(page: Page) -> None:
         assert "Cross-Origin-Embedder-Policy: require-corp" in outcome["error"]["message"]
 
 
-@pytest.mark.every_engine
+# In other engines tests/browser/test_snapshot.py has workers that start so; this page's code is the same there.
 def test_a_memory_snapshot(new_page: Page) -> None:
     """The first worker starts plainly, later ones from a snapshot, unless it is turned off (docs/starting.md)."""
     new_page.open("patterns/blank.html")
