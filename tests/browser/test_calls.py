@@ -10,7 +10,7 @@ from in_page import in_page
 
 
 @pytest.mark.every_engine
-@pytest.mark.isolation
+@pytest.mark.isolation("chromium")
 @in_page
 async def test_the_page_never_freezes(worker: Any, frames: Any, pace: Any) -> None:
     """The page's animation goes on while the worker computes for two seconds, or longer on a slow machine."""
@@ -41,7 +41,7 @@ async def test_several_run_sync_at_a_time(worker: Any) -> None:
 
 
 @pytest.mark.every_engine
-@pytest.mark.isolation
+@pytest.mark.isolation("chromium")
 @in_page
 async def test_run_sync_after_a_call(worker: Any) -> None:
     """The code after `await worker.f()` may block on an awaitable, on another call as well."""

@@ -9,6 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Page
 
+# In other engines the document runs as it is written and with the worker of workerlib, and the examples have module workers.
 DOCUMENT = "() => window.result !== undefined"
 
 
@@ -21,7 +22,6 @@ def test_the_document_as_it_is_written(new_page: Page) -> None:
     assert new_page.run("return window.printed") == [[2]]
 
 
-@pytest.mark.every_engine
 def test_the_document_as_a_module_worker(new_page: Page) -> None:
     """Pyodide 314 wants module workers: `import` instead of importScripts, and `type: "module"`."""
     new_page.open("patterns/document/as_module.html", DOCUMENT)
@@ -36,7 +36,6 @@ def test_the_document_with_the_worker_of_workerlib(new_page: Page) -> None:
     assert new_page.run("return window.result") == 2
 
 
-@pytest.mark.every_engine
 def test_the_example_prints_2(new_page: Page) -> None:
     """examples/workers/comlink_rpc.html, as it is served."""
     new_page.open("examples/workers/comlink_rpc.html", "() => document.querySelector('#output').textContent")
