@@ -21,12 +21,12 @@ def names() -> list[str]:
     ]
 
 
-def with_marks(isolation: pytest.MarkDecorator, only: str = "") -> list[Any]:
+def with_marks(isolation: pytest.MarkDecorator, only: str | tuple[str, ...] = "") -> list[Any]:
     """Returns the names for `parametrize`: with a mark, but for values, which never travel in shared memory.
 
     Args:
         isolation: Marks the tests that isolation can change.
-        only: How the names of these tests begin; all but those of values if it is empty.
+        only: How the names of these tests begin, or one of the beginnings; all but those of values if it is empty.
     """
     values = ("values: ", "adapters: ")
     return [

@@ -20,8 +20,12 @@ def spawned(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
         yield page
 
 
+# The tests in which a function is ended, by an interrupt where the page is isolated; others spawn further workers.
+ENDED = ("endings: a_cancelled", "endings: a_call_cancelled", "endings: cancelling", "endings: a_timeout")
+
+
 @pytest.mark.parametrize(
-    "name", shared_tests.with_marks(isolation=pytest.mark.isolation("chromium"), only="endings: ")
+    "name", shared_tests.with_marks(isolation=pytest.mark.isolation("chromium"), only=ENDED)
 )
 def test_shared(spawned: PyScriptPage, name: str) -> None:
     """The shared suite over a spawned worker: it is a worker as any other."""
