@@ -5,6 +5,7 @@
 //! `WORKERLIB_SCHEDULES` says how many are run (over a million before a release, optimised), and
 //! `WORKERLIB_SEED` which ones; both are printed. A schedule that fails is shrunk to the shortest that does.
 
+mod flows;
 mod pair;
 
 use std::collections::{BTreeMap, HashSet};
@@ -16,6 +17,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use workerlib_core::{CallId, CancelEffect, Event, Message, Outcome, Request, SessionError};
 
+use flows::{CREDIT, Flow, Flows};
 use pair::Pair;
 
 /// How many schedules a plain `cargo test` runs.
@@ -32,6 +34,12 @@ enum Step {
     Call {
         reports_start: bool,
     },
+    /// A side begins a call that asks for a stream, and sends it if it may.
+    CallForStream,
+    /// A call that a side serves, and that asks for a stream, returns one.
+    Stream(usize),
+    /// Something happens to a stream.
+    Flow(Flow),
     /// A side begins a call on behalf of one that it serves, which passes those that wait for their turn.
     Nested,
     /// A side begins a call of which it cannot make the payload.
@@ -59,8 +67,8 @@ enum Step {
 
 fn read(number: u16) -> (usize, Step) {
     let side = usize::from(number & 1);
-    let choice = usize::from(number >> 7);
-    let step = match (number >> 1) & 0x3f {
+    let choice = usize::from(number >> 8);
+    let step = match (number >> 1) & 0x7f {
         0..7 => Step::Call { reports_start: choice & 1 == 1 },
         7 => Step::Nested,
         8 => Step::FailToSend,
@@ -75,7 +83,18 @@ fn read(number: u16) -> (usize, Step) {
         60 => Step::Duplicate,
         61 => Step::Drop,
         62 => Step::Close,
-        _ => Step::Die,
+        63 => Step::Die,
+        64..70 => Step::CallForStream,
+        70..78 => Step::Stream(choice),
+        78..82 => Step::Flow(Flow::Open),
+        82..90 => Step::Flow(Flow::Produce(choice)),
+        90..93 => Step::Flow(Flow::End(choice)),
+        93..95 => Step::Flow(Flow::Fail(choice)),
+        95..98 => Step::Flow(Flow::LetStop(choice)),
+        98..104 => Step::Flow(Flow::Grant(choice)),
+        104..108 => Step::Flow(Flow::Stop(choice)),
+        108..116 => Step::Start,
+        _ => Step::Deliver,
     };
     // Ends come seldom, so that most schedules have something to end.
     match step {
@@ -114,6 +133,7 @@ impl Ledger {
 struct Model {
     pair: Pair,
     ledgers: [Ledger; 2],
+    flows: Flows,
     /// Whether the channel has kept its promise: in order, whole and once.
     is_reliable: bool,
     max_in_flight: usize,
@@ -125,6 +145,7 @@ impl Model {
         Self {
             pair: Pair::new(window, max_in_flight),
             ledgers: Default::default(),
+            flows: Flows::default(),
             is_reliable: true,
             max_in_flight,
             window: window as usize,
@@ -175,9 +196,16 @@ impl Model {
                         ledger.is_closed = true;
                         lost.into_iter().for_each(|id| ledger.settle(id));
                         ledger.running.clear();
+                        self.flows.close(side);
                     }
                     Event::Dropped { .. } => {}
-                    event => unreachable!("the pair was open, and nobody announces exports: {event:?}"),
+                    event => {
+                        if let Event::Stream { id, .. } = event {
+                            assert_eq!(ledger.open.get(&id), Some(&true), "{id:?} was answered");
+                            ledger.settle(id);
+                        }
+                        self.flows.hear(&mut self.pair, side, event, self.is_reliable);
+                    }
                 }
             }
         }
@@ -201,6 +229,32 @@ impl Model {
 
     fn take(&mut self, side: usize, step: Step) {
         match step {
+            Step::CallForStream => {
+                let Ok(begun) = self.pair.sides[side].begin() else { return };
+                let ledger = &mut self.ledgers[side];
+                ledger.begun += 1;
+                assert_eq!(ledger.open.insert(begun.id, begun.is_ready), None, "it was given again");
+                if begun.is_ready {
+                    let request = Request::new("f", 0).streaming(CREDIT);
+                    let sent =
+                        self.pair.sides[side].send::<SessionError>(begun.id, &request, |_| Ok(begun.id.0));
+                    sent.expect("it is the call's turn");
+                    self.pair.transmit(side);
+                }
+            }
+            Step::Stream(choice) => {
+                let running = &mut self.ledgers[side].running;
+                if running.is_empty() {
+                    return;
+                }
+                let index = choice % running.len();
+                if let Some(stream) = self.pair.sides[side].finish_streaming(running[index]) {
+                    running.remove(index);
+                    self.flows.answer(side, stream);
+                }
+                self.pair.transmit(side);
+            }
+            Step::Flow(flow) => self.flows.take(&mut self.pair, side, flow),
             Step::Call { reports_start } => {
                 let Ok(begun) = self.pair.sides[side].begin() else { return };
                 let (id, is_ready) = (begun.id, begun.is_ready);
@@ -309,6 +363,7 @@ impl Model {
     }
 
     fn check(&self) {
+        self.flows.check(&self.pair);
         for (side, ledger) in self.ledgers.iter().enumerate() {
             let session = &self.pair.sides[side];
             assert_eq!(session.is_open(), !ledger.is_closed);
@@ -346,6 +401,16 @@ impl Model {
             }
             last = left;
         }
+        self.flows.grant_all(&mut self.pair);
+        self.pair.settle();
+        self.take_events();
+        if self.is_reliable {
+            self.flows.check_credit(&self.pair);
+        }
+        self.flows.end_all(&mut self.pair);
+        self.pair.settle();
+        self.take_events();
+        self.flows.check_empty(&self.pair);
         for (side, ledger) in self.ledgers.iter().enumerate() {
             assert!(ledger.open.is_empty(), "side {side} waits for ever for {:?}", ledger.open);
             assert_eq!(ledger.settled, ledger.begun);
