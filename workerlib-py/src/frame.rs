@@ -218,10 +218,10 @@ impl Frame {
         copy(py, &mut self.buffers)
     }
 
-    /// Returns whether there may be references in it: the bytes that begin one may mean something else, too.
+    /// Returns whether there may be references or streams in it: the bytes that begin one may mean something else, too.
     pub(crate) fn may_have_references(&self, py: Python<'_>) -> bool {
         let bytes = self.bytes.as_bytes(py).get(self.body..).unwrap_or_default();
-        bytes.windows(2).any(|pair| matches!(pair, [FIXEXT1..=FIXEXT4, ext::REMOTE]))
+        bytes.windows(2).any(|pair| matches!(pair, [FIXEXT1..=FIXEXT4, ext::REMOTE | ext::STREAM]))
     }
 
     /// Returns whether rows stand before the values.
