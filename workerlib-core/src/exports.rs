@@ -10,6 +10,7 @@ use indexmap::IndexSet;
 
 /// A function that a peer offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Export {
     /// The name by which it is called.
@@ -20,7 +21,8 @@ pub struct Export {
     pub parameters: Option<Vec<Parameter>>,
     /// The source text of its return annotation.
     pub returns: Option<String>,
-    /// The form of its result.
+    /// The form of its result; it is left out where it is a value, as nearly always.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "ExportKind::is_function"))]
     pub kind: ExportKind,
 }
 
@@ -28,18 +30,6 @@ impl Export {
     /// Describes a function by its name alone.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), doc: None, parameters: None, returns: None, kind: ExportKind::Function }
-    }
-}
-
-/// Serializes the fields in their order; the kind of nearly every export is left out.
-#[cfg(feature = "serde")]
-impl serde::Serialize for Export {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { name, doc, parameters, returns, kind } = self;
-        match kind {
-            ExportKind::Function => (name, doc, parameters, returns).serialize(serializer),
-            kind => (name, doc, parameters, returns, kind.number()).serialize(serializer),
-        }
     }
 }
 
@@ -64,6 +54,19 @@ impl ExportKind {
     /// Returns the number of the kind.
     pub fn number(self) -> u8 {
         self as u8
+    }
+
+    /// Returns whether the result is a value.
+    #[cfg(feature = "serde")]
+    fn is_function(&self) -> bool {
+        *self == Self::Function
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for ExportKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.number())
     }
 }
 

@@ -401,43 +401,57 @@ impl<P> serde::Serialize for Message<P> {
             Self::Hello(peer) => of_peer(kind::HELLO, peer, serializer),
             Self::Welcome(peer) => of_peer(kind::WELCOME, peer, serializer),
             Self::Refuse { protocol, reason } => (kind::REFUSE, protocol, reason).serialize(serializer),
-            // Fields at the end that say nothing are left out: nearly every call is as short as can be.
-            Self::Call { id, function, reports_start: false, credit: None, trace: None, .. } => {
-                (kind::CALL, id, function).serialize(serializer)
-            }
-            Self::Call { id, function, credit: None, trace: None, .. } => {
-                (kind::CALL, id, function, true).serialize(serializer)
-            }
-            Self::Call { id, function, reports_start, credit, trace: None, .. } => {
-                (kind::CALL, id, function, reports_start, credit).serialize(serializer)
-            }
             Self::Call { id, function, reports_start, credit, trace, .. } => {
-                (kind::CALL, id, function, reports_start, credit, trace).serialize(serializer)
+                use serde::ser::SerializeTuple;
+
+                // Fields at the end that say nothing are left out: nearly every call is as short as can be.
+                let len = match (reports_start, credit, trace) {
+                    (_, _, Some(_)) => 6,
+                    (_, Some(_), None) => 5,
+                    (true, None, None) => 4,
+                    (false, None, None) => 3,
+                };
+                let mut fields = serializer.serialize_tuple(len)?;
+                fields.serialize_element(&kind::CALL)?;
+                fields.serialize_element(id)?;
+                fields.serialize_element(function)?;
+                if len > 3 {
+                    fields.serialize_element(reports_start)?;
+                }
+                if len > 4 {
+                    fields.serialize_element(credit)?;
+                }
+                if len > 5 {
+                    fields.serialize_element(trace)?;
+                }
+                fields.end()
             }
             Self::Return { id, unheard, .. } if unheard.is_empty() => {
-                (kind::RETURN, id).serialize(serializer)
+                numbers(kind::RETURN, &[id.0], serializer)
             }
             Self::Return { id, unheard, .. } => (kind::RETURN, id, unheard).serialize(serializer),
-            Self::Raise { id, .. } => (kind::RAISE, id).serialize(serializer),
-            Self::Cancel { id } => (kind::CANCEL, id).serialize(serializer),
+            Self::Raise { id, .. } => numbers(kind::RAISE, &[id.0], serializer),
+            Self::Cancel { id } => numbers(kind::CANCEL, &[id.0], serializer),
             Self::Close { reason } => (kind::CLOSE, reason).serialize(serializer),
             Self::Started { ids } => (kind::STARTED, ids).serialize(serializer),
-            Self::Cancelling { id } => (kind::CANCELLING, id).serialize(serializer),
-            Self::Cancelled { id } => (kind::CANCELLED, id).serialize(serializer),
-            Self::Report { id, .. } => (kind::REPORT, id).serialize(serializer),
+            Self::Cancelling { id } => numbers(kind::CANCELLING, &[id.0], serializer),
+            Self::Cancelled { id } => numbers(kind::CANCELLED, &[id.0], serializer),
+            Self::Report { id, .. } => numbers(kind::REPORT, &[id.0], serializer),
             Self::Output { stream, text } => (kind::OUTPUT, stream, text).serialize(serializer),
             Self::Blocked { ids } => (kind::BLOCKED, ids).serialize(serializer),
             Self::Exports(exports) => (kind::EXPORTS, exports).serialize(serializer),
             Self::Next { stream, credit } => {
-                (kind::NEXT, stream, credit.items, credit.bytes).serialize(serializer)
+                numbers(kind::NEXT, &[stream.0, credit.items, credit.bytes], serializer)
             }
-            Self::Items { stream, count, .. } => (kind::ITEMS, stream, count).serialize(serializer),
-            Self::End { stream } => (kind::END, stream).serialize(serializer),
-            Self::Fail { stream, .. } => (kind::FAIL, stream).serialize(serializer),
-            Self::Stop { stream, how } => (kind::STOP, stream, how).serialize(serializer),
-            Self::Stopped { stream } => (kind::STOPPED, stream).serialize(serializer),
-            Self::Stream { id, stream } => (kind::STREAM, id, stream).serialize(serializer),
-            Self::Stopping { stream } => (kind::STOPPING, stream).serialize(serializer),
+            Self::Items { stream, count, .. } => numbers(kind::ITEMS, &[stream.0, *count], serializer),
+            Self::End { stream } => numbers(kind::END, &[stream.0], serializer),
+            Self::Fail { stream, .. } => numbers(kind::FAIL, &[stream.0], serializer),
+            Self::Stop { stream, how } => {
+                numbers(kind::STOP, &[stream.0, u32::from(how.number())], serializer)
+            }
+            Self::Stopped { stream } => numbers(kind::STOPPED, &[stream.0], serializer),
+            Self::Stream { id, stream } => numbers(kind::STREAM, &[id.0, stream.0], serializer),
+            Self::Stopping { stream } => numbers(kind::STOPPING, &[stream.0], serializer),
             Self::Invoke { id, reference, member, is_urgent, .. } => {
                 (kind::INVOKE, id, reference, member, u8::from(*is_urgent)).serialize(serializer)
             }
@@ -445,4 +459,17 @@ impl<P> serde::Serialize for Message<P> {
             Self::Release { counts } => (kind::RELEASE, counts).serialize(serializer),
         }
     }
+}
+
+/// Serializes a kind whose fields are numbers: one function for all of them, which keeps the module small.
+#[cfg(feature = "serde")]
+fn numbers<S: serde::Serializer>(kind: u8, fields: &[u32], serializer: S) -> Result<S::Ok, S::Error> {
+    use serde::ser::SerializeSeq;
+
+    let mut array = serializer.serialize_seq(Some(1 + fields.len()))?;
+    array.serialize_element(&kind)?;
+    for field in fields {
+        array.serialize_element(field)?;
+    }
+    array.end()
 }

@@ -11,7 +11,6 @@ use std::collections::hash_map::Entry;
 // The wire format fixes what it is, so a field is never added.
 #[expect(clippy::exhaustive_structs)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct StreamId(pub u32);
 
 /// How much the consumer of a stream takes in addition to what it granted before.
@@ -46,13 +45,6 @@ impl StopKind {
     /// Returns the number of the kind.
     pub fn number(self) -> u8 {
         self as u8
-    }
-}
-
-#[cfg(feature = "serde")]
-impl serde::Serialize for StopKind {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u8(self.number())
     }
 }
 

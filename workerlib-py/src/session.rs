@@ -98,22 +98,6 @@ impl Session {
         Ok(is_deep)
     }
 
-    /// Sends items of a stream, with what stands before their values.
-    fn produce(
-        &mut self,
-        py: Python<'_>,
-        stream: u32,
-        count: u32,
-        before: &[u8],
-        values: Values,
-    ) -> PyResult<()> {
-        let (stream, bytes) = (StreamId(stream), before.len() + values.size(py));
-        let message = Message::Items { stream, count, bytes, payload: () };
-        let frame = Frame::new(py, &message, before, values)?;
-        self.core.produce(stream, count, bytes, frame);
-        Ok(())
-    }
-
     /// Takes back what values would have given that have not been sent.
     fn take_back_unsent(&mut self) {
         let unsent = std::mem::take(&mut lock(&self.settings.written).unsent);
@@ -305,12 +289,24 @@ impl Session {
     /// Answers a call of the other side with an exception, as `_errors.py` describes it in plain values.
     ///
     /// The limits that users set are for their values; an exception is told whatever they are.
-    fn raise_error<'py>(&mut self, py: Python<'py>, id: u32, error: &Bound<'py, PyAny>) -> PyResult<bool> {
-        let id = CallId(id);
+    /// With `is_stream` the number is that of a stream of this side's, which it ends.
+    #[pyo3(signature = (id, error, is_stream = false))]
+    fn raise_error(&mut self, id: u32, error: &Bound<'_, PyAny>, is_stream: bool) -> PyResult<bool> {
+        let py = error.py();
         let values = Values::encode(py, &[("exception", error)], &Settings::default(), None)?;
         let values = values.without_rows(py)?;
-        let frame = Frame::new(py, &Message::Raise { id, payload: () }, &[], values)?;
-        Ok(self.core.finish(id, Outcome::Raise(frame)))
+        let (call, stream) = (CallId(id), StreamId(id));
+        let message = if is_stream {
+            Message::Fail { stream, payload: () }
+        } else {
+            Message::Raise { id: call, payload: () }
+        };
+        let frame = Frame::new(py, &message, &[], values)?;
+        Ok(if is_stream {
+            self.core.end_stream(stream, StreamEnd::Fail(frame))
+        } else {
+            self.core.finish(call, Outcome::Raise(frame))
+        })
     }
 
     /// Answers a call that the other side has cancelled by that; returns false if it has not, and the call
@@ -457,21 +453,15 @@ impl Session {
         self.core.is_in_flight(CallId(id))
     }
 
-    /// Answers a call of the other side with a stream, and returns its id; None if the call did not ask for one, or needs
-    /// no answer any more.
-    fn return_stream(&mut self, id: u32) -> Option<u32> {
-        self.core.finish_streaming(CallId(id)).map(|StreamId(stream)| stream)
-    }
-
-    /// Opens a stream that is sent among values, and returns its id.
-    fn open_stream(&mut self, py: Python<'_>) -> PyResult<u32> {
-        let opened = self.core.open_stream().map_err(|error| closed_error(py, &error))?;
-        Ok(opened.0)
-    }
-
-    /// Takes back a stream that was opened and not sent.
-    fn withdraw_stream(&mut self, stream: u32) {
-        self.core.withdraw_stream(StreamId(stream));
+    /// Answers a call of the other side with a stream and returns its id, or opens one that is sent among values if there is
+    /// no call; None if the call did not ask for a stream, or needs no answer any more.
+    #[pyo3(signature = (call = None))]
+    fn open_stream(&mut self, py: Python<'_>, call: Option<u32>) -> PyResult<Option<u32>> {
+        let opened = match call {
+            Some(call) => self.core.finish_streaming(CallId(call)),
+            None => Some(self.core.open_stream().map_err(|error| closed_error(py, &error))?),
+        };
+        Ok(opened.map(|StreamId(stream)| stream))
     }
 
     /// The credit of a stream of this side's, in items and bytes; None if it is not to be produced any more.
@@ -484,70 +474,57 @@ impl Session {
         Batch::new(Arc::clone(&self.settings))
     }
 
-    /// Sends the items of a batch, which is empty then. It does nothing if the stream is not to be produced any more.
-    fn send_items(&mut self, py: Python<'_>, stream: u32, batch: &Bound<'_, Batch>) -> PyResult<()> {
-        let (count, items, buffers) = batch.borrow_mut().take(py)?;
-        self.produce(py, stream, count, &items, Values::of_buffers(buffers))
-    }
-
-    /// Sends an item whose rows are there.
-    fn send_item_with_rows(
+    /// Sends the items of a batch, which is empty then, or an unfinished item whose rows are there. It does nothing if the
+    /// stream is not to be produced any more.
+    #[pyo3(signature = (stream, items, rows = None))]
+    fn send_items(
         &mut self,
-        py: Python<'_>,
         stream: u32,
-        unfinished: &Bound<'_, Unfinished>,
-        rows: Vec<Vec<PyRow<'_>>>,
+        items: &Bound<'_, PyAny>,
+        rows: Option<Vec<Vec<PyRow<'_>>>>,
     ) -> PyResult<()> {
-        let (before, values) = unfinished.borrow_mut().finish(rows)?;
-        self.produce(py, stream, 1, &before, values)
+        let py = items.py();
+        let (count, before, mut values) = match rows {
+            Some(rows) => {
+                let (before, values) = items.cast::<Unfinished>()?.borrow_mut().finish(rows)?;
+                (1, before, values)
+            }
+            None => items.cast::<Batch>()?.borrow_mut().take(py)?,
+        };
+        let given = std::mem::take(&mut values.given);
+        let (stream, bytes) = (StreamId(stream), before.len() + values.size(py));
+        let message = Message::Items { stream, count, bytes, payload: () };
+        let frame = Frame::new(py, &message, &before, values)?;
+        if !self.core.produce(stream, count, bytes, frame) {
+            given.into_iter().for_each(|reference| self.core.take_back(reference));
+        }
+        Ok(())
     }
 
-    /// Ends a stream of this side's: as stopped if the other side has stopped it and `is_stopped` says that it ended by
-    /// that. Returns whether there was anything to end.
-    fn end_stream(&mut self, stream: u32, is_stopped: bool) -> bool {
-        let stream = StreamId(stream);
-        is_stopped && self.core.end_stream(stream, StreamEnd::Stopped)
-            || self.core.end_stream(stream, StreamEnd::End)
-    }
-
-    /// Ends a stream of this side's with an exception, as `_errors.py` describes it in plain values.
-    fn fail_stream<'py>(
-        &mut self,
-        py: Python<'py>,
-        stream: u32,
-        error: &Bound<'py, PyAny>,
-    ) -> PyResult<bool> {
-        let stream = StreamId(stream);
-        let values = Values::encode(py, &[("exception", error)], &Settings::default(), None)?;
-        let values = values.without_rows(py)?;
-        let frame = Frame::new(py, &Message::Fail { stream, payload: () }, &[], values)?;
-        Ok(self.core.end_stream(stream, StreamEnd::Fail(frame)))
-    }
-
-    /// Tells the other side that the generator of a stream has been told that it is stopped.
-    fn acknowledge_stop(&mut self, stream: u32) {
-        self.core.acknowledge_stop(StreamId(stream));
-    }
-
-    /// Notes a stream of the other side's that came among values; returns false if it is known already.
-    fn consume(&mut self, stream: u32) -> bool {
-        self.core.consume(StreamId(stream))
-    }
-
-    /// Grants credit to the producer of a stream.
-    fn grant(&mut self, stream: u32, items: u32, bytes: u32) {
-        self.core.grant(StreamId(stream), Credit { items, bytes });
-    }
-
-    /// Stops a stream of the other side's; returns whether the other side was asked to end it.
-    fn stop(&mut self, stream: u32, is_cancel: bool) -> bool {
-        let how = if is_cancel { StopKind::Cancel } else { StopKind::Close };
-        self.core.stop(StreamId(stream), how)
-    }
-
-    /// Whether a stream of the other side's has not ended.
-    fn is_consuming(&self, stream: u32) -> bool {
-        self.core.is_consuming(StreamId(stream))
+    /// Does something with a stream that needs no values; the words are those of the core's methods.
+    ///
+    /// Of this side's streams it takes back one that was not sent ("withdraw"), ends one ("end"; "stopped", if the other
+    /// side has stopped it), or tells that its generator knows of the stop ("acknowledge"). Of the other side's it notes one
+    /// that came among values ("consume"), grants credit ("grant"), stops one ("close", "cancel"), or tells whether it has
+    /// not ended ("is_consuming"). Returns whether there was such a stream.
+    #[pyo3(signature = (action, stream, items = 0, bytes = 0))]
+    fn stream(&mut self, action: &str, stream: u32, items: u32, bytes: u32) -> bool {
+        let (core, stream) = (&mut self.core, StreamId(stream));
+        match action {
+            "withdraw" => core.withdraw_stream(stream),
+            "end" => return core.end_stream(stream, StreamEnd::End),
+            "stopped" => {
+                return core.end_stream(stream, StreamEnd::Stopped)
+                    || core.end_stream(stream, StreamEnd::End);
+            }
+            "acknowledge" => core.acknowledge_stop(stream),
+            "consume" => return core.consume(stream),
+            "grant" => core.grant(stream, Credit { items, bytes }),
+            "close" => return core.stop(stream, StopKind::Close),
+            "cancel" => return core.stop(stream, StopKind::Cancel),
+            _ => return core.is_consuming(stream),
+        }
+        true
     }
 
     /// The numbers of streams that this side produces and consumes, and that have not ended.

@@ -10,6 +10,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use pyo3::{PyTraverseError, PyVisit};
+use workerlib_core::RefId;
 
 use crate::deep::DEEP;
 use crate::errors::frame_error;
@@ -31,13 +32,23 @@ pub(crate) struct Batch {
     scalars: Vec<Py<PyAny>>,
     runs: Vec<u8>,
     buffers: Vec<Py<PyAny>>,
+    /// What the items give to the other side.
+    given: Vec<RefId>,
     count: u32,
     size: usize,
 }
 
 impl Batch {
     pub(crate) fn new(settings: Arc<Settings>) -> Self {
-        Self { settings, scalars: Vec::new(), runs: Vec::new(), buffers: Vec::new(), count: 0, size: 0 }
+        Self {
+            settings,
+            scalars: Vec::new(),
+            runs: Vec::new(),
+            buffers: Vec::new(),
+            given: Vec::new(),
+            count: 0,
+            size: 0,
+        }
     }
 
     /// Encodes the scalars.
@@ -51,15 +62,13 @@ impl Batch {
         Ok(())
     }
 
-    /// Takes the items out: how many they are, their bytes, and the buffers beside these.
-    pub(crate) fn take(&mut self, py: Python<'_>) -> PyResult<(u32, Vec<u8>, Vec<Py<PyAny>>)> {
+    /// Takes the items out: how many they are, their bytes, and what belongs to these.
+    pub(crate) fn take(&mut self, py: Python<'_>) -> PyResult<(u32, Vec<u8>, Values)> {
         self.close_run(py)?;
         self.size = 0;
-        Ok((
-            std::mem::take(&mut self.count),
-            std::mem::take(&mut self.runs),
-            std::mem::take(&mut self.buffers),
-        ))
+        let mut values = Values::of_buffers(std::mem::take(&mut self.buffers));
+        values.given = std::mem::take(&mut self.given);
+        Ok((std::mem::take(&mut self.count), std::mem::take(&mut self.runs), values))
     }
 }
 
@@ -128,6 +137,7 @@ impl Batch {
         // What stands beside the frame has not been copied.
         let is_due = this.size >= ENOUGH || !values.buffers.is_empty();
         this.buffers.extend(values.buffers);
+        this.given.extend(values.given);
         told(py, if values.deepest > DEEP { 2 } else { u8::from(is_due) })
     }
 }

@@ -102,7 +102,15 @@ async def test_items_that_no_producer_may_send(frame: bytes) -> None:
         bytes([0x93, 0x11, STREAM, 1]) + b"\x90\x91\x01\xc1",
         bytes([0x93, 0x11, STREAM, 1]) + b"\x90\x91\xd4\x62\x01\xff",
     ],
-    ids=["fewer", "more", "a tuple", "nothing", "cut off", "followed by rubbish", "a stream with an id that is none"],
+    ids=[
+        "fewer",
+        "more",
+        "a tuple",
+        "nothing",
+        "cut off",
+        "followed by rubbish",
+        "a stream with an id that is none",
+    ],
 )
 async def test_items_that_cannot_be_read(frame: bytes) -> None:
     """They are a FrameError in their place, the producer is told to stop, and the connection lives on."""

@@ -379,7 +379,9 @@ class Connection:
 
     def _is_in_flight(self, call: int) -> bool:
         """Tells whether a call has no answer, or a stream no end; keys of streams are negative."""
-        return self._session.is_in_flight(call) if call >= 0 else self._session.is_consuming(-1 - call)
+        return (
+            self._session.is_in_flight(call) if call >= 0 else self._session.stream("is_consuming", -1 - call)
+        )
 
     @property
     def grace(self) -> float:

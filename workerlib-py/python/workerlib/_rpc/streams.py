@@ -67,7 +67,7 @@ class Streams:
     def withdraw(self) -> None:
         """Takes back the streams among values that are not sent, since others of them cannot be."""
         for stream in self.unsent:
-            self.session.withdraw_stream(stream)
+            self.session.stream("withdraw", stream)
             producer, _ = self._producers.pop(stream)
             self._sources.discard(id(producer.source))
         self.unsent.clear()
@@ -85,7 +85,7 @@ class Streams:
         current_call.set(served)
         try:
             source = await self._source(served, name, arguments)
-            if (stream := self.session.return_stream(served.call)) is not None:
+            if (stream := self.session.open_stream(served.call)) is not None:
                 producer = Producer(self, stream, source, name)
                 self._producers[stream] = producer, copy_context()
         except BaseException as error:
@@ -144,7 +144,7 @@ class Streams:
         Raises:
             ValueError: If it came before.
         """
-        if not self.session.consume(stream):
+        if not self.session.stream("consume", stream):
             raise ValueError(f"stream {stream} came before, or the connection is closed")
         inbox = Inbox(self, stream, "stream", AHEAD, is_granted=False)
         self._inboxes[stream] = inbox
@@ -159,7 +159,7 @@ class Streams:
         pending = self.connection._calls.get(call)
         if pending is None or pending.done():
             # Its caller was cancelled in this turn of the loop.
-            self.session.stop(stream, False)
+            self.session.stream("close", stream)
             return
         inbox = Inbox(self, stream, pending.name, pending.ahead, is_granted=True)
         self._inboxes[stream] = inbox
@@ -207,12 +207,12 @@ class Streams:
     def grant(self, stream: int, items: int, size: int) -> None:
         """Grants credit to the producer of a stream."""
         most = (1 << 32) - 1
-        self.session.grant(stream, min(items, most), min(size, most))
+        self.session.stream("grant", stream, min(items, most), min(size, most))
         self.transmit()
 
     def stop(self, inbox: Inbox, *, is_cancel: bool) -> bool:
         """Asks the producer of a stream to end it; returns False if it has ended."""
-        if not self.session.stop(inbox.stream, is_cancel):
+        if not self.session.stream("cancel" if is_cancel else "close", inbox.stream):
             return False
         inbox.stops += 1
         if insistence := self.connection._insistence:
@@ -259,7 +259,7 @@ class Streams:
             return
 
     def _stop_abandoned(self, stream: int) -> None:
-        if self.session.stop(stream, False):
+        if self.session.stream("close", stream):
             if insistence := self.connection._insistence:
                 insistence.begin(served_key(stream), 1)
             self.carry_out()

@@ -19,7 +19,6 @@ from workerlib._native import Batch, Unfinished, dismantle
 from workerlib._rpc.incoming_call import Served
 from workerlib._values.async_adapters import finish
 from workerlib._values.exceptions import describe
-from workerlib._values.functions import enter, leave
 from workerlib._values.safe_text import class_name, text_of
 from workerlib._values.streams import Streamed, is_stream
 
@@ -96,7 +95,7 @@ class Producer:
             served.cancels_told = served.cancels_heard
             if self._task is not None:
                 self._task.cancel()
-        self._session.acknowledge_stop(self._stream)
+        self._session.stream("acknowledge", self._stream)
         self._streams.transmit()
 
     def _wake(self) -> None:
@@ -114,7 +113,7 @@ class Producer:
                 failure = error
             self._flush()
             if failure is None and self._has_ended:
-                self._session.end_stream(self._stream, False)
+                self._session.stream("end", self._stream)
             else:
                 await self._end_early(failure)
         finally:
@@ -155,7 +154,7 @@ class Producer:
             if self._unfinished is not None:
                 unfinished, self._unfinished = self._unfinished, None
                 rows = await finish(unfinished)
-                self._session.send_item_with_rows(self._stream, unfinished, rows)
+                self._session.send_items(self._stream, unfinished, rows)
                 self._streams.transmit()
             elif not has_waited:
                 # What has arrived meanwhile comes first.
@@ -254,14 +253,14 @@ class Producer:
         if self._served.is_answer_due:
             self._served.is_answer_due = False
             self._served.cancels_told = self._served.cancels_heard
-            self._session.acknowledge_stop(self._stream)
+            self._session.stream("acknowledge", self._stream)
             self._streams.transmit()
         try:
             await self._close()
         except BaseException as error:
             failure = failure if failure is not None and not self._is_by_stop(failure) else error
         if failure is None or self._is_by_stop(failure):
-            self._session.end_stream(self._stream, True)
+            self._session.stream("stopped", self._stream)
         else:
             self._fail(failure)
 
@@ -308,16 +307,13 @@ class Producer:
 
     def _fail(self, error: BaseException) -> None:
         """Ends the stream with what was raised."""
-        connection = self._streams.connection
-        token = enter(connection)
         try:
-            self._session.fail_stream(self._stream, describe(error, self._streams.table))
+            described = self._streams.connection.describe_error(error)
+            self._session.raise_error(self._stream, described, is_stream=True)
         except BaseException as failure:
             # Whatever it is, the consumer must not wait for ever.
             text = f"{class_name(type(error))} was raised and could not be sent: {text_of(failure, repr)}"
-            self._session.fail_stream(self._stream, describe(RuntimeError(text)))
-        finally:
-            leave(token)
+            self._session.raise_error(self._stream, describe(RuntimeError(text)), is_stream=True)
 
 
 def _finish(future: asyncio.Future[None]) -> None:
