@@ -721,14 +721,15 @@ impl<P> Session<P> {
             return;
         }
         let Some(call) = self.in_flight.remove(id) else { return };
-        if !call.gives.is_empty() && matches!(answer, Event::Cancelled { .. }) {
-            self.revoke(&call.gives);
-        }
+        let revokes = !call.gives.is_empty() && matches!(answer, Event::Cancelled { .. });
         call.carries.iter().for_each(|&reference| self.references.unpin(reference));
         if call.is_wanted {
             self.events.push_back(answer);
         } else if let Event::Return { payload, .. } | Event::Raise { payload, .. } = answer {
             self.events.push_back(Event::Dropped { payload });
+        }
+        if revokes {
+            self.revoke(&call.gives);
         }
         if call.stage == Stage::Sent {
             self.unstarted -= call.weight;

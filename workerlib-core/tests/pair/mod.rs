@@ -15,7 +15,12 @@ pub(crate) struct Pair {
 impl Pair {
     /// Opens a connection between two sides that take `window` calls and make `max_in_flight`.
     pub(crate) fn new(window: u32, max_in_flight: usize) -> Self {
-        let peer = || Peer::local("test").with_window(window);
+        Self::with_windows(window, max_in_flight, workerlib_core::INVOKE_WINDOW)
+    }
+
+    /// Does the same between sides that take so many invocations.
+    pub(crate) fn with_windows(window: u32, max_in_flight: usize, invoke_window: u32) -> Self {
+        let peer = || Peer::local("test").with_window(window).with_invoke_window(invoke_window);
         let sides = [Session::connect(peer()), Session::listen(peer())];
         let mut pair = Self::between(sides.map(|side| side.limit_in_flight(max_in_flight)));
         assert!(pair.sides.iter().all(Session::is_open));

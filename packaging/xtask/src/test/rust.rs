@@ -97,7 +97,14 @@ pub(super) fn crates(context: &Context<'_>) -> Result<Report> {
 pub(super) fn session_model(context: &Context<'_>) -> Result<Report> {
     let workspace = context.workspace;
     let mut cargo = process::cargo();
-    cargo.args(["test", "--release", "--locked", "--package=workerlib-core", "--test=schedules"]);
+    cargo.args([
+        "test",
+        "--release",
+        "--locked",
+        "--package=workerlib-core",
+        "--test=schedules",
+        "--test=reference_schedules",
+    ]);
     cargo.args(["--", "--nocapture"]).env("WORKERLIB_SCHEDULES", SCHEDULES).current_dir(workspace.root());
     let run = process::capture(workspace, "session-model", &mut cargo)?;
     let schedules = run.output.lines().find_map(|line| line.split_once("schedules run: "));
