@@ -29,6 +29,7 @@ import shared_callbacks
 import shared_calls
 import shared_endings
 import shared_errors
+import shared_objects
 import shared_pages
 import shared_reports
 import shared_streams
@@ -46,6 +47,7 @@ TESTS: dict[str, Test] = {
         shared_callbacks,
         shared_errors,
         shared_endings,
+        shared_objects,
         shared_pages,
         shared_streams,
         shared_reports,

@@ -824,3 +824,94 @@ def can_wait() -> bool:
 
     is_node = hasattr(js, "process") and not hasattr(js, "Worker")
     return is_node or bool(js.crossOriginIsolated) or hasattr(js.WebAssembly, "Suspending")
+
+
+# Remote objects.
+
+
+@workerlib.export
+class Table:
+    """Stays in the worker; its handles travel."""
+
+    open_tables = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rows_there = [1, 2, 3]
+        Table.open_tables += 1
+
+    def query(self, factor: int = 1) -> list[int]:
+        return [factor * row for row in self.rows_there]
+
+    async def query_slowly(self, factor: int = 1) -> list[int]:
+        await asyncio.sleep(0.01)
+        return self.query(factor)
+
+    def rows(self) -> Iterator[int]:
+        yield from self.rows_there
+
+    async def rows_async(self) -> AsyncIterator[int]:
+        for row in self.rows_there:
+            yield row
+
+    def add(self, row: int) -> Table:
+        self.rows_there.append(row)
+        return self
+
+    def fail(self) -> None:
+        raise LookupError(f"nothing in {self.name}")
+
+    async def wait(self, key: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            notes.setdefault(key, []).append("cancelled")
+            raise
+
+    def each(self, call: Any) -> None:
+        for row in self.rows_there:
+            call(row)
+
+    def _private(self) -> None:
+        raise AssertionError("nobody calls this")
+
+    def close(self) -> None:
+        Table.open_tables -= 1
+        notes.setdefault("closed tables", []).append(self.name)
+
+
+class Model:
+    """Is not exported: one instance is sent by `workerlib.remote`."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def ask(self, question: str) -> str:
+        self.asked += 1
+        return f"{question}? {self.asked}"
+
+    def close(self) -> None:
+        raise AssertionError("the worker keeps it")
+
+
+model = Model()
+
+
+@workerlib.export
+def load_model() -> Any:
+    return workerlib.remote(model)
+
+
+@workerlib.export
+def is_the_model(value: Any) -> bool:
+    return value is model
+
+
+@workerlib.export
+def name_of(table: Any) -> str:
+    return f"{type(table).__name__} {table.name}"
+
+
+@workerlib.export
+async def ask_object(thing: Any, method: str, *args: Any) -> Any:
+    return await getattr(thing, method)(*args)

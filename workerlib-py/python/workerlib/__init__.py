@@ -62,6 +62,7 @@ from workerlib._rpc.any_call import any_call
 from workerlib._rpc.call_log import elapsed_time, log
 from workerlib._rpc.callbacks import Callback, callback
 from workerlib._rpc.references import Reference
+from workerlib._rpc.remote_objects import RemoteObject, remote
 from workerlib._rpc.reply import Reply
 from workerlib._rpc.reports import progress, report
 from workerlib._rpc.streams_consumed import Stream
@@ -113,6 +114,7 @@ __all__ = [
     "ProtocolError",
     "Reference",
     "RemoteError",
+    "RemoteObject",
     "Reply",
     "RevokedError",
     "SpawnProgress",
@@ -142,6 +144,7 @@ __all__ = [
     "progress",
     "register",
     "register_adapter",
+    "remote",
     "report",
     "shared",
     "spawn",

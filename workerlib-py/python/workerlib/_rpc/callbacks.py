@@ -46,6 +46,17 @@ class Callback(Remote):
         """Wraps a reference that this side holds, a `Held`. Users get callbacks as arguments and results."""
         self._held = held
 
+    @classmethod
+    def of(cls, held: Any) -> Callback:
+        """Makes what stands for a function, of which a frame says its name.
+
+        Raises:
+            ValueError: If the frame says something else.
+        """
+        if type(held.description) is not str:
+            raise ValueError("the description of a function is its name")
+        return cls(held)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Reply:
         """Calls the function.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import threading
 import weakref
 from collections.abc import Callable, Generator
@@ -19,12 +20,14 @@ from workerlib._errors import BackPressureError, CannotBlockError, ConnectionClo
 from workerlib._rpc.callbacks import Callback
 from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.invocations import Invocation, wait_for_reply
+from workerlib._rpc.remote_objects import RemoteObject, close, hold, let_go, methods_of
 from workerlib._rpc.reply import Reply, ReplyState
 from workerlib._rpc.waiting import wait
 from workerlib._values.references import Parts, Remote
 from workerlib._values.safe_text import text_of
+from workerlib._values.streams import stream
 
-_FUNCTION = "function"
+_FUNCTION, _OBJECT = "function", "object"
 
 
 class Reference(NamedTuple):
@@ -60,17 +63,47 @@ class Given:
         return self.function
 
 
+class GivenObject(Given):
+    """An object of this side's whose methods the other side may call."""
+
+    __slots__ = ("closes", "methods")
+
+    def __init__(self, thing: Any, name: str, methods: frozenset[str], closes: bool) -> None:
+        """Captures the context, and notes which methods may be called.
+
+        Args:
+            thing: The object.
+            name: The name of its class.
+            methods: The names of its public methods.
+            closes: Whether it is closed when nobody holds it any more.
+        """
+        super().__init__(thing, name)
+        self.methods = methods
+        self.closes = closes
+
+    def find(self, member: str) -> Callable[..., Any]:
+        """Finds a method."""
+        if member not in self.methods:
+            raise AttributeError(f"{self.name} has no public method {member!r}")
+        method = getattr(self.function, member)
+        if inspect.isgeneratorfunction(method):
+            return lambda *args, **kwargs: stream(method(*args, **kwargs))
+        found: Callable[..., Any] = method
+        return found
+
+
 class Held:
     """Something of the other side's that this side may call."""
 
-    __slots__ = ("calls", "count", "description", "kind", "number", "proxy", "references")
+    __slots__ = ("calls", "count", "description", "is_released", "kind", "number", "proxy", "references")
 
-    def __init__(self, references: References, number: int, kind: str, description: Any) -> None:
+    def __init__(self, references: References, number: int, kind: object, description: Any) -> None:
         """Notes what a frame says of it."""
         self.references = references
         self.number = number
         self.kind = kind
         self.description = description
+        self.is_released = False
         self.count = 0
         """How many times it came while this side held it."""
         self.calls: list[Served] = []
@@ -81,7 +114,7 @@ class Held:
     @property
     def name(self) -> str:
         """The name of the function."""
-        return str(self.description)
+        return self.description if isinstance(self.description, str) else str(self.description[0])
 
 
 class _Answer:
@@ -112,6 +145,8 @@ class References:
         self._loop = loop
         self._thread = threading.get_ident()
         self._given: dict[int, Given] = {}
+        self._objects: dict[int, int] = {}
+        """The numbers of the objects that were given, by their ids."""
         self._held: dict[int, Held] = {}
         self._replies: dict[int, ReplyState] = {}
         self._dropped: list[Held] = []
@@ -127,6 +162,19 @@ class References:
         number = self._session.give(True)
         self._given[number] = Given(function, name)
         return ("sender", number, _FUNCTION, name)
+
+    def give_object(self, thing: Any, closes: bool) -> Parts:
+        """Gives an object to the other side, and says how it stands in a frame: each time as the same one."""
+        cls = type(thing)
+        methods = methods_of(cls)
+        description = (cls.__qualname__, tuple(methods.items()))
+        number = self._objects.get(id(thing))
+        if number is None or not self._session.give_again(number):
+            number = self._session.give(False)
+            self._given[number] = GivenObject(thing, cls.__qualname__, frozenset(methods), closes)
+            self._objects[id(thing)] = number
+            hold(thing)
+        return ("sender", number, _OBJECT, description)
 
     def carry(self, remote: Remote) -> Parts | None:
         """Says how something of the other side's stands in a frame; None if it is of another connection."""
@@ -145,13 +193,14 @@ class References:
             if given is None:
                 raise ValueError(f"reference {number} is not known here any more")
             return given.function
-        if owner != "sender" or kind != _FUNCTION or type(description) is not str:
+        make = _PROXIES.get((owner, kind))
+        if make is None:
             raise ValueError("a reference of a kind that is not known here")
         held = self._held.get(number)
         proxy = held and held.proxy and held.proxy()
         if held is None or proxy is None:
             held = self._held[number] = Held(self, number, kind, description)
-            proxy = Callback(held)
+            proxy = make(held)
             held.proxy = weakref.ref(proxy)
         self._session.hold(number)
         held.count += 1
@@ -197,6 +246,12 @@ class References:
         self._replies[number] = connection._calls[number] = state
         connection._transmit()
         return reply
+
+    async def call(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Calls a method and returns its result; waits until the other side takes another invocation."""
+        while not self._session.may_invoke and self._session.is_open:
+            await _Answer(self, next(iter(self._replies.values())))
+        return await self.invoke(held, member, args, kwargs)
 
     def _wait_for_room(self, held: Held) -> None:
         """Waits until the other side takes another invocation, where that is possible."""
@@ -268,7 +323,8 @@ class References:
     def _release(self) -> None:
         dropped, self._dropped = self._dropped, []
         for held in dropped:
-            self._session.release(held.number, held.count)
+            if not held.is_released:
+                self._session.release(held.number, held.count)
             if self._held.get(held.number) is held:
                 del self._held[held.number]
         connection = self._connection()
@@ -279,13 +335,35 @@ class References:
         """Returns something of this side's that the other side may call."""
         return self._given[number]
 
+    def release(self, held: Held) -> None:
+        """Says at once that this side does not hold something any more."""
+        if self._held.get(held.number) is held:
+            del self._held[held.number]
+            held.is_released = True
+            self._session.release(held.number, held.count)
+            connection = self._connection()
+            if connection is not None:
+                connection._carry_out()
+
     def forget(self, number: int) -> None:
-        """Forgets something that the other side cannot call any more."""
-        self._given.pop(number, None)
+        """Forgets something that the other side cannot call any more; closes it if nobody else holds it."""
+        given = self._given.pop(number, None)
+        if isinstance(given, GivenObject):
+            if self._objects.get(id(given.function)) == number:
+                del self._objects[id(given.function)]
+            self._let_go(given)
+
+    def _let_go(self, given: GivenObject) -> None:
+        if let_go(given.function) and given.closes:
+            given.context.copy().run(close, given.function, self._loop)
 
     def clear(self) -> None:
         """Forgets everything: the connection has ended."""
-        self._given.clear()
+        given, self._given = self._given, {}
+        self._objects.clear()
+        for one in given.values():
+            if isinstance(one, GivenObject):
+                self._let_go(one)
         self._held.clear()
         self.brought.clear()
 
@@ -301,6 +379,13 @@ class References:
             for held in self._held.values()
         ]
         return here + there
+
+
+_PROXIES: dict[tuple[object, object], Callable[[Held], Any]] = {
+    ("sender", _FUNCTION): Callback.of,
+    ("sender", _OBJECT): RemoteObject.of,
+}
+"""What makes the object that stands for something of the other side's, by owner and kind."""
 
 
 def _origin(held: Held) -> Served | None:

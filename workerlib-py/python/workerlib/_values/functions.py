@@ -158,6 +158,19 @@ REFERENCES_ROW = references.row(
 )
 
 
+def is_exported_class(cls: type) -> bool:
+    """Tells whether the instances of a class stay where they are since it is exported.
+
+    An exported class whose instances can be sent as values, such as `str` or a dataclass, makes values.
+    """
+    return any(known is cls for known in _exports.functions.values())
+
+
+def take_apart_object(value: Any) -> tuple[Any, ...]:
+    """Says how an object that stays where it is stands in a frame."""
+    return references.take_apart_object(_references(), value)
+
+
 def _key_of(function: Any) -> str | None:
     """Names a function as a class is named; None if it has no name that another Python knows it by."""
     if not isinstance(function, types.FunctionType | types.BuiltinFunctionType):

@@ -21,6 +21,9 @@ class References(Protocol):
     def give_function(self, function: Callable[..., Any]) -> Parts:
         """Gives a function to the other side, and says how it stands in a frame."""
 
+    def give_object(self, thing: Any, closes: bool) -> Parts:
+        """Gives an object to the other side, and says how it stands in a frame."""
+
     def carry(self, remote: Remote) -> Parts | None:
         """Says how something of the other side's stands in a frame; None if it is of another connection."""
 
@@ -50,6 +53,34 @@ class Marked:
     def __repr__(self) -> str:
         """Tells of which function it is."""
         return f"workerlib.callback({self.__wrapped__!r})"
+
+
+class Kept:
+    """An object of this side that its user sends as a handle."""
+
+    __slots__ = ("__wrapped__",)
+
+    def __init__(self, thing: Any) -> None:
+        """Wraps an object."""
+        self.__wrapped__ = thing
+
+    def __repr__(self) -> str:
+        """Tells of which object it is."""
+        return f"workerlib.remote({self.__wrapped__!r})"
+
+
+def take_apart_object(references: References | None, value: Any) -> Parts:
+    """Says how an object that stays where it is stands in a frame.
+
+    Args:
+        references: Those of the connection that the values are of, if they are of one.
+        value: A `Kept` object, or an instance of an exported class.
+    """
+    if references is None:
+        raise RefusedError("a handle needs a connection, and these values are of none")
+    if type(value) is Kept:
+        return references.give_object(value.__wrapped__, False)
+    return references.give_object(value, True)
 
 
 def take_apart_reference(references: References | None, value: Any) -> Parts:

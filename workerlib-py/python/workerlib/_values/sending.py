@@ -108,6 +108,8 @@ class SendingTable:
             return functions.ROW.kind, self._take_apart_function
         if adapter is None and (row := table.find_row(cls)):
             return row.kind, row.take_apart
+        if adapter is None and (cls is references.Kept or functions.is_exported_class(cls)):
+            return references.KIND, functions.take_apart_object
         # What passes through it need not be refused, nor made into something like it.
         adapter = adapter or self.adapters.find_last_resort()
         if adapter is None and javascript_objects.is_proxy(cls):
@@ -146,7 +148,8 @@ class _LenientTable(SendingTable):
 
     def find(self, cls: type) -> Way | None:
         """Says how objects of a class are sent; see `SendingTable.find`."""
-        if issubclass(cls, references.Remote | references.Marked):
+        stays = issubclass(cls, references.Remote | references.Marked | references.Kept)
+        if stays or functions.is_exported_class(cls):
             return None, _repr
         if cls in _PREPARED:
             return _PREPARED[cls], lambda prepared: prepared.values

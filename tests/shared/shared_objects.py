@@ -1,0 +1,174 @@
+"""Objects that stay where they are mean what docs/two-way.md says, whatever carries their handles."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import workerlib
+from workerlib import Worker
+
+from expecting import raises
+from pace import seconds
+
+
+async def _until(is_so: Callable[[], Any]) -> None:
+    """Waits until something is so; the limit only ends a test that hangs."""
+    async with asyncio.timeout(seconds(20)):
+        while not await is_so():
+            await asyncio.sleep(0.005)
+
+
+async def test_an_exported_class(worker: Worker) -> None:
+    """Calling it makes an object in the worker and gives a handle, whose methods are the object's."""
+    table = await worker.Table("first")
+    assert isinstance(table, workerlib.RemoteObject)
+    assert await table.query() == [1, 2, 3]
+    assert await table.query(factor=2) == [2, 4, 6]
+    assert await table.query_slowly(3) == [3, 6, 9]
+    assert {"query", "rows", "close"} <= set(dir(table))
+    with raises(LookupError, "nothing in first"):
+        await table.fail()
+    with raises(TypeError):
+        await table.query(1, 2)
+
+
+async def test_only_public_methods_are_called(worker: Worker) -> None:
+    """Attributes and private methods are not there, and the error lists the methods."""
+    table = await worker.Table("private")
+    for name in ("_private", "name", "rows_there", "missing", "__dict__x"):
+        with raises(AttributeError, name.strip("_")):
+            getattr(table, name)
+    references = worker._connection.references
+    for name in ("_private", "name", "__init__", "missing"):
+        with raises(AttributeError, "no public method"):
+            await references.call(table._held, name, (), {})
+
+
+async def test_calls_start_in_order(worker: Worker) -> None:
+    """A hundred calls as tasks are made in the order in which they began."""
+    table = await worker.Table("order")
+    await asyncio.gather(*[asyncio.create_task(table.add(number)) for number in range(100)])
+    assert await table.query() == [1, 2, 3, *range(100)]
+
+
+async def test_streams_of_an_object(worker: Worker) -> None:
+    """A method that yields is a stream, sync or async."""
+    table = await worker.Table("streams")
+    assert [row async for row in table.rows()] == [1, 2, 3]
+    assert [row async for row in table.rows_async()] == [1, 2, 3]
+    async for row in table.rows():
+        assert row == 1
+        break
+    async with await table.rows() as rows:
+        assert [row async for row in rows] == [1, 2, 3]
+
+
+async def test_a_handle_comes_back_as_the_object(worker: Worker) -> None:
+    """The worker gets its own object, and a handle of it is the same handle each time."""
+    table = await worker.Table("itself")
+    assert await worker.name_of(table) == "Table itself"
+    assert await table.add(4) is table
+    model = await worker.load_model()
+    assert await worker.is_the_model(model)
+    assert await worker.load_model() is model
+    assert await model.ask("why") != await model.ask("why")
+
+
+async def test_a_handle_that_is_dropped_at_once_arrives(worker: Worker) -> None:
+    """The object lives until the call that carries it has been read, though the handle is gone."""
+    calls = [asyncio.ensure_future(worker.busy(0.02)) for _ in range(3)]
+    assert await worker.name_of(await worker.Table("on its way")) == "Table on its way"
+    await asyncio.gather(*calls)
+
+
+async def test_the_last_handle_closes(worker: Worker) -> None:
+    """`async with` lets an object go, and so does the end of the last reference; then `close()` runs, once."""
+    async with await worker.Table("with") as table:
+        assert await table.query() == [1, 2, 3]
+
+    async def is_closed(name: str) -> bool:
+        gc.collect()
+        return (await worker.noted("closed tables")).count(name) == 1
+
+    await _until(lambda: is_closed("with"))
+    with raises(ValueError, "closed"):
+        await table.query()
+    table = await worker.Table("dropped")
+    assert await table.query() == [1, 2, 3]
+    again = await table.add(4)
+    del table
+    assert await again.query() == [1, 2, 3, 4]
+    assert not await is_closed("dropped")
+    del again
+    await _until(lambda: is_closed("dropped"))
+
+
+async def test_the_end_of_the_connection_closes(worker: Worker, connect: Any) -> None:
+    """What a connection held is closed with it, where the worker goes on; a method raises then."""
+    async with connect() as other:
+        table = await other.Table("left")
+        model = await other.load_model()
+        assert await model.ask("what") != ""
+    with raises(workerlib.ConnectionClosedError):
+        await table.query()
+    assert await worker.add(1, 2) == 3
+
+
+async def test_a_method_can_be_cancelled(worker: Worker) -> None:
+    """A cancel is passed on, as that of a call; to drop a handle cancels nothing."""
+    table = await worker.Table("cancelled")
+    call = asyncio.ensure_future(table.wait("object"))
+    await asyncio.sleep(0.05)
+    call.cancel()
+    with raises(asyncio.CancelledError):
+        await call
+    assert await worker.noted("object") == ["cancelled"]
+    call = asyncio.ensure_future(table.query_slowly())
+    await asyncio.sleep(0)
+    del table
+    gc.collect()
+    assert await call == [1, 2, 3]
+
+
+async def test_a_method_takes_callbacks(worker: Worker) -> None:
+    """A function among the arguments of a method is called from there."""
+    heard: list[int] = []
+    table = await worker.Table("callbacks")
+    await table.each(heard.append)
+    assert heard == [1, 2, 3]
+
+
+async def test_an_object_of_the_page(worker: Worker) -> None:
+    """The page sends an object by `workerlib.remote`, and the worker calls its methods."""
+
+    class Counter:
+        def __init__(self) -> None:
+            self.count = 0
+
+        def add(self, by: int) -> int:
+            self.count += by
+            return self.count
+
+    counter = Counter()
+    assert await worker.ask_object(workerlib.remote(counter), "add", 2) == 2
+    assert await worker.ask_object(workerlib.remote(counter), "add", 3) == 5
+    with raises(workerlib.UnsendableError):
+        await worker.ask_object(counter, "add", 1)
+
+
+async def test_nothing_is_left_of_objects(connect: Any) -> None:
+    """After a hundred objects, dropped or closed, no side holds anything of the other's."""
+    async with connect() as worker:
+        for number in range(50):
+            async with await worker.Table(f"with {number}"):
+                pass
+            await (await worker.Table(f"dropped {number}")).query()
+
+        async def is_left() -> bool:
+            gc.collect()
+            return not worker.references()
+
+        await _until(is_left)

@@ -1,0 +1,194 @@
+"""Provides remote objects: handles of objects that stay on the other side, and `remote()`, which sends one.
+
+An instance of an exported class stays where it is, and so does an object that `remote()` marks. The other
+side gets a handle whose methods are the public methods of the object. `_rpc/references.py` sends their calls
+and counts the handles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from types import TracebackType
+from typing import Any, Self
+
+from workerlib._values.references import Kept, Remote
+
+
+def remote(thing: Any) -> Any:
+    """Has an object stay where it is: the other side gets a handle, whose methods call the object's.
+
+    Instances of exported classes stay without it.
+
+    Args:
+        thing: The object.
+
+    Returns:
+        What is to be sent in its place. The same object arrives as the same handle each time.
+    """
+    return Kept(thing)
+
+
+class RemoteObject(Remote):
+    """A handle of an object of the other side. Its methods are async: they call the object's public methods.
+
+    `await table.query("…")` calls the method there. `async with table:` lets the object go at the end of the
+    block, and so does the end of the last reference to the handle. A handle that is sent back arrives as the
+    object itself.
+    """
+
+    __slots__ = ("__weakref__", "_held", "_methods")
+
+    def __init__(self, held: Any, methods: dict[str, bool]) -> None:
+        """Wraps a reference that this side holds, a `Held`. Users get handles as results and arguments.
+
+        Args:
+            held: The reference.
+            methods: The names of the methods, and which of them give a stream.
+        """
+        self._held = held
+        self._methods = methods
+
+    @classmethod
+    def of(cls, held: Any) -> RemoteObject:
+        """Makes what stands for an object, of which a frame says its class and its methods.
+
+        Raises:
+            ValueError: If the frame says something else.
+        """
+        description = held.description
+        if type(description) is tuple and len(description) == 2 and type(description[0]) is str:
+            methods = description[1]
+            if type(methods) is tuple and all(_is_method(one) for one in methods):
+                return cls(held, dict(methods))
+        raise ValueError("the description of an object is the name of its class, and its methods")
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        # Protocols of Python's own (copy, pickle …) ask for these.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        held = self._held
+        if name not in self._methods:
+            listed = ", ".join(self._methods) or "none"
+            raise AttributeError(f"{held.name} has no public method {name!r}; its methods are: {listed}")
+        gives_stream = self._methods[name]
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            if held.is_released:
+                raise ValueError(f"{held.name}.{name}() is called on a handle that has been closed")
+            call: Any = held.references.call(held, name, args, kwargs)
+            # Python's warning for a coroutine that was never awaited shows this name.
+            call.__qualname__ = f"{held.name}.{name}"
+            return StreamCall(call) if gives_stream else call
+
+        method.__name__, method.__qualname__ = name, f"{held.name}.{name}"
+        return method
+
+    def __dir__(self) -> list[str]:
+        """Lists the methods."""
+        return sorted({*super().__dir__(), *self._methods})
+
+    async def __aenter__(self) -> Self:
+        """Returns the handle."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        """Lets the object go: this side does not hold it any more."""
+        self._held.references.release(self._held)
+
+    def __repr__(self) -> str:
+        """Tells of which class the object is."""
+        return f"<remote {self._held.name}>"
+
+    def __del__(self) -> None:
+        held = getattr(self, "_held", None)
+        if held is not None:
+            held.references.drop(held)
+
+
+class StreamCall:
+    """A call of a method that gives a stream: `async for item in table.rows()`, or `await table.rows()`."""
+
+    def __init__(self, call: Coroutine[Any, Any, Any]) -> None:
+        """Wraps the call, which is sent when it is awaited or iterated."""
+        self._call = call
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Makes the call, and returns the stream."""
+        return self._call.__await__()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Makes the call, and iterates over the stream."""
+        return self._items()
+
+    async def _items(self) -> AsyncGenerator[Any, None]:
+        async with await self._call as items:
+            async for item in items:
+                yield item
+
+
+def methods_of(cls: type) -> dict[str, bool]:
+    """Names the public methods of a class, and tells which of them give a stream."""
+    methods: dict[str, bool] = {}
+    for name in dir(cls):
+        if name.startswith("_"):
+            continue
+        member = inspect.getattr_static(cls, name)
+        function = member.__func__ if isinstance(member, staticmethod | classmethod) else member
+        if inspect.isroutine(function):
+            gives_stream = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+            methods[name] = gives_stream
+    return methods
+
+
+def _is_method(one: object) -> bool:
+    if type(one) is not tuple or len(one) != 2:
+        return False
+    name, gives_stream = one
+    return type(name) is str and type(gives_stream) is bool
+
+
+_holders: dict[int, tuple[Any, int]] = {}
+"""The objects that connections have given, and how many connections have."""
+
+
+def hold(thing: Any) -> None:
+    """Notes that one more connection has given an object."""
+    _, count = _holders.get(id(thing), (thing, 0))
+    _holders[id(thing)] = thing, count + 1
+
+
+def let_go(thing: Any) -> bool:
+    """Notes that one connection less has given an object; returns whether it was the last one."""
+    _, count = _holders[id(thing)]
+    if count > 1:
+        _holders[id(thing)] = thing, count - 1
+        return False
+    del _holders[id(thing)]
+    return True
+
+
+def close(thing: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Calls the method `close()` of an object that nobody holds any more, if it has one.
+
+    Args:
+        thing: The object.
+        loop: Runs `close()` if it is async, and hears what it raises.
+    """
+    if "close" not in methods_of(type(thing)):
+        return
+    try:
+        closing = thing.close()
+        if inspect.iscoroutine(closing):
+            _closing.add(task := loop.create_task(closing))
+            task.add_done_callback(_closing.discard)
+    except Exception as error:
+        message = f"close() of a {type(thing).__qualname__} that nobody holds any more raised"
+        loop.call_exception_handler({"message": message, "exception": error})
+
+
+_closing: set[asyncio.Task[Any]] = set()
+"""The tasks that close objects: a loop alone does not keep them."""
