@@ -205,7 +205,7 @@ async def test_the_address_of_a_workers_script_is_revoked(workerlib: Any) -> Non
 async def test_a_worker_that_dies(workerlib: Any, raises: Any) -> None:
     """Its calls raise WorkerDiedError instead of waiting for ever."""
     worker = await workerlib.spawn("./needs_packaging.py", packages=["packaging"], name="mortal")
-    with raises(workerlib.WorkerDiedError, "'mortal' died"):
+    with raises(workerlib.WorkerDiedError, "'mortal' is gone: it closed itself"):
         await worker.end()
         await worker.is_older("1", "2")
     assert worker.closed
@@ -215,7 +215,9 @@ async def test_a_worker_that_dies(workerlib: Any, raises: Any) -> None:
 async def test_heartbeat(workerlib: Any, raises: Any, pace: Any) -> None:
     """A worker that computes for longer than it may go without a sign of life is ended."""
     seconds = float(pace.PACE)
-    worker = await workerlib.spawn("./needs_packaging.py", packages=["packaging"], heartbeat=seconds)
+    worker = await workerlib.spawn(
+        "./needs_packaging.py", packages=["packaging"], heartbeat=seconds, heartbeat_in_calls=True
+    )
     with raises(workerlib.WorkerDiedError, f"no sign of life for {seconds} seconds"):
         await worker.compute(60 * seconds)
 

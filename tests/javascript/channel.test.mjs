@@ -15,6 +15,7 @@ class Memory {
   delivered = [];
   rooms = [];
   reasons = [];
+  deaths = [];
   heard = () => {};
 
   /** Makes room, in memory that moves whenever it grows. */
@@ -61,6 +62,14 @@ class Memory {
       this.rooms.push(address);
       return address;
     },
+    beat: (beat) => {
+      this.delivered.push({ beat });
+      this.heard();
+    },
+    died: (reason) => {
+      this.deaths.push(reason);
+      this.heard();
+    },
     broken: (reason) => {
       this.reasons.push(reason);
       this.heard();
@@ -69,7 +78,8 @@ class Memory {
 
   /** Waits until so many messages have been delivered, or the channel is broken. */
   async until(count) {
-    while (this.delivered.length < count && this.reasons.length === 0) await new Promise((done) => (this.heard = done));
+    const isOver = () => this.reasons.length > 0 || this.deaths.length > 0;
+    while (this.delivered.length < count && !isOver()) await new Promise((done) => (this.heard = done));
   }
 }
 
@@ -97,6 +107,36 @@ test("a small frame arrives in the inbox", LIMIT, async (t) => {
   const [message] = other.memory.delivered;
   assert.deepEqual(message, { size: 40, first: 0, lengths: [], rooms: [] });
   assert.deepEqual(other.memory.read(other.channel.inbox, 40), frame);
+});
+
+test("a Python that has failed fatally says so, and nothing after that", LIMIT, async (t) => {
+  const [one, other] = [new Memory(), new Memory()].map((memory) => ({ memory }));
+  for (const { memory } of [one, other]) memory.inbox = memory.place(8192);
+  /** @type {((reason: string) => void)[]} */
+  const listeners = [];
+  const { port1, port2 } = new MessageChannel();
+  t.after(() => port1.close());
+  const script = (0, eval)(readFileSync(path, "utf8"));
+  const dying = script.open(one.memory, port1, one.memory.handlers, {
+    listen: (listener) => {
+      listeners.push(listener);
+      return () => listeners.splice(listeners.indexOf(listener), 1);
+    },
+  });
+  dying.listen(one.memory.inbox, 8192);
+  const heard = script.open(other.memory, port2, other.memory.handlers);
+  heard.listen(other.memory.inbox, 8192);
+  listeners[0]("a trap");
+  // Whatever a broken Python still sends, or is sent, reaches nobody.
+  dying.send(one.memory.write(bytes(40)), 40);
+  dying.sendTogether(one.memory.write(bytes(40)), 40);
+  dying.sendAll(one.memory.write(bytes(40)), 40, 0);
+  heard.send(other.memory.write(bytes(40)), 40);
+  await other.memory.until(1);
+  await new Promise((done) => setTimeout(done, 50));
+  assert.deepEqual(other.memory.deaths, ["a trap"]);
+  assert.deepEqual([one.memory.delivered, other.memory.delivered], [[], []]);
+  assert.deepEqual(listeners, []);
 });
 
 test("frames arrive in the order in which they were sent, whatever their size", LIMIT, async (t) => {

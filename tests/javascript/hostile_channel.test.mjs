@@ -82,6 +82,11 @@ class GuardedMemory {
       return address;
     },
     broken: (reason) => this.reasons.push(reason),
+    beat: (beat) => assert.equal(typeof beat, "number"),
+    died: (reason) => {
+      assert.ok(typeof reason === "string" && reason.length <= 1000);
+      this.reasons.push(reason);
+    },
   };
 }
 

@@ -40,7 +40,10 @@ class LoopbackEndpoint:
         self._on_message: Callable[[bytes, list[Any]], None] | None = None
 
     def listen(
-        self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
+        self,
+        on_message: Callable[[bytes, list[Any]], None],
+        on_broken: Callable[[str], None],
+        on_death: Callable[[str], None] | None = None,
     ) -> None:
         self._on_message = on_message
         self._deliver_soon()

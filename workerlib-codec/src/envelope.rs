@@ -11,6 +11,12 @@ use workerlib_core::{
 
 use crate::metadata::{self, Fields, Malformed};
 
+/// How many bytes an envelope has at most: a field may take 32 bytes of memory for each byte.
+pub const LONGEST_ENVELOPE: usize = 16 << 20;
+
+/// How many exports one message describes at most.
+pub const MOST_EXPORTS: usize = 10_000;
+
 /// Bytes that are no envelope of this version, and why not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no envelope: {0}")]
@@ -28,9 +34,17 @@ pub fn write<P>(message: &Message<P>, out: &mut Vec<u8>) {
 ///
 /// If the frame does not start with an envelope of this version.
 pub fn read(frame: &[u8]) -> Result<(Message<()>, usize), EnvelopeError> {
-    let mut rest = frame;
-    let message = metadata::read(&mut rest).and_then(message).map_err(EnvelopeError)?;
-    Ok((message, frame.len() - rest.len()))
+    // A text that a program prints may have any length.
+    let is_output = frame.get(1) == Some(&kind::OUTPUT);
+    let start = if is_output { frame } else { &frame[..frame.len().min(LONGEST_ENVELOPE)] };
+    let mut rest = start;
+    let message = match metadata::read(&mut rest) {
+        Err(_) if start.len() < frame.len() => {
+            return Err(EnvelopeError(Malformed("an envelope of at most 16 MiB")));
+        }
+        fields => fields.and_then(message).map_err(EnvelopeError)?,
+    };
+    Ok((message, start.len() - rest.len()))
 }
 
 fn message(mut fields: Fields) -> Result<Message<()>, Malformed> {
@@ -143,7 +157,12 @@ fn peer(fields: &mut Fields) -> Result<Peer, Malformed> {
 
 #[inline(never)]
 fn exports(fields: &mut Fields) -> Result<Exports, Malformed> {
+    let mut number = 0;
     let exports = fields.array("exports", |all| {
+        number += 1;
+        if number > MOST_EXPORTS {
+            return Err(Malformed("at most 10,000 exports in one message"));
+        }
         let mut fields = all.fields("an export")?;
         let mut export = Export::new(fields.str("the name of an export")?);
         export.doc = fields.optional_str("a docstring")?;
@@ -241,6 +260,30 @@ mod tests {
         round_trip(&invoke("m", true), b"\x95\x20\xcd\x01\x2c\x07\xa1m\x01");
         round_trip(&Message::Heard { ids: vec![CallId(1), id] }, b"\x92\x21\x92\x01\xcd\x01\x2c");
         round_trip(&Message::Release { counts: vec![(reference, 2)] }, b"\x92\x30\x91\x92\x07\x02");
+    }
+
+    /// Protects a page's memory from a worker that describes a million exports, or one without an end.
+    #[test]
+    fn a_description_that_is_too_large_is_refused() {
+        let exports = |number: usize, doc: &str| {
+            let export = |number: usize| {
+                let mut export = Export::new(number.to_string());
+                export.doc = Some(doc.into());
+                export
+            };
+            let mut out = Vec::new();
+            write(&Message::<()>::Exports((0..number).map(export).collect()), &mut out);
+            read(&out).map(|(message, _)| message)
+        };
+        assert!(exports(MOST_EXPORTS, "").is_ok());
+        let error = exports(MOST_EXPORTS + 1, "").expect_err("one more");
+        assert_eq!(error.to_string(), "no envelope: at most 10,000 exports in one message should stand here");
+        let error = exports(17, &"x".repeat(1 << 20)).expect_err("17 MB");
+        assert_eq!(error.to_string(), "no envelope: an envelope of at most 16 MiB should stand here");
+        let text = "x".repeat(LONGEST_ENVELOPE + 1);
+        let mut out = Vec::new();
+        write(&Message::<()>::Output { stream: "stdout".into(), text }, &mut out);
+        assert!(read(&out).is_ok(), "a text that is printed");
     }
 
     /// Protects what a page knows of its worker before the first call.

@@ -43,6 +43,12 @@ pub(crate) fn build_for_wheel(workspace: &Workspace, tools: &Workspace, target: 
     let staged = stage(workspace, tools, "javascript")?;
     bundle(tools, &staged, "python_worker.ts", "iife", &target.join("python_worker.js"), &[])?;
     bundle(tools, &staged, "worker.ts", "iife", &target.join("worker.js"), &[WHEEL_IS_ELSEWHERE])?;
+    // Python evaluates these, and takes their value.
+    for (name, value) in [("fatal_errors", "watchFatal"), ("termination", "terminationOf")] {
+        let as_value = [&*format!("--global-name={name}"), &*format!("--footer:js={name}.{value}")];
+        let file = target.join(format!("{name}.js"));
+        bundle(tools, &staged, &format!("{name}.ts"), "iife", &file, &as_value)?;
+    }
     bundle(tools, &staged, "interpreter.ts", "esm", &target.join(INTERPRETER), &[])?;
     bundle(tools, &staged, "index.ts", "esm", &target.join("workerlib.js"), &[WHEEL_IS_ELSEWHERE])
 }
@@ -88,6 +94,7 @@ pub(crate) fn build_package(workspace: &Workspace, wheel: &Path) -> Result<Outco
         "python_worker.js",
         "python_worker.d.ts",
         "start.js",
+        "fatal_errors.js",
         "interpreter.js",
         "downloads.js",
         "downloads.d.ts",

@@ -35,6 +35,7 @@ mod sanitize;
 mod server;
 mod setup;
 mod site;
+mod soak;
 mod stamp;
 mod steps;
 mod test;
@@ -89,6 +90,8 @@ enum Command {
     Bench(bench::Options),
     /// Runs the fuzz targets of the codec
     Fuzz(fuzz::Options),
+    /// Keeps a page and its workers busy for minutes, with faults at random; curves go to benches/results
+    Soak(soak::Options),
     /// Runs the native tests of the codec under valgrind
     Sanitize(sanitize::Options),
 }
@@ -123,6 +126,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Test(options) => test::main(workspace, options),
         Command::Bench(options) => bench::main(workspace, options),
         Command::Fuzz(options) => fuzz::main(workspace, options),
+        Command::Soak(options) => soak::main(workspace, options),
         Command::Sanitize(options) => sanitize::main(workspace, options),
     }
 }

@@ -318,7 +318,7 @@ def test_heartbeat(page: Page) -> None:
     heartbeat = round(1000 * PACE)
     outcome = page.run(
         """
-        const worker = await spawn({ script: "./functions.py", heartbeat: given });
+        const worker = await spawn({ script: "./functions.py", heartbeat: given, heartbeatInCalls: true });
         const waited = await worker.sleep(given / 500, "alive");
         return [waited, await failure(worker.compute(given)), await worker.closed];
         """,

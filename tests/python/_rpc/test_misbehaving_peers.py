@@ -349,6 +349,20 @@ async def test_an_export_that_is_described_wrongly(parameters: object) -> None:
         await serving.closed
 
 
+async def test_a_description_that_is_too_large() -> None:
+    """Too many exports, or a docstring of 20 MB, end the handshake: the page does not keep them."""
+    for exports, message in (
+        ([("f" + str(number), None, None, None, 0) for number in range(20_000)], "10,000 exports"),
+        ([("f", "x" * 20_000_000, None, None, 0)], "16 MiB"),
+    ):
+        end, page_end = loopback_channel()
+        serving = Connection(Session.listen(__version__, exports, adapters=[]), end, {})
+        calling = Connection(Session.connect(__version__), page_end, {})
+        with pytest.raises(workerlib.ConnectionClosedError, match=message):
+            await calling.opened
+        await serving.closed
+
+
 async def test_a_late_export_that_is_described_wrongly() -> None:
     """Told after the handshake, it ends the connection, and calls under way with it."""
     end, page_end = loopback_channel()

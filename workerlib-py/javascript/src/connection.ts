@@ -10,6 +10,7 @@ import { WorkerDiedError, WorkerStartError } from "./errors.js";
 import { Interrupts } from "./interrupts.js";
 import { Snapshots } from "./snapshots.js";
 import type { Progress } from "./start.js";
+import { terminationOf } from "./termination.js";
 import type { CallOptions, SpawnOptions } from "./types.js";
 import { explained } from "./unsendable.js";
 import type { InitOptions, PyodideWorker, StartOptions } from "./worker.js";
@@ -19,6 +20,8 @@ declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
 
 /** The time for each step of the start: fetching Pyodide, each package, the script. */
 const START_TIMEOUT = 60_000;
+/** How many times a worker is asked for a sign of life within the limit. */
+const QUESTIONS = 4;
 
 /** The name by which a worker reports: no function of the page has it. */
 const REPORT = "workerlib.report";
@@ -51,6 +54,14 @@ export class Connection {
     });
     this.worker = newWorker(options.worker, this.name);
     this.#remote = Comlink.wrap<PyodideWorker>(this.worker);
+    this.worker.addEventListener(
+      "message",
+      ({ data }: MessageEvent<{ workerlib_died?: unknown } | null>) => {
+        if (typeof data?.workerlib_died === "string") this.end(data.workerlib_died);
+      },
+      { signal: this.#ended.signal },
+    );
+    terminationOf(this.worker).addEventListener("terminated", () => this.end("it was terminated"));
     const { signal } = options;
     signal?.addEventListener("abort", () => this.end("it was aborted", signal.reason), { signal: this.#ended.signal });
   }
@@ -255,19 +266,24 @@ export class Connection {
       });
   }
 
+  /** Ends a worker that gives no sign of life. Timers of a hidden page are late: silence counts by what they should take. */
   #expectHeartbeat(limit: number): void {
-    const why = `it gave no sign of life for ${limit} ms`;
-    let silent = setTimeout(() => this.end(why), limit);
-    const ask = (): void => {
-      void this.#remote.ping().then(() => {
-        clearTimeout(silent);
-        if (this.#ended.signal.aborted) return;
-        silent = setTimeout(() => this.end(why), limit);
-        setTimeout(ask, limit / 2);
-      });
-    };
-    this.#ended.signal.addEventListener("abort", () => clearTimeout(silent));
-    ask();
+    let isAnswered = true;
+    let silent = 0;
+    const step = limit / QUESTIONS;
+    const timer = setInterval(() => {
+      const mayCompute = this.#waiting.size > 0 && this.#options.heartbeatInCalls !== true;
+      silent = isAnswered || mayCompute ? 0 : silent + step;
+      if (silent >= limit) {
+        this.end(`it gave no sign of life for ${limit} ms`);
+      } else if (isAnswered) {
+        isAnswered = false;
+        void this.#remote.ping().then(() => {
+          isAnswered = true;
+        });
+      }
+    }, step);
+    this.#ended.signal.addEventListener("abort", () => clearInterval(timer));
   }
 }
 

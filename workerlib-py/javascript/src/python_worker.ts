@@ -5,6 +5,7 @@
  * It says on the worker's own channel how far it is; the calls themselves go over the port or, unseen by this script, over
  * that channel too. It runs in browsers and, as a worker thread, in Node.
  */
+import { watchFatal } from "./fatal_errors.js";
 import { install, startFrom } from "./relative.js";
 import {
   fetchFile,
@@ -62,15 +63,15 @@ type Told =
   | ["progress", stage: string, what: string, done: number | undefined, total: number | undefined]
   | ["failed", message: string, description: Uint8Array | null]
   | ["locked"]
+  | ["died", reason: string]
   | ["ready"]
   | ["almost"]
   | ["snapshot", image: Uint8Array, module: WebAssembly.Module | undefined]
-  | ["no_snapshot", cause: string]
-  | ["pong"];
+  | ["no_snapshot", cause: string];
 
 interface Host {
   postMessage(message: Told, options?: { transfer: Transferable[] }): void;
-  addEventListener(type: "message", listener: (event: { data: Order | SnapshotOrder | "ping" }) => void): void;
+  addEventListener(type: "message", listener: (event: { data: Order | SnapshotOrder | null }) => void): void;
 }
 
 /** The module of workerlib's that runs the worker's script. */
@@ -110,6 +111,7 @@ async function start(order: Order, host: Host): Promise<void> {
   const fetchedFiles = Promise.all(order.filesToFetch.map((file) => fetchContent(file, base)));
   const started = startPython(planOf(order), order.snapshot, report);
   const [source, { pyodide, found, failure }, more] = await Promise.all([fetched, started, fetchedFiles]);
+  watchFatal(pyodide._api).listen((reason) => tell("died", reason));
   if (failure !== undefined) tell("no_snapshot", failure);
   // This worker needs it no more.
   if (found !== undefined) host.postMessage(["snapshot", found.image, found.module], { transfer: [found.image.buffer] });
@@ -136,11 +138,11 @@ async function make(order: SnapshotOrder, host: Host): Promise<void> {
 
 function listen(host: Host): void {
   const tell = (...told: Told): void => host.postMessage(told);
+  let isOrdered = false;
   host.addEventListener("message", ({ data }) => {
-    if (data === "ping") {
-      tell("pong");
-      return;
-    }
+    // The first message is the order. All others are the script's own, or a connection's.
+    if (isOrdered || typeof data !== "object" || data === null || !Array.isArray(data.files)) return;
+    isOrdered = true;
     if ("makeSnapshot" in data) {
       make(data, host).catch((error: unknown) => tell("no_snapshot", lastLine(error)));
       return;

@@ -5,6 +5,7 @@
  * `python_worker.ts` tell the page.
  */
 
+import type { FatalApi } from "./fatal_errors.js";
 import { readFile } from "./relative.js";
 import { FRESH, makeSnapshot, startFromSnapshot, type PyodideModule, type Snapshot } from "./snapshot/python.js";
 import { digest, openStore } from "./snapshot/store.js";
@@ -45,6 +46,7 @@ export interface PyodideSource {
 /** The parts of Pyodide that are used here. */
 export interface Pyodide {
   version: string;
+  _api: FatalApi;
   FS: { writeFile(path: string, data: Uint8Array): void; mkdirTree(path: string): void };
   lockfile: { packages: Record<string, unknown> };
   loadedPackages: Record<string, string>;

@@ -33,8 +33,10 @@ export interface SpawnOptions {
   timeout?: number;
   /** Ends the start, or the worker later on. */
   signal?: AbortSignal;
-  /** How many milliseconds the worker may go without a sign of life; a function that computes for longer gives none. */
+  /** How many milliseconds the worker may go without a sign of life while no call is in flight: then it is ended. */
   heartbeat?: number;
+  /** Whether the time in which calls are in flight counts too, so that a function that computes for longer ends its worker. */
+  heartbeatInCalls?: boolean;
   /**
    * Whether the page has to be cross-origin isolated, because the script shares memory: then spawn() rejects where it is not.
    * By default it may be or not.

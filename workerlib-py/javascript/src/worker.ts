@@ -7,6 +7,7 @@
  */
 import * as Comlink from "comlink";
 
+import { watchFatal } from "./fatal_errors.js";
 import { install, startFrom } from "./relative.js";
 import {
   fetchFile,
@@ -184,8 +185,11 @@ export class PyodideWorker {
     (await this.#pyodide()).setInterruptBuffer(new Uint8Array(buffer));
   }
 
-  /** Answers while the worker lives and its Python does not compute. */
-  async ping(): Promise<void> {}
+  /** Answers out of Python's event loop: while the worker lives, and its loop turns. */
+  async ping(): Promise<void> {
+    await this.#pyodide();
+    await this.#python.ping();
+  }
 
   /** Holds a lock while the worker lives: who gets it next knows that the worker is gone. */
   async holdLock(name: string): Promise<void> {
@@ -209,6 +213,8 @@ export class PyodideWorker {
 
   async #start({ snapshot = null, memory, ...options }: InitOptions): Promise<Pyodide> {
     const { pyodide, found, failure } = await startPython(this.#plan(options), snapshot, this.#report);
+    // Comlink passes over what is not its own.
+    watchFatal(pyodide._api).listen((reason) => self.postMessage({ workerlib_died: reason }));
     this.#found = found;
     this.#failure = failure;
     this.#python = pyodide.pyimport(ENTRY);

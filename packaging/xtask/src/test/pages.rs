@@ -1,5 +1,6 @@
 //! The checks in a browser: the suite of pages, and the demo.
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -66,6 +67,38 @@ pub(super) fn patterns_in_webkit(context: &Context<'_>) -> Result<Report> {
     suite(context, Engine::WebKit, "patterns")
 }
 
+/// Injects faults in Chromium.
+pub(super) fn faults(context: &Context<'_>) -> Result<Report> {
+    faults_in(context, Engine::Chromium)
+}
+
+/// Injects in Firefox the faults that every engine must survive.
+pub(super) fn faults_in_firefox(context: &Context<'_>) -> Result<Report> {
+    faults_in(context, Engine::Firefox)
+}
+
+/// Injects in WebKit the faults that every engine must survive.
+pub(super) fn faults_in_webkit(context: &Context<'_>) -> Result<Report> {
+    faults_in(context, Engine::WebKit)
+}
+
+/// Runs the fault suite, and reports what it has counted.
+fn faults_in(context: &Context<'_>, engine: Engine) -> Result<Report> {
+    let figures = figures(context.workspace, &format!("faults-{}", engine.name()));
+    // Those of an earlier run would be shown for one that ended before it wrote its own.
+    let _ = fs::remove_file(&figures);
+    let mut report = suite(context, engine, "faults")?;
+    if let Ok(text) = fs::read_to_string(figures) {
+        report.summary = format!("{} ({})", report.summary, text.trim());
+    }
+    Ok(report)
+}
+
+/// The file to which a run of the fault suite writes what it has counted.
+fn figures(workspace: &Workspace, run: &str) -> PathBuf {
+    pytest::records(workspace).join(format!("{run}.figures"))
+}
+
 /// Runs the tests that every PyScript must pass in Chromium, with a PyScript, given by its npm package, and a Pyodide.
 pub(super) fn combination(context: &Context<'_>, pyscript: &str, pyodide: Pyodide) -> Result<Report> {
     let instead = Some((pyscript, pyodide));
@@ -103,6 +136,7 @@ fn run(context: &Context<'_>, run: &Run<'_>) -> Result<Report> {
         .env("WORKERLIB_NPM_PACKAGE", javascript::npm_folder(workspace))
         .env("WORKERLIB_FRESH", fresh(workspace));
     pytest.env("WORKERLIB_ENGINE", engine.name()).envs(programs);
+    pytest.env("WORKERLIB_FAULT_FIGURES", figures(workspace, &name));
     pytest.env("WORKERLIB_WHEELS", workspace.wheels_of_314());
     match (run.few, run.instead) {
         (false, _) => {}
@@ -168,6 +202,7 @@ fn serve(
         ("/tests/", workspace.tests("browser").join("pages")),
         ("/shared/", workspace.tests("shared")),
         ("/wheels/", workspace.wheels_of_314()),
+        ("/faults/", workspace.tests("faults").join("pages")),
         ("/patterns/", workspace.tests("patterns").join("pages")),
         ("/fresh/", fresh(workspace).join("dist")),
         ("/pyodide-0.29/", Pyodide::V0_29.folder(workspace)),

@@ -24,6 +24,7 @@ from workerlib._hosts.host import Found, OnOutput, OnProgress, Progress, SpawnPr
 from workerlib._native import Session
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.heartbeat import Heartbeat, note_connection, watch
 from workerlib._rpc.questions import answer_by
 from workerlib._rpc.starts import say
 from workerlib._values.adapters import AdapterSet
@@ -108,6 +109,8 @@ def connect(
     config: _Config = None,
     on_progress: OnProgress | None = None,
     on_output: OnOutput | str | JsProxy | None = None,
+    heartbeat: float | None = None,
+    heartbeat_in_calls: bool = False,
 ) -> Connecting[Worker]: ...
 @overload
 def connect(
@@ -121,6 +124,8 @@ def connect(
     config: _Config = None,
     on_progress: OnProgress | None = None,
     on_output: OnOutput | str | JsProxy | None = None,
+    heartbeat: float | None = None,
+    heartbeat_in_calls: bool = False,
 ) -> Connecting[_I]: ...
 def connect(
     name: str | os.PathLike[str] | JsProxy | None = None,
@@ -132,6 +137,8 @@ def connect(
     config: _Config = None,
     on_progress: OnProgress | None = None,
     on_output: OnOutput | str | JsProxy | None = None,
+    heartbeat: float | None = None,
+    heartbeat_in_calls: bool = False,
 ) -> Connecting[Any]:
     """Connects to a worker of the page; outside of a browser, starts the worker as a subprocess.
 
@@ -158,6 +165,12 @@ def connect(
         on_output: Where the output goes that the worker's setting `forward` names: a function that is called
             with the name of the stream and the text; in a page also an element, or its id, to whose end the
             text is added. By default the page's console.
+        heartbeat: In a page, the number of seconds without a sign of life after which the worker is
+            terminated, for a worker whose event loop stands. The worker's Python answers, out of its event
+            loop. Only time in which no call is in flight counts, because a function may compute. By
+            default, the page asks for no sign.
+        heartbeat_in_calls: Whether the time in which calls are in flight counts too, so that a function that
+            computes for longer ends its worker.
 
     Returns:
         An object to be awaited, or used by `async with`; it gives the `Worker`.
@@ -174,7 +187,8 @@ def connect(
             `config` is given in a page.
     """
     overrides = {"strict": strict, "max_in_flight": max_in_flight}
-    return Connecting(_connect(name, interface, timeout, config, on_progress, on_output, overrides))
+    signs = heartbeat_of(heartbeat, heartbeat_in_calls)
+    return Connecting(_connect(name, interface, timeout, config, on_progress, on_output, overrides, signs))
 
 
 async def _connect(  # noqa: PLR0917 - what `connect()` takes
@@ -185,6 +199,7 @@ async def _connect(  # noqa: PLR0917 - what `connect()` takes
     on_progress: OnProgress | None,
     on_output: Any,
     overrides: Mapping[str, object],
+    heartbeat: Heartbeat | None,
 ) -> Worker:
     is_named = name is None or isinstance(name, str | os.PathLike)
     worker: Any = None if is_named else name
@@ -207,13 +222,22 @@ async def _connect(  # noqa: PLR0917 - what `connect()` takes
     else:
         from workerlib._hosts.subprocess import parent
 
+        if heartbeat is not None:
+            raise ConnectError("heartbeat= is for workers of a page: the end of a process is noticed anyway")
         parsed = parent.read_config(config)
         chosen = settings(parsed, **overrides)
         with parent.importable(config, parsed):
             adapters = load_adapters(parsed)
         opening = parent.open_channel(progress, config, parsed)
     return await establish(
-        opening, progress, chosen, adapters, interface=interface, timeout=timeout, on_output=on_output
+        opening,
+        progress,
+        chosen,
+        adapters,
+        interface=interface,
+        timeout=timeout,
+        on_output=on_output,
+        heartbeat=heartbeat,
     )
 
 
@@ -233,6 +257,37 @@ def _writer(on_output: Any) -> OnOutput:
     return on_output  # type: ignore[no-any-return]
 
 
+def heartbeat_of(limit: float | None, in_calls: bool) -> Heartbeat | None:
+    """Reads the two arguments of `connect()` and `spawn()`.
+
+    Raises:
+        ValueError: If the limit is not positive.
+    """
+    if limit is None:
+        return None
+    if not limit > 0:
+        raise ValueError(f"heartbeat={limit}: a worker cannot give a sign of life in that time")
+    return Heartbeat(limit, in_calls)
+
+
+def _expect_signs(found: Found, connection: Connection, heartbeat: Heartbeat | None) -> None:
+    """Has the worker watched, if the user wants that; notes the connection for watches of others."""
+    endpoint: Any = found.endpoint
+    if not hasattr(endpoint, "ask"):
+        return
+    key = found.key or connection
+    note_connection(key, connection)
+    if heartbeat is None:
+        return
+
+    def end(reason: str) -> None:
+        connection.die(f"the worker {found.name!r} {reason}")
+        if found.terminate is not None:
+            found.terminate()
+
+    watch(heartbeat, key, connection, endpoint, end)
+
+
 async def establish(
     opening: Coroutine[Any, Any, Found],
     progress: Progress,
@@ -242,6 +297,7 @@ async def establish(
     interface: object,
     timeout: float | None,
     on_output: Any = None,
+    heartbeat: Heartbeat | None = None,
 ) -> Worker:
     """Opens a channel and then the connection.
 
@@ -253,6 +309,7 @@ async def establish(
         interface: The functions that the worker should export; None for any: see `connect()`.
         timeout: The number of seconds without a new step after which to give up; None for never.
         on_output: Where the output goes that the worker forwards: see `connect()`.
+        heartbeat: How long the worker may be silent, once the connection is open; None for any time.
 
     Returns:
         The worker, whose connection is open.
@@ -307,6 +364,7 @@ async def establish(
                 worker = Worker(connection, exports, found.name, found.worker, found.ended, found.terminate)
                 if interface is not None:
                     check(interface, exports, found.name)
+                _expect_signs(found, connection, heartbeat)
                 progress.enter("ready", SpawnProgress("ready", found.name))
             except BaseException:
                 connection.close("the handshake did not end as it should")

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from workerlib._api.connect import Connecting, establish
+from workerlib._api.connect import Connecting, establish, heartbeat_of
 from workerlib._api.worker import Worker
 from workerlib._config.adapters import load_adapters
 from workerlib._config.files import files
@@ -22,6 +22,7 @@ from workerlib._config.settings import settings
 from workerlib._errors import ConfigError, ConnectError
 from workerlib._hosts.host import OnOutput, OnProgress, Progress, is_file_name
 from workerlib._hosts.spawned.wanted import Wanted
+from workerlib._rpc.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     from pyodide.ffi import JsProxy
@@ -45,6 +46,7 @@ def spawn(
     on_progress: OnProgress | None = None,
     on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
+    heartbeat_in_calls: bool = False,
     isolated: bool = False,
     snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
@@ -63,6 +65,7 @@ def spawn(
     on_progress: OnProgress | None = None,
     on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
+    heartbeat_in_calls: bool = False,
     isolated: bool = False,
     snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
@@ -80,6 +83,7 @@ def spawn(
     on_progress: OnProgress | None = None,
     on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
+    heartbeat_in_calls: bool = False,
     isolated: bool = False,
     snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
@@ -102,8 +106,9 @@ def spawn(
         max_in_flight: The number of calls that may be in flight at a time: see `connect()`.
         on_progress: A function that is called with each step on the way, a `SpawnProgress`.
         on_output: Where the output goes that the worker forwards: see `connect()`.
-        heartbeat: The number of seconds without a sign of life after which the worker is terminated; None for
-            never. A worker gives no sign while a function computes.
+        heartbeat: The number of seconds without a sign of life after which the worker is terminated, while no
+            call is in flight; None for never: see `connect()`.
+        heartbeat_in_calls: Whether the time in which calls are in flight counts too: see `connect()`.
         isolated: Whether the page has to be cross-origin isolated, because the script shares memory.
         snapshot: Whether the worker may start from a memory snapshot of Pyodide, which takes a fraction of
             the time (docs/starting.md); by default as the configuration says, and True without a word there.
@@ -130,8 +135,9 @@ def spawn(
         name or _name_of(script), "loading the worker's own JavaScript", "spawn()", on_progress
     )
     given = [*packages], [*index_urls]
+    signs = heartbeat_of(heartbeat, heartbeat_in_calls)
     spawning = _spawn(
-        script, progress, config, given, overrides, heartbeat, isolated, interface, timeout, on_output
+        script, progress, config, given, overrides, signs, isolated, interface, timeout, on_output
     )
     return Connecting(spawning, "spawn")
 
@@ -142,7 +148,7 @@ async def _spawn(  # noqa: PLR0917 - what `spawn()` takes
     config: str | os.PathLike[str] | Mapping[str, Any] | None,
     given: tuple[list[str], list[str]],
     overrides: Mapping[str, Any],
-    heartbeat: float | None,
+    heartbeat: Heartbeat | None,
     isolated: bool,
     interface: object,
     timeout: float | None,
@@ -166,14 +172,20 @@ async def _spawn(  # noqa: PLR0917 - what `spawn()` takes
         [*index_urls, *_absolute(_names(parsed, "index_urls"), base)],
         [(_absolute([source], base, True)[0], path) for source, path in _files(parsed)],
         parsed,
-        heartbeat,
         isolated,
         chosen.snapshot,
     )
     opening = open_channel(wanted, progress)
     adapters = load_adapters(parsed)
     return await establish(
-        opening, progress, chosen, adapters, interface=interface, timeout=timeout, on_output=on_output
+        opening,
+        progress,
+        chosen,
+        adapters,
+        interface=interface,
+        timeout=timeout,
+        on_output=on_output,
+        heartbeat=heartbeat,
     )
 
 

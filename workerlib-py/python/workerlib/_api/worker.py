@@ -7,10 +7,12 @@ themselves are made by the connection (`_rpc/connection.py`).
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
+from workerlib._api.dropped import Closing, close_when_dropped
 from workerlib._api.remote_side import RemoteSide
 from workerlib._exports import ExportDescription
 from workerlib._rpc.connection import Connection
@@ -55,7 +57,15 @@ class Worker(RemoteSide):
         self._ended = ended
         self._terminate = terminate
         self._learn(exports)
-        connection.on_exports = self._learn
+        # The connection must not hold its Worker, or nobody could tell when that is dropped.
+        this = weakref.ref(self)
+
+        def learn_more(more: list[ExportDescription]) -> None:
+            if (worker := this()) is not None:
+                worker._learn(more)
+
+        connection.on_exports = learn_more
+        close_when_dropped(self, connection, self._title)
 
     def _learn(self, exports: list[ExportDescription]) -> None:
         for export in exports:
@@ -92,12 +102,17 @@ class Worker(RemoteSide):
         """
         return self._connection.references.list()
 
-    def close(self) -> None:
-        """Closes the connection. Pending calls raise ConnectionClosedError.
+    def close(self) -> Awaitable[None]:
+        """Closes the connection at once. Pending calls raise ConnectionClosedError.
 
-        A page's worker goes on. Outside of a browser, the worker's process ends.
+        A page's worker goes on. A spawned worker ends. Outside of a browser, the worker's process ends.
+
+        Returns:
+            An object that may be awaited: `await worker.close()` waits until a worker that ends with its
+            connection has ended.
         """
         self._connection.close()
+        return Closing(self._ended)
 
     def terminate(self) -> None:
         """Terminates the worker at once, whatever it is doing. Pending calls raise WorkerDiedError.
@@ -115,9 +130,7 @@ class Worker(RemoteSide):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
     ) -> None:
-        self.close()
-        if self._ended is not None:
-            await self._ended()
+        await self.close()
 
     @property
     def _title(self) -> str:

@@ -25,6 +25,11 @@
  * @property {(size: number) => number} room - Makes room for a frame, or for a buffer that comes in pieces; returns its
  *   address.
  * @property {(reason: string) => void} broken - Hears that nothing more can come.
+ * @property {(beat: number) => void} beat - Hears a question for a sign of life, or an answer.
+ * @property {(reason: string) => void} died - Hears that the other side has failed fatally.
+ *
+ * @typedef {{listen(listener: (reason: string) => void): () => void}} FatalWatch - Tells when this Python has failed fatally
+ *   (javascript/src/fatal_errors.ts).
  *
  * @typedef {{object?: any, refused?: string}} Transferred - An object that is transferred, or why it could not be.
  *
@@ -233,14 +238,20 @@
     }
   }
 
+  /** @type {Port} The port of a Python that has failed fatally. */
+  const MUTE = { postMessage() {}, addEventListener() {}, removeEventListener() {} };
+  /** How much of the other side's words about its end is passed on. */
+  const LONGEST_REASON = 1000;
+
   /** One end of a channel. */
   class Channel {
     /**
      * @param {Heap} heap - Pyodide's module.
      * @param {Port} port - Nobody else may listen to it.
      * @param {Handlers} handlers - What Python does.
+     * @param {FatalWatch} [fatal] - Says when there is no Python any more.
      */
-    constructor(heap, port, handlers) {
+    constructor(heap, port, handlers, fatal) {
       this.heap = heap;
       this.port = port;
       this.handlers = handlers;
@@ -261,6 +272,7 @@
       /** Whether the other side has broken the rules: nothing more of it is read. */
       this.isBroken = false;
       this.onMessage = (/** @type {any} */ event) => wakefulness.around(() => this.receive(event.data));
+      this.stopWatching = fatal?.listen((reason) => this.die(reason));
       this.onError = () => this.fail("a message could not be read by the browser (messageerror)");
     }
 
@@ -470,6 +482,8 @@
         }
         this.requireNoPieces();
         if (head === false) this.takeBack(message.slice(1));
+        else if (head === true) this.hearDeath(message[1]);
+        else if (typeof head === "number") this.handlers.beat(head);
         else if (Array.isArray(head)) this.deliverAll(head, message);
         else this.begin(message);
       } catch (error) {
@@ -648,14 +662,51 @@
     /** Closes the port; what was posted before is delivered. */
     close() {
       if (this.isClosed) return;
-      this.isClosed = true;
-      this.port.removeEventListener("message", this.onMessage);
-      this.port.removeEventListener("messageerror", this.onError);
+      this.stopListening();
       this.port.close?.();
       this.arrived.clear();
       this.borrowed.forEach((buffer) => pool.put(buffer));
       this.borrowed.length = 0;
       this.coming = null;
+    }
+
+    /**
+     * Asks for a sign of life, or gives one.
+     *
+     * @param {number} beat - 1 for a question, 2 for an answer.
+     */
+    beat(beat) {
+      this.port.postMessage([beat]);
+    }
+
+    /** Lets nothing reach Python from now on. */
+    stopListening() {
+      this.isClosed = true;
+      this.stopWatching?.();
+      this.port.removeEventListener("message", this.onMessage);
+      this.port.removeEventListener("messageerror", this.onError);
+    }
+
+    /**
+     * Tells the other side that this Python has failed fatally. Whatever this Python still does, nothing is sent after that.
+     *
+     * @param {string} reason - Why.
+     */
+    die(reason) {
+      this.port.postMessage([true, reason]);
+      this.stopListening();
+      this.port = MUTE;
+    }
+
+    /**
+     * Tells Python that the other side has failed fatally.
+     *
+     * @param {unknown} reason - Why, in the other side's words.
+     */
+    hearDeath(reason) {
+      if (typeof reason !== "string") throw new TypeError("a death without a reason");
+      this.isBroken = true;
+      this.handlers.died(reason.slice(0, LONGEST_REASON));
     }
 
     /**
@@ -677,8 +728,8 @@
 
   return {
     /** Opens an end of a channel. */
-    open: (/** @type {Heap} */ heap, /** @type {Port} */ port, /** @type {Handlers} */ handlers) =>
-      new Channel(heap, port, handlers),
+    open: (/** @type {Heap} */ heap, /** @type {Port} */ port, /** @type {Handlers} */ handlers, /** @type {FatalWatch | undefined} */ fatal) =>
+      new Channel(heap, port, handlers, fatal),
     pool,
   };
 })();

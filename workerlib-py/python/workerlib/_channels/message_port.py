@@ -13,7 +13,8 @@ What arrives is handled at once, and so is all that this makes ready (`_channels
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ import js
 import pyodide_js
 from pyodide.ffi import JsException, JsProxy, create_proxy, to_js
 
-from workerlib._channels import loop_shortcuts
+from workerlib._channels import fatal_errors, loop_shortcuts
 from workerlib._channels.message_port_without_eval import Channel
 from workerlib._channels.proxies import destroy_later
 from workerlib._exports import Function
@@ -33,6 +34,9 @@ from workerlib._values.transfer import Transfer
 _INBOX = 64 << 10
 # How many frames go together at most: the other side handles them while further ones are made.
 _TOGETHER = 8
+
+# Asks for a sign of life, and gives one.
+_QUESTION, _ANSWER = 1, 2
 
 _scripts: dict[str, Any] = {}
 
@@ -59,7 +63,8 @@ def _open(port: Any, handlers: dict[str, Any]) -> Any:
     script = _script("message_port.js")
     if script is False:
         return Channel(port, handlers)
-    return script.open(pyodide_js._module, port, to_js(handlers, dict_converter=js.Object.fromEntries))
+    functions = to_js(handlers, dict_converter=js.Object.fromEntries)
+    return script.open(pyodide_js._module, port, functions, fatal_errors.watch())
 
 
 def own_channel(worker: Any, mark: str) -> Any:
@@ -140,8 +145,18 @@ class Answers(Protocol):
 class PortEndpoint:
     """An `Endpoint` over a MessagePort."""
 
-    def __init__(self, port: Any) -> None:
-        """Takes over the port: nobody else may listen to it."""
+    def __init__(
+        self, port: Any, peer: str = "the other side", note_death: Callable[[], object] = lambda: None
+    ) -> None:
+        """Takes over the port: nobody else may listen to it.
+
+        Args:
+            port: The MessagePort, or what stands for one.
+            peer: The other side, for messages.
+            note_death: Called when the other side says that it has failed fatally.
+        """
+        self._peer = peer
+        self._note_death = note_death
         loop_shortcuts.watch()
         loop = asyncio.get_running_loop()
         loop_shortcuts.start_together(loop, Connection.call.__code__)
@@ -155,11 +170,15 @@ class PortEndpoint:
         """Where the page writes what this worker waits for while its thread sleeps."""
         self._on_message: Callable[[bytes, list[Any]], None]
         self._on_broken: Callable[[str], None]
+        self._on_death: Callable[[str], None] | None
+        self._on_answer: Callable[[], None] = lambda: None
         handlers = {
             "deliver": self._deliver,
             "deliverAll": self._deliver_all,
             "room": self._room,
             "broken": self._broken,
+            "died": self._died,
+            "beat": self._beat,
         }
         self._proxies = [create_proxy(handler) for handler in handlers.values()]
         self._channel = _open(port, dict(zip(handlers, self._proxies, strict=True)))
@@ -188,10 +207,13 @@ class PortEndpoint:
             self._on_message(frame, buffers)
 
     def listen(
-        self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
+        self,
+        on_message: Callable[[bytes, list[Any]], None],
+        on_broken: Callable[[str], None],
+        on_death: Callable[[str], None] | None = None,
     ) -> None:
         """Starts to deliver; what arrived before is delivered too."""
-        self._on_message, self._on_broken = on_message, on_broken
+        self._on_message, self._on_broken, self._on_death = on_message, on_broken, on_death
         self._channel.listen(region(self._inbox)[0], _INBOX)
 
     def post(self, frame: bytes, buffers: list[Any]) -> None:
@@ -242,6 +264,16 @@ class PortEndpoint:
         if together:
             self._channel.sendTogether(*together)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Has the tasks that become ready in the block go on at its end: `Endpoint.together`."""
+        turn = loop_shortcuts.Turn(asyncio.get_running_loop())
+        turn.begin()
+        try:
+            yield
+        finally:
+            turn.end()
+
     def close(self) -> None:
         """Closes the port; JavaScript delivers what was posted before."""
         self._release()
@@ -291,3 +323,19 @@ class PortEndpoint:
 
     def _broken(self, reason: str) -> None:
         self._on_broken(reason)
+
+    def ask(self, on_answer: Callable[[], None]) -> None:
+        """Asks for a sign of life: `BeatingEndpoint.ask`."""
+        self._on_answer = on_answer
+        self._channel.beat(_QUESTION)
+
+    def _beat(self, beat: int) -> None:
+        if beat == _QUESTION:
+            # Not at once: the loop itself is to show that it turns.
+            asyncio.get_running_loop().call_soon(self._channel.beat, _ANSWER)
+        else:
+            self._on_answer()
+
+    def _died(self, reason: str) -> None:
+        self._note_death()
+        (self._on_death or self._on_broken)(f"{self._peer} is gone: {reason}")

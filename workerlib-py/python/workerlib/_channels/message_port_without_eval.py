@@ -14,6 +14,7 @@ import js
 import pyodide_js
 from pyodide.ffi import JsException, JsProxy, create_proxy, jsnull, to_js
 
+from workerlib._channels import fatal_errors
 from workerlib._channels.proxies import destroy_later
 
 # The numbers of `message_port.js`, which says what they are.
@@ -24,6 +25,7 @@ _BELIEVED = 16 << 20
 _TIMES_BELIEVED = 4
 _MOST_PARTS = 1 << 17
 _TOGETHER = 8 << 10
+_LONGEST_REASON = 1000
 
 
 class _Room:
@@ -103,6 +105,7 @@ class Channel:
         # Whether the other side has broken the rules, or this side has closed: nothing more is read.
         self._is_over = False
         self._proxies = [create_proxy(self._receive), create_proxy(self._unreadable)]
+        self._stop_watching = fatal_errors.tell_by_port(port)
 
     def listen(self, inbox: int, size: int) -> None:
         """Starts to deliver; small frames are put at the address `inbox`."""
@@ -151,6 +154,10 @@ class Channel:
                 part.refused = f"the sender could not transfer it: {error}"
             self._port.postMessage(parts, transfer)
 
+    def beat(self, beat: int) -> None:
+        """Asks for a sign of life (1), or gives one (2)."""
+        self._port.postMessage(to_js([beat]))
+
     def take(self, number: int, address: int) -> None:
         """Copies a buffer that arrived to an address, and forgets it; negative for nowhere."""
         if address < 0:
@@ -173,6 +180,7 @@ class Channel:
     def close(self) -> None:
         """Closes the port; JavaScript delivers what was posted before."""
         self._end()
+        self._stop_watching()
         for event, proxy in zip(("message", "messageerror"), self._proxies, strict=False):
             self._port.removeEventListener(event, proxy)
         self._port.close()
@@ -207,10 +215,20 @@ class Channel:
         if parts[0] is False:
             # Memory that is given back, of which this side has no use.
             return
-        if _is(parts[0], "Array"):
+        if type(parts[0]) is int:
+            self._handlers["beat"](parts[0])
+        elif parts[0] is True:
+            self._hear_death(parts[1] if len(parts) > 1 else None)
+        elif _is(parts[0], "Array"):
             self._deliver_all(parts[0], parts[1] if len(parts) > 1 else None)
         else:
             self._begin(parts)
+
+    def _hear_death(self, reason: Any) -> None:
+        if type(reason) is not str:
+            raise ValueError("a death without a reason")
+        self._end()
+        self._handlers["died"](reason[:_LONGEST_REASON])
 
     def _require_no_pieces(self) -> None:
         if self._coming is not None:

@@ -55,7 +55,9 @@ class PipeEndpoint(asyncio.BufferedProtocol):
         """Tells that each call may: `Endpoint.starts_at_once`. Outside of a browser, any stack can wait."""
         return True
 
-    def listen(self, on_message: OnMessage, on_broken: OnBroken) -> None:
+    def listen(
+        self, on_message: OnMessage, on_broken: OnBroken, on_death: Callable[[str], None] | None = None
+    ) -> None:
         """Starts to deliver; what arrived before is delivered too."""
         self._on_message, self._on_broken = on_message, on_broken
         asyncio.get_running_loop().call_soon(self._deliver)

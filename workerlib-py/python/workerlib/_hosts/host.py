@@ -137,6 +137,8 @@ class Found:
     """Ends the worker at once, where it does not end with its connection."""
     wake: Callable[[bytes, list[Any]], bool] | None = None
     """Tells the worker something while its thread sleeps; returns False if there is no room."""
+    key: object = None
+    """Identifies the worker among those to which several connections may lead."""
 
 
 def is_html(text: str) -> bool:

@@ -111,6 +111,8 @@ class Connection:
         # The session must not keep alive what has it.
         session.belong_to(weakref.ref(self))
         self.endpoint = endpoint
+        # A channel of a browser can have many tasks go on at once.
+        self._together = getattr(endpoint, "together", contextlib.nullcontext)
         """The channel."""
         self._table = table
         self.log = log or CallLog("worker", False)
@@ -151,7 +153,7 @@ class Connection:
         """Called with the text that the other side's program writes, if it forwards that."""
         # Nobody has to ask for the outcome of the handshake.
         self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())
-        endpoint.listen(self._receive, self.close)
+        endpoint.listen(self._receive, self.close, self.die)
         self._carry_out()
 
     async def call(
@@ -312,6 +314,11 @@ class Connection:
     def take_in(self, endpoint: BlockingEndpoint) -> None:
         """Handles what has arrived for a thread that sleeps; an interrupt does not end it half-way."""
         endpoint.take_in()
+
+    @property
+    def is_calling(self) -> bool:
+        """Whether a call of this side has no answer yet."""
+        return bool(self._calls)
 
     def close(self, reason: str = "closed by its user") -> None:
         """Ends the connection; calls without an answer raise ConnectionClosedError."""
@@ -515,14 +522,9 @@ class Connection:
 
     def _on_closed(self, kind: str, reason: str, lost: list[int]) -> None:
         cause = WorkerDiedError if kind == "died" else ConnectionClosedError
-        for call in lost:
-            pending = self._calls.get(call)
-            if pending is not None and pending.is_ending:
-                # It ends as it was to end anyway.
-                pending.end_cancelled()
-            # One error for each: two waiters must not share a traceback.
-            error = cause(f"the connection was closed before the answer: {reason}")
-            self._settle(call, (False, [error]))
+        # Thousands may wait: where nothing else runs, all of them go on at once.
+        with self._together() if asyncio.current_task() is None else contextlib.nullcontext():
+            self._lose(lost, cause, reason)
         if not self.opened.done():
             self.opened.set_exception(ProtocolError(reason) if kind == "protocol" else cause(reason))
         for served in self._served.values():
@@ -535,6 +537,17 @@ class Connection:
             self._insistence.end_all()
         self.endpoint.close()
         self.closed.set_result(reason)
+
+    def _lose(self, lost: list[int], cause: type[ConnectionClosedError], reason: str) -> None:
+        """Settles the calls that will have no answer."""
+        for call in lost:
+            pending = self._calls.get(call)
+            if pending is not None and pending.is_ending:
+                # It ends as it was to end anyway.
+                pending.end_cancelled()
+            # One error for each: two waiters must not share a traceback.
+            error = cause(f"the connection was closed before the answer: {reason}")
+            self._settle(call, (False, [error]))
 
     def _on_cancel(self, call: int) -> None:
         if served := self._served.get(call):

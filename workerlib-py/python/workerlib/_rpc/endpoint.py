@@ -20,9 +20,18 @@ class Endpoint(Protocol):
         """
 
     def listen(
-        self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
+        self,
+        on_message: Callable[[bytes, list[Any]], None],
+        on_broken: Callable[[str], None],
+        on_death: Callable[[str], None] | None = None,
     ) -> None:
-        """Has `on_message` called with each frame and its buffers, `on_broken` if no more can come."""
+        """Starts to deliver.
+
+        Args:
+            on_message: Called with each frame and its buffers.
+            on_broken: Called with the reason if no more can come.
+            on_death: Called with the reason if the other side says that it has failed fatally.
+        """
 
     def post(self, frame: bytes, buffers: list[Any]) -> None:
         """Sends a frame and its buffers, whose content is copied before this returns."""

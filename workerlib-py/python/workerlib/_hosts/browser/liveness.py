@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 import js
@@ -29,6 +30,8 @@ _proxies: list[Any] = []
 _TERMINATION = "workerlib_termination"
 _EVENT = "terminated"
 _IS_DEAD = "isDead"
+# What has been evaluated of `termination.ts`; False where the page's policy forbids it.
+_script: Any = None
 
 
 def hold(then: Callable[[str], None] | None = None) -> None:
@@ -82,16 +85,21 @@ def watch(name: str, worker: Any, on_death: Callable[[], None]) -> Callable[[], 
     """
 
     def die() -> None:
-        setattr(_termination_of(worker), _IS_DEAD, True)
+        mark_dead(worker)
         on_death()
 
-    stops = [watch_termination(worker, on_death), _watch_lock(name, die)]
+    stops = [watch_termination(worker, on_death), watch_lock(name, die)]
 
     def stop() -> None:
         for each in stops:
             each()
 
     return stop
+
+
+def mark_dead(worker: Any) -> None:
+    """Notes that a worker is gone, for those who ask `is_dead`."""
+    setattr(_termination_of(worker), _IS_DEAD, True)
 
 
 def is_dead(worker: Any) -> bool:
@@ -105,7 +113,16 @@ def is_dead(worker: Any) -> bool:
 
 
 def _termination_of(worker: Any) -> Any:
-    """Gives what tells of a worker's termination; from the first time on its `terminate` does so."""
+    """Gives what tells of a worker's termination, by whichever way the page's JavaScript terminates it."""
+    global _script
+    if _script is None:
+        source = files("workerlib") / "javascript" / "termination.js"
+        try:
+            _script = js.eval(source.read_text())
+        except JsException:
+            _script = False
+    if _script:
+        return _script(worker)
     termination = getattr(worker, _TERMINATION, None)
     if termination is None:
         termination = js.EventTarget.new()
@@ -114,9 +131,11 @@ def _termination_of(worker: Any) -> Any:
 
         def tell() -> None:
             terminate()
-            setattr(termination, _IS_DEAD, True)
-            termination.dispatchEvent(js.Event.new(_EVENT))
+            if getattr(termination, _IS_DEAD, False) is not True:
+                mark_dead(worker)
+                termination.dispatchEvent(js.Event.new(_EVENT))
 
+        # Not the prototype's method, as in `termination.ts`: a proxy does not hear whose method it is.
         worker.terminate = create_proxy(tell)
         _proxies.append(worker.terminate)
     return termination
@@ -144,7 +163,7 @@ def watch_termination(worker: Any, on_death: Callable[[], None]) -> Callable[[],
     return stop
 
 
-def _watch_lock(name: str, on_death: Callable[[], None]) -> Callable[[], None]:
+def watch_lock(name: str, on_death: Callable[[], None]) -> Callable[[], None]:
     if not name or not hasattr(js.navigator, "locks"):
         return lambda: None
     controller = js.AbortController.new()

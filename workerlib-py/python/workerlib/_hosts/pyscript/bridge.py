@@ -14,6 +14,10 @@ RUNNING = "workerlib_running"
 """The mark of the message by which a worker tells that its script has imported workerlib."""
 
 
+DIED = "workerlib_died"
+"""The mark of the message by which a worker tells why its Python has ended."""
+
+
 def bridge_of_worker() -> Any:
     """Returns PyScript's bridge from this worker to its page; None if this is no worker of PyScript's."""
     try:

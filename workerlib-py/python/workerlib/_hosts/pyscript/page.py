@@ -15,12 +15,12 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import js
-from pyodide.ffi import JsException, create_proxy
+from pyodide.ffi import JsException, create_proxy, to_js
 
 from workerlib._channels.message_port import PortEndpoint, own_channel
 from workerlib._channels.proxies import destroy_later
 from workerlib._errors import ConnectError, NoSuchWorkerError, WorkerDiedError, WorkerStartError
-from workerlib._hosts.browser.liveness import is_dead, watch, watch_termination
+from workerlib._hosts.browser.liveness import is_dead, mark_dead, watch, watch_lock, watch_termination
 from workerlib._hosts.browser.shared_memory_answers import AnswerWriter
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter
 from workerlib._hosts.host import MODULES_OF_A_PAGE, Found, Progress, SpawnProgress, script_failed
@@ -37,6 +37,9 @@ _GRACE = 1.0
 _POLL = 0.02
 # After how many seconds without a sign of life to look whether the worker may start at all.
 _SUSPICION = 3.0
+
+_ANEW = "start it anew, by a tag with another name: PyScript keeps this one for the dead worker"
+"""The remedy for a worker that has died."""
 
 _tokens = itertools.count(1)
 _T = TypeVar("_T")
@@ -84,12 +87,13 @@ async def open_channel(progress: Progress, worker: Any = None) -> Found:
         link, port = await start.unless_failed(_ask_for_port(tag, name, xworker))
     return Found(
         name,
-        PortEndpoint(port),
+        PortEndpoint(port, f"the worker {name!r}", lambda: mark_dead(xworker)),
         _with_terminate(xworker),
         watch=lambda on_death: watch(link.lifeline, xworker, lambda: on_death(_fate(name))),
         interrupt=Interrupter(link.memory) if link.memory else None,
         terminate=xworker.terminate,
         wake=AnswerWriter(link.answers).write if link.answers else None,
+        key=xworker.js_id,
     )
 
 
@@ -99,9 +103,8 @@ def _with_terminate(xworker: Any) -> Any:
     The object itself takes any name for a function of the worker's, and says nothing where there is none.
     """
     shown = js.Object.create(xworker.sync)
-    # The worker has it as a property of its own since it is watched.
-    own = js.Object.getOwnPropertyDescriptor(xworker, "terminate")
-    js.Object.defineProperty(shown, "terminate", own)
+    own = {"value": xworker.terminate.bind(xworker)}
+    js.Object.defineProperty(shown, "terminate", to_js(own, dict_converter=js.Object.fromEntries))
     return shown
 
 
@@ -110,10 +113,7 @@ def _fate(name: str) -> str:
 
 
 def _died(name: str) -> WorkerDiedError:
-    return WorkerDiedError(
-        f"{_fate(name)}; start it anew, by a tag with another name: PyScript keeps this one for the dead"
-        " worker"
-    )
+    return WorkerDiedError(f"{_fate(name)}; {_ANEW}")
 
 
 async def _find_tag(name: str | None) -> Any:
@@ -248,7 +248,7 @@ class Start:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __enter__(self) -> Start:
-        self._stop = watch_termination(self._xworker, lambda: self._fail(_died(self._name)))
+        self._stops = [watch_termination(self._xworker, lambda: self._die("it was terminated"))]
         self._proxies = {
             "error": create_proxy(self._on_error),
             "message": create_proxy(self._on_message),
@@ -261,7 +261,8 @@ class Start:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
+        for stop in self._stops:
+            stop()
         for event, proxy in self._proxies.items():
             self._xworker.removeEventListener(event, proxy)
         js.removeEventListener("py:progress", self._on_load)
@@ -285,6 +286,11 @@ class Start:
         finally:
             step.cancel()
 
+    def _die(self, reason: str) -> None:
+        mark_dead(self._xworker)
+        during = f"connect() was {self._progress.step}"
+        self._fail(WorkerDiedError(f"the worker {self._name!r} is gone: {reason}; {during}; {_ANEW}"))
+
     def _fail(self, error: Exception) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)
@@ -297,8 +303,15 @@ class Start:
             self._fail(WorkerStartError(_forbidden(self._name)))
 
     def _on_message(self, event: Any) -> None:
-        if getattr(event.data, "mark", None) == bridge.RUNNING:
-            self._enter("import", "the script, which has imported workerlib")
+        mark = getattr(event.data, "mark", None)
+        if mark == bridge.RUNNING:
+            lifeline = getattr(event.data, "lifeline", None)
+            if lifeline is None:
+                self._enter("import", "the script, which has imported workerlib")
+            elif isinstance(lifeline, str) and lifeline:
+                self._stops.append(watch_lock(lifeline, lambda: self._die("it closed itself, or it crashed")))
+        elif mark == bridge.DIED:
+            self._die(str(event.data.reason))
 
     def _on_progress(self, event: Any) -> None:
         self._enter("download", str(event.detail))

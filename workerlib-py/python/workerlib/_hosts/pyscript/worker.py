@@ -10,13 +10,16 @@ from __future__ import annotations
 import base64
 import sys
 import textwrap
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import js
 from pyodide.ffi import to_js
 
 import __main__
 from workerlib._addresses import start_from
+from workerlib._channels import fatal_errors
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._config import exports_and_imports
 from workerlib._config.settings import serve as serve_output
@@ -56,9 +59,10 @@ def serve() -> None:
     _script = _script_frame()
     if _script is not None:
         _know_source(_script)
-    hold()
     start_from(addresses.find)
     xworker.postMessage(to_js({"mark": bridge.RUNNING}, dict_converter=js.Object.fromEntries))
+    fatal_errors.tell_by_message(xworker, bridge.DIED)
+    hold(then=partial(_tell_lock, xworker))
 
     def answer(mark: str, name: str, may_own: bool, script: str) -> str:
         addresses.tell(script)
@@ -116,6 +120,12 @@ def serve() -> None:
     config = read_config()
     serve_output(config)
     exports_and_imports.import_into(__main__, config)
+
+
+def _tell_lock(xworker: Any, lifeline: str) -> None:
+    """Tells the page which lock this worker holds, before anybody connects."""
+    told = {"mark": bridge.RUNNING, "lifeline": lifeline}
+    xworker.postMessage(to_js(told, dict_converter=js.Object.fromEntries))
 
 
 def is_worker() -> bool:

@@ -11,17 +11,20 @@ import asyncio
 import importlib.resources
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePath
 from typing import Any
 
 import js
 import pyodide_js
-from pyodide.ffi import JsException, JsProxy, create_once_callable, jsnull, to_js
+from pyodide.ffi import JsException, JsProxy, jsnull, to_js
 
 from workerlib._addresses import base
+from workerlib._channels import fatal_errors
 from workerlib._channels.message_port import PortEndpoint, new_port
-from workerlib._errors import WorkerStartError
+from workerlib._errors import WorkerDiedError, WorkerStartError
 from workerlib._exports import Function
+from workerlib._hosts.browser.liveness import watch_lock, watch_termination
 from workerlib._hosts.browser.shared_memory_answers import AnswerWriter, new_answers
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, new_memory
 from workerlib._hosts.browser.web_worker import NOT_LOADED, is_node, new_worker
@@ -38,7 +41,7 @@ from workerlib._hosts.spawned.wanted import Wanted
 from workerlib._native import decode
 from workerlib._values.exceptions import rebuild
 
-_TOLD = frozenset({"progress", "failed", "snapshot", "no_snapshot", "locked", "ready", "pong"})
+_TOLD = frozenset({"progress", "failed", "snapshot", "no_snapshot", "locked", "died", "ready"})
 """What the worker's own JavaScript tells; each has a method."""
 
 
@@ -94,10 +97,10 @@ class SpawnedWorker:
         self._wanted = wanted
         self._progress = progress
         self._lock = f"workerlib {self.name} {js.Math.random()}"
-        self._locked = asyncio.Event()
-        self._pong = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
         self._die: Callable[[str], None] | None = None
+        self._stop_watching: Callable[[], None] = lambda: None
+        self._stop_lock: Callable[[], None] = lambda: None
+        self._stop_following: Callable[[], object] = lambda: None
         order = to_js(
             {**_order(wanted), "name": self.name, "lock": self._lock, "snapshot": offer},
             dict_converter=js.Object.fromEntries,
@@ -118,7 +121,13 @@ class SpawnedWorker:
         port, ports = new_port(self.host.worker, self._lock)
         if ports:
             (order.port,) = ports
-        self._port = PortEndpoint(port)
+        self._port = PortEndpoint(port, f"the worker {self.name!r}")
+        if not is_node():
+            # A thread of Node's has an event for its end.
+            self._stop_watching = watch_termination(self.host.worker, lambda: self._end("it was terminated"))
+        if (fatal := fatal_errors.watch()) is not None:
+            # Nobody could reach the worker any more.
+            self._stop_following = fatal.listen(self.host.worker.terminate.bind(self.host.worker))
         self.host.post(order, to_js(ports))
 
     def starts_at_once(self, name: str, function: Function | None) -> bool:
@@ -126,14 +135,25 @@ class SpawnedWorker:
         return self._port.starts_at_once(name, function)
 
     def listen(
-        self, on_message: Callable[[bytes, list[Any]], None], on_broken: Callable[[str], None]
+        self,
+        on_message: Callable[[bytes, list[Any]], None],
+        on_broken: Callable[[str], None],
+        on_death: Callable[[str], None] | None = None,
     ) -> None:
         """Starts to deliver: `Endpoint.listen`."""
-        self._port.listen(on_message, on_broken)
+        self._port.listen(on_message, on_broken, on_death)
 
     def post(self, frame: bytes, buffers: list[Any]) -> None:
         """Copies and sends: `Endpoint.post`."""
         self._port.post(frame, buffers)
+
+    def together(self) -> AbstractContextManager[object]:
+        """Has tasks go on at the end of the block: `Endpoint.together`."""
+        return self._port.together()
+
+    def ask(self, on_answer: Callable[[], None]) -> None:
+        """Asks for a sign of life: `BeatingEndpoint.ask`."""
+        self._port.ask(on_answer)
 
     def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
         """Does so with several: `Endpoint.post_all`."""
@@ -142,9 +162,10 @@ class SpawnedWorker:
     def close(self) -> None:
         """Ends the worker at once: nobody else can reach it."""
         self._port.close()
+        self._stop_watching()
+        self._stop_lock()
+        self._stop_following()
         self.host.terminate()
-        for task in self._tasks:
-            task.cancel()
 
     async def ended(self) -> None:
         """Waits until the worker has ended, which it has when it is closed."""
@@ -152,37 +173,25 @@ class SpawnedWorker:
     def watch(self, die: Callable[[str], None]) -> None:
         """Has a function called with the reason if the worker dies, or gives no sign of life for too long."""
         self._die = die
-        self._tasks.append(asyncio.ensure_future(self._wait_for_death(die)))
-        if self._wanted.heartbeat is not None:
-            self._tasks.append(asyncio.ensure_future(self._expect_heartbeat(die, self._wanted.heartbeat)))
 
-    async def _wait_for_death(self, die: Callable[[str], None]) -> None:
-        """Waits for the lock that the worker holds while it lives. Node has none, but an event."""
-        await self._locked.wait()
-        try:
-            await js.navigator.locks.request(self._lock, create_once_callable(lambda _lock: None))
-        except JsException:
-            # The browser refuses locks here, in a sandboxed frame for example.
-            return
-        die(f"the worker {self.name!r} died")
-
-    async def _expect_heartbeat(self, die: Callable[[str], None], limit: float) -> None:
-        while True:
-            self._pong.clear()
-            self.host.post("ping", to_js([]))
-            try:
-                await asyncio.wait_for(self._pong.wait(), limit)
-            except TimeoutError:
-                die(f"the worker {self.name!r} gave no sign of life for {limit} seconds")
-                return
-            await asyncio.sleep(limit / 2)
+    def _end(self, reason: str) -> None:
+        """Tells of the worker's death: the connection, or during its start those who wait for it."""
+        if self._die is not None:
+            self._die(f"the worker {self.name!r} is gone: {reason}")
+        else:
+            during = f"{self._progress.caller} was {self._progress.step}"
+            self._fail(WorkerDiedError(f"the worker {self.name!r} is gone: {reason}; {during}"))
 
     def _receive(self, message: Any) -> None:
         # The script may post messages of its own.
         if not js.Array.isArray(message) or message.length == 0 or message[0] not in _TOLD:
             return
         kind, *details = message
-        getattr(self, f"_on_{kind}")(*details)
+        try:
+            getattr(self, f"_on_{kind}")(*details)
+        except (TypeError, ValueError):
+            # A message of the script's that looks like one of workerlib's.
+            return
 
     def _on_progress(self, stage: str, what: str, done: int | None, total: int | None) -> None:
         step = SpawnProgress(stage, what, done, total)
@@ -210,15 +219,16 @@ class SpawnedWorker:
         snapshots.refuse(cause)
 
     def _on_locked(self) -> None:
-        self._locked.set()
+        # Node has no locks, but an event.
+        self._stop_lock = watch_lock(self._lock, lambda: self._end("it closed itself, or it crashed"))
 
-    def _on_pong(self) -> None:
-        self._pong.set()
+    def _on_died(self, reason: str) -> None:
+        self._end(reason)
 
     def _on_error(self, message: str, has_ended: bool) -> None:
         # In a browser, an error that the worker does not catch is no reason to give it up later on.
-        if has_ended and self._die is not None:
-            self._die(f"the worker {self.name!r} died: {message}")
+        if has_ended:
+            self._end(message)
         self._fail(WorkerStartError(f"the worker {self.name!r} could not be started: {message}"))
 
     def _fail(self, error: Exception) -> None:

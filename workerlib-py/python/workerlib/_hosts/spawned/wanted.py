@@ -17,7 +17,6 @@ class Wanted:
     files: list[tuple[str, str]]
     """Addresses of files for the script, and their paths in the worker's file system."""
     config: dict[str, Any]
-    heartbeat: float | None
     isolated: bool
     snapshot: bool
     """Whether it may start from a memory snapshot."""

@@ -288,7 +288,9 @@ class Subprocess(Endpoint):
         """Tells that each call may: `Endpoint.starts_at_once`."""
         return True
 
-    def listen(self, on_message: OnMessage, on_broken: OnBroken) -> None:
+    def listen(
+        self, on_message: OnMessage, on_broken: OnBroken, on_death: Callable[[str], None] | None = None
+    ) -> None:
         """Starts to deliver; a channel that breaks ends the process, and of that `watch` tells."""
         self.pipe.listen(on_message, lambda _reason: None)
 

@@ -1,0 +1,56 @@
+"""The pages in which faults are injected, and the figures of the suite."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fault_page import FaultPage, Records
+
+from engines import ENGINE, AnyBrowser
+
+pytest_plugins = ["in_browser", "limits"]
+
+_records = Records()
+
+
+@pytest.fixture(scope="session")
+def records() -> Records:
+    """What this run has seen so far."""
+    return _records
+
+
+@pytest.fixture(scope="session")
+def spawning(browser: AnyBrowser, site: str) -> Iterator[FaultPage]:
+    """The page without PyScript, whose workers start from a snapshot."""
+    with FaultPage(browser, site, "spawn.html") as page:
+        page.call("warm_up")
+        page.call("note_workers")
+        yield page
+
+
+@pytest.fixture(scope="session")
+def scripted(browser: AnyBrowser, site: str) -> Iterator[FaultPage]:
+    """The page of PyScript's."""
+    with FaultPage(browser, site, "bench.html") as page:
+        yield page
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the figures, and hands them to `cargo xtask test`."""
+    figures = _records
+    if not figures.faults:
+        return
+    text = (
+        f"{figures.faults} faults injected, {figures.calls} calls made,"
+        f" {figures.unsettled} calls that did not settle, {figures.proxies} proxies leaked,"
+        f" slowest settling {figures.slowest:.2f} s"
+    )
+    terminalreporter.section(f"faults in {ENGINE}")
+    terminalreporter.line(text)
+    for host, fault, seen, seconds in figures.rows:
+        terminalreporter.line(f"  {host}: {fault}: {seen} after {seconds:.2f} s")
+    if target := os.environ.get("WORKERLIB_FAULT_FIGURES"):
+        Path(target).write_text(text)

@@ -1,0 +1,88 @@
+"""A page in which faults are injected, and the records of a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engines import AnyBrowser
+from pace import PACE
+from pyscript_page import PyScriptPage
+
+_HERE = Path(__file__).parent
+_CALL = """
+async def call(tags, name, arguments):
+    import importlib
+    import json
+    import js
+
+    if name in ("under_pyscript", "forged_handshakes") or arguments.get("host") == "under_pyscript":
+        arguments["tags"] = tags
+    module, _, function = name.rpartition(".")
+    called = getattr(importlib.import_module(module or "in_the_page"), function)
+    js.window.faultRecord = json.dumps(await called(**arguments))
+"""
+
+
+class FaultPage(PyScriptPage):
+    """A page of tests/browser/pages with the modules that inject faults."""
+
+    def __init__(self, browser: AnyBrowser, site: str, path: str) -> None:
+        super().__init__(browser, site, path, faultless=False)
+        for name in ("injecting", "in_the_page"):
+            self.page.evaluate(
+                "([name, source]) => window.harness.add_module(name, source)",
+                [name, (_HERE / f"{name}.py").read_text()],
+            )
+
+    def call(self, name: str, limit: float = 60, **arguments: Any) -> Any:
+        """Calls a function of in_the_page.py and returns what it returns, as JSON.
+
+        Args:
+            name: Its name.
+            limit: How many seconds of a fast machine it may take.
+            arguments: Its arguments.
+        """
+        self.run(
+            {
+                "file": "fault_page.py",
+                "source": _CALL,
+                "function": _CALL,
+                "name": "call",
+                "line": 1,
+                "provided": ["tags"],
+                "limit": limit * PACE,
+                "arguments": {"name": name, "arguments": arguments},
+            }
+        )
+        return json.loads(self.page.evaluate("() => window.faultRecord"))
+
+
+@dataclass
+class Records:
+    """What a run of the suite has seen."""
+
+    faults: int = 0
+    calls: int = 0
+    unsettled: int = 0
+    proxies: int = 0
+    slowest: float = 0.0
+    rows: list[tuple[str, str, str, float]] = field(default_factory=list)
+    """The table of docs/reliability.md: host, fault, what the caller sees, how soon."""
+
+    def add(self, host: str, fault: str, record: dict[str, Any]) -> None:
+        """Adds one injected fault to the figures."""
+        self.faults += 1
+        self.calls += record["calls"]
+        self.unsettled += len(record["unsettled"])
+        self.proxies += max(0, record.get("proxies", 0))
+        self.slowest = max(self.slowest, record["seconds"])
+        self.rows.append((host, fault.replace("_", " "), record["seen"][0], record["seconds"]))
+
+    def note(self, host: str, fault: str, seen: str, seconds: float) -> None:
+        """Adds a fault that ends its connection by itself."""
+        self.faults += 1
+        self.slowest = max(self.slowest, seconds)
+        self.rows.append((host, fault.replace("_", " "), seen, seconds))

@@ -1,0 +1,357 @@
+"""The page's side of the fault suite: gets a worker of each kind, has a fault injected, and counts what is left."""
+
+import asyncio
+import gc
+import itertools
+import time
+from pathlib import Path
+
+import injecting
+import js
+import pyodide_js
+import workerlib
+
+_fresh = itertools.count(1)
+_module = pyodide_js._module
+
+
+def _proxies():
+    """Counts the proxies of this Python's objects that JavaScript has, since counting began."""
+    gc.collect()
+    return _module.pyproxy_alloc_map.size
+
+
+async def _counted(injected):
+    """Adds to a record how many proxies an injection has left behind."""
+    record = await injected
+    # A proxy that may be what was calling is destroyed a little later.
+    for _ in range(50):
+        record["proxies"] = _proxies()
+        if record["proxies"] <= record["before"]:
+            break
+        await asyncio.sleep(0.02)
+    record["proxies"] -= record.pop("before")
+    return record
+
+
+async def spawned(fault, export):
+    """A fault in a worker of `spawn()`."""
+
+    async def injected():
+        before = _proxies()
+        worker = await workerlib.spawn("/faults/worker.py", name="mortal")
+        return {**await injecting.inject(worker, worker[export](fault)), "before": before}
+
+    return await _counted(injected())
+
+
+async def warm_up():
+    """Starts a worker so that the next ones start from a snapshot, and begins to count."""
+    (await workerlib.spawn("/faults/worker.py")).close()
+    _module.enable_pyproxy_allocation_tracing()
+
+
+async def under_pyscript(fault, export, tags):
+    """A fault in a worker of PyScript's."""
+    name = f"mortal {next(_fresh)}"
+    tags.worker(name, src="/faults/worker.py")
+
+    async def injected():
+        worker = await workerlib.connect(name)
+        before = _proxies()
+        return {**await injecting.inject(worker, worker[export](fault)), "before": before}
+
+    return await _counted(injected())
+
+
+async def standing(export, heartbeat):
+    """A worker whose event loop stands, without a call in flight."""
+    worker = await workerlib.spawn("/faults/worker.py", name="standing", heartbeat=heartbeat)
+    await worker[export]()
+    return await _until_closed(worker)
+
+
+async def computing(heartbeat, in_calls):
+    """A worker that computes for longer than it may be silent."""
+    worker = await workerlib.spawn(
+        "/faults/worker.py", name="computing", heartbeat=heartbeat, heartbeat_in_calls=in_calls
+    )
+    start = time.monotonic()
+    try:
+        return [repr(await worker.compute(3 * heartbeat)), time.monotonic() - start]
+    except workerlib.WorkerDiedError as error:
+        return [str(error), time.monotonic() - start]
+    finally:
+        worker.close()
+
+
+async def _until_closed(worker):
+    start = time.monotonic()
+    reason = await asyncio.wait_for(worker._connection.closed, 60)
+    return [reason, time.monotonic() - start]
+
+
+async def starting(script, host, tags=None, limit=30, terminate_at=None):
+    """A worker that dies before its handshake.
+
+    Args:
+        script: Its script's text.
+        host: "spawned", or "under_pyscript".
+        tags: Makes a tag.
+        limit: After how many seconds `connect()` or `spawn()` would give up.
+        terminate_at: At which stage to terminate the worker, by the prototype's method.
+
+    Returns:
+        The error's class and text, and how many seconds after the worker's death it came, or after the call.
+    """
+    name = f"mortal {next(_fresh)}"
+    start = time.monotonic()
+
+    def on_progress(step):
+        nonlocal start
+        if step.stage == terminate_at:
+            start = time.monotonic()
+            js.Worker.prototype.terminate.call(js.lastWorker)
+
+    if host == "spawned":
+        path = Path(f"{name}.py")
+        path.write_text(script)
+        connecting = workerlib.spawn(path, timeout=limit, on_progress=on_progress)
+    else:
+        tags.worker(name, script)
+        connecting = workerlib.connect(name, timeout=limit, on_progress=on_progress)
+    try:
+        worker = await connecting
+    except workerlib.WorkerlibError as error:
+        return [type(error).__name__, str(error), time.monotonic() - start]
+    worker.close()
+    return ["connected", "", time.monotonic() - start]
+
+
+async def note_workers():
+    """Keeps the Worker that was made last as `lastWorker`."""
+    js.eval("""
+        (() => {
+          const Made = Worker;
+          globalThis.Worker = class Worker extends Made {
+            constructor(...all) {
+              super(...all);
+              globalThis.lastWorker = this;
+            }
+          };
+        })()
+    """)
+
+
+TERMINATIONS = {
+    "worker.terminate()": lambda worker: worker.terminate(),
+    "worker.worker.terminate()": lambda worker: worker.worker.terminate(),
+    "Worker.prototype.terminate": lambda worker: js.eval(
+        "(worker) => Worker.prototype.terminate.call(worker)"
+    )(worker.worker),
+}
+
+
+async def terminated(how, during):
+    """A worker of `spawn()` that is terminated while calls of one kind are under way."""
+
+    async def injected():
+        before = _proxies()
+        worker = await workerlib.spawn("/faults/worker.py", name="mortal")
+        large = bytes(64 << 20)
+        calls = {
+            "nothing": lambda: worker.wait(),
+            "a function that computes": lambda: worker.compute(60),
+            "64 MB to the worker": lambda: worker.echo(large),
+            "64 MB from the worker": lambda: worker.make(64 << 20),
+        }
+
+        def end():
+            TERMINATIONS[how](worker)
+
+        under_way = asyncio.ensure_future(calls[during]())
+        under_way.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.sleep(0.02)
+        record = await injecting.inject(worker, end, small=5, ready=during != "a function that computes")
+        return {**record, "before": before}
+
+    return await _counted(injected())
+
+
+async def many_in_flight(count):
+    """A worker that dies with thousands of calls in flight: how long it takes to tell all of them."""
+    worker = await workerlib.spawn("/faults/worker.py", max_in_flight=count)
+    calls = [asyncio.ensure_future(worker.wait()) for _ in range(count)]
+    assert await worker.add(1, 2) == 3
+    futures = [asyncio.get_running_loop().create_future() for _ in range(count)]
+    plain = [asyncio.ensure_future(_await(future)) for future in futures]
+    await asyncio.sleep(0)
+    start = time.monotonic()
+    for future in futures:
+        future.set_result(None)
+    await asyncio.gather(*plain)
+    of_futures = time.monotonic() - start
+    start = time.monotonic()
+    js.Worker.prototype.terminate.call(worker.worker)
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+    seconds = time.monotonic() - start
+    return [sorted({type(error).__name__ for error in errors}), len(errors), seconds, of_futures]
+
+
+async def _await(future):
+    await future
+
+
+async def flooded(count, at_once):
+    """A flood of small calls."""
+    worker = await workerlib.spawn("/faults/worker.py")
+    start = time.monotonic()
+    done = 0
+    while done < count:
+        results = await asyncio.gather(*(worker.add(n, 1) for n in range(at_once)))
+        assert results == list(range(1, at_once + 1))
+        done += at_once
+    seconds = time.monotonic() - start
+    worker.close()
+    return [done, seconds, len(_module.HEAPU8)]
+
+
+async def connect_cycles(count):
+    """Connects and closes again and again: how many objects and proxies that leaves on the page."""
+
+    async def connect():
+        worker = await workerlib.connect("bench")
+        await worker.add(1, 2)
+        await worker.close()
+
+    async def counted():
+        for _ in range(10):
+            await asyncio.sleep(0.02)
+        gc.collect()
+        return len(gc.get_objects()), _proxies()
+
+    _module.enable_pyproxy_allocation_tracing()
+    for _ in range(10):
+        await connect()
+    objects, proxies = await counted()
+    for _ in range(count):
+        await connect()
+    more_objects, more_proxies = await counted()
+    return [more_objects - objects, more_proxies - proxies]
+
+
+async def dropped():
+    """Drops a Worker without closing it: the warning, and the connection's end; a function keeps it open."""
+    import warnings
+
+    worker = await workerlib.spawn("/faults/worker.py", name="dropped")
+    connection, add = worker._connection, worker.add
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        # A call that is made of a temporary Worker is answered.
+        assert await worker.add(1, 2) == 3
+        del worker
+        gc.collect()
+        await asyncio.sleep(0.5)
+        was_open = not connection.closed.done()
+        assert await add(20, 22) == 42
+        del add
+        gc.collect()
+        reason = await asyncio.wait_for(connection.closed, 20)
+    return [
+        was_open,
+        reason,
+        [str(warning.message) for warning in caught if warning.category is ResourceWarning],
+    ]
+
+
+async def one_liner():
+    """A call of a Worker that nobody holds."""
+    return await (await workerlib.spawn("/faults/worker.py")).add(20, 22)
+
+
+async def between_garbage():
+    """Odd messages on every channel, both ways, while calls are under way: how many calls were answered as they should."""
+    worker = await workerlib.spawn("/faults/worker.py", name="noisy")
+    answered = 0
+    frame = js.document.createElement("iframe")
+    js.document.body.append(frame)
+    odd = js.JSON.parse(
+        """[null, 0, "x", [], {}, [true, "gone"], {"makeSnapshot": true}, {"files": []}, {"files": 1}, "ping",
+            {"mark": "workerlib_connect:1"}, {"workerlib": "x", "data": 1}, {"workerlib_died": "gone"}]"""
+    )
+    for _ in range(5):
+        calls = [asyncio.ensure_future(worker.add(n, 1)) for n in range(20)]
+        for message in odd:
+            worker.worker.postMessage(message)
+            # From another frame, and to this page itself.
+            frame.contentWindow.eval("(message) => parent.postMessage(message, '*')")(message)
+            js.window.postMessage(message, "*")
+        await worker.post_garbage()
+        answered += sum(result == n + 1 for n, result in enumerate(await asyncio.gather(*calls)))
+    frame.remove()
+    is_open = not worker.closed
+    await worker.close()
+    return [answered, is_open]
+
+
+async def forged_handshakes(tags):
+    """Marks of handshakes that were never asked for, and one that is replayed: what a later connection does."""
+    name = f"forging {next(_fresh)}"
+    tags.worker(name, FORGING)
+    worker = await workerlib.connect(name)
+    # The worker repeats the message of this handshake, with a port of its own, and posts those of handshakes to come.
+    await worker.forge()
+    again = await workerlib.connect(name)
+    sums = [await worker.add(1, 2), await again.add(3, 4)]
+    await worker.close()
+    await again.close()
+    return sums
+
+
+FORGING = """
+import js
+import workerlib
+from pyodide.ffi import to_js
+from polyscript import xworker
+
+marks = []
+post = xworker.postMessage
+
+
+@workerlib.export
+def add(left, right):
+    return left + right
+
+
+@workerlib.export
+def forge():
+    for number in range(1, 50):
+        channel = js.MessageChannel.new()
+        link = {"mark": f"workerlib_connect:{number}", "lifeline": "", "memory": None}
+        # Nobody asks yet: such a message belongs to no handshake, or to one that is over.
+        post(to_js(link, dict_converter=js.Object.fromEntries), to_js([channel.port2]))
+"""
+
+
+async def second_handshake():
+    """Frames of a handshake on a connection that is open: what ends, and what goes on."""
+    one = await workerlib.connect("bench")
+    other = await workerlib.connect("bench")
+    send = one._connection.endpoint.post
+    from workerlib._native import Session
+
+    session = Session.connect("forged")
+    kind, (frame, buffers) = session.poll(False)
+    assert kind == "transmit", kind
+    waiting = asyncio.ensure_future(one.hold("a second handshake"))
+    await asyncio.sleep(0.05)
+    send(frame, buffers)
+    try:
+        await asyncio.wait_for(waiting, 20)
+        ended = "returned"
+    except workerlib.WorkerlibError as error:
+        ended = f"{type(error).__name__}: {error}"
+    goes_on = await other.add(1, 2)
+    await other.close()
+    return [ended, goes_on]

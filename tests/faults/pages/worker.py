@@ -1,0 +1,230 @@
+"""The worker of the fault suite: each of its exports harms its own Python, at once, after an await, or in a task."""
+
+import asyncio
+import os
+import sys
+
+import workerlib
+
+
+def read_badly():
+    import ctypes
+
+    # Near the end of what WebAssembly can address, and no page of a process.
+    ctypes.string_at(0xFFFFFFF0, 64)
+
+
+def repr_deep():
+    items = []
+    for _ in range(100_000):
+        items = [items]
+    repr(items)
+
+
+def free_deep():
+    items = []
+    for _ in range(1_000_000):
+        items = [items]
+    del items
+
+
+def recurse():
+    sys.setrecursionlimit(10**8)
+
+    class Endless:
+        def __repr__(self):
+            return f"{self!r}"
+
+    repr(Endless())
+
+
+def recurse_plainly():
+    sys.setrecursionlimit(10**8)
+
+    def endless(depth):
+        return endless(depth + 1)
+
+    endless(0)
+
+
+def compile_sum():
+    compile("+".join(["1"] * 50_000), "a long sum", "eval")
+
+
+def compile_brackets():
+    compile("(" * 5_000 + ")" * 5_000, "deep brackets", "eval")
+
+
+def exit_at_once():
+    os._exit(3)
+
+
+def abort():
+    os.abort()
+
+
+def exit_politely():
+    sys.exit(3)
+
+
+def exit_in_a_callback():
+    asyncio.get_running_loop().call_soon(sys.exit, 3)
+
+
+def exhaust_memory():
+    held = []
+    try:
+        while True:
+            held.append(bytearray(64 << 20))
+    finally:
+        held.clear()
+
+
+def close_itself():
+    import js
+
+    js.close()
+
+
+def close_itself_unseen():
+    """In a way that no JavaScript of workerlib's can see."""
+    import js
+
+    js.DedicatedWorkerGlobalScope.prototype.close.call(js.globalThis)
+
+
+def interrupt_itself():
+    raise KeyboardInterrupt
+
+
+FAULTS = {
+    function.__name__: function
+    for function in (
+        read_badly,
+        repr_deep,
+        free_deep,
+        recurse,
+        recurse_plainly,
+        compile_sum,
+        compile_brackets,
+        exit_at_once,
+        abort,
+        exit_politely,
+        exit_in_a_callback,
+        exhaust_memory,
+        close_itself,
+        close_itself_unseen,
+        interrupt_itself,
+    )
+}
+
+
+@workerlib.export
+def harm(fault):
+    """In the function itself."""
+    FAULTS[fault]()
+
+
+@workerlib.export
+async def harm_later(fault):
+    """After an await."""
+    await asyncio.sleep(0.001)
+    FAULTS[fault]()
+
+
+@workerlib.export
+async def harm_in_a_task(fault):
+    """In a task that the function awaits."""
+    await asyncio.create_task(harm_later(fault))
+
+
+@workerlib.export
+async def harm_behind(fault):
+    """In a callback, after the function has returned."""
+    asyncio.get_running_loop().call_later(0.001, FAULTS[fault])
+
+
+@workerlib.export
+def stand_behind():
+    """After the answer, computes for ever."""
+
+    def spin():
+        while True:
+            pass
+
+    asyncio.get_running_loop().call_later(0.001, spin)
+
+
+@workerlib.export
+def stop_the_loop():
+    """After the answer, no task and no callback runs any more, though messages still arrive."""
+    loop = asyncio.get_running_loop()
+    loop.call_later = loop.call_soon = loop.call_at = lambda *_, **__: asyncio.Handle(print, (), loop)
+
+
+def _odd_messages():
+    """Whatever a script may post on its worker's own channel, also what looks like workerlib's own messages."""
+    import js
+
+    return js.JSON.parse("""[
+        null, 0, "x", [], {}, [null], [true], [true, "gone"], [false, 1], [1], [[5, 3], "x"],
+        ["ready"], ["locked"], ["failed", "no", null], ["failed"], ["died"], ["progress"], ["progress", 1, 2, 3, 4],
+        ["no_snapshot"], {"mark": "workerlib_connect:1"}, {"mark": "workerlib_running", "lifeline": 5},
+        {"workerlib": "nobody", "data": [true, "gone"]}, {"workerlib_died": 7}, {"id": 1, "type": "RAW"}
+    ]""")
+
+
+@workerlib.export
+def post_garbage():
+    """Posts odd messages on the worker's own channel, and to whoever listens to a BroadcastChannel of its page."""
+    import js
+
+    for message in _odd_messages():
+        js.self.postMessage(message)
+    return len(_odd_messages())
+
+
+@workerlib.export
+async def wait():
+    """Never returns."""
+    await asyncio.Event().wait()
+
+
+@workerlib.export
+def add(left, right):
+    return left + right
+
+
+@workerlib.export
+def echo(value):
+    return value
+
+
+@workerlib.export
+def make(size):
+    return bytes(size)
+
+
+@workerlib.export
+async def count(number):
+    """A stream."""
+    for item in range(number):
+        yield item
+
+
+@workerlib.export
+def heap():
+    """How many bytes of memory this Python has."""
+    import pyodide_js
+
+    return len(pyodide_js._module.HEAPU8)
+
+
+@workerlib.export
+def compute(seconds):
+    """Does not let the loop run for so long."""
+    from time import monotonic
+
+    end = monotonic() + seconds
+    while monotonic() < end:
+        pass

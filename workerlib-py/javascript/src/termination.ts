@@ -1,0 +1,41 @@
+/**
+ * Tells when a Worker of this page is terminated by the page's own JavaScript.
+ *
+ * No event follows the end of a Worker. So `Worker.prototype.terminate` is replaced, once for a page, by a function that tells
+ * of it after it has done its work; this includes calls by `Worker.prototype.terminate.call(worker)`. Python evaluates the same
+ * file (`_hosts/browser/liveness.py`). What the browser ends by itself is noticed by a Web Lock.
+ */
+
+/** Dispatches the event `terminated`, once. */
+export interface Termination extends EventTarget {
+  /** Whether the worker has ended. */
+  isDead?: boolean;
+}
+
+interface Watched extends Worker {
+  workerlib_termination?: Termination;
+}
+
+interface Terminate {
+  (this: Watched): void;
+  workerlib?: boolean;
+}
+
+/** Returns what tells of a Worker's termination; there is one for each. */
+export function terminationOf(worker: Watched): Termination {
+  const prototype = Worker.prototype as { terminate: Terminate };
+  if (prototype.terminate.workerlib !== true) {
+    const original = prototype.terminate;
+    prototype.terminate = Object.assign(
+      function terminate(this: Watched): void {
+        original.call(this);
+        const termination = this.workerlib_termination;
+        if (termination === undefined || termination.isDead === true) return;
+        termination.isDead = true;
+        termination.dispatchEvent(new Event("terminated"));
+      },
+      { workerlib: true },
+    );
+  }
+  return (worker.workerlib_termination ??= new EventTarget());
+}
