@@ -95,6 +95,28 @@ def test_github_pages(host: StaticHost, cdn: Cdn, page: Page) -> None:
     assert cdn.elsewhere == []
 
 
+def test_the_tutorial(host: StaticHost, cdn: Cdn, page: Page) -> None:
+    """The reader's page counts words, shows the worker's error, and is ready again."""
+    files = blocks("docs/tutorial.md")
+    assert set(files) == {
+        "pyscript.toml",
+        "worker.py",
+        "index.html",
+        "main.py",
+        "conftest.py",
+        "test_worker.py",
+    }
+    host.write(dict(files))
+    page.goto(host.address)
+    shows(page, "Ready.")
+    page.click("#count")
+    shows(page, "the: 3, and: 2")
+    page.fill("#text", "")
+    page.click("#count")
+    shows(page, "This did not work: there are no words in this text")
+    assert page.is_enabled("#count")
+
+
 def test_plain_pyodide(host: StaticHost, cdn: Cdn, page: Page) -> None:
     """The document's page without PyScript takes the wheel from beside it; its worker needs no second request."""
     host.write(dict(blocks("docs/installing.md")))

@@ -90,6 +90,11 @@ impl Workspace {
         self.target().join("venv")
     }
 
+    /// The folder of libraries that users have and the package does not need.
+    pub(crate) fn optional(&self) -> PathBuf {
+        self.target().join("optional")
+    }
+
     /// The folder of pandas 2, beside the tools.
     pub(crate) fn pandas_2(&self) -> PathBuf {
         self.target().join("pandas-2")

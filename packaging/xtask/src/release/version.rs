@@ -72,6 +72,7 @@ const PLACES: &[Place] = &[
     optional("workerlib-py/README.md", "./workerlib-", "-cp311"),
     place("docs/installing.md", "./workerlib-", "-cp311"),
     place("docs/github-pages.md", "./workerlib-", "-cp311"),
+    place("docs/tutorial.md", "./workerlib-", "-cp311"),
 ];
 
 /// The files that a new version changes; some are named more than once.

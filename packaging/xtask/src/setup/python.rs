@@ -88,20 +88,32 @@ pub(crate) fn ensure_environment(
 /// # Errors
 /// If pip fails.
 pub(crate) fn ensure_pandas_2(workspace: &Workspace) -> Result<Outcome> {
-    let requirements = workspace.packaging("python").join("pandas-2.txt");
-    let folder = workspace.pandas_2();
+    ensure_beside(workspace, "pandas-2.txt", &workspace.pandas_2())
+}
+
+/// Installs libraries that users have and the package does not need.
+///
+/// # Errors
+/// If pip fails.
+pub(crate) fn ensure_optional(workspace: &Workspace) -> Result<Outcome> {
+    ensure_beside(workspace, "optional.txt", &workspace.optional())
+}
+
+/// Installs locked packages into a folder of their own.
+fn ensure_beside(workspace: &Workspace, requirements: &str, folder: &Path) -> Result<Outcome> {
+    let requirements = workspace.packaging("python").join(requirements);
     let fingerprint = Fingerprint::new().path(&workspace.python())?.path(&requirements)?.finish();
-    if stamp::is_fresh(&folder, &fingerprint) {
+    if stamp::is_fresh(folder, &fingerprint) {
         return Ok(Outcome::Unchanged);
     }
-    stamp::clear(&folder);
+    stamp::clear(folder);
     if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
     let mut pip = pip(workspace);
-    pip.args(["install", "--require-hashes", "--only-binary=:all:", "--target"]).arg(&folder);
-    process::run(workspace, "pip-pandas-2", pip.arg("-r").arg(&requirements))?;
-    stamp::set(&folder, &fingerprint)?;
+    pip.args(["install", "--require-hashes", "--only-binary=:all:", "--target"]).arg(folder);
+    process::run(workspace, "pip-beside", pip.arg("-r").arg(&requirements))?;
+    stamp::set(folder, &fingerprint)?;
     Ok(Outcome::Done)
 }
 

@@ -97,7 +97,10 @@ pub(super) fn suite_with_pandas_2(context: &Context<'_>) -> Result<Report> {
 
 /// Runs the tests of workers that are subprocesses, the shared suite among them, against the native wheel.
 pub(super) fn subprocesses(context: &Context<'_>) -> Result<Report> {
-    natively(context, pytest::command(context.workspace), "local", None, "tests of workers as subprocesses")
+    setup::python::ensure_optional(context.workspace)?;
+    let mut pytest = pytest::command(context.workspace);
+    pytest.env("PYTHONPATH", context.workspace.optional());
+    natively(context, pytest, "local", None, "tests of workers as subprocesses")
 }
 
 /// Checks that mypy, pyright and tsc know a worker by its interface, as it is installed for users.

@@ -1,0 +1,119 @@
+"""The documents of docs/how-to work as they are written: the code of each runs in a page, and a visitor's actions follow.
+
+Documents that need pandas or matplotlib run natively (tests/local/test_how_tos.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import how_to_documents
+from in_page import in_page
+
+# What a visitor does in the page of a document, in the page's Python behind main.py.
+VISITS = {
+    "cancel-button": """
+document.querySelector("#start").click()
+await shows("#status", "counting")
+document.querySelector("#stop").click()
+await shows("#status", "stopped")
+assert document.querySelector("#stop").disabled
+""",
+    "several-workers": """
+await shows("body", "2262 primes below 20,000, from 2 workers")
+assert pool.closed
+""",
+    "state": """
+await shows("body", "{'kitchen': 21.0, 'cellar': 12.0}")
+again = await workerlib.connect(worker.name)
+assert (await again.means())["cellar"] == 12.0
+""",
+    "file-upload": """
+import js
+from pyodide.ffi import to_js
+
+given = js.DataTransfer.new()
+given.items.add(js.File.new(to_js(["name,number\\nAda,1\\nGrace,2\\n"]), "people.csv"))
+field = document.querySelector("#file")
+field.files = given.files
+field.dispatchEvent(js.Event.new("change", bubbles=True))
+await shows("#summary", "people.csv: 2 rows of name, number")
+""",
+    "restart": """
+await shows("body", "it died: ")
+await shows("body", "\\n4")
+assert doubler.worker.closed
+""",
+    "stream-rows": """
+await shows("#primes", "101")
+assert document.querySelectorAll("#primes li").length == 26
+assert await anext(worker.primes()) == 2
+""",
+    "isolation": """
+import js
+
+await shows("body", "spin() took too long")
+await shows("body", "the worker is free: 42" if js.crossOriginIsolated else "the page is not isolated")
+""",
+}
+NATIVE = {"dataframe-to-chart", "matplotlib"}
+
+
+def test_each_document_is_run() -> None:
+    """A new document is tried here or natively, or this fails."""
+    assert how_to_documents.documents() == VISITS.keys() | NATIVE
+
+
+@pytest.mark.parametrize(
+    ("files", "visit"),
+    [
+        pytest.param(
+            how_to_documents.files_of(name),
+            visit,
+            id=name,
+            marks=[pytest.mark.isolation("chromium")] if name == "isolation" else [],
+        )
+        for name, visit in VISITS.items()
+    ],
+)
+@in_page
+async def test_a_document(workerlib: Any, tags: Any, pace: Any, files: dict[str, str], visit: str) -> None:
+    """A visitor sees what the document promises, in a page with the document's elements, worker and script."""
+    import ast
+    import asyncio
+    import inspect
+    import re
+    from pathlib import Path
+
+    import js
+
+    frame = js.document.createElement("div")
+    frame.innerHTML = files.get("index.html", "")
+    js.document.body.append(frame)
+    main = files["main.py"]
+    if found := re.search(r'connect\("([^"]+)"\)', main):
+        # PyScript keeps the names of workers that have ended.
+        fresh = f"{found[1]} {js.performance.now()}"
+        tags.worker(fresh, files["worker.py"])
+        main = main.replace(found[0], f'connect("{fresh}")')
+    script = Path("how_to_worker.py")
+    script.write_text(files["worker.py"])
+    main = main.replace('"./worker.py"', f"__import__('pathlib').Path({str(script)!r})")
+
+    async def shows(selector: str, text: str) -> None:
+        for _ in range(round(600 * pace.PACE)):
+            if text in js.document.querySelector(selector).innerText:
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{text!r} is not in {js.document.querySelector(selector).innerText!r}")
+
+    names = {"__name__": "__main__", "shows": shows, "workerlib": workerlib}
+    try:
+        for file, code in (("main.py", main), ("the visit", visit)):
+            outcome = eval(compile(code, file, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+            if inspect.iscoroutine(outcome):
+                await outcome
+    finally:
+        frame.remove()
