@@ -343,11 +343,32 @@ async def test_back_pressure(worker: Worker) -> None:
     """A function that computes may call a callback 4,096 times without an answer; then it waits, or is told."""
     heard: list[int] = []
     outcome = await worker.flood(10_000, heard.append)
-    if outcome == "all were sent":
+    if await worker.can_wait():
+        assert outcome == "all were sent"
         assert heard == list(range(10_000))
     else:
         assert "await some of the answers" in outcome
         assert heard == list(range(4_096))
+
+
+async def test_an_answer_in_sync_code(worker: Worker) -> None:
+    """Sync code takes the answer where it can wait; elsewhere it is told what to change, and the call goes on."""
+
+    async def later(value: int) -> int:
+        await asyncio.sleep(0.01)
+        return 2 * value
+
+    def refuse() -> None:
+        raise KeyError("missing")
+
+    if await worker.can_wait():
+        assert await worker.ask_in_sync_code(lambda value: value + 1, 1) == 2
+        assert await worker.ask_in_sync_code(later, 4) == 8
+        with raises(KeyError, "missing"):
+            await worker.ask_in_sync_code(refuse)
+    else:
+        with raises(workerlib.CannotBlockError, "async"):
+            await worker.ask_in_sync_code(later, 4)
 
 
 async def test_a_reply_is_no_value(worker: Worker) -> None:

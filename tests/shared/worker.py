@@ -744,6 +744,12 @@ async def misuse(callback: Any, use: str) -> str:
 
 
 @workerlib.export
+def ask_in_sync_code(question: Any, *args: Any) -> Any:
+    """Takes the answer of a callback without an await."""
+    return question(*args).result()
+
+
+@workerlib.export
 def return_a_reply(callback: Any) -> Any:
     return callback(1)
 

@@ -199,9 +199,10 @@ class References:
         held = self._held.get(number)
         proxy = held and held.proxy and held.proxy()
         if held is None or proxy is None:
-            held = self._held[number] = Held(self, number, kind, description)
+            held = Held(self, number, kind, description)
             proxy = make(held)
             held.proxy = weakref.ref(proxy)
+            self._held[number] = held
         self._session.hold(number)
         held.count += 1
         self.brought.append(held)
@@ -249,19 +250,31 @@ class References:
 
     async def call(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a method and returns its result; waits until the other side takes another invocation."""
-        while not self._session.may_invoke and self._session.is_open:
-            await _Answer(self, next(iter(self._replies.values())))
+        while not self._session.may_invoke and (latest := self._latest()) is not None:
+            await _Answer(self, latest)
         return await self.invoke(held, member, args, kwargs)
 
     def _wait_for_room(self, held: Held) -> None:
         """Waits until the other side takes another invocation, where that is possible."""
-        try:
-            wait(_Answer(self, next(iter(self._replies.values()))))
-        except CannotBlockError:
-            raise BackPressureError(
-                f"{held.name}() was called {len(self._replies)} times without an answer yet, and sync code"
-                " cannot wait here: await some of the answers, or call it less often"
-            ) from None
+        latest = self._latest()
+        if latest is not None:
+            with contextlib.suppress(CannotBlockError):
+                wait(_Answer(self, latest))
+                return
+        raise BackPressureError(
+            f"{held.name}() was called {len(self._replies)} times without an answer yet, and sync code"
+            " cannot wait here: await some of the answers, or call it less often"
+        )
+
+    def _latest(self) -> ReplyState | None:
+        """Finds the answer that is to be waited for so that there is room for further invocations.
+
+        It is the latest of those that nobody takes, such as those of progress: when it is there, so are the
+        ones before it. The answer of a question may take its time.
+        """
+        states = self._replies.values()
+        first = next(iter(states), None)
+        return next((state for state in reversed(states) if state.is_abandoned), first)
 
     def wait(self, state: ReplyState) -> Generator[Any, Any, None]:
         """Waits for an answer in async code; a cancel is passed on, as that of a call."""
