@@ -52,6 +52,26 @@ async def test_connecting_again_to_a_worker_that_was_terminated(
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.every_engine
+@in_page(page="mishaps")
+async def test_connecting_to_a_worker_that_was_terminated_before(
+    workerlib: Any, tags: Any, raises: Any
+) -> None:
+    """Nobody watched it then: the page's own `terminate()` tells all the same, and nobody waits for a minute."""
+    import asyncio
+    import time
+
+    tag = tags.worker("mortal early", "import workerlib\n@workerlib.export\ndef one(): return 1\n")
+    while not getattr(tag, "xworker", None):
+        await asyncio.sleep(0.02)
+    await tag.xworker.ready
+    tag.xworker.terminate()
+    start = time.monotonic()
+    with raises(workerlib.WorkerDiedError, "a tag with another name"):
+        await workerlib.connect("mortal early")
+    assert time.monotonic() - start < 5
+
+
 @in_page(page="mishaps")
 async def test_a_worker_that_is_terminated_while_it_starts(workerlib: Any, tags: Any, raises: Any) -> None:
     """A call that waits for the worker ends with an error, however the worker is ended."""

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from workerlib import Worker
+from workerlib._api.worker import OWN_NAMES
 
 ROOT = Path(__file__).parents[2]
 PATTERNS = ["*.md", "docs/**/*.md", "benches/results/*.md", "workerlib-*/*.md", "workerlib-*/javascript/*.md"]
@@ -28,7 +30,8 @@ def test_links_lead_somewhere(name: str) -> None:
     """A link that was broken by a move or a new heading is told by its document and its target."""
     # workerlib-codec/wire-format.md is a link to the document in docs/, and cargo puts a copy of that into the crate.
     document = (ROOT / name).resolve()
-    text = _FENCE.sub("", document.read_text(encoding="utf-8"))
+    # Code may look like a link: `worker["close"](…)`.
+    text = re.sub(r"`[^`\n]*`", "", _FENCE.sub("", document.read_text(encoding="utf-8")))
     broken = []
     for link in [*_LINK.findall(text), *_REFERENCE.findall(text)]:
         path, _, anchor = link.partition("#")
@@ -48,3 +51,12 @@ def test_a_broken_link_would_be_found(tmp_path: Path) -> None:
     document = tmp_path / "d.md"
     document.write_text('## E `f`!\n\n<a id="g"></a>\n')
     assert _anchors(document) == {"e-f", "g"}
+
+
+def test_the_documented_names_of_a_worker_are_those_of_the_class() -> None:
+    """An export of such a name is hidden by it: users need the whole list."""
+    text = (ROOT / "docs" / "typing.md").read_text(encoding="utf-8")
+    section = text.partition("## Names that a `Worker` has for itself")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"^\| `(\w+)", section, re.MULTILINE))
+    assert documented == {name for name in dir(Worker) if not name.startswith("_")}
+    assert documented == OWN_NAMES

@@ -88,6 +88,37 @@ def test_a_call_from_another_event_loop_fails_before_it_is_sent(write: Write) ->
         other.close()
 
 
+async def test_terminate_ends_a_worker_that_computes(write: Write) -> None:
+    """At once, whatever it is doing: its calls raise WorkerDiedError, and the process is gone."""
+    write(
+        """
+        import pathlib, workerlib
+
+        @workerlib.export
+        def compute():
+            pathlib.Path("begun").touch()
+            while True:
+                try:
+                    while True:
+                        pass
+                except BaseException:
+                    pass
+        """
+    )
+    worker = await workerlib.connect("worker.py")
+    call = asyncio.ensure_future(worker.compute())
+    await until_there_is("begun")
+    pid = worker.worker.pid
+    worker.terminate()
+    with pytest.raises(WorkerDiedError, match=r"was ended by worker\.terminate\(\)"):
+        await call
+    assert worker.closed
+    with pytest.raises(WorkerDiedError):
+        await worker.compute()
+    await worker.__aexit__(None, None, None)
+    await until_ended(pid)
+
+
 async def test_the_classes_of_a_workers_module_are_known_by_themselves(
     write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -29,8 +29,9 @@ export function terminationOf(worker: Watched): Termination {
     prototype.terminate = Object.assign(
       function terminate(this: Watched): void {
         original.call(this);
-        const termination = this.workerlib_termination;
-        if (termination === undefined || termination.isDead === true) return;
+        // Somebody may ask later, of a worker that nobody has watched.
+        const termination = terminationOf(this);
+        if (termination.isDead === true) return;
         termination.isDead = true;
         termination.dispatchEvent(new Event("terminated"));
       },

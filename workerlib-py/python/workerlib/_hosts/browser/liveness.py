@@ -103,7 +103,7 @@ def mark_dead(worker: Any) -> None:
 
 
 def is_dead(worker: Any) -> bool:
-    """Tells whether a worker is known to be gone: it was watched when it ended.
+    """Tells whether a worker is known to be gone: terminated by this page, or watched when it ended.
 
     Args:
         worker: The browser's own object for it.
@@ -112,8 +112,19 @@ def is_dead(worker: Any) -> bool:
     return termination is not None and getattr(termination, _IS_DEAD, False) is True
 
 
-def _termination_of(worker: Any) -> Any:
-    """Gives what tells of a worker's termination, by whichever way the page's JavaScript terminates it."""
+def notice_terminations() -> None:
+    """From now on knows which workers this page terminates, and not only those that it watches.
+
+    A terminated worker is silent for ever: a later `connect()` would wait in vain. Where the page's policy
+    forbids the script, only workers that are watched are known.
+    """
+    if script := _terminations():
+        # It is no worker: the function that all workers have is replaced, and nothing else.
+        script(js.Object.new())
+
+
+def _terminations() -> Any:
+    """Evaluates `termination.ts`; returns what it offers, or False where the page's policy forbids it."""
     global _script
     if _script is None:
         source = files("workerlib") / "javascript" / "termination.js"
@@ -121,8 +132,13 @@ def _termination_of(worker: Any) -> Any:
             _script = js.eval(source.read_text())
         except JsException:
             _script = False
-    if _script:
-        return _script(worker)
+    return _script
+
+
+def _termination_of(worker: Any) -> Any:
+    """Gives what tells of a worker's termination, by whichever way the page's JavaScript terminates it."""
+    if script := _terminations():
+        return script(worker)
     termination = getattr(worker, _TERMINATION, None)
     if termination is None:
         termination = js.EventTarget.new()

@@ -25,7 +25,7 @@ from workerlib._config import exports_and_imports
 from workerlib._config.settings import serve as serve_output
 from workerlib._config.settings import settings
 from workerlib._exports import Function, describe_exports, functions, observers
-from workerlib._hosts.browser.liveness import hold
+from workerlib._hosts.browser.liveness import hold, notice_terminations
 from workerlib._hosts.browser.shared_memory_answers import AnswerReader, new_answers
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard, new_memory
 from workerlib._hosts.pyscript import addresses, bridge
@@ -54,6 +54,8 @@ def serve() -> None:
     """
     xworker = bridge.bridge_of_worker()
     if xworker is None:
+        if hasattr(js, "document"):
+            notice_terminations()
         return
     global _script
     _script = _script_frame()
