@@ -140,6 +140,69 @@ def test_no_room(browser: AnyBrowser, site: str) -> None:
         assert len([line for line in page.console if "not kept for the next visit" in line]) <= 1
 
 
+@in_page(page="spawning")
+async def answers_while_the_snapshot_is_made(workerlib: Any, frames: Any, pace: Any) -> None:
+    """Calls of the first worker, from its first answer until the snapshot is there; and the page's longest frame."""
+    import asyncio
+    import time
+
+    from workerlib._hosts.spawned.snapshots import snapshots
+
+    async with workerlib.spawn("./fresh_worker.py") as worker:
+        assert await worker.double([1]) == [2]
+        frames.start()
+        longest, calls = 0.0, 0
+        while not snapshots.is_ready:
+            assert not snapshots.is_given_up
+            start = time.perf_counter()
+            assert await worker.double(["x" * 100]) == ["x" * 200]
+            longest = max(longest, time.perf_counter() - start)
+            calls += 1
+            await asyncio.sleep(0.01)
+        assert calls > 10, "the snapshot was there before"
+        # A start of Pyodide takes three seconds of a fast machine: the call waits for none of it.
+        assert longest < 1.0 * pace.PACE, longest
+        frames.stop()
+        assert frames.longest < 500 * pace.PACE, frames.longest
+
+
+def test_a_call_while_the_snapshot_is_made(browser: AnyBrowser, site: str) -> None:
+    """Making and keeping a snapshot holds up neither the worker in use nor the page."""
+    with PyScriptPage(browser, site, "spawn.html") as page:
+        answers_while_the_snapshot_is_made(spawning=page)
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "delete globalThis.caches; Object.defineProperty(globalThis, 'caches', { value: undefined });",
+        "CacheStorage.prototype.open = () => Promise.reject(new DOMException('denied', 'SecurityError'));",
+        "Cache.prototype.put = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));",
+        (
+            "const real = crypto; Object.defineProperty(globalThis, 'crypto', { value: {"
+            " getRandomValues: (array) => real.getRandomValues(array), randomUUID: () => real.randomUUID() } });"
+        ),
+    ],
+    ids=["no storage", "a private window", "no room", "an insecure page"],
+)
+def test_where_nothing_can_be_kept(browser: AnyBrowser, site: str, storage: str) -> None:
+    """The workers of the visit share the snapshot all the same; the next visit starts as the first did."""
+    with PyScriptPage(browser, site, "spawn.html") as page:
+        _before_each_worker(script=storage, spawning=page)
+        had_no_snapshot_at_first(spawning=page)
+        had_snapshot_at_once(spawning=page)
+        assert page.page.evaluate(_KEPT) == 0
+
+
+@in_page(page="spawning")
+async def _before_each_worker(script: str) -> None:
+    """Has each worker run JavaScript first, which makes its browser one of another kind."""
+    from workerlib._hosts.spawned import parent
+
+    original = parent._script
+    parent._script = lambda: f"{script}\n{original()}"
+
+
 @in_page(page="interpreter")
 async def starts(workerlib: Any, had_snapshot: bool) -> None:
     """Asks page and worker how they started, and whether they work."""
