@@ -363,6 +363,28 @@ test("room grows as pieces come: a length alone costs nothing", () => {
   peer.channel.close();
 });
 
+test("a length that has come whole before is believed at once: no piece waits", () => {
+  const peer = open((0, eval)(source));
+  const sayPieces = (count) => {
+    for (let number = 0; number < count; number += 1) peer.port.say([null, new Uint8Array(MEGABYTE).fill(number + 1)]);
+  };
+  peer.port.say([frame, 40 * MEGABYTE]);
+  sayPieces(9);
+  assert.equal(peer.memory.made, 0);
+  sayPieces(31);
+  const made = peer.memory.made;
+  assert.ok(made >= 40 * MEGABYTE);
+  peer.port.say([frame, 40 * MEGABYTE]);
+  sayPieces(1);
+  assert.ok(peer.memory.made >= made + 40 * MEGABYTE, "room is made with the first piece");
+  sayPieces(39);
+  peer.port.say([frame, 41 * MEGABYTE]);
+  const before = peer.memory.made;
+  sayPieces(1);
+  assert.equal(peer.memory.made, before, "a longer one is not believed");
+  peer.channel.close();
+});
+
 test("a large buffer arrives whole, though room for it is made late", () => {
   const peer = open((0, eval)(source));
   const [length, pieces] = [70 * MEGABYTE + 3, 71];

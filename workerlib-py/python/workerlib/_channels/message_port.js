@@ -43,7 +43,10 @@
   /** From how many bytes on a buffer goes in pieces, and how large they are: a processor's cache holds some of them. */
   const IN_PIECES = 2 << 20;
   const PIECE = 1 << 20;
-  /** Room for a buffer in pieces is made when it is at most so large, or so many times larger than what has come of it. */
+  /**
+   * Room for a buffer in pieces is made when it is at most so large, or so many times larger than what has come of it, or no
+   * larger than one that has come whole before: for that the heap has grown already.
+   */
   const BELIEVED = 16 << 20;
   const TIMES_BELIEVED = 4;
   /** How many parts a message has at most: an array can say that it has billions, and have none. */
@@ -208,10 +211,14 @@
 
   /** The place of a buffer that comes in pieces. */
   class Room {
-    /** @param {number} length - How many bytes are announced. */
-    constructor(length) {
+    /**
+     * @param {number} length - How many bytes are announced.
+     * @param {number} largest - How many the largest buffer had that has come whole.
+     */
+    constructor(length, largest) {
       if (!Number.isSafeInteger(length) || length < IN_PIECES) throw new TypeError(`pieces of ${length} bytes in all`);
       this.length = length;
+      this.largest = largest;
       /** How many bytes have come. */
       this.arrived = 0;
       /** @type {Uint8Array<ArrayBuffer>[]} What has come and is not copied yet. */
@@ -222,7 +229,7 @@
 
     /** Tells whether enough has come to make room for the rest. */
     get isBelieved() {
-      return this.length <= Math.max(BELIEVED, TIMES_BELIEVED * this.arrived);
+      return this.length <= Math.max(BELIEVED, this.largest, TIMES_BELIEVED * this.arrived);
     }
 
     /**
@@ -268,6 +275,8 @@
       /** @type {{frame: Uint8Array<ArrayBuffer>, lengths: number[], first: number, rooms: Room[]} | null} The message
        *   whose pieces are coming. */
       this.coming = null;
+      /** How many bytes the largest buffer had that has come in pieces. */
+      this.largest = 0;
       this.isClosed = false;
       /** Whether the other side has broken the rules: nothing more of it is read. */
       this.isBroken = false;
@@ -534,7 +543,7 @@
       let hasObjects = false;
       for (const part of parts) {
         if (typeof part === "number") {
-          rooms.push(new Room(part));
+          rooms.push(new Room(part, this.largest));
           // Python knows what it made room for by the sign.
           lengths.push(-part);
         } else if (isOwn(part)) {
@@ -583,6 +592,7 @@
       }
       if (coming.rooms.every(({ arrived, length }) => arrived === length)) {
         this.coming = null;
+        this.largest = Math.max(this.largest, ...coming.rooms.map(({ length }) => length));
         this.deliver(coming.frame, coming.first, coming.lengths);
       }
     }

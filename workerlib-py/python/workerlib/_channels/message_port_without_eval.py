@@ -31,11 +31,12 @@ _LONGEST_REASON = 1000
 class _Room:
     """The place of a buffer that comes in pieces."""
 
-    def __init__(self, length: int) -> None:
-        """Checks how many bytes are announced."""
+    def __init__(self, length: int, largest: int) -> None:
+        """Checks how many bytes are announced; `largest` is the length of the largest that has come whole."""
         if type(length) is not int or not _IN_PIECES <= length < 1 << 53:
             raise ValueError(f"pieces of {length} bytes in all")
         self.length = length
+        self._largest = largest
         self.arrived = 0
         """How many bytes have come."""
         self.held: list[Any] = []
@@ -46,7 +47,7 @@ class _Room:
     @property
     def is_believed(self) -> bool:
         """Whether enough has come to make room for the rest."""
-        return self.length <= max(_BELIEVED, _TIMES_BELIEVED * self.arrived)
+        return self.length <= max(_BELIEVED, self._largest, _TIMES_BELIEVED * self.arrived)
 
     def add(self, piece: Any) -> None:
         """Takes in the piece that comes next.
@@ -102,6 +103,8 @@ class Channel:
         # The message whose pieces are coming: frame, lengths, number of its first buffer; and where they go.
         self._coming: tuple[Any, list[int], int] | None = None
         self._places: list[_Room] = []
+        # The length of the largest buffer that has come in pieces.
+        self._largest = 0
         # Whether the other side has broken the rules, or this side has closed: nothing more is read.
         self._is_over = False
         self._proxies = [create_proxy(self._receive), create_proxy(self._unreadable)]
@@ -251,7 +254,7 @@ class Channel:
         places: list[_Room] = []
         for part in parts[1:]:
             if isinstance(part, (int, float)) and not isinstance(part, bool):
-                places.append(_Room(int(part) if part == part // 1 else -1))
+                places.append(_Room(int(part) if part == part // 1 else -1, self._largest))
                 lengths.append(-places[-1].length)
                 continue
             if _is_object(part):
@@ -287,6 +290,7 @@ class Channel:
                 place.address += piece.byteLength
             place.held.clear()
         if place.arrived == place.length:
+            self._largest = max(self._largest, place.length)
             self._places.pop(0)
         if not self._places:
             (frame, lengths, first), self._coming = self._coming, None
