@@ -29,3 +29,16 @@ def test_the_version_is_that_of_the_metadata() -> None:
     import workerlib
 
     assert workerlib.__version__ == version("workerlib")
+
+
+@pytest.mark.skipif(sys.platform == "emscripten", reason="there are no subprocesses")
+def test_what_few_programs_use_is_imported_when_it_is_used() -> None:
+    """Importing takes a part of a page's start: spawn(), pools and interfaces have modules of their own."""
+    code = (
+        "import sys, workerlib\n"
+        "names = ['_api.spawn', '_api.pool', '_api.interface', '_pool.driver', '_pool.schedule']\n"
+        "assert not [name for name in names if f'workerlib.{name}' in sys.modules]\n"
+        "assert workerlib.spawn is workerlib.spawn and workerlib.pool and workerlib.Interface\n"
+        "assert 'workerlib._api.spawn' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -28,10 +28,7 @@ from typing import TYPE_CHECKING
 
 from workerlib._addresses import url
 from workerlib._api.connect import connect
-from workerlib._api.interface import Interface
 from workerlib._api.page import Page, page
-from workerlib._api.pool import Pool, pool
-from workerlib._api.spawn import spawn
 from workerlib._api.worker import Worker
 from workerlib._errors import (
     BackPressureError,
@@ -76,7 +73,10 @@ from workerlib._values.user_classes import portable
 from workerlib._version import __version__
 
 if TYPE_CHECKING:
+    from workerlib._api.interface import Interface
+    from workerlib._api.pool import Pool, pool
     from workerlib._api.progress_bar import tqdm
+    from workerlib._api.spawn import spawn
     from workerlib._compat.diagnostics import full_name as fullName
     from workerlib._compat.diagnostics import typechecked
     from workerlib._compat.exception_display import exception_handler as exceptionHandler

@@ -15,7 +15,6 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from workerlib import _exports
-from workerlib._api.interface import check
 from workerlib._api.worker import Worker
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import Settings, settings
@@ -363,6 +362,9 @@ async def establish(
                 exports = await connection.opened
                 worker = Worker(connection, exports, found.name, found.worker, found.ended, found.terminate)
                 if interface is not None:
+                    # It takes a while to import, and few programs name an interface.
+                    from workerlib._api.interface import check
+
                     check(interface, exports, found.name)
                 _expect_signs(found, connection, heartbeat)
                 progress.enter("ready", SpawnProgress("ready", found.name))

@@ -23,7 +23,6 @@ import pyodide_js
 from pyodide.ffi import JsException, JsProxy, create_proxy, to_js
 
 from workerlib._channels import fatal_errors, loop_shortcuts
-from workerlib._channels.message_port_without_eval import Channel
 from workerlib._channels.proxies import destroy_later
 from workerlib._exports import Function
 from workerlib._native import region
@@ -62,6 +61,9 @@ def _open(port: Any, handlers: dict[str, Any]) -> Any:
     """Opens an end of a channel: by `_channels/message_port.js` where that can be had."""
     script = _script("message_port.js")
     if script is False:
+        # Few pages have such a policy.
+        from workerlib._channels.message_port_without_eval import Channel
+
         return Channel(port, handlers)
     functions = to_js(handlers, dict_converter=js.Object.fromEntries)
     return script.open(pyodide_js._module, port, functions, fatal_errors.watch())

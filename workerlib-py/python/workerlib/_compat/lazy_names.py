@@ -1,14 +1,21 @@
 """Names of the package that few programs use, such as `from workerlib import diagnostics`.
 
 The package asks for them by its `__getattr__` (PEP 562). The first use of a name imports its module or
-computes its value; `import workerlib` does neither.
+computes its value; `import workerlib` does neither. A page that connects to its workers needs neither
+`spawn()` nor pools.
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import Any
 
 _NAMES = {
+    "Interface": "workerlib._api.interface:Interface",
+    "Pool": "workerlib._api.pool:Pool",
+    "pool": "workerlib._api.pool:pool",
+    "spawn": "workerlib._api.spawn:spawn",
     "fullName": "workerlib._compat.diagnostics:full_name",
     "tqdm": "workerlib._api.progress_bar:tqdm",
     "typechecked": "workerlib._compat.diagnostics:typechecked",
@@ -39,14 +46,14 @@ def value_of(name: str) -> Any:
     """
     # `from workerlib import …` calls this function before it would import a module of that name.
     if name in _NAMES:
-        return _resolve(_NAMES[name])
+        value = _resolve(_NAMES[name])
+        setattr(sys.modules["workerlib"], name, value)
+        return value
     if name in _VALUES:
         return _resolve(_VALUES[name])()
     raise AttributeError(f"module 'workerlib' has no attribute {name!r}")
 
 
 def _resolve(path: str) -> Any:
-    # Imported here, because programs that use none of these names have no use for it.
-    from pkgutil import resolve_name
-
-    return resolve_name(path)
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

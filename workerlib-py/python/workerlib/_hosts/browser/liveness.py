@@ -118,7 +118,7 @@ def notice_terminations() -> None:
     A terminated worker is silent for ever: a later `connect()` would wait in vain. Where the page's policy
     forbids the script, only workers that are watched are known.
     """
-    if script := _terminations():
+    if hasattr(js, "document") and (script := _terminations()):
         # It is no worker: the function that all workers have is replaced, and nothing else.
         script(js.Object.new())
 

@@ -54,8 +54,7 @@ def serve() -> None:
     """
     xworker = bridge.bridge_of_worker()
     if xworker is None:
-        if hasattr(js, "document"):
-            notice_terminations()
+        notice_terminations()
         return
     global _script
     _script = _script_frame()
