@@ -179,8 +179,8 @@ def test_a_call_while_the_snapshot_is_made(browser: AnyBrowser, site: str) -> No
         "CacheStorage.prototype.open = () => Promise.reject(new DOMException('denied', 'SecurityError'));",
         "Cache.prototype.put = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));",
         (
-            "const real = crypto; Object.defineProperty(globalThis, 'crypto', { value: {"
-            " getRandomValues: (array) => real.getRandomValues(array), randomUUID: () => real.randomUUID() } });"
+            "{ const real = crypto; Object.defineProperty(globalThis, 'crypto', { value: {"
+            " getRandomValues: (array) => real.getRandomValues(array), randomUUID: () => real.randomUUID() } }); }"
         ),
     ],
     ids=["no storage", "a private window", "no room", "an insecure page"],
