@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,3 +26,37 @@ async def test_suite(name: str) -> None:
     """Each test has a pool of its own."""
     async with start(size=2) as pool:
         await pools.run(name, pool, start)
+
+
+def processes(pool: workerlib.Pool) -> list[Any]:
+    """Gives the processes of the workers that run."""
+    members = [place.member for place in pool._driver._places]
+    return [member.connection.endpoint.process for member in members if member is not None]
+
+
+async def test_random_kills_lose_nothing() -> None:
+    """200 workers are killed at random moments during a map of 2,000 items with retries: every result comes once."""
+    kills, count = 0, 2000
+    chance = random.Random(20)
+    async with start(size=2, max_restarts=None, backoff=None, poison_after=None) as pool:
+
+        async def kill() -> None:
+            nonlocal kills
+            while kills < 200:
+                await asyncio.sleep(chance.uniform(0, 0.02))
+                if running := processes(pool):
+                    chance.choice(running).kill()
+                    kills += 1
+
+        killing = asyncio.create_task(kill())
+
+        async def numbers() -> AsyncIterator[int]:
+            # The items last as long as the kills do.
+            for number in range(count):
+                yield number
+                if number == count // 2:
+                    await killing
+
+        results = [result async for result in pool.map(pool.double, numbers(), retries=1000)]
+        assert results == [2 * number for number in range(count)]
+        assert kills == 200

@@ -23,6 +23,7 @@ from typing import Any
 import workerlib
 
 import configured
+import pools
 import suite
 
 ROOT = "/tests/"
@@ -56,6 +57,16 @@ async def test_mishap(options: dict[str, Any], expected: type[Exception], messag
         raise AssertionError(f"{expected.__name__} was not raised")
 
 
+async def test_pool(name: str) -> None:
+    """A test of pools, each with a pool of its own."""
+
+    def start(**options: Any) -> Any:
+        return workerlib.pool("./shared/pool_worker.py", **options)
+
+    async with start(size=2) as pool:
+        await pools.run(name, pool, start)
+
+
 def tests(worker: workerlib.Worker) -> dict[str, Test]:
     """Gives each test by its id."""
     shared = {
@@ -69,11 +80,12 @@ def tests(worker: workerlib.Worker) -> dict[str, Test]:
         for name, function in vars(configured).items()
         if name.startswith("test_")
     }
+    of_pools = {f"shared/pools.py::test_{name}": functools.partial(test_pool, name) for name in pools.TESTS}
     mishaps = {
         f"node/spawned.py::test_mishap[{name}]": functools.partial(test_mishap, *mishap)
         for name, mishap in MISHAPS.items()
     }
-    return {**shared, **of_configurations, **mishaps}
+    return {**shared, **of_configurations, **of_pools, **mishaps}
 
 
 async def main(args: list[str]) -> int:

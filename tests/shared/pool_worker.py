@@ -26,18 +26,18 @@ def check(number: int) -> int:
 
 
 @workerlib.export
-def die(number: int, of: int = 5) -> int:
+async def die(number: int, of: int = 5) -> int:
     """Returns the number, or ends this worker as a crash does."""
     if number == of:
-        _die()
+        await _die()
     return number
 
 
 @workerlib.export(idempotent=True)
-def die_once(number: int) -> int:
+async def die_once(number: int) -> int:
     """As `die`, but it may run again, and the page has said by then that it should live."""
     if number == workerlib.shared.victim:
-        _die()
+        await _die()
     return number
 
 
@@ -110,14 +110,16 @@ def unsendable(number: int) -> Any:
     return (item for item in range(number)) if number % 2 else object()
 
 
-def _die() -> None:
+async def _die() -> None:
+    """Ends this worker without a word to the page."""
     if sys.platform == "emscripten":
         import js
 
-        js.self.close() if hasattr(js, "self") and hasattr(js.self, "close") else js.process.exit(3)
-        # The browser ends the worker when the script has returned to it, and this never does.
-        while True:
-            time.sleep(0.01)
+        if hasattr(js, "process"):
+            js.process.exit(3)
+        js.self.close()
+        # A browser ends a worker when its script has returned to the event loop, which then stands.
+        await asyncio.sleep(3600)
     import os
 
     os._exit(3)

@@ -21,6 +21,7 @@ from workerlib._config.settings import Settings, settings
 from workerlib._errors import ConnectError, ConnectTimeoutError
 from workerlib._hosts.host import Found, OnOutput, OnProgress, Progress, SpawnProgress
 from workerlib._native import Session
+from workerlib._pool.restarts import Policy, Restarts
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.heartbeat import Heartbeat, note_connection, watch
@@ -110,6 +111,7 @@ def connect(
     on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
     heartbeat_in_calls: bool = False,
+    restart: bool = False,
 ) -> Connecting[Worker]: ...
 @overload
 def connect(
@@ -125,6 +127,7 @@ def connect(
     on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
     heartbeat_in_calls: bool = False,
+    restart: bool = False,
 ) -> Connecting[_I]: ...
 def connect(
     name: str | os.PathLike[str] | JsProxy | None = None,
@@ -138,6 +141,7 @@ def connect(
     on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
     heartbeat_in_calls: bool = False,
+    restart: bool = False,
 ) -> Connecting[Any]:
     """Connects to a worker of the page; outside of a browser, starts the worker as a subprocess.
 
@@ -170,6 +174,8 @@ def connect(
             default, the page asks for no sign.
         heartbeat_in_calls: Whether the time in which calls are in flight counts too, so that a function that
             computes for longer ends its worker.
+        restart: Whether the worker's script is started again when the worker has died: after 0.1 s, which
+            doubles up to 5 s, and at most three times in a minute. Under PyScript by a copy of its tag.
 
     Returns:
         An object to be awaited, or used by `async with`; it gives the `Worker`.
@@ -187,7 +193,32 @@ def connect(
     """
     overrides = {"strict": strict, "max_in_flight": max_in_flight}
     signs = heartbeat_of(heartbeat, heartbeat_in_calls)
-    return Connecting(_connect(name, interface, timeout, config, on_progress, on_output, overrides, signs))
+
+    def another(dead: str) -> Coroutine[Any, Any, Worker]:
+        chosen = name
+        if sys.platform == "emscripten":
+            from workerlib._hosts.pyscript.copies import copy_of
+
+            chosen = copy_of(dead)
+        return _connect(chosen, interface, timeout, config, on_progress, on_output, overrides, signs)
+
+    first = _connect(name, interface, timeout, config, on_progress, on_output, overrides, signs)
+    return Connecting(start_again_by(first, another, restart))
+
+
+async def start_again_by(
+    first: Coroutine[Any, Any, Worker], another: Callable[[str], Coroutine[Any, Any, Worker]], restart: bool
+) -> Worker:
+    """Starts a worker that can be started again.
+
+    Args:
+        first: Starts the worker.
+        another: Starts its script again; it is given the name of the worker that is gone.
+        restart: Whether it is started again when it has died.
+    """
+    worker = await first
+    worker.restart_by(another, Restarts(Policy()) if restart else None)
+    return worker
 
 
 async def _connect(  # noqa: PLR0917 - what `connect()` takes

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from workerlib._api.connect import Connecting, establish, heartbeat_of
+from workerlib._api.connect import Connecting, establish, heartbeat_of, start_again_by
 from workerlib._api.worker import Worker
 from workerlib._config.adapters import load_adapters
 from workerlib._config.files import files
@@ -51,6 +51,7 @@ def spawn(
     snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    restart: bool = False,
 ) -> Connecting[_I]: ...
 @overload
 def spawn(
@@ -70,6 +71,7 @@ def spawn(
     snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    restart: bool = False,
 ) -> Connecting[Worker]: ...
 def spawn(
     script: str | PurePath,
@@ -88,6 +90,7 @@ def spawn(
     snapshot: bool | None = None,
     index_urls: Iterable[str] = (),
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    restart: bool = False,
 ) -> Connecting[Any]:
     """Starts a worker that runs a script, and connects to it.
 
@@ -116,6 +119,7 @@ def spawn(
         config: The configuration of both sides: the address of a JSON or TOML file, a `Path` in this Python's
             own file system, the text, or a dict of the sections. `packages`, `index_urls` and `[files]` are
             for the worker, which fetches the files. Relative addresses in a file start at that file.
+        restart: Whether the worker is started again when it has died: see `connect()`.
 
     Returns:
         An object to be awaited, or used by `async with`; it gives the `Worker`.
@@ -131,15 +135,18 @@ def spawn(
     if sys.platform != "emscripten":
         raise ConnectError("spawn() needs Pyodide; outside of a browser, connect() starts a worker")
     overrides = {"strict": strict, "max_in_flight": max_in_flight, "snapshot": snapshot}
-    progress = Progress(
-        name or _name_of(script), "loading the worker's own JavaScript", "spawn()", on_progress
-    )
     given = [*packages], [*index_urls]
     signs = heartbeat_of(heartbeat, heartbeat_in_calls)
-    spawning = _spawn(
-        script, progress, config, given, overrides, signs, isolated, interface, timeout, on_output
-    )
-    return Connecting(spawning, "spawn")
+
+    def start() -> Coroutine[Any, Any, Worker]:
+        progress = Progress(
+            name or _name_of(script), "loading the worker's own JavaScript", "spawn()", on_progress
+        )
+        return _spawn(
+            script, progress, config, given, overrides, signs, isolated, interface, timeout, on_output
+        )
+
+    return Connecting(start_again_by(start(), lambda _dead: start(), restart), "spawn")
 
 
 async def _spawn(  # noqa: PLR0917 - what `spawn()` takes

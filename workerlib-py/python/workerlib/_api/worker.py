@@ -6,6 +6,7 @@ themselves are made by the connection (`_rpc/connection.py`).
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable
@@ -14,12 +15,14 @@ from typing import Any
 
 from workerlib._api.dropped import Closing, close_when_dropped
 from workerlib._api.remote_side import RemoteSide
+from workerlib._errors import ConnectError, ConnectionClosedError, ConnectTimeoutError, WorkerDiedError
 from workerlib._exports import ExportDescription
+from workerlib._pool.restarts import Restarts
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.references import Reference
 from workerlib._rpc.remote_functions import learn
 
-OWN_NAMES = frozenset({"close", "closed", "name", "references", "terminate", "worker"})
+OWN_NAMES = frozenset({"close", "closed", "name", "references", "restart", "terminate", "worker"})
 """The public names that a Worker has for itself."""
 
 
@@ -27,9 +30,9 @@ class Worker(RemoteSide):
     """A connection to a worker; its attributes are the functions that the worker exports.
 
     `await worker.f(1, x=2)` calls `f` in the worker. A function whose name is one of this class's own
-    (`close`, `closed`, `name`, `references`, `terminate`, `worker`) is reached as `worker["close"]`. `async
-    with worker:` closes the connection at the end of the block. Then a page's worker goes on, and a
-    subprocess has ended.
+    (`close`, `closed`, `name`, `references`, `restart`, `terminate`, `worker`) is reached as
+    `worker["close"]`. `async with worker:` closes the connection at the end of the block. Then a page's
+    worker goes on, and a subprocess has ended.
     """
 
     def __init__(  # noqa: PLR0917 - what a host has found
@@ -66,6 +69,107 @@ class Worker(RemoteSide):
 
         connection.on_exports = learn_more
         close_when_dropped(self, connection, self._title)
+        self._start_another: Callable[[str], Awaitable[Worker]] | None = None
+        self._adopted: Worker | None = None
+        self._restarts: Restarts | None = None
+        self._restarting: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._is_terminated = False
+
+    def restart_by(self, start: Callable[[str], Awaitable[Worker]], restarts: Restarts | None) -> None:
+        """Has this worker be started again: by `restart()`, and when it has died.
+
+        Args:
+            start: Starts the same script anew; it is given the name of the worker that is gone.
+            restarts: Tells when a worker that has died is started again; None if it is not.
+        """
+        self._start_another, self._restarts = start, restarts
+        self._watch()
+
+    async def restart(self) -> None:
+        """Starts the worker's script anew, and returns when its functions can be called.
+
+        The old worker is terminated; its pending calls raise WorkerDiedError. Functions and streams that were
+        taken from this object before belong to the old worker, and stay dead: `worker.f` gives the new one's.
+
+        Raises:
+            WorkerStartError: If the script fails; or another `ConnectError`, as `connect()` and `spawn()` do.
+            ConnectionClosedError: If `close()` was called.
+        """
+        if self._is_closed:
+            raise ConnectionClosedError(f"the worker {self._name!r} was closed, and stays closed")
+        assert self._start_another is not None
+        if self._restarting is not None:
+            self._restarting.cancel()
+            self._restarting = None
+        if not self.closed:
+            self.terminate()
+        old_ended = self._ended
+        if old_ended is not None:
+            await old_ended()
+        self._adopt(await self._start_another(self._name))
+
+    def _adopt(self, other: Worker) -> None:
+        """Becomes the worker that was started in place of this one."""
+        if self._is_closed:
+            other.close()
+            return
+        self._connection, self._functions = other._connection, other._functions
+        self._worker, self._ended, self._terminate = other._worker, other._ended, other._terminate
+        # Who drops a Worker closes its connection.
+        self._adopted = other
+        self._name = other._name
+        self._is_terminated = False
+        self._watch()
+
+    def _watch(self) -> None:
+        connection, restarts = self._connection, self._restarts
+        if restarts is None:
+            return
+
+        # As above: the connection must not hold its Worker.
+        this = weakref.ref(self)
+
+        def react(_: object) -> None:
+            if (worker := this()) is not None:
+                worker._react(connection, restarts)
+
+        connection.closed.add_done_callback(react)
+
+    def _react(self, connection: Connection, restarts: Restarts) -> None:
+        """Starts the script again if its worker has died: this side has not ended it itself."""
+        if connection is not self._connection or not connection.has_died or self._is_terminated:
+            return
+        loop = asyncio.get_running_loop()
+        delay = restarts.delay_after_death(loop.time())
+        if delay is not None:
+            self._restarting = loop.create_task(self._restart_after(delay))
+
+    async def _restart_after(self, delay: float) -> None:
+        """Starts the script anew after a death, and again if that fails for now."""
+        assert self._start_another is not None
+        assert self._restarts is not None
+        await asyncio.sleep(delay)
+        if self._ended is not None:
+            await self._ended()
+        while True:
+            try:
+                other = await self._start_another(self._name)
+            except (ConnectTimeoutError, WorkerDiedError):
+                next_delay = self._restarts.delay_after_death(asyncio.get_running_loop().time())
+                if next_delay is None:
+                    return
+                await asyncio.sleep(next_delay)
+            except ConnectError as error:
+                # A script that fails would fail again.
+                warnings.warn(
+                    f"the worker {self._name!r} died and cannot be started again: {error}", stacklevel=1
+                )
+                return
+            else:
+                self._restarting = None
+                self._adopt(other)
+                return
 
     def _learn(self, exports: list[ExportDescription]) -> None:
         for export in exports:
@@ -106,20 +210,26 @@ class Worker(RemoteSide):
         """Closes the connection at once. Pending calls raise ConnectionClosedError.
 
         A page's worker goes on. A spawned worker ends. Outside of a browser, the worker's process ends.
+        A worker that is being started again is not.
 
         Returns:
             An object that may be awaited: `await worker.close()` waits until a worker that ends with its
             connection has ended.
         """
+        self._is_closed = True
+        if self._restarting is not None:
+            self._restarting.cancel()
+            self._restarting = None
         self._connection.close()
         return Closing(self._ended)
 
     def terminate(self) -> None:
         """Terminates the worker at once, whatever it is doing. Pending calls raise WorkerDiedError.
 
-        This works in every host, also under PyScript, where `close()` leaves the worker running. To start the
-        script again there, use a tag with another name.
+        This works in every host, also under PyScript, where `close()` leaves the worker running. `restart()`
+        starts its script again.
         """
+        self._is_terminated = True
         self._connection.die(f"the worker {self._name!r} was ended by worker.terminate()")
         if self._terminate is not None:
             self._terminate()

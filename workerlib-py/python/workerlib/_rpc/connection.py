@@ -121,6 +121,8 @@ class Connection:
         """What the other side may call, by name."""
         self.needs_rows = False
         """Whether a side has an async adapter, whose objects no report can carry."""
+        self.has_died = False
+        """Whether the connection has ended because the other side is gone."""
         self.functions_there: dict[str, Any] = {}
         """What calls the other side's functions, by name."""
         self._insistence = interrupt and Insistence(self._loop, interrupt, self._is_in_flight)
@@ -521,6 +523,7 @@ class Connection:
             pending.set_result(outcome)
 
     def _on_closed(self, kind: str, reason: str, lost: list[int]) -> None:
+        self.has_died = kind == "died"
         cause = WorkerDiedError if kind == "died" else ConnectionClosedError
         # Thousands may wait: where nothing else runs, all of them go on at once.
         with self._together() if asyncio.current_task() is None else contextlib.nullcontext():

@@ -141,6 +141,14 @@ async def _find_tag(name: str | None) -> Any:
     )
 
 
+def tag_named(name: str) -> Any:
+    """Returns the script tag of the worker of that name; None if there is none."""
+    for tag in js.document.querySelectorAll(_TAGS):
+        if str(tag.getAttribute("name")) == name:
+            return tag
+    return None
+
+
 def _listed(names: Any) -> str:
     return ", ".join(map(repr, names))
 

@@ -1,0 +1,50 @@
+"""Pools of spawned workers, in a page without PyScript and in one with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import shared_tests
+from engines import AnyBrowser
+from in_page import in_page
+from pyscript_page import PyScriptPage
+
+NAMES = [name.removeprefix("test_") for name in shared_tests.names_in("pools")]
+
+
+@pytest.fixture(scope="module")
+def plain_page(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """The page without PyScript."""
+    with PyScriptPage(browser, site, "spawn.html", faultless=False) as page:
+        yield page
+
+
+@pytest.mark.parametrize("name", NAMES)
+@in_page(page="plain_page")
+async def test_suite(name: str, workerlib: Any) -> None:
+    """Each pool does what every pool has to do; the tests share one that is open."""
+    import pools
+
+    def start(**options: Any) -> Any:
+        return workerlib.pool("/shared/pool_worker.py", **options)
+
+    if getattr(pools, "kept", None) is None or pools.kept.closed:
+        pools.kept = await start(size=2)
+    await pools.run(name, pools.kept, start)
+
+
+@in_page
+async def test_a_page_of_pyscript(workerlib: Any) -> None:
+    """A page of PyScript's has pools, too: calls, a map, and a worker that dies and is replaced."""
+    import pools
+
+    def start(**options: Any) -> Any:
+        return workerlib.pool("/shared/pool_worker.py", **options)
+
+    async with start(size=2) as pool:
+        for name in ("calls_and_names", "map_in_order", "shared_values", "time_limits"):
+            await pools.run(name, pool, start)
+    await pools.test_a_death_costs_one_item(start)
