@@ -57,6 +57,6 @@ async def test_random_kills_lose_nothing() -> None:
                 if number == count // 2:
                     await killing
 
-        results = [result async for result in pool.map(pool.double, numbers(), retries=1000)]
+        results = [result async for result in pool.map(pool.double_slowly, numbers(), retries=1000)]
         assert results == [2 * number for number in range(count)]
         assert kills == 200

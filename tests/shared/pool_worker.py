@@ -18,6 +18,12 @@ def double(number: int) -> int:
 
 
 @workerlib.export
+async def double_slowly(number: int) -> int:
+    await asyncio.sleep(0.005)
+    return 2 * number
+
+
+@workerlib.export
 def check(number: int) -> int:
     """Refuses every tenth number."""
     if number % 10 == 3:

@@ -17,10 +17,12 @@ from typing import Any, Protocol
 from workerlib._api.connect import connect
 from workerlib._api.spawn import spawn
 from workerlib._api.worker import Worker
-from workerlib._pool.driver import Driver, Job, Stats
+from workerlib._pool.driver import Answer, Driver, Job, OnEnd, Stats
+from workerlib._pool.executor import PoolExecutor
 from workerlib._pool.mapping import Errors, MapOptions, OnProgress, PoolMap
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy, policy
+from workerlib._pool.sent_functions import By, describe_function
 from workerlib._rpc.remote_functions import not_exported
 
 _LARGEST_DEFAULT = 4
@@ -144,6 +146,61 @@ class Pool:
         self._name_of(function)
         return asyncio.ensure_future(function(*args, **kwargs))
 
+    async def run(self, function: Callable[..., Any], /, *args: Any, by: By = "module", **kwargs: Any) -> Any:
+        """Runs a function that the worker's script does not export: `await pool.run(f, 1)`.
+
+        Args:
+            function: A function of a module that the worker can import too; with `by="cloudpickle"` any
+                function, also a lambda or a closure.
+            args: Its positional arguments.
+            by: `"module"` to send the name by which the worker imports it; `"cloudpickle"` to send its code,
+                for which both sides need the package cloudpickle.
+            kwargs: Its keyword arguments.
+
+        Raises:
+            TypeError: If the worker could not import it.
+            BaseException: What the function raises.
+        """
+        return await self._send(function, args, kwargs, by)
+
+    def _send(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        by: By,
+        on_begin: Callable[[], object] | None = None,
+    ) -> Answer:
+        self._driver.check_open()
+        described = describe_function(function, by)
+        title = getattr(function, "__qualname__", repr(function))
+
+        def job(end: OnEnd) -> Job:
+            return Job("workerlib:run", (described, args, kwargs), {}, end, on_begin=on_begin, title=title)
+
+        return self._driver.call(job)
+
+    @property
+    def executor(self) -> PoolExecutor:
+        """An executor of `concurrent.futures` that runs on this pool; each access gives another one.
+
+        `submit()` takes functions of this pool, and those that `run()` takes. Natively it works in any thread
+        but that of the event loop; in a browser where sync code can wait (JSPI). Elsewhere `result()` raises
+        CannotBlockError, and so do `concurrent.futures.wait()` and `as_completed()` in the loop's thread.
+        """
+        return PoolExecutor(self._call_any, self._driver.loop, self._driver.thread)
+
+    def _call_any(
+        self,
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        on_begin: Callable[[], object],
+    ) -> Answer:
+        if getattr(function, "_pool", None) is self._driver:
+            return function._call(args, kwargs, on_begin)  # type: ignore[no-any-return]
+        return self._send(function, args, kwargs, "module", on_begin)
+
     def share(self, **values: Any) -> None:
         """Gives values to all workers, where they are `workerlib.shared.limit` after `pool.share(limit=10)`.
 
@@ -256,9 +313,12 @@ def _check(name: str, timeout: float | None, retries: int) -> None:
 
 
 def _pool_function(driver: Driver, name: str, timeout: float | None, retries: int) -> Any:
-    async def function(*args: Any, **kwargs: Any) -> Any:
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any], on_begin: Callable[[], object] | None) -> Answer:
         driver.check_open()
-        return await driver.call(lambda end: Job(name, args, kwargs, end, timeout), retries)
+        return driver.call(lambda end: Job(name, args, kwargs, end, timeout, on_begin=on_begin), retries)
+
+    async def function(*args: Any, **kwargs: Any) -> Any:
+        return await call(args, kwargs, None)
 
     def options(*, timeout: float | None = None, retries: int = 0) -> Any:
         _check(name, timeout, retries)
@@ -269,6 +329,7 @@ def _pool_function(driver: Driver, name: str, timeout: float | None, retries: in
     function.__module__ = __name__
     function.options = options  # type: ignore[attr-defined]
     function._pool = driver  # type: ignore[attr-defined]
+    function._call = call  # type: ignore[attr-defined]
     return function
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,10 @@ class Answer(asyncio.Future[Any]):
         super().cancel()
 
 
+OnEnd = Callable[["Job", Ending], None]
+"""Hears of the end of a task."""
+
+
 @dataclass(slots=True)
 class Job:
     """A task: the function, its arguments, and who hears of its end."""
@@ -66,11 +71,15 @@ class Job:
     function: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    on_end: Callable[[Job, Ending], None]
+    on_end: OnEnd
     timeout: float | None = None
     is_error: bool = False
     answer: Any = None
     """The result or the exception, once it is there."""
+    on_begin: Callable[[], object] | None = None
+    """Is called when the task is given to a worker, the first time."""
+    title: str = ""
+    """The function's name for messages, if it is no export."""
     fate: str = ""
     """How the worker died that ran it last."""
 
@@ -149,7 +158,10 @@ class Driver:
         self.idempotent: frozenset[str] = frozenset()
         """Those that may run again after a death."""
         self.stats = Stats(size)
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
+        """The event loop in which the pool works."""
+        self.thread = threading.get_ident()
+        """The thread of the loop."""
         self._start_member = start
         self._recycle_above = recycle_above
         self._places = [_Place() for _ in range(size)]
@@ -160,7 +172,7 @@ class Driver:
         self._is_pumping = False
         self._background: set[asyncio.Task[Any]] = set()
         self._cause: BaseException | None = None
-        self._first: asyncio.Future[None] = self._loop.create_future()
+        self._first: asyncio.Future[None] = self.loop.create_future()
         self._calls_for_each: list[Job] = []
         self._version = 0
         self._shared: dict[str, Any] = {}
@@ -213,19 +225,19 @@ class Driver:
         number = self.number(job)
         if job.function in self.idempotent:
             retries = math.inf
-        self.schedule.handle_time(self._loop.time())
+        self.schedule.handle_time(self.loop.time())
         self.schedule.submit(number, job.timeout, retries, slot)
         self.pump()
         return number
 
-    def call(self, job_of: Callable[[Callable[[Job, Ending], None]], Job], retries: float = 0) -> Answer:
+    def call(self, job_of: Callable[[OnEnd], Job], retries: float = 0) -> Answer:
         """Adds a task whose end a future tells.
 
         Args:
             job_of: Makes the task with a function that hears of its end.
             retries: How often it runs again after the death of its worker.
         """
-        answer = Answer(loop=self._loop)
+        answer = Answer(loop=self.loop)
 
         def end(job: Job, ending: Ending) -> None:
             if answer.done():
@@ -245,7 +257,7 @@ class Driver:
 
     def cancel(self, number: int) -> None:
         """Cancels a task."""
-        self.schedule.handle_time(self._loop.time())
+        self.schedule.handle_time(self.loop.time())
         self.schedule.cancel(number)
         self.pump()
 
@@ -282,7 +294,7 @@ class Driver:
             retries = math.inf
         self._count += 1
         self._readers[self._count] = read
-        self.schedule.handle_time(self._loop.time())
+        self.schedule.handle_time(self.loop.time())
         self.schedule.open_feed(self._count, ahead, chunk, timeout, retries)
         return self._count
 
@@ -304,7 +316,7 @@ class Driver:
     def close_feed(self, feed: int) -> None:
         """Drops a source of tasks."""
         if self._readers.pop(feed, None) is not None:
-            self.schedule.handle_time(self._loop.time())
+            self.schedule.handle_time(self.loop.time())
             self.schedule.close_feed(feed)
             self.pump()
 
@@ -327,7 +339,7 @@ class Driver:
         return answers
 
     def _call_pinned(self, slot: int, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
-        answer = Answer(loop=self._loop)
+        answer = Answer(loop=self.loop)
 
         def end(job: Job, ending: Ending) -> None:
             if answer.done():
@@ -364,7 +376,7 @@ class Driver:
             return
         self._is_pumping = True
         try:
-            self.schedule.handle_time(self._loop.time())
+            self.schedule.handle_time(self.loop.time())
             # A worker that is gone must get no task, though its connection has not told of its end yet.
             for slot, place in enumerate(self._places):
                 if place.member is not None and place.is_up and place.member.is_gone:
@@ -400,11 +412,11 @@ class Driver:
             self._timer = None
         at = self.schedule.deadline()
         if at < math.inf and not self.schedule.is_closed:
-            self._timer = self._loop.call_at(at, self._on_timer)
+            self._timer = self.loop.call_at(at, self._on_timer)
 
     def _on_timer(self) -> None:
         # Answers that have arrived are taken in first: they may be of the task whose time seems to be up.
-        self._timer = self._loop.call_later(0, self._loop.call_soon, self.pump)
+        self._timer = self.loop.call_later(0, self.loop.call_soon, self.pump)
 
     def _settle(self, step: Settle) -> None:
         job = self._jobs.pop(step.task)
@@ -416,7 +428,7 @@ class Driver:
 
     def error_of(self, job: Job, ending: Ending) -> BaseException | None:
         """Makes the exception by which the caller of a task hears of its end; None if it returned."""
-        called = f"{job.function}()"
+        called = f"{job.title or job.function}()"
         match ending:
             case Ending.ANSWERED:
                 return job.answer if job.is_error else None
@@ -461,10 +473,10 @@ class Driver:
             listener()
 
     def _fail(self, error: BaseException) -> None:
-        self._loop.call_exception_handler({"message": "a pool of workerlib has a fault", "exception": error})
+        self.loop.call_exception_handler({"message": "a pool of workerlib has a fault", "exception": error})
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
-        task = self._loop.create_task(coroutine)
+        task = self.loop.create_task(coroutine)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
@@ -537,7 +549,7 @@ class Driver:
         self.schedule.handle_died(slot, incarnation)
 
     def _at(self, handle: Callable[..., object], *args: Any) -> None:
-        self.schedule.handle_time(self._loop.time())
+        self.schedule.handle_time(self.loop.time())
         handle(*args)
         self.pump()
 
@@ -546,7 +558,12 @@ class Driver:
         member = place.member
         assert member is not None
         run = place.run = _Run(step.tasks)
-        run.task = self._loop.create_task(self._run_all(step, place, member, run))
+        for number in step.tasks:
+            job = self._jobs[number]
+            if job.on_begin is not None:
+                job.on_begin()
+                job.on_begin = None
+        run.task = self.loop.create_task(self._run_all(step, place, member, run))
         self._keep(place, run.task, self._fail)
 
     async def _run_all(self, step: Run, place: _Place, member: Member, run: _Run) -> None:
@@ -582,7 +599,7 @@ class Driver:
                 if member.is_gone:
                     return False
                 job.answer, job.is_error = error, True
-            self.schedule.handle_time(self._loop.time())
+            self.schedule.handle_time(self.loop.time())
             self.schedule.handle_outcome(step.slot, step.incarnation, number, was_interrupted)
             if run.is_interrupted:
                 break
@@ -605,7 +622,7 @@ class Driver:
             has_stopped = kind == INTERRUPTED
             if not has_stopped:
                 job.is_error, job.answer = read_outcome(member.connection, kind, value)
-            self.schedule.handle_time(self._loop.time())
+            self.schedule.handle_time(self.loop.time())
             self.schedule.handle_outcome(step.slot, step.incarnation, number, has_stopped)
             self.pump()
 
@@ -641,14 +658,14 @@ class Driver:
                 return
         place.run = None
         is_too_large = await self._is_too_large(place, member)
-        self.schedule.handle_time(self._loop.time())
+        self.schedule.handle_time(self.loop.time())
         self.schedule.handle_ended(step.slot, step.incarnation)
         if is_too_large:
             self.schedule.recycle(step.slot, step.incarnation)
         self.pump()
 
     async def _is_too_large(self, place: _Place, member: Member) -> bool:
-        now = self._loop.time()
+        now = self.loop.time()
         if self._recycle_above is None or now - place.looked_at < _LOOK:
             return False
         place.looked_at = now

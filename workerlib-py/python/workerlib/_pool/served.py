@@ -14,6 +14,7 @@ from typing import Any
 
 from workerlib import _exports
 from workerlib._pool.chunks import run_chunk
+from workerlib._pool.sent_functions import run_function
 from workerlib._pool.shared import shared
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.incoming_call import Served
@@ -53,6 +54,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "workerlib:idle": _idle,
     "workerlib:idempotent": _idempotent,
     "workerlib:memory": _memory,
+    "workerlib:run": run_function,
     "workerlib:share": _share,
 }
 

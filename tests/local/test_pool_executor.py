@@ -1,0 +1,192 @@
+"""`pool.executor`: held to what the standard library says of an executor, and `pool.run()`."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+import math
+import operator
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import workerlib
+
+import pools
+
+SCRIPT = Path(pools.__file__).with_name("pool_worker.py")
+
+
+def start(**options: Any) -> Any:
+    """Starts a pool that runs the suite's script."""
+    return workerlib.pool(SCRIPT, **options)
+
+
+def in_thread(test: Any) -> Any:
+    """Runs a test that blocks: in a thread, with the pool and its executor."""
+
+    @functools.wraps(test)
+    async def run() -> None:
+        async with start(size=2) as pool:
+            await asyncio.to_thread(test, pool)
+
+    del run.__wrapped__  # type: ignore[attr-defined]
+    return run
+
+
+@in_thread
+def test_submit_and_result(pool: workerlib.Pool) -> None:
+    """A future has the result or the exception, and tells its callbacks."""
+    executor = pool.executor
+    assert executor.submit(pool.double, 21).result() == 42
+    assert executor.submit(math.sqrt, 4).result(60) == 2.0
+    with pytest.raises(ValueError, match="3 is odd"):
+        executor.submit(pool.check, 3).result()
+    assert isinstance(executor.submit(pool.check, 3).exception(), ValueError)
+    heard: list[Any] = []
+    future = executor.submit(pool.double, 1)
+    future.add_done_callback(heard.append)
+    assert future.result() == 2
+    assert heard == [future]
+    with pytest.raises(TimeoutError):
+        executor.submit(pool.wait, 0.5).result(timeout=0.05)
+
+
+@in_thread
+def test_map(pool: workerlib.Pool) -> None:
+    """The results of `map` come in order; an exception is raised in its place."""
+    with pool.executor as executor:
+        assert list(executor.map(pow, range(5), [2] * 5)) == [0, 1, 4, 9, 16]
+        assert list(executor.map(pool.double, range(100))) == list(range(0, 200, 2))
+        results = executor.map(operator.truediv, [1, 1], [1, 0])
+        assert next(results) == 1
+        with pytest.raises(ZeroDivisionError):
+            next(results)
+
+
+@in_thread
+def test_wait_and_as_completed(pool: workerlib.Pool) -> None:
+    """The functions of `concurrent.futures` work in any other thread than the loop's."""
+    executor = pool.executor
+    futures = [executor.submit(pool.wait, seconds) for seconds in (0.2, 0.0, 0.0)]
+    done, pending = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_COMPLETED)
+    assert done
+    assert done | pending == set(futures)
+    assert {future.result() for future in concurrent.futures.as_completed(futures)} == {0.0, 0.2}
+
+
+@in_thread
+def test_cancel(pool: workerlib.Pool) -> None:
+    """A future that waits can be cancelled, one that runs cannot, as the standard library says."""
+    executor = pool.executor
+    futures = [executor.submit(pool.wait, 0.3) for _ in range(6)]
+    while not any(future.running() for future in futures):
+        pass
+    running = next(future for future in futures if future.running())
+    assert not running.cancel()
+    assert futures[-1].cancel()
+    assert futures[-1].cancelled()
+    with pytest.raises(concurrent.futures.CancelledError):
+        futures[-1].result()
+    assert [future.result() for future in futures[:-1]] == [0.3] * 5
+
+
+@in_thread
+def test_shutdown(pool: workerlib.Pool) -> None:
+    """A shut-down executor has run its tasks and takes none; the pool goes on, and so do its other executors."""
+    executor = pool.executor
+    futures = [executor.submit(pool.wait, 0.05) for _ in range(4)]
+    executor.shutdown()
+    assert all(future.done() for future in futures)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(pool.double, 1)
+    assert pool.executor.submit(pool.double, 1).result() == 2
+    executor = pool.executor
+    futures = [executor.submit(pool.wait, 0.3) for _ in range(6)]
+    executor.shutdown(cancel_futures=True)
+    assert all(future.done() for future in futures)
+    assert any(future.cancelled() for future in futures)
+
+
+@in_thread
+def test_a_killed_worker(pool: workerlib.Pool) -> None:
+    """The death of a worker costs the task that ran, and breaks no executor."""
+    executor = pool.executor
+    with pytest.raises(workerlib.WorkerDiedError):
+        executor.submit(pool.die, 5).result()
+    assert executor.submit(pool.double, 1).result() == 2
+
+
+@in_thread
+def test_many_threads(pool: workerlib.Pool) -> None:
+    """Each thread gets its own results."""
+    executor = pool.executor
+    wrong: list[int] = []
+
+    def work(first: int) -> None:
+        numbers = range(first, first + 50)
+        if list(executor.map(pool.double, numbers)) != [2 * number for number in numbers]:
+            wrong.append(first)
+
+    threads = [threading.Thread(target=work, args=(1000 * number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+async def test_the_thread_of_the_loop_is_never_blocked() -> None:
+    """There each function that would wait for ever says so; futures that are done give their results."""
+    async with start(size=1) as pool:
+        executor = pool.executor
+        future = executor.submit(pool.double, 1)
+        with pytest.raises(workerlib.CannotBlockError, match="wrap_future"):
+            future.result()
+        with pytest.raises(workerlib.CannotBlockError, match="as_completed"):
+            concurrent.futures.wait([future])
+        with pytest.raises(workerlib.CannotBlockError):
+            next(concurrent.futures.as_completed([future]))
+        with pytest.raises(workerlib.CannotBlockError):
+            executor.shutdown()
+        assert await asyncio.wrap_future(future) == 2
+        assert future.result() == 2
+        executor.shutdown()
+        loop = asyncio.get_running_loop()
+        assert await loop.run_in_executor(pool.executor, math.sqrt, 9) == 3.0
+
+
+async def test_functions_of_modules() -> None:
+    """A function travels by the name by which both sides import it; others are refused with the remedy."""
+    async with start(size=1) as pool:
+        assert await pool.run(math.gcd, 12, 18) == 6
+        assert await pool.run(operator.add, 1, 2, by="module") == 3
+        for function in (lambda: 1, functools.partial(pow, 2)):
+            with pytest.raises(TypeError, match="cloudpickle"):
+                await pool.run(function)
+        with pytest.raises(ValueError, match="write"):
+            await pool.run(math.gcd, by="magic")  # type: ignore[arg-type]
+        with pytest.raises(workerlib.WorkerDiedError, match="while it ran _exit"):
+            import os
+
+            await pool.run(os._exit, 3)
+
+
+async def test_functions_by_cloudpickle() -> None:
+    """A closure runs in the worker, and keeps what it has closed over."""
+    offset = 10
+
+    def shifted(number: int) -> tuple[int, int]:
+        import os
+
+        return number + offset, os.getpid()
+
+    async with start(size=1) as pool:
+        result, pid = await pool.run(shifted, 1, by="cloudpickle")
+        assert result == 11
+        import os
+
+        assert pid != os.getpid()
+        assert await pool.run(lambda: 7, by="cloudpickle") == 7

@@ -1,0 +1,208 @@
+"""`pool.executor`: a pool as an executor of the standard library, for code that knows `concurrent.futures`.
+
+Its futures can be waited for in any thread but that of the pool's event loop: there `result()` suspends the
+caller where the host can (JSPI in a browser), and is refused where it would wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from workerlib._errors import CannotBlockError
+from workerlib._rpc.waiting import ways
+
+Call = Callable[
+    [Callable[..., Any], tuple[Any, ...], dict[str, Any], Callable[[], object]], asyncio.Future[Any]
+]
+"""Runs a function on the pool: the function, its arguments, and what is called when it begins."""
+
+
+class _Waiters(list[Any]):
+    """The waiters of a future: `concurrent.futures.wait` and `as_completed` add theirs before they block."""
+
+    def __init__(self, future: PoolFuture) -> None:
+        super().__init__()
+        self._future = future
+
+    def append(self, waiter: Any) -> None:
+        self._future.check_blocking("concurrent.futures.wait() and as_completed()")
+        super().append(waiter)
+
+
+class PoolFuture(concurrent.futures.Future[Any]):
+    """The outcome of a task on a pool."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
+        """Makes one that is pending. Users get one by `executor.submit()`.
+
+        Args:
+            loop: The pool's event loop.
+            thread: The thread in which it runs.
+        """
+        super().__init__()
+        self._loop = loop
+        self._thread = thread
+        self._waiters = _Waiters(self)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Returns the result; waits for it if necessary.
+
+        Args:
+            timeout: The number of seconds to wait; None for any.
+
+        Raises:
+            CannotBlockError: If sync code cannot wait here.
+            TimeoutError: If it is not there in time.
+            BaseException: What the function raised.
+        """
+        self._wait(timeout)
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Returns what the function raised, or None; waits for it if necessary: see `result()`."""
+        self._wait(timeout)
+        return super().exception(timeout)
+
+    def check_blocking(self, what: str) -> None:
+        """Raises if a thread that waits here would keep the pool from working.
+
+        Raises:
+            CannotBlockError: If this is the thread of the pool's event loop.
+        """
+        if not self.done() and (sys.platform == "emscripten" or threading.get_ident() == self._thread):
+            raise CannotBlockError(
+                f"{what} would wait for ever: the pool works in the event loop of this thread; await"
+                " asyncio.wrap_future(future) instead, or call pool.f(…) and await it"
+            )
+
+    def _wait(self, timeout: float | None) -> None:
+        if self.done() or (sys.platform != "emscripten" and threading.get_ident() != self._thread):
+            return
+        suspend = ways.suspend()
+        if suspend is None:
+            self.check_blocking("result()")
+            return
+        waiting: Awaitable[Any] = asyncio.wait([asyncio.wrap_future(self, loop=self._loop)], timeout=timeout)
+        suspend(waiting)
+        if not self.done():
+            raise TimeoutError
+
+
+class PoolExecutor(concurrent.futures.Executor):
+    """A pool as an executor of the standard library."""
+
+    def __init__(self, call: Call, loop: asyncio.AbstractEventLoop, thread: int) -> None:
+        """Makes one; users get it by `pool.executor`.
+
+        Args:
+            call: Runs a function on the pool.
+            loop: The pool's event loop.
+            thread: The thread in which it runs.
+        """
+        self._call = call
+        self._loop = loop
+        self._thread = thread
+        self._lock = threading.Lock()
+        self._futures: set[PoolFuture] = set()
+        self._answers: dict[PoolFuture, asyncio.Future[Any]] = {}
+        self._is_shut_down = False
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> PoolFuture:
+        """Runs a function on the pool; any thread may call this.
+
+        Args:
+            fn: A function of the pool, such as `pool.f`, or one that `pool.run()` takes.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+
+        Returns:
+            A future of the standard library's.
+
+        Raises:
+            RuntimeError: If the executor has been shut down.
+        """
+        future = PoolFuture(self._loop, self._thread)
+        with self._lock:
+            if self._is_shut_down:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            self._futures.add(future)
+        future.add_done_callback(self._forget)
+        if threading.get_ident() == self._thread:
+            self._start(future, fn, args, kwargs)
+        else:
+            self._loop.call_soon_threadsafe(self._start, future, fn, args, kwargs)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Takes no further tasks. The pool itself goes on.
+
+        Args:
+            wait: Whether to wait until all tasks have ended.
+            cancel_futures: Whether tasks that have not begun are cancelled.
+
+        Raises:
+            CannotBlockError: If sync code cannot wait here, and tasks have not ended.
+        """
+        with self._lock:
+            self._is_shut_down = True
+            futures = list(self._futures)
+        if cancel_futures:
+            for future in futures:
+                future.cancel()
+        if wait:
+            for future in futures:
+                if not future.cancelled():
+                    # Its error is its caller's.
+                    future.exception()
+
+    def _forget(self, future: concurrent.futures.Future[Any]) -> None:
+        assert isinstance(future, PoolFuture)
+        with self._lock:
+            self._futures.discard(future)
+        if future.cancelled() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._cancel, future)
+
+    def _cancel(self, future: PoolFuture) -> None:
+        if (answer := self._answers.get(future)) is not None:
+            answer.cancel()
+
+    def _start(
+        self, future: PoolFuture, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if future.cancelled():
+            return
+        try:
+            answer = self._call(fn, args, kwargs, lambda: _begin(future))
+        except BaseException as error:
+            _end(future, error, None)
+            return
+        self._answers[future] = answer
+        answer.add_done_callback(lambda answer: self._settle(future, answer))
+
+    def _settle(self, future: PoolFuture, answer: asyncio.Future[Any]) -> None:
+        del self._answers[future]
+        if answer.cancelled():
+            _end(future, concurrent.futures.CancelledError(), None)
+        elif (error := answer.exception()) is not None:
+            _end(future, error, None)
+        else:
+            _end(future, None, answer.result())
+
+
+def _begin(future: PoolFuture) -> bool:
+    """Marks a future as running; returns whether it was not cancelled before."""
+    return future.running() or (not future.cancelled() and future.set_running_or_notify_cancel())
+
+
+def _end(future: PoolFuture, error: BaseException | None, result: Any) -> None:
+    if not _begin(future):
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

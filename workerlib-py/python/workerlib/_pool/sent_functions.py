@@ -1,0 +1,83 @@
+"""`pool.run()`: functions that the worker's script does not export.
+
+A function travels as the name by which both sides import it, or as bytes that cloudpickle has made of it.
+Both let the page run any code in the worker. The page has chosen the worker's script already, so this is no
+more than it could do before; a worker that is only connected to (`connect()` in a page) takes no functions.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Literal
+
+from workerlib._rpc.connection import Connection
+from workerlib._rpc.incoming_call import Served
+
+By = Literal["module", "cloudpickle"]
+
+
+def describe_function(function: Callable[..., Any], by: By) -> tuple[str, str | bytes]:
+    """Describes a function for the worker: the page's side.
+
+    Args:
+        function: The function.
+        by: `"module"` for the name by which the worker imports it, `"cloudpickle"` for its code.
+
+    Returns:
+        The name of its module and its own name in there; or an empty name and bytes.
+
+    Raises:
+        TypeError: If the worker could not import it; the message has the remedy.
+        ValueError: If `by` is neither.
+        ModuleNotFoundError: If cloudpickle is not installed.
+    """
+    if by == "cloudpickle":
+        import cloudpickle
+
+        return "", cloudpickle.dumps(function)
+    if by != "module":
+        raise ValueError(f'by={by!r}: write "module" or "cloudpickle"')
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__qualname__", None)
+    remedy = 'put it into a module that both import, or write by="cloudpickle"'
+    if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
+        raise TypeError(f"{function!r} has no name by which the worker could import it: {remedy}")
+    if module == "__main__":
+        raise TypeError(f"{name}() stands in this program's script, which the worker does not run: {remedy}")
+    try:
+        found = attrgetter(name)(sys.modules[module])
+    except (KeyError, AttributeError):
+        found = None
+    if found is not function:
+        raise TypeError(f"{module}.{name} is another object than {function!r}: {remedy}")
+    return module, name
+
+
+async def run_function(
+    connection: Connection,
+    served: Served,
+    described: tuple[str, str | bytes],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Runs a function that `describe_function` has described: the worker's side."""
+    module, name = described
+    function = _imported(module, name) if isinstance(name, str) else _unpickled(name)
+    result: list[Any] = []
+    await connection.run_function(served, function, [args, kwargs], result)
+    return result.pop()
+
+
+def _imported(module: str, name: str) -> Callable[..., Any]:
+    return attrgetter(name)(importlib.import_module(module))  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(maxsize=128)
+def _unpickled(code: bytes) -> Callable[..., Any]:
+    import pickle
+
+    return pickle.loads(code)  # type: ignore[no-any-return]
