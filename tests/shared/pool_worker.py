@@ -48,7 +48,7 @@ async def die_once(number: int) -> int:
 
 
 @workerlib.export
-def compute(seconds: float) -> float:
+def spin(seconds: float) -> float:
     """Keeps this worker busy."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -84,7 +84,7 @@ def identity() -> float:
 async def limits() -> tuple[Any, Any, Any]:
     """Returns a shared value before and after other code may have run."""
     before = workerlib.shared.limit
-    compute(0.01)
+    spin(0.01)
     same = workerlib.shared.limit
     await asyncio.sleep(0)
     return before, same, workerlib.shared.limit

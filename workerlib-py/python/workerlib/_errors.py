@@ -11,6 +11,7 @@
     │   └── ProtocolError          the two sides have different versions of workerlib
     ├── ConfigError                (also a ValueError) a configuration that cannot be right
     ├── NotExportedError           (also an AttributeError) the worker does not export that name
+    ├── NotSupportedError          (also a NotImplementedError) a pool cannot do this, or not with its workers
     ├── UnsendableError            (also a TypeError) a value of a type that cannot be sent
     ├── CannotBlockError           (also a RuntimeError) sync code cannot wait here
     ├── DeadlockError              (also a RuntimeError) two calls would wait for each other
@@ -97,6 +98,10 @@ class WorkerDiedError(ConnectionClosedError):
 
 class PoolBrokenError(ConnectionClosedError):
     """Tells that no worker of a pool is left: each died too often, or cannot be started again."""
+
+
+class NotSupportedError(WorkerlibError, NotImplementedError):
+    """Tells what a pool cannot do, or not with the workers that it has, and what to do instead."""
 
 
 class UnsendableError(WorkerlibError, TypeError):

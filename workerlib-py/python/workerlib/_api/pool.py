@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import warnings
 from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterable, Mapping
 from pathlib import PurePath
 from types import TracebackType
@@ -18,7 +19,7 @@ from workerlib._api.connect import connect
 from workerlib._api.spawn import spawn
 from workerlib._api.worker import Worker
 from workerlib._pool.driver import Answer, Driver, Job, OnEnd, Stats
-from workerlib._pool.executor import PoolExecutor
+from workerlib._pool.executor import PoolExecutor, run_blocking
 from workerlib._pool.mapping import Errors, MapOptions, OnProgress, PoolMap
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy, policy
@@ -179,6 +180,62 @@ class Pool:
             return Job("workerlib:run", (described, args, kwargs), {}, end, on_begin=on_begin, title=title)
 
         return self._driver.call(job)
+
+    async def get(self, graph: Any, keys: Any) -> Any:
+        """Computes a graph of dask's on the workers: `await pool.get(graph, "x")`.
+
+        Tasks travel by cloudpickle, so both sides need the packages dask and cloudpickle. A task runs where
+        its largest input is, and results stay in the workers until no task needs them.
+
+        Args:
+            graph: The graph: a dict, or what `collection.__dask_graph__()` returns.
+            keys: The key whose result is wanted, or a list of keys, which may be nested.
+
+        Returns:
+            The result, or lists of results as the keys are.
+
+        Raises:
+            NotSupportedError: If the graph shuffles by files, which each worker has of its own.
+            WorkerDiedError: If two workers died of a task.
+            BaseException: What a task raises.
+        """
+        from workerlib._pool.graphs import GraphRun, arranged, flat
+
+        return arranged(keys, await GraphRun(self._driver, graph, flat(keys)).run())
+
+    async def compute(self, *collections: Any, **options: Any) -> tuple[Any, ...]:
+        """Computes dask's collections on the workers, as `dask.compute()` does: `await pool.compute(x, y)`.
+
+        Args:
+            collections: Collections, or lists and dicts with collections in them.
+            options: Those of `dask.compute()`, such as `optimize_graph`.
+
+        Returns:
+            A tuple with the result of each collection.
+
+        Raises:
+            NotSupportedError: If a bag is grouped by files: write `bag.groupby(…, shuffle="tasks")`.
+            BaseException: What a task raises: see `get()`.
+        """
+        from workerlib._pool.graphs import finished, graph_of
+
+        graph, keys = graph_of(collections, options)
+        results = await self.get(graph, list(keys)) if keys else []
+        return finished(collections, options, lambda _keys: results)  # type: ignore[no-any-return]
+
+    @property
+    def scheduler(self) -> Callable[..., Any]:
+        """A scheduler for dask's own functions: `dask.compute(x, scheduler=pool.scheduler)`.
+
+        It blocks, so it works where `executor.submit(…).result()` does: natively in another thread than the
+        event loop's, in a browser where sync code can wait. Elsewhere it raises CannotBlockError.
+        """
+        driver = self._driver
+
+        def schedule(graph: Any, keys: Any, **_options: Any) -> Any:
+            return run_blocking(driver.loop, driver.thread, lambda: self.get(graph, keys))
+
+        return schedule
 
     @property
     def executor(self) -> PoolExecutor:
@@ -456,6 +513,12 @@ async def _start(
         name=os.fspath(script),
     )
     await driver.start()
+    for taken in filter(lambda export: hasattr(Pool, export), driver.exports):
+        warnings.warn(
+            f"the worker {driver.name!r} exports {taken}(), a name that each Pool has for itself: it is called"
+            f' by pool["{taken}"](…)',
+            stacklevel=2,
+        )
     return Pool(driver)
 
 

@@ -178,6 +178,8 @@ class Driver:
         self._shared: dict[str, Any] = {}
         self.on_end: list[Callable[[], None]] = []
         """Called when the pool is closed, and when no worker is left."""
+        self.on_change: list[Callable[[], None]] = []
+        """Called when workers have become idle or have died, and there is nothing else to do."""
 
     # What the user wants.
 
@@ -355,6 +357,28 @@ class Driver:
         answer.on_cancel = lambda: self.cancel(number)
         return answer
 
+    def member(self, slot: int, incarnation: int) -> Member | None:
+        """Returns a worker that runs; None if it is gone.
+
+        Args:
+            slot: The worker's slot.
+            incarnation: Which of the slot's workers it is.
+        """
+        place = self._places[slot]
+        is_it = place.is_up and place.incarnation == incarnation
+        return place.member if is_it and place.member is not None and not place.member.is_gone else None
+
+    def alive(self) -> list[int | None]:
+        """Returns the incarnation of each slot's worker; None where there is none."""
+        return [
+            place.incarnation if self.member(slot, place.incarnation) is not None else None
+            for slot, place in enumerate(self._places)
+        ]
+
+    def keep(self, slot: int, task: asyncio.Task[Any]) -> None:
+        """Lets a call to a worker go on, whose outcome nobody needs."""
+        self._keep(self._places[slot], task, lambda _: None)
+
     def share(self, values: dict[str, Any]) -> None:
         """Sends values to all workers; later ones get them before anything else.
 
@@ -386,6 +410,8 @@ class Driver:
         finally:
             self._is_pumping = False
         self._set_timer()
+        for listener in list(self.on_change):
+            listener()
 
     def _carry_out(self, step: Step) -> None:
         match step:

@@ -10,7 +10,7 @@ import asyncio
 import concurrent.futures
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from workerlib._errors import CannotBlockError
@@ -206,3 +206,28 @@ def _end(future: PoolFuture, error: BaseException | None, result: Any) -> None:
         future.set_exception(error)
     else:
         future.set_result(result)
+
+
+def run_blocking(
+    loop: asyncio.AbstractEventLoop, thread: int, make: Callable[[], Coroutine[Any, Any, Any]]
+) -> Any:
+    """Runs a coroutine in the pool's event loop and waits for its result.
+
+    Args:
+        loop: The pool's event loop.
+        thread: The thread in which it runs.
+        make: Makes the coroutine; not called where sync code cannot wait.
+
+    Raises:
+        CannotBlockError: If sync code cannot wait here.
+        BaseException: What the coroutine raises.
+    """
+    if sys.platform != "emscripten" and threading.get_ident() != thread:
+        return asyncio.run_coroutine_threadsafe(make(), loop).result()
+    suspend = ways.suspend()
+    if suspend is None:
+        raise CannotBlockError(
+            "the pool works in the event loop of this thread, which cannot wait here: await pool.compute(…)"
+            " or await pool.get(…) instead"
+        )
+    return suspend(make())

@@ -91,6 +91,14 @@ class Member:
         """Returns the number of bytes of memory that the worker uses."""
         return int(await self.connection.call("workerlib:memory", (), {}))
 
+    async def take(self, number: int) -> Any:
+        """Returns a packed result that the worker keeps: `_pool/graph_tasks.py`."""
+        return await self.connection.call("workerlib:take", (number,), {})
+
+    def free(self, numbers: list[int]) -> asyncio.Task[None]:
+        """Has the worker forget results."""
+        return started(self.connection.call("workerlib:free", (numbers,), {}))
+
     def share(self, version: int, values: dict[str, Any]) -> asyncio.Task[None]:
         """Sends shared values, which every call sees that is sent afterwards.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from workerlib import _exports
 from workerlib._pool.chunks import run_chunk
+from workerlib._pool.graph_tasks import free, run_tasks, take
 from workerlib._pool.sent_functions import run_function
 from workerlib._pool.shared import shared
 from workerlib._rpc.connection import Connection
@@ -55,6 +56,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "workerlib:idempotent": _idempotent,
     "workerlib:memory": _memory,
     "workerlib:run": run_function,
+    "workerlib:free": free,
+    "workerlib:take": take,
+    "workerlib:tasks": run_tasks,
     "workerlib:share": _share,
 }
 
