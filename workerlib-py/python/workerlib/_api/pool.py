@@ -515,8 +515,8 @@ async def _start(
     await driver.start()
     for taken in filter(lambda export: hasattr(Pool, export), driver.exports):
         warnings.warn(
-            f"the worker {driver.name!r} exports {taken}(), a name that each Pool has for itself: it is called"
-            f' by pool["{taken}"](…)',
+            f"the worker {driver.name!r} exports {taken}(), a name that each Pool has for itself: it is"
+            f' called by pool["{taken}"](…)',
             stacklevel=2,
         )
     return Pool(driver)
