@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -45,7 +46,8 @@ async def test_random_kills_lose_nothing() -> None:
             while kills < 200:
                 await asyncio.sleep(chance.uniform(0, 0.02))
                 if running := processes(pool):
-                    chance.choice(running).kill()
+                    with contextlib.suppress(ProcessLookupError):
+                        chance.choice(running).kill()
                     kills += 1
 
         killing = asyncio.create_task(kill())

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from workerlib._api.connect import connect
 from workerlib._api.spawn import spawn
 from workerlib._api.worker import Worker
+from workerlib._errors import NotSupportedError
 from workerlib._pool.driver import Answer, Driver, Job, OnEnd, Stats
 from workerlib._pool.executor import PoolExecutor, run_blocking
 from workerlib._pool.mapping import Errors, MapOptions, OnProgress, PoolMap
@@ -129,7 +130,7 @@ class Pool:
         for option, value in (("ahead", ahead), ("chunk", chunk)):
             if value is not None and value < 1:
                 raise ValueError(f"{option}={value!r}: write a number from 1 on")
-        _check(name, timeout, retries)
+        _check(self._driver, name, timeout, retries)
         options = MapOptions(ordered, errors, ahead or 2 * self.size, chunk, timeout, retries, on_progress)
         return PoolMap(self._driver, name, items, options)
 
@@ -362,7 +363,12 @@ class Each:
         return self[name]
 
 
-def _check(name: str, timeout: float | None, retries: int) -> None:
+def _check(driver: Driver, name: str, timeout: float | None, retries: int) -> None:
+    if timeout is not None and not driver.interrupts:
+        raise NotSupportedError(
+            f"timeout= of {name}(): a cluster interrupts no task that runs; have the function look at the"
+            " time itself"
+        )
     if timeout is not None and timeout <= 0:
         raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
     if retries < 0:
@@ -378,7 +384,7 @@ def _pool_function(driver: Driver, name: str, timeout: float | None, retries: in
         return await call(args, kwargs, None)
 
     def options(*, timeout: float | None = None, retries: int = 0) -> Any:
-        _check(name, timeout, retries)
+        _check(driver, name, timeout, retries)
         return _pool_function(driver, name, timeout, retries)
 
     function.__name__ = name
@@ -445,6 +451,7 @@ def pool(
     backoff: float | tuple[float, float] | None = (0.1, 5.0),
     poison_after: int | None = 2,
     recycle_above: float | None = None,
+    client: Any = None,
     **options: Any,
 ) -> Starting:
     """Starts workers that run the same script.
@@ -465,6 +472,8 @@ def pool(
         poison_after: How many workers may die of a task before it is not tried again; None for any number.
         recycle_above: The megabytes of memory above which a worker is replaced when it is idle, since a
             Pyodide's memory never shrinks; None for any.
+        client: A `distributed.Client` of dask's, asynchronous or not: the pool runs on its cluster, and the
+            cluster starts the workers (docs/scaling.md). The arguments about workers are refused then.
         options: Those of `spawn()` (`packages`, `config` and so on), or outside of a browser those of
             `connect()`. For scripts that run in both, `packages`, `index_urls`, `snapshot` and `isolated`
             have no effect outside of a browser.
@@ -474,10 +483,12 @@ def pool(
 
     Raises:
         ConnectError: If the first worker cannot be started: one of its kinds, as `spawn()` and `connect()`.
+        NotSupportedError: If an argument is not for the cluster that `client` gives.
         ConfigError: If a section of the configuration is malformed, or names something that does not exist.
         ValueError: If a number is none that makes sense.
     """
     chosen = policy(max_restarts, backoff)
+    cluster_size = size
     if size is None:
         size = default_size()
     if size < 1:
@@ -485,6 +496,14 @@ def pool(
     if poison_after is not None and poison_after < 1:
         raise ValueError(f"poison_after={poison_after!r}: write a number from 1 on, or None for any number")
     poison = float("inf") if poison_after is None else poison_after
+    if client is not None:
+        # Imported here, because most pools have workers of their own.
+        from workerlib._api.cluster_pool import start_on_cluster
+
+        own: dict[str, Any] = {"max_restarts": (max_restarts, 3), "backoff": (backoff, (0.1, 5.0))}
+        own["recycle_above"] = (recycle_above, None)
+        given = {**{name: value for name, (value, default) in own.items() if value != default}, **options}
+        return Starting(start_on_cluster(client, script, cluster_size, given, poison))
     return Starting(_start(script, size, chosen, options, poison_after=poison, recycle_above=recycle_above))
 
 

@@ -20,10 +20,11 @@ from workerlib._errors import (
     PoolBrokenError,
     WorkerDiedError,
 )
-from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN, read_outcome
-from workerlib._pool.member import Member
+from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN
+from workerlib._pool.member import Member, TasksLostError
 from workerlib._pool.restarts import Policy
 from workerlib._pool.schedule import (
+    TARGET,
     Break,
     Ending,
     Interrupt,
@@ -140,6 +141,8 @@ class Driver:
         poison_after: float,
         recycle_above: float | None,
         name: str,
+        interrupts: bool = True,
+        target: float = TARGET,
     ) -> None:
         """Makes a pool without workers; `start()` starts them.
 
@@ -150,9 +153,13 @@ class Driver:
             poison_after: How many workers may die of a task before it is not tried again.
             recycle_above: The megabytes of memory above which a worker is replaced when it is idle.
             name: The pool's script, for messages.
+            interrupts: Whether a task that runs can be interrupted.
+            target: How many seconds a chunk of items should take.
         """
-        self.schedule = Schedule(size, policy, poison_after)
+        self.schedule = Schedule(size, policy, poison_after, target)
         self.name = name
+        self.interrupts = interrupts
+        """Whether a task that runs can be interrupted, so that it can have a time limit."""
         self.exports: dict[str, None] = {}
         """The names of the workers' exports."""
         self.idempotent: frozenset[str] = frozenset()
@@ -543,7 +550,7 @@ class Driver:
         if step.incarnation > 1:
             self.stats.restarts += 1
         place.incarnation, place.is_up = step.incarnation, True
-        member.connection.closed.add_done_callback(lambda _: self.pump())
+        member.when_gone(self.pump)
         self._at(self.schedule.handle_started, step.slot, step.incarnation)
         if not self._first.done():
             self._first.set_result(None)
@@ -596,7 +603,7 @@ class Driver:
         """Has a worker run tasks, one after the other, until it is interrupted or gone."""
         run.has_begun = True
         jobs = [self._jobs.get(number) for number in step.tasks]
-        if len(jobs) > 1 and not member.connection.needs_rows and None not in jobs:
+        if len(jobs) > 1 and member.takes_chunks and None not in jobs:
             is_alive = await self._run_chunk(step, member, run)
         else:
             is_alive = await self._run_one_by_one(step, member, run)
@@ -621,6 +628,9 @@ class Driver:
                     # The pool is being closed.
                     raise
                 was_interrupted = True
+            except TasksLostError as lost:
+                self._lose(step, [job], lost)
+                return True
             except BaseException as error:
                 if member.is_gone:
                     return False
@@ -647,7 +657,7 @@ class Driver:
             outcomes += 1
             has_stopped = kind == INTERRUPTED
             if not has_stopped:
-                job.is_error, job.answer = read_outcome(member.connection, kind, value)
+                job.is_error, job.answer = member.read_outcome(kind, value)
             self.schedule.handle_time(self.loop.time())
             self.schedule.handle_outcome(step.slot, step.incarnation, number, has_stopped)
             self.pump()
@@ -662,6 +672,8 @@ class Driver:
             if not has_stopped:
                 # The worker computes and has said nothing: the item has begun.
                 hear(INTERRUPTED, None)
+        except TasksLostError as lost:
+            self._lose(step, jobs, lost)
         except BaseException as error:
             if member.is_gone:
                 return False
@@ -674,6 +686,12 @@ class Driver:
                 job.answer, job.is_error = error, True
                 self.schedule.handle_outcome(step.slot, step.incarnation, number)
         return True
+
+    def _lose(self, step: Run, jobs: list[Job], lost: TasksLostError) -> None:
+        for job in jobs:
+            job.fate = str(lost)
+        self.schedule.handle_time(self.loop.time())
+        self.schedule.handle_lost(step.slot, step.incarnation)
 
     async def _end_run(self, step: Run, place: _Place, member: Member, run: _Run) -> None:
         if run.is_interrupted:

@@ -12,10 +12,14 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Generato
 from typing import Any, TypeVar
 
 from workerlib._errors import ConnectionClosedError
-from workerlib._pool.chunks import OUTCOME
+from workerlib._pool.chunks import OUTCOME, read_outcome
 from workerlib._rpc.connection import Connection
 
 _T = TypeVar("_T")
+
+
+class TasksLostError(Exception):
+    """Tells that a cluster has lost the tasks of a run with one of its workers, which it replaces itself."""
 
 
 class Member:
@@ -53,6 +57,19 @@ class Member:
     def fate(self) -> str:
         """Why the connection has ended."""
         return self.connection.closed.result()
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether many items may travel in one call."""
+        return not self.connection.needs_rows
+
+    def when_gone(self, listener: Callable[[], object]) -> None:
+        """Has a function called when the connection has ended."""
+        self.connection.closed.add_done_callback(lambda _: listener())
+
+    def read_outcome(self, kind: int, value: Any) -> tuple[bool, Any]:
+        """Reads an outcome of a chunk: whether the item raised, and its result or exception."""
+        return read_outcome(self.connection, kind, value)
 
     async def call(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls an export."""

@@ -177,14 +177,18 @@ class _Slot:
 class Schedule:
     """The state machine of a pool."""
 
-    def __init__(self, size: int, policy: Policy | None = None, poison_after: float = 2) -> None:
+    def __init__(
+        self, size: int, policy: Policy | None = None, poison_after: float = 2, target: float = TARGET
+    ) -> None:
         """Starts with no worker; the first `poll()` asks for one.
 
         Args:
             size: The number of workers.
             policy: How often a worker is started again.
             poison_after: How many workers may die of a task before it is not tried again.
+            target: How many seconds a chunk of items should take.
         """
+        self._target = target
         policy = policy or Policy()
         self._slots = [_Slot(number, Restarts(policy)) for number in range(size)]
         self._poison_after = poison_after
@@ -383,6 +387,26 @@ class Schedule:
             self._again.appendleft(task)
         known.tasks.clear()
 
+    def handle_lost(self, slot: int, incarnation: int) -> None:
+        """Notes that the tasks of a run are lost though their slot has a worker: of a cluster.
+
+        Each of them may have run, since nothing tells how far the worker had come.
+        """
+        known = self._current(slot, incarnation)
+        if known is None:
+            return
+        tasks, known.tasks = known.tasks, deque()
+        for task in tasks:
+            task.deaths += 1
+            if task.is_settled:
+                continue
+            if task is known.meant:
+                self._settle(task, known.meaning)
+            elif task.deaths >= self._poison_after:
+                self._settle(task, Ending.POISONED)
+            else:
+                self._run_again_or(task, Ending.DIED)
+
     def handle_died(self, slot: int, incarnation: int) -> None:
         """Notes that a worker is gone."""
         known = self._current(slot, incarnation)
@@ -532,7 +556,7 @@ class Schedule:
         if feed is None or feed.chunk is not None or slot.run_of == 0:
             return
         each = (self._now - slot.run_at) / slot.run_of
-        fitting = LARGEST if each <= 0 else int(TARGET / each)
+        fitting = LARGEST if each <= 0 else int(self._target / each)
         # From one chunk to the next it grows by two at most: one quick item says little of the others.
         feed.size = max(1, min(fitting, 2 * slot.run_of, LARGEST))
 
