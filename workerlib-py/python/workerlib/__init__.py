@@ -75,9 +75,10 @@ from workerlib._version import __version__
 
 if TYPE_CHECKING:
     from workerlib._api.interface import Interface
-    from workerlib._api.pool import Pool, pool
+    from workerlib._api.pool import pool
     from workerlib._api.progress_bar import tqdm
     from workerlib._api.spawn import spawn
+    from workerlib._api.worker_pool import Pool
     from workerlib._compat.diagnostics import full_name as fullName
     from workerlib._compat.diagnostics import typechecked
     from workerlib._compat.exception_display import exception_handler as exceptionHandler

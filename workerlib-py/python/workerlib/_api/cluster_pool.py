@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any, NoReturn
 
-from workerlib._api.pool import Pool
+from workerlib._api.worker_pool import Pool
 from workerlib._errors import NotSupportedError
 from workerlib._pool.cluster import Cluster, ClusterMember, refuse_live_values
 from workerlib._pool.driver import Answer, Driver, Job, OnEnd

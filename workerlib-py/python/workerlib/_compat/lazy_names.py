@@ -13,7 +13,7 @@ from typing import Any
 
 _NAMES = {
     "Interface": "workerlib._api.interface:Interface",
-    "Pool": "workerlib._api.pool:Pool",
+    "Pool": "workerlib._api.worker_pool:Pool",
     "pool": "workerlib._api.pool:pool",
     "spawn": "workerlib._api.spawn:spawn",
     "fullName": "workerlib._compat.diagnostics:full_name",
