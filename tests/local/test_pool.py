@@ -35,6 +35,7 @@ def processes(pool: workerlib.Pool) -> list[Any]:
     return [member.connection.endpoint.process for member in members if member is not None]
 
 
+@pytest.mark.timeout(480)
 async def test_random_kills_lose_nothing() -> None:
     """200 workers are killed at random moments during a map of 2,000 items with retries: every result comes once."""
     kills, count = 0, 2000

@@ -72,7 +72,7 @@ class World(RuleBasedStateMachine):
                 assert not self.starting
                 self.starting[slot] = incarnation
                 self.starts[slot].append(self.now)
-            case Run(slot, incarnation, tasks):
+            case Run(slot, incarnation, tasks, _):
                 # Nothing reaches a condemned worker, and no worker has two runs.
                 assert self.up[slot] == incarnation
                 assert slot not in self.running
@@ -281,14 +281,14 @@ def test_a_death_costs_the_running_task_alone() -> None:
     schedule.open_feed(100, ahead=1, chunk=4)
     assert steps(schedule) == [Read(100, 4)]
     schedule.supply(100, [1, 2, 3, 4])
-    assert steps(schedule) == [Run(0, 1, [1, 2, 3, 4])]
+    assert steps(schedule) == [Run(0, 1, [1, 2, 3, 4], is_chunk=True)]
     schedule.handle_outcome(0, 1, 1)
     schedule.handle_died(0, 1)
     assert steps(schedule) == [Settle(1, Ending.ANSWERED), Settle(2, Ending.DIED)]
     schedule.handle_time(0.1)
     assert steps(schedule) == [Start(0, 2)]
     schedule.handle_started(0, 2)
-    assert steps(schedule) == [Run(0, 2, [3, 4])]
+    assert steps(schedule) == [Run(0, 2, [3, 4], is_chunk=True)]
 
 
 def test_two_deaths_make_a_poison() -> None:

@@ -1,7 +1,6 @@
 """`Pool`: the functions of many workers, each call of which runs on whichever worker is free.
 
-`pool()` (`_api/pool.py`) returns it, and `ClusterPool` is one. The logic stands in `_pool`; this module gives it to
-users.
+`pool()` (`_api/pool.py`) returns it, and `ClusterPool` is one. The logic stands in `_pool`.
 """
 
 from __future__ import annotations

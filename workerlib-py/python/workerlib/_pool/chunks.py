@@ -25,7 +25,7 @@ OUTCOME = "workerlib:outcome"
 RAISED, RETURNED, INTERRUPTED, NOT_BEGUN = range(4)
 
 
-async def run_chunk(connection: Connection, served: Served, name: str, items: list[Any]) -> None:
+async def run_chunk(connection: Connection, served: Served, name: str, items: list[Any]) -> float:
     """Runs a function for each item, in their order, and reports each outcome: the worker's side.
 
     Args:
@@ -33,9 +33,12 @@ async def run_chunk(connection: Connection, served: Served, name: str, items: li
         served: The call that this is.
         name: The name of the export.
         items: The items, each the only argument of its call.
+
+    Returns:
+        How many seconds it took.
     """
     function = connection.exported(name)
-    breath = monotonic()
+    start = breath = monotonic()
     for item in items:
         result: list[Any] = []
         try:
@@ -58,6 +61,7 @@ async def run_chunk(connection: Connection, served: Served, name: str, items: li
                 _report(connection, served, NOT_BEGUN, None)
                 raise
             breath = monotonic()
+    return monotonic() - start
 
 
 def _is_cancelled(served: Served) -> bool:

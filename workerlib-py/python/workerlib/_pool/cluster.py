@@ -191,13 +191,14 @@ class ClusterMember(Member):
 
     async def run_chunk(
         self, function: str, items: list[Any], on_outcome: Callable[[int, Any], None]
-    ) -> None:
+    ) -> float | None:
         """Calls an export for each item, in one task of the cluster's."""
         cluster = self._cluster
         refuse_live_values(tuple(items), {})
         outcomes = await cluster.submit(cluster_tasks.call_for_each, cluster.module, function, items)
         for kind, value in outcomes:
             on_outcome(kind, value)
+        return None
 
     async def wait_until_idle(self) -> None:
         """Returns at once: the cluster queues what comes next behind what cannot be interrupted."""

@@ -115,6 +115,8 @@ class _Run:
     task: asyncio.Task[None] | None = None
     has_begun: bool = False
     is_interrupted: bool = False
+    seconds: float | None = None
+    """How long it took in the worker, if the worker has said so."""
 
 
 @dataclass(slots=True)
@@ -177,6 +179,7 @@ class Driver:
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_pumping = False
+        self._is_pump_due = False
         self._background: set[asyncio.Task[Any]] = set()
         self._cause: BaseException | None = None
         self._first: asyncio.Future[None] = self.loop.create_future()
@@ -310,7 +313,7 @@ class Driver:
     def take(self, feed: int) -> None:
         """Notes that a result of a feed has been taken."""
         self.schedule.take(feed)
-        self.pump()
+        self._pump_soon()
 
     def check_open(self) -> None:
         """Raises if the pool is closed, or has no worker left.
@@ -401,11 +404,18 @@ class Driver:
 
     # What the schedule wants.
 
+    def _pump_soon(self) -> None:
+        """Has `pump()` called once for all that happens in this iteration of the loop."""
+        if not self._is_pump_due:
+            self._is_pump_due = True
+            self.loop.call_soon(self.pump)
+
     def pump(self) -> None:
         """Does all that the schedule says is to be done."""
         if self._is_pumping:
             return
         self._is_pumping = True
+        self._is_pump_due = False
         try:
             self.schedule.handle_time(self.loop.time())
             # A worker that is gone must get no task, though its connection has not told of its end yet.
@@ -603,7 +613,7 @@ class Driver:
         """Has a worker run tasks, one after the other, until it is interrupted or gone."""
         run.has_begun = True
         jobs = [self._jobs.get(number) for number in step.tasks]
-        if len(jobs) > 1 and member.takes_chunks and None not in jobs:
+        if step.is_chunk and member.takes_chunks and None not in jobs:
             is_alive = await self._run_chunk(step, member, run)
         else:
             is_alive = await self._run_one_by_one(step, member, run)
@@ -660,12 +670,12 @@ class Driver:
                 job.is_error, job.answer = member.read_outcome(kind, value)
             self.schedule.handle_time(self.loop.time())
             self.schedule.handle_outcome(step.slot, step.incarnation, number, has_stopped)
-            self.pump()
+            self._pump_soon()
 
         try:
             if run.is_interrupted:
                 raise asyncio.CancelledError
-            await member.run_chunk(jobs[0].function, [job.args[0] for job in jobs], hear)
+            run.seconds = await member.run_chunk(jobs[0].function, [job.args[0] for job in jobs], hear)
         except asyncio.CancelledError:
             if not run.is_interrupted:
                 raise
@@ -703,7 +713,7 @@ class Driver:
         place.run = None
         is_too_large = await self._is_too_large(place, member)
         self.schedule.handle_time(self.loop.time())
-        self.schedule.handle_ended(step.slot, step.incarnation)
+        self.schedule.handle_ended(step.slot, step.incarnation, run.seconds)
         if is_too_large:
             self.schedule.recycle(step.slot, step.incarnation)
         self.pump()

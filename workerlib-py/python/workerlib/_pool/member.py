@@ -77,13 +77,16 @@ class Member:
 
     async def run_chunk(
         self, function: str, items: list[Any], on_outcome: Callable[[int, Any], None]
-    ) -> None:
+    ) -> float | None:
         """Calls an export for each item.
 
         Args:
             function: The name of the export.
             items: The items, each the only argument of its call.
             on_outcome: Is called with the kind of each outcome (`_pool/chunks.py`) and its value.
+
+        Returns:
+            How many seconds it took in the worker; None if that is not known.
         """
 
         def hear(*report: Any) -> None:
@@ -91,7 +94,7 @@ class Member:
             if len(report) == 3 and report[0] == OUTCOME:
                 on_outcome(report[1], report[2])
 
-        await self.connection.call("workerlib:chunk", (function, items), {}, on_report=hear)
+        return float(await self.connection.call("workerlib:chunk", (function, items), {}, on_report=hear))
 
     async def wait_until_idle(self) -> None:
         """Returns when the worker runs no call; if it is gone, at once."""

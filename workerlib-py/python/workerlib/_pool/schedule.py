@@ -66,6 +66,8 @@ class Run(NamedTuple):
     slot: int
     incarnation: int
     tasks: list[int]
+    is_chunk: bool = False
+    """Whether they are items of a feed, which may travel in one call."""
 
 
 class Interrupt(NamedTuple):
@@ -362,13 +364,19 @@ class Schedule:
         """Notes that a task that was cancelled before its turn has not been run."""
         self.handle_outcome(slot, incarnation, task)
 
-    def handle_ended(self, slot: int, incarnation: int) -> None:
-        """Notes that a worker is idle: its run has ended. Tasks without an outcome have not begun."""
+    def handle_ended(self, slot: int, incarnation: int, seconds: float | None = None) -> None:
+        """Notes that a worker is idle: its run has ended. Tasks without an outcome have not begun.
+
+        Args:
+            slot: The worker's slot.
+            incarnation: Which of the slot's workers it is.
+            seconds: How long the run took in the worker, if that is known.
+        """
         known = self._current(slot, incarnation)
         if known is None or known.state not in {State.BUSY, State.CONDEMNED} or known.is_own_kill:
             return
         if known.state is State.BUSY and not known.tasks:
-            self._learn(known)
+            self._learn(known, self._now - known.run_at if seconds is None else seconds)
         if known.meant is not None:
             # Interrupted before it had begun.
             self._settle(known.meant, known.meaning)
@@ -550,12 +558,12 @@ class Schedule:
         task.is_running, task.where = False, None
         self._again.append(task)
 
-    def _learn(self, slot: _Slot) -> None:
+    def _learn(self, slot: _Slot, seconds: float) -> None:
         """Chooses the size of a feed's next chunk by the time that the last one took."""
         feed = slot.run_feed
         if feed is None or feed.chunk is not None or slot.run_of == 0:
             return
-        each = (self._now - slot.run_at) / slot.run_of
+        each = seconds / slot.run_of
         fitting = LARGEST if each <= 0 else int(self._target / each)
         # From one chunk to the next it grows by two at most: one quick item says little of the others.
         feed.size = max(1, min(fitting, 2 * slot.run_of, LARGEST))
@@ -580,7 +588,10 @@ class Schedule:
 
     def _assign(self) -> None:
         for slot in self._slots:
-            if slot.state is State.IDLE and (tasks := self._choose(slot)):
+            if slot.state is not State.IDLE:
+                continue
+            tasks, feed = self._choose(slot)
+            if tasks:
                 slot.state = State.BUSY
                 slot.tasks.extend(tasks)
                 for task in tasks:
@@ -588,15 +599,17 @@ class Schedule:
                 tasks[0].is_running = True
                 slot.run_at = slot.begun_at = self._now
                 slot.run_of = len(tasks)
-                slot.run_feed = tasks[0].feed
-                self._steps.append(Run(slot.number, slot.incarnation, [task.number for task in tasks]))
+                slot.run_feed = feed
+                numbers = [task.number for task in tasks]
+                self._steps.append(Run(slot.number, slot.incarnation, numbers, feed is not None))
 
-    def _choose(self, slot: _Slot) -> list[_Task]:
+    def _choose(self, slot: _Slot) -> tuple[list[_Task], _Feed | None]:
+        """Takes out what an idle worker runs next: tasks, and their feed if they are its next chunk."""
         for line in (slot.pinned, self._again):
             while line:
                 task = line.popleft()
                 if not task.is_settled:
-                    return [task]
+                    return [task], None
         for _ in range(len(self._turns)):
             feed = self._turns[0]
             self._turns.rotate(-1)
@@ -604,10 +617,10 @@ class Schedule:
                 while self._singles:
                     task = self._singles.popleft()
                     if not task.is_settled:
-                        return [task]
+                        return [task], None
             elif tasks := self._chunk(feed):
-                return tasks
-        return []
+                return tasks, feed
+        return [], None
 
     def _chunk(self, feed: _Feed) -> list[_Task]:
         while feed.buffer and feed.buffer[0].is_settled:
