@@ -5,6 +5,7 @@
 mod buffer;
 pub mod cost;
 mod decode;
+pub mod deferred;
 mod encode;
 pub mod envelope;
 mod error;
@@ -14,7 +15,6 @@ mod memo;
 mod metadata;
 mod path;
 mod plain;
-pub mod rows;
 mod sink;
 mod source;
 mod value;

@@ -201,10 +201,10 @@ pub mod ext {
     pub const CYCLE: u8 = 81;
     /// An object that passed through an adapter: the payload is the number of values that follow, three.
     pub const ADAPTED: u8 = 82;
-    /// The slot of a row, which stands for the object that the row is restored to: one value follows, the row's number.
+    /// The slot of a deferred value, which stands for the object that it is restored to: one value follows, its number.
     pub const SLOT: u8 = 83;
-    /// Rows that stand before the values of a frame: the payload is their number. It is no value.
-    pub const ROWS: u8 = 84;
+    /// Deferred values, which stand before the values of a frame: the payload is their number. It is no value.
+    pub const DEFERRED: u8 = 84;
     /// The first of further types that are made from all values that follow: functions, and those of
     /// other people's libraries.
     pub const LIBRARY_FIRST: u8 = 86;

@@ -91,7 +91,7 @@ pub struct Adapter {
     pub key: String,
     /// The entry of the peer's configuration that names it, if there is one: the other side must have the adapter then.
     pub entry: Option<String>,
-    /// Whether its decoder is async, so that its objects must travel in rows.
+    /// Whether its decoder is async, so that its objects must travel in deferred values.
     pub is_async: bool,
 }
 

@@ -11,7 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 use pyo3::{PyTraverseError, PyVisit};
 use workerlib_codec::marker::{FIXEXT1, FIXEXT4, ext};
-use workerlib_codec::{DecodeError, Decoder, Encoder, envelope, rows};
+use workerlib_codec::{DecodeError, Decoder, Encoder, deferred, envelope};
 use workerlib_core::{Message, RefId};
 
 use crate::block::region;
@@ -54,7 +54,7 @@ impl Values {
 
     /// Encodes values, each with the name that errors call it by.
     ///
-    /// `outgoing` is that of the values among which these belong, if they are a row.
+    /// `outgoing` is that of the values among which these belong, if they are a deferred value.
     pub(crate) fn encode<'py>(
         py: Python<'py>,
         values: &[(&str, &Bound<'py, PyAny>)],
@@ -103,7 +103,7 @@ impl Values {
     ) -> PyResult<()> {
         let _pause = GcPause::new(py);
         for (root, value) in values {
-            // Arguments are a tuple and a dict of ours, with their names; an item stands in a list of ours; what a row
+            // Arguments are a tuple and a dict of ours, with their names; an item stands in a list of ours; what a deferred value
             // holds went through an adapter.
             let is_ours = matches!(*root, "args" | "kwargs" | "item") || is_row;
             source.begin(value.as_ptr(), is_ours, *root == "kwargs");
@@ -124,13 +124,13 @@ impl Values {
     }
 
     /// Returns whether there are objects in it that are encoded when they have been awaited.
-    pub(crate) fn needs_rows(&self, py: Python<'_>) -> PyResult<bool> {
+    pub(crate) fn needs_deferred(&self, py: Python<'_>) -> PyResult<bool> {
         self.outgoing.as_ref().map_or(Ok(false), |outgoing| outgoing.bind(py).getattr("slots")?.is_truthy())
     }
 
     /// Refuses objects of async adapters, where nothing can be awaited.
-    pub(crate) fn without_rows(self, py: Python<'_>) -> PyResult<Self> {
-        if self.needs_rows(py)?
+    pub(crate) fn without_deferred(self, py: Python<'_>) -> PyResult<Self> {
+        if self.needs_deferred(py)?
             && let Some(outgoing) = &self.outgoing
         {
             let outgoing = outgoing.bind(py);
@@ -200,16 +200,16 @@ impl Frame {
         self.buffers.iter().try_for_each(|buffer| visit.call(buffer))
     }
 
-    /// Puts a message together with the values that it carries, and the rows that stand before these.
+    /// Puts a message together with the values that it carries, and the deferred values that stand before these.
     pub(crate) fn new<P>(
         py: Python<'_>,
         message: &Message<P>,
-        rows: &[u8],
+        before: &[u8],
         values: Values,
     ) -> PyResult<Self> {
         let mut head = Vec::with_capacity(64);
         envelope::write(message, &mut head);
-        let bytes = values.bytes(py, &[&head, rows])?.unbind();
+        let bytes = values.bytes(py, &[&head, before])?.unbind();
         Ok(Self { bytes, body: head.len(), buffers: values.buffers })
     }
 
@@ -224,9 +224,9 @@ impl Frame {
         bytes.windows(2).any(|pair| matches!(pair, [FIXEXT1..=FIXEXT4, ext::REMOTE | ext::STREAM]))
     }
 
-    /// Returns whether rows stand before the values.
+    /// Returns whether deferred values stand before the values.
     pub(crate) fn has_rows(&self, py: Python<'_>) -> bool {
-        rows::read(self.bytes.as_bytes(py), self.body).is_some()
+        deferred::read(self.bytes.as_bytes(py), self.body).is_some()
     }
 
     /// Reads the values behind the envelope, which have these names, and how deep the deepest is.
@@ -334,7 +334,7 @@ pub(crate) fn encode<'py>(
         table => table,
     };
     let settings = Settings { table, ..Settings::default() };
-    let values = Values::encode(py, &[("value", value)], &settings, None)?.without_rows(py)?;
+    let values = Values::encode(py, &[("value", value)], &settings, None)?.without_deferred(py)?;
     Ok((values.bytes(py, &[])?, values.buffers))
 }
 

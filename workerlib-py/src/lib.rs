@@ -5,6 +5,7 @@
 
 mod block;
 mod deep;
+mod deferred;
 mod descriptions;
 mod errors;
 mod frame;
@@ -13,7 +14,6 @@ mod hooks;
 mod interpreter;
 mod objects;
 mod plain;
-mod rows;
 mod session;
 mod settings;
 mod sink;
@@ -34,9 +34,9 @@ mod _native {
     #[pymodule_export]
     use crate::deep::dismantle;
     #[pymodule_export]
-    use crate::frame::{decode, encode};
+    use crate::deferred::{Arrival, Unfinished};
     #[pymodule_export]
-    use crate::rows::{Arrival, Unfinished};
+    use crate::frame::{decode, encode};
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]

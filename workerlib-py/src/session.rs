@@ -16,10 +16,10 @@ use workerlib_core::{
 };
 
 use crate::deep::{DEEP, dismantle};
+use crate::deferred::{Arrival, PyDeferred, Unfinished};
 use crate::descriptions::{describe_adapters, describe_exports, read_adapters, read_exports};
 use crate::errors::{closed_error, frame_error, session_error};
 use crate::frame::{Frame, Values};
-use crate::rows::{Arrival, PyRow, Unfinished};
 use crate::settings::{Settings, lock};
 use crate::streams::{self, Batch};
 
@@ -44,12 +44,12 @@ struct Sending<'f> {
 }
 
 impl Session {
-    /// Sends a call, with what stands before the values: its rows.
-    fn put(&mut self, py: Python<'_>, call: &Sending<'_>, rows: &[u8], mut values: Values) -> PyResult<()> {
+    /// Sends a call, with what stands before the values: its deferred values.
+    fn put(&mut self, py: Python<'_>, call: &Sending<'_>, before: &[u8], mut values: Values) -> PyResult<()> {
         let Sending { id, function, reports_start, credit } = *call;
         let id = CallId(id);
         let (given, carried) = (std::mem::take(&mut values.given), std::mem::take(&mut values.carried));
-        let size = rows.len() + values.size(py);
+        let size = before.len() + values.size(py);
         let mut request = Request::new(function, size).giving(&given).carrying(&carried);
         if reports_start {
             request = request.reporting_start();
@@ -61,7 +61,7 @@ impl Session {
             let (reports_start, credit) = (request.reports_start(), request.credit());
             let function = function.to_owned();
             let message = Message::Call { id, function, payload: (), reports_start, credit, trace: None };
-            let mut frame = Frame::new(py, &message, rows, values).map_err(CallError::Raised)?;
+            let mut frame = Frame::new(py, &message, before, values).map_err(CallError::Raised)?;
             if departure == Departure::Later {
                 frame.copy_buffers(py).map_err(CallError::Raised)?;
             }
@@ -78,7 +78,7 @@ impl Session {
         &mut self,
         py: Python<'_>,
         id: u32,
-        rows: &[u8],
+        before: &[u8],
         mut values: Values,
         unheard: Option<Vec<u32>>,
     ) -> PyResult<bool> {
@@ -87,7 +87,7 @@ impl Session {
         let given = std::mem::take(&mut values.given);
         let mut message =
             Message::Return { id, payload: (), unheard: unheard.into_iter().flatten().map(CallId).collect() };
-        let frame = Frame::new(py, &message, rows, values)?;
+        let frame = Frame::new(py, &message, before, values)?;
         let unheard = match &mut message {
             Message::Return { unheard, .. } => std::mem::take(unheard),
             _ => Vec::new(),
@@ -203,7 +203,7 @@ impl Session {
     /// Sends a call whose turn has come, with a copy of the arguments as they are now.
     ///
     /// With `reports_start` there will be an event "started". `credit` asks for a stream, which starts with so many items
-    /// and bytes. It returns what is unfinished of the call if an adapter is async: that is for `send_with_rows`.
+    /// and bytes. It returns what is unfinished of the call if an adapter is async: that is for `send_with_deferred`.
     #[pyo3(signature = (id, function, args, kwargs, reports_start, credit = None))]
     fn send<'py>(
         slf: &Bound<'py, Self>,
@@ -217,25 +217,25 @@ impl Session {
         let py = slf.py();
         let settings = Arc::clone(&slf.borrow().settings);
         let values = Self::encode(slf, &[("args", args.as_any()), ("kwargs", kwargs.as_any())], &settings)?;
-        if values.needs_rows(py)? {
+        if values.needs_deferred(py)? {
             return Unfinished::new(py, values, settings).map(Some);
         }
         slf.borrow_mut().put(py, &Sending { id, function, reports_start, credit }, &[], values)?;
         Ok(None)
     }
 
-    /// Sends a call whose rows are there: lists of them, of which none needs one of its own list.
-    #[pyo3(signature = (id, function, unfinished, rows, reports_start, credit = None))]
-    fn send_with_rows(
+    /// Sends a call whose deferred values are there: lists of them, of which none needs one of its own list.
+    #[pyo3(signature = (id, function, unfinished, deferred, reports_start, credit = None))]
+    fn send_with_deferred(
         &mut self,
         id: u32,
         function: &str,
         unfinished: &Bound<'_, Unfinished>,
-        rows: Vec<Vec<PyRow<'_>>>,
+        deferred: Vec<Vec<PyDeferred<'_>>>,
         reports_start: bool,
         credit: Option<(u32, u32)>,
     ) -> PyResult<()> {
-        let (before, values) = unfinished.borrow_mut().finish(rows)?;
+        let (before, values) = unfinished.borrow_mut().finish(deferred)?;
         self.put(unfinished.py(), &Sending { id, function, reports_start, credit }, &before, values)
     }
 
@@ -265,24 +265,24 @@ impl Session {
         let py = slf.py();
         let settings = Arc::clone(&slf.borrow().settings);
         let values = Self::encode(slf, &[("result", value)], &settings)?;
-        if values.needs_rows(py)? {
+        if values.needs_deferred(py)? {
             return Ok(Bound::new(py, Unfinished::new(py, values, settings)?)?.into_any());
         }
         let is_deep = slf.borrow_mut().answer(py, id, &[], values, unheard)?;
         Ok(is_deep.into_pyobject(py)?.to_owned().into_any())
     }
 
-    /// Answers a call with a result whose rows are there; returns whether it is deep.
-    #[pyo3(signature = (id, unfinished, rows, unheard = None))]
-    fn return_with_rows(
+    /// Answers a call with a result whose deferred values are there; returns whether it is deep.
+    #[pyo3(signature = (id, unfinished, deferred, unheard = None))]
+    fn return_with_deferred(
         &mut self,
         py: Python<'_>,
         id: u32,
         unfinished: &Bound<'_, Unfinished>,
-        rows: Vec<Vec<PyRow<'_>>>,
+        deferred: Vec<Vec<PyDeferred<'_>>>,
         unheard: Option<Vec<u32>>,
     ) -> PyResult<bool> {
-        let (before, values) = unfinished.borrow_mut().finish(rows)?;
+        let (before, values) = unfinished.borrow_mut().finish(deferred)?;
         self.answer(py, id, &before, values, unheard)
     }
 
@@ -294,7 +294,7 @@ impl Session {
     fn raise_error(&mut self, id: u32, error: &Bound<'_, PyAny>, is_stream: bool) -> PyResult<bool> {
         let py = error.py();
         let values = Values::encode(py, &[("exception", error)], &Settings::default(), None)?;
-        let values = values.without_rows(py)?;
+        let values = values.without_deferred(py)?;
         let (call, stream) = (CallId(id), StreamId(id));
         let message = if is_stream {
             Message::Fail { stream, payload: () }
@@ -321,7 +321,7 @@ impl Session {
         let settings = Arc::clone(&slf.borrow().settings);
         let id = CallId(id);
         let values = Self::encode(slf, &[("report", values.as_any())], &settings)?;
-        let mut values = values.without_rows(py)?;
+        let mut values = values.without_deferred(py)?;
         let given = std::mem::take(&mut values.given);
         let frame = Frame::new(py, &Message::Report { id, payload: () }, &[], values)?;
         let mut this = slf.borrow_mut();
@@ -405,7 +405,7 @@ impl Session {
         let py = slf.py();
         let settings = Arc::clone(&slf.borrow().settings);
         let values = Self::encode(slf, &[("args", args.as_any()), ("kwargs", kwargs.as_any())], &settings)?;
-        let mut values = values.without_rows(py)?;
+        let mut values = values.without_deferred(py)?;
         let (given, carried) = (std::mem::take(&mut values.given), std::mem::take(&mut values.carried));
         let request = Request::new(member, 0).giving(&given).carrying(&carried);
         let mut this = slf.borrow_mut();
@@ -474,19 +474,19 @@ impl Session {
         Batch::new(Arc::clone(&self.settings))
     }
 
-    /// Sends the items of a batch, which is empty then, or an unfinished item whose rows are there. It does nothing if the
-    /// stream is not to be produced any more.
-    #[pyo3(signature = (stream, items, rows = None))]
+    /// Sends the items of a batch, which is empty then, or an unfinished item whose deferred values are there. It does
+    /// nothing if the stream is not to be produced any more.
+    #[pyo3(signature = (stream, items, deferred = None))]
     fn send_items(
         &mut self,
         stream: u32,
         items: &Bound<'_, PyAny>,
-        rows: Option<Vec<Vec<PyRow<'_>>>>,
+        deferred: Option<Vec<Vec<PyDeferred<'_>>>>,
     ) -> PyResult<()> {
         let py = items.py();
-        let (count, before, mut values) = match rows {
-            Some(rows) => {
-                let (before, values) = items.cast::<Unfinished>()?.borrow_mut().finish(rows)?;
+        let (count, before, mut values) = match deferred {
+            Some(deferred) => {
+                let (before, values) = items.cast::<Unfinished>()?.borrow_mut().finish(deferred)?;
                 (1, before, values)
             }
             None => items.cast::<Batch>()?.borrow_mut().take(py)?,
@@ -710,7 +710,7 @@ fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResu
             (PyString::new(py, "unheard"), (id, invocations).into_pyobject(py)?)
         }
         Event::Return { id: CallId(id), payload } if payload.has_rows(py) => (
-            PyString::new(py, "return_with_rows"),
+            PyString::new(py, "return_with_deferred"),
             (id, Arrival::new(py, payload, settings)).into_pyobject(py)?,
         ),
         Event::Return { id: CallId(id), payload } => match payload.decode(py, ["result"], &settings) {
@@ -829,7 +829,7 @@ fn describe_call<'py>(slf: &Bound<'py, Session>, call: Arrived<Frame>) -> PyResu
     if call.payload.has_rows(py) {
         let arrival = Arrival::new(py, call.payload, settings);
         let arguments = (id, function, arrival, call.credit.is_some()).into_pyobject(py)?;
-        return Ok((PyString::new(py, "call_with_rows"), arguments));
+        return Ok((PyString::new(py, "call_with_deferred"), arguments));
     }
     let error = match call.payload.decode(py, ["args", "kwargs"], &settings) {
         Ok(([args, kwargs], deepest))

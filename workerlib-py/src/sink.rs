@@ -30,7 +30,7 @@ pub(crate) struct PySink<'py, 'b> {
     /// What came along out of band, by number: objects that export a buffer, or JavaScript's buffers.
     buffers: &'b [Bound<'py, PyAny>],
     types: Types<'py>,
-    /// What the rows of the frame were restored to, by number.
+    /// What the deferred values of the frame were restored to, by number.
     slots: Option<&'b Bound<'py, PyDict>>,
     /// The content of a bad frame, to be freed with care.
     discarded: Vec<Bound<'py, PyAny>>,
@@ -103,7 +103,7 @@ impl Build {
 
 impl<'py, 'b> PySink<'py, 'b> {
     /// Starts to build what a frame of that many bytes holds, of which a part that cost so much is
-    /// built already; `slots` has what its rows were restored to, and `settings` are the connection's.
+    /// built already; `slots` has what its deferred values were restored to, and `settings` are the connection's.
     pub(crate) fn new(
         py: Python<'py>,
         buffers: &'b [Bound<'py, PyAny>],
@@ -125,7 +125,7 @@ impl<'py, 'b> PySink<'py, 'b> {
         }
     }
 
-    /// Finds what a row was restored to.
+    /// Finds what a deferred value was restored to.
     fn slot(&self, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let number = values.get_item(0).ok().filter(|number| number.is_exact_instance_of::<PyInt>());
         if let (Some(number), Some(slots), 1) = (&number, self.slots, values.len()?)
@@ -134,7 +134,7 @@ impl<'py, 'b> PySink<'py, 'b> {
             return Ok(found);
         }
         let number = number.map_or_else(String::new, |number| number.to_string());
-        Err(PyValueError::new_err(format!("no row {number} stands before this value")))
+        Err(PyValueError::new_err(format!("no deferred value {number} stands before this value")))
     }
 
     /// Counts what a builder may copy, and refuses what the frame does not account for.

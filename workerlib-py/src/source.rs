@@ -102,7 +102,7 @@ pub(crate) struct PySource<'py> {
     firsts: HashMap<usize, u32>,
     /// The objects whose adapters' values are being walked.
     adapted: Vec<Object>,
-    /// The slot of a row that was made last, until it hears where it stands.
+    /// The slot of a deferred value that was made last, until it hears where it stands.
     slot: Option<Py<PyAny>>,
     /// How objects of the classes that were met are read.
     plans: Vec<Plan<'py>>,

@@ -13,9 +13,9 @@ use pyo3::{PyTraverseError, PyVisit};
 use workerlib_core::RefId;
 
 use crate::deep::DEEP;
+use crate::deferred::Unfinished;
 use crate::errors::frame_error;
 use crate::frame::{self, Frame, Part, Values};
-use crate::rows::Unfinished;
 use crate::settings::Settings;
 use crate::types::adapts_builtins;
 
@@ -126,7 +126,7 @@ impl Batch {
         let item = PyList::new(py, [item])?;
         // Not while this is borrowed: adapters may do anything.
         let values = Values::encode(py, &[("item", item.as_any())], &settings, None)?;
-        if values.needs_rows(py)? {
+        if values.needs_deferred(py)? {
             return Ok(Bound::new(py, Unfinished::new(py, values, settings)?)?.into_any());
         }
         let mut this = slf.borrow_mut();

@@ -95,7 +95,7 @@ impl<'py> Types<'py> {
         (std::mem::take(&mut written.given), std::mem::take(&mut written.carried))
     }
 
-    /// Passes an object through its adapter: gives a tuple of its values, or the slot of a row.
+    /// Passes an object through its adapter: gives a tuple of its values, or the slot of a deferred value.
     ///
     /// `slow` has the keys of the adapters whose decoders are async on the other side.
     pub(crate) fn adapt(

@@ -1,4 +1,4 @@
-"""Frames about adapters as no writer writes them: extension types 82 to 85 and rows. Errors, never a crash."""
+"""Frames about adapters as no writer writes them: extension types 82 to 85 and deferred values. Errors, never a crash."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ KEY, NAME = b"\xa3m:C", b"\xa3m.C"
         (b"\xd4\x52\x04" + KEY + b"\x07" + NAME + b"\x07", "takes 4 positional arguments"),
         (b"\xd4\x52\x03" + KEY + b"\x07", "values are announced where|ends here"),
         (b"\xd4\x52\x03\x90\x07" + NAME, "no key of an adapter"),
-        (b"\xd4\x53\x01\x00", "no row 0 stands before"),
-        (b"\xd4\x53\x00", "no row"),
-        (b"\xd4\x53\x02\x00\x00", "no row"),
-        (b"\xd4\x53\x01" + KEY, "no row"),
+        (b"\xd4\x53\x01\x00", "no deferred value 0 stands before"),
+        (b"\xd4\x53\x00", "no deferred value"),
+        (b"\xd4\x53\x02\x00\x00", "no deferred value"),
+        (b"\xd4\x53\x01" + KEY, "no deferred value"),
         (b"\xd4\x54\x00", "extension type 84 is none"),
         (b"\xd4\x55\x01\x00", "extension type 85 is none"),
     ],
 )
 def test_values_that_are_none(values: bytes, message: str) -> None:
-    """Wrong numbers of values, keys that are none, slots of no row, rows where a value should be."""
+    """Wrong numbers of values, keys that are none, slots without one, deferred values where a value should be."""
     with pytest.raises(FrameError, match=message):
         decode(b"\x90" + values, [])
 
@@ -94,7 +94,7 @@ async def _answer(frame: bytes) -> tuple[int, bytes]:
     return answer[1], answer
 
 
-async def test_rows_that_are_right() -> None:
+async def test_deferred_values_that_are_right() -> None:
     """What the tests below spoil."""
     assert (await _answer(CALL + b"\xd4\x54\x01" + _row() + SLOT))[1][-1:] == b"\x01"
     assert (await _answer(CALL + b"\xd4\x54\x00\xd4\x54\x01" + _row(key=b"\xa3m:L") + SLOT))[0] == 4
@@ -120,13 +120,13 @@ async def test_rows_that_are_right() -> None:
         b"\xd4\x54\x01" + _row() + b"\x90\x80\x80",
     ],
 )
-async def test_rows_that_are_wrong(rest: bytes) -> None:
+async def test_deferred_values_that_are_wrong(rest: bytes) -> None:
     """The call is answered by an error; the connection is not harmed."""
     assert (await _answer(CALL + rest))[0] == 5
 
 
-async def test_any_bytes_after_rows() -> None:
-    """Frames with rows, spoilt at random: an answer comes, or the envelope was hit and the connection ends."""
+async def test_any_bytes_after_deferred_values() -> None:
+    """Frames with deferred values, spoilt at random: an answer comes, or the envelope was hit and the connection ends."""
     whole = (
         CALL
         + b"\xd4\x54\x02"
@@ -144,7 +144,7 @@ async def test_any_bytes_after_rows() -> None:
         assert (await _answer(whole[: chance.randrange(len(CALL), len(whole))]))[0] == 5
 
 
-async def test_slots_and_rows_have_their_bytes() -> None:
+async def test_slots_and_deferred_values_have_their_bytes() -> None:
     """The example of docs/wire-format.md, section 4.8."""
     page, worker = Session.connect("0"), Session.listen("0", [])
     for sender, receiver in ((page, worker), (worker, page)):
@@ -165,14 +165,14 @@ async def test_slots_and_rows_have_their_bytes() -> None:
 
     register_adapter(Example, encode, Example, name="m:C")
     unfinished: Any = worker.return_value(call, Example())
-    worker.return_with_rows(call, unfinished, await finish(unfinished))
+    worker.return_with_deferred(call, unfinished, await finish(unfinished))
     while (frame := worker.poll_transmit()) and frame[0][1] != 4:
         pass
     assert frame is not None
     example = "92 04 01 d4 54 01 90 00 a3 6d 3a 43 07 a3 6d 2e 43 a6 72 65 73 75 6c 74 90 d4 53 01 00"
     assert frame[0].hex(" ") == example
     page.handle(*frame)
-    while (step := page.poll(True)) and step[0] != "return_with_rows":
+    while (step := page.poll(True)) and step[0] != "return_with_deferred":
         pass
     assert step is not None
     _, arrival = step[1]

@@ -61,7 +61,7 @@ class Member:
     @property
     def takes_chunks(self) -> bool:
         """Whether many items may travel in one call."""
-        return not self.connection.needs_rows
+        return not self.connection.needs_deferred
 
     def when_gone(self, listener: Callable[[], object]) -> None:
         """Has a function called when the connection has ended."""

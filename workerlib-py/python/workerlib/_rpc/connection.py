@@ -119,7 +119,7 @@ class Connection:
         """The log of calls."""
         self.functions = functions
         """What the other side may call, by name."""
-        self.needs_rows = False
+        self.needs_deferred = False
         """Whether a side has an async adapter, whose objects no report can carry."""
         self.has_died = False
         """Whether the connection has ended because the other side is gone."""
@@ -211,7 +211,7 @@ class Connection:
                 credit = None if stream is None else self.streams.begin_opening(stream, answer)
                 unfinished = self._session.send(call, function, *arguments, reports_start, credit)
                 if unfinished is not None:
-                    await self._send_with_rows(call, function, unfinished, reports_start, credit)
+                    await self._send_with_deferred(call, function, unfinished, reports_start, credit)
                 self._transmit()
                 outcome = await answer
         finally:
@@ -236,7 +236,7 @@ class Connection:
             return value
         return result
 
-    async def _send_with_rows(
+    async def _send_with_deferred(
         self,
         call: int,
         function: str,
@@ -245,13 +245,13 @@ class Connection:
         credit: tuple[int, int] | None,
     ) -> None:
         """Sends a call of which an adapter is async; waits for no longer than the call is to be sent."""
-        rows = await self._unless_settled(call, finish(unfinished))
-        if rows is not None:
-            self._session.send_with_rows(call, function, unfinished, rows, reports_start, credit)
+        deferred = await self._unless_settled(call, finish(unfinished))
+        if deferred is not None:
+            self._session.send_with_deferred(call, function, unfinished, deferred, reports_start, credit)
 
-    async def _unless_settled(self, call: int, rows: Coroutine[Any, Any, _T]) -> _T | None:
+    async def _unless_settled(self, call: int, work: Coroutine[Any, Any, _T]) -> _T | None:
         """Awaits what a call needs to be sent; None if it is settled before that is there."""
-        task = asyncio.ensure_future(rows)
+        task = asyncio.ensure_future(work)
         pending = self._calls[call]
 
         def end(_: object) -> None:
@@ -404,7 +404,7 @@ class Connection:
         ours: list[AdapterDescription],
         theirs: list[AdapterDescription],
     ) -> None:
-        self.needs_rows = any(is_async for _key, _entry, is_async in (*ours, *theirs))
+        self.needs_deferred = any(is_async for _key, _entry, is_async in (*ours, *theirs))
         try:
             check_peer(ours, theirs, *_SIDES[self._session.connects])
         except ConfigError as error:
@@ -464,7 +464,7 @@ class Connection:
             # Its caller was cancelled in this turn of the loop.
             dismantle(result)
 
-    def _on_return_with_rows(self, call: int, arrival: Arrival) -> None:
+    def _on_return_with_deferred(self, call: int, arrival: Arrival) -> None:
         # Its caller restores it: who gives up a call then does not wait for a decoder either.
         self._settle(call, (True, [arrival]))
 
@@ -629,7 +629,7 @@ class Connection:
         served = self._served[call] = Served(call, self)
         self._start(served, context, function, self.streams.serve(served, function, arguments, is_deep))
 
-    def _on_call_with_rows(
+    def _on_call_with_deferred(
         self, context: Context | None, call: int, function: str, arrival: Arrival, is_stream: bool
     ) -> None:
         served = self._served[call] = Served(call, self)
@@ -698,8 +698,8 @@ class Connection:
             wrapped = self._table.adapters.wrap_result(result[0])
             answered = self._session.return_value(served.call, wrapped, unheard)
             if isinstance(answered, Unfinished):
-                rows = await finish(answered)
-                answered = self._session.return_with_rows(served.call, answered, rows, unheard)
+                deferred = await finish(answered)
+                answered = self._session.return_with_deferred(served.call, answered, deferred, unheard)
             if answered:
                 dismantle(result)
             self._transmit()
@@ -829,7 +829,7 @@ _DONE_BY: dict[str, Callable[..., None]] = {
     "cancelled": Connection._on_cancelled,
     "cancel": Connection._on_cancel,
     "return": Connection._on_return,
-    "return_with_rows": Connection._on_return_with_rows,
+    "return_with_deferred": Connection._on_return_with_deferred,
     "raise": Connection._on_raise,
     "bad_answer": Connection._on_bad_answer,
     "invoke": invocations.on_invoke,
@@ -845,7 +845,7 @@ _DONE_BY: dict[str, Callable[..., None]] = {
 _STARTED_BY: dict[str, Callable[..., None]] = {
     "call": Connection._on_call,
     "stream_call": Connection._on_stream_call,
-    "call_with_rows": Connection._on_call_with_rows,
+    "call_with_deferred": Connection._on_call_with_deferred,
     "bad_call": Connection._on_bad_call,
 }
 """What starts a call of the other side."""

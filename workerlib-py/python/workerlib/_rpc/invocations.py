@@ -134,7 +134,9 @@ async def _finish(connection: Connection, served: Invocation, result: list[Any])
                 served.call, connection._table.adapters.wrap_result(result[0])
             )
             if isinstance(answered, Unfinished):
-                answered = connection._session.return_with_rows(served.call, answered, await finish(answered))
+                answered = connection._session.return_with_deferred(
+                    served.call, answered, await finish(answered)
+                )
             _end(connection, served)
             if answered:
                 dismantle(result)
@@ -149,7 +151,7 @@ async def _finish_answer(connection: Connection, served: Invocation, answered: U
     try:
         if served.is_cancelled:
             raise asyncio.CancelledError
-        connection._session.return_with_rows(served.call, answered, await finish(answered))
+        connection._session.return_with_deferred(served.call, answered, await finish(answered))
         _end(connection, served)
     except BaseException as error:
         _fail(connection, served, error)

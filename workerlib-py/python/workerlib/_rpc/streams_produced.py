@@ -153,8 +153,8 @@ class Producer:
                 return
             if self._unfinished is not None:
                 unfinished, self._unfinished = self._unfinished, None
-                rows = await finish(unfinished)
-                self._session.send_items(self._stream, unfinished, rows)
+                deferred = await finish(unfinished)
+                self._session.send_items(self._stream, unfinished, deferred)
                 self._streams.transmit()
             elif not has_waited:
                 # What has arrived meanwhile comes first.

@@ -1,8 +1,8 @@
 """Objects whose adapter is async: awaited on the way out, or on the way in. docs/wire-format.md, section 4.8.
 
-The walk over arguments or a result does not wait. Where it meets such an object it leaves a slot, and when it
-is over the slots' content is awaited, all at once, and encoded as rows, which may bring further slots. On the
-other side the rows are restored first, and the slots filled with what they were restored to.
+The walk over arguments or a result does not wait. Where it meets such an object it leaves a slot. After the
+walk, the slots' content is awaited, all at once, and encoded as deferred values. They can bring more slots.
+The other side restores the deferred values first, and fills the slots with what they were restored to.
 
 Nothing here runs where no adapter is async, but `Outgoing.adapt`, once for each object with an adapter.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from workerlib._errors import FrameError, UnsendableError
 from workerlib._values.adapter import AdapterFailure
 from workerlib._values.adapters import AdapterSet
-from workerlib._values.slot import Outgoing, Row, Slot
+from workerlib._values.slot import Deferred, Outgoing, Slot
 
 if TYPE_CHECKING:
     from workerlib._native import Arrival, Unfinished
@@ -26,21 +26,21 @@ _ROUNDS = 200
 """How deep objects of async adapters may stand inside each other: as deep as library types may."""
 
 
-async def finish(unfinished: Unfinished) -> list[list[Row]]:
-    """Awaits what the slots hold and encodes it: lists of rows, each of which needs only those before it.
+async def finish(unfinished: Unfinished) -> list[list[Deferred]]:
+    """Awaits what the slots hold and encodes it: lists of deferred values, which need only lists before them.
 
     Raises:
         UnsendableError: If an object holds itself by way of its adapter, or has no end.
         BaseException: What an encoder raised, with a note that names the adapter and the place.
     """
     outgoing: Outgoing = unfinished.outgoing
-    rows: list[Row] = []
+    done: list[Deferred] = []
     try:
         for _ in range(_ROUNDS):
-            slots = outgoing.slots[len(rows) :]
+            slots = outgoing.slots[len(done) :]
             if not slots:
-                return [[rows[number] for number in level] for level in _levels(outgoing.slots)]
-            encoded: dict[int, Row] = {}
+                return [[done[number] for number in level] for level in _levels(outgoing.slots)]
+            encoded: dict[int, Deferred] = {}
             # What is there already is what it was when the call was made: it must not wait for the others.
             for slot in slots:
                 if not inspect.isawaitable(slot.content):
@@ -50,7 +50,7 @@ async def finish(unfinished: Unfinished) -> list[list[Row]]:
             for slot, content in zip(waiting, contents, strict=True):
                 slot.content = content
                 encoded[slot.number] = outgoing.encode(slot, unfinished)
-            rows += (encoded[slot.number] for slot in slots)
+            done += (encoded[slot.number] for slot in slots)
         last = outgoing.slots[-1]
         reason = f"more than {_ROUNDS} levels of objects of async adapters stand in each other"
         raise UnsendableError(last.path, last.class_name, reason)
@@ -59,20 +59,20 @@ async def finish(unfinished: Unfinished) -> list[list[Row]]:
 
 
 async def restore(arrival: Arrival, adapters: AdapterSet) -> None:
-    """Restores the rows of a call or an answer that arrived.
+    """Restores the deferred values of a call or an answer that arrived.
 
     Raises:
         FrameError: If they are none.
         BaseException: What a decoder raised, with a note that names the adapter and the place.
     """
-    while (rows := arrival.rows()) is not None:
-        for row in rows:
-            _check(row)
-        numbers = {row[0] for row in rows}
-        if len(numbers) < len(rows) or not numbers.isdisjoint(arrival.slots):
-            raise FrameError("two rows have the same number (docs/wire-format.md, section 4.8)")
-        restored = await _all(_restored(adapters, *row) for row in rows)
-        arrival.slots.update(zip((row[0] for row in rows), restored, strict=True))
+    while (group := arrival.deferred_values()) is not None:
+        for value in group:
+            _check(value)
+        numbers = {value[0] for value in group}
+        if len(numbers) < len(group) or not numbers.isdisjoint(arrival.slots):
+            raise FrameError("two deferred values have the same number (docs/wire-format.md, section 4.8)")
+        restored = await _all(_restored(adapters, *value) for value in group)
+        arrival.slots.update(zip((value[0] for value in group), restored, strict=True))
 
 
 async def _content(slot: Slot) -> Any:
@@ -85,12 +85,12 @@ async def _content(slot: Slot) -> Any:
         raise
 
 
-def _check(row: tuple[object, ...]) -> None:
-    number, key, _data, class_name, path = row
+def _check(value: tuple[object, ...]) -> None:
+    number, key, _data, class_name, path = value
     if type(number) is not int or not all(isinstance(text, str) for text in (key, class_name, path)):
         raise FrameError(
-            "no row: a number, a key, data, a class's name and a path should stand here (docs/wire-format.md,"
-            " section 4.8)"
+            "no deferred value: a number, a key, data, a class's name and a path should stand here"
+            " (docs/wire-format.md, section 4.8)"
         )
 
 
@@ -123,7 +123,7 @@ async def _all(coroutines: Iterable[Awaitable[Any]]) -> list[Any]:
 
 
 def _levels(slots: list[Slot]) -> list[list[int]]:
-    """Orders the rows: lists of the numbers of those that need only rows of the lists before."""
+    """Orders the done: lists of the numbers of those that need only values of the lists before."""
     levels: list[list[int]] = []
     done: set[int] = set()
     left = {slot.number: slot for slot in slots}

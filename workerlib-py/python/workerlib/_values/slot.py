@@ -16,18 +16,18 @@ from workerlib._values.adapter import Adapter, class_name_of, encode
 if TYPE_CHECKING:
     from workerlib._native import Unfinished
 
-Row = tuple[bytes, list[Any]]
-"""The frame and the buffers of one row."""
+Deferred = tuple[bytes, list[Any]]
+"""The bytes and the buffers of one deferred value."""
 
 
 class Slot:
-    """Stands for an object whose content is to be awaited, and is encoded as the number of its row."""
+    """Stands for an object whose content is to be awaited: on the wire, the number of its deferred value."""
 
     def __init__(self, number: int, key: str, class_name: str, content: Any) -> None:
         """Makes it.
 
         Args:
-            number: The number of the row.
+            number: The number of the deferred value.
             key: The adapter's.
             class_name: The name of the object's class.
             content: What the adapter's encoder returned.
@@ -67,7 +67,7 @@ class Outgoing:
         self._slow = slow or ()
         self.slots: list[Slot] = []
         self._known: dict[int, tuple[Slot, Any]] = {}
-        self._row: Slot | None = None
+        self._open: Slot | None = None
 
     def adapt(self, value: Any, adapter: Adapter) -> tuple[str, Any, str] | Slot:
         """Passes an object through its adapter: gives the values that are sent, or a slot."""
@@ -83,8 +83,8 @@ class Outgoing:
             self.slots.append(slot)
             # With the object, so that no other can have its id.
             self._known[id(value)] = (slot, value)
-        if self._row is not None:
-            self._row.needs.add(slot.number)
+        if self._open is not None:
+            self._open.needs.add(slot.number)
         return slot
 
     def name_root(self, root: str) -> None:
@@ -99,12 +99,12 @@ class Outgoing:
         for slot in self.slots:
             slot.discard()
 
-    def encode(self, slot: Slot, unfinished: Unfinished) -> Row:
-        """Encodes the row of a slot whose content is there."""
-        self._row = slot
+    def encode(self, slot: Slot, unfinished: Unfinished) -> Deferred:
+        """Encodes the deferred value of a slot whose content is there."""
+        self._open = slot
         try:
             values = (slot.number, slot.key, slot.content, slot.class_name, slot.path)
-            return unfinished.row(values, f"{slot.path}.<what {slot.key} made>")
+            return unfinished.deferred_value(values, f"{slot.path}.<what {slot.key} made>")
         finally:
-            self._row = None
+            self._open = None
             slot.content = None

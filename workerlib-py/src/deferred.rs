@@ -1,4 +1,4 @@
-//! Frames with rows, which hold objects that are awaited before they can be sent or used: the wire format, section 4.8.
+//! Frames with deferred values, which hold objects that are awaited before they can be sent or used: the wire format, section 4.8.
 //!
 //! `workerlib/_values/async_adapters.py` awaits; this module has the bytes, on their way out and on their way in.
 
@@ -7,15 +7,15 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
-use workerlib_codec::rows;
+use workerlib_codec::deferred;
 
 use crate::deep::DEEP;
 use crate::errors::frame_error;
 use crate::frame::{self, Frame, Part, Values};
 use crate::settings::{Settings, lock};
 
-/// A row as Python has it: bytes, and the buffers beside them.
-pub(crate) type PyRow<'py> = (Bound<'py, PyBytes>, Vec<Py<PyAny>>);
+/// A deferred value as Python has it: bytes, and the buffers beside them.
+pub(crate) type PyDeferred<'py> = (Bound<'py, PyBytes>, Vec<Py<PyAny>>);
 
 /// The arguments of a call, or a result, of which a part has to be awaited before it can be encoded.
 #[pyclass(module = "workerlib._native")]
@@ -25,18 +25,18 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Keeps values until their rows are there. What they refer to is copied: it is what it is now.
+    /// Keeps values until their deferred values are there. What they refer to is copied: it is what it is now.
     pub(crate) fn new(py: Python<'_>, mut values: Values, settings: Arc<Settings>) -> PyResult<Self> {
         frame::copy(py, &mut values.buffers)?;
         Ok(Self { values, settings })
     }
 
-    /// Gives what stands before the values, and these, with the rows' buffers before their own.
-    pub(crate) fn finish(&mut self, levels: Vec<Vec<PyRow<'_>>>) -> PyResult<(Vec<u8>, Values)> {
+    /// Gives what stands before the values, and these, with the deferred values' buffers before their own.
+    pub(crate) fn finish(&mut self, levels: Vec<Vec<PyDeferred<'_>>>) -> PyResult<(Vec<u8>, Values)> {
         let mut values = std::mem::take(&mut self.values);
         let (mut before, mut buffers) = (Vec::new(), Vec::new());
         for level in levels {
-            rows::write(&mut before, u32::try_from(level.len())?);
+            deferred::write(&mut before, u32::try_from(level.len())?);
             for (bytes, beside) in level {
                 before.extend_from_slice(bytes.as_bytes());
                 buffers.extend(beside);
@@ -76,8 +76,12 @@ impl Unfinished {
         self.values.outgoing.as_ref().map(|outgoing| outgoing.clone_ref(py))
     }
 
-    /// Encodes the values of a row; errors call them by a name.
-    fn row<'py>(slf: &Bound<'py, Self>, values: &Bound<'py, PyTuple>, name: &str) -> PyResult<PyRow<'py>> {
+    /// Encodes the values of a deferred value; errors call them by a name.
+    fn deferred_value<'py>(
+        slf: &Bound<'py, Self>,
+        values: &Bound<'py, PyTuple>,
+        name: &str,
+    ) -> PyResult<PyDeferred<'py>> {
         let py = slf.py();
         // Not while this is borrowed: adapters may do anything.
         let (settings, outgoing) = {
@@ -87,23 +91,23 @@ impl Unfinished {
         };
         let all: Vec<_> = values.iter().collect();
         let all: Vec<_> = all.iter().map(|value| (name, value)).collect();
-        let mut row = Values::encode(py, &all, &settings, outgoing)?;
+        let mut value = Values::encode(py, &all, &settings, outgoing)?;
         {
             let values = &mut slf.borrow_mut().values;
-            values.given.append(&mut row.given);
-            values.carried.append(&mut row.carried);
+            values.given.append(&mut value.given);
+            values.carried.append(&mut value.carried);
         }
-        Ok((row.bytes(py, &[])?, row.buffers))
+        Ok((value.bytes(py, &[])?, value.buffers))
     }
 }
 
-/// A call, or an answer, that came with rows: they are restored before its values can be read.
+/// A call, or an answer, that came with deferred values: they are restored before its values can be read.
 #[pyclass(module = "workerlib._native")]
 pub(crate) struct Arrival {
     frame: Frame,
     settings: Arc<Settings>,
     rest: Part,
-    /// What the rows were restored to, by their number.
+    /// What the deferred values were restored to, by their number.
     #[pyo3(get)]
     slots: Py<PyDict>,
 }
@@ -114,7 +118,7 @@ impl Arrival {
         Self { frame, settings, rest, slots: PyDict::new(py).unbind() }
     }
 
-    /// Reads the values behind the rows, and how deep the deepest is.
+    /// Reads the values behind the deferred values, and how deep the deepest is.
     fn values<'py, const N: usize>(
         slf: &Bound<'py, Self>,
         names: [&str; N],
@@ -130,7 +134,7 @@ impl Arrival {
 
 #[pymethods]
 impl Arrival {
-    /// Shows the garbage collector the buffers that came, and the objects that rows were restored to.
+    /// Shows the garbage collector the buffers that came, and the objects that deferred values were restored to.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.frame.traverse(&visit)?;
         self.settings.traverse(&visit)?;
@@ -144,19 +148,20 @@ impl Arrival {
         // The dict is cleared by its own class, if it stands in the circle.
     }
 
-    /// Reads the rows that stand next, which need none of each other: a list of tuples of a number, an
+    /// Reads the deferred values that stand next, which need none of each other: a list of tuples of a number, an
     /// adapter's key, data, a class's name and a path. None if there are no more.
-    fn rows<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyList>>> {
+    fn deferred_values<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyList>>> {
         let py = slf.py();
         let (read, mut rest) = (PyList::empty(py), slf.borrow().rest);
-        let Some((count, at)) = rows::read(slf.borrow().frame.bytes.as_bytes(py), rest.at) else {
+        let Some((count, at)) = deferred::read(slf.borrow().frame.bytes.as_bytes(py), rest.at) else {
             return Ok(None);
         };
         rest.at = at;
         for _ in 0..count {
             let this = slf.borrow();
             let slots = Some(this.slots.bind(py));
-            let (values, _, next) = this.frame.decode_part(py, ["a row"; 5], &this.settings, rest, slots)?;
+            let (values, _, next) =
+                this.frame.decode_part(py, ["a deferred value"; 5], &this.settings, rest, slots)?;
             rest = next;
             read.append(PyTuple::new(py, values)?)?;
         }
