@@ -368,9 +368,9 @@ class Connection:
         while (transmit := self._session.poll_transmit()) is not None:
             self._post(*transmit)
 
-    def _post(self, frame: bytes, buffers: list[Any], call: int | None = None) -> None:
-        if call is not None and self.wakeup is not None:
-            self.wakeup.note(call, frame, buffers)
+    def _post(self, frame: bytes, buffers: list[Any], calls: list[int] | None = None) -> None:
+        if calls is not None and self.wakeup is not None:
+            self.wakeup.note(calls, frame, buffers)
         try:
             self.endpoint.post(frame, buffers)
         except Exception as error:
