@@ -246,6 +246,10 @@ class Worker(RemoteSide):
     def _title(self) -> str:
         return f"the worker {self._name!r}"
 
+    @property
+    def _role(self) -> str:
+        return "the worker"
+
     def __repr__(self) -> str:
         functions = ", ".join(self._functions) or "nothing"
         return (

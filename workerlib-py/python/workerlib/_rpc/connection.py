@@ -526,7 +526,7 @@ class Connection:
         self.has_died = kind == "died"
         cause = WorkerDiedError if kind == "died" else ConnectionClosedError
         # Thousands may wait: where nothing else runs, all of them go on at once.
-        with self._together() if asyncio.current_task() is None else contextlib.nullcontext():
+        with self._together() if asyncio.current_task(self._loop) is None else contextlib.nullcontext():
             self._lose(lost, cause, reason)
         if not self.opened.done():
             self.opened.set_exception(ProtocolError(reason) if kind == "protocol" else cause(reason))
