@@ -217,7 +217,7 @@ async def start_again_by(
         restart: Whether it is started again when it has died.
     """
     worker = await first
-    worker.restart_by(another, Restarts(Policy()) if restart else None)
+    worker._restart_by(another, Restarts(Policy()) if restart else None)
     return worker
 
 
