@@ -9,6 +9,7 @@ mod deferred;
 mod descriptions;
 mod errors;
 mod frame;
+mod frequent;
 mod gc_pause;
 mod hooks;
 mod interpreter;

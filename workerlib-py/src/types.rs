@@ -14,6 +14,7 @@ use workerlib_codec::Step;
 use workerlib_codec::marker::ext;
 use workerlib_core::RefId;
 
+use crate::frequent::{self, Builders, Reader};
 use crate::gc_pause::with_collector;
 use crate::hooks::HOOKS;
 use crate::settings::{References, Settings, lock};
@@ -29,6 +30,8 @@ pub(crate) struct Sending<'py> {
     pub(crate) kind: Option<u8>,
     /// Takes an object of that type.
     pub(crate) function: Bound<'py, PyAny>,
+    /// Reads an object of that type without the function, if it is simple.
+    pub(crate) reader: Reader<'py>,
 }
 
 /// The tables, looked up when the first object needs them.
@@ -50,6 +53,8 @@ pub(crate) struct Types<'py> {
     known: RefCell<Vec<(Bound<'py, PyType>, Sending<'py>)>>,
     /// What builds the objects of the extension types that were met so far.
     builders: RefCell<Vec<(u8, Bound<'py, PyAny>)>>,
+    /// What builds the objects of the types that come in thousands.
+    frequent: Builders<'py>,
 }
 
 impl<'py> Types<'py> {
@@ -58,7 +63,8 @@ impl<'py> Types<'py> {
         let table = settings.table.as_ref().map(|table| table.clone_ref(py));
         let (known, builders) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let (entered, written, outer) = (OnceCell::new(), Arc::clone(&settings.written), RefCell::default());
-        Self { py, table, outgoing: None, owner, entered, written, outer, known, builders }
+        let frequent = Builders::default();
+        Self { py, table, outgoing: None, owner, entered, written, outer, known, builders, frequent }
     }
 
     /// Gives the connection's `SendingTable`, or that of values that belong to no connection.
@@ -115,10 +121,16 @@ impl<'py> Types<'py> {
         with_collector(self.py, || outgoing.call_method1(intern!(self.py, "adapt"), (object, adapter)))
     }
 
+    /// Tells how objects of a type are sent, if that was asked before; no Python code runs.
+    #[inline]
+    pub(crate) fn known(&self, class: &Bound<'py, PyType>) -> Option<Sending<'py>> {
+        self.known.borrow().iter().find(|(known, _)| known.is(class)).map(|(_, sending)| sending.clone())
+    }
+
     /// Tells how objects of a type are sent; `None` if they cannot be.
     pub(crate) fn sending(&self, class: &Bound<'py, PyType>) -> PyResult<Option<Sending<'py>>> {
-        if let Some((_, sending)) = self.known.borrow().iter().find(|(known, _)| known.is(class)) {
-            return Ok(Some(sending.clone()));
+        if let Some(sending) = self.known(class) {
+            return Ok(Some(sending));
         }
         let table = self.table()?;
         let ways = table.getattr(intern!(self.py, "ways"))?.cast_into::<PyDict>()?;
@@ -129,7 +141,8 @@ impl<'py> Types<'py> {
         let Some((kind, function)) = found.extract::<Option<(Option<u8>, Bound<'py, PyAny>)>>()? else {
             return Ok(None);
         };
-        let sending = Sending { kind, function };
+        let reader = Reader::find(class, kind)?;
+        let sending = Sending { kind, function, reader };
         let mut known = self.known.borrow_mut();
         if known.len() < MOST_KNOWN {
             known.push((class.clone(), sending.clone()));
@@ -196,6 +209,9 @@ impl<'py> Types<'py> {
 
     /// Builds an object of an extension type from all of its values.
     pub(crate) fn build(&self, kind: u8, values: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(built) = self.frequent.build(kind, &values)? {
+            return Ok(built);
+        }
         self.enter()?;
         // An adapter's decoder is the user's code.
         if kind == ext::ADAPTED {
@@ -223,6 +239,11 @@ impl<'py> Types<'py> {
     /// Makes an object of an extension type from the first of its values.
     pub(crate) fn make(&self, kind: u8, first: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        if kind == ext::EXCEPTION
+            && let Some(made) = frequent::make_exception(&first)?
+        {
+            return Ok(made);
+        }
         MAKE.import(self.py, HOOKS, "make")?.call1((kind, first))
     }
 
@@ -234,6 +255,9 @@ impl<'py> Types<'py> {
         values: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         static FILL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        if kind == ext::EXCEPTION && frequent::is_complete(object, values) {
+            return Ok(());
+        }
         FILL.import(self.py, HOOKS, "fill")?.call1((kind, object, values)).map(drop)
     }
 }
@@ -310,7 +334,7 @@ pub(crate) fn step(kind: u8, index: usize, before: Option<&Bound<'_, PyAny>>) ->
         (ext::DATA_FRAME | ext::SERIES, 1) => Step::Attribute("index".to_owned()),
         (ext::DATA_FRAME, 2) | (ext::SERIES, 0) => Step::Attribute("array".to_owned()),
         (ext::DATA_FRAME | ext::SERIES, 3) => Step::Attribute("attrs".to_owned()),
-        (ext::DATETIME, 7) | (ext::TIME, 4) => Step::Attribute("tzinfo".to_owned()),
+        (ext::DATETIME, 1) | (ext::TIME, 4) => Step::Attribute("tzinfo".to_owned()),
         (ext::ADAPTED, _) => Step::Attribute(format!("<what {} made>", name_of(before))),
         _ => Step::Index(index),
     }

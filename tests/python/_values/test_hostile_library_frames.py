@@ -165,7 +165,7 @@ GOOD: dict[str, tuple[int, tuple[object, ...]]] = {
     "slice": (49, (0, 1, 2)),
     "mappingproxy": (50, ({},)),
     "array": (51, ("d", memoryview(bytes(8)).cast("d"))),
-    "datetime": (52, (2026, 1, 1, 0, 0, 0, 0, UTC, 0)),
+    "datetime": (52, (bytes([7, 234, 1, 1, 0, 0, 0, 0, 0, 0]), UTC)),
     "date": (53, (2026, 1, 1)),
     "time": (54, (0, 0, 0, 0, UTC, 0)),
     "timedelta": (55, (1, 2, 3)),

@@ -60,6 +60,12 @@ impl<'py> PySource<'py> {
     #[cold]
     pub(super) fn other(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let object = self.owned(node);
+        if let Some(sending) = self.types.known(&object.get_type())
+            && let Some(kind) = sending.kind
+            && let Some(made) = sending.reader.read(&object)?
+        {
+            return Ok(self.tuple(Container::Extension(kind), made.into_any(), 1));
+        }
         self.own();
         let refuse = |reason| Refusal::Type(type_name(&object.get_type()), reason);
         let Some(sending) = self.types.sending(&object.get_type())? else { return Err(refuse(None)) };

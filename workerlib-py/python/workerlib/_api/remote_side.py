@@ -27,11 +27,6 @@ class RemoteSide:
         raise NotImplementedError
 
     @property
-    def _role(self) -> str:
-        """Which side the other one is, for messages."""
-        raise NotImplementedError
-
-    @property
     def closed(self) -> bool:
         """Whether the connection has ended."""
         return self._connection.closed.done()
@@ -47,7 +42,7 @@ class RemoteSide:
         """
         function: RemoteFunction | None = self._functions.get(name)
         if function is None:
-            raise not_exported(name, self._functions, self._role)
+            raise not_exported(name, self._functions, self._title)
         return function
 
     def __getattr__(self, name: str) -> RemoteFunction:

@@ -22,7 +22,7 @@ from workerlib._values.sending import DEFAULT, STRICT
 from workerlib._values.slot import Outgoing
 from workerlib._values.standard_library import receive_array
 from workerlib._values.table import fill, find_builder, make
-from workerlib._values.user_classes import PLANS, UnknownClassError, recipe
+from workerlib._values.user_classes import PLANS, UnknownClassError, find_named_tuple, recipe
 
 __all__ = [
     "DEFAULT",
@@ -39,6 +39,7 @@ __all__ = [
     "enter",
     "fill",
     "find_builder",
+    "find_named_tuple",
     "leave",
     "make",
     "receive_array",
@@ -50,7 +51,7 @@ def __getattr__(name: str) -> Any:
     """Finds a name whose module is imported when the first value of its type is met.
 
     Args:
-        name: `weigh_pattern` or `receive_numpy_array`.
+        name: `weigh_pattern`, `receive_numpy_array`, `describe_scalars` or `scalar_maker`.
 
     Raises:
         AttributeError: If there is no such name.
@@ -63,4 +64,8 @@ def __getattr__(name: str) -> Any:
         from workerlib._values.libraries.numpy_arrays import receive_array
 
         return receive_array
+    if name in ("describe_scalars", "scalar_maker"):
+        from workerlib._values.libraries import numpy_arrays
+
+        return getattr(numpy_arrays, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -123,18 +123,27 @@ def _build_mapping_proxy(content: object) -> Any:
 # Dates and times.
 
 
-def _take_apart_datetime(value: Any) -> Parts:
-    parts = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
-    return (*parts, value.tzinfo, time_zones.fold_of(value) if value.tzinfo is not None else value.fold)
+def _take_apart_datetime(value: datetime) -> Parts:
+    # What `datetime` gives to pickle: by the class's own method, whatever a subclass does.
+    reduced: Any = datetime.__reduce_ex__(value, 4)
+    state, *zone = reduced[1]
+    if zone and time_zones.fold_of(value) != value.fold:
+        state = bytes([*state[:2], state[2] ^ _FOLD, *state[3:]])
+    return (state, *zone)
 
 
-def _build_datetime(*parts: Any) -> Any:
-    tzinfo, fold = parts[7:]
-    if tzinfo is None:
-        return datetime(*parts[:7], fold=fold)
+_FOLD = 0x80
+"""The bit of a datetime's month that is its fold."""
+
+
+def _build_datetime(state: object, *zone: Any) -> datetime:
+    if type(state) is not bytes or len(state) != 10 or len(zone) > 1:
+        raise ValueError("no state of a datetime")
+    date_and_time = (int.from_bytes(state[:2]), state[2] & ~_FOLD, *state[3:7], int.from_bytes(state[7:]))
+    tzinfo = _time_zone(*zone) if zone else None
     # A zone of pytz has one offset: there is no second of two equal times.
-    fold = 0 if time_zones.is_of_pytz(tzinfo) else fold
-    return datetime(*parts[:7], _time_zone(tzinfo), fold=fold)  # type: ignore[misc]
+    fold = 0 if time_zones.is_of_pytz(tzinfo) else state[2] >> 7
+    return datetime(*date_and_time, tzinfo, fold=fold)  # type: ignore[misc,arg-type]
 
 
 def _build_timedelta(days: Any, seconds: Any, microseconds: Any) -> Any:

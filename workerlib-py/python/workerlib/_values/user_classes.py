@@ -239,7 +239,7 @@ def take_apart_namedtuple(value: Any) -> tuple[Any, ...]:
 
 def build_namedtuple(key: object, names: object, *values: Any) -> Any:
     """Makes a named tuple."""
-    cls, count = _found_namedtuple(key, names)
+    cls, count = find_named_tuple(key, names)
     made = tuple.__new__(cls, values[:count] if len(values) > count else values)
     if len(values) > count and type(values[count]) is dict:
         set_attributes(made, values[count])
@@ -256,8 +256,19 @@ _last_found: tuple[object, object, Any, int] = (None, None, None, 0)
 """The key and the fields that a frame named last, the class that they mean, and how many items it has."""
 
 
-def _found_namedtuple(key: object, names: object) -> tuple[Any, int]:
-    """Finds the class of a named tuple: in a frame the same objects name it for all its instances."""
+def find_named_tuple(key: object, names: object) -> tuple[Any, int]:
+    """Finds the class of a named tuple: in a frame the same objects name it for all its instances.
+
+    Args:
+        key: The class's name in a frame, or whatever stands in its place.
+        names: Its fields, likewise.
+
+    Returns:
+        The class, and how many items its tuples have.
+
+    Raises:
+        ValueError: If this side has no such class, or one with other fields.
+    """
     global _last_found
     last_key, last_names, cls, count = _last_found
     if key is last_key and names is last_names and key is not None:

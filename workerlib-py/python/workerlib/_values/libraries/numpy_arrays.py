@@ -171,6 +171,42 @@ def build_scalar(descr: Any, content: Any) -> Any:
     return array[()]
 
 
+_SIMPLE = "biufc"
+"""The kinds of dtypes whose scalars are numbers: the class of a scalar says which dtype it has."""
+
+
+def describe_scalars(cls: Any) -> str | None:
+    """Describes the dtype of a class of scalars.
+
+    Args:
+        cls: A class of numpy's scalars.
+
+    Returns:
+        The description, or None if each scalar has a dtype of its own.
+    """
+    if not issubclass(cls, (np.number, np.bool_)) or cls is np.timedelta64:
+        return None
+    descr: str = np.dtype(cls).str
+    return descr
+
+
+def scalar_maker(descr: Any) -> tuple[Any, Any, int] | None:
+    """Finds what makes the scalars of a dtype.
+
+    Args:
+        descr: A description, or whatever a frame has in its place.
+
+    Returns:
+        A function of dtype and bytes, the dtype, and the number of bytes; None if `build_scalar` makes them.
+    """
+    dtype = np.dtype(descr) if type(descr) is str and len(descr) < 5 and descr[1:2] in _SIMPLE else None
+    if dtype is None or dtype.kind not in _SIMPLE or not dtype.isnative:
+        return None
+    # The function that pickle calls for such a scalar.
+    make: Any = dtype.type().__reduce__()[0]
+    return make, dtype, dtype.itemsize
+
+
 def take_apart_dtype(dtype: Any) -> tuple[Any, ...]:
     """Gives its description; that of a dtype of Python objects is `"|O"`."""
     return ("|O",) if dtype == np.dtype(object) else (_describe(dtype),)

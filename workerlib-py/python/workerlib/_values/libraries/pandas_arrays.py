@@ -35,7 +35,7 @@ def content_of(of: Any) -> Any:
     """Gives what is in a Series or an Index as it can be sent."""
     if not isinstance(of.dtype, np.dtype):
         return of.array
-    return of.tolist() if of.dtype.hasobject else writeable(of.to_numpy())
+    return of.tolist() if of.dtype.hasobject else writeable(of.values)
 
 
 def writeable(array: Any) -> Any:
@@ -181,8 +181,9 @@ def _texts_of_arrow(texts: Any) -> Parts:
     """Gives the strs of an array of pyarrow as it keeps them: offsets, UTF-8, gaps."""
     pa: Any = importlib.import_module("pyarrow")
     if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
-    texts = texts.cast(pa.large_string())
+        texts = texts.chunk(0) if texts.num_chunks == 1 else texts.combine_chunks()
+    if texts.type != pa.large_string():
+        texts = texts.cast(pa.large_string())
     count = len(texts)
     _, offsets, content = texts.buffers()
     if count == 0 or offsets is None:
@@ -202,7 +203,8 @@ def _build_texts(has_nan: Any, starts: Any, content: Any, missing: Any) -> Any:
     count = len(starts) - 1
     if missing is not None and len(_of_kind(missing, "b")) != count:
         raise ValueError("texts of which nobody knows whether they are missing")
-    if int(starts[0]) < 0 or int(starts[-1]) > memoryview(content).nbytes or (np.diff(starts) < 0).any():
+    size = memoryview(content).nbytes
+    if int(starts[0]) < 0 or int(starts[-1]) > size or (starts[1:] < starts[:-1]).any():
         raise ValueError("texts that do not stand where they should")
     if not _has_arrow():
         return _build_string("python", has_nan, _texts(starts, content, missing))
@@ -211,8 +213,13 @@ def _build_texts(has_nan: Any, starts: Any, content: Any, missing: Any) -> Any:
     texts = pa.Array.from_buffers(
         pa.large_string(), count, [valid, pa.py_buffer(starts), pa.py_buffer(content)]
     )
-    texts.validate(full=True)
+    # Of ASCII every part is UTF-8; for other content pyarrow looks at each text.
+    if size and np.frombuffer(content, np.uint8).max() > _LAST_OF_ASCII:
+        texts.validate(full=True)
     return _string_dtype("pyarrow", has_nan).__from_arrow__(texts)
+
+
+_LAST_OF_ASCII = 0x7F
 
 
 def _texts(starts: Any, content: Any, missing: Any) -> list[str | None]:

@@ -36,12 +36,18 @@ Parts = tuple[Any, ...]
 
 def take_apart_frame(frame: Any) -> Parts:
     """Gives columns, index, content, attrs and flags; columns of one dtype of numpy's are one array."""
-    dtypes = set(frame.dtypes)
+    is_wide = frame.shape[1] > _FEW_COLUMNS
+    columns = [] if is_wide else [column for _, column in frame.items()]
+    dtypes = set(frame.dtypes) if is_wide else {column.dtype for column in columns}
     if len(dtypes) == 1 and is_plain(dtypes.pop()):
         content: Any = writeable(frame.to_numpy())
     else:
-        content = [content_of(frame.iloc[:, number]) for number in range(frame.shape[1])]
+        content = [content_of(column) for column in columns or (column for _, column in frame.items())]
     return (frame.columns, frame.index, content, *_remarks(frame))
+
+
+_FEW_COLUMNS = 16
+"""Of so many columns pandas gives each faster than it gives all their dtypes."""
 
 
 def build_frame(columns: Any, index: Any, content: Any, attrs: Any, unique: Any) -> Any:
