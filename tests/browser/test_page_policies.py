@@ -72,3 +72,26 @@ async def test_sync_main_only(workerlib: Any, tags: Any) -> None:
     tags.worker("sync only", "import workerlib\n@workerlib.export\ndef f(a): return [a]\n", config=config)
     async with workerlib.connect("sync only") as worker:
         assert await worker.f("a") == ["a"]
+
+
+@in_page
+async def test_a_check_of_the_policy_that_is_cut_short() -> None:
+    """A worker answers while the page tries whether workers may start: the try ends without an error in the console."""
+    import asyncio
+
+    from workerlib._hosts.pyscript import page
+
+    real, page._SUSPICION = page._SUSPICION, 0
+    try:
+        for _ in range(10):
+            check = asyncio.ensure_future(page._check_policy("bench"))
+            # It has started its worker, which has not answered.
+            for _ in range(3):
+                await asyncio.sleep(0)
+            check.cancel()
+            await asyncio.gather(check, return_exceptions=True)
+        # Workers that had gone on would have answered before this one, which starts last.
+        await page._check_policy("bench")
+        await page._check_policy("bench")
+    finally:
+        page._SUSPICION = real

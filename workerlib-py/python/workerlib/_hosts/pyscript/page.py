@@ -223,15 +223,19 @@ async def _check_policy(name: str) -> None:
 
     address = js.URL.createObjectURL(js.Blob.new(["postMessage(0)"], type="text/javascript"))
     proxies = [create_proxy(lambda _event: settle(True)), create_proxy(lambda _event: settle(False))]
+    probe = None
     try:
         probe = js.Worker.new(address)
         probe.onmessage, probe.onerror = proxies
         is_allowed = await outcome
-        probe.terminate()
     except JsException:
         # Some browsers refuse it at once.
         is_allowed = False
     finally:
+        if probe is not None:
+            # The worker's answer cuts the check short. The probe may start later, when the proxies are gone.
+            probe.onmessage = probe.onerror = None
+            probe.terminate()
         js.URL.revokeObjectURL(address)
         destroy_later(proxies)
     if not is_allowed:
