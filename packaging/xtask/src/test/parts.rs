@@ -73,7 +73,7 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("clippy", 30, &[Need::RustLints], &[], rust::lint).with_cargo(),
     Part::new("cargo-test", 60, &[], &[], rust::test).with_cargo(),
     Part::new("session-model", 45, &[], &[], rust::session_model).with_cargo(),
-    Part::new("crates", 15, &[], &[], rust::crates).with_cargo(),
+    Part::new("crates", 30, &[], &[], rust::crates).with_cargo(),
     Part::new("ruff", 1, &[Need::PythonTools], &[], python::lint),
     Part::new("arrows", 3, &[Need::PythonTools], &[], python::arrows),
     Part::new("mypy", 10, &[Need::PythonTools], &[], python::types),
