@@ -27,6 +27,8 @@ async def neighbours():
     blocking_host.harmless()
     await asyncio.sleep(0)
     return time.time()
+from blocking_trusted import wait
+async def event(event): await event.wait()
 def standard_library():
     import wave
     return wave.open
@@ -77,7 +79,7 @@ def unknown_loop(loop): return loop.run_until_complete(None)
 def default(f=late): f()
 async def coroutine(): late()
 """
-HARMLESS = ["add", "neighbours", "standard_library"]
+HARMLESS = ["add", "neighbours", "standard_library", "event"]
 BLOCKING = [
     "block",
     "far",
@@ -112,6 +114,11 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setitem(sys.modules, "blocking_user", user)
     monkeypatch.setattr(blocking, "BLOCKERS", dict(blocking.BLOCKERS))
     blocking.declare_blocker(host.block, "host.block")
+    # A function of workerlib's that blocks, as `workerlib.wait` does.
+    trusted = types.ModuleType("blocking_trusted")
+    exec("def wait(): ...", {"__name__": "workerlib._rpc.waiting", "made": trusted}, trusted.__dict__)  # noqa: S102
+    monkeypatch.setitem(sys.modules, "blocking_trusted", trusted)
+    blocking.declare_blocker(trusted.wait, "workerlib.wait")
     exec(SOURCE, user.__dict__)  # noqa: S102
     yield user
     for name in list(_exports.functions):
