@@ -7,6 +7,7 @@ What is shown is view.py's, what is computed is desk.py's.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from sys import version_info
 from typing import Any
 
@@ -66,9 +67,11 @@ class Page:
         self.files_here.discard(name)
         # <show>
         # A file's bytes go over once; its rows stay in the worker.
-        call = worker.load(name, data)
+        # The worker reports how far it is, and that moves the bar.
+        load = worker.load.options(on_report=partial(view.progress, panel))
+        call = load(name, data)
         # </show>
-        return (await self.with_progress("load", call, panel)).answer
+        return (await timed(call)).answer
 
     async def ask_flights(self, question: dict[str, Any]) -> None:
         """Asks about the flights and draws the answer, unless a newer question comes before it."""
@@ -98,19 +101,21 @@ class Page:
             await self.before_standing_still(FLIGHTS, "flights")
         # <show>
         # The same question, to the worker's Python or the page's own.
-        python = here if view.on_page() else worker
-        call = python.delays("flights-200k.json", **question)
+        there = worker.delays.options(on_report=partial(view.progress, "flights"))
+        delays = here.delays if view.on_page() else there
+        call = delays("flights-200k.json", **question)
         # </show>
-        return await self.with_progress("delays", call, "flights")
+        return await timed(call)
 
     async def ask_groups(self) -> None:
         """Asks about the visitor's file and draws the answer."""
         name, asked, where = self.file, view.grouping(), view.where()
         if view.on_page():
             await self.before_standing_still(name, "file")
-        python = self.here if view.on_page() else self.worker
+        there = self.worker.groups.options(on_report=partial(view.progress, "file"))
+        groups = self.here.groups if view.on_page() else there
         try:
-            call = await self.with_progress("groups", python.groups(name, *asked), "file")
+            call = await timed(groups(name, *asked))
         except (ValueError, ArithmeticError) as error:
             view.file_error(name, error)
             view.finished(
@@ -150,19 +155,6 @@ class Page:
         if name not in self.files_here:
             await self.here.load(name, self.files[name])
             self.files_here.add(name)
-
-    async def with_progress(self, kind: str, call: Any, panel: str) -> Timed:
-        """Awaits a call and shows its progress meanwhile, as the worker answers it between two steps."""
-        worker = self.worker
-        # <show>
-        # While one call works, others are answered.
-        running = asyncio.create_task(timed(call))
-        while not (await asyncio.wait([running], timeout=0.05))[0]:
-            words, done = await worker.status(kind)
-            if not running.done():
-                view.progress(panel, words, done)
-        # </show>
-        return running.result()
 
 
 async def fetched(url: str, panel: str) -> bytes:

@@ -1,6 +1,7 @@
 """The worker's script: what the page may call.
 
-Invariant: a call that works long pauses often (see steps.py), so `status` and newer calls are answered meanwhile.
+Invariant: a call that works long reports how far it is, and pauses often (see steps.py), so that newer calls are
+answered meanwhile.
 The work itself is in desk.py and the modules below it, which know nothing of workers.
 """
 
@@ -39,12 +40,6 @@ async def groups(name, by, value, how):
     return await answer("groups", desk.groups(name, by, value, how))
 
 
-@workerlib.export
-def status(of):
-    """Says how far a call is, while it is running."""
-    return progress[of]
-
-
 # </show>
 
 
@@ -57,8 +52,6 @@ def versions() -> dict[str, str]:
     }
 
 
-START: Step = ("starting", 0.0)
-progress: dict[str, Step] = {"load": START, "delays": START, "groups": START}
 newest: dict[str, Steps[Any]] = {}
 
 
@@ -72,10 +65,12 @@ async def answer(kind: str, steps: Steps[Any]) -> tuple[Any, float, float]:
     def report(step: Step) -> None:
         if newest[kind] is not steps:
             raise Superseded
-        progress[kind] = step
+        # <show>
+        # The page hears of it while the function works.
+        workerlib.report(*step)
+        # </show>
 
     newest[kind] = steps
-    progress[kind] = START
     began = now()
     try:
         result = await paced(steps, report)

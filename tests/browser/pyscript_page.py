@@ -32,7 +32,15 @@ SHARED_MODULES = [
     *(_TESTS / "python" / f"{name}.py" for name in ("pace", "exact", "alike", "values", "library_values")),
     *(
         _TESTS / "shared" / f"{name}.py"
-        for name in ("expecting", *shared_tests.MODULES, "suite", "unaware", "configured", "pools")
+        for name in (
+            "expecting",
+            *shared_tests.MODULES,
+            "suite",
+            "unaware",
+            "configured",
+            "pools",
+            "restarts",
+        )
     ),
 ]
 

@@ -17,7 +17,7 @@ def test_the_document_shows_every_error() -> None:
     """Each class of the tree has an example, or says by which test it is produced."""
     tree = documented_errors.DOCUMENT.partition("WorkerlibError\n")[2].partition("```")[0]
     names = re.findall(r"─ (\w+Error) ", tree)
-    assert len(names) == 15
+    assert len(names) == 19
     shown = "\n".join(example.shown for example in EXAMPLES)
     shown += documented_errors.DOCUMENT.partition("### ProtocolError")[2]
     for name in names:

@@ -21,6 +21,13 @@ document.querySelector("#stop").click()
 await shows("#status", "stopped")
 assert document.querySelector("#stop").disabled
 """,
+    "progress-bar": """
+await shows("#status", "2262 primes")
+assert document.querySelector("#bar").value == 1
+""",
+    "one-model": """
+await shows("body", "[('the', 3), ('and', 2)]")
+""",
     "several-workers": """
 await shows("body", "2262 primes below 20,000, from 2 workers")
 assert pool.closed

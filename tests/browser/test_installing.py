@@ -125,6 +125,62 @@ def test_plain_pyodide(host: StaticHost, cdn: Cdn, page: Page) -> None:
     assert_only_the_wheel(host, cdn, 1)
 
 
+PROGRESS = {
+    "index.html": """\
+<!doctype html>
+<script type="module" src="https://cdn.jsdelivr.net/npm/@pyscript/core@0.7.31/dist/core.js"></script>
+<progress id="bar" value="0" max="1"></progress>
+<script type="py" src="./main.py" config="./pyscript.toml"></script>
+<script type="py" worker name="counter" src="./worker.py" config="./pyscript.toml"></script>
+""",
+    "worker.py": """\
+import time
+import workerlib
+
+@workerlib.export
+def count(numbers):
+    for number in workerlib.progress(range(numbers)):
+        end = time.monotonic() + 0.1
+        while time.monotonic() < end:
+            pass
+    return "counted"
+""",
+    "main.py": """\
+from pyscript import display, document
+import workerlib
+
+def show(done, total):
+    bar = document.querySelector("#bar")
+    bar.value, bar.max = done, total
+
+worker = await workerlib.connect("counter")
+display(await worker.count.options(on_report=show)(20))
+""",
+}
+"""A page as somebody writes it who has read the README."""
+
+
+def test_a_progress_bar_of_25_lines(host: StaticHost, cdn: Cdn, page: Page) -> None:
+    """A sync function that computes moves the page's bar in small steps, without isolation, and without anything else."""
+    assert sum(text.count("\n") for text in PROGRESS.values()) <= 25
+    host.write({**PROGRESS, "pyscript.toml": blocks("README.md")["pyscript.toml"]})
+    page.add_init_script("""
+        window.seen = [];
+        setInterval(() => {
+            const bar = document.querySelector("#bar");
+            if (bar && bar.max > 1 && seen.at(-1) !== bar.value) seen.push(bar.value);
+        }, 10);
+    """)
+    page.goto(host.address)
+    shows(page, "counted")
+    assert not page.evaluate("crossOriginIsolated")
+    seen = page.evaluate("seen")
+    assert seen == sorted(seen)
+    assert seen[-1] == 20
+    # A page that heard of everything at the end would show one step.
+    assert len(seen) > 5, seen
+
+
 def test_the_wheel_is_named_as_it_is(cdn: Cdn) -> None:
     """Every document that names the wheel in full names the one that is built."""
     name, _ = cdn.wheel()

@@ -36,6 +36,46 @@ async def test_suite(name: str, workerlib: Any) -> None:
     await pools.run(name, pools.kept, start)
 
 
+@pytest.mark.parametrize("name", [name.removeprefix("test_") for name in shared_tests.names_in("restarts")])
+@in_page(page="plain_page")
+async def test_restarts(name: str, workerlib: Any) -> None:
+    """A spawned worker is started again as any other."""
+    import restarts
+
+    await restarts.TESTS[name](lambda **options: workerlib.spawn("/shared/pool_worker.py", **options))
+
+
+@in_page(page="mishaps")
+async def test_restarts_under_pyscript(workerlib: Any, tags: Any, raises: Any) -> None:
+    """PyScript keeps the dead worker's name, so a copy of its tag gets another one; the object stays the same."""
+    import restarts
+
+    script = """
+import asyncio, js, random, workerlib
+number = random.SystemRandom().random()
+
+@workerlib.export
+def identity(): return number
+
+@workerlib.export
+async def die():
+    js.self.close()
+    await asyncio.sleep(3600)
+"""
+    tags.worker("phoenix", script)
+    async with workerlib.connect("phoenix", restart=True) as worker:
+        before = await worker.identity()
+        with raises(workerlib.WorkerDiedError):
+            await worker.die()
+        await restarts.back(worker)
+        between = await worker.identity()
+        assert worker.name == "phoenix #2"
+        await worker.restart()
+        after = await worker.identity()
+        assert len({before, between, after}) == 3
+        tags.adopt(worker.name)
+
+
 @in_page
 async def test_a_page_of_pyscript(workerlib: Any) -> None:
     """A page of PyScript's has pools, too: calls, a map, and a worker that dies and is replaced."""

@@ -108,6 +108,8 @@ async def test_the_table(client: Any) -> None:
         for make in refused.values():
             with pytest.raises(workerlib.NotSupportedError):
                 make()
+        with pytest.raises(workerlib.NotSupportedError, match="is a stream"):
+            await pool.numbers(3)
         with pytest.raises(workerlib.NotSupportedError, match="args\\[0\\]"):
             await pool.double(lambda: 1)
         with pytest.raises(workerlib.NotSupportedError, match="args\\[0\\]\\['x'\\]"):

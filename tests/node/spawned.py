@@ -24,6 +24,7 @@ import workerlib
 
 import configured
 import pools
+import restarts
 import suite
 
 ROOT = "/tests/"
@@ -80,12 +81,20 @@ def tests(worker: workerlib.Worker) -> dict[str, Test]:
         for name, function in vars(configured).items()
         if name.startswith("test_")
     }
+
+    def start(**options: Any) -> AbstractAsyncContextManager[workerlib.Worker]:
+        return workerlib.spawn("./shared/pool_worker.py", **options)
+
+    of_restarts = {
+        f"shared/restarts.py::test_{name}": functools.partial(test, start)
+        for name, test in restarts.TESTS.items()
+    }
     of_pools = {f"shared/pools.py::test_{name}": functools.partial(test_pool, name) for name in pools.TESTS}
     mishaps = {
         f"node/spawned.py::test_mishap[{name}]": functools.partial(test_mishap, *mishap)
         for name, mishap in MISHAPS.items()
     }
-    return {**shared, **of_configurations, **of_pools, **mishaps}
+    return {**shared, **of_configurations, **of_pools, **of_restarts, **mishaps}
 
 
 async def main(args: list[str]) -> int:

@@ -112,6 +112,16 @@ def map(number: int) -> int:
 
 
 @workerlib.export
+def numbers(count: int) -> Any:
+    yield from range(count)
+
+
+@workerlib.export
+async def ask(question: Any) -> Any:
+    return await question("how many?")
+
+
+@workerlib.export
 def unsendable(number: int) -> Any:
     return (item for item in range(number)) if number % 2 else object()
 

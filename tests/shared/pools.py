@@ -61,6 +61,13 @@ async def test_calls_and_names(pool: Pool) -> None:
     assert "2 workers" in repr(pool)
 
 
+async def test_callbacks_and_streams(pool: Pool) -> None:
+    """A function among the arguments is called back; an export that is a stream is refused with the remedy."""
+    assert await pool.ask(lambda question: f"{question} 3") == "how many? 3"
+    with raises(workerlib.NotSupportedError, "call it on a single worker"):
+        await pool.numbers(3)
+
+
 async def test_both_workers_work(pool: Pool) -> None:
     """Two calls at a time run on two workers, each of which runs one."""
     await all_up(pool)

@@ -432,8 +432,8 @@ impl Session {
         Ok(())
     }
 
-    /// Has each transmit of an answer name its call too, and that of another message that a sleeping peer has to
-    /// hear of name -1.
+    /// Has each transmit of answers name their calls too, and that of another message that a sleeping peer has to
+    /// hear of name none.
     fn tell_answers(&mut self, tells: bool) {
         self.tells_answers = tells;
     }
@@ -633,7 +633,7 @@ impl Session {
 /// What is to be done, by name, and what is to be known of it.
 type Described<'py> = (Bound<'py, PyString>, Bound<'py, PyTuple>);
 
-/// Gives what is sent: bytes, and a list of the buffers beside them; if that is to be told, the call that it answers.
+/// Gives what is sent: bytes, and a list of the buffers beside them; if that is to be told, the calls that it answers.
 #[inline(never)]
 fn transmit<'py>(
     py: Python<'py>,
@@ -643,9 +643,10 @@ fn transmit<'py>(
     let answered = match &message {
         _ if !tells_answers => None,
         Message::Return { id, .. } | Message::Raise { id, .. } | Message::Cancelled { id } => {
-            Some(i64::from(id.0))
+            Some(vec![id.0])
         }
-        Message::Started { .. } | Message::Cancelling { .. } | Message::Close { .. } => Some(-1),
+        Message::Heard { ids } => Some(ids.iter().map(|id| id.0).collect()),
+        Message::Started { .. } | Message::Cancelling { .. } | Message::Close { .. } => Some(Vec::new()),
         _ => None,
     };
     let frame = match message {
@@ -660,7 +661,7 @@ fn transmit<'py>(
     };
     let buffers = PyList::new(py, frame.buffers)?;
     match answered {
-        Some(call) => (frame.bytes, buffers, call).into_pyobject(py),
+        Some(calls) => (frame.bytes, buffers, calls).into_pyobject(py),
         None => (frame.bytes, buffers).into_pyobject(py),
     }
 }

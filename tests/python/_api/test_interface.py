@@ -210,3 +210,37 @@ def test_a_script_without_functions() -> None:
     """There is nothing to write."""
     with pytest.raises(ValueError, match="work exports no function"):
         written("x = 1")
+
+
+def test_a_generator_becomes_a_stream() -> None:
+    """A function with a `yield` is `async for` for the page, so its method returns a Stream and is no coroutine."""
+    text = written(
+        """
+        from collections.abc import AsyncGenerator, Iterator
+        from workerlib import export
+
+        @export
+        def rows(limit: int = 3) -> Iterator[tuple[int, str]]:
+            yield 1, "a"
+
+        @export
+        async def ticks() -> AsyncGenerator[float, None]:
+            while True:
+                yield 0.5
+
+        @export
+        def plain():
+            yield
+
+        @export
+        def returns_one() -> Iterator[int]:
+            def inner():
+                yield 1
+            return inner()
+        """
+    )
+    assert "from workerlib import Interface, Stream\n" in text
+    assert "    def rows(self, limit: int=...) -> Stream[tuple[int, str]]:" in text
+    assert "    def ticks(self) -> Stream[float]:" in text
+    assert "    def plain(self) -> Stream[object]:" in text
+    assert "    async def returns_one(self) -> Iterator[int]:" in text

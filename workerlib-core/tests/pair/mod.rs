@@ -1,5 +1,8 @@
 //! Both sides of a connection and the two wires between them, in the hands of a test.
 
+// It is compiled into each file of tests, and no file uses all of it.
+#![allow(dead_code)]
+
 use std::collections::VecDeque;
 use std::iter;
 

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from workerlib._compat.diagnostics import typechecked
     from workerlib._compat.exception_display import exception_handler as exceptionHandler
     from workerlib._compat.exception_display import improve_exception_handling as improveExceptionHandling
+    from workerlib._rpc.tracing import Trace, traces
 
     diagnostics: tuple[str, ...]
     """The platform of this Python, in lines for the console or for a report of a problem."""
@@ -122,6 +123,7 @@ __all__ = [
     "RevokedError",
     "SpawnProgress",
     "Stream",
+    "Trace",
     "UnsendableError",
     "Worker",
     "WorkerDiedError",
@@ -154,6 +156,7 @@ __all__ = [
     "stream",
     "systemVersions",
     "tqdm",
+    "traces",
     "transfer",
     "typechecked",
     "url",

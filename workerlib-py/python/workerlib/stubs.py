@@ -16,7 +16,7 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-from workerlib._stubs.script import Function, Module
+from workerlib._stubs.script import Function, Module, is_stream
 from workerlib._stubs.typescript import Written, typescript_of
 
 __all__ = ["Written", "interface_of", "main", "typescript_of"]
@@ -38,7 +38,7 @@ def interface_of(source: str, module: str, name: str) -> str:
     return _module(script, name, methods)
 
 
-def _method(name: str, function: Function) -> ast.AsyncFunctionDef:
+def _method(name: str, function: Function) -> Function:
     arguments = function.args
     positional = arguments.posonlyargs if arguments.posonlyargs else arguments.args
     positional.insert(0, ast.arg("self"))
@@ -48,13 +48,27 @@ def _method(name: str, function: Function) -> ast.AsyncFunctionDef:
     doc = ast.get_docstring(function)
     # After a docstring too: without it pyright takes the method for one that returns nothing.
     body: list[ast.stmt] = [ast.Expr(ast.Constant(one)) for one in (doc, ...) if one is not None]
-    method = ast.AsyncFunctionDef(name, arguments, body, [], function.returns)
+    method: Function
+    if is_stream(function):
+        method = ast.FunctionDef(name, arguments, body, [], _stream_of(function.returns))
+    else:
+        method = ast.AsyncFunctionDef(name, arguments, body, [], function.returns)
     return ast.fix_missing_locations(method)
 
 
-def _module(script: Module, name: str, methods: list[ast.AsyncFunctionDef]) -> str:
+def _stream_of(returns: ast.expr | None) -> ast.expr:
+    """Writes the type of a stream, whose items are those of the annotated iterator."""
+    item: ast.expr = ast.Name("object")
+    if isinstance(returns, ast.Subscript):
+        arguments = returns.slice
+        item = arguments.elts[0] if isinstance(arguments, ast.Tuple) else arguments
+    return ast.Subscript(ast.Name("Stream"), item)
+
+
+def _module(script: Module, name: str, methods: list[Function]) -> str:
     wanted = {node.id for method in methods for node in ast.walk(method) if isinstance(node, ast.Name)}
     wanted |= {part for method in methods for part in _names_in_texts(method)}
+    has_streams = any(isinstance(method, ast.FunctionDef) for method in methods)
     lines = [
         f'"""The interface of {script.name}, made by `python -m workerlib.stubs`."""',
         "",
@@ -62,7 +76,7 @@ def _module(script: Module, name: str, methods: list[ast.AsyncFunctionDef]) -> s
         "",
         "from typing import TYPE_CHECKING, Protocol",
         "",
-        "from workerlib import Interface",
+        "from workerlib import Interface, Stream" if has_streams else "from workerlib import Interface",
     ]
     imports = list(_imports(script.tree, wanted))
     own = sorted(one for one in wanted if one in script.definitions and not hasattr(builtins, one))
@@ -76,7 +90,7 @@ def _module(script: Module, name: str, methods: list[ast.AsyncFunctionDef]) -> s
     return "\n".join(lines) + "\n"
 
 
-def _names_in_texts(method: ast.AsyncFunctionDef) -> Iterator[str]:
+def _names_in_texts(method: Function) -> Iterator[str]:
     """Finds the names in annotations that are written as texts."""
     for node in ast.walk(method.args):
         if isinstance(node, ast.arg) and isinstance(node.annotation, ast.Constant):

@@ -20,6 +20,7 @@ from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import Settings, settings
 from workerlib._errors import ConnectError, ConnectTimeoutError
 from workerlib._hosts.host import Found, OnOutput, OnProgress, Progress, SpawnProgress
+from workerlib._hosts.traces import traced_connection
 from workerlib._native import Session
 from workerlib._pool.restarts import Policy, Restarts
 from workerlib._rpc.call_log import CallLog
@@ -217,7 +218,7 @@ async def start_again_by(
         restart: Whether it is started again when it has died.
     """
     worker = await first
-    worker.restart_by(another, Restarts(Policy()) if restart else None)
+    worker._restart_by(another, Restarts(Policy()) if restart else None)
     return worker
 
 
@@ -375,7 +376,8 @@ async def establish(
                 max_in_flight=chosen.max_in_flight,
             )
             log = CallLog(found.name, chosen.log)
-            connection = Connection(
+            make = traced_connection() if chosen.trace else Connection
+            connection = make(
                 session,
                 found.endpoint,
                 _exports.functions,

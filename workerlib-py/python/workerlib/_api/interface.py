@@ -51,6 +51,10 @@ class Interface(Protocol):
         """Ends the worker at once."""
         ...
 
+    async def restart(self) -> None:
+        """Ends the worker, and starts another one in its place."""
+        ...
+
 
 _OWN = frozenset(name for name in vars(Interface) if not name.startswith("_"))
 _NO_INTERFACES = (object, Protocol, Generic, Interface)

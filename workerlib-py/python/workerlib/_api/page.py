@@ -27,6 +27,10 @@ class Page(RemoteSide):
     def _title(self) -> str:
         return "the page"
 
+    @property
+    def _role(self) -> str:
+        return "the page"
+
     def __repr__(self) -> str:
         functions = ", ".join(self._functions) or "nothing"
         return f"<workerlib.Page {'closed' if self.closed else 'open'}, exports {functions}>"

@@ -41,7 +41,7 @@ class _Reporting:
         # The original would draw into a stream; nothing is written there.
         super().__init__(*args, **{"file": _Nowhere(), **kwargs})
 
-    def display(self, _msg: str | None = None, _pos: int | None = None) -> bool:
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Reports how many items are done, and of how many."""
         report(self.n, self.total)
         return True

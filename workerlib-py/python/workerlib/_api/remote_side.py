@@ -27,6 +27,11 @@ class RemoteSide:
         raise NotImplementedError
 
     @property
+    def _role(self) -> str:
+        """Which side the other one is, for messages."""
+        raise NotImplementedError
+
+    @property
     def closed(self) -> bool:
         """Whether the connection has ended."""
         return self._connection.closed.done()
@@ -42,7 +47,7 @@ class RemoteSide:
         """
         function: RemoteFunction | None = self._functions.get(name)
         if function is None:
-            raise not_exported(name, self._functions, self._title)
+            raise not_exported(name, self._functions, self._role)
         return function
 
     def __getattr__(self, name: str) -> RemoteFunction:

@@ -76,7 +76,7 @@ class Worker(RemoteSide):
         self._is_closed = False
         self._is_terminated = False
 
-    def restart_by(self, start: Callable[[str], Awaitable[Worker]], restarts: Restarts | None) -> None:
+    def _restart_by(self, start: Callable[[str], Awaitable[Worker]], restarts: Restarts | None) -> None:
         """Has this worker be started again: by `restart()`, and when it has died.
 
         Args:
@@ -245,6 +245,10 @@ class Worker(RemoteSide):
     @property
     def _title(self) -> str:
         return f"the worker {self._name!r}"
+
+    @property
+    def _role(self) -> str:
+        return "the worker"
 
     def __repr__(self) -> str:
         functions = ", ".join(self._functions) or "nothing"

@@ -285,11 +285,13 @@ class Pool:
 
         Raises:
             NotExportedError: If they do not export it.
+            NotSupportedError: If it is a stream.
         """
         function = self._functions.get(name)
         if function is None:
             if name not in self._driver.exports:
                 raise not_exported(name, self._driver.exports)
+            self._driver.check_export(name)
             function = self._functions[name] = _pool_function(self._driver, name, None, 0)
         return function
 

@@ -24,6 +24,7 @@ from pyodide.ffi import JsException, JsProxy, create_proxy, to_js
 
 from workerlib._channels import fatal_errors, loop_shortcuts
 from workerlib._channels.proxies import destroy_later
+from workerlib._errors import CannotBlockError
 from workerlib._exports import Function
 from workerlib._native import region
 from workerlib._rpc.connection import Connection
@@ -206,6 +207,11 @@ class PortEndpoint:
         """Delivers what the page has written into shared memory."""
         assert self.answers is not None
         for frame, buffers in self.answers.read():
+            if not frame:
+                raise CannotBlockError(
+                    "the answer came long before sync code waits for it, and can only be read when this"
+                    " function has ended: wait for it sooner, or make the function async and await it"
+                )
             self._on_message(frame, buffers)
 
     def listen(

@@ -16,6 +16,8 @@ _NAMES = {
     "Pool": "workerlib._api.worker_pool:Pool",
     "pool": "workerlib._api.pool:pool",
     "spawn": "workerlib._api.spawn:spawn",
+    "Trace": "workerlib._rpc.tracing:Trace",
+    "traces": "workerlib._rpc.tracing:traces",
     "fullName": "workerlib._compat.diagnostics:full_name",
     "tqdm": "workerlib._api.progress_bar:tqdm",
     "typechecked": "workerlib._compat.diagnostics:typechecked",

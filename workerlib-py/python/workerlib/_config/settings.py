@@ -39,6 +39,8 @@ class Settings:
     """The number of calls that may be in flight. Further calls wait."""
     log: bool = False
     """Whether each call is logged to the console."""
+    trace: bool = False
+    """Whether calls are traced: `workerlib.traces()`."""
     snapshot: bool = True
     """Whether workers that are spawned start from a memory snapshot."""
     blocking: bool | None = None

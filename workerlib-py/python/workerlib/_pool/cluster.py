@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import types
 import warnings
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,7 @@ class ClusterMember(Member):
         """Calls an export, or a function that the script does not export.
 
         Raises:
-            NotSupportedError: If an argument is a callback or a stream, or the export is a stream.
+            NotSupportedError: If an argument is a callback or a stream.
         """
         cluster = self._cluster
         if function == "workerlib:run":
@@ -178,10 +178,6 @@ class ClusterMember(Member):
             refuse_live_values(args, kwargs)
             outcome = await cluster.submit(cluster_tasks.call_function, sent, args, kwargs)
         else:
-            if function in cluster.streams:
-                raise NotSupportedError(
-                    f"{function}() is a stream, which a cluster has no connection for: return a list instead"
-                )
             refuse_live_values(args, kwargs)
             outcome = await cluster.submit(cluster_tasks.call, cluster.module, function, args, kwargs)
         kind, value = outcome
@@ -203,9 +199,9 @@ class ClusterMember(Member):
     async def wait_until_idle(self) -> None:
         """Returns at once: the cluster queues what comes next behind what cannot be interrupted."""
 
-    async def idempotent(self) -> frozenset[str]:
-        """Returns the names of the exports that may run again after a death."""
-        return self._cluster.idempotent
+    async def about(self) -> tuple[Iterable[str], Iterable[str]]:
+        """Returns the names of exports that may run again after a death, and of streams."""
+        return self._cluster.idempotent, self._cluster.streams
 
 
 async def _nothing() -> None:

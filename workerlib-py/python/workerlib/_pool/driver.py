@@ -17,6 +17,7 @@ from typing import Any
 from workerlib._errors import (
     ConnectionClosedError,
     ConnectTimeoutError,
+    NotSupportedError,
     PoolBrokenError,
     WorkerDiedError,
 )
@@ -166,6 +167,8 @@ class Driver:
         """The names of the workers' exports."""
         self.idempotent: frozenset[str] = frozenset()
         """Those that may run again after a death."""
+        self.streams: frozenset[str] = frozenset()
+        """Those that are streams, which no pool runs."""
         self.stats = Stats(size)
         self.loop = asyncio.get_running_loop()
         """The event loop in which the pool works."""
@@ -324,6 +327,17 @@ class Driver:
         """
         if self.schedule.is_closed or self.schedule.is_broken:
             raise self.closing_error()
+
+    def check_export(self, name: str) -> None:
+        """Raises if a pool cannot run an export.
+
+        Raises:
+            NotSupportedError: If it is a stream: a worker would be neither idle nor busy while it is read.
+        """
+        if name in self.streams:
+            raise NotSupportedError(
+                f"{name}() is a stream, which no pool runs: return a list, or call it on a single worker"
+            )
 
     def close_feed(self, feed: int) -> None:
         """Drops a source of tasks."""
@@ -566,7 +580,9 @@ class Driver:
             self._first.set_result(None)
 
     async def _acquaint(self, place: _Place, member: Member) -> None:
-        self.idempotent |= await member.idempotent()
+        idempotent, streams = await member.about()
+        self.idempotent |= set(idempotent)
+        self.streams |= set(streams)
         for name in member.exports:
             self.exports[name] = None
         if self._version:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import types
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable
 from typing import Any, TypeVar
 
 from workerlib._errors import ConnectionClosedError
@@ -103,9 +103,10 @@ class Member:
         except ConnectionClosedError:
             return
 
-    async def idempotent(self) -> frozenset[str]:
-        """Returns the names of the exports that may run again after a death."""
-        return frozenset(await self.connection.call("workerlib:idempotent", (), {}))
+    async def about(self) -> tuple[Iterable[str], Iterable[str]]:
+        """Returns the names of exports that may run again after a death, and of streams."""
+        idempotent, streams = await self.connection.call("workerlib:about", (), {})
+        return idempotent, streams
 
     async def memory(self) -> int:
         """Returns the number of bytes of memory that the worker uses."""

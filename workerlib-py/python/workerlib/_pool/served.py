@@ -27,9 +27,10 @@ async def _idle(connection: Connection, served: Served) -> None:
         await asyncio.wait(others)
 
 
-async def _idempotent(_connection: Connection, _served: Served) -> list[str]:
-    """Returns the names of the exports that may run again after a death."""
-    return sorted(_exports.idempotent)
+async def _about(_connection: Connection, _served: Served) -> tuple[list[str], list[str]]:
+    """Returns the names of the exports that may run again after a death, and of those that are streams."""
+    streams = [export[0] for export in _exports.describe_exports() if export[4] == _exports.STREAM]
+    return sorted(_exports.idempotent), streams
 
 
 async def _memory(_connection: Connection, _served: Served) -> int:
@@ -51,9 +52,9 @@ async def _share(_connection: Connection, _served: Served, version: int, values:
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "workerlib:about": _about,
     "workerlib:chunk": run_chunk,
     "workerlib:idle": _idle,
-    "workerlib:idempotent": _idempotent,
     "workerlib:memory": _memory,
     "workerlib:run": run_function,
     "workerlib:free": free,

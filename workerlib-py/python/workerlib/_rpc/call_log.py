@@ -59,7 +59,8 @@ class CallLog:
             worker: The worker's name, the prefix of each line.
             on: Whether calls are logged as long as nobody has called `log()`.
         """
-        self._worker = worker
+        self.worker = worker
+        """The name of the worker."""
         self._on = on
 
     def is_on(self) -> bool:
@@ -78,9 +79,9 @@ class CallLog:
             result = await answer
         except BaseException as error:
             text = f"Raised {elapsed_time(start)} after calling {function}(): {_told(error)}"
-            write(self._worker, text, error=True)
+            write(self.worker, text, error=True)
             raise
-        write(self._worker, f"Transferred and returned {elapsed_time(start)} from {function}()")
+        write(self.worker, f"Transferred and returned {elapsed_time(start)} from {function}()")
         return result
 
     def logged(self, name: str, function: Function) -> Function:
@@ -92,7 +93,7 @@ class CallLog:
         """
 
         def logged(*args: Any, **kwargs: Any) -> Any:
-            write(self._worker, f"Calling {name}(): {_shown(args)} {_shown(kwargs)}")
+            write(self.worker, f"Calling {name}(): {_shown(args)} {_shown(kwargs)}")
             start = time.time()
             try:
                 result = function(*args, **kwargs)
@@ -118,7 +119,7 @@ class CallLog:
     def _end(self, name: str, start: float, error: BaseException | None, value: object = None) -> None:
         outcome, shown = ("Returned", _shown(value)) if error is None else ("Exception", _told(error))
         write(
-            self._worker,
+            self.worker,
             f"{outcome} {elapsed_time(start)} from {name}(): {shown}",
             error=error is not None,
         )

@@ -368,9 +368,9 @@ class Connection:
         while (transmit := self._session.poll_transmit()) is not None:
             self._post(*transmit)
 
-    def _post(self, frame: bytes, buffers: list[Any], call: int | None = None) -> None:
-        if call is not None and self.wakeup is not None:
-            self.wakeup.note(call, frame, buffers)
+    def _post(self, frame: bytes, buffers: list[Any], calls: list[int] | None = None) -> None:
+        if calls is not None and self.wakeup is not None:
+            self.wakeup.note(calls, frame, buffers)
         try:
             self.endpoint.post(frame, buffers)
         except Exception as error:
@@ -526,7 +526,7 @@ class Connection:
         self.has_died = kind == "died"
         cause = WorkerDiedError if kind == "died" else ConnectionClosedError
         # Thousands may wait: where nothing else runs, all of them go on at once.
-        with self._together() if asyncio.current_task() is None else contextlib.nullcontext():
+        with self._together() if asyncio.current_task(self._loop) is None else contextlib.nullcontext():
             self._lose(lost, cause, reason)
         if not self.opened.done():
             self.opened.set_exception(ProtocolError(reason) if kind == "protocol" else cause(reason))

@@ -15,7 +15,7 @@ PER_SECOND = 125
 class Pace:
     """The tokens of one sender."""
 
-    __slots__ = ("_full", "_interval", "_next")
+    __slots__ = ("_full", "_interval", "_next", "asked")
 
     def __init__(self, at_once: int = AT_ONCE, per_second: float = PER_SECOND) -> None:
         """Makes a full bucket.
@@ -28,10 +28,12 @@ class Pace:
         # The bucket is kept as the moment when it was, or will be, empty but for one token.
         self._full = (at_once - 1) * self._interval
         self._next = -self._full
+        self.asked = 0.0
+        """When it was asked last."""
 
     def may_send(self) -> bool:
         """Takes a token, if there is one."""
-        now = monotonic()
+        now = self.asked = monotonic()
         if self._next > now:
             return False
         self._next = max(self._next, now - self._full) + self._interval

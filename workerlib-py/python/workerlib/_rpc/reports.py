@@ -16,6 +16,11 @@ from workerlib._rpc.pace import Pace
 
 _T = TypeVar("_T")
 
+# To look at the clock takes longer than all the rest. Where reports come within so many seconds, the clock is
+# asked once for so many further ones.
+_QUICK = 0.001
+_FURTHER = 3
+
 
 class Reporter:
     """The reports of one call."""
@@ -24,17 +29,21 @@ class Reporter:
         """Makes one for a call that is being served."""
         self._served = served
         self._pace = Pace()
-        self._may_send = self._pace.may_send
-        self._held: tuple[Any, ...] | None = None
+        self.held: tuple[Any, ...] | None = None
+        """The newest report that was not sent."""
+        self.further = 0
+        """How many reports replace that one before the clock is asked again."""
         self._timer: asyncio.Handle | None = None
 
     def report(self, values: tuple[Any, ...]) -> None:
         """Sends a report, or keeps it in place of the one that was kept before."""
-        if self._may_send():
-            self._held = None
+        before = self._pace.asked
+        if self._pace.may_send():
+            self.held, self.further = None, 0
             self._send(values)
             return
-        self._held = values
+        self.held = values
+        self.further = _FURTHER if self._pace.asked - before < _QUICK else 0
         if self._timer is None:
             # It runs when the function awaits or has ended: while it computes, nobody has timers.
             self._timer = asyncio.get_running_loop().call_soon(self._wait)
@@ -44,8 +53,9 @@ class Reporter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._held is not None:
-            held, self._held = self._held, None
+        self.further = 0
+        if self.held is not None:
+            held, self.held = self.held, None
             self._send(held)
 
     def _wait(self) -> None:
@@ -53,9 +63,9 @@ class Reporter:
 
     def _send_held(self) -> None:
         self._timer = None
-        if self._held is not None:
+        if self.held is not None:
             # It takes a token, as every report that is sent while the function runs.
-            self.report(self._held)
+            self.report(self.held)
 
     def _send(self, values: tuple[Any, ...]) -> None:
         if not self._served.has_ended:
@@ -79,9 +89,14 @@ def report(*values: Any) -> None:
     served = current_call.get()
     if served is None or served.has_ended:
         return
-    if served.reporter is None:
-        served.reporter = Reporter(served)
-    served.reporter.report(values)
+    reporter: Reporter | None = served.reporter
+    if reporter is None:
+        reporter = served.reporter = Reporter(served)
+    elif reporter.further:
+        reporter.further -= 1
+        reporter.held = values
+        return
+    reporter.report(values)
 
 
 class _Progress(Generic[_T]):

@@ -8,15 +8,12 @@ call.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 # Answers that are kept, and how large they are at most.
 _KEPT = 64
 _LARGEST = 64 << 10
-
-OF_NO_CALL = -1
-"""Stands for the call of messages that a sleeping peer has to hear of in any case."""
 
 
 class Wakeup:
@@ -28,25 +25,35 @@ class Wakeup:
         self._waited_for: set[int] = set()
         self._answers: OrderedDict[int, tuple[bytes, list[Any]]] = OrderedDict()
 
-    def begin(self, calls: list[int]) -> None:
-        """Notes that the peer sleeps until it has the answers of these calls."""
+    def begin(self, calls: list[int], running: Container[int]) -> None:
+        """Notes that the peer sleeps until it has the answers of these calls.
+
+        Args:
+            calls: The calls.
+            running: Those that have no answer yet.
+        """
         # It waits for nothing else any more.
         self._waited_for.clear()
         for call in calls:
-            if (answer := self._answers.pop(call, None)) is not None:
-                self._wake(*answer)
-            else:
+            if call in running:
                 self._waited_for.add(call)
+            else:
+                # An empty frame says that the answer is not kept.
+                self._wake(*self._answers.pop(call, (b"", [])))
 
-    def note(self, call: int, frame: bytes, buffers: list[Any]) -> None:
-        """Takes an answer, or another message that is posted: for the peer, if it waits for it."""
-        if call == OF_NO_CALL:
-            if self._waited_for:
-                self._wake(frame, buffers)
-        elif call in self._waited_for:
-            self._waited_for.discard(call)
+    def note(self, calls: list[int], frame: bytes, buffers: list[Any]) -> None:
+        """Takes a message that is posted: it is for the peer, if the peer waits for it.
+
+        Args:
+            calls: The calls that it answers; none if a sleeping peer has to hear of it in any case.
+            frame: The frame.
+            buffers: Its buffers.
+        """
+        if not self._waited_for.isdisjoint(calls) or (not calls and self._waited_for):
+            self._waited_for.difference_update(calls)
             self._wake(frame, buffers)
         elif not buffers and len(frame) <= _LARGEST:
-            self._answers[call] = frame, buffers
-            if len(self._answers) > _KEPT:
+            for call in calls:
+                self._answers[call] = frame, buffers
+            while len(self._answers) > _KEPT:
                 self._answers.popitem(last=False)

@@ -122,6 +122,23 @@ class Module:
         return self._siblings[name]
 
 
+def is_stream(function: Function) -> bool:
+    """Tells whether a call of a function is a stream: whether it has a `yield`.
+
+    Args:
+        function: The function.
+    """
+    nodes: list[ast.AST] = list(function.body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return True
+        # Those of functions in it are their own.
+        if not isinstance(node, Function | ast.Lambda | ast.ClassDef):
+            nodes.extend(ast.iter_child_nodes(node))
+    return False
+
+
 def _is_export(node: ast.expr) -> bool:
     return ast.unparse(node) in ("export", "workerlib.export")
 

@@ -30,6 +30,7 @@ from workerlib._hosts.browser.shared_memory_answers import AnswerReader, new_ans
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard, new_memory
 from workerlib._hosts.pyscript import addresses, bridge
 from workerlib._hosts.pyscript.config import hint_at_files, read_config
+from workerlib._hosts.traces import traced_connection
 from workerlib._native import Session, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
@@ -93,12 +94,14 @@ def serve() -> None:
         )
         memory = new_memory()
         guard = MemoryGuard(memory) if memory else None
-        log = CallLog(name, chosen.log)
         endpoint = PortEndpoint(port)
         answers = new_answers()
         if answers:
             endpoint.answers = AnswerReader(answers)
-        connection = Connection(session, endpoint, functions, table=table, log=log, guard=guard)
+        kind = traced_connection() if chosen.trace else Connection
+        connection = kind(
+            session, endpoint, functions, table=table, log=CallLog(name, chosen.log), guard=guard
+        )
         connection.announce_exports()
         _connections.add(connection)
         connection.closed.add_done_callback(lambda _: _connections.discard(connection))

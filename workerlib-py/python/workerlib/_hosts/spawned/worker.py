@@ -22,6 +22,7 @@ from workerlib._exports import describe_exports, functions
 from workerlib._hosts.browser.shared_memory_answers import AnswerReader
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard
 from workerlib._hosts.host import internal_function
+from workerlib._hosts.traces import traced_connection
 from workerlib._native import Session, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
@@ -93,7 +94,8 @@ async def start(source: str, script: str, base: str, order: Any) -> Any:
     endpoint = PortEndpoint(port)
     if order.answers:
         endpoint.answers = AnswerReader(order.answers)
-    _connection = Connection(
+    make = traced_connection() if chosen.trace else Connection
+    _connection = make(
         session, endpoint, functions, table=table, log=log, guard=guard, internal=internal_function
     )
     _connection.announce_exports()

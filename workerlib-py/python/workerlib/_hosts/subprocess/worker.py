@@ -29,6 +29,7 @@ from workerlib._config import exports_and_imports
 from workerlib._config.settings import serve, settings
 from workerlib._hosts.host import internal_function, is_file_name
 from workerlib._hosts.subprocess.signal_interrupts import SignalGuard
+from workerlib._hosts.traces import traced_connection
 from workerlib._native import Session, decode, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
@@ -137,7 +138,8 @@ async def _run(sock: socket.socket, guard: SignalGuard) -> int:
         max_depth=chosen.max_depth,
     )
     log = CallLog(os.path.basename(script), chosen.log)
-    connection = Connection(
+    make = traced_connection() if chosen.trace else Connection
+    connection = make(
         session, pipe, _exports.functions, table=table, log=log, guard=guard, internal=internal_function
     )
     connection.announce_exports()
