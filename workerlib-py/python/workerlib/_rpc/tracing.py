@@ -215,12 +215,12 @@ class TracedConnection(Connection):
         pending.set_result = note  # type: ignore[method-assign]
         return pending
 
-    async def _send_with_rows(self, call: int, *arguments: Any) -> None:
-        await super()._send_with_rows(call, *arguments)
+    async def _send_with_deferred(self, call: int, *arguments: Any) -> None:
+        await super()._send_with_deferred(call, *arguments)
         self._encoding = self._spans[call]
 
-    def _post(self, frame: bytes, buffers: list[Any], call: int | None = None) -> None:
-        super()._post(frame, buffers, call)
+    def _post(self, frame: bytes, buffers: list[Any], calls: list[int] | None = None) -> None:
+        super()._post(frame, buffers, calls)
         if (span := self._encoding) is not None:
             self._encoding = None
             span.sent, span.sent_bytes = clock(), _size(frame, buffers)
