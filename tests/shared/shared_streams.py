@@ -94,11 +94,12 @@ async def test_one_task_takes_all_steps(worker: Worker) -> None:
     """So context variables, timeouts and other scopes hold from the first step to the `finally`, also after a `break`."""
     async for _ in worker.in_one_task("whole", 3):
         pass
-    assert await noted(worker, "whole", 5) == ["same"] * 5
+    assert await worker.noted("whole") == ["same"] * 5
     async for number in worker.in_one_task("broken", 100_000):
         if number == 1:
             break
-    assert (await noted(worker, "broken", 5))[-1] == "same"
+    assert await open_streams(worker) == (0, 0)
+    assert set(await worker.noted("broken")) == {"same"}
     async with worker.in_one_task("closed", 100_000) as rows:
         await anext(rows)
     assert set(await worker.noted("closed")) == {"same"}
@@ -259,12 +260,13 @@ async def test_a_timeout_for_each_step(worker: Worker) -> None:
 
 async def test_a_slow_consumer(worker: Worker) -> None:
     """No more items are produced than were taken and `ahead`, however slow the consumer is."""
-    for rows in (worker.noting_numbers, worker.noting_numbers_async):
+    for rows in (worker.noting_numbers, worker.noting_numbers_async, worker.noting_numbers_slowly):
         key = f"slow {rows.__name__}"
         async with rows.options(ahead=8)(key, 1_000_000) as stream:
             for taken in range(1, 60):
                 assert await anext(stream) == taken - 1
                 if taken % 20 == 0:
+                    await asyncio.sleep(0.02)
                     produced = (await worker.noted(key))[-1]
                     assert produced <= taken + 8
     with raises(ValueError, "ahead|at least 1"):
@@ -284,6 +286,12 @@ async def test_large_items(worker: Worker) -> None:
     async for block in worker.blocks(2, 6_000_000):
         total += len(block)
     assert total == 24_000_000
+    # A consumer that is slower than a producer that awaits: no item is lost where the bytes are used up.
+    sizes = []
+    async for block in worker.blocks_slowly(5, 3_000_000):
+        await asyncio.sleep(0.02)
+        sizes.append((block[0], len(block)))
+    assert sizes == [(number, 3_000_000) for number in range(5)]
 
 
 async def test_the_worker_answers_between_steps(worker: Worker) -> None:

@@ -386,6 +386,21 @@ async def noting_numbers_async(key: str, count: int) -> AsyncIterator[int]:
         yield number
 
 
+@workerlib.export
+async def noting_numbers_slowly(key: str, count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        await asyncio.sleep(0)
+        notes[key] = [number + 1]
+        yield number
+
+
+@workerlib.export
+async def blocks_slowly(count: int, size: int) -> AsyncIterator[bytes]:
+    for number in range(count):
+        yield bytes([number]) * size
+        await asyncio.sleep(0.001)
+
+
 _scope: contextvars.ContextVar[str] = contextvars.ContextVar("scope")
 
 

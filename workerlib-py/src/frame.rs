@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
@@ -355,9 +356,14 @@ pub(crate) fn decode<'py>(
     Ok(value)
 }
 
-/// How many bytes buffers have; what is no buffer is an object of JavaScript's, whose memory stays where it is.
+/// How many bytes buffers have, also those that came and lie in JavaScript's memory. An object of the host's has none: its
+/// memory stays where it is.
 pub(crate) fn size_of_buffers(py: Python<'_>, buffers: &[Py<PyAny>]) -> usize {
-    buffers.iter().map(|one| region(one.bind(py)).map_or(0, |(_, len)| len)).sum()
+    let size = |buffer: &Py<PyAny>| {
+        let buffer = buffer.bind(py);
+        region(buffer).map(|(_, len)| len).or_else(|_| buffer.getattr(intern!(py, "byteLength"))?.extract())
+    };
+    buffers.iter().map(|buffer| size(buffer).unwrap_or(0)).sum()
 }
 
 /// Replaces buffers by copies; what is no buffer is an object of the host's, of which there is one.

@@ -145,6 +145,8 @@ class Producer:
                 continue
             if is_async:
                 has_waited = await self._advance(step, min(items, most))
+                if has_waited and len(self._batch):
+                    await self._wait_for_bytes()
             else:
                 has_waited = False
                 self._guard.run(self._served, self._fill, (step, min(items, most)), {})
@@ -162,6 +164,11 @@ class Producer:
                 self._streams.loop.call_later(0, _finish, turn)
                 await self._wait(turn)
             most = min(most * 2, _MOST)
+
+    async def _wait_for_bytes(self) -> None:
+        """Waits until an item may be sent that was being produced when others used up the credit in bytes."""
+        while (credit := self._session.credit(self._stream)) is not None and not credit[1]:
+            await self._wait(self._streams.loop.create_future())
 
     async def _wait(self, future: asyncio.Future[None]) -> None:
         """Waits between two steps, for no longer than the consumer wants more."""
@@ -202,6 +209,8 @@ class Producer:
             self._flush()
             if self._served.is_answer_due:
                 self._tell()
+            # The step that is under way has credit; whether the next one has is to be looked up.
+            most = 1
             try:
                 value = yield awaited
                 resume = self._steps.send
