@@ -9,7 +9,7 @@ from typing import Any
 
 from engines import AnyBrowser
 from pace import PACE
-from pyscript_page import PyScriptPage
+from pyscript_page import LOAD_MILLISECONDS, PyScriptPage
 
 _HERE = Path(__file__).parent
 _CALL = """
@@ -31,11 +31,45 @@ class FaultPage(PyScriptPage):
 
     def __init__(self, browser: AnyBrowser, site: str, path: str) -> None:
         super().__init__(browser, site, path, faultless=False)
+        self._add_modules()
+
+    @classmethod
+    def beside(cls, other: FaultPage) -> FaultPage:
+        """Opens the same address in a second page of the same browser context."""
+        page = cls.__new__(cls)
+        page.__dict__.update(other.__dict__)
+        page.console, page.faults, page.fetched = [], [], []
+        page.page = other._context.new_page()
+        page.page.goto(other.page.url, timeout=LOAD_MILLISECONDS)
+        page.wait_for("() => window.harness")
+        page._add_modules()
+        return page
+
+    def _add_modules(self) -> None:
         for name in ("injecting", "in_the_page"):
             self.page.evaluate(
                 "([name, source]) => window.harness.add_module(name, source)",
                 [name, (_HERE / f"{name}.py").read_text()],
             )
+
+    def come_back(self, how: str) -> None:
+        """Leaves the page and comes back to it.
+
+        Args:
+            how: "reload", or "history" for another page and then back by the browser's history.
+        """
+        if how == "reload":
+            self.page.reload(timeout=LOAD_MILLISECONDS)
+        else:
+            self.page.goto(f"{self.site}/tests/frames.js", timeout=LOAD_MILLISECONDS)
+            self.page.go_back(timeout=LOAD_MILLISECONDS)
+        self.wait_for("() => window.harness")
+        if not self.page.evaluate("() => Boolean(window.isMarked)"):
+            self._add_modules()
+
+    def mark(self) -> None:
+        """Marks the document: a page that comes out of the back/forward cache still has the mark."""
+        self.page.evaluate("() => { window.isMarked = true; }")
 
     def call(self, name: str, limit: float = 60, **arguments: Any) -> Any:
         """Calls a function of in_the_page.py and returns what it returns, as JSON.

@@ -355,3 +355,46 @@ async def second_handshake():
     goes_on = await other.add(1, 2)
     await other.close()
     return [ended, goes_on]
+
+
+kept = {}
+
+
+async def keep_busy(name):
+    """Starts a worker of a name and leaves calls under way."""
+    kept[name] = worker = await workerlib.spawn("/faults/worker.py", name=name)
+    kept[name, "calls"] = [asyncio.ensure_future(worker.wait()) for _ in range(10)]
+    assert await worker.add(1, 2) == 3
+    return await locks()
+
+
+async def locks():
+    """Tells how many locks of workerlib's are held or asked for in this origin."""
+    found = await js.navigator.locks.query()
+    return sum(lock.name.startswith("workerlib") for lock in [*found.held, *found.pending])
+
+
+async def kept_worker(name):
+    """What a worker that was kept does after the page has come back: it answers, or its calls raise an error."""
+    try:
+        return ["answers", await asyncio.wait_for(kept[name].add(20, 22), 30)]
+    except workerlib.ConnectionClosedError as error:
+        return [type(error).__name__, str(error)]
+
+
+async def say(name, value):
+    """Calls the worker of a name."""
+    return await kept[name].echo(value)
+
+
+async def large(size):
+    """A call with a large argument: its outcome and its time."""
+    worker = await workerlib.spawn("/faults/worker.py")
+    start = time.monotonic()
+    try:
+        outcome = ["returned", str(await worker.length(bytes(size)))]
+    except (MemoryError, workerlib.WorkerlibError) as error:
+        outcome = [type(error).__name__, str(error)]
+    seconds = time.monotonic() - start
+    await worker.close()
+    return [*outcome, seconds]

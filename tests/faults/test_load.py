@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from fault_page import FaultPage, Records
 
 from pace import PACE
@@ -14,6 +15,18 @@ def test_ten_thousand_calls_in_flight(spawning: FaultPage, records: Records) -> 
     assert kinds == ["WorkerDiedError"]
     assert number == 10_000
     assert seconds < of_futures + PACE, f"{seconds} s; as many futures take {of_futures} s"
+
+
+@pytest.mark.parametrize("megabytes", [256, 1024])
+def test_a_message_that_is_large(spawning: FaultPage, records: Records, megabytes: int) -> None:
+    """A message of 256 MB arrives; beyond what an engine can hold, the call raises an error that says so."""
+    kind, text, seconds = spawning.call("large", limit=120, size=megabytes << 20)
+    records.note("spawn()", f"{megabytes} MB of bytes as an argument", kind, seconds)
+    if kind == "returned":
+        assert text == str(megabytes << 20)
+    else:
+        assert megabytes > 256
+        assert "memory" in text.lower() or "Array buffer allocation failed" in text, text
 
 
 def test_a_flood(spawning: FaultPage) -> None:

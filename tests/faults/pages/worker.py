@@ -201,6 +201,11 @@ def echo(value):
 
 
 @workerlib.export
+def length(value):
+    return len(value)
+
+
+@workerlib.export
 def make(size):
     return bytes(size)
 

@@ -313,6 +313,36 @@ def test_calls_of_a_worker_that_dies(page: Page) -> None:
     assert error["name"] == "WorkerDiedError"
 
 
+def test_a_python_that_fails_fatally(page: Page) -> None:
+    """A trap ends the worker; the call that brought it about and those that wait reject at once, with the reason."""
+    error, pending, reason, milliseconds = page.run("""
+        const worker = await spawn({ script: "./functions.py" });
+        const pending = failure(worker.sleep(1000));
+        await worker.runPython("1");
+        const start = performance.now();
+        const error = await failure(worker.runPython("import ctypes; ctypes.string_at(0xFFFFFFF0, 64)"));
+        return [error, await pending, await worker.closed, performance.now() - start];
+    """)
+    assert [error["name"], pending["name"]] == ["WorkerDiedError", "WorkerDiedError"]
+    assert "its Python has failed fatally" in reason
+    assert milliseconds < 1000 * PACE
+
+
+def test_a_termination_past_the_library(page: Page) -> None:
+    """`Worker.prototype.terminate` ends the calls of a worker that computes at once."""
+    error, reason, milliseconds = page.run("""
+        const worker = await spawn({ script: "./functions.py" });
+        const pending = failure(worker.compute(60_000));
+        await new Promise((done) => setTimeout(done, 50));
+        const start = performance.now();
+        Worker.prototype.terminate.call(worker.worker);
+        return [await pending, await worker.closed, performance.now() - start];
+    """)
+    assert error["name"] == "WorkerDiedError"
+    assert reason == "it was terminated"
+    assert milliseconds < 300 * PACE
+
+
 def test_heartbeat(page: Page) -> None:
     """A worker that gives no sign of life is ended; one that only waits is not."""
     heartbeat = round(1000 * PACE)
