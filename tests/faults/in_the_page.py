@@ -4,6 +4,7 @@ import asyncio
 import gc
 import itertools
 import time
+from collections import Counter
 from pathlib import Path
 
 import injecting
@@ -228,7 +229,7 @@ async def connect_cycles(count):
         for _ in range(10):
             await asyncio.sleep(0.02)
         gc.collect()
-        return len(gc.get_objects()), _proxies()
+        return Counter(type(one).__qualname__ for one in gc.get_objects()), _proxies()
 
     _module.enable_pyproxy_allocation_tracing()
     for _ in range(10):
@@ -237,7 +238,8 @@ async def connect_cycles(count):
     for _ in range(count):
         await connect()
     more_objects, more_proxies = await counted()
-    return [more_objects - objects, more_proxies - proxies]
+    grown = (more_objects - objects).most_common(8)
+    return [more_objects.total() - objects.total(), more_proxies - proxies, grown]
 
 
 async def dropped():

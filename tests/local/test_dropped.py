@@ -18,6 +18,12 @@ def add(left, right):
     return left + right
 
 @workerlib.export
+async def slowly(number):
+    for item in range(number):
+        yield item
+        await asyncio.sleep(0.1)
+
+@workerlib.export
 async def later(value):
     await asyncio.sleep(0.3)
     return value
@@ -66,6 +72,19 @@ async def test_a_call_of_a_worker_that_nobody_holds(tmp_path: Path) -> None:
         task = asyncio.create_task(worker.later(5))
         del worker
         assert await task == 5
+        await connection.closed
+
+
+async def test_a_stream_of_a_worker_that_nobody_holds(tmp_path: Path) -> None:
+    """It goes on to its end, and its end frees the connection."""
+    script = tmp_path / "streaming.py"
+    script.write_text(SCRIPT)
+    worker = await workerlib.connect(script)
+    connection = worker._connection
+    stream = worker.slowly(8)
+    del worker
+    with pytest.warns(ResourceWarning):  # noqa: PT031 - a warning of the loop
+        assert [item async for item in stream] == list(range(8))
         await connection.closed
 
 

@@ -1,8 +1,8 @@
 """Closes the connection of a `Worker` that nobody holds any more.
 
 It warns by a ResourceWarning, as asyncio's transports do. A function that was taken from the Worker keeps the
-connection open, and so does a call in flight. The connection itself outlives its Worker, because the browser
-holds the connection's handlers.
+connection open, and so does a call, a stream or a reference. The connection itself outlives its Worker,
+because the browser holds the connection's handlers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _release(loop: asyncio.AbstractEventLoop, connection: Connection, title: str
     held: weakref.WeakValueDictionary[str, object] = weakref.WeakValueDictionary(there)
     there.clear()
     there.update(held)
-    if there or connection.is_calling:
+    if there or connection.is_in_use:
         loop.call_later(_AGAIN, _release, loop, connection, title)
         return
     tasks = asyncio.all_tasks(loop)

@@ -322,6 +322,11 @@ class Connection:
         """Whether a call of this side has no answer yet."""
         return bool(self._calls)
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a call, a stream or a reference of either side needs the connection."""
+        return self.is_calling or self.streams.is_in_use or bool(self._served or self.references.list())
+
     def close(self, reason: str = "closed by its user") -> None:
         """Ends the connection; calls without an answer raise ConnectionClosedError."""
         self._session.close(reason)

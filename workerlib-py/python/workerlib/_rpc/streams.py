@@ -47,6 +47,11 @@ class Streams:
         self._sources: set[int] = set()
         self._inboxes: WeakValueDictionary[int, Inbox] = WeakValueDictionary()
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a stream has not ended."""
+        return bool(self._producers) or len(self._inboxes) > 0
+
     # What this side produces.
 
     def send(self, source: Any) -> int:
