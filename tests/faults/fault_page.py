@@ -71,7 +71,7 @@ class FaultPage(PyScriptPage):
         """Marks the document: a page that comes out of the back/forward cache still has the mark."""
         self.page.evaluate("() => { window.isMarked = true; }")
 
-    def call(self, name: str, limit: float = 60, **arguments: Any) -> Any:
+    def call(self, name: str, /, limit: float = 60, **arguments: Any) -> Any:
         """Calls a function of in_the_page.py and returns what it returns, as JSON.
 
         Args:

@@ -6,7 +6,7 @@ import time
 UNSETTLED = "does not settle"
 
 
-async def inject(worker, call, *, waiting=3, small=20, limit=20.0, ready=True, meanwhile=None):
+async def inject(worker, call, *, waiting=3, small=20, limit=90.0, ready=True, meanwhile=None):
     """Has a worker fail while other calls are under way.
 
     Args:

@@ -79,7 +79,7 @@ HOSTS = {"spawned": "spawn()", "under_pyscript": "PyScript"}
 def _inject(
     page: FaultPage, records: Records, host: str, fault: str, export: str, seen: str, limit: float = 1
 ) -> None:
-    record = page.call(host, fault=fault, export=export, limit=max(60, limit))
+    record = page.call(host, fault=fault, export=export, limit=max(100, limit))
     records.add(HOSTS[host], f"{fault} {EXPORTS[export]}", record)
     assert record["unsettled"] == [], record
     assert record["seen"][0] == seen, record
