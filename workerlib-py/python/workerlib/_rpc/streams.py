@@ -50,7 +50,7 @@ class Streams:
     @property
     def is_in_use(self) -> bool:
         """Whether a stream has not ended."""
-        return bool(self._producers) or len(self._inboxes) > 0
+        return bool(self._producers) or any(not inbox.is_over for inbox in self._inboxes.values())
 
     # What this side produces.
 
