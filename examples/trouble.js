@@ -1,8 +1,9 @@
 // Shows an error that nobody caught, with a button that tries again: a worker that does not start, a file that is missing.
-addEventListener("error", ({ target, error, message }) => show(target?.src ? `${target.src} cannot be loaded` : (error ?? message)), true);
-addEventListener("unhandledrejection", ({ reason }) => show(reason));
+// Python pages call showTrouble() for what their worker's start raises.
+addEventListener("error", ({ target, error, message }) => showTrouble(target?.src ? `${target.src} cannot be loaded` : (error ?? message)), true);
+addEventListener("unhandledrejection", ({ reason }) => showTrouble(reason));
 
-function show(reason) {
+function showTrouble(reason) {
   if (document.querySelector("#trouble")) return;
   const trouble = document.createElement("div");
   trouble.id = "trouble";
@@ -13,5 +14,5 @@ function show(reason) {
   // At the end of a Python traceback stands the error itself.
   const lines = String(reason).trim().split("\n");
   trouble.append(`This did not work. ${lines.findLast((line) => line.includes("Error: ")) ?? lines.at(-1)} `, button);
-  document.body.append(trouble);
+  (document.querySelector("main") ?? document.body).append(trouble);
 }

@@ -35,6 +35,11 @@ class Page:
         """Answers requests for addresses of a pattern by 404; in Chromium only."""
         self._page.route(pattern, lambda route: route.fulfill(status=404, body="not here"))
 
+    def show_as(self, scheme: str, width: int = 1280, height: int = 800) -> None:
+        """Shows the page in light or dark mode and in a size; in Chromium only."""
+        self._page.emulate_media(color_scheme=scheme)
+        self._page.set_viewport_size({"width": width, "height": height})
+
     def run(self, script: str, argument: Any = None) -> Any:
         """Runs the body of an async function, whose parameter is `given`, and returns what it returns."""
         return self._page.evaluate(f"async (given) => {{ {script} }}", argument)

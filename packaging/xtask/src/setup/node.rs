@@ -53,6 +53,11 @@ pub(crate) fn release_program(workspace: &Workspace, name: &str) -> PathBuf {
     program_in(&release_folder(workspace).join("node_modules"), name)
 }
 
+/// The folder of one of these packages.
+pub(crate) fn release_package(workspace: &Workspace, name: &str) -> PathBuf {
+    release_folder(workspace).join("node_modules").join(name)
+}
+
 fn release_folder(workspace: &Workspace) -> PathBuf {
     workspace.target().join("npm-release")
 }

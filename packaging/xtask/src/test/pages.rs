@@ -138,6 +138,7 @@ fn run(context: &Context<'_>, run: &Run<'_>) -> Result<Report> {
     pytest.env("WORKERLIB_ENGINE", engine.name()).envs(programs);
     pytest.env("WORKERLIB_FAULT_FIGURES", figures(workspace, &name));
     pytest.env("WORKERLIB_WHEELS", workspace.wheels_of_314());
+    pytest.env("WORKERLIB_AXE", node::release_package(workspace, "axe-core").join("axe.min.js"));
     match (run.few, run.instead) {
         (false, _) => {}
         (true, None) => drop(pytest.args(["-m", "every_engine"])),

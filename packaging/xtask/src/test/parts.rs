@@ -98,7 +98,7 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("browser", 600, &PAGES, &SITE, pages::browser),
     Part::new("firefox", 170, &FIREFOX, &SITE, pages::firefox),
     Part::new("webkit", 330, &WEBKIT, &SITE, pages::webkit),
-    Part::new("patterns", 150, &PAGES, &PAIR, pages::patterns),
+    Part::new("patterns", 150, &PATTERNS, &PAIR, pages::patterns),
     Part::new("patterns-firefox", 80, &FIREFOX, &PAIR, pages::patterns_in_firefox),
     Part::new("patterns-webkit", 120, &WEBKIT, &PAIR, pages::patterns_in_webkit),
     Part::new("faults", 150, &PAGES, &SITE, pages::faults),
@@ -143,6 +143,15 @@ const DOCS: [Need; 3] = [Need::PythonTools, Need::DocsTools, Need::Browser];
 const WHEELS: [Need; 3] = [Need::PythonTools, Need::WasmCompiler, Need::NodePackages];
 const PAGES: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Browser];
+/// With axe-core, which is among the packages of a release.
+const PATTERNS: [Need; 6] = [
+    Need::PythonTools,
+    Need::WasmCompiler,
+    Need::PyodideWheels,
+    Need::NodePackages,
+    Need::Browser,
+    Need::ReleasePackages,
+];
 const FIREFOX: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Firefox];
 const WEBKIT: [Need; 5] =

@@ -1,0 +1,211 @@
+"""The gallery: each page does what it shows, in a few lines of Python, for everybody.
+
+WORKERLIB_AXE is the program of axe-core, which looks for what keeps people out; `cargo xtask test --only patterns` sets it.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Page
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MOST_LINES = 60
+READY = "() => document.querySelector('#status').textContent.match(/^(Ready|Painted|[\\d,]+ pixels)/)"
+
+# A visitor's actions in each page, as the body of an async function, and a pattern for what the page says then.
+VISITS = {
+    "progress": ('click("#start"); return says(/is about 3\\.\\d+\\.$/)', r"^π is about 3\.\d{4}\.$"),
+    "notebook": (
+        """
+        set("#code", "x = 6\\nprint('six')\\nx * 7");
+        click("#run");
+        await says(/Done/);
+        const first = document.querySelector("#output").textContent;
+        set("#code", "1 / 0");
+        document.querySelector("#status").textContent = "";
+        click("#run");
+        await says(/Done/);
+        return first + document.querySelector("#output").textContent;
+        """,
+        r"^six\n42\nTraceback .*ZeroDivisionError: division by zero",
+    ),
+    "fractal": ("return says(/Painted/)", r"^Painted by 3 workers in [\d.]+ s\.$"),
+    "stream": (
+        """
+        click("#start");
+        const rows = () => document.querySelectorAll("#rows tr").length;
+        while (rows() < 3) await new Promise((resolve) => setTimeout(resolve, 20));
+        click("#stop");
+        await says(/Stopped/);
+        click("#start");
+        await says(/Done/);
+        return document.querySelector("table").innerText + ` rows: ${rows()}`;
+        """,
+        r"6\s+perfect\s+6\s.*220\s+amicable\s+284\s.*8128\s+perfect\s+8128\s.* rows: 12$",
+    ),
+    "image": (
+        """
+        const pixel = () => [...document.querySelector("#picture").getContext("2d").getImageData(320, 180, 1, 1).data];
+        const before = pixel();
+        set("#filter", "invert");
+        while (String(pixel()) === String(before)) await new Promise((resolve) => setTimeout(resolve, 50));
+        return `${before} ${pixel()}`;
+        """,
+        r"^255,241,201,255 0,14,54,255$",
+    ),
+    "csv": (
+        'click("#sample"); await says(/Done/); return document.querySelector("table").innerText',
+        r"seattle-weather\.csv: 6 columns.*temp_max\s+1461\s+\d+\s+-1\.6\s+35\.6\s+16\.4",
+    ),
+    "javascript": (
+        """
+        set("#calendar", "julian");
+        click("#ask");
+        const told = await says(/days ago/);
+        set("#date", "2999-01-01");
+        click("#ask");
+        return `${told} ${await says(/Error/)}`;
+        """,
+        r"^16 February 2000 was a Tuesday, [\d,]+ days ago\. ValueError: 2999-01-01 is in the future$",
+    ),
+}
+HELP = """
+const says = async (pattern) => {
+  const status = document.querySelector("#status");
+  while (!pattern.test(status.textContent)) await new Promise((resolve) => setTimeout(resolve, 20));
+  return status.textContent;
+};
+const click = (selector) => document.querySelector(selector).click();
+const set = (selector, value) => {
+  const element = document.querySelector(selector);
+  element.value = value;
+  element.dispatchEvent(new Event("change", { bubbles: true }));
+};
+"""
+# Of every page: light and dark, and by a phone.
+ALL_PAGES = [
+    "",
+    "bench/",
+    "examples/",
+    *(f"examples/{name}/" for name in (*VISITS, "plain_pyodide", "comlink_rpc")),
+]
+ALL_PAGES += ["examples/vite-typescript/", "examples/workers/comlink_rpc.html"]
+
+
+@pytest.mark.parametrize("name", VISITS)
+@pytest.mark.isolation("chromium")
+def test_a_page_does_what_it_shows(new_page: Page, name: str) -> None:
+    """A visitor gets what the page promises, with and without isolation."""
+    visit, pattern = VISITS[name]
+    new_page.open(f"examples/{name}/", READY)
+    told = new_page.run(HELP + visit)
+    assert re.search(pattern, told, re.DOTALL), told
+
+
+@pytest.mark.isolation("chromium")
+def test_stop_ends_an_endless_loop(new_page: Page) -> None:
+    """On an isolated page the cell that loops for ever is stopped, and the next cell runs with the names that it left."""
+    new_page.open("examples/notebook/", READY)
+    if not new_page.run("return crossOriginIsolated"):
+        return
+    told = new_page.run(
+        HELP
+        + """
+        set("#code", "x = 5\\nwhile True: pass");
+        click("#run");
+        await says(/Running/);
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        click("#stop");
+        await says(/Stopped|Done/);
+        set("#code", "x");
+        document.querySelector("#status").textContent = "";
+        click("#run");
+        await says(/Done/);
+        return document.querySelector("#output").textContent;
+        """
+    )
+    assert told == "5\n"
+
+
+@pytest.mark.parametrize("name", [name for name in VISITS if name != "javascript"])
+def test_a_worker_that_does_not_start_is_told(new_page: Page, name: str) -> None:
+    """The page shows the error of the worker's start, and a button that tries again."""
+    new_page.refuse("**/worker.py")
+    new_page.open(f"examples/{name}/", "() => document.querySelector('#trouble button')")
+    assert "worker.py" in new_page.run("return document.querySelector('[role=alert]').textContent")
+
+
+@pytest.mark.parametrize("name", [*VISITS, "plain_pyodide"])
+def test_a_page_is_small_and_shows_its_source(new_page: Page, name: str) -> None:
+    """A reader sees the whole program: under sixty lines of Python, beside the page that runs it."""
+    scripts = sorted((EXAMPLES / name).glob("*.py"))
+    lines = [line for script in scripts for line in code_lines(script.read_text(encoding="utf-8"))]
+    assert len(lines) < MOST_LINES, f"{name} has {len(lines)}"
+    new_page.open(
+        f"examples/{name}/",
+        "() => [...document.querySelectorAll('details pre')].every((pre) => pre.textContent)",
+    )
+    shown = new_page.run("return [...document.querySelectorAll('details pre')].map((pre) => pre.textContent)")
+    assert {script.read_text(encoding="utf-8") for script in scripts} <= set(shown)
+
+
+def code_lines(source: str) -> Iterator[str]:
+    """Gives the lines of a script without blank ones and docstrings."""
+    texts = set()
+    for node in ast.walk(ast.parse(source)):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            texts |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    for number, line in enumerate(source.splitlines(), 1):
+        if line.strip() and number not in texts:
+            yield line
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ALL_PAGES)
+def test_axe_finds_nothing_serious(new_page: Page, path: str, scheme: str) -> None:
+    """Contrast, labels, roles and the order of headings let everybody use the page, in light and dark mode."""
+    axe = Path(os.environ["WORKERLIB_AXE"]).read_text(encoding="utf-8")
+    new_page.show_as(scheme)
+    new_page.open(path, "() => document.readyState === 'complete'")
+    new_page.run(f"{axe}\n;return true;")
+    found = new_page.run("""
+        const { violations } = await axe.run();
+        return violations
+          .filter(({ impact }) => ["serious", "critical"].includes(impact))
+          .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+    """)
+    assert found == []
+
+
+@pytest.mark.parametrize("path", ALL_PAGES)
+def test_a_phone_shows_the_whole_page(new_page: Page, path: str) -> None:
+    """Nothing is wider than a phone, so nobody scrolls sideways."""
+    new_page.show_as("light", width=390, height=844)
+    new_page.open(path, "() => document.readyState === 'complete'")
+    wide = new_page.run("return document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0
+
+
+def test_each_page_leads_back(new_page: Page) -> None:
+    """From each example a link leads to the gallery, and from there to the demo and the benchmark."""
+    new_page.open("examples/", "() => document.readyState === 'complete'")
+    links = new_page.run(
+        "return [...document.querySelectorAll('nav a')].map(({ href }) => new URL(href).pathname)"
+    )
+    assert links == ["/", "/bench/"]
+    for path in ALL_PAGES[3:]:
+        html = new_page.run("return (await fetch(`/${given}`)).text()", path)
+        assert re.search(r'<nav aria-label="Gallery"><a href="\.\./">', html), path
