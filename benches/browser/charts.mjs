@@ -3,8 +3,13 @@
 const WIDTH = 760;
 const LABEL = 230;
 const BAR = 18;
-const COLOURS = { workerlib: "#0b6e4f", "JS ping": "#8a8f98", "JS ping, 32 bytes": "#8a8f98", "four memcpys": "#8a8f98" };
-const OTHER = "#7aa6c2";
+const KINDS = { workerlib: "own", "JS ping": "bare", "JS ping, 32 bytes": "bare", "four memcpys": "bare" };
+const OTHER = "other";
+// A chart is a picture of its own, also where a README shows it: so the colours of both modes stand in it.
+const STYLE =
+  "text{font:13px system-ui,sans-serif;fill:#1c2024}.name{font-weight:600}.peer{text-anchor:end}.value{fill:#555c66}" +
+  ".ground{fill:#fff}.own{fill:#0b6e4f}.bare{fill:#7b8089}.other{fill:#5f92b3}" +
+  "@media(prefers-color-scheme:dark){text{fill:#e8eaee}.value{fill:#a3aab6}.ground{fill:#1b1f27}.own{fill:#3fbf8a}.bare{fill:#8a8f98}.other{fill:#7aa6c2}}";
 
 /** @typedef {{group: string, name: string, unit: string, values: Record<string, number>, ratios: Record<string, number>}} Row */
 
@@ -31,7 +36,7 @@ function chart(group, rows) {
       const note = peer === "workerlib" || ratio === undefined ? "" : ` (${digits(ratio)}×)`;
       lines.push(
         `<text x="${LABEL - 8}" y="${y + 13}" class="peer">${escape(peer)}</text>`,
-        `<rect x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 4}" rx="2" fill="${COLOURS[peer] ?? OTHER}"/>`,
+        `<rect x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 4}" rx="2" class="${KINDS[peer] ?? OTHER}"/>`,
         `<text x="${LABEL + width + 6}" y="${y + 12}" class="value">${digits(value)} ${escape(row.unit)}${note}</text>`,
       );
       y += BAR;
@@ -41,8 +46,8 @@ function chart(group, rows) {
   const height = y - 8;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
 <title>${escape(group)}</title>
-<style>text{font:13px system-ui,sans-serif;fill:#1c2024}.name{font-weight:600}.peer{text-anchor:end}.value{fill:#555c66}</style>
-<rect width="${WIDTH}" height="${height}" fill="#fff"/>
+<style>${STYLE}</style>
+<rect width="${WIDTH}" height="${height}" class="ground"/>
 ${lines.join("\n")}
 </svg>`;
 }

@@ -6,6 +6,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
+use crate::docs;
 use crate::process;
 use crate::pyodide::Pyodide;
 use crate::server::{self, Site};
@@ -40,8 +41,11 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     // A port that is in use should be known before the work, not after it.
     let server = serve(workspace, options.port, isolated, options.headless)?;
     let mut steps = Steps::default();
-    let needs: &[Need] = if options.headless { &[Need::Browser] } else { &[] };
+    let needs: &[Need] = if options.headless { &[Need::Browser] } else { &[Need::DocsTools] };
     site::add(&mut steps, workspace, pyodide, needs);
+    if !options.headless {
+        docs::add(&mut steps, workspace);
+    }
     steps.run()?;
     println!("serving on {}{}", server.url(), if isolated { "" } else { " (without isolation headers)" });
     if options.headless {
@@ -61,7 +65,8 @@ fn serve(
     isolated: bool,
     headless: bool,
 ) -> Result<server::Running> {
-    let site = Site { mounts: vec![("/", site::folder(workspace))], isolated, ..Site::default() };
+    let mounts = vec![("/docs/", docs::folder(workspace)), ("/", site::folder(workspace))];
+    let site = Site { mounts, isolated, ..Site::default() };
     server::start(site, port.unwrap_or(if headless { 0 } else { 8000 }))
 }
 
