@@ -1,4 +1,4 @@
-"""The page's script: exports a function, and starts the calculation."""
+"""The page's script: starts the calculation, and shows what it reports."""
 
 import js
 import workerlib
@@ -7,10 +7,9 @@ from pyscript import document, when
 start, bar, status = (document.querySelector(name) for name in ("#start", "#progress", "#status"))
 
 
-@workerlib.export
-def show(done: float, pi: float) -> None:
-    bar.value = done
-    status.textContent = f"{done:.0%}, π is about {pi:.4f}"
+def show(done: int, total: int) -> None:
+    bar.value = done / total
+    status.textContent = f"{done} of {total} shares"
 
 
 try:
@@ -25,6 +24,6 @@ start.disabled = False
 @when("click", start)
 async def throw(event):
     start.disabled = True
-    pi = await worker.estimate_pi(2_000_000)
+    pi = await worker.estimate_pi.options(on_report=show)(2_000_000)
     status.textContent = f"π is about {pi:.4f}."
     start.disabled = False
