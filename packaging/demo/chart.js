@@ -12,7 +12,8 @@ const room = new ResizeObserver((entries) => {
 });
 const tip = document.createElement("div");
 tip.className = "tip";
-tip.setAttribute("role", "tooltip");
+// What it tells is in the chart's own texts too.
+tip.setAttribute("aria-hidden", "true");
 document.body.append(tip);
 
 /**
