@@ -12,7 +12,7 @@ const room = new ResizeObserver((entries) => {
 });
 const tip = document.createElement("div");
 tip.className = "tip";
-// What it tells is in the chart's own texts too.
+// It follows the pointer; a screen reader has the chart's label instead.
 tip.setAttribute("aria-hidden", "true");
 document.body.append(tip);
 
