@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextvars
-import dataclasses
 import inspect
 import sys
 import time
@@ -556,17 +555,6 @@ kept: dict[str, Any] = {}
 """Callbacks that a call has left here."""
 
 
-@dataclasses.dataclass
-class Order:
-    """A dataclass with a callback in it, which both sides have."""
-
-    rows: int
-    on_row: Any
-
-
-workerlib.portable(Order)
-
-
 @workerlib.export
 def train(steps: int, progress: Any) -> int:
     """Reports progress from sync code, and computes between the reports."""
@@ -599,7 +587,7 @@ async def ask_all(questions: list[Any]) -> list[Any]:
 
 @workerlib.export
 def call_order(order: Any) -> str:
-    """Calls the callback in a dataclass, or in a dict that stands for one."""
+    """Calls the callback among the attributes of an object."""
     for row in range(order.rows):
         order.on_row(row)
     return type(order.on_row).__name__

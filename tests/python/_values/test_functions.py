@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import json
 import math
@@ -134,6 +135,29 @@ async def test_another_function_becomes_a_callback(connect: Connect) -> None:
             assert one is other
             assert await one() == result
         assert await worker.double(1) == 2
+
+
+@dataclasses.dataclass
+class Order:
+    """Has a function among its fields."""
+
+    rows: int
+    on_row: Any
+
+
+async def test_a_callback_in_a_dataclass(connect: Connect) -> None:
+    """A class that both sides have brings its callbacks."""
+
+    @workerlib.export
+    def call_rows(order: Order) -> str:
+        for row in range(order.rows):
+            order.on_row(row)
+        return type(order.on_row).__name__
+
+    heard: list[int] = []
+    async with connect() as worker:
+        assert await worker.call_rows(Order(3, heard.append)) == "Callback"
+    assert heard == [0, 1, 2]
 
 
 @pytest.mark.usefixtures("worker_exports")
