@@ -90,6 +90,30 @@ async def each(items, callback):
 
 
 @export
+def train(steps, progress):
+    """Reports progress from sync code, and computes between the reports."""
+    for step in range(steps):
+        compute(0.01)
+        progress(step)
+    return steps
+
+
+@export
+async def train_for_ever(progress):
+    """Drops the answer of its callback, and waits."""
+    progress(1)
+    await asyncio.sleep(3600)
+
+
+@export
+async def misuse(callback):
+    try:
+        return "true" if callback(1) else "false"
+    except TypeError as error:
+        return str(error)
+
+
+@export
 def total(data):
     return [type(data).__name__, len(data), sum(data)]
 

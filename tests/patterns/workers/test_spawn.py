@@ -45,6 +45,35 @@ def test_a_callback_that_throws(page: Page) -> None:
     assert "not here" in error["message"]
 
 
+def test_a_callback_is_called_from_sync_code(page: Page) -> None:
+    """A sync function's calls start at once and arrive in order; the first comes while the function computes."""
+    assert page.run("""
+        const worker = await sharedWorker();
+        const heard = [];
+        let whileItRan = false, isOver = false;
+        const steps = worker.train(50, (step) => { heard.push(step); whileItRan ||= !isOver; });
+        const returned = await steps;
+        isOver = true;
+        return [returned, heard.length, heard.every((step, index) => step === index), whileItRan];
+    """) == [50, 50, True, True]
+
+
+def test_an_answer_of_a_callback_is_no_value(page: Page) -> None:
+    """What uses it as one gets a TypeError that says what to write."""
+    told = page.run("return (await sharedWorker()).misuse((item) => item)")
+    assert "await" in told
+    assert ".result()" in told
+
+
+def test_an_error_that_nobody_takes_ends_the_call(page: Page) -> None:
+    """The function that has dropped the answer is ended, and the page's call rejects with the callback's error."""
+    error = page.run("""
+        const worker = await sharedWorker();
+        return failure(worker.train_for_ever(() => { throw new RangeError("nobody takes this"); }));
+    """)
+    assert "nobody takes this" in error["message"]
+
+
 def test_python_exceptions(page: Page) -> None:
     """name is the class, message the text with its notes, traceback the worker's own frames only."""
     error = page.run('return failure((await sharedWorker()).fail("KeyError", "nowhere"))')

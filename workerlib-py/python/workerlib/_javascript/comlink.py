@@ -22,6 +22,7 @@ from workerlib._addresses import start_from
 from workerlib._exports import functions
 from workerlib._javascript import page
 from workerlib._javascript.arguments import build_arguments
+from workerlib._javascript.callbacks import current
 from workerlib._javascript.values import from_javascript, to_javascript
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.interruptible import Guard
@@ -147,6 +148,7 @@ async def _settle(run: Callable[[], Any], served: Served) -> Any:
     served.has_begun = True
     if _page is not None:
         current_call.set(served)
+    current.set(served)
     try:
         if served.is_cancelled:
             raise asyncio.CancelledError
@@ -159,12 +161,14 @@ async def _settle(run: Callable[[], Any], served: Served) -> Any:
                 result = await result
         if served.reporter is not None:
             served.reporter.flush()
+        if served.failure is not None:
+            raise served.failure
         buffers: list[Any] = []
         value = to_javascript(result, transfer=buffers)
         return _array("value", value, _array(*buffers))
     # KeyboardInterrupt and SystemExit are outcomes too: they must not end the worker.
     except BaseException as error:
-        return _error(error)
+        return _error(served.failure or error)
     finally:
         served.has_ended = True
 

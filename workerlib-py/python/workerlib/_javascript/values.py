@@ -12,7 +12,7 @@ import math
 import sys
 from array import array
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -64,6 +64,10 @@ _TYPED_ARRAYS = {
 }
 
 
+make_function: Callable[[Any], Any] | None = None
+"""Makes what stands for a function of JavaScript's: `_javascript/callbacks.py` puts its own here."""
+
+
 def to_javascript(value: object, path: str = "result", transfer: list[Any] | None = None) -> Any:
     """Makes a JavaScript value of a Python value.
 
@@ -86,7 +90,7 @@ def to_javascript(value: object, path: str = "result", transfer: list[Any] | Non
 def from_javascript(value: Any) -> Any:
     """Makes a Python value of a JavaScript value.
 
-    A function becomes a `Callback`. An instance of a JavaScript class, such as an ImageBitmap, stays a
+    A function becomes a `PageFunction`. An instance of a JavaScript class, such as an ImageBitmap, stays a
     JsProxy.
 
     Args:
@@ -95,32 +99,6 @@ def from_javascript(value: Any) -> Any:
     if isinstance(value, JsProxy):
         value = value.to_py(default_converter=_convert_object)
     return _Incoming().restore(value)
-
-
-class Callback:
-    """A function of the page: `await callback(…)` calls it there and returns its result."""
-
-    def __init__(self, function: Any) -> None:
-        """Wraps a function.
-
-        Args:
-            function: The JsProxy of the function, which may return a promise.
-        """
-        self._function = function
-
-    async def __call__(self, *args: object) -> Any:
-        """Calls the function.
-
-        Args:
-            args: The arguments, which are converted as results are.
-
-        Raises:
-            JsException: If the function throws.
-            UnsendableError: If an argument cannot be sent.
-        """
-        given = [to_javascript(argument, f"args[{index}]") for index, argument in enumerate(args)]
-        result = self._function(*given)
-        return from_javascript(await result if isinstance(result, Awaitable) else result)
 
 
 class _Outgoing:
@@ -321,7 +299,7 @@ def _convert_object(value: Any, _convert: Callable[[Any], Any], _cache: Callable
             raise ValueError("an invalid Date of JavaScript's has no datetime")
         return _EPOCH + timedelta(milliseconds=milliseconds)
     if value.typeof == "function":
-        return Callback(value)
+        return value if make_function is None else make_function(value)
     return value
 
 

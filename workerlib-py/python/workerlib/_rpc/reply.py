@@ -110,7 +110,51 @@ _REMEDY = (
 )
 
 
-class Reply:
+class NoValue:
+    """The base of answers that are not there yet: whatever uses one as a value raises TypeError."""
+
+    __slots__ = ()
+
+    @property
+    def _called(self) -> str:
+        """The name of the function whose answer it is."""
+        raise NotImplementedError
+
+    def __hash__(self) -> int:
+        """Refuses a hash, but for asyncio's own functions: `gather` has a table of what it waits for."""
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        if caller == "asyncio" or caller.startswith("asyncio."):
+            return id(self)
+        return _refuse(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Refuses a comparison."""
+        _refuse(self)
+
+    def __ne__(self, other: object) -> bool:
+        """Refuses a comparison."""
+        _refuse(self)
+
+
+def _refuse(reply: NoValue, *_: object) -> NoReturn:
+    raise TypeError(_REMEDY.format(name=reply._called))
+
+
+_BINARY = (
+    *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow"),
+    *("lshift", "rshift", "and", "xor", "or"),
+)
+_REFUSED = (
+    *("bool", "iter", "aiter", "len", "contains", "getitem", "setitem", "delitem", "reversed", "next"),
+    *("int", "float", "complex", "index", "round", "trunc", "floor", "ceil", "neg", "pos", "abs", "invert"),
+    *("lt", "le", "gt", "ge", "call", "enter", "exit", "format", "bytes", "fspath"),
+    *(name for one in _BINARY for name in (one, f"r{one}", f"i{one}")),
+)
+for _name in _REFUSED:
+    setattr(NoValue, f"__{_name}__", _refuse)
+
+
+class Reply(NoValue):
     """The answer of a callback that has been called: `await reply`, or `reply.result()` in sync code.
 
     The call was sent when the `Reply` was made. A `Reply` that nobody takes costs little, and that is the way
@@ -125,6 +169,10 @@ class Reply:
     def __init__(self, state: ReplyState) -> None:
         """Wraps the state of an invocation. Users get a `Reply` by calling a callback."""
         self._state = state
+
+    @property
+    def _called(self) -> str:
+        return self._state.name
 
     def done(self) -> bool:
         """Tells whether the answer is there."""
@@ -159,36 +207,3 @@ class Reply:
     def __repr__(self) -> str:
         """Tells whose answer it is."""
         return f"<Reply of {self._state.name}(): {'there' if self._state.is_done else 'not there yet'}>"
-
-    def __hash__(self) -> int:
-        """Refuses a hash, but for asyncio's own functions: `gather` has a table of what it waits for."""
-        caller = sys._getframe(1).f_globals.get("__name__", "")
-        if caller == "asyncio" or caller.startswith("asyncio."):
-            return id(self)
-        return _refuse(self)
-
-    def __eq__(self, other: object) -> bool:
-        """Refuses a comparison."""
-        _refuse(self)
-
-    def __ne__(self, other: object) -> bool:
-        """Refuses a comparison."""
-        _refuse(self)
-
-
-def _refuse(reply: Reply, *_: object) -> NoReturn:
-    raise TypeError(_REMEDY.format(name=reply._state.name))
-
-
-_BINARY = (
-    *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow"),
-    *("lshift", "rshift", "and", "xor", "or"),
-)
-_REFUSED = (
-    *("bool", "iter", "aiter", "len", "contains", "getitem", "setitem", "delitem", "reversed", "next"),
-    *("int", "float", "complex", "index", "round", "trunc", "floor", "ceil", "neg", "pos", "abs", "invert"),
-    *("lt", "le", "gt", "ge", "call", "enter", "exit", "format", "bytes", "fspath"),
-    *(name for one in _BINARY for name in (one, f"r{one}", f"i{one}")),
-)
-for _name in _REFUSED:
-    setattr(Reply, f"__{_name}__", _refuse)
