@@ -13,7 +13,8 @@ from typing import Any
 from pyodide.ffi import JsException
 
 from workerlib._errors import RemoteError
-from workerlib._javascript.values import Callback, to_javascript
+from workerlib._javascript.callbacks import PageFunction
+from workerlib._javascript.values import to_javascript
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.incoming_call import on_serving, serving_connections
 from workerlib._rpc.remote_functions import OnReport, learn
@@ -33,7 +34,7 @@ class JavaScriptPage:
             tell: One that does so at once, and returns nothing.
             names: The names of the page's functions.
         """
-        self._call = Callback(call)
+        self._call = PageFunction(call)
         self._tell = tell
         self.functions: Mapping[str, Any] = {}
         self.functions_there: dict[str, Any] = {}
