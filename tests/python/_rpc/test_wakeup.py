@@ -22,7 +22,7 @@ def test_an_answer_that_comes_later_is_written() -> None:
     """The peer says for what it waits, and is answered; answers of other calls are for its port."""
     memory = Memory()
     wakeup = Wakeup(memory.write)
-    wakeup.begin([7], {7, 8})
+    wakeup.begin([7])
     wakeup.note([8], b"of another call", [])
     wakeup.note([], b"it has started", [])
     wakeup.note([7], b"answer", [b"large"])
@@ -36,7 +36,7 @@ def test_an_answer_that_came_before_is_written_when_it_is_wanted() -> None:
     wakeup = Wakeup(memory.write)
     wakeup.note([6, 7], b"answers", [])
     assert memory.written == []
-    wakeup.begin([7], {8})
+    wakeup.begin([7])
     assert memory.written == [b"answers"]
 
 
@@ -47,7 +47,7 @@ def test_few_answers_are_kept() -> None:
     for call in range(1_000):
         wakeup.note([call], b"answer", [])
     wakeup.note([1_000], bytes(1 << 20), [])
-    wakeup.begin([1, 999, 1_000], ())
+    wakeup.begin([1, 999, 1_000])
     assert memory.written == [b"", b"answer", b""]
     assert len(wakeup._answers) < 100
 
@@ -56,7 +56,7 @@ def test_a_peer_waits_for_what_it_said_last() -> None:
     """A wait that was given up does not make the page write its answer for ever."""
     memory = Memory()
     wakeup = Wakeup(memory.write)
-    wakeup.begin([1], {1, 2})
-    wakeup.begin([2], {1, 2})
+    wakeup.begin([1])
+    wakeup.begin([2])
     wakeup.note([1], b"given up", [])
     assert memory.written == []

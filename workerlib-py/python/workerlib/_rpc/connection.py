@@ -42,7 +42,7 @@ from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
 from workerlib._rpc.incoming_call import Served, current_call, on_serving, serving_connections
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.news import DONE_BY as NEWS_DONE_BY
-from workerlib._rpc.outgoing_call import Outcome, Pending
+from workerlib._rpc.outgoing_call import Outcome, Pending, driver
 from workerlib._rpc.references import References
 from workerlib._rpc.remote_functions import OnReport, learn, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
@@ -202,10 +202,12 @@ class Connection:
             if outcome is None:
                 # Before anything is sent: a channel that fails settles the call in no time.
                 answer = self._expect(call, function, timeout)
-                if parent is not None:
-                    answer.parent = parent
+                answer.parent = parent
                 if on_report is not None:
                     answer.on_report = partial(_run_in, contextvars.copy_context(), on_report)
+                if driver.is_on:
+                    # The other side has to know before it does anything about the call.
+                    self._session.block(call)
                 reports_start = timeout is not None
                 arguments = self._table.adapters.wrap_arguments(args, kwargs)
                 credit = None if stream is None else self.streams.begin_opening(stream, answer)

@@ -58,7 +58,7 @@ def _on_output(connection: Any, stream: str, text: str) -> None:
 
 def _on_blocked(connection: Any, calls: list[int]) -> None:
     if connection.wakeup is not None:
-        connection.wakeup.begin(calls, connection._served)
+        connection.wakeup.begin(calls)
     for served in filter(None, map(connection._served.get, calls)):
         served.is_blocking = True
         for pending in connection._calls.values():

@@ -22,6 +22,16 @@ nobody were left to take it.
 """
 
 
+class Driver:
+    """Tells whether sync code steps through a coroutine, and sleeps until what that awaits is answered."""
+
+    is_on = False
+
+
+driver = Driver()
+"""The one of this Python, which `wait()` turns on (`_rpc/waiting.py`)."""
+
+
 class Pending(asyncio.Future[Outcome | None]):
     """A call of this side that has not settled; its outcome is None if its turn to be sent has come."""
 

@@ -18,7 +18,7 @@ from typing import Any, TypeGuard, TypeVar, cast
 from workerlib._errors import CannotBlockError
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
 from workerlib._rpc.incoming_call import current_call, serving_connections
-from workerlib._rpc.outgoing_call import Pending
+from workerlib._rpc.outgoing_call import Pending, driver
 
 _T = TypeVar("_T")
 
@@ -82,10 +82,13 @@ def wait(awaitable: Awaitable[_T]) -> _T:
     resume: Callable[[Any], Any] = _sender(steps)
     value: Any = None
     while True:
+        driver.is_on = True
         try:
             awaited = resume(value)
         except StopIteration as end:
             return cast("_T", end.value)
+        finally:
+            driver.is_on = False
         try:
             _sleep_until_done(awaited)
         except BaseException as error:

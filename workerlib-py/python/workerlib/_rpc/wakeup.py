@@ -8,12 +8,14 @@ call.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import Any
 
 # Answers that are kept, and how large they are at most.
 _KEPT = 64
 _LARGEST = 64 << 10
+# The calls whose answers are not kept; sync code has at most so many replies that it has not read.
+_GONE = 4096
 
 
 class Wakeup:
@@ -24,22 +26,20 @@ class Wakeup:
         self._wake = wake
         self._waited_for: set[int] = set()
         self._answers: OrderedDict[int, tuple[bytes, list[Any]]] = OrderedDict()
+        self._gone: OrderedDict[int, None] = OrderedDict()
 
-    def begin(self, calls: list[int], running: Container[int]) -> None:
-        """Notes that the peer sleeps until it has the answers of these calls.
-
-        Args:
-            calls: The calls.
-            running: Those that have no answer yet.
-        """
+    def begin(self, calls: list[int]) -> None:
+        """Notes that the peer sleeps until it has the answers of these calls, which may not have come yet."""
         # It waits for nothing else any more.
         self._waited_for.clear()
         for call in calls:
-            if call in running:
-                self._waited_for.add(call)
-            else:
+            if (answer := self._answers.pop(call, None)) is not None:
+                self._wake(*answer)
+            elif call in self._gone:
                 # An empty frame says that the answer is not kept.
-                self._wake(*self._answers.pop(call, (b"", [])))
+                self._wake(b"", [])
+            else:
+                self._waited_for.add(call)
 
     def note(self, calls: list[int], frame: bytes, buffers: list[Any]) -> None:
         """Takes a message that is posted: it is for the peer, if the peer waits for it.
@@ -56,4 +56,12 @@ class Wakeup:
             for call in calls:
                 self._answers[call] = frame, buffers
             while len(self._answers) > _KEPT:
-                self._answers.popitem(last=False)
+                self._forget(self._answers.popitem(last=False)[0])
+        else:
+            for call in calls:
+                self._forget(call)
+
+    def _forget(self, call: int) -> None:
+        self._gone[call] = None
+        if len(self._gone) > _GONE:
+            self._gone.popitem(last=False)
