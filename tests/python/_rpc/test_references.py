@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,8 +18,8 @@ from peer_by_hand import TABLE, Peer, returns
 NAMES = b"\xa6sender\x01\xa8function\xa8progress"
 
 
-@pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
+@contextlib.asynccontextmanager
+async def connected_peer() -> AsyncIterator[Peer]:
     """A peer that the page is connected to."""
     peer = Peer()
     await peer.open()
@@ -24,11 +27,26 @@ async def peer() -> AsyncIterator[Peer]:
     peer.connection.close()
 
 
+def with_peer(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Gives a test a peer as its first argument: the runner in Pyodide knows no async fixtures."""
+
+    @functools.wraps(test)
+    async def run(**arguments: Any) -> None:
+        async with connected_peer() as peer:
+            await test(peer, **arguments)
+
+    signature = inspect.signature(test)
+    parameters = [one for one in signature.parameters.values() if one.name != "peer"]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run
+
+
 def returned(call: int, value: bytes) -> bytes:
     """Makes an answer of bytes."""
     return b"\x92\x04" + bytes([call]) + TABLE + value
 
 
+@with_peer
 async def test_golden_frames(peer: Peer) -> None:
     """A call with a callback, its invocation and the answer are exactly the bytes of the document."""
     heard: list[Any] = []
@@ -52,6 +70,7 @@ async def test_golden_frames(peer: Peer) -> None:
     assert peer.connection.references.list() == []
 
 
+@with_peer
 async def test_a_callback_of_the_peer_is_invoked_and_released(peer: Peer) -> None:
     """The page calls what a result gave, where the peer takes invocations; the end of the callback is a Release."""
     call, number = await peer.called()
@@ -91,6 +110,7 @@ async def test_a_callback_of_the_peer_is_invoked_and_released(peer: Peer) -> Non
         b"\xd4\x61\x04\xa8receiver\x00\xc0\xc0",
     ],
 )
+@with_peer
 async def test_a_reference_that_is_none(peer: Peer, reference: bytes) -> None:
     """The answer that has it raises, and the connection goes on and holds nothing."""
     call, number = await peer.called()
@@ -105,6 +125,7 @@ async def test_a_reference_that_is_none(peer: Peer, reference: bytes) -> None:
     assert peer.connection.references.list() == []
 
 
+@with_peer
 async def test_a_forged_invocation_is_refused(peer: Peer) -> None:
     """A reference that was never given raises at the peer, and so does a method of a callback."""
     called: list[Any] = []
@@ -124,6 +145,7 @@ async def test_a_forged_invocation_is_refused(peer: Peer) -> None:
 @pytest.mark.parametrize(
     "counts", [b"\x91\x92\x01\x02", b"\x91\x92\x07\x01", b"\x92\x92\x01\x01\x92\x05\x01"]
 )
+@with_peer
 async def test_a_release_that_nobody_owes_ends_the_connection(peer: Peer, counts: bytes) -> None:
     """A peer that releases more than it got has lost count of what is whose."""
     call = asyncio.create_task(peer.connection.call("f", (lambda: None,), {}))
@@ -134,6 +156,7 @@ async def test_a_release_that_nobody_owes_ends_the_connection(peer: Peer, counts
     assert peer.connection.references.list() == []
 
 
+@with_peer
 async def test_a_payload_that_nobody_reads_is_released(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The result of a call that was given up has given a callback all the same, which the page releases unseen."""
     monkeypatch.setattr("workerlib._rpc.connection._GRACE", 0.05)

@@ -74,13 +74,12 @@ def export(
     Args:
         exported: The functions.
         name: The name by which the page calls the function; by default the function's own.
-        blocking: Whether the function waits in sync code, by `workerlib.wait(…)` for example. In a browser it
-            can where its call is started by the event loop, which takes a little longer (docs/two-way.md).
         idempotent: Whether a second call does no harm. A pool calls such a function again if its worker
             dies (docs/pools.md).
-        blocking: Whether the functions block: whether they wait, in sync code, by `pyodide.ffi.run_sync`,
-            `asyncio.run` or `time.sleep`. By default workerlib finds it out. Calls of functions that block
-            start a little later, by the event loop.
+        blocking: Whether the functions block: whether they wait, in sync code, by `workerlib.wait`,
+            `pyodide.ffi.run_sync`, `asyncio.run` or `time.sleep`. By default workerlib finds it out. In a
+            browser such functions can wait where their calls are started by the event loop, which takes a
+            little longer (docs/two-way.md).
 
     Raises:
         TypeError: If something is not callable, has no name, or `name` is given for several functions.

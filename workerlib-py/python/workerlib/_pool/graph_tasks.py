@@ -25,7 +25,9 @@ _kept: dict[int, Any] = {}
 def pack(value: Any) -> Packed:
     """Makes bytes of a value: as a frame if it arrives as itself, else by cloudpickle."""
     try:
-        return encode(value, strict=True)
+        frame, buffers = encode(value, strict=True)
+        # Some are objects of `_native` that only export a buffer.
+        return frame, [memoryview(buffer).cast("B") for buffer in buffers]
     except UnsendableError:
         import cloudpickle
 

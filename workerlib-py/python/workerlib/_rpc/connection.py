@@ -271,7 +271,8 @@ class Connection:
             task.cancel()
 
     def _check_loop(self, function: str) -> None:
-        if asyncio.get_running_loop() is not self._loop:
+        # A connection that has ended says so itself, in any loop.
+        if asyncio.get_running_loop() is not self._loop and not self.closed.done():
             raise RuntimeError(
                 f"the connection that {function}() belongs to was made in another event loop: connect in the"
                 " loop that makes the call, or hand the call over by asyncio.run_coroutine_threadsafe()"
