@@ -325,6 +325,7 @@ async def test_nothing_is_left_of_streams() -> None:
             assert await anext(unfinished) == 0
 
     await once()
+    await asyncio.sleep(0.05)
     gc.collect()
     before, others = len(asyncio.all_tasks()), _of_streams()
     for _ in range(50):

@@ -533,6 +533,8 @@ class Connection:
     def _on_closed(self, kind: str, reason: str, lost: list[int]) -> None:
         self.has_died = kind == "died"
         cause = WorkerDiedError if kind == "died" else ConnectionClosedError
+        # Before anybody goes on: who hears of the end must not find the connection open.
+        self.closed.set_result(reason)
         # Thousands may wait: where nothing else runs, all of them go on at once.
         with self._together() if asyncio.current_task(self._loop) is None else contextlib.nullcontext():
             self._lose(lost, cause, reason)
@@ -547,7 +549,6 @@ class Connection:
         if self._insistence is not None:
             self._insistence.end_all()
         self.endpoint.close()
-        self.closed.set_result(reason)
 
     def _lose(self, lost: list[int], cause: type[ConnectionClosedError], reason: str) -> None:
         """Settles the calls that will have no answer."""
