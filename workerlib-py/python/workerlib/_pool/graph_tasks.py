@@ -31,9 +31,9 @@ def pack(value: Any) -> Packed:
     except UnsendableError:
         import cloudpickle
 
-        buffers: list[pickle.PickleBuffer] = []
-        data = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-        return None, [data, *(buffer.raw() for buffer in buffers)]
+        apart: list[pickle.PickleBuffer] = []
+        data = cloudpickle.dumps(value, protocol=5, buffer_callback=apart.append)
+        return None, [data, *(buffer.raw() for buffer in apart)]
 
 
 def unpack(packed: Packed) -> Any:
@@ -43,12 +43,6 @@ def unpack(packed: Packed) -> Any:
         data, *rest = buffers
         return pickle.loads(data, buffers=rest)
     return decode(frame, buffers)
-
-
-def size_of(packed: Packed) -> int:
-    """Returns how many bytes a packed value has."""
-    frame, buffers = packed
-    return len(frame or b"") + sum(len(buffer) for buffer in buffers)
 
 
 async def run_tasks(
