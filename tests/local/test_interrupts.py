@@ -101,6 +101,11 @@ def clean_up():
         return "cleaned up"
 
 @workerlib.export
+def compute_rows():
+    yield 1
+    compute()
+
+@workerlib.export
 def count(number):
     return number
 
@@ -251,3 +256,24 @@ async def test_closing_interrupts(script: Path, function: str) -> None:
     with pytest.raises(workerlib.ConnectionClosedError):
         await call
     assert worker.worker.returncode == 0
+
+
+async def test_a_stream_that_computes(script: Path) -> None:
+    """A cancelled step, a `break` and `aclose()` interrupt a sync generator, also one that reads ahead."""
+    async with workerlib.connect(script) as worker:
+        stream = worker.compute_rows()
+        assert await anext(stream) == 1
+        await cancel_when_begun(script, anext(stream))
+        assert await worker.take_ended() == ["interrupted"]
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+        for end in ("break", "aclose"):
+            script.with_name("begun").unlink()
+            async with worker.compute_rows() as rows:
+                async for _ in rows:
+                    await begun(script)
+                    break
+                if end == "break":
+                    del rows
+            assert await worker.take_ended() == ["interrupted"]
+        assert worker._connection._session.streams == (0, 0)

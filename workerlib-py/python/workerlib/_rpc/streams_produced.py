@@ -111,6 +111,10 @@ class Producer:
                 await self._produce()
             except BaseException as error:
                 failure = error
+            if failure is not None and self._is_interrupt(failure):
+                # The message that says why may still be on its way.
+                while not self._is_stopped:
+                    await self._wait(self._streams.loop.create_future())
             self._flush()
             if failure is None and self._has_ended:
                 self._session.stream("end", self._stream)
@@ -306,12 +310,14 @@ class Producer:
             except BaseException as error:
                 resume, value = steps.throw, error
 
+    def _is_interrupt(self, error: BaseException) -> bool:
+        """Tells whether an exception is what the other side has interrupted the generator by."""
+        # By its type: `isinstance` would ask the exception for its `__class__`, which may raise.
+        return self._served.interrupt is not None and issubclass(type(error), KeyboardInterrupt)
+
     def _is_by_stop(self, error: BaseException) -> bool:
         """Tells whether an exception comes of the consumer's stop."""
-        # By its type: `isinstance` would ask the exception for its `__class__`, which may raise.
-        kind = type(error)
-        is_cancel = issubclass(kind, asyncio.CancelledError)
-        is_cancel |= self._served.interrupt is not None and issubclass(kind, KeyboardInterrupt)
+        is_cancel = issubclass(type(error), asyncio.CancelledError) or self._is_interrupt(error)
         return is_cancel and self._is_stopped
 
     def _fail(self, error: BaseException) -> None:
