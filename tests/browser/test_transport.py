@@ -194,15 +194,17 @@ async def test_calls_that_become_tasks_start_as_tasks_do(worker: Any, raises: An
     assert task.get_name() == "mine"
     assert (await task)[0] == ([1, 2],)
     variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=1)
+    # Not by `context.run`: of code that imports asyncio, `.run` may be `asyncio.run`, which blocks.
+    token = variable.set(2)
     context = contextvars.copy_context()
-    context.run(variable.set, 2)
+    variable.reset(token)
     seen: list[int] = []
     task = asyncio.get_running_loop().create_task(worker.add(1, 2), context=context)
     task.add_done_callback(lambda _: seen.append(variable.get()), context=context)
     assert await task == 3
     await asyncio.sleep(0)
     assert seen == [2]
-    task = asyncio.create_task(worker.add(lambda: 1, 2))
+    task = asyncio.create_task(worker.add(asyncio.Event(), 2))
     with raises(workerlib.UnsendableError, "cannot be sent"):
         await task
     tasks = [asyncio.create_task(worker.note("as tasks do", number)) for number in range(40)]
@@ -523,7 +525,7 @@ async def test_the_buffers_of_a_late_result_are_used_again(worker: Any, words: A
         raise AssertionError("it was not given up")
     # Behind the late result, which comes first.
     assert await worker.add(1, 2) == 3
-    channel = worker._connection._endpoint._channel
+    channel = worker._connection.endpoint._channel
     assert channel.arrived.size == 0, "nobody holds what came"
     assert [buffer.byteLength >= 1 << 20 for buffer in channel.borrowed] == [True]
     await worker.add(1, 2)
