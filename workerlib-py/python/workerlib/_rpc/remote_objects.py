@@ -125,9 +125,10 @@ class StreamCall:
         return self._items()
 
     async def _items(self) -> AsyncGenerator[Any, None]:
-        async with await self._call as items:
-            async for item in items:
-                yield item
+        # Not by `async with`: Pyodide's loop closes an abandoned async generator without awaiting anything.
+        # The stream is closed when this has no more reference to it.
+        async for item in await self._call:
+            yield item
 
 
 def methods_of(cls: type) -> dict[str, bool]:
