@@ -310,7 +310,11 @@ def work_on_the_page(visit: Visit) -> None:
         "the page",
         f"drew {counted['frames']:.0f} frames in {counted['milliseconds']:.0f} ms, longest {counted['longest']:.0f} ms",
     )
-    visit.check(counted["longest"] > 100, "the page did not stand still although its own Python worked")
+    # Not by the longest frame: the one in which the page stands still may end behind the last that is counted.
+    visit.check(
+        counted["frames"] < counted["milliseconds"] / 1000 * 30,
+        "the page did not stand still although its own Python worked",
+    )
     visit.check("work on the page" in visit.text(".timing"), "the times are not said to be the page's")
     report_answer(visit)
     page.select_option("#resamples", "0")
