@@ -16,7 +16,7 @@ class Calendar(Enum):
 
 @dataclass
 class Answer:
-    """What is told of a day."""
+    """The summary of a day."""
 
     weekday: str
     written: str

@@ -12,7 +12,7 @@ import pytest
 import how_to_documents
 from in_page import in_page
 
-# What a visitor does in the page of a document, in the page's Python behind main.py.
+# The steps of a visitor in the page of a document, in the page's Python behind main.py.
 VISITS = {
     "cancel-button": """
 document.querySelector("#start").click()

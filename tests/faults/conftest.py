@@ -18,7 +18,7 @@ _records = Records()
 
 @pytest.fixture(scope="session")
 def records() -> Records:
-    """What this run has seen so far."""
+    """The figures of this run so far."""
     return _records
 
 

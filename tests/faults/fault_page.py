@@ -96,7 +96,7 @@ class FaultPage(PyScriptPage):
 
 @dataclass
 class Records:
-    """What a run of the suite has seen."""
+    """The figures of a run of the suite."""
 
     faults: int = 0
     calls: int = 0

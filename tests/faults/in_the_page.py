@@ -377,7 +377,7 @@ async def locks():
 
 
 async def kept_worker(name):
-    """What a worker that was kept does after the page has come back: it answers, or its calls raise an error."""
+    """A worker that the browser has kept answers after the page has come back, or its calls raise an error."""
     try:
         return ["answers", await asyncio.wait_for(kept[name].add(20, 22), 30)]
     except workerlib.ConnectionClosedError as error:

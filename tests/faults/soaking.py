@@ -114,7 +114,7 @@ async def soak(seconds):
     steps, weights = zip(*STEPS, strict=True)
     while time.monotonic() < end:
         await _chance.choices(steps, weights)[0]()
-    # What ends a little later has ended then.
+    # Tasks that end a little later have ended then.
     await asyncio.sleep(0.3)
     gc.collect()
     memory = getattr(js.performance, "memory", None)

@@ -10,7 +10,7 @@ from fault_page import FaultPage
 
 @pytest.fixture(scope="module")
 def cycles(scripted: FaultPage) -> Any:
-    """What 300 connections that are opened and closed leave on the page: objects, proxies, and objects by their type."""
+    """Counts the objects and proxies that 300 opened and closed connections leave on the page."""
     return scripted.call("connect_cycles", count=300, limit=120)
 
 

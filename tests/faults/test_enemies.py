@@ -1,4 +1,4 @@
-"""What a worker, another frame or a script of the page may post: no connection takes it for its own."""
+"""Posts messages as a worker, another frame or a script of the page may: no connection takes them for its own."""
 
 from __future__ import annotations
 

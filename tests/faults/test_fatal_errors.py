@@ -30,7 +30,7 @@ SURVIVED = {
     "exit_in_a_callback": "returned",
     "exhaust_memory": "MemoryError",
 }
-"""What the caller sees of faults that a Python survives."""
+"""The errors that a caller sees of faults that a Python survives."""
 
 CASES = [
     *((fault, export, DIES) for fault in FATAL for export in ("harm", "harm_later", "harm_in_a_task")),

@@ -185,7 +185,7 @@ fn lanes_of_this_machine() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(LANES)
 }
 
-/// What a part waits for: for the build because of what it uses, or to know how slow the machine is.
+/// The steps of set-up that a part waits for: the builds that it uses, or the measurement of the machine's pace.
 fn step_of(part: &Part) -> Step {
     match (part.needs, part.products) {
         ([], []) => Step::NeedsNothing,

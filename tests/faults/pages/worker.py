@@ -163,7 +163,7 @@ def stop_the_loop():
 
 
 def _odd_messages():
-    """Whatever a script may post on its worker's own channel, also what looks like workerlib's own messages."""
+    """Posts garbage on the worker's own channel, also messages that look like workerlib's own."""
     import js
 
     return js.JSON.parse("""[

@@ -14,7 +14,7 @@ const PACKAGE: &str = "workerlib";
 
 const TABLE: &str = "[workspace.metadata.project]\n";
 
-/// What Cargo.toml says of the project.
+/// The project's address and name on PyPI, as Cargo.toml has them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Project {
     /// The address of the repository, without a slash at its end; none as long as it is not known.
