@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from workerlib import _exports
+from workerlib._api.opening import Opening
 from workerlib._api.worker import Worker
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import Settings, settings
@@ -43,8 +44,8 @@ _I = TypeVar("_I")
 _I_co = TypeVar("_I_co", covariant=True)
 
 
-class Connecting(Coroutine[Any, Any, _I_co], Generic[_I_co]):
-    """The result of `connect()` and `spawn()`: it is awaited, or used by `async with`.
+class Connecting(Opening[_I_co]):
+    """The result of `connect()` and `spawn()`.
 
     Type checkers see the result as the interface that the caller has named. At run time it is always a
     `Worker`.
@@ -57,46 +58,12 @@ class Connecting(Coroutine[Any, Any, _I_co], Generic[_I_co]):
             coroutine: Returns the `Worker`.
             caller: The name of the function that the user has called, for messages.
         """
-        self._coroutine = coroutine
-        self._caller = caller
-        self._worker: Worker | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        # Protocols of Python's own (copy, inspect …) ask for these, and nobody for what is not there yet.
-        if name.startswith("_"):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        caller = f"workerlib.{self._caller}(…)"
-        raise AttributeError(
-            f"{caller} is no worker yet, and has no {name!r}: `worker = await {caller}` first, or"
+        caller = f"workerlib.{caller}(…)"
+        super().__init__(
+            coroutine,
+            f"{caller} is no worker yet, and has no {{name}}: `worker = await {caller}` first, or"
             f" `async with {caller} as worker:`",
-            name=name,
         )
-
-    def __await__(self) -> Generator[Any, Any, _I_co]:
-        return self._coroutine.__await__()
-
-    def send(self, value: Any) -> Any:
-        """Resumes the coroutine: `collections.abc.Coroutine.send`."""
-        return self._coroutine.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """Raises in the coroutine: `collections.abc.Coroutine.throw`."""
-        return self._coroutine.throw(*error)
-
-    def close(self) -> None:
-        """Ends the coroutine: `collections.abc.Coroutine.close`."""
-        self._coroutine.close()
-
-    async def __aenter__(self) -> _I_co:
-        worker: Any = await self._coroutine
-        self._worker = worker
-        return worker  # type: ignore[no-any-return]
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
-    ) -> None:
-        if self._worker is not None:
-            await self._worker.__aexit__(kind, error, frames)
 
 
 @overload

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Coroutine, Generator, Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import PurePath
-from types import TracebackType
 from typing import Any
 
 from workerlib._api.connect import connect
+from workerlib._api.opening import Opening
 from workerlib._api.spawn import spawn
 from workerlib._api.worker import Worker
 from workerlib._api.worker_pool import Pool
@@ -25,8 +25,8 @@ from workerlib._pool.restarts import Policy, policy
 _LARGEST_DEFAULT = 4
 
 
-class Starting(Coroutine[Any, Any, Pool]):
-    """The result of `pool()`: it is awaited, or used by `async with`."""
+class Starting(Opening[Pool]):
+    """The result of `pool()`."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Pool]) -> None:
         """Wraps the coroutine that starts the pool.
@@ -34,42 +34,11 @@ class Starting(Coroutine[Any, Any, Pool]):
         Args:
             coroutine: Returns the `Pool`.
         """
-        self._coroutine = coroutine
-        self._pool: Pool | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        raise AttributeError(
-            f"workerlib.pool(…) has not started, and has no {name!r}: `pool = await workerlib.pool(…)` first,"
+        super().__init__(
+            coroutine,
+            "workerlib.pool(…) has not started, and has no {name}: `pool = await workerlib.pool(…)` first,"
             " or `async with workerlib.pool(…) as pool:`",
-            name=name,
         )
-
-    def __await__(self) -> Generator[Any, Any, Pool]:
-        return self._coroutine.__await__()
-
-    def send(self, value: Any) -> Any:
-        """Resumes the coroutine: `collections.abc.Coroutine.send`."""
-        return self._coroutine.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """Raises in the coroutine: `collections.abc.Coroutine.throw`."""
-        return self._coroutine.throw(*error)
-
-    def close(self) -> None:
-        """Ends the coroutine: `collections.abc.Coroutine.close`."""
-        self._coroutine.close()
-
-    async def __aenter__(self) -> Pool:
-        self._pool = await self._coroutine
-        return self._pool
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
-    ) -> None:
-        if self._pool is not None:
-            await self._pool.close()
 
 
 def pool(

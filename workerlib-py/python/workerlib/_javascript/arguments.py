@@ -18,26 +18,13 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from fractions import Fraction
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from pathlib import PurePath
 from typing import Any
-from uuid import UUID
 from weakref import WeakKeyDictionary
+
+from workerlib._javascript.text_types import TEXT_TYPES
 
 _Build = Callable[[Any], Any]
 
-_OF_TEXT = (
-    Fraction,
-    UUID,
-    PurePath,
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-)
 _SEQUENCES: dict[Any, _Build] = {
     list: list,
     tuple: tuple,
@@ -270,7 +257,7 @@ def _find_for_class(cls: type, annotation: Any) -> _Build | None:
 def _find_for_library_class(cls: type) -> _Build | None:
     if issubclass(cls, Decimal):
         return lambda value: cls(value) if isinstance(value, str) else cls(str(value))
-    if issubclass(cls, _OF_TEXT):
+    if issubclass(cls, TEXT_TYPES):
         return lambda value: cls(value) if isinstance(value, str) else value
     if issubclass(cls, date) and not issubclass(cls, datetime):
         return lambda value: value.date() if isinstance(value, datetime) else value

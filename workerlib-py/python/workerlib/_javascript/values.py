@@ -16,16 +16,13 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from fractions import Fraction
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from pathlib import PurePath
 from typing import Any
-from uuid import UUID
 
 import js
 from pyodide.ffi import JsProxy, jsnull, to_js
 
 from workerlib._errors import UnsendableError
+from workerlib._javascript.text_types import TEXT_TYPES
 
 # Numbers of JavaScript are doubles: an int above this becomes a BigInt.
 _MAX_SAFE = 2**53 - 1
@@ -33,18 +30,7 @@ _MAX_SAFE = 2**53 - 1
 _MAX_DEPTH = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AS_THEY_ARE = frozenset({bool, float, str})
-_AS_TEXT = (
-    Decimal,
-    Fraction,
-    UUID,
-    PurePath,
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-)
+_AS_TEXT = (Decimal, *TEXT_TYPES)
 # The format of a buffer's items, as `struct` writes it, and the typed array of such items.
 _TYPED_ARRAYS = {
     "?": "Uint8Array",
