@@ -1,0 +1,18 @@
+// Pyodide without PyScript, in a page whose harness spawns the worker.
+
+import { loadPyodide } from "/pyodide/pyodide.mjs";
+
+const pyodide = await loadPyodide();
+await pyodide.loadPackage("workerlib", { messageCallback() {} });
+const harness = await (await fetch("./harness.py")).text();
+// Its last statement tells the tests that it is ready, so what replaces one of its functions comes before that.
+const spawning = `
+  def connect(**options):
+      import workerlib
+
+      return workerlib.spawn("/shared/worker.py", name="bench", **options)
+`;
+const [functions, announcement] = harness.split("\njs.window.harness =");
+await pyodide.runPythonAsync(functions);
+await pyodide.runPythonAsync(spawning);
+await pyodide.runPythonAsync(`js.window.harness =${announcement}`);
