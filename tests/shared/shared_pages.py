@@ -149,6 +149,15 @@ async def test_large_values_for_code_that_waits(worker: Worker) -> None:
         assert rows == [*range(50_000)]
 
 
+async def test_collections_while_code_waits(worker: Worker) -> None:
+    """Many wait at a time, again and again: a collection that walked their stacks would end the worker (pyodide#6464)."""
+    if await can_wait(worker):
+        for _ in range(100):
+            calls = [worker.wait_for_page("page_echo", number) for number in range(20)]
+            assert await asyncio.gather(*calls) == [((number,), {}) for number in range(20)]
+        assert await worker.make_cycles(100_000) > 0, "the collector does not run any more"
+
+
 async def test_a_timeout_of_code_that_waits(worker: Worker) -> None:
     """`options(timeout=)` ends the wait, and cancels the page's function."""
     if await can_wait(worker):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextvars
+import gc
 import inspect
 import sys
 import time
@@ -817,6 +818,16 @@ def report_a_thing() -> None:
 @workerlib.export(blocking=True)
 def wait_for_page(name: str, *args: Any, **kwargs: Any) -> Any:
     return workerlib.wait(workerlib.page()[name](*args, **kwargs))
+
+
+@workerlib.export
+def make_cycles(count: int) -> int:
+    """Makes garbage that only collections free; returns how many have run meanwhile."""
+    before = sum(one["collections"] for one in gc.get_stats())
+    for _ in range(count):
+        cycle: list[Any] = []
+        cycle.append(cycle)
+    return sum(one["collections"] for one in gc.get_stats()) - before
 
 
 @workerlib.export(blocking=True)
