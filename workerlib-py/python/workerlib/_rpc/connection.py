@@ -111,9 +111,9 @@ class Connection:
         # The session must not keep alive what has it.
         session.belong_to(weakref.ref(self))
         self.endpoint = endpoint
+        """The channel."""
         # A channel of a browser can have many tasks go on at once.
         self._together = getattr(endpoint, "together", contextlib.nullcontext)
-        """The channel."""
         self._table = table
         self.log = log or CallLog("worker", False)
         """The log of calls."""
@@ -128,10 +128,10 @@ class Connection:
         self._insistence = interrupt and Insistence(self._loop, interrupt, self._is_in_flight)
         self._guard = guard or Guard()
         self._internal = internal
-        # A `ReplyState` stands for a `Pending`, until somebody waits for that.
         self.wakeup = wake and Wakeup(wake)
         """Tells the other side something while its thread sleeps, where there is a way."""
         session.tell_answers(wake is not None)
+        # A `ReplyState` stands for a `Pending`, until somebody waits for that.
         self._calls: dict[int, Pending] = {}
         self.references = References(self, session, self._loop)
         """What this side has given to the other to call, and what it holds of the other's."""
