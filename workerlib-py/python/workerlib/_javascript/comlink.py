@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import traceback
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from typing import Any
 
 from pyodide.code import eval_code_async
@@ -24,6 +24,7 @@ from workerlib._javascript import page
 from workerlib._javascript.arguments import build_arguments
 from workerlib._javascript.callbacks import current
 from workerlib._javascript.values import from_javascript, to_javascript
+from workerlib._rpc.guarded_steps import guarded_steps
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.remote_functions import not_exported
@@ -156,7 +157,9 @@ async def _settle(run: Callable[[], Any], served: Served) -> Any:
         # The value of the code may be a coroutine itself.
         for _ in range(2):
             if type(result) is types.CoroutineType:
-                result = await _steps(served, result)
+                if served.is_answer_due:
+                    served.tell()
+                result = await guarded_steps(_guard, served, result, Served.tell)
             elif inspect.isawaitable(result):
                 result = await result
         if served.reporter is not None:
@@ -171,27 +174,6 @@ async def _settle(run: Callable[[], Any], served: Served) -> Any:
         return _error(served.failure or error)
     finally:
         served.has_ended = True
-
-
-@types.coroutine
-def _steps(served: Served, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Awaits a coroutine of the user's, each of whose steps may be interrupted."""
-    resume: Callable[[Any], Any] = coroutine.send
-    value: Any = None
-    if served.is_answer_due:
-        served.tell()
-    while True:
-        try:
-            awaited = _guard.run(served, resume, (value,), {})
-        except StopIteration as end:
-            return end.value
-        if served.is_answer_due:
-            served.tell()
-        try:
-            value = yield awaited
-            resume = coroutine.send
-        except BaseException as error:
-            resume, value = coroutine.throw, error
 
 
 def _error(error: BaseException) -> Any:

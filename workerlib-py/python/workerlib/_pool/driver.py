@@ -12,6 +12,7 @@ import math
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from workerlib._errors import (
@@ -253,20 +254,7 @@ class Driver:
             retries: How often it runs again after the death of its worker.
         """
         answer = Answer(loop=self.loop)
-
-        def end(job: Job, ending: Ending) -> None:
-            if answer.done():
-                return
-            if ending is Ending.CANCELLED:
-                answer.end_cancelled()
-                return
-            error = self.error_of(job, ending)
-            if error is None:
-                answer.set_result(job.answer)
-            else:
-                answer.set_exception(error)
-
-        number = self.submit(job_of(end), retries)
+        number = self.submit(job_of(partial(self._end, answer)), retries)
         answer.on_cancel = lambda: self.cancel(number)
         return answer
 
@@ -364,20 +352,20 @@ class Driver:
                 answers.append(self._call_pinned(slot, function, args, kwargs))
         return answers
 
+    def _end(self, answer: Answer, job: Job, ending: Ending) -> None:
+        """Settles a future by the end of its task."""
+        if answer.done():
+            return
+        if ending is Ending.CANCELLED:
+            answer.end_cancelled()
+        elif (error := self.error_of(job, ending)) is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(job.answer)
+
     def _call_pinned(self, slot: int, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
         answer = Answer(loop=self.loop)
-
-        def end(job: Job, ending: Ending) -> None:
-            if answer.done():
-                return
-            if ending is Ending.CANCELLED:
-                answer.end_cancelled()
-            elif (error := self.error_of(job, ending)) is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(job.answer)
-
-        number = self.submit(Job(function, args, kwargs, end), slot=slot)
+        number = self.submit(Job(function, args, kwargs, partial(self._end, answer)), slot=slot)
         answer.on_cancel = lambda: self.cancel(number)
         return answer
 

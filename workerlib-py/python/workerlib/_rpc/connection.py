@@ -13,7 +13,7 @@ import inspect
 import sys
 import types
 import weakref
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextvars import Context, copy_context
 from functools import partial
 from time import monotonic
@@ -39,6 +39,7 @@ from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._rpc import invocations
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
+from workerlib._rpc.guarded_steps import guarded_steps
 from workerlib._rpc.incoming_call import Served, current_call, on_serving, serving_connections
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.news import DONE_BY as NEWS_DONE_BY
@@ -757,7 +758,7 @@ class Connection:
         if served.is_answer_due:
             self._tell(served)
         if type(result[0]) is types.CoroutineType:
-            result[0] = await self._steps(served, result[0])
+            result[0] = await self.steps(served, result[0])
         else:
             result[0] = await result[0]
 
@@ -785,30 +786,9 @@ class Connection:
         # Not in the table of functions: a function among values must be found there as itself.
         return self.log.logged(name, function) if self.log.is_on() else function
 
-    @types.coroutine
-    def _steps(self, served: Served, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """Awaits a coroutine of the user's, each of whose steps may be interrupted."""
-        resume: Callable[[Any], Any] = coroutine.send
-        value: Any = None
-        while True:
-            step = [value]
-            value = None
-            try:
-                awaited = self._guard.run(served, resume, step, {})
-            except StopIteration as end:
-                return end.value
-            except BaseException:
-                # If it was thrown into the coroutine, it refers to itself by its traceback's frames, and the
-                # coroutine's variables, such as callbacks, would live until the collector runs.
-                step.clear()
-                raise
-            if served.is_answer_due:
-                self._tell(served)
-            try:
-                value = yield awaited
-                resume = coroutine.send
-            except BaseException as error:
-                resume, value = coroutine.throw, error
+    def steps(self, served: Served, coroutine: Coroutine[Any, Any, Any]) -> Awaitable[Any]:
+        """Gives what awaits a coroutine of the user's, each of whose steps may be interrupted."""
+        return guarded_steps(self._guard, served, coroutine, self._tell)
 
     def _answer_error(self, call: int, error: BaseException, was_interrupted: bool = False) -> None:
         self.streams.withdraw()

@@ -123,7 +123,7 @@ async def _finish(connection: Connection, served: Invocation, result: list[Any])
                 result[0].close()
             raise asyncio.CancelledError
         if type(result[0]) is types.CoroutineType:
-            result[0] = await connection._steps(served, result[0])
+            result[0] = await connection.steps(served, result[0])
         else:
             result[0] = await result[0]
         if result[0] is None:

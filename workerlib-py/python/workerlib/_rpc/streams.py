@@ -121,7 +121,7 @@ class Streams:
             raise asyncio.CancelledError
         made = self.guard.run(served, self.connection.exported(name), *arguments)
         if inspect.iscoroutine(made):
-            made = await self.connection._steps(served, made)
+            made = await self.connection.steps(served, made)
         if is_stream(type(made)) or isinstance(made, Iterator):
             return made
         raise TypeError(f"{name}() returned {class_name(type(made))}, which is nothing to be streamed")

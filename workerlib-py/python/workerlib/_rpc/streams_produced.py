@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any
 
 from workerlib._native import Batch, Unfinished, dismantle
+from workerlib._rpc.guarded_steps import guarded_steps
 from workerlib._rpc.incoming_call import Served
 from workerlib._values.async_adapters import finish
 from workerlib._values.exceptions import describe
@@ -291,24 +292,10 @@ class Producer:
         elif hasattr(kind, "close"):
             self._guard.run(self._served, source.close, (), {})
 
-    @types.coroutine
-    def _stepped(self, awaitable: Any) -> Generator[Any, Any, Any]:
+    async def _stepped(self, awaitable: Any) -> Any:
         """Awaits something of the user's, each of whose steps may be interrupted."""
         steps = awaitable if hasattr(awaitable, "send") else awaitable.__await__()
-        resume: Callable[[Any], Any] = steps.send
-        value: Any = None
-        while True:
-            try:
-                awaited = self._guard.run(self._served, resume, (value,), {})
-            except StopIteration as end:
-                return end.value
-            if self._served.is_answer_due:
-                self._tell()
-            try:
-                value = yield awaited
-                resume = steps.send
-            except BaseException as error:
-                resume, value = steps.throw, error
+        return await guarded_steps(self._guard, self._served, steps, lambda _: self._tell())
 
     def _is_interrupt(self, error: BaseException) -> bool:
         """Tells whether an exception is what the other side has interrupted the generator by."""

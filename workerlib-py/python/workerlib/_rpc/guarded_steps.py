@@ -1,0 +1,48 @@
+"""Awaits coroutines of the user's step by step, so that each step may be interrupted."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Generator
+from typing import Any
+
+from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.interruptible import Guard
+
+
+@types.coroutine
+def guarded_steps(
+    guard: Guard, served: Served, steps: Any, tell: Callable[[Served], object]
+) -> Generator[Any, Any, Any]:
+    """Awaits a coroutine, each of whose steps runs by a guard.
+
+    Args:
+        guard: Runs the steps.
+        served: The call or the stream that they belong to.
+        steps: The coroutine, or another object with `send` and `throw`.
+        tell: Called after a step that a cancel has met, which the other side is to hear of.
+
+    Raises:
+        BaseException: What the coroutine raises.
+    """
+    resume: Callable[[Any], Any] = steps.send
+    value: Any = None
+    while True:
+        step = [value]
+        value = None
+        try:
+            awaited = guard.run(served, resume, step, {})
+        except StopIteration as end:
+            return end.value
+        except BaseException:
+            # If it was thrown into the coroutine, it refers to itself by its traceback's frames, and the
+            # coroutine's variables, such as callbacks, would live until the collector runs.
+            step.clear()
+            raise
+        if served.is_answer_due:
+            tell(served)
+        try:
+            value = yield awaited
+            resume = steps.send
+        except BaseException as error:
+            resume, value = steps.throw, error
