@@ -31,7 +31,9 @@ def base() -> str:
         return address_of(f"{os.getcwd()}{os.sep}")
     import js
 
-    if hasattr(js, "document"):
+    from workerlib._scope import is_page
+
+    if is_page():
         return str(js.document.baseURI)
     if hasattr(js, "process") and not hasattr(js, "Worker"):
         return address_of(f"{js.process.cwd()}/")

@@ -106,8 +106,9 @@ def _hide_in_page() -> None:
         return
     import js
 
-    # A worker has no document of its own.
-    if hasattr(js, "document"):
+    from workerlib._scope import is_page
+
+    if is_page():
         sheet = js.CSSStyleSheet.new()
         sheet.replaceSync(_HIDE_IN_PAGE)
         js.document.adoptedStyleSheets.push(sheet)

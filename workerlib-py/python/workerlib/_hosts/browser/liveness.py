@@ -18,6 +18,7 @@ import js
 from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from workerlib._channels.proxies import destroy_later
+from workerlib._scope import is_page
 
 _name = ""
 _is_held = False
@@ -118,7 +119,7 @@ def notice_terminations() -> None:
     A terminated worker is silent for ever: a later `connect()` would wait in vain. Where the page's policy
     forbids the script, only workers that are watched are known.
     """
-    if hasattr(js, "document") and (script := _terminations()):
+    if is_page() and (script := _terminations()):
         # It is no worker: the function that all workers have is replaced, and nothing else.
         script(js.Object.new())
 

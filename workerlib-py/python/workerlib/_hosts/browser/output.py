@@ -9,6 +9,7 @@ import js
 from pyodide.ffi import JsProxy
 
 from workerlib._errors import ConnectError
+from workerlib._scope import is_page
 
 _ERRORS = frozenset({"stderr", "warnings"})
 
@@ -25,7 +26,7 @@ def writer(target: object) -> Callable[[str, str], object]:
     if target is None:
         return _write_to_console
     if isinstance(target, str):
-        element = js.document.getElementById(target) if hasattr(js, "document") else None
+        element = js.document.getElementById(target) if is_page() else None
         if element is None:
             raise ConnectError(f"on_output={target!r}: the page has no element with this id")
         return _writer_of(element)
@@ -62,7 +63,7 @@ def ask(question: str) -> str | None:
     Raises:
         RuntimeError: If this Python has no dialog, because it is a worker itself.
     """
-    if not hasattr(js, "document") or not hasattr(js, "prompt"):
+    if not is_page() or not hasattr(js, "prompt"):
         raise RuntimeError("there is no dialog here: have the page export a function `input`, which is asked")
     answer = js.prompt(question)
     return answer if isinstance(answer, str) else None

@@ -18,6 +18,7 @@ from pyodide.ffi import can_run_sync
 from workerlib._channels.loop_shortcuts import run_sync_unnoticed
 from workerlib._hosts.browser.shared_memory_interrupts import can_share
 from workerlib._rpc import waiting
+from workerlib._scope import is_page
 
 
 class BrowserWays(waiting.Ways):
@@ -31,7 +32,7 @@ class BrowserWays(waiting.Ways):
 
     def remedy(self) -> str:
         """Tells what to change where sync code cannot wait."""
-        if hasattr(js, "document"):
+        if is_page():
             return "a page never waits; make the function that calls it async, and await there"
         ways = ["make the function that calls it async, and await there"]
         if hasattr(js.WebAssembly, "Suspending"):
