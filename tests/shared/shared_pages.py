@@ -152,9 +152,11 @@ async def test_large_values_for_code_that_waits(worker: Worker) -> None:
 async def test_collections_while_code_waits(worker: Worker) -> None:
     """Many wait at a time, again and again: a collection that walked their stacks would end the worker (pyodide#6464)."""
     if await can_wait(worker):
-        for _ in range(100):
-            calls = [worker.wait_for_page("page_echo", number) for number in range(20)]
-            assert await asyncio.gather(*calls) == [((number,), {}) for number in range(20)]
+        waiting = [worker.wait_for_page, *([worker.run_page_sync] if await worker.can_run_sync() else [])]
+        for wait in waiting:
+            for _ in range(100):
+                calls = [wait("page_echo", number) for number in range(20)]
+                assert await asyncio.gather(*calls) == [((number,), {}) for number in range(20)]
         assert await worker.make_cycles(100_000) > 0, "the collector does not run any more"
 
 

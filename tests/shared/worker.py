@@ -821,6 +821,24 @@ def wait_for_page(name: str, *args: Any, **kwargs: Any) -> Any:
 
 
 @workerlib.export
+def can_run_sync() -> bool:
+    """Tells whether Pyodide's own way to wait works here: by JSPI."""
+    if sys.platform != "emscripten":
+        return False
+    import js
+
+    return hasattr(js.WebAssembly, "Suspending")
+
+
+@workerlib.export(blocking=True)
+def run_page_sync(name: str, *args: Any) -> Any:
+    """Waits for the page by Pyodide's own function."""
+    from pyodide.ffi import run_sync
+
+    return run_sync(workerlib.page()[name](*args))
+
+
+@workerlib.export
 def make_cycles(count: int) -> int:
     """Makes garbage that only collections free; returns how many have run meanwhile."""
     before = sum(one["collections"] for one in gc.get_stats())

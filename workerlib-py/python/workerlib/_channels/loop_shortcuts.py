@@ -28,6 +28,7 @@ import js
 import pyodide.ffi
 from pyodide.ffi import create_proxy
 
+from workerlib._channels.suspended_stacks import suspend
 from workerlib._rpc import starts as _starts
 from workerlib._rpc.starts import Starts, started_by_loop
 from workerlib._rpc.waiting import wait
@@ -46,7 +47,7 @@ starts = Starts(lambda text: js.console.debug(f"workerlib: {text}"))
 @wraps(_run_sync)
 def _observed_run_sync(awaitable: Any) -> Any:
     try:
-        return _run_sync(awaitable)
+        return suspend(awaitable)
     except RuntimeError as error:
         task = asyncio.current_task()
         name = "" if task is None else task.get_name().removeprefix("workerlib: ")
@@ -66,11 +67,6 @@ class _Watched(ModuleType):
     def run_sync(self) -> Any:
         """The function, which says how to call it if it is called where it cannot wait."""
         return _observed_run_sync
-
-
-def run_sync_unnoticed() -> Any:
-    """Gives `run_sync` to a caller that makes sure itself that it is entered by the event loop."""
-    return _run_sync
 
 
 def watch() -> None:

@@ -7,15 +7,13 @@ messages does not.
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import js
 from pyodide.ffi import can_run_sync
 
-from workerlib._channels.loop_shortcuts import run_sync_unnoticed
+from workerlib._channels.suspended_stacks import suspend
 from workerlib._hosts.browser.shared_memory_interrupts import can_share
 from workerlib._rpc import waiting
 from workerlib._scope import is_page
@@ -26,9 +24,7 @@ class BrowserWays(waiting.Ways):
 
     def suspend(self) -> Callable[[Awaitable[Any]], Any] | None:
         """Gives Pyodide's `run_sync`, where it works."""
-        if not can_run_sync():
-            return None
-        return _without_collector if sys.version_info >= (3, 14) else run_sync_unnoticed()
+        return suspend if can_run_sync() else None
 
     def remedy(self) -> str:
         """Tells what to change where sync code cannot wait."""
@@ -43,32 +39,6 @@ class BrowserWays(waiting.Ways):
                 " and Cross-Origin-Embedder-Policy: require-corp"
             )
         return ", ".join(ways)
-
-
-_suspended = 0
-"""The number of stacks that wait."""
-_resumes = False
-"""Whether the collector ran before the first of them waited."""
-
-
-def _without_collector(awaitable: Awaitable[Any]) -> Any:
-    """Waits by `run_sync`, while no collection starts by itself.
-
-    A collection of Python 3.14 walks the frames of all stacks, those that are suspended too, whose memory
-    other code uses meanwhile: Pyodide then fails fatally (https://github.com/pyodide/pyodide/issues/6464).
-    The collector goes on when no stack waits any more; a full `gc.collect()` does not walk them.
-    """
-    global _suspended, _resumes
-    if not _suspended:
-        _resumes = gc.isenabled()
-        gc.disable()
-    _suspended += 1
-    try:
-        return run_sync_unnoticed()(awaitable)
-    finally:
-        _suspended -= 1
-        if not _suspended and _resumes:
-            gc.enable()
 
 
 def install() -> None:
