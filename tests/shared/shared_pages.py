@@ -154,9 +154,11 @@ async def test_collections_while_code_waits(worker: Worker) -> None:
     if await can_wait(worker):
         waiting = [worker.wait_for_page, *([worker.run_page_sync] if await worker.can_run_sync() else [])]
         for wait in waiting:
-            for _ in range(100):
+            for _ in range(40):
                 calls = [wait("page_echo", number) for number in range(20)]
+                collected = [worker.make_cycles(1_000) for _ in range(3)]
                 assert await asyncio.gather(*calls) == [((number,), {}) for number in range(20)]
+                await asyncio.gather(*collected)
         assert await worker.make_cycles(100_000) > 0, "the collector does not run any more"
 
 
