@@ -12,7 +12,6 @@ import math
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from workerlib._errors import (
@@ -246,15 +245,27 @@ class Driver:
         self.pump()
         return number
 
-    def call(self, job_of: Callable[[OnEnd], Job], retries: float = 0) -> Answer:
+    def call(self, job_of: Callable[[OnEnd], Job], retries: float = 0, slot: int | None = None) -> Answer:
         """Adds a task whose end a future tells.
 
         Args:
             job_of: Makes the task with a function that hears of its end.
             retries: How often it runs again after the death of its worker.
+            slot: The slot for whose worker it is; None for any.
         """
         answer = Answer(loop=self.loop)
-        number = self.submit(job_of(partial(self._end, answer)), retries)
+
+        def end(job: Job, ending: Ending) -> None:
+            if answer.done():
+                return
+            if ending is Ending.CANCELLED:
+                answer.end_cancelled()
+            elif (error := self.error_of(job, ending)) is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(job.answer)
+
+        number = self.submit(job_of(end), retries, slot)
         answer.on_cancel = lambda: self.cancel(number)
         return answer
 
@@ -349,25 +360,8 @@ class Driver:
             state = self.schedule.states()[slot][0]
             if state in {State.IDLE, State.BUSY} and place.member is not None:
                 place.heard_calls = len(self._calls_for_each)
-                answers.append(self._call_pinned(slot, function, args, kwargs))
+                answers.append(self.call(lambda end: Job(function, args, kwargs, end), slot=slot))
         return answers
-
-    def _end(self, answer: Answer, job: Job, ending: Ending) -> None:
-        """Settles a future by the end of its task."""
-        if answer.done():
-            return
-        if ending is Ending.CANCELLED:
-            answer.end_cancelled()
-        elif (error := self.error_of(job, ending)) is not None:
-            answer.set_exception(error)
-        else:
-            answer.set_result(job.answer)
-
-    def _call_pinned(self, slot: int, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
-        answer = Answer(loop=self.loop)
-        number = self.submit(Job(function, args, kwargs, partial(self._end, answer)), slot=slot)
-        answer.on_cancel = lambda: self.cancel(number)
-        return answer
 
     def member(self, slot: int, incarnation: int) -> Member | None:
         """Returns a worker that runs; None if it is gone.
