@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from workerlib._channels.socket import PipeEndpoint, _MessageReader, _NoMessageError, open_pipe
 
@@ -44,6 +44,8 @@ def read(data: bytes, sizes: list[int]) -> list[list[Any]]:
 LENGTHS = st.one_of(st.integers(0, 30), st.integers(30_000, 70_000))
 
 
+# How fast this machine makes examples is not what this tests.
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.lists(LENGTHS, min_size=1, max_size=4), max_size=5),
     st.lists(st.integers(500, 70_000), min_size=1, max_size=5),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import workerlib
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from workerlib._pool.restarts import Policy, Restarts, policy
@@ -254,7 +254,9 @@ class World(RuleBasedStateMachine):
         assert self.tasks == self.endings.keys()
 
 
-World.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+World.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)
 TestWorld = World.TestCase
 TestWorld.__doc__ = (
     "Callers, feeds, deaths, timeouts and cancels in random order break none of the invariants."
