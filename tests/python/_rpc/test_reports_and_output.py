@@ -136,6 +136,18 @@ def test_the_pace() -> None:
     assert (AT_ONCE, PER_SECOND) == (64, 125)
 
 
+@pytest.mark.parametrize("now", [0, 1, 504_000_000, 123_456_789_012_345])
+def test_the_pace_where_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch, now: int) -> None:
+    """All tokens are there in one tick of a coarse clock: Firefox rounds it to a millisecond.
+
+    With seconds as floats, sums rounded up refused the 64th report, in about a third of all moments.
+    """
+    monkeypatch.setattr("workerlib._rpc.pace.monotonic_ns", lambda: now)
+    pace = Pace()
+    assert [pace.may_send() for _ in range(AT_ONCE + 1)] == [True] * AT_ONCE + [False]
+    assert pace.seconds_left() == 1 / PER_SECOND
+
+
 Forward = Callable[..., None]
 
 

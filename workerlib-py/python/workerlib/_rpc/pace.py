@@ -6,7 +6,9 @@ It counts, and sends nothing.
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic_ns
+
+_SECOND = 1_000_000_000
 
 AT_ONCE = 64
 PER_SECOND = 125
@@ -24,16 +26,18 @@ class Pace:
             at_once: How many may be sent without a pause.
             per_second: How many may be sent in each second from then on.
         """
-        self._interval = 1 / per_second
+        # All times are whole nanoseconds: a clock may stand still while all tokens are taken (Firefox rounds
+        # to a millisecond), and sums of fractions would pass it.
+        self._interval = round(_SECOND / per_second)
         # The bucket is kept as the moment when it was, or will be, empty but for one token.
         self._full = (at_once - 1) * self._interval
         self._next = -self._full
-        self.asked = 0.0
-        """When it was asked last."""
+        self.asked = 0
+        """The nanosecond, by the monotonic clock, when it was asked last."""
 
     def may_send(self) -> bool:
         """Takes a token, if there is one."""
-        now = self.asked = monotonic()
+        now = self.asked = monotonic_ns()
         if self._next > now:
             return False
         self._next = max(self._next, now - self._full) + self._interval
@@ -41,4 +45,4 @@ class Pace:
 
     def seconds_left(self) -> float:
         """Tells in how many seconds there is a token."""
-        return max(0.0, self._next - monotonic())
+        return max(0, self._next - monotonic_ns()) / _SECOND
