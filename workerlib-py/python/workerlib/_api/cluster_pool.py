@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 from workerlib._api.worker_pool import Pool
 from workerlib._errors import NotSupportedError
 from workerlib._pool.cluster import Cluster, ClusterMember, refuse_live_values
-from workerlib._pool.driver import Answer, Driver, Job, OnEnd
+from workerlib._pool.driver import Driver
+from workerlib._pool.jobs import Answer, Job, OnEnd
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy
 from workerlib._pool.sent_functions import By, describe_function

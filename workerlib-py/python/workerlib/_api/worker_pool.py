@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from workerlib._errors import NotSupportedError
-from workerlib._pool.driver import Answer, Driver, Job, OnEnd, Stats
+from workerlib._pool.driver import Driver
 from workerlib._pool.executor import PoolExecutor, run_blocking
+from workerlib._pool.jobs import Answer, Job, OnEnd, Stats
 from workerlib._pool.mapping import Errors, MapOptions, OnProgress, PoolMap
 from workerlib._pool.sent_functions import By, describe_function
 from workerlib._rpc.remote_functions import not_exported

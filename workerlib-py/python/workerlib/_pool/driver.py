@@ -21,9 +21,10 @@ from workerlib._errors import (
     PoolBrokenError,
     WorkerDiedError,
 )
-from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN
-from workerlib._pool.member import Member, TasksLostError
+from workerlib._pool.jobs import Answer, Job, OnEnd, Stats
+from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy
+from workerlib._pool.run import TaskRun, Told
 from workerlib._pool.schedule import (
     TARGET,
     Break,
@@ -44,86 +45,10 @@ from workerlib._values.safe_text import class_name, text_of
 _LOOK = 1.0
 
 
-class Answer(asyncio.Future[Any]):
-    """What the caller of a task waits for. A cancel asks the schedule, which decides when the task ends."""
-
-    on_cancel: Callable[[], None]
-    """Cancels the task."""
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Asks for the end of the task; it ends when its worker has heard of it."""
-        if self.done():
-            return False
-        self.on_cancel()
-        return True
-
-    def end_cancelled(self) -> None:
-        """Raises CancelledError in the caller."""
-        super().cancel()
-
-
-OnEnd = Callable[["Job", Ending], None]
-"""Hears of the end of a task."""
-
-
-@dataclass(slots=True)
-class Job:
-    """A task: the function, its arguments, and who hears of its end."""
-
-    function: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    on_end: OnEnd
-    timeout: float | None = None
-    is_error: bool = False
-    answer: Any = None
-    """The result or the exception, once it is there."""
-    on_begin: Callable[[], object] | None = None
-    """Is called when the task is given to a worker, the first time."""
-    title: str = ""
-    """The function's name for messages, if it is no export."""
-    fate: str = ""
-    """How the worker died that ran it last."""
-
-
-@dataclass(slots=True)
-class Stats:
-    """What a pool has done and does, at one moment."""
-
-    size: int
-    """The number of workers that the pool should have."""
-    idle: int = 0
-    """Workers that wait for a task."""
-    busy: int = 0
-    """Workers that run a task."""
-    starting: int = 0
-    """Workers that are being started, or wait for their restart."""
-    parked: int = 0
-    """Workers that died too often, and are not started again."""
-    waiting: int = 0
-    """Tasks that wait for a worker."""
-    done: int = 0
-    """Tasks that returned or raised."""
-    lost: int = 0
-    """Tasks that ended without an answer: their worker died, their time was up, or they were cancelled."""
-    restarts: int = 0
-    """Workers that were started in place of another."""
-
-
-@dataclass(slots=True)
-class _Run:
-    tasks: list[int]
-    task: asyncio.Task[None] | None = None
-    has_begun: bool = False
-    is_interrupted: bool = False
-    seconds: float | None = None
-    """How long it took in the worker, if the worker has said so."""
-
-
 @dataclass(slots=True)
 class _Place:
     member: Member | None = None
-    run: _Run | None = None
+    run: TaskRun | None = None
     incarnation: int = 0
     is_up: bool = False
     """Whether the schedule knows of the member."""
@@ -178,6 +103,7 @@ class Driver:
         self._recycle_above = recycle_above
         self._places = [_Place() for _ in range(size)]
         self._jobs: dict[int, Job] = {}
+        self._told = Told(self.schedule, self._jobs, self.loop.time, self.pump, self._pump_soon)
         self._readers: dict[int, Callable[[int], None]] = {}
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -194,7 +120,7 @@ class Driver:
         self.on_change: list[Callable[[], None]] = []
         """Called when workers have become idle or have died, and there is nothing else to do."""
 
-    # What the user wants.
+    # Requests of the public classes.
 
     async def start(self) -> None:
         """Starts the workers, and returns when the first one can run tasks.
@@ -398,7 +324,7 @@ class Driver:
                 self._keep(place, place.member.share(version, shared), lambda _: None)
         self._version, self._shared = version, shared
 
-    # What the schedule wants.
+    # The steps of the schedule.
 
     def _pump_soon(self) -> None:
         """Has `pump()` called once for all that happens in this iteration of the loop."""
@@ -580,7 +506,7 @@ class Driver:
             return
         place.member, place.is_up = None, False
         if place.run is not None:
-            for number in place.run.tasks:
+            for number in place.run.step.tasks:
                 if (job := self._jobs.get(number)) is not None:
                     job.fate = member.fate
             place.run = None
@@ -596,112 +522,17 @@ class Driver:
 
     def _run(self, step: Run) -> None:
         place = self._places[step.slot]
-        member = place.member
-        assert member is not None
-        run = place.run = _Run(step.tasks)
-        for number in step.tasks:
-            job = self._jobs[number]
-            if job.on_begin is not None:
-                job.on_begin()
-                job.on_begin = None
-        run.task = self.loop.create_task(self._run_all(step, place, member, run))
+        assert place.member is not None
+        run = place.run = TaskRun(step, place.member, self._told)
+        run.begin()
+        run.task = self.loop.create_task(self._carry_through(run, place))
         self._keep(place, run.task, self._fail)
 
-    async def _run_all(self, step: Run, place: _Place, member: Member, run: _Run) -> None:
-        """Has a worker run tasks, one after the other, until it is interrupted or gone."""
-        run.has_begun = True
-        jobs = [self._jobs.get(number) for number in step.tasks]
-        if step.is_chunk and member.takes_chunks and None not in jobs:
-            is_alive = await self._run_chunk(step, member, run)
-        else:
-            is_alive = await self._run_one_by_one(step, member, run)
-        if is_alive:
-            await self._end_run(step, place, member, run)
-
-    async def _run_one_by_one(self, step: Run, member: Member, run: _Run) -> bool:
-        """Makes a call for each task; returns whether the worker lives."""
-        for number in step.tasks:
-            job = self._jobs.get(number)
-            if job is None:
-                # Cancelled before its turn.
-                self.schedule.skip(step.slot, step.incarnation, number)
-                continue
-            was_interrupted = False
-            try:
-                if run.is_interrupted:
-                    raise asyncio.CancelledError
-                job.answer, job.is_error = await member.call(job.function, job.args, job.kwargs), False
-            except asyncio.CancelledError:
-                if not run.is_interrupted:
-                    # The pool is being closed.
-                    raise
-                was_interrupted = True
-            except TasksLostError as lost:
-                self._lose(step, [job], lost)
-                return True
-            except BaseException as error:
-                if member.is_gone:
-                    return False
-                job.answer, job.is_error = error, True
-            self.schedule.handle_time(self.loop.time())
-            self.schedule.handle_outcome(step.slot, step.incarnation, number, was_interrupted)
-            if run.is_interrupted:
-                break
-            self.pump()
-        return True
-
-    async def _run_chunk(self, step: Run, member: Member, run: _Run) -> bool:
-        """Makes one call for several items of a feed; returns whether the worker lives."""
-        jobs = [self._jobs[number] for number in step.tasks]
-        outcomes = 0
-        has_stopped = False
-
-        def hear(kind: int, value: Any) -> None:
-            nonlocal outcomes, has_stopped
-            if kind == NOT_BEGUN or outcomes == len(jobs):
-                has_stopped = True
-                return
-            job, number = jobs[outcomes], step.tasks[outcomes]
-            outcomes += 1
-            has_stopped = kind == INTERRUPTED
-            if not has_stopped:
-                job.is_error, job.answer = member.read_outcome(kind, value)
-            self.schedule.handle_time(self.loop.time())
-            self.schedule.handle_outcome(step.slot, step.incarnation, number, has_stopped)
-            self._pump_soon()
-
-        try:
-            if run.is_interrupted:
-                raise asyncio.CancelledError
-            run.seconds = await member.run_chunk(jobs[0].function, [job.args[0] for job in jobs], hear)
-        except asyncio.CancelledError:
-            if not run.is_interrupted:
-                raise
-            if not has_stopped:
-                # The worker computes and has said nothing: the item has begun.
-                hear(INTERRUPTED, None)
-        except TasksLostError as lost:
-            self._lose(step, jobs, lost)
-        except BaseException as error:
-            if member.is_gone:
-                return False
-            if not outcomes:
-                # An item that cannot be sent or read, so that no item has begun.
-                self.schedule.handle_not_begun(step.slot, step.incarnation)
-                return True
-            # An outcome that cannot be read. The items after it may have run.
-            for job, number in zip(jobs[outcomes:], step.tasks[outcomes:], strict=True):
-                job.answer, job.is_error = error, True
-                self.schedule.handle_outcome(step.slot, step.incarnation, number)
-        return True
-
-    def _lose(self, step: Run, jobs: list[Job], lost: TasksLostError) -> None:
-        for job in jobs:
-            job.fate = str(lost)
-        self.schedule.handle_time(self.loop.time())
-        self.schedule.handle_lost(step.slot, step.incarnation)
-
-    async def _end_run(self, step: Run, place: _Place, member: Member, run: _Run) -> None:
+    async def _carry_through(self, run: TaskRun, place: _Place) -> None:
+        """Has a worker run tasks, and makes it idle again if it lives."""
+        step, member = run.step, run.member
+        if not await run.run():
+            return
         if run.is_interrupted:
             self.pump()
             # Its function may go on: one that computes, or cleans up.
@@ -727,12 +558,8 @@ class Driver:
             return False
 
     def _interrupt(self, step: Interrupt) -> None:
-        run = self._places[step.slot].run
-        if run is not None and run.task is not None:
-            run.is_interrupted = True
-            # A task that is cancelled before its first step would never say what has become of the run.
-            if run.has_begun:
-                run.task.cancel()
+        if (run := self._places[step.slot].run) is not None:
+            run.interrupt()
 
     def snapshot(self) -> Stats:
         """Returns the state at this moment."""

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workerlib._errors import NotSupportedError, WorkerDiedError
-from workerlib._pool.driver import Driver, Job
+from workerlib._pool.driver import Driver
 from workerlib._pool.graph_tasks import Packed, unpack
+from workerlib._pool.jobs import Job
 from workerlib._pool.schedule import Ending, State
 
 _LONGEST_CHAIN = 16

@@ -15,7 +15,8 @@ from operator import length_hint
 from types import TracebackType
 from typing import Any, Literal
 
-from workerlib._pool.driver import Driver, Job
+from workerlib._pool.driver import Driver
+from workerlib._pool.jobs import Job
 from workerlib._pool.schedule import Ending
 
 Errors = Literal["raise", "yield"]

@@ -1,0 +1,79 @@
+"""The tasks of a pool as its driver knows them: what runs, who hears of the end, and how many there were.
+
+`_pool/driver.py` keeps them by their numbers. The schedule knows the numbers only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from workerlib._pool.schedule import Ending
+
+
+class Answer(asyncio.Future[Any]):
+    """What the caller of a task waits for. A cancel asks the schedule, which decides when the task ends."""
+
+    on_cancel: Callable[[], None]
+    """Cancels the task."""
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Asks for the end of the task; it ends when its worker has heard of it."""
+        if self.done():
+            return False
+        self.on_cancel()
+        return True
+
+    def end_cancelled(self) -> None:
+        """Raises CancelledError in the caller."""
+        super().cancel()
+
+
+OnEnd = Callable[["Job", Ending], None]
+"""Hears of the end of a task."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A task: the function, its arguments, and who hears of its end."""
+
+    function: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    on_end: OnEnd
+    timeout: float | None = None
+    is_error: bool = False
+    answer: Any = None
+    """The result or the exception, once it is there."""
+    on_begin: Callable[[], object] | None = None
+    """Is called when the task is given to a worker, the first time."""
+    title: str = ""
+    """The function's name for messages, if it is no export."""
+    fate: str = ""
+    """How the worker died that ran it last."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """What a pool has done and does, at one moment."""
+
+    size: int
+    """The number of workers that the pool should have."""
+    idle: int = 0
+    """Workers that wait for a task."""
+    busy: int = 0
+    """Workers that run a task."""
+    starting: int = 0
+    """Workers that are being started, or wait for their restart."""
+    parked: int = 0
+    """Workers that died too often, and are not started again."""
+    waiting: int = 0
+    """Tasks that wait for a worker."""
+    done: int = 0
+    """Tasks that returned or raised."""
+    lost: int = 0
+    """Tasks that ended without an answer: their worker died, their time was up, or they were cancelled."""
+    restarts: int = 0
+    """Workers that were started in place of another."""
