@@ -112,7 +112,7 @@ class UnsendableError(WorkerlibError, TypeError):
     type_name: str
     """The name of its type, such as `datetime.date`; empty where the type is not the reason."""
     reason: str | None
-    """What is wrong, where it is not the type."""
+    """The reason, where it is not the type."""
 
     def __init__(self, path: str, type_name: str = "", reason: str | None = None) -> None:
         super().__init__(path, type_name, reason)

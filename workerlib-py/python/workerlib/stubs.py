@@ -42,7 +42,7 @@ def _method(name: str, function: Function) -> Function:
     arguments = function.args
     positional = arguments.posonlyargs if arguments.posonlyargs else arguments.args
     positional.insert(0, ast.arg("self"))
-    # Whatever a default is: its kind is all that a caller's checker needs.
+    # A caller's checker needs to know only that there is a default.
     arguments.defaults = [ast.Constant(...) for _ in arguments.defaults]
     arguments.kw_defaults = [default and ast.Constant(...) for default in arguments.kw_defaults]
     doc = ast.get_docstring(function)
@@ -84,7 +84,7 @@ def _module(script: Module, name: str, methods: list[Function]) -> str:
         imports.append(f"from {script.name} import {', '.join(own)}")
     if imports:
         lines += ["", "if TYPE_CHECKING:", *(f"    {line}" for line in imports)]
-    lines += ["", "", f"class {name}(Interface, Protocol):", '    """What the worker exports."""']
+    lines += ["", "", f"class {name}(Interface, Protocol):", '    """The exports of the worker."""']
     for method in methods:
         lines += ["", *(f"    {line}" for line in ast.unparse(method).splitlines())]
     return "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ def close_when_dropped(worker: object, connection: Connection, title: str) -> No
     Args:
         worker: The object, in the thread of the event loop that is running.
         connection: The connection, which must not refer to the object.
-        title: What the object is, for the warning: "the worker 'stats'".
+        title: The object's title in the warning: "the worker 'stats'".
     """
     loop = asyncio.get_running_loop()
 

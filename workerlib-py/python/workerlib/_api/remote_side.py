@@ -23,7 +23,7 @@ class RemoteSide:
 
     @property
     def _title(self) -> str:
-        """What the other side is, for messages."""
+        """The other side's title in messages."""
         raise NotImplementedError
 
     @property

@@ -116,7 +116,7 @@ class Worker(RemoteSide):
             return
         self._connection, self._functions = other._connection, other._functions
         self._worker, self._ended, self._terminate = other._worker, other._ended, other._terminate
-        # Who drops a Worker closes its connection.
+        # A Worker that is dropped closes its connection.
         self._adopted = other
         self._name = other._name
         self._is_terminated = False

@@ -150,7 +150,7 @@ class Pool:
 
         Raises:
             TypeError: If the worker could not import it.
-            BaseException: What the function raises.
+            BaseException: Any exception of the function.
         """
         return await self._send(function, args, kwargs, by)
 
@@ -187,7 +187,7 @@ class Pool:
         Raises:
             NotSupportedError: If the graph shuffles by files, which each worker has of its own.
             WorkerDiedError: If two workers died of a task.
-            BaseException: What a task raises.
+            BaseException: Any exception of a task.
         """
         from workerlib._pool.graphs import GraphRun, arranged, flat
 
@@ -205,7 +205,7 @@ class Pool:
 
         Raises:
             NotSupportedError: If a bag is grouped by files: write `bag.groupby(…, shuffle="tasks")`.
-            BaseException: What a task raises: see `get()`.
+            BaseException: Any exception of a task: see `get()`.
         """
         from workerlib._pool.graphs import finished, graph_of
 

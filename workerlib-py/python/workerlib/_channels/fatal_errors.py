@@ -77,7 +77,7 @@ def tell_by_port(port: Any) -> Callable[[], None]:
         port: The MessagePort.
 
     Returns:
-        What ends that.
+        A function that ends the watch.
     """
     tell = port.postMessage.bind(port, to_js(_MESSAGE))
     _add_last(tell)

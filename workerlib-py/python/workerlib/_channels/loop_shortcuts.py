@@ -4,8 +4,8 @@ A turn of Pyodide's loop costs more than all the rest of a call: each is an even
 a message is handled, what is given to `call_soon` (a task's first step, the wake-up of one that waits) is
 collected, and run when the handler is done, in that order and as the loop would have run it.
 
-What those steps in turn give to `call_soon` goes to the loop, but for what waits for a future that they
-have ended, a few levels deep: `gather` and its like are callbacks of the tasks that they wait for. And the
+Callbacks that those steps in turn give to `call_soon` go to the loop, except callbacks of a future that they
+have ended, a few levels deep: `gather` and its like are callbacks of the tasks that they wait for. The
 first steps of calls that become tasks are taken together, in one microtask (`start_together`).
 
 Callbacks that run so have been entered by JavaScript without a stack of their own, and cannot block by

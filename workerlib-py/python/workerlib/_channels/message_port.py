@@ -7,7 +7,8 @@ can be: the memory of WebAssembly can be neither shared nor transferred. The cop
 `_channels/message_port_without_eval.py`; here is what it calls, and what it is called with: addresses and
 lengths.
 
-What arrives is handled at once, and so is all that this makes ready (`_channels/loop_shortcuts.py`).
+A message is handled as soon as it arrives, and so are the callbacks that it makes ready
+(`_channels/loop_shortcuts.py`).
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _script(name: str) -> Any:
         name: The file's name.
 
     Returns:
-        What the script offers; False where the page does not let a script be evaluated.
+        The script's value; False where the page does not let a script be evaluated.
     """
     if name not in _scripts:
         try:
@@ -75,10 +76,10 @@ def own_channel(worker: Any, mark: str) -> Any:
 
     Args:
         worker: The Worker, or in it its global object.
-        mark: What no other connection has.
+        mark: A text that no other connection has.
 
     Returns:
-        What a `PortEndpoint` takes; None where a MessagePort is as good, or the only way.
+        A channel for a `PortEndpoint`; None where a MessagePort is as good, or the only way.
     """
     script = _script("own_channel.js")
     return None if script is False else script(worker, mark)
@@ -191,7 +192,7 @@ class PortEndpoint:
         """Tells whether a call may start while a message is handled: `Endpoint.starts_at_once`."""
         return loop_shortcuts.starts_at_once(name, function)
 
-    # What sync code that waits asks of it, while the event loop stands.
+    # For sync code that waits, while the event loop stands.
 
     @property
     def can_block(self) -> bool:
@@ -246,7 +247,7 @@ class PortEndpoint:
                 # A proxy is of an object that the browser clones.
                 regions += (buffer.take() if type(buffer) is Transfer else buffer, -1, 0)
                 continue
-            # What is made of a bytes object is one again, which can be filled piece by piece.
+            # The receiver makes a bytes object of a bytes object, which can be filled piece by piece.
             regions += (*region(buffer), int(type(buffer) is bytes))
         self._channel.sendAll(*regions)
 

@@ -1,8 +1,8 @@
 """Destroys the proxies by which JavaScript calls Python, once JavaScript is out of them.
 
-Channels and hosts use it. Whatever ends a connection may itself be called by one of its proxies, and
+Channels and hosts use it. A function that ends a connection may itself be called by one of its proxies, and
 JavaScript must not return into a proxy that is gone. The event loop's `call_soon` is no way to wait for
-that: while a message is handled, what it is given runs before the handler returns (`loop_shortcuts.py`).
+that: while a message is handled, its callbacks run before the handler returns (`loop_shortcuts.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def destroy_later(proxies: Iterable[Any]) -> None:
     """Destroys proxies in a later event of JavaScript's.
 
     Args:
-        proxies: What `pyodide.ffi.create_proxy` returned.
+        proxies: Results of `pyodide.ffi.create_proxy`.
     """
     kept = list(proxies)
 

@@ -1,7 +1,7 @@
 """A stream socket as an endpoint: how frames travel between two processes of one machine.
 
 A message is its number of parts and their lengths, little-endian, then the parts: the frame and its buffers
-(docs/adr/0024-workers-outside-the-browser.md). Large parts get room as their bytes come. What is sent waits
+(docs/adr/0024-workers-outside-the-browser.md). Large parts get room as their bytes come. A message waits
 in a queue of this side's for as long as the other side does not read; this side goes on reading meanwhile,
 so two sides that send to each other at once cannot block each other.
 
@@ -22,11 +22,12 @@ from typing import Any
 # More parts than that are a sign of bytes that are no message.
 _MOST_PARTS = 1 << 20
 _COUNT = struct.Struct("<I")
-# What is read at once, where it is not known yet where it belongs.
+# How many bytes are read at once, while it is not known where they belong.
 _SCRATCH = 64 << 10
 # The room that a large part has at first.
 _FIRST_ROOM = 1 << 20
-# What is written at once. The transport keeps, and before Python 3.12 copies, what the socket does not take.
+# How many bytes are written at once. The transport keeps, and before Python 3.12 copies, the bytes that the
+# socket does not take.
 _CHUNK = 256 << 10
 
 OnMessage = Callable[[bytes, list[Any]], None]
@@ -49,7 +50,7 @@ class PipeEndpoint(asyncio.BufferedProtocol):
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done when nothing more can arrive: with the reason."""
 
-    # What a connection asks of an endpoint.
+    # The protocol `Endpoint`, for a connection.
 
     def starts_at_once(self, _name: str, _function: object) -> bool:
         """Tells that each call may: `Endpoint.starts_at_once`. Outside of a browser, any stack can wait."""
@@ -108,7 +109,7 @@ class PipeEndpoint(asyncio.BufferedProtocol):
             self._transport.abort()
         self._end(reason)
 
-    # What sync code that waits asks of it, while the event loop stands.
+    # For sync code that waits, while the event loop stands.
 
     @property
     def can_block(self) -> bool:
@@ -133,12 +134,12 @@ class PipeEndpoint(asyncio.BufferedProtocol):
         socket = transport.get_extra_info("socket")
         readable, writable, _ = select.select([socket], [socket], [], 0)
         if writable and transport.get_write_buffer_size():
-            # What asyncio itself calls then; there is no public way to have the loop write while it stands.
+            # asyncio itself calls these then; there is no public way to have the loop write while it stands.
             transport._write_ready()
         if readable:
             transport._read_ready()
 
-    # What asyncio tells a protocol.
+    # The protocol of asyncio's transports.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the transport."""
@@ -205,7 +206,7 @@ class PipeEndpoint(asyncio.BufferedProtocol):
 
 
 class _NoMessageError(Exception):
-    """What arrived cannot be a message."""
+    """The bytes that arrived cannot be a message."""
 
 
 class _MessageReader:
@@ -219,7 +220,7 @@ class _MessageReader:
         # A large part that has begun, and what of it is still to come.
         self._large: bytearray | None = None
         self._room = self._scratch
-        # What the next bytes are: a number of parts, then their lengths, then one part after the other.
+        # The next bytes are a number of parts, then their lengths, then one part after the other.
         self._lengths: tuple[int, ...] | None = None
         self._parts: list[Any] = []
         self._wanted = _COUNT.size

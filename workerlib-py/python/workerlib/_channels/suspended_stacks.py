@@ -23,11 +23,11 @@ def _suspend(awaitable: Awaitable[Any]) -> Any:
     The collector goes on when no stack waits any more; a full `gc.collect()` does not walk them.
 
     Args:
-        awaitable: What to wait for.
+        awaitable: The awaitable to wait for.
 
     Raises:
         RuntimeError: If the running code has not been entered by the event loop.
-        BaseException: What the awaitable raises.
+        BaseException: Any exception of the awaitable.
     """
     global _suspended, _resumes
     if not _suspended:

@@ -25,7 +25,7 @@ class SpawnProgress:
     stage: str
     """`find`, `download`, `install`, `import` or `connect`, and at last `ready`."""
     what: str
-    """What is looked for, fetched, installed or run: the worker, Pyodide, a package, the script."""
+    """The thing that is looked for, fetched, installed or run: worker, Pyodide, a package, the script."""
     done: int | None = None
     """How many packages have come this far, where packages are loaded."""
     total: int | None = None
@@ -57,14 +57,14 @@ class Progress:
 
         Args:
             name: The name that was asked for.
-            step: What is being waited for at first.
+            step: The first thing that is waited for.
             caller: The function that the user called, for messages.
             on_progress: The user's function that hears of each step.
         """
         self.name = name
         """The name that was asked for, then the one that was found."""
         self.step = step
-        """What is being waited for."""
+        """The thing that is waited for."""
         self.caller = caller
         self.on_new_stage: Callable[[], None] = lambda: None
         """Is called at each step: the time limit is one for a step."""
@@ -74,8 +74,8 @@ class Progress:
         """Notes a new step.
 
         Args:
-            step: What is being waited for, for messages: "connect() was …".
-            told: What the user's function is told, which may raise anything.
+            step: The thing that is waited for, for messages: "connect() was …".
+            told: The argument of the user's function, which may raise anything.
         """
         self.step = step
         self.on_new_stage()
@@ -93,7 +93,7 @@ def script_failed(what: str, cause: BaseException, remedy: str = "") -> WorkerSt
 
     Args:
         what: Whose script it is: "the script of the worker 'stats'".
-        cause: What the script raised.
+        cause: The script's exception.
         remedy: How this host makes a module importable, for a module that was not found.
     """
     name = (cause.type_name if isinstance(cause, RemoteError) else class_name(type(cause))).removeprefix(

@@ -24,14 +24,14 @@ _REPORT = "workerlib.report"
 
 
 class JavaScriptPage:
-    """What a connection is for a page in Python, as far as a page in JavaScript has it."""
+    """The part of a connection that a page in JavaScript has too."""
 
     def __init__(self, call: Any, tell: Any, names: list[str]) -> None:
         """Makes the page's functions.
 
         Args:
             call: A function of JavaScript's that calls a function of the page: its name, and the arguments.
-            tell: One that does so at once, and returns nothing.
+            tell: A function that does so at once, and returns nothing.
             names: The names of the page's functions.
         """
         self._call = PageFunction(call)

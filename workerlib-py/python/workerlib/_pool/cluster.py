@@ -46,7 +46,7 @@ class Cluster:
         self.exports: dict[str, None] = {}
         """The names of the exports."""
         self.idempotent: frozenset[str] = frozenset()
-        """Those that may run again after a death."""
+        """The names of the exports that may run again after a death."""
         self.loop = asyncio.get_running_loop()
         self._cancelling: set[asyncio.Future[Any]] = set()
 

@@ -91,9 +91,9 @@ class Driver:
         self.exports: dict[str, None] = {}
         """The names of the workers' exports."""
         self.idempotent: frozenset[str] = frozenset()
-        """Those that may run again after a death."""
+        """The names of the exports that may run again after a death."""
         self.streams: frozenset[str] = frozenset()
-        """Those that are streams, which no pool runs."""
+        """The names of the exports that are streams, which no pool runs."""
         self.stats = Stats(size)
         self.loop = asyncio.get_running_loop()
         """The event loop in which the pool works."""

@@ -58,7 +58,7 @@ class PoolFuture(concurrent.futures.Future[Any]):
         Raises:
             CannotBlockError: If sync code cannot wait here.
             TimeoutError: If it is not there in time.
-            BaseException: What the function raised.
+            BaseException: Any exception of the function.
         """
         self._wait(timeout)
         return super().result(timeout)
@@ -220,7 +220,7 @@ def run_blocking(
 
     Raises:
         CannotBlockError: If sync code cannot wait here.
-        BaseException: What the coroutine raises.
+        BaseException: Any exception of the coroutine.
     """
     if sys.platform != "emscripten" and threading.get_ident() != thread:
         return asyncio.run_coroutine_threadsafe(make(), loop).result()

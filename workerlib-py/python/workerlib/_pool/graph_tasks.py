@@ -59,7 +59,7 @@ async def run_tasks(
         served: The call that this is.
         tasks: The key of each task, the task itself as cloudpickle has made bytes of it, and the keys of the
             results that it uses.
-        inputs: What they need besides: by key the number of a result that is kept here, or the value.
+        inputs: Their further inputs: by key the number of a result that is kept here, or the value.
         changes: The number under which the last result is kept, and the numbers of results that nobody needs
             any more.
 

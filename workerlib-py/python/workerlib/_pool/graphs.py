@@ -173,7 +173,7 @@ class GraphRun:
 
         Raises:
             WorkerDiedError: If two workers died of a task.
-            BaseException: What a task raises.
+            BaseException: Any exception of a task.
         """
         driver = self._driver
         driver.check_open()
@@ -259,7 +259,7 @@ class GraphRun:
             chain.append(self._nodes[key])
         return chain
 
-    # What becomes of it.
+    # Runs, and their ends.
 
     def _start(self, batch: _Batch) -> None:
         self._busy[batch.slot] = batch

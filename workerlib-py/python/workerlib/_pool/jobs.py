@@ -14,7 +14,7 @@ from workerlib._pool.schedule import Ending
 
 
 class Answer(asyncio.Future[Any]):
-    """What the caller of a task waits for. A cancel asks the schedule, which decides when the task ends."""
+    """The future of a task's caller. A cancel asks the schedule, which decides when the task ends."""
 
     on_cancel: Callable[[], None]
     """Cancels the task."""
@@ -57,7 +57,7 @@ class Job:
 
 @dataclass(slots=True)
 class Stats:
-    """What a pool has done and does, at one moment."""
+    """The numbers of a pool's work, at one moment."""
 
     size: int
     """The number of workers that the pool should have."""

@@ -133,7 +133,7 @@ def started(coroutine: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
     """Runs a coroutine up to its first `await` at once, and the rest in a task.
 
     Raises:
-        BaseException: What the coroutine raises up to there.
+        BaseException: Any exception of the coroutine up to there.
     """
     try:
         first = coroutine.send(None)

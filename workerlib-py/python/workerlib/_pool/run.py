@@ -1,7 +1,7 @@
 """One run: has a worker run the tasks that the schedule gives it at a time, and tells of each outcome.
 
 The driver (`_pool/driver.py`) makes a run for each `Run` step of the schedule. A run ends when its tasks have
-ended, when it is interrupted, or when its worker dies. What follows for the worker is the driver's business.
+ended, when it is interrupted, or when its worker dies. The driver decides what follows for the worker.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workerlib._pool.member import Member, TasksLostError
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who hears of what becomes of a run."""
+    """The objects that hear of the outcomes of a run."""
 
     schedule: schedule.Schedule
     jobs: Mapping[int, Job]

@@ -158,7 +158,7 @@ class _Slot:
     incarnation: int = 0
     start_at: float = 0.0
     tasks: deque[_Task] = field(default_factory=deque)
-    """What its worker has been given and not answered; the first one runs."""
+    """The tasks that its worker has been given and has not answered; the first one runs."""
     pinned: deque[_Task] = field(default_factory=deque)
     """Tasks for its worker and no other."""
     begun_at: float = 0.0
@@ -208,7 +208,7 @@ class Schedule:
         self.is_closed = False
         """Whether the pool is closed: nothing is started any more."""
 
-    # What the user wants.
+    # Wishes of the user.
 
     def submit(
         self, task: int, timeout: float | None = None, retries: float = 0, slot: int | None = None
@@ -307,7 +307,7 @@ class Schedule:
         self.is_closed = True
         self._settle_all(Ending.BROKEN)
 
-    # What has happened.
+    # Events.
 
     def handle_started(self, slot: int, incarnation: int) -> None:
         """Notes that a worker can run tasks."""
@@ -463,7 +463,7 @@ class Schedule:
             times.append(slot.grace_ends)
         return min(times)
 
-    # What is to be done.
+    # Steps for the driver.
 
     def poll(self) -> Step | None:
         """Returns the next thing for the driver to do; None if there is nothing."""

@@ -62,8 +62,8 @@ from workerlib._values.sending import DEFAULT, SendingTable
 
 _T = TypeVar("_T")
 
-# How many seconds the other side has to say that it has passed a cancel on. One that does not is busy with
-# something that cannot be cancelled: the call is given up then.
+# How many seconds the other side has to say that it has passed a cancel on. A side that does not say so is
+# busy with something that cannot be cancelled: the call is given up then.
 _GRACE = 0.5
 # How many seconds a function may compute before what has arrived meanwhile is taken in first.
 _BRIEF = 0.001
@@ -72,7 +72,7 @@ _BRIEF = 0.001
 _HAS_EAGER_TASKS = sys.version_info >= (3, 12)
 
 _SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
-"""What the other side and this one are, by whether this one connects."""
+"""The titles of the other side and of this one, by whether this one connects."""
 
 
 class Connection:
@@ -96,7 +96,7 @@ class Connection:
         Args:
             session: A new session.
             endpoint: The channel, which this connection closes when it ends.
-            functions: What the other side may call, by name; looked up at each call.
+            functions: The functions that the other side may call, by name; looked up at each call.
             table: How values are sent, by the connection's own adapters and settings.
             log: The connection's log of calls; by default one that is off.
             interrupt: Interrupts a call in the other side that has been cancelled so many times, if its code
@@ -119,13 +119,13 @@ class Connection:
         self.log = log or CallLog("worker", False)
         """The log of calls."""
         self.functions = functions
-        """What the other side may call, by name."""
+        """The functions that the other side may call, by name."""
         self.needs_deferred = False
         """Whether a side has an async adapter, whose objects no report can carry."""
         self.has_died = False
         """Whether the connection has ended because the other side is gone."""
         self.functions_there: dict[str, Any] = {}
-        """What calls the other side's functions, by name."""
+        """Functions that call the other side's functions, by name."""
         self._insistence = interrupt and Insistence(self._loop, interrupt, self._is_in_flight)
         self._guard = guard or Guard()
         self._internal = internal
@@ -135,7 +135,7 @@ class Connection:
         # A `ReplyState` stands for a `Pending`, until somebody waits for that.
         self._calls: dict[int, Pending] = {}
         self.references = References(self, session, self._loop)
-        """What this side has given to the other to call, and what it holds of the other's."""
+        """The functions and objects that one side has given to the other to call."""
         self._brought = self.references.brought
         self._served: dict[int, Served] = {}
         self._is_starting = False
@@ -151,7 +151,7 @@ class Connection:
         self.on_exports: Callable[[list[ExportDescription]], None] | None = None
         """Called when the other side exports more than the handshake told."""
         self.outlet: Any = None
-        """What this side's program has written and the other side has not been told (`_rpc/output.py`)."""
+        """This side's output that has not been sent yet (`_rpc/output.py`)."""
         self.on_output: Callable[[str, str], object] = lambda _stream, _text: None
         """Called with the text that the other side's program writes, if it forwards that."""
         # Nobody has to ask for the outcome of the handshake.
@@ -189,7 +189,7 @@ class Connection:
             ConnectionClosedError: If the connection is closed, or closes before the answer.
             WorkerDiedError: If it does because the other side is gone.
             RuntimeError: If another event loop runs than the connection's; nothing was sent then.
-            BaseException: What the function raised: see `rebuild` of `_values/exceptions.py`.
+            BaseException: Any exception of the function: see `rebuild` of `_values/exceptions.py`.
         """
         self._check_loop(function)
         parent = current_call.get()
@@ -438,7 +438,7 @@ class Connection:
 
     def _on_exports(self, exports: list[ExportDescription]) -> None:
         if self.opened.done() and not self.opened.cancelled() and not self.opened.exception():
-            # Whoever awaits the handshake may not have looked at its result yet.
+            # The task that awaits the handshake may not have looked at its result yet.
             self.opened.result().extend(exports)
         if self.on_exports is not None:
             try:
@@ -578,7 +578,7 @@ class Connection:
     def _start_call(self, since: float, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         """Starts a call that has arrived, and says when the next one may start.
 
-        What arrives while a function runs is taken in before that: it may be a cancel.
+        Messages that arrive while a function runs are taken in before that: one may be a cancel.
 
         Args:
             since: When the first of several was started that were there at the same time.
@@ -800,7 +800,7 @@ class Connection:
             try:
                 self._session.raise_error(call, self.describe_error(error))
             except BaseException as failure:
-                # Whatever it is, the caller must not wait for ever.
+                # After any failure at all, the caller must not wait for ever.
                 text = f"{class_name(kind)} was raised and could not be sent: {text_of(failure, repr)}"
                 self._session.raise_error(call, describe(RuntimeError(text)))
         self._carry_out()
@@ -830,14 +830,14 @@ _DONE_BY: dict[str, Callable[..., None]] = {
     "closed": Connection._on_closed,
     **STREAMS_DONE_BY,
 }
-"""What does a step that the session has named, but for the calls that arrive."""
+"""The functions that do the session's steps, by name, except for calls that arrive."""
 _STARTED_BY: dict[str, Callable[..., None]] = {
     "call": Connection._on_call,
     "stream_call": Connection._on_stream_call,
     "call_with_deferred": Connection._on_call_with_deferred,
     "bad_call": Connection._on_bad_call,
 }
-"""What starts a call of the other side."""
+"""The functions that start a call of the other side, by the name of the step."""
 
 
 def _is_awaitable(value: object) -> bool:

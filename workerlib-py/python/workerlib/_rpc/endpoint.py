@@ -1,4 +1,4 @@
-"""What a connection needs of the channel that carries its frames."""
+"""The protocol of a channel that carries the frames of a connection."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def guarded_steps(
         tell: Called after a step that a cancel has met, which the other side is to hear of.
 
     Raises:
-        BaseException: What the coroutine raises.
+        BaseException: Any exception of the coroutine.
     """
     resume: Callable[[Any], Any] = steps.send
     value: Any = None

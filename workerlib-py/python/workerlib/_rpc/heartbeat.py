@@ -64,7 +64,7 @@ def watch(
 
     Args:
         heartbeat: How long it may be.
-        worker: What `note_connection` was told of the worker.
+        worker: The worker, as `note_connection` was told.
         connection: The connection, with whose end the watch ends.
         endpoint: Its endpoint.
         end: Ends the connection and the worker.

@@ -16,7 +16,8 @@ from typing import Any
 class Served:
     """A call that is being served."""
 
-    # What most calls never change stands in the class: to set it each time would take as long as the rest.
+    # Most calls never change these fields, so they stand in the class: to set them would take as long as the
+    # rest.
     task: asyncio.Task[None] | None = None
     """Serves it."""
     has_begun: bool = False
@@ -32,13 +33,13 @@ class Served:
     is_answer_due: bool = False
     """Whether the other side has not been told yet that the function knows of its last message."""
     interrupt: KeyboardInterrupt | None = None
-    """What was raised in the function to interrupt it."""
+    """The exception that was raised in the function to interrupt it."""
     has_ended: bool = False
     """Whether it has been answered."""
     reporter: Any = None
     """Sends what it reports, from the first report on: a `Reporter` (`_rpc/reports.py`)."""
     waits: Sequence[asyncio.Future[Any]] = ()
-    """What its code waits for, suspended: the last one first of all."""
+    """The futures that its suspended code waits for; the last one must be done first."""
     is_blocking: bool = False
     """Whether the other side starts no call before it has the answer."""
     failure: BaseException | None = None

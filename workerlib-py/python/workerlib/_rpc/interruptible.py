@@ -4,8 +4,8 @@ In a browser that is shared memory (`_hosts/browser/shared_memory_interrupts.py`
 (`_hosts/subprocess/signal_interrupts.py`). Both end in Python's SIGINT, whose handler stands here. It looks
 at what it has stopped, and raises KeyboardInterrupt only in the code of the call that is meant: not in
 another call, in what the worker does besides its calls, or in a connection of workerlib's own that the user's
-function is using. Who interrupts does so again until there is an answer, so an interrupt that meets something
-else is not lost, only late.
+function is using. The other side interrupts again until there is an answer, so an interrupt that meets
+something else is not lost, only late.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def _on_signal(_signal: int, frame: FrameType | None) -> None:
 def heed_interrupts() -> None:
     """Takes over SIGINT, in the main thread.
 
-    What is raised in a destructor or the like is caught by Python, and nothing but a line on the console
-    comes of it. An interrupt that meets such a place counts as if it had not come.
+    Python catches an exception in a destructor or the like, and only writes a line on the console. An
+    interrupt that meets such a place counts as if it had not come.
     """
     signal.signal(signal.SIGINT, _on_signal)
     tell = sys.unraisablehook

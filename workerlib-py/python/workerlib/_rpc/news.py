@@ -72,4 +72,4 @@ DONE_BY: dict[str, Callable[..., None]] = {
     "output": _on_output,
     "blocked": _on_blocked,
 }
-"""What does a step that the session has named."""
+"""The functions that do the session's steps, by name."""

@@ -1,4 +1,4 @@
-"""What a call waits for, and how it ends when it is cancelled or runs out of time.
+"""The future that a call waits for, and how it ends when it is cancelled or runs out of time.
 
 It is a future, but like a task that is awaited: `cancel()` only asks, and what comes of it is the outcome.
 It decides nothing about the state of the call, which is the session's.

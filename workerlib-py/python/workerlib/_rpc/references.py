@@ -109,7 +109,7 @@ class Held:
         self.calls: list[Served] = []
         """The running calls that it was passed to."""
         self.proxy: weakref.ref[Any] | None = None
-        """What stands for it here."""
+        """The object that stands for it here."""
 
     @property
     def name(self) -> str:
@@ -151,7 +151,7 @@ class References:
         self._replies: dict[int, ReplyState] = {}
         self._dropped: list[Held] = []
         self.brought: list[Held] = []
-        """What the values brought that were read last, until it is known of which call they are."""
+        """The references in the values that were read last, until their call is known."""
 
     # As values.
 
@@ -398,7 +398,7 @@ _PROXIES: dict[tuple[object, object], Callable[[Held], Any]] = {
     ("sender", _FUNCTION): Callback.of,
     ("sender", _OBJECT): RemoteObject.of,
 }
-"""What makes the object that stands for something of the other side's, by owner and kind."""
+"""Functions that make the object that stands for one of the other side's, by owner and kind."""
 
 
 def _origin(held: Held) -> Served | None:

@@ -36,7 +36,7 @@ class Caller(Protocol):
 
     @property
     def references(self) -> References:
-        """What stays where it is and is called there."""
+        """The functions and objects that stay where they are and are called there."""
 
     def call(
         self,
@@ -90,7 +90,7 @@ def learn(connection: Caller, name: str, title: str, exports: list[ExportDescrip
     Args:
         connection: Makes the calls.
         name: The name of the other side, for the names of its functions.
-        title: What the other side is, for messages: "the page".
+        title: The other side's title in messages: "the page".
         exports: The descriptions, as the other side has sent them.
 
     Raises:
@@ -110,7 +110,7 @@ def not_exported(name: str, exported: Mapping[str, object], other: str = "the wo
 
     Args:
         name: The name.
-        exported: What is exported, by name.
+        exported: The exports, by name.
         other: The side that does not export it.
     """
     listed = ", ".join(exported) or "nothing"

@@ -25,7 +25,7 @@ def remote(thing: Any) -> Any:
         thing: The object.
 
     Returns:
-        What is to be sent in its place. The same object arrives as the same handle each time.
+        A value to send in its place. The same object arrives as the same handle each time.
     """
     return Kept(thing)
 

@@ -182,12 +182,12 @@ class Reply(NoValue):
         """Waits for the answer in sync code.
 
         Returns:
-            What the callback returned.
+            The callback's result.
 
         Raises:
             CannotBlockError: If sync code cannot wait here; the message says what to change.
             ConnectionClosedError: If the connection ends before the answer.
-            BaseException: What the callback raised.
+            BaseException: Any exception of the callback.
         """
         return self._state.take() if self._state.is_done else wait(self)
 

@@ -130,7 +130,7 @@ def progress(iterable: Iterable[_T] | AsyncIterable[_T], total: int | None = Non
     """Reports the progress of a loop: `for row in workerlib.progress(rows):`.
 
     The caller's `options(on_report=…)` is called with two numbers: how many items are done, and how many
-    there are, or None. It is called with 0 first. What `report()` says of quick reports is true of these.
+    there are, or None. It is called with 0 first. Quick reports are thinned as those of `report()`.
 
     Args:
         iterable: The items; for an `async for`, an async iterable.

@@ -43,7 +43,7 @@ class Streams:
         self.unsent: list[int] = []
         """The streams among the values that are being encoded."""
         self._producers: dict[int, tuple[Producer, Context]] = {}
-        # What is iterated over already, by its id; the producers keep it alive.
+        # The ids of the iterables that have a producer already, which keeps them alive.
         self._sources: set[int] = set()
         self._inboxes: WeakValueDictionary[int, Inbox] = WeakValueDictionary()
 
@@ -52,7 +52,7 @@ class Streams:
         """Whether a stream has not ended."""
         return bool(self._producers) or any(not inbox.is_over for inbox in self._inboxes.values())
 
-    # What this side produces.
+    # Streams that this side produces.
 
     def send(self, source: Any) -> int:
         """Opens a stream for an async iterable among values that are being encoded, and returns its id.
@@ -141,7 +141,7 @@ class Streams:
         if found := self._producers.get(stream):
             found[0].stop(is_cancel)
 
-    # What this side consumes.
+    # Streams that this side consumes.
 
     def receive(self, stream: int) -> Stream[Any]:
         """Makes the stream that a value means.
@@ -314,4 +314,4 @@ DONE_BY: dict[str, Callable[..., None]] = {
         *("granted", "stop"),
     )
 }
-"""What does a step of the session that is about a stream."""
+"""The functions that do the session's steps of streams, by name."""

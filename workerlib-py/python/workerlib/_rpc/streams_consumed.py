@@ -27,7 +27,7 @@ BYTES_AHEAD = 4 << 20
 
 
 class Step(Pending):
-    """What a step, or the end of a stream, waits for. What it has waited for is in the inbox."""
+    """The future that a step, or the end of a stream, waits for. The item itself is in the inbox."""
 
     def end_cancelled(self) -> None:
         """Ends the wait: as cancelled or out of time if that was asked for, else without an error."""
@@ -46,7 +46,7 @@ class Inbox:
         Args:
             streams: The streams of the connection.
             stream: The stream's id.
-            name: What to call it in messages.
+            name: The stream's name in messages.
             ahead: How many items the producer may be ahead.
             is_granted: Whether the producer has that credit already.
         """
@@ -59,11 +59,11 @@ class Inbox:
         self.grant_at = 0
         """At how many taken items more are to be granted."""
         self.step: Step | None = None
-        """What waits for the next item, or for the end."""
+        """The future of the next item, or of the end, if somebody waits."""
         self.is_over = False
         """Whether no more items come: the producer has said so, or the connection has ended."""
         self.error: BaseException | None = None
-        """What to raise after the last item."""
+        """The exception to raise after the last item."""
         self.stops = 0
         """How often the producer was asked to end."""
         self._ahead = ahead
@@ -165,7 +165,7 @@ class Stream(Generic[_T_co]):
         """Makes one; users get streams by calls, among arguments and among results.
 
         Args:
-            name: What to call it in messages.
+            name: The stream's name in messages.
             open_: Makes the call that returns the inbox; None if the stream came among values.
             inbox: The inbox, if it is there already.
             timeout: The number of seconds that a step may take.
@@ -201,7 +201,7 @@ class Stream(Generic[_T_co]):
         A step that is pending in another task ends as at the end of the stream.
 
         Raises:
-            BaseException: What the generator raised while it cleaned up.
+            BaseException: Any exception of the generator while it cleaned up.
         """
         self._is_closed = True
         if self.opening is not None:

@@ -27,7 +27,7 @@ from workerlib._values.streams import Streamed, is_stream
 _SECONDS = 0.004
 # How many items go in one message at most.
 _MOST = 1024
-# What a batch says of an item that Python cannot free by recursion.
+# The flag in a batch of an item that Python cannot free by recursion.
 _DEEP = 2
 
 
@@ -46,7 +46,7 @@ class Producer:
             streams: The streams of the connection.
             stream: The stream's id.
             source: An async iterable, or an iterator that is no async one.
-            name: What to call it in messages.
+            name: The stream's name in messages.
         """
         self._streams = streams
         self._session = streams.session
@@ -164,7 +164,7 @@ class Producer:
                 self._session.send_items(self._stream, unfinished, deferred)
                 self._streams.transmit()
             elif not has_waited:
-                # What has arrived meanwhile comes first.
+                # Messages that have arrived meanwhile come first.
                 turn = self._streams.loop.create_future()
                 self._streams.loop.call_later(0, _finish, turn)
                 await self._wait(turn)
@@ -313,7 +313,7 @@ class Producer:
             described = self._streams.connection.describe_error(error)
             self._session.raise_error(self._stream, described, is_stream=True)
         except BaseException as failure:
-            # Whatever it is, the consumer must not wait for ever.
+            # After any failure at all, the consumer must not wait for ever.
             text = f"{class_name(type(error))} was raised and could not be sent: {text_of(failure, repr)}"
             self._session.raise_error(self._stream, describe(RuntimeError(text)), is_stream=True)
 

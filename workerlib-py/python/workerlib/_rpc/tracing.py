@@ -118,7 +118,7 @@ class Span:
         """Ends it, and tells the exporters.
 
         Args:
-            outcome: What came of the call.
+            outcome: How the call ended.
         """
         end = clock()
         sent = max(self.sent, self.encoding)

@@ -59,7 +59,7 @@ def wait(awaitable: Awaitable[_T]) -> _T:
     Raises:
         CannotBlockError: If sync code cannot wait here; the message says what to change.
         DeadlockError: If the page's function calls this worker meanwhile, which starts no call; raised there.
-        BaseException: What the awaitable raises.
+        BaseException: Any exception of the awaitable.
     """
     call = current_call.get()
     if (suspending := ways.suspend()) is not None:
@@ -98,7 +98,7 @@ def wait(awaitable: Awaitable[_T]) -> _T:
 
 
 def _sender(steps: Generator[Any, Any, Any]) -> Callable[[Any], Any]:
-    # What iterates without being a generator takes no value.
+    # An iterator that is no generator takes no value.
     send = getattr(steps, "send", None)
     return send if send is not None else lambda _value: next(steps)
 

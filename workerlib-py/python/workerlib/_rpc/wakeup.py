@@ -19,7 +19,7 @@ _GONE = 4096
 
 
 class Wakeup:
-    """What a peer may wait for."""
+    """Wakes a peer that waits for an answer while its event loop stands."""
 
     def __init__(self, wake: Callable[[bytes, list[Any]], bool]) -> None:
         """Takes the host's way."""

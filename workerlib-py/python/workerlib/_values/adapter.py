@@ -44,7 +44,7 @@ class Adapter:
     is_async: bool
     """Whether the decoder is known to be async."""
     entry: str | None = None
-    """What stands in the configuration, for messages; None if it was registered by Python code."""
+    """The entry in the configuration, for messages; None if it was registered by Python code."""
 
     def encodes(self, cls: type) -> bool:
         """Returns whether instances of a class pass through this adapter on their way out."""

@@ -38,7 +38,7 @@ _registered: dict[str, Adapter] = {}
 _TOTAL = f"workerlib:{All.__qualname__}"
 
 
-# What users call.
+# Functions that users call.
 
 
 def register_adapter(
@@ -123,7 +123,7 @@ def adapter_for(cls: type, *, name: str | None = None) -> Callable[[_C], _C]:
     return register
 
 
-# What a connection has.
+# The adapters of a connection.
 
 
 class AdapterSet:
@@ -226,8 +226,8 @@ def check_peer(
     Args:
         ours: The adapters of this side.
         theirs: The adapters of the other side.
-        peer: What the other side is, for the message: "the worker".
-        here: What this side is.
+        peer: The other side's title in the message: "the worker".
+        here: This side's title.
 
     Raises:
         ConfigError: If an entry has no adapter of its name on the other side.

@@ -68,7 +68,7 @@ def _positioned(made: Any, position: object, state: tuple[Any, ...]) -> Any:
     return made
 
 
-# What C structures are to Python: tuples whose items have names, some of which are beyond the tuple.
+# C structures as Python has them: tuples whose items have names, some of which are beyond the tuple.
 
 _STRUCTURES = {
     "time": ("struct_time",),

@@ -31,7 +31,7 @@ async def finish(unfinished: Unfinished) -> list[list[Deferred]]:
 
     Raises:
         UnsendableError: If an object holds itself by way of its adapter, or has no end.
-        BaseException: What an encoder raised, with a note that names the adapter and the place.
+        BaseException: An encoder's exception, with a note that names the adapter and the place.
     """
     outgoing: Outgoing = unfinished.outgoing
     done: list[Deferred] = []
@@ -41,7 +41,7 @@ async def finish(unfinished: Unfinished) -> list[list[Deferred]]:
             if not slots:
                 return [[done[number] for number in level] for level in _levels(outgoing.slots)]
             encoded: dict[int, Deferred] = {}
-            # What is there already is what it was when the call was made: it must not wait for the others.
+            # Content that is there already must be encoded as it was when the call was made.
             for slot in slots:
                 if not inspect.isawaitable(slot.content):
                     encoded[slot.number] = outgoing.encode(slot, unfinished)
@@ -63,7 +63,7 @@ async def restore(arrival: Arrival, adapters: AdapterSet) -> None:
 
     Raises:
         FrameError: If they are none.
-        BaseException: What a decoder raised, with a note that names the adapter and the place.
+        BaseException: A decoder's exception, with a note that names the adapter and the place.
     """
     while (group := arrival.deferred_values()) is not None:
         for value in group:

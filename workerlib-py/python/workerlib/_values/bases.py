@@ -19,4 +19,4 @@ BASES: dict[type, Callable[[Any], Any]] = {
     set: lambda value: set(set.__iter__(value)),
     frozenset: lambda value: frozenset(frozenset.__iter__(value)),
 }
-"""What makes of an instance of a subclass the plain value of its builtin base."""
+"""Functions that make the plain value of a builtin base of an instance of a subclass."""

@@ -108,7 +108,7 @@ def make_exception(first: object, text: str | None = None) -> BaseException:
 
     Args:
         first: The arguments and, last, the name of the class, or whatever stands in their place.
-        text: What the exception has to say, where it could not say that by itself.
+        text: The exception's text, where it could not give that by itself.
 
     Raises:
         ValueError: If this side has no such class.

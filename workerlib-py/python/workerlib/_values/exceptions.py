@@ -21,8 +21,8 @@ from workerlib._values.safe_text import class_name, notes_of, text_of
 from workerlib._values.sending import DEFAULT, SendingTable
 from workerlib._values.tracebacks import Frame, describe_frames, make_traceback
 
-# What a generator or asyncio would take for a message of its own if it were raised in the caller; what is
-# no `Exception` at all is among that.
+# A generator or asyncio would take these for messages of its own if they were raised in the caller, and
+# likewise every exception that is no `Exception`.
 _NOT_AS_THEMSELVES = (StopIteration, StopAsyncIteration)
 
 # A user's class may have something else of these names, which may raise.
@@ -176,7 +176,7 @@ def rebuild(description: object, table: SendingTable = DEFAULT) -> BaseException
         raise
     except BaseException as failure:
         text = f"no exception (docs/wire-format.md, section 5): {text_of(failure)}"
-        # What is no Exception, asyncio would take for its own, as a cause too.
+        # An exception that is no `Exception` asyncio would take for its own, as a cause too.
         raise FrameError(text) from (failure if issubclass(type(failure), Exception) else None)
     kind = type(root)
     if issubclass(kind, Exception) and not issubclass(kind, _NOT_AS_THEMSELVES):

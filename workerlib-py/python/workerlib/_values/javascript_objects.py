@@ -46,7 +46,7 @@ _ADVICE = {
     "Symbol": "a symbol is nothing but itself: send a text",
     "Window": "a worker has no window: send the values that are needed of it",
 }
-"""What to send in place of an object of a kind that has something to be sent."""
+"""Remedies by kind: a value to send in place of the object."""
 
 
 def is_proxy(cls: type) -> bool:

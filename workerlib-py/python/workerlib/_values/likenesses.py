@@ -26,7 +26,7 @@ from workerlib._values.safe_text import class_name, text_of
 
 
 class Likeness(NamedTuple):
-    """What objects of a class are sent as."""
+    """The type that objects of a class are sent as."""
 
     name: str | None
     """The name of the type that arrives; None where the objects are refused."""
@@ -164,7 +164,7 @@ _VALUES: dict[type, Callable[[Any], Any]] = {
 """Types whose subclasses arrive as their base."""
 
 
-# What is more than its items.
+# Objects that are more than their items.
 
 
 def _reason_to_refuse(cls: type) -> str | None:

@@ -31,7 +31,7 @@ def build_named(name: object, *values: Any) -> Any:
 
     Args:
         name: The type's name, or whatever a frame has in its place.
-        values: What the type's row gave.
+        values: The values that the type's row gave.
 
     Raises:
         ValueError: If no type of this version has that name.

@@ -43,7 +43,7 @@ def build_pattern(pattern: object, flags: object) -> object:
     if not isinstance(pattern, str | bytes) or not isinstance(flags, int) or len(pattern) > LONGEST:
         raise ValueError("no pattern")
     with warnings.catch_warnings():
-        # Who wrote the pattern was warned where it was compiled first.
+        # The author of the pattern was warned where it was compiled first.
         warnings.simplefilter("ignore")
         # Nothing is printed here, whatever the frame says.
         return re.compile(pattern, flags & ~int(re.DEBUG))
@@ -68,7 +68,7 @@ def weigh(so_far: int, pattern: object) -> int:
 
 
 def _weight(pattern: str) -> int:
-    # What looks like a range and stands in no set counts too: to know better is to parse the pattern.
+    # Text that looks like a range and stands in no set counts too: only a parser could know better.
     ranges: dict[int, int] = {}
     for found in _RANGE.finditer(pattern):
         first, last = _code(found[1], 0), _code(found[2], _LARGEST_RANGE)

@@ -16,7 +16,7 @@ Parts = tuple[str, int, "str | None", Any]
 
 
 class References(Protocol):
-    """What a connection does with the references in its values."""
+    """The part of a connection that deals with references in values."""
 
     def give_function(self, function: Callable[..., Any]) -> Parts:
         """Gives a function to the other side, and says how it stands in a frame."""

@@ -174,7 +174,7 @@ _REMEDIES: dict[str, dict[str, str]] = {
     "urllib3": {"HTTPHeaderDict": "list(….items())", "BaseHTTPResponse": "its data"},
     "werkzeug": {"MultiDict": "its to_dict(flat=False)", "Headers": "list(…)"},
 }
-"""What to send, by the module or package and the name of a class; `…` stands for the object."""
+"""The value to send, by the module or package and the name of a class; `…` stands for the object."""
 
 # Methods by which an object tells what it is in simpler values, the best ones first.
 _METHODS = (

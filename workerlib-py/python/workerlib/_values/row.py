@@ -1,4 +1,4 @@
-"""What a row of the table of types is: see `_values/table.py`, which has the table."""
+"""The rows of the table of types: see `_values/table.py`, which has the table."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class SendingTable:
             return row.kind, row.take_apart
         if adapter is None and (cls is references.Kept or functions.is_exported_class(cls)):
             return references.KIND, functions.take_apart_object
-        # What passes through it need not be refused, nor made into something like it.
+        # An object that passes through it need not be refused, nor made into something like it.
         adapter = adapter or self.adapters.find_last_resort()
         if adapter is None and javascript_objects.is_proxy(cls):
             return _HANDLE, javascript_objects.check_clonable

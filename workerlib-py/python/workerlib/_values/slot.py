@@ -30,7 +30,7 @@ class Slot:
             number: The number of the deferred value.
             key: The adapter's.
             class_name: The name of the object's class.
-            content: What the adapter's encoder returned.
+            content: The result of the adapter's encoder.
         """
         self.number = number
         self.key = key

@@ -124,7 +124,7 @@ def _build_mapping_proxy(content: object) -> Any:
 
 
 def _take_apart_datetime(value: datetime) -> Parts:
-    # What `datetime` gives to pickle: by the class's own method, whatever a subclass does.
+    # The state that `datetime` gives to pickle: by the class's own method, whatever a subclass does.
     reduced: Any = datetime.__reduce_ex__(value, 4)
     state, *zone = reduced[1]
     if zone and time_zones.fold_of(value) != value.fold:
@@ -259,7 +259,7 @@ def receive_array(typecode: object, form: str, itemsize: int, length: int, conte
     """Makes an array for content that came beside the frame, without another copy of it on the way.
 
     Args:
-        typecode: What the frame has for it.
+        typecode: The frame's typecode, which may be anything.
         form: The format of the items here.
         itemsize: The size of an item in bytes.
         length: The number of bytes.

@@ -94,7 +94,7 @@ _BY_NAME: dict[str, Built | Filled] = {row.type_name: row for row in _ROWS}
 _BUILT: dict[int, Built] = {row.kind: row for row in _ROWS if isinstance(row, Built)}
 _FILLED: dict[int, Filled] = {row.kind: row for row in _ROWS if isinstance(row, Filled)}
 
-# What `_native` calls while it decodes.
+# Functions that `_native` calls while it decodes.
 
 
 def find_builder(kind: int) -> Callable[..., Any]:

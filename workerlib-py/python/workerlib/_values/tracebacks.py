@@ -20,7 +20,7 @@ from workerlib import _errors
 # The folder of the package, whichever of its folders this module is in.
 _PACKAGE = os.path.dirname(_errors.__file__) + os.sep
 
-# What Python calls the files of the other side.
+# The prefix of the names of the other side's files.
 _PREFIX = "worker:"
 
 # Of a deeper traceback the middle is left out.

@@ -1,8 +1,8 @@
 """Objects of JavaScript's that go to the other side themselves, without a copy.
 
 A transferable object (https://developer.mozilla.org/docs/Web/API/Web_Workers_API/Transferable_objects) moves:
-what the sender has of it is detached, or closed, from then on. It is a value like others: an argument, a
-result, or anywhere within one. What arrives is the object, as a JsProxy.
+the sender's own is detached, or closed, from then on. It is a value like others: an argument, a result, or
+anywhere within one. The other side gets the object, as a JsProxy.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def transfer(value: Any) -> Transfer:
             AudioData or another transferable object, as Python has it: a JsProxy.
 
     Returns:
-        What is sent in its place; the other side gets the object itself, as a JsProxy. The sender's is
+        A value to send in its place; the other side gets the object itself, as a JsProxy. The sender's is
         detached once the call, or the result, has been sent.
 
     Raises:

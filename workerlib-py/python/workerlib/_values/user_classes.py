@@ -29,7 +29,7 @@ _portable: dict[str, type] = {}
 
 
 class _Description(NamedTuple):
-    """What is known of a class whose instances travel."""
+    """The description of a class whose instances travel."""
 
     kind: str
     first: tuple[str, str, tuple[str, ...] | None]
@@ -39,24 +39,24 @@ class _Description(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What `_native` needs to read the objects of a class without calling Python."""
+    """A description by which `_native` reads the objects of a class without calling Python."""
 
     first: tuple[str, str, tuple[str, ...] | None]
     slots: tuple[tuple[str, Any], ...]
     """The slots that objects are read by: names and descriptors."""
     has_dict: bool
     get_state: Callable[[Any], dict[str, Any]] | None
-    """What gives the attributes, where they are not what stands in slots and `__dict__`."""
+    """Gives the attributes, where they are not the slots and `__dict__`."""
 
 
 class Recipe(NamedTuple):
-    """What `_native` needs to make objects of a class and to give them their attributes."""
+    """A description by which `_native` makes objects of a class and gives them their attributes."""
 
     cls: type
     slots: dict[str, Any]
     has_dict: bool
     fill: Callable[[Any, list[Any]], None] | None
-    """What takes the attributes together, where they do not go into slots and `__dict__`."""
+    """Takes the attributes together, where they do not go into slots and `__dict__`."""
 
 
 PLANS: dict[type, Plan] = {}
@@ -432,7 +432,7 @@ def attributes(value: Any) -> dict[str, Any]:
     for name, content in _dict_of(value).items():
         if not _is_pythons(name):
             state[name] = content
-        # What typing notes of Box[int](1) says nothing about the object.
+        # typing's note of Box[int](1) says nothing about the object.
         elif name != "__orig_class__":
             raise _refused(f"the name of its attribute {name} is one of those that belong to Python")
     return state
@@ -443,7 +443,7 @@ def set_attributes(made: Any, state: dict[Any, Any], also_slots: Collection[str]
 
     Args:
         made: The object.
-        state: What `attributes` gave.
+        state: The result of `attributes`.
         also_slots: Names of what stands in slots of builtin classes.
 
     Raises:
@@ -465,7 +465,7 @@ def set_attributes(made: Any, state: dict[Any, Any], also_slots: Collection[str]
 
 
 def _is_pythons(name: object) -> bool:
-    # What a private name mangles to ends otherwise. Notes are exceptions' attributes as any other.
+    # A mangled private name ends otherwise. Notes are exceptions' attributes as any other.
     return isinstance(name, str) and name[:2] == name[-2:] == "__" and name != "__notes__"
 
 

@@ -20,7 +20,7 @@ def check(name: object) -> str:
     """Gives a name if this Python has a time zone of that name.
 
     Args:
-        name: What a frame has for it.
+        name: The name in a frame, which may be anything.
 
     Returns:
         The name.

@@ -3,8 +3,9 @@
 No browser tells of it by itself: a worker that is terminated, or whose browser process crashes, is silent
 for ever. Locks need a secure context, as all of `navigator.locks` does; without one a death is not noticed.
 
-What the page itself ends by `terminate()` is dead at once, whenever the browser takes the lock. From a worker
-that computes, Chromium takes it after two seconds, and WebKit, where nothing is shared with it, never.
+A worker that the page itself ends by `terminate()` is dead at once, whenever the browser takes the lock. From
+a worker that computes, Chromium takes it after two seconds; WebKit never does, where nothing is shared with
+the worker.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _name = ""
 _is_held = False
 _is_refused = False
 _waiting: list[Callable[[str], None]] = []
-# What is given to JavaScript for the life of this Python.
+# The proxies that JavaScript has for the life of this Python.
 _proxies: list[Any] = []
 # The property of a worker that has what tells of its termination, by an event. The worker's own events do not
 # tell: WebKit dispatches none after it.
 _TERMINATION = "workerlib_termination"
 _EVENT = "terminated"
 _IS_DEAD = "isDead"
-# What has been evaluated of `termination.ts`; False where the page's policy forbids it.
+# The value of the evaluated `termination.ts`; False where the page's policy forbids it.
 _script: Any = None
 
 
@@ -82,7 +83,7 @@ def watch(name: str, worker: Any, on_death: Callable[[], None]) -> Callable[[], 
         on_death: May be called for both signs of a death.
 
     Returns:
-        What ends the watch.
+        A function that ends the watch.
     """
 
     def die() -> None:
@@ -166,7 +167,7 @@ def watch_termination(worker: Any, on_death: Callable[[], None]) -> Callable[[],
         on_death: May end the watch itself.
 
     Returns:
-        What ends the watch.
+        A function that ends the watch.
     """
     termination = _termination_of(worker)
     listener = create_proxy(lambda _event: on_death())

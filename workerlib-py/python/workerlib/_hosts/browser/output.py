@@ -51,7 +51,7 @@ def _writer_of(element: Any) -> Callable[[str, str], object]:
             element.value += text
         else:
             element.append(text)
-        # What is new is to be seen.
+        # The newest text is to be seen.
         element.scrollTop = element.scrollHeight
 
     return write

@@ -3,10 +3,10 @@
 Where a page is isolated, and in Node, it shares a few bytes with each connection of its worker. The worker
 publishes there which call's code is running. The page looks whether that is the call that it wants to
 interrupt; if so, it writes the call there too, and sets the flag at which Pyodide's interpreter looks between
-two steps. The interpreter calls the handler of SIGINT then (`_rpc/interruptible.py`), which compares: one
-that comes too late meets another call, or none, and does nothing.
+two steps. The interpreter calls the handler of SIGINT then (`_rpc/interruptible.py`), which compares: an
+interrupt that comes too late meets another call, or none, and does nothing.
 
-What is suspended cannot be interrupted: a function that awaits is cancelled there, and one that waits by
+Suspended code cannot be interrupted: a function that awaits is cancelled there, and a function that waits by
 `run_sync` is interrupted when it goes on.
 """
 

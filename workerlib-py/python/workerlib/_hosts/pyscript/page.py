@@ -50,7 +50,7 @@ async def open_channel(progress: Progress, worker: Any = None) -> Found:
 
     Args:
         progress: Names the worker, and hears of each step.
-        worker: What `pyscript.PyWorker(…)` returned, in place of a tag's name.
+        worker: The result of `pyscript.PyWorker(…)`, in place of a tag's name.
 
     Raises:
         NoSuchWorkerError: If no tag has that name.
@@ -353,7 +353,7 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any) -> tuple[Any, Any]:
             failure = base64.b64decode(str(await ask(mark, name, own is not None, _script_of(tag))))
         except JsException:
             error = await _without_workerlib(tag, name)
-            # What it came from says that a JavaScript object lacks a property: nothing to a reader of Python.
+            # Its context says that a JavaScript object lacks a property, which helps no reader of Python.
             error.__suppress_context__ = True
             raise error  # noqa: B904
         if failure:

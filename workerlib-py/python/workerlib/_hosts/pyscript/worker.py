@@ -46,9 +46,9 @@ _script: FrameType | None = None
 def serve() -> None:
     """Makes this worker ready to be connected to, if this is a worker of PyScript's.
 
-    It is called when workerlib is imported, so that what the rest of the script raises can be told to
-    those who connect. What `[imports]` names is put among the names of the script, which may use them from
-    the next line on.
+    It is called when workerlib is imported, so that an exception of the rest of the script can be told to
+    pages that connect. The names of `[imports]` are put among the names of the script, which may use them
+    from the next line on.
 
     Raises:
         ConfigError: If the section cannot be right.
@@ -116,7 +116,7 @@ def serve() -> None:
     setattr(xworker.sync, bridge.NAME, answer)
 
     def put_on_bridge(name: str, function: Function) -> None:
-        # What PyScript does itself with the names in a script's `__export__`: so a page that has no
+        # PyScript does the same with the names in a script's `__export__`: so a page that has no
         # workerlib can call them by `pyscript.workers[…]`, with PyScript's conversions.
         setattr(xworker.sync, name, function)
 

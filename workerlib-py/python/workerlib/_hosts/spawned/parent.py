@@ -42,7 +42,7 @@ from workerlib._native import decode
 from workerlib._values.exceptions import rebuild
 
 _TOLD = frozenset({"progress", "failed", "snapshot", "no_snapshot", "locked", "died", "ready"})
-"""What the worker's own JavaScript tells; each has a method."""
+"""The messages of the worker's own JavaScript; each has a method."""
 
 
 async def open_channel(wanted: Wanted, progress: Progress) -> Found:
@@ -87,9 +87,9 @@ class SpawnedWorker:
         """Starts the worker.
 
         Args:
-            wanted: What it is to run.
-            progress: What it tells is noted here.
-            offer: What it is told of memory snapshots: see `Snapshots.start`.
+            wanted: The script, and how it is to run.
+            progress: Notes the worker's messages.
+            offer: The memory snapshot for it: see `Snapshots.start`.
         """
         self.name = str(progress.name)
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -81,7 +81,7 @@ class Snapshots:
 
     def refuse(self, _cause: str) -> None:
         """Gives up a snapshot from which a worker could not start. The worker has told the log why."""
-        # One that came from an earlier visit is of no account: it has been removed, and another can be made.
+        # A snapshot of an earlier visit does not count: it has been removed, and another can be made.
         self._cannot = self._kept is not None
         self._kept = None
 

@@ -56,7 +56,7 @@ async def start(source: str, script: str, base: str, order: Any) -> Any:
         source: The script's text.
         script: Its address.
         base: The address from which relative addresses start.
-        order: What the Python that called `spawn()` has sent: the worker's `name`; its `config`, as JSON; the
+        order: From the Python that called `spawn()`: the worker's `name`; its `config`, as JSON; the
             `port` to that Python, or nothing where the worker's own channel is it, and the `lock` is the mark
             of its messages; the `memory` that it shares, to interrupt what computes here, or nothing;
             likewise the `answers`, for sync code that waits.

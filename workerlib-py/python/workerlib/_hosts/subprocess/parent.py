@@ -2,8 +2,8 @@
 
 This is the side that starts it and sees its end. The other side is `_hosts/subprocess/worker.py`; between
 them are a pair of sockets for the session, and the worker's stdin for what has to pass while its script
-computes: lines that name a call to interrupt, and its end, at which the worker ends too. What the worker
-prints goes where this process prints. The subprocess lives as long as the connection, and never longer than
+computes: lines that name a call to interrupt, and its end, at which the worker ends too. The worker's output
+goes where this process prints. The subprocess lives as long as the connection, and never longer than
 the event loop.
 """
 
@@ -125,7 +125,7 @@ async def open_channel(progress: Progress, config: Config | None, parsed: Mappin
     Args:
         progress: Names the worker: a file, or a module that this Python could import.
         config: The configuration as `connect()` was given it.
-        parsed: What it says.
+        parsed: The configuration as a mapping.
 
     Raises:
         NoSuchWorkerError: If there is no such file or module.
@@ -282,7 +282,7 @@ class Subprocess(Endpoint):
         if not stdin.is_closing():
             stdin.write(b"%d %d\n" % (call, cancels))
 
-    # What a connection asks of an endpoint.
+    # The protocol `Endpoint`, for a connection.
 
     def starts_at_once(self, _name: str, _function: object) -> bool:
         """Tells that each call may: `Endpoint.starts_at_once`."""
@@ -336,7 +336,7 @@ class Subprocess(Endpoint):
         except TimeoutError:
             self.kill()
             await self.process.wait()
-        # What the process sent before it ended is still to be read; another one may hold its end open.
+        # The last bytes of the process are still to be read; another process may hold its end open.
         await asyncio.wait({self.pipe.ended}, timeout=_LEFT_OVER)
         self.pipe.abort("the process has ended")
         with contextlib.suppress(OSError):
@@ -354,6 +354,6 @@ class Subprocess(Endpoint):
                 name = f"signal {-code}"
             how = f"was killed by {name}"
         else:
-            # One that ended well has a reason, and the channel knows it.
+            # A process that ended well has a reason, and the channel knows it.
             how = f"ended with exit code {code}" + ("" if code else f": {self.pipe.ended.result()}")
         return f"its process {self.process.pid} {how}"

@@ -70,7 +70,7 @@ def main(handed: int | str) -> None:
     sock = _take_over(handed)
     guard = SignalGuard()
     _keep_stdin_from_the_script(guard)
-    # What is printed is to be seen at once, and not to be lost if the process is killed.
+    # Printed text is to be seen at once, and not to be lost if the process is killed.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     sys.exit(asyncio.run(_run(sock, guard)))

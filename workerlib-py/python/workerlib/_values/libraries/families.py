@@ -42,7 +42,7 @@ ROWS = (
     _row(91, "pandas.api.extensions.ExtensionArray", "pandas_arrays", "array"),
     _row(92, "pandas scalar", "pandas_tables", "scalar"),
     _row(93, "pyarrow.lib.Table", "arrow_tables", "table"),
-    # What is in a URL of a pydantic model.
+    # The URL inside a URL of a pydantic model.
     _url_row(94, "pydantic_core.Url"),
     _url_row(95, "pydantic_core.MultiHostUrl"),
 )
@@ -97,7 +97,7 @@ _FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
         *((name, "pandas scalar") for name in ("Timestamp", "Timedelta", "Period", "Interval")),
         *((name, "pandas scalar") for name in ("NaTType", "NAType")),
     ),
-    # What Image.open() gives is of a class for its file's format.
+    # Image.open() returns an object of a class for its file's format.
     "PIL": (("Image", "PIL.Image.Image"),),
     "polars": tuple((name, f"polars.{name}") for name in ("DataFrame", "Series")),
     # Each zone of pytz is of a class of its own.

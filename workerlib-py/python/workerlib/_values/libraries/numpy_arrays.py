@@ -249,7 +249,7 @@ def _describe(dtype: Any) -> Any:
     if dtype.names is None:
         return dtype.str
     fields = [dtype.fields[name] for name in dtype.names]
-    # What numpy.record gives its fields as attributes.
+    # numpy.record gives its fields as attributes.
     record = {"record": True} if dtype.type is np.record else {}
     return record | {
         "names": list(dtype.names),

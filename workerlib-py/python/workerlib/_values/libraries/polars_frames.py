@@ -41,7 +41,7 @@ def build_frame(stream: Any) -> Any:
     except Exception:
         raise
     except BaseException as panic:
-        # What polars' own code did not expect is raised as something that is no Exception.
+        # Polars raises an error that its own code did not expect as something that is no `Exception`.
         if type(panic).__name__ != "PanicException":
             raise
         raise ValueError("a stream that polars cannot read") from None
