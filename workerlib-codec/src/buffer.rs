@@ -14,7 +14,7 @@ pub enum Buffer {
     View(ViewHeader),
 }
 
-/// What a memoryview says about its bytes: section 4.4. Its content is in C order.
+/// A memoryview's description of its bytes: section 4.4. Its content is in C order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ViewHeader {

@@ -1,4 +1,4 @@
-//! What a frame may cost its reader in memory and time: the wire format, section 6.
+//! The memory and time that a frame may cost its reader: the wire format, section 6.
 //!
 //! All that bounds a frame besides its own [`Limits`](crate::Limits) stands here, with its constants. Writer and reader
 //! count the same, so that a writer refuses what its peer would refuse. Nothing here looks at bytes or objects: the

@@ -101,7 +101,7 @@ impl<'f, V> Decoder<'f, V> {
         let mut stack = Vec::new();
         self.read(sink, &mut stack).map_err(|wrong| {
             let (section, kind) = *wrong;
-            // One that is complete failed itself.
+            // A container that is complete failed itself.
             let open = stack.len() - usize::from(stack.last().is_some_and(|level| level.left == 0));
             self.failed_at = Path::through(open, |level| sink.step(&stack[level].build));
             stack.into_iter().for_each(|level| sink.discard(level.build));
@@ -267,7 +267,7 @@ impl<'f, V> Decoder<'f, V> {
         level: &mut Level<S::Build>,
     ) -> Result<(V, Nesting), Wrong<S::Error>> {
         if level.cycle {
-            // What was built stands in for what the reference behind it refers to.
+            // The value that was built stands in for the one that the reference behind it refers to.
             return self.cycle(sink);
         }
         let (kind, nesting) = (level.kind, level.nesting);
@@ -356,7 +356,7 @@ struct Level<B> {
     open: bool,
     /// Whether a reference follows that stands for it.
     cycle: bool,
-    /// What there is in it so far.
+    /// The nesting of its values so far.
     nesting: Nesting,
 }
 

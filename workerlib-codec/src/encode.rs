@@ -24,8 +24,8 @@ pub struct Encoder<'l> {
     memo: Memo,
     buffers: u32,
     deepest: usize,
-    /// How many open containers are no plain list, tuple or dict. What is converted may go on for ever: an
-    /// iterable whose elements are iterables of its own kind.
+    /// How many open containers are no plain list, tuple or dict. A conversion may go on for ever: an
+    /// iterable may have elements that are iterables of its own kind.
     foreign: usize,
     out: Vec<u8>,
     hashed: Hashed,
@@ -96,7 +96,7 @@ impl<'l> Encoder<'l> {
                 if level.left == level.open_at {
                     self.open_shared(level.shared.as_mut(), level.nesting.hashable());
                 }
-                // What opens it is written by itself.
+                // The values that open it are written by themselves.
                 if level.left <= level.open_at {
                     let mut writer =
                         PlainWriter { out: &mut self.out, memo: &mut self.memo, late: &mut self.late };
@@ -106,8 +106,8 @@ impl<'l> Encoder<'l> {
                     if let Some(next) = source.next(&mut level.walk) {
                         level.left -= 1;
                         node = next;
-                        // What stands in a container that is shared, and not known yet, may be met again by way of
-                        // it, though nothing else refers to it.
+                        // A value in a container that is shared, and not known yet, may be met again by way of
+                        // that container, though nothing else refers to the value.
                         let is_known = level.shared.is_none_or(|shared| shared.is_open);
                         let owners = if is_known { S::owners(&level.walk) } else { 0 };
                         identity = S::identity(node, owners);
@@ -312,7 +312,7 @@ struct Level<W> {
     open_at: usize,
     /// Whether it is no plain list, tuple or dict.
     is_foreign: bool,
-    /// What there is in it so far.
+    /// The nesting of its values so far.
     nesting: Nesting,
 }
 

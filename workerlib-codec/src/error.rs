@@ -13,7 +13,7 @@ pub enum EncodeError<E> {
     Source {
         /// Where the value stands.
         path: Path,
-        /// What the source says.
+        /// The source's own error.
         error: E,
     },
     /// Containers stand deeper inside each other than [`Limits::depth`](crate::Limits::depth), or than
@@ -60,11 +60,11 @@ pub struct DecodeError<E: std::error::Error + 'static> {
     pub offset: usize,
     /// The section of the wire format that says what should have been there.
     pub section: &'static str,
-    /// What is wrong.
+    /// The fault.
     pub kind: DecodeErrorKind<E>,
 }
 
-/// What is wrong with the bytes.
+/// A fault in the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind<E: std::error::Error + 'static> {

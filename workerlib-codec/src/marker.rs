@@ -253,8 +253,8 @@ pub enum Container {
     /// A frozenset: [`ext::FROZENSET`].
     Frozenset,
     /// Another type, by its extension type: one of those from [`ext::FILLED_FIRST`],
-    /// [`ext::BUILT_FIRST`] and [`ext::LIBRARY_FIRST`] on. What its values mean is the object model's
-    /// business.
+    /// [`ext::BUILT_FIRST`] and [`ext::LIBRARY_FIRST`] on. Only the object model knows the meaning of its
+    /// values.
     Extension(u8),
 }
 

@@ -2,7 +2,7 @@
 //! next to each other in one container.
 //!
 //! The object model drives here: it goes from one plain value to the next without a look at the encoder's or
-//! decoder's stack between them, and nothing has to be put in a form that could hold any value. What is not
+//! decoder's stack between them, and nothing has to be put in a form that could hold any value. A value that is not
 //! plain, or not right, is left to [`Encoder`](crate::Encoder) and [`Decoder`](crate::Decoder), which can do all that is done
 //! here; so nothing here fails.
 
@@ -99,7 +99,7 @@ pub enum Plain<'f, 'd, V> {
     Int(i64),
     /// A float.
     Float(f64),
-    /// What should be the UTF-8 of a str.
+    /// Bytes that should be the UTF-8 of a str.
     Str(&'f [u8]),
     /// A value that was defined before, and is no container.
     Known(&'d V),

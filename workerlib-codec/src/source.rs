@@ -5,7 +5,7 @@ use crate::marker::Container;
 use crate::path::{Path, Step};
 use crate::plain::PlainWriter;
 
-/// What a node of a [`Source`] is; scalars bring their content along.
+/// The kind of a node of a [`Source`]; scalars bring their content along.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Item<'s, N, W> {
@@ -92,7 +92,7 @@ pub trait Source {
     fn leave(&mut self, walk: &Self::Walk) -> bool;
 
     /// Takes nodes of a container, at most `limit`, as long as they are plain, and writes them;
-    /// returns how many it took. What it leaves is [`Source::next`]'s, and it may leave all.
+    /// returns how many it took. [`Source::next`] gets the nodes that it leaves, which may be all.
     fn plain(&mut self, walk: &mut Self::Walk, limit: usize, writer: &mut PlainWriter<'_>) -> usize {
         let _ = (walk, limit, writer);
         0

@@ -1,4 +1,4 @@
-//! What a session tells its driver: events, what is to be done next, and errors.
+//! A session's output for its driver: events, steps to be done next, and errors.
 
 use crate::exports::Exports;
 use crate::message::{CallId, Message, Peer, RefId};
@@ -189,7 +189,7 @@ pub enum Event<P> {
     Invoke {
         /// Names the invocation.
         id: CallId,
-        /// What is invoked.
+        /// The function or object that is invoked.
         reference: RefId,
         /// The method of an object; empty where the thing itself is called.
         member: String,
@@ -213,7 +213,7 @@ pub enum Event<P> {
     },
     /// The peer cannot invoke this any more, and nothing of it runs.
     Gone {
-        /// What this side had given.
+        /// The reference that this side had given.
         reference: RefId,
     },
     /// The session ended, and with it all streams and the calls of this side that had no answer, the oldest first.

@@ -47,9 +47,9 @@ pub(crate) struct Call {
     pub(crate) weight: u32,
     /// The credit of the stream that it is to return, if it is to return one.
     pub(crate) credit: Option<Credit>,
-    /// What was given to the peer with it.
+    /// The references that were given to the peer with it.
     pub(crate) gives: Vec<RefId>,
-    /// What it carries of the peer's.
+    /// The references of the peer's that it carries.
     pub(crate) carries: Vec<RefId>,
     /// Whether it is an invocation, for which there is a window of its own.
     pub(crate) is_invocation: bool,

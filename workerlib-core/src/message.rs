@@ -248,7 +248,7 @@ pub enum Message<P> {
     Invoke {
         /// Names the invocation in its answer, as a call.
         id: CallId,
-        /// What is called.
+        /// The function or object that is called.
         reference: RefId,
         /// The method of an object; empty where the thing itself is called.
         member: String,
@@ -264,7 +264,7 @@ pub enum Message<P> {
     },
     /// The sender holds these no more, so many times.
     Release {
-        /// What it held, and how many of the times that it got it are over.
+        /// The references that it held, and for each how many of the times that it got it are over.
         counts: Vec<(RefId, u32)>,
     },
     /// The sender will neither send nor answer anything after this.

@@ -50,12 +50,12 @@ pub(crate) struct References {
     last_id: u32,
     /// Whether ids have wrapped around: from then on each may have been given.
     has_wrapped: bool,
-    /// What this side holds of the peer's.
+    /// The peer's references that this side holds.
     held: HashMap<RefId, Held>,
     running: HashMap<CallId, Running>,
     /// The peer's invocations that returned nothing, until the peer is told.
     heard: Vec<CallId>,
-    /// What this side does not hold any more, until the peer is told.
+    /// The references that this side does not hold any more, until the peer is told.
     releases: Vec<(RefId, u32)>,
 }
 

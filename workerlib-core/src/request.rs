@@ -1,4 +1,4 @@
-//! What a call asks for: [`Request`].
+//! [`Request`]: the description of a call that is to be sent.
 
 use crate::message::RefId;
 use crate::streams::Credit;
@@ -60,7 +60,7 @@ impl<'f> Request<'f> {
         self
     }
 
-    /// What is carried back.
+    /// The references that are carried back.
     pub(crate) fn carries(&self) -> &'f [RefId] {
         self.carries
     }
@@ -76,7 +76,7 @@ impl<'f> Request<'f> {
         self.trace
     }
 
-    /// What is given.
+    /// The references that are given.
     pub(crate) fn gives(&self) -> &'f [RefId] {
         self.gives
     }

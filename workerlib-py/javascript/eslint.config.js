@@ -9,7 +9,7 @@ export default typescript.config(
   {
     languageOptions: { parserOptions: { projectService: true } },
     rules: {
-      // What Python and Comlink give has no types that TypeScript could know.
+      // Values from Python and Comlink have no types that TypeScript could know.
       "@typescript-eslint/no-explicit-any": "off",
       "@typescript-eslint/no-unsafe-argument": "off",
       "@typescript-eslint/no-unsafe-assignment": "off",

@@ -247,7 +247,7 @@ impl Block {
         if block.readonly && asks(ffi::PyBUF_WRITABLE) {
             return Err(PyBufferError::new_err("this memory is read-only"));
         }
-        // SAFETY: `view` is writable (see above). What it points to belongs to the block, never moves
+        // SAFETY: `view` is writable (see above). Its memory belongs to the block, never moves
         // (the class is frozen), and lives until the reference in `obj` is dropped.
         unsafe {
             (*view).buf = block.start().cast();

@@ -25,7 +25,7 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Keeps values until their deferred values are there. What they refer to is copied: it is what it is now.
+    /// Keeps values until their deferred values are there. Their buffers are copied: the values are sent as they are now.
     pub(crate) fn new(py: Python<'_>, mut values: Values, settings: Arc<Settings>) -> PyResult<Self> {
         frame::copy(py, &mut values.buffers)?;
         Ok(Self { values, settings })
@@ -70,7 +70,7 @@ impl Unfinished {
         self.settings = Arc::default();
     }
 
-    /// What keeps count of the objects that are to be awaited: `Outgoing` of `_values/slot.py`.
+    /// The object that keeps count of the objects that are to be awaited: `Outgoing` of `_values/slot.py`.
     #[getter]
     fn outgoing(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.values.outgoing.as_ref().map(|outgoing| outgoing.clone_ref(py))
@@ -107,7 +107,7 @@ pub(crate) struct Arrival {
     frame: Frame,
     settings: Arc<Settings>,
     rest: Part,
-    /// What the deferred values were restored to, by their number.
+    /// The restored deferred values, by their number.
     #[pyo3(get)]
     slots: Py<PyDict>,
 }

@@ -39,11 +39,11 @@ pub(crate) struct Values {
     pub(crate) buffers: Vec<Py<PyAny>>,
     /// How many levels of containers the deepest value has.
     pub(crate) deepest: usize,
-    /// What keeps count of objects on their way through adapters, if there are such.
+    /// The object that keeps count of objects on their way through adapters, if there are such.
     pub(crate) outgoing: Option<Py<PyAny>>,
-    /// What they give to the other side.
+    /// The references that they give to the other side.
     pub(crate) given: Vec<RefId>,
-    /// What they carry that the other side has given.
+    /// The references that they carry and the other side has given.
     pub(crate) carried: Vec<RefId>,
 }
 
@@ -304,7 +304,7 @@ pub(crate) struct Part {
     pub(crate) at: usize,
     /// How many buffers belong to what stands before.
     pub(crate) buffers: usize,
-    /// What building what stands before cost.
+    /// The cost of building the values before these.
     pub(crate) spent: Spent,
     /// Whether the frame must end with these values.
     pub(crate) is_last: bool,

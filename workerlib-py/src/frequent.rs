@@ -62,7 +62,7 @@ impl<'py> Reader<'py> {
     }
 }
 
-/// What the objects of a frame that are alike have in common, looked up once.
+/// The common parts of a frame's objects that are alike, looked up once.
 #[derive(Default)]
 pub(crate) struct Builders<'py> {
     scalar: RefCell<Option<Scalars<'py>>>,
@@ -74,7 +74,7 @@ pub(crate) struct Builders<'py> {
 struct Scalars<'py> {
     /// The description that a frame has.
     descr: Bound<'py, PyAny>,
-    /// What makes one of a dtype and bytes; none where the row has to.
+    /// Makes a scalar of a dtype and bytes; none where the row has to.
     found: Option<(Bound<'py, PyAny>, Bound<'py, PyAny>, usize)>,
 }
 
@@ -177,7 +177,7 @@ fn build_datetime<'py>(values: &Bound<'py, PyTuple>) -> PyResult<Option<Bound<'p
     }
     match values.len() {
         1 => class.call1(values).map(Some),
-        // What is no time zone is refused; the row says that in our words.
+        // A value that is no time zone is refused; the row says that in our words.
         2 if has_its_fold(&values.get_item(1)?) => Ok(class.call1(values).ok()),
         _ => Ok(None),
     }

@@ -26,7 +26,7 @@ fn start() {
 
 /// Keeps the collector, and with it everybody's finalizers, from running while it lives.
 pub(crate) struct GcPause<'py> {
-    /// What the pause around this one, if there is one, is to do at its end.
+    /// The state that the pause around this one, if there is one, restores at its end.
     outer: bool,
     attached: PhantomData<Python<'py>>,
 }

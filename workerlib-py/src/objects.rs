@@ -31,13 +31,13 @@ pub(crate) struct Plan<'py> {
     /// The names of the slots, and what reads them.
     slots: Vec<Named<'py>>,
     has_dict: bool,
-    /// What gives the attributes, where they are not what stands in slots and `__dict__`.
+    /// Gives the attributes, where they are not the slots and `__dict__`.
     get_state: Option<Bound<'py, PyAny>>,
     /// Names that stood in a `__dict__`, by their place there, and may be sent.
     names: Vec<Bound<'py, PyAny>>,
 }
 
-/// What an object is walked by.
+/// The content by which an object is walked.
 pub(crate) enum Content<'py> {
     /// Its `__dict__`, which has all of it.
     Dict(Bound<'py, PyDict>),
@@ -132,10 +132,10 @@ pub(crate) struct Recipe<'py> {
     /// The value that asks for it.
     first: Bound<'py, PyAny>,
     class: Bound<'py, PyType>,
-    /// What writes the slots, by their names.
+    /// The functions that write the slots, by their names.
     slots: Bound<'py, PyDict>,
     has_dict: bool,
-    /// What takes the attributes together, where they do not go into slots and `__dict__`.
+    /// Takes the attributes together, where they do not go into slots and `__dict__`.
     fill: Option<Bound<'py, PyAny>>,
     /// Names that came, by their place.
     names: Vec<Name<'py>>,
@@ -147,7 +147,7 @@ struct Name<'py> {
     given: Bound<'py, PyAny>,
     /// As Python has it everywhere else.
     own: Bound<'py, PyAny>,
-    /// What writes it, if that is not the `__dict__`.
+    /// The descriptor that writes it, if that is not the `__dict__`.
     slot: Option<Bound<'py, PyAny>>,
 }
 

@@ -1,7 +1,7 @@
 //! The objects that calls are full of (ints, floats, strs, bools and None in lists, tuples and dicts), read
 //! and made in loops that do nothing else.
 //!
-//! What is done here is done by [`crate::source`] and [`crate::sink`] too, for every other object and place;
+//! [`crate::source`] and [`crate::sink`] do the same work for every other object and place;
 //! this is where the speed of the codec is decided (`cargo xtask bench codec`).
 
 use std::{mem, ptr};

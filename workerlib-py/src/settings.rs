@@ -33,11 +33,11 @@ pub(crate) struct Settings {
 /// References in values that are encoded.
 #[derive(Default)]
 pub(crate) struct References {
-    /// What is given to the other side.
+    /// The references that are given to the other side.
     pub(crate) given: Vec<RefId>,
-    /// What the other side has given, and gets back.
+    /// The references that the other side has given, and gets back.
     pub(crate) carried: Vec<RefId>,
-    /// What was given by values that have not been sent after all.
+    /// The references that were given by values that have not been sent after all.
     pub(crate) unsent: Vec<RefId>,
 }
 

@@ -27,16 +27,16 @@ pub(crate) use spent::Spent;
 /// Python's objects as a [`Sink`].
 pub(crate) struct PySink<'py, 'b> {
     py: Python<'py>,
-    /// What came along out of band, by number: objects that export a buffer, or JavaScript's buffers.
+    /// The buffers beside the frame, by number: objects that export a buffer, or JavaScript's buffers.
     buffers: &'b [Bound<'py, PyAny>],
     types: Types<'py>,
-    /// What the deferred values of the frame were restored to, by number.
+    /// The restored deferred values of the frame, by number.
     slots: Option<&'b Bound<'py, PyDict>>,
     /// The content of a bad frame, to be freed with care.
     discarded: Vec<Bound<'py, PyAny>>,
     /// How many bytes the frame has.
     frame_len: usize,
-    /// What building it cost so far.
+    /// The cost of building it so far.
     pub(crate) spent: Spent,
     /// How objects of the classes that were met are made.
     recipes: Vec<Recipe<'py>>,
@@ -247,7 +247,7 @@ impl<'py, 'b> PySink<'py, 'b> {
             return Ok(Some(place));
         }
         if self.recipes.len() == MOST_RECIPES {
-            // Those that are there may be of open objects.
+            // The recipes that are there may be of open objects.
             return Ok(None);
         }
         self.recipes.push(Recipe::find(first)?);
@@ -624,7 +624,7 @@ impl<'py> Sink for PySink<'py, '_> {
                 Step::Attribute(types::name_of(shared(build.key).as_ref()))
             }
             Container::Extension(kind) => {
-                // What a filled object collects comes behind the value that it was made from. A slot of a tuple
+                // The values that a filled object collects follow the value that it was made from. A slot of a tuple
                 // that is not filled yet must not be looked at.
                 let collected = index.checked_sub(1 + usize::from(build.kind.is_filled()));
                 let values = shared(build.object);

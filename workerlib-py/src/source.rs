@@ -67,7 +67,7 @@ pub(crate) struct Conversion {
 /// Python's objects as a [`Source`].
 pub(crate) struct PySource<'py> {
     py: Python<'py>,
-    /// What goes out of band, by number: objects whose buffer is the content.
+    /// The buffers that go beside the frame, by number: objects whose buffer is the content.
     pub(crate) buffers: Vec<Py<PyAny>>,
     /// The first object of each class that was converted to something like it.
     pub(crate) conversions: Vec<Conversion>,
@@ -79,15 +79,15 @@ pub(crate) struct PySource<'py> {
     held: Option<Held>,
     /// Content that had to be made for the last `look`.
     scratch: Vec<u8>,
-    /// What is remembered by its address, while nothing can free it.
+    /// Objects that are remembered by their addresses, while nothing can free them.
     remembered: Vec<Object>,
     /// The containers whose walk has begun and is not over, while nothing can free them.
     open: Vec<Object>,
-    /// What must live as long as the frame is being written.
+    /// Objects that must live as long as the frame is being written.
     kept: Vec<Py<PyAny>>,
     /// Whether Python code ran: what is remembered or open must be owned then.
     owning: bool,
-    /// What the patterns weigh together.
+    /// The weight of all patterns together.
     patterns: usize,
     pub(crate) types: Types<'py>,
     /// The keys of the adapters whose decoders are async on the other side.

@@ -32,7 +32,7 @@ pub(crate) struct Batch {
     scalars: Vec<Py<PyAny>>,
     runs: Vec<u8>,
     buffers: Vec<Py<PyAny>>,
-    /// What the items give to the other side.
+    /// The references that the items give to the other side.
     given: Vec<RefId>,
     count: u32,
     size: usize,
@@ -134,7 +134,7 @@ impl Batch {
         this.size += values.size(py);
         this.count += 1;
         values.append_to(&mut this.runs);
-        // What stands beside the frame has not been copied.
+        // Buffers beside the frame have not been copied.
         let is_due = this.size >= ENOUGH || !values.buffers.is_empty();
         this.buffers.extend(values.buffers);
         this.given.extend(values.given);

@@ -39,11 +39,11 @@ pub(crate) struct Types<'py> {
     py: Python<'py>,
     /// How the objects of each class are sent over the connection; none for values that belong to no connection.
     table: Option<Py<PyAny>>,
-    /// What keeps count of objects on their way through adapters, once there are such.
+    /// The object that keeps count of objects on their way through adapters, once there are such.
     pub(crate) outgoing: Option<Bound<'py, PyAny>>,
     /// A weak reference to the connection that the values are of; none where the context tells it.
     owner: Option<Py<PyAny>>,
-    /// What ends that the context tells it.
+    /// Ends the time in which the context tells the owner.
     entered: OnceCell<Bound<'py, PyAny>>,
     /// The references in the connection's values that are being encoded.
     written: Arc<Mutex<References>>,
@@ -51,9 +51,9 @@ pub(crate) struct Types<'py> {
     outer: RefCell<References>,
     /// The types that were met so far, and how their objects are sent.
     known: RefCell<Vec<(Bound<'py, PyType>, Sending<'py>)>>,
-    /// What builds the objects of the extension types that were met so far.
+    /// The builders of the extension types that were met so far.
     builders: RefCell<Vec<(u8, Bound<'py, PyAny>)>>,
-    /// What builds the objects of the types that come in thousands.
+    /// The builders of the types that come in thousands.
     frequent: Builders<'py>,
 }
 

@@ -20,7 +20,7 @@ pub fn same(left: &Value, right: &Value) -> bool {
         let alike = match (left, right) {
             (Value::Shared(left), Value::Shared(right)) => match (of_left.get(left), of_right.get(right)) {
                 (Some(left), Some(right)) => left == right,
-                // What stands in a cycle's copy is defined nowhere in the model, on either side.
+                // The model defines the content of a cycle's copy nowhere, on either side.
                 (None, None) => true,
                 _ => false,
             },

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: values made from any bytes, and the comparison of two values.
+//! The common parts of the fuzz targets: values made from any bytes, and the comparison of two values.
 //!
 //! The targets are in `targets`, one for each property; `cargo xtask fuzz` builds and runs them.
 

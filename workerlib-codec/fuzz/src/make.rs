@@ -10,7 +10,7 @@ use workerlib_codec::{Value, ViewHeader};
 pub enum Subset {
     /// All that the codec has, sharing and cycles included.
     All,
-    /// What plain MessagePack has too.
+    /// The values that plain MessagePack has too.
     Plain,
 }
 

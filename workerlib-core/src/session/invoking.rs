@@ -1,4 +1,4 @@
-//! What a session does with references: it gives and revokes them, invokes the peer's, and answers invocations.
+//! The session's work with references: it gives and revokes them, invokes the peer's, and answers invocations.
 //!
 //! The tables are in [`crate::references`].
 

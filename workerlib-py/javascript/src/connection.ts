@@ -2,7 +2,7 @@
  * One worker of `spawn()` and the calls that wait for it.
  *
  * Each call settles: with its outcome, its time limit, its abort, or the worker's end. Comlink carries the calls and knows of
- * none of these. What a worker's functions look like to the page is not its business.
+ * none of these. `Connection` knows nothing of the shape that a worker's functions have for the page.
  */
 import * as Comlink from "comlink";
 
@@ -38,7 +38,7 @@ export class Connection {
   readonly #waiting = new Set<(error: unknown) => void>();
   /** There where the page is isolated. */
   readonly #interrupts = Interrupts.make();
-  /** What hears of the reports of calls, by their keys. */
+  /** The functions that hear of the reports of calls, by their keys. */
   readonly #reports = new Map<number, (...values: unknown[]) => void>();
   /** Aborted when the worker has ended: what else was started for it ends then. */
   readonly #ended = new AbortController();
@@ -211,7 +211,7 @@ export class Connection {
       };
       const fail = (error: unknown): void => {
         release();
-        // Whatever it is: an abort's reason may be of any type.
+        // An abort's reason may be of any type.
         // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
         reject(error);
       };
@@ -229,7 +229,7 @@ export class Connection {
       });
       signal?.addEventListener("abort", () => giveUp(signal.reason), { signal: settled.signal });
       this.#waiting.add(fail);
-      // What cannot be cloned is thrown by the call itself, before it is sent.
+      // The call itself throws, before it is sent, if a value cannot be cloned.
       new Promise<R>((sent) => sent(call())).then((result) => {
         release();
         resolve(result);
@@ -288,7 +288,7 @@ export class Connection {
 }
 
 interface Limits extends CallOptions {
-  /** What the error of a time limit says. */
+  /** Gives the text of the error of a time limit. */
   late: () => string;
   /** Tells the worker that nobody waits any more. */
   cancel?: () => void;

@@ -1,4 +1,4 @@
-/** What can go wrong with a worker, beside what Python raises. */
+/** The errors of a worker that are not exceptions of its Python. */
 
 /** Tells that the worker could not be started: no script, no package, no Pyodide, an error in the script. */
 export class WorkerStartError extends Error {

@@ -5,7 +5,7 @@
  *     const worker = await spawn({ script: "./worker.py" });
  *     console.log(await worker.mean([1, 2.5]));
  *
- * The worker speaks Comlink. What is added to it here: a worker that cannot be started, dies or hangs rejects every call
+ * The worker speaks Comlink. This package adds to it: a worker that cannot be started, dies or hangs rejects every call
  * that waits for it; a call can be aborted and can have a time limit; `using worker = await spawn(…)` ends it.
  */
 import * as Comlink from "comlink";

@@ -36,9 +36,9 @@ interface SnapshotOrder extends Equipment {
   makeSnapshot: true;
 }
 
-/** What `_api/spawn.py` sends, once. */
+/** The message that `_api/spawn.py` sends, once. */
 interface Order extends Equipment {
-  /** What the caller knows of snapshots; null where it wants none. */
+  /** The caller's snapshot, or its wish for one; null where it wants none. */
   snapshot: Offer | null;
   packages: string[];
   indexURLs: string[];
@@ -54,11 +54,11 @@ interface Order extends Equipment {
   lock: string;
   /** For the calls, where they do not go over that. */
   port?: MessagePort;
-  /** What the caller shares with this worker, to interrupt what computes in it (`_hosts/browser/shared_memory_interrupts.py`). */
+  /** Memory that the caller shares with this worker, to interrupt a function that computes in it (`_hosts/browser/shared_memory_interrupts.py`). */
   memory: SharedArrayBuffer | null | undefined;
 }
 
-/** What is sent back; `_api/spawn.py` has a function for each. */
+/** The messages that are sent back; `_api/spawn.py` has a function for each. */
 type Told =
   | ["progress", stage: string, what: string, done: number | undefined, total: number | undefined]
   | ["failed", message: string, description: Uint8Array | null]

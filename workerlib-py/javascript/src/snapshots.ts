@@ -68,7 +68,7 @@ export class Snapshots {
   /** Takes the snapshot that a worker has found; learns whether the one that it was given was of use. */
   async #takeFrom(remote: Comlink.Remote<PyodideWorker>): Promise<void> {
     const { found, failure } = await remote.takeSnapshot();
-    // One that came from an earlier visit has been removed, and another can be made.
+    // A snapshot of an earlier visit has been removed, and another can be made.
     if (failure !== undefined) this.#cannot = this.#kept !== undefined;
     this.#kept = failure === undefined ? (this.#kept ?? found) : undefined;
   }

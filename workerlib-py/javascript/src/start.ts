@@ -1,7 +1,7 @@
 /**
  * Starts Python in a worker: loads Pyodide, installs workerlib and packages, and says at each step what it does.
  *
- * What fails is a `StartError` that names the thing, its address and the cause. It knows no messages: `worker.ts` and
+ * A failure is a `StartError` that names the thing, its address and the cause. This file knows no messages: `worker.ts` and
  * `python_worker.ts` tell the page.
  */
 
@@ -13,13 +13,13 @@ import { digest, openStore } from "./snapshot/store.js";
 /** The Pyodide that is loaded where nobody says which. */
 export const PYODIDE_VERSION = "314.0.7";
 
-/** What the worker is doing: fetching, unpacking, running the script; at last it is ready. */
+/** The worker's stage: fetching, unpacking, running the script; at last it is ready. */
 export type Stage = "download" | "install" | "import" | "ready";
 
 /** A step on the way to a worker that can be called. */
 export interface Progress {
   stage: Stage;
-  /** What is fetched, installed or run: Pyodide, a package, the script. */
+  /** The thing that is fetched, installed or run: Pyodide, a package, the script. */
   what: string;
   /** Of how many packages how many have come this far, where packages are loaded. */
   done?: number;
@@ -106,7 +106,7 @@ export interface Plan {
   build: () => Promise<string>;
 }
 
-/** What the one that starts a worker knows of snapshots; null where it wants none. */
+/** The caller's snapshot, or its wish for one; null where it wants none. */
 export interface Offer {
   snapshot?: Snapshot | null;
 }
@@ -330,12 +330,12 @@ export async function fetchText(address: string, what: string): Promise<string> 
   return content;
 }
 
-/** What an error says, without where it was. */
+/** Gives an error's message, without its place. */
 export function text(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What a Python error says: Pyodide's message is the whole traceback. */
+/** Gives the last line of a Python error: Pyodide's message is the whole traceback. */
 export function lastLine(error: unknown): string {
   return text(error).trimEnd().split("\n").at(-1) ?? "";
 }

@@ -3,7 +3,7 @@
  *
  * No event follows the end of a Worker. So `Worker.prototype.terminate` is replaced, once for a page, by a function that tells
  * of it after it has done its work; this includes calls by `Worker.prototype.terminate.call(worker)`. Python evaluates the same
- * file (`_hosts/browser/liveness.py`). What the browser ends by itself is noticed by a Web Lock.
+ * file (`_hosts/browser/liveness.py`). A worker that the browser ends by itself is noticed by a Web Lock.
  */
 
 /** Dispatches the event `terminated`, once. */

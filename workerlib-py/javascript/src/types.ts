@@ -19,7 +19,7 @@ export interface NDArray<Data extends ArrayBufferView = ArrayBufferView> {
 export interface SpawnOptions {
   /** The worker's Python script; relative addresses start at the page. */
   script?: string | URL;
-  /** What the script needs: names of packages, or addresses of wheels. */
+  /** The packages that the script needs: names, or addresses of wheels. */
   packages?: string[];
   /** Package indexes that are asked instead of PyPI. */
   indexURLs?: string[];
@@ -75,7 +75,7 @@ export type Remote<T> = {
     : never;
 };
 
-/** What every worker has besides its exported functions; one of the same name is reached by `call`. */
+/** The members of every worker besides its exported functions; `call` reaches an export of the same name. */
 export interface WorkerHandle<T> {
   /** The worker's name. */
   readonly name: string;

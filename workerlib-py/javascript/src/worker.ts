@@ -35,23 +35,23 @@ const INTERRUPTS = "workerlib._hosts.browser.shared_memory_interrupts";
 /** Defined where this file itself comes out of the wheel. */
 declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
 
-/** What `init` may be told; each can also stand in the query of the worker's address. */
+/** The options of `init`; each can also stand in the query of the worker's address. */
 export interface InitOptions extends PyodideSource {
   /** Where relative addresses start from; by default at this file. */
   base?: string;
   /** The address of workerlib's wheel. */
   workerlib?: string;
-  /** What the page knows of memory snapshots, from which Python starts faster; null for none. */
+  /** The page's memory snapshot, from which Python starts faster, or its wish for one; null for none. */
   snapshot?: Offer | null;
-  /** What an isolated page shares with this worker, to interrupt what computes in it (`interrupts.ts`). */
+  /** Memory that an isolated page shares with this worker, to interrupt a function that computes (`interrupts.ts`). */
   memory?: SharedArrayBuffer;
 }
 
-/** What `start` is told. */
+/** The options of `start`. */
 export interface StartOptions extends InitOptions {
   /** The address of the worker's script. */
   script?: string;
-  /** What it needs: names of packages, or addresses of wheels. */
+  /** The packages that it needs: names, or addresses of wheels. */
   packages?: string[];
   /** Package indexes that are asked instead of PyPI. */
   indexURLs?: string[];
@@ -296,7 +296,7 @@ function callable(value: unknown): unknown {
   return typeof value === "function" ? (...args: unknown[]) => value(...args) : value;
 }
 
-// Comlink sends an error's name, message and stack. What is added here reaches pages that know nothing of it, too.
+// Comlink sends an error's name, message and stack. This addition reaches pages that know nothing of it, too.
 const throwing = Comlink.transferHandlers.get("throw")!;
 Comlink.transferHandlers.set("throw", {
   ...throwing,

@@ -50,7 +50,7 @@ fn length(value: &Bound<'_, PyAny>) -> usize {
         let mut overflow = 0;
         // SAFETY: it is an int, alive.
         unsafe { ffi::PyLong_AsLongLongAndOverflow(value.as_ptr(), &raw mut overflow) };
-        // One that is longer than 64 bits is asked how long.
+        // An int that is longer than 64 bits is asked how long.
         let bits = (overflow != 0)
             .then(|| value.call_method0(intern!(value.py(), "bit_length")).and_then(|bits| bits.extract()));
         bits.and_then(Result::ok).unwrap_or(0usize) / 8

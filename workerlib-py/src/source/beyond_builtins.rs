@@ -48,7 +48,7 @@ impl<'py> PySource<'py> {
                 let (count, dict) = (dict.len(), dict.as_ptr());
                 self.open(dict);
                 let (size, value) = (count as ffi::Py_ssize_t, self.plans[index].first.as_ptr());
-                // What stands before the first key is taken as if it were a value.
+                // The value before the first key is taken as if it were that of a key.
                 let walk = Walk::Dict { dict, size, position: 0, last: 0, taken: 1, value, is_object: true };
                 Item::Container(kind, 1 + 2 * count, walk)
             }

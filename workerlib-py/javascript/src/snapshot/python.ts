@@ -21,13 +21,13 @@ export interface Interpreter {
   makeMemorySnapshot(): Uint8Array;
 }
 
-/** What `pyodide.mjs` exports. */
+/** The exports of `pyodide.mjs`. */
 export interface PyodideModule<P extends Interpreter = Interpreter> {
   version: string;
   loadPyodide(options: object): Promise<P>;
 }
 
-/** What is to be in a snapshot besides Pyodide. */
+/** The content of a snapshot besides Pyodide. */
 export interface Content<P extends Interpreter = Interpreter> {
   /** Modules that have to be there. */
   modules: string[];

@@ -105,7 +105,7 @@ async function openFolder(): Promise<Store | undefined> {
       } catch {
         return undefined;
       }
-      // What Node reads may be a part of a larger ArrayBuffer, and slices of it too.
+      // Node may read into a part of a larger ArrayBuffer, and slices of the result are of that buffer too.
       content = new Uint8Array(content);
       const told = new TextDecoder().decode(content.subarray(0, 64));
       const image = content.slice(64);

@@ -3,7 +3,7 @@
  * @file Carries messages between the memory of this Python and a MessagePort: the hot path of workerlib's transport.
  *
  * A message is a frame and buffers beside it (docs/wire-format.md, section 2). Python names both by address and length.
- * What is small is cloned; what is larger is copied once into an ArrayBuffer that is transferred, and that comes back to
+ * A small part is cloned; a larger part is copied once into an ArrayBuffer that is transferred, and that comes back to
  * be used again. A very large buffer goes as a sequence of pieces, so that the other side copies one while this side
  * copies the next.
  *
@@ -698,7 +698,7 @@
     }
 
     /**
-     * Tells the other side that this Python has failed fatally. Whatever this Python still does, nothing is sent after that.
+     * Tells the other side that this Python has failed fatally. Nothing is sent after that, whatever this Python still does.
      *
      * @param {string} reason - Why.
      */
