@@ -1,10 +1,10 @@
 // Tests of workerlib/_channels/message_port.js, with memory and handlers that are JavaScript's own: node --test.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { MessageChannel } from "node:worker_threads";
 
-const path = new URL("../../workerlib-py/python/workerlib/_channels/message_port.js", import.meta.url);
+import { evaluateChannel } from "./channel_script.mjs";
+
 const MEGABYTE = 1 << 20;
 const LIMIT = { timeout: 10_000 * Number(process.env.WORKERLIB_TEST_PACE ?? 1) };
 
@@ -88,7 +88,7 @@ function connect() {
   const { port1, port2 } = new MessageChannel();
   return [port1, port2].map((port) => {
     const memory = new Memory();
-    const script = (0, eval)(readFileSync(path, "utf8"));
+    const script = evaluateChannel();
     const channel = script.open(memory, port, memory.handlers);
     memory.inbox = memory.place(8192);
     channel.listen(memory.inbox, 8192);
@@ -116,7 +116,7 @@ test("a Python that has failed fatally says so, and nothing after that", LIMIT, 
   const listeners = [];
   const { port1, port2 } = new MessageChannel();
   t.after(() => port1.close());
-  const script = (0, eval)(readFileSync(path, "utf8"));
+  const script = evaluateChannel();
   const dying = script.open(one.memory, port1, one.memory.handlers, {
     listen: (listener) => {
       listeners.push(listener);

@@ -1,11 +1,10 @@
 // A hostile peer of workerlib/_channels/message_port.js: whatever it posts, no byte is written where none belongs, and no other
 // connection of the same page is harmed: node --test. FUZZ_MESSAGES says how many messages are tried.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-const path = new URL("../../workerlib-py/python/workerlib/_channels/message_port.js", import.meta.url);
-const source = readFileSync(path, "utf8");
+import { evaluateChannel } from "./channel_script.mjs";
+
 const MEGABYTE = 1 << 20;
 const GUARD = 0xa5;
 const INBOX = 8192;
@@ -237,7 +236,7 @@ const buffersOf = (message) =>
   [message].flat().flatMap((part) => (ArrayBuffer.isView(part) ? [part.buffer] : part instanceof SharedArrayBuffer ? [part] : []));
 
 test(`no byte is written where none belongs, in ${MESSAGES} hostile messages`, () => {
-  const script = (0, eval)(source);
+  const script = evaluateChannel();
   const random = generator(20261128);
   let [hostile, taken] = [open(script), 0];
   for (let number = 0; number < MESSAGES; number += 1) {
@@ -275,7 +274,7 @@ test(`no byte is written where none belongs, in ${MESSAGES} hostile messages`, (
 });
 
 test("a hostile connection harms no other one of the same page, which shares its pool", () => {
-  const script = (0, eval)(source);
+  const script = evaluateChannel();
   const random = generator(7);
   for (let number = 0; number < 2000; number += 1) {
     const hostile = open(script);
@@ -335,7 +334,7 @@ for (const [what, messages] of Object.entries({
   ],
 })) {
   test(`${what} ends the connection, and nothing is written`, () => {
-    const script = (0, eval)(source);
+    const script = evaluateChannel();
     const peer = open(script);
     for (const message of messages()) peer.port.say(message);
     assert.equal(peer.memory.reasons.length, 1, "the channel did not notice");
@@ -351,7 +350,7 @@ for (const [what, messages] of Object.entries({
 }
 
 test("room grows as pieces come: a length alone costs nothing", () => {
-  const peer = open((0, eval)(source));
+  const peer = open(evaluateChannel());
   peer.port.say([frame, 1_500_000_000, 1_000_000_000]);
   assert.equal(peer.memory.made, 0);
   const most = 16 * MEGABYTE;
@@ -364,7 +363,7 @@ test("room grows as pieces come: a length alone costs nothing", () => {
 });
 
 test("a length that has come whole before is believed at once: no piece waits", () => {
-  const peer = open((0, eval)(source));
+  const peer = open(evaluateChannel());
   const sayPieces = (count) => {
     for (let number = 0; number < count; number += 1) peer.port.say([null, new Uint8Array(MEGABYTE).fill(number + 1)]);
   };
@@ -386,7 +385,7 @@ test("a length that has come whole before is believed at once: no piece waits", 
 });
 
 test("a large buffer arrives whole, though room for it is made late", () => {
-  const peer = open((0, eval)(source));
+  const peer = open(evaluateChannel());
   const [length, pieces] = [70 * MEGABYTE + 3, 71];
   peer.port.say([frame, length]);
   let checked = false;

@@ -12,7 +12,15 @@
  * believed: each type and length is checked before a byte is written, no memory is used that somebody else may still see
  * or resize, and the heap grows with the bytes that have come, not with those that are announced. A message that breaks
  * these rules ends its connection and no other. This file knows nothing of what frames mean, and is a script whose value is
- * an object: Python evaluates it (workerlib/_channels/message_port.py).
+ * a function: Python evaluates it and calls it with the values of `buffer_pool.js` and `wakefulness.js`
+ * (workerlib/_channels/message_port.py).
+ *
+ * @typedef {object} Pool - ArrayBuffers that are kept for the next message (`buffer_pool.js`).
+ * @property {number} least - How large the smallest of them are.
+ * @property {(size: number) => ArrayBuffer} take - Takes out a buffer that has so many bytes or more.
+ * @property {(buffer: ArrayBuffer) => void} put - Keeps a buffer that nobody else uses.
+ *
+ * @typedef {{around(handle: () => void): void}} Wakefulness - Runs what handles a message (`wakefulness.js`).
  *
  * @typedef {object} Heap - Pyodide's module, of which only the memory is used.
  * @property {Uint8Array} HEAPU8 - The memory as it is now.
@@ -37,9 +45,9 @@
  *   close?: () => void}} Port
  */
 
-(() => {
+(/** @type {Pool} */ pool, /** @type {Wakefulness} */ wakefulness) => {
   /** From how many bytes on a part is transferred: below, two copies of a clone are cheaper than a transfer. */
-  const TRANSFERRED = 8 << 10;
+  const TRANSFERRED = pool.least;
   /** From how many bytes on a buffer goes in pieces, and how large they are: a processor's cache holds some of them. */
   const IN_PIECES = 2 << 20;
   const PIECE = 1 << 20;
@@ -53,131 +61,6 @@
   const MOST_PARTS = 1 << 17;
   /** How many bytes of frames go in one message at most. */
   const TOGETHER = 8 << 10;
-  /** How many bytes of ArrayBuffers are kept at most, and for how many milliseconds without use. */
-  const KEPT = 256 << 20;
-  const IDLE = 2000;
-  /** Messages that come so many milliseconds after the last one was handled keep a worker awake, and for how many. */
-  const CLOSE = 2;
-  const AWAKE = 0.5;
-
-  /** ArrayBuffers that are kept for the next message: fresh ones cost more than the copy into them. */
-  class Pool {
-    constructor() {
-      /** @type {ArrayBuffer[]} */
-      this.buffers = [];
-      this.bytes = 0;
-      /** @type {ReturnType<typeof setTimeout> | undefined} */
-      this.timer = undefined;
-      this.lastUse = 0;
-    }
-
-    /**
-     * Takes out a buffer, or makes one.
-     *
-     * @param {number} size - How many bytes it must have at least.
-     * @returns {ArrayBuffer} One of at most twice that size.
-     */
-    take(size) {
-      let best = -1;
-      let least = 2 * size + 1;
-      for (let index = this.buffers.length - 1; index >= 0 && least > size; index -= 1) {
-        const length = /** @type {ArrayBuffer} */ (this.buffers[index]).byteLength;
-        if (length >= size && length < least) {
-          best = index;
-          least = length;
-        }
-      }
-      this.lastUse = performance.now();
-      if (best >= 0) {
-        const [buffer] = /** @type {[ArrayBuffer]} */ (this.buffers.splice(best, 1));
-        this.bytes -= buffer.byteLength;
-        return buffer;
-      }
-      // Sizes are rounded up, so that what differs a little fits next time.
-      const step = Math.max(4096, 2 ** (Math.floor(Math.log2(size)) - 3));
-      const length = Math.ceil(size / step) * step;
-      try {
-        return new ArrayBuffer(length);
-      } catch {
-        this.clear();
-        return new ArrayBuffer(length);
-      }
-    }
-
-    /**
-     * Keeps a buffer, if there is room.
-     *
-     * @param {ArrayBuffer} buffer - Nobody else may use it.
-     */
-    put(buffer) {
-      if (buffer.byteLength < TRANSFERRED || this.bytes + buffer.byteLength > KEPT) return;
-      if (this.buffers.includes(buffer)) return;
-      this.buffers.push(buffer);
-      this.bytes += buffer.byteLength;
-      this.lastUse = performance.now();
-      this.timer ??= this.wait();
-    }
-
-    wait() {
-      const timer = setTimeout(() => {
-        this.timer = undefined;
-        if (performance.now() - this.lastUse >= IDLE) this.clear();
-        else this.timer = this.wait();
-      }, IDLE);
-      // Node would wait for it before it ends.
-      /** @type {any} */ (timer).unref?.();
-      return timer;
-    }
-
-    clear() {
-      this.buffers.length = this.bytes = 0;
-    }
-  }
-
-  /**
-   * Keeps a worker's thread from falling asleep between messages that follow each other closely: to wake it takes longer
-   * than a small call. It runs nothing while anything else waits to be run, and only for a moment after each message.
-   */
-  class Wakefulness {
-    constructor() {
-      const { scheduler, WorkerGlobalScope, navigator } = /** @type {any} */ (globalThis);
-      // Of a page's main thread the processor is the user's, and a lone processor is the page's.
-      this.isOf = scheduler?.postTask && WorkerGlobalScope && navigator.hardwareConcurrency > 1;
-      this.last = 0;
-      this.end = 0;
-      this.isAwake = false;
-      this.turn = () => {
-        this.isAwake = performance.now() < this.end;
-        if (this.isAwake) scheduler.postTask(this.turn, { priority: "background" });
-      };
-    }
-
-    /**
-     * Runs what handles a message; stays awake after it if it came soon after the last one.
-     *
-     * @param {() => void} handle - What handles it.
-     */
-    around(handle) {
-      if (!this.isOf) {
-        handle();
-        return;
-      }
-      const isClose = performance.now() - this.last < CLOSE;
-      handle();
-      this.last = performance.now();
-      if (isClose) {
-        this.end = this.last + AWAKE;
-        if (!this.isAwake) this.turn();
-      }
-    }
-  }
-
-  const pool = new Pool();
-  const wakefulness = new Wakefulness();
-  // A page that nobody looks at may be asked to be small.
-  globalThis.document?.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "hidden") pool.clear();
-  });
 
   /**
    * Tells whether a part of a message is an object of the user's, in its wrapping.
@@ -742,4 +625,4 @@
       new Channel(heap, port, handlers, fatal),
     pool,
   };
-})();
+};

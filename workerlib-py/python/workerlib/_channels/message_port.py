@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -61,7 +62,7 @@ def _script(name: str) -> Any:
 
 def _open(port: Any, handlers: dict[str, Any]) -> Any:
     """Opens an end of a channel: by `_channels/message_port.js` where that can be had."""
-    script = _script("message_port.js")
+    script = _channel_script()
     if script is False:
         # Few pages have such a policy.
         from workerlib._channels.message_port_without_eval import Channel
@@ -69,6 +70,13 @@ def _open(port: Any, handlers: dict[str, Any]) -> Any:
         return Channel(port, handlers)
     functions = to_js(handlers, dict_converter=js.Object.fromEntries)
     return script.open(pyodide_js._module, port, functions, fatal_errors.watch())
+
+
+@cache
+def _channel_script() -> Any:
+    """Gives what `_channels/message_port.js` offers, with the parts that all channels of this Python share."""
+    script = _script("message_port.js")
+    return script and script(_script("buffer_pool.js"), _script("wakefulness.js"))
 
 
 def own_channel(worker: Any, mark: str) -> Any:

@@ -1,0 +1,10 @@
+// Evaluates the scripts of a channel as workerlib/_channels/message_port.py does: a pool of its own at each call.
+import { readFileSync } from "node:fs";
+
+const read = (name) =>
+  readFileSync(new URL(`../../workerlib-py/python/workerlib/_channels/${name}`, import.meta.url), "utf8");
+const [port, pool, wakefulness] = ["message_port.js", "buffer_pool.js", "wakefulness.js"].map(read);
+const evaluate = (source) => (0, eval)(source);
+
+/** Returns what `message_port.js` offers. */
+export const evaluateChannel = () => evaluate(port)(evaluate(pool), evaluate(wakefulness));
