@@ -3,22 +3,23 @@
 //! Frames come in and go out as bytes with a list of buffers; calls and results are Python's objects. The
 //! rules are `workerlib_core::Session`'s: nothing is decided here.
 
+mod steps;
+
 use std::sync::Arc;
 
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 use workerlib_codec::envelope;
 use workerlib_core::{
-    Adapter, Arrived, CallId, CancelEffect, CloseReason, Credit, Departure, Event, Message, Outcome, Peer,
-    RefId, Request, SessionError, Starts, Step, StopKind, StreamEnd, StreamId,
+    Adapter, CallId, CancelEffect, Credit, Departure, Event, Message, Outcome, Peer, RefId, Request,
+    SessionError, Starts, Step, StopKind, StreamEnd, StreamId,
 };
 
-use crate::deep::{DEEP, dismantle};
-use crate::deferred::{Arrival, PyDeferred, Unfinished};
-use crate::descriptions::{describe_adapters, describe_exports, read_adapters, read_exports};
-use crate::errors::{closed_error, frame_error, session_error};
+use crate::deep::DEEP;
+use crate::deferred::{PyDeferred, Unfinished};
+use crate::descriptions::{read_adapters, read_exports};
+use crate::errors::{closed_error, session_error};
 use crate::frame::{Frame, Values};
 use crate::settings::{Settings, lock};
 use crate::streams::{self, Batch};
@@ -562,7 +563,7 @@ impl Session {
 
     /// Takes out the next frame to send, if there is one: bytes, and a list of the buffers beside them.
     fn poll_transmit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        self.core.poll_transmit().map(|message| transmit(py, message, self.tells_answers)).transpose()
+        self.core.poll_transmit().map(|message| Self::transmit(py, message, self.tells_answers)).transpose()
     }
 
     /// Takes out what is to be done next, if there is anything: its name, and a tuple of what is to be known.
@@ -577,14 +578,14 @@ impl Session {
             None => return Ok(None),
             Some(Step::Transmit(message)) => {
                 let tells_answers = slf.borrow().tells_answers;
-                let first = transmit(py, message, tells_answers)?;
+                let first = Self::transmit(py, message, tells_answers)?;
                 if tells_answers {
                     return Ok(Some((PyString::new(py, "transmit"), first).into_pyobject(py)?));
                 }
                 let mut further = None;
                 while let Some(message) = slf.borrow_mut().core.poll_transmit() {
                     let all = further.get_or_insert_with(|| PyList::empty(py));
-                    all.append(transmit(py, message, false)?)?;
+                    all.append(Self::transmit(py, message, false)?)?;
                 }
                 match further {
                     None => (PyString::new(py, "transmit"), first),
@@ -595,11 +596,11 @@ impl Session {
                 }
             }
             Some(Step::Event(Event::Dropped { payload })) => {
-                release_references(slf, &payload);
+                Self::release_references(slf, &payload);
                 return Self::poll(slf, may_start);
             }
-            Some(Step::Event(event)) => describe_event(slf, event)?,
-            Some(Step::Start(call)) => describe_call(slf, call)?,
+            Some(Step::Event(event)) => Self::describe_event(slf, event)?,
+            Some(Step::Start(call)) => Self::describe_call(slf, call)?,
             Some(_) => return Err(session_error()),
         };
         Ok(Some((name, arguments).into_pyobject(py)?))
@@ -627,278 +628,6 @@ impl Session {
     #[getter]
     fn serving(&self) -> usize {
         self.core.serving()
-    }
-}
-
-/// What is to be done, by name, and what is to be known of it.
-type Described<'py> = (Bound<'py, PyString>, Bound<'py, PyTuple>);
-
-/// Gives what is sent: bytes, and a list of the buffers beside them; if that is to be told, the calls that it answers.
-#[inline(never)]
-fn transmit<'py>(
-    py: Python<'py>,
-    message: Message<Frame>,
-    tells_answers: bool,
-) -> PyResult<Bound<'py, PyTuple>> {
-    let answered = match &message {
-        _ if !tells_answers => None,
-        Message::Return { id, .. } | Message::Raise { id, .. } | Message::Cancelled { id } => {
-            Some(vec![id.0])
-        }
-        Message::Heard { ids } => Some(ids.iter().map(|id| id.0).collect()),
-        Message::Started { .. } | Message::Cancelling { .. } | Message::Close { .. } => Some(Vec::new()),
-        _ => None,
-    };
-    let frame = match message {
-        Message::Call { payload, .. }
-        | Message::Return { payload, .. }
-        | Message::Raise { payload, .. }
-        | Message::Report { payload, .. }
-        | Message::Items { payload, .. }
-        | Message::Fail { payload, .. }
-        | Message::Invoke { payload, .. } => payload,
-        message => Frame::new(py, &message, &[], Values::default())?,
-    };
-    let buffers = PyList::new(py, frame.buffers)?;
-    match answered {
-        Some(calls) => (frame.bytes, buffers, calls).into_pyobject(py),
-        None => (frame.bytes, buffers).into_pyobject(py),
-    }
-}
-
-/// Describes what is known by its call alone.
-#[inline(never)]
-fn about<'py>(py: Python<'py>, name: &str, CallId(id): CallId) -> PyResult<Described<'py>> {
-    Ok((PyString::new(py, name), (id,).into_pyobject(py)?))
-}
-
-/// Describes what is known by its call and something else.
-#[inline(never)]
-fn about_with<'py>(name: &str, id: u32, what: Bound<'py, PyAny>) -> PyResult<Described<'py>> {
-    let py = what.py();
-    Ok((PyString::new(py, name), (id, what).into_pyobject(py)?))
-}
-
-/// Describes an event.
-#[inline(never)]
-fn describe_event<'py>(slf: &Bound<'py, Session>, event: Event<Frame>) -> PyResult<Described<'py>> {
-    let py = slf.py();
-    let settings = Arc::clone(&slf.borrow().settings);
-    Ok(match event {
-        Event::Opened(peer) => {
-            let exports = describe_exports(py, peer.exports)?;
-            let slow = peer.adapters.iter().filter(|adapter| adapter.is_async).map(|one| &one.key);
-            let slow = PyFrozenSet::new(py, slow)?;
-            let mut this = slf.borrow_mut();
-            let mut settings = this.settings.clone_ref(py);
-            settings.slow = Some(slow.into_any().unbind());
-            this.settings = Arc::new(settings);
-            let ours = describe_adapters(py, &this.adapters)?;
-            let theirs = describe_adapters(py, &peer.adapters)?;
-            (PyString::new(py, "opened"), (peer.version, exports, ours, theirs).into_pyobject(py)?)
-        }
-        Event::Exports(exports) => {
-            let exports = describe_exports(py, exports)?;
-            (PyString::new(py, "exports"), (exports,).into_pyobject(py)?)
-        }
-        Event::Ready { id } => return about(py, "ready", id),
-        Event::Started { id } => return about(py, "started", id),
-        Event::Cancelling { id } => return about(py, "cancelling", id),
-        Event::Cancelled { id } => return about(py, "cancelled", id),
-        Event::Cancel { id } => return about(py, "cancel", id),
-        Event::Unheard { id: CallId(id), invocations } => {
-            let invocations: Vec<u32> = invocations.into_iter().map(|CallId(id)| id).collect();
-            (PyString::new(py, "unheard"), (id, invocations).into_pyobject(py)?)
-        }
-        Event::Return { id: CallId(id), payload } if payload.has_rows(py) => (
-            PyString::new(py, "return_with_deferred"),
-            (id, Arrival::new(py, payload, settings)).into_pyobject(py)?,
-        ),
-        Event::Return { id: CallId(id), payload } => match payload.decode(py, ["result"], &settings) {
-            Ok(([value], deepest)) => {
-                // In a list, out of which it can be taken without that anything else holds it.
-                let result = PyList::new(py, [value])?;
-                (intern!(py, "return").clone(), (id, result, deepest > DEEP).into_pyobject(py)?)
-            }
-            Err(error) => {
-                return about_with("bad_answer", id, error.into_value(py).into_bound(py).into_any());
-            }
-        },
-        Event::Raise { id: CallId(id), payload } => match payload.decode(py, ["exception"], &settings) {
-            Ok(([error], _)) => return about_with("raise", id, error),
-            Err(error) => {
-                return about_with("bad_answer", id, error.into_value(py).into_bound(py).into_any());
-            }
-        },
-        Event::Report { id, payload } => return describe_report(py, id, payload, &settings),
-        Event::Output { stream, text } => (PyString::new(py, "output"), (stream, text).into_pyobject(py)?),
-        Event::Blocked { ids } => {
-            let ids: Vec<u32> = ids.into_iter().map(|CallId(id)| id).collect();
-            (PyString::new(py, "blocked"), (ids,).into_pyobject(py)?)
-        }
-        Event::Invoke { id: CallId(id), reference: RefId(reference), member, payload, is_refused } => {
-            return describe_invocation(slf, (id, reference, member), payload, is_refused);
-        }
-        Event::Heard { ids } => {
-            let ids: Vec<u32> = ids.into_iter().map(|CallId(id)| id).collect();
-            (PyString::new(py, "heard"), (ids,).into_pyobject(py)?)
-        }
-        Event::Gone { reference: RefId(reference) } => {
-            (PyString::new(py, "gone"), (reference,).into_pyobject(py)?)
-        }
-        Event::Closed { reason, lost } => {
-            let kind = match reason {
-                CloseReason::Protocol { .. } => "protocol",
-                CloseReason::Violation(_) => "violation",
-                CloseReason::Peer(_) => "peer",
-                CloseReason::Died(_) => "died",
-                _ => "local",
-            };
-            let lost: Vec<u32> = lost.into_iter().map(|CallId(id)| id).collect();
-            (PyString::new(py, "closed"), (kind, reason.to_string(), lost).into_pyobject(py)?)
-        }
-        event => return describe_stream_event(py, event, settings),
-    })
-}
-
-/// Describes a report: as "bad_report" if it is no tuple, or cannot be read.
-#[inline(never)]
-fn describe_report<'py>(
-    py: Python<'py>,
-    CallId(id): CallId,
-    payload: Frame,
-    settings: &Settings,
-) -> PyResult<Described<'py>> {
-    let error = match payload.decode(py, ["report"], settings) {
-        Ok(([values], _)) if values.is_instance_of::<PyTuple>() => return about_with("report", id, values),
-        Ok(_) => frame_error(py, "a report that is no tuple"),
-        Err(error) => error,
-    };
-    about_with("bad_report", id, error.into_value(py).into_bound(py).into_any())
-}
-
-/// Describes an event of a stream.
-#[inline(never)]
-fn describe_stream_event<'py>(
-    py: Python<'py>,
-    event: Event<Frame>,
-    settings: Arc<Settings>,
-) -> PyResult<Described<'py>> {
-    let of = |name, StreamId(stream)| about(py, name, CallId(stream));
-    match event {
-        Event::Stream { id: CallId(id), stream: StreamId(stream) } => {
-            Ok((PyString::new(py, "stream"), (id, stream).into_pyobject(py)?))
-        }
-        Event::Items { stream: StreamId(stream), count, bytes, payload } => {
-            let described = if payload.has_rows(py) {
-                let arrival = Bound::new(py, Arrival::new(py, payload, settings))?;
-                Ok((PyList::new(py, [arrival])?, false))
-            } else {
-                streams::read_items(py, &payload, count, &settings)
-            };
-            match described {
-                Ok((items, is_deep)) => {
-                    let arguments = (stream, items, bytes, is_deep).into_pyobject(py)?;
-                    Ok((intern!(py, "items").clone(), arguments))
-                }
-                Err(error) => about_with("bad_items", stream, error.into_value(py).into_bound(py).into_any()),
-            }
-        }
-        Event::Ended { stream } => of("ended", stream),
-        Event::Failed { stream: StreamId(stream), payload } => {
-            match payload.decode(py, ["exception"], &settings) {
-                Ok(([error], _)) => about_with("failed", stream, error),
-                Err(error) => about_with("bad_items", stream, error.into_value(py).into_bound(py).into_any()),
-            }
-        }
-        Event::Stopping { stream } => of("stopping", stream),
-        Event::Stopped { stream } => of("stopped", stream),
-        Event::Granted { stream } => of("granted", stream),
-        Event::Stop { stream: StreamId(stream), how } => {
-            Ok((PyString::new(py, "stop"), (stream, how == StopKind::Cancel).into_pyobject(py)?))
-        }
-        _ => Err(session_error()),
-    }
-}
-
-/// Describes a call of the other side: as "bad_call" if its arguments cannot be read.
-#[inline(never)]
-fn describe_call<'py>(slf: &Bound<'py, Session>, call: Arrived<Frame>) -> PyResult<Described<'py>> {
-    let py = slf.py();
-    let settings = Arc::clone(&slf.borrow().settings);
-    let (CallId(id), function) = (call.id, call.function);
-    if call.payload.has_rows(py) {
-        let arrival = Arrival::new(py, call.payload, settings);
-        let arguments = (id, function, arrival, call.credit.is_some()).into_pyobject(py)?;
-        return Ok((PyString::new(py, "call_with_deferred"), arguments));
-    }
-    let error = match call.payload.decode(py, ["args", "kwargs"], &settings) {
-        Ok(([args, kwargs], deepest))
-            if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
-        {
-            // In a list, out of which they can be taken without that anything else holds them.
-            let arguments = PyList::new(py, [args, kwargs])?;
-            let name = if call.credit.is_none() { intern!(py, "call") } else { intern!(py, "stream_call") };
-            let call = (id, function, arguments, deepest > DEEP).into_pyobject(py)?;
-            return Ok((name.clone(), call));
-        }
-        Ok(_) => frame_error(py, "a call without a tuple and a dict"),
-        Err(error) => error,
-    };
-    Ok((PyString::new(py, "bad_call"), (id, function, error).into_pyobject(py)?))
-}
-
-/// Describes an invocation by the other side: as "bad_invoke" if it must not be carried out.
-#[inline(never)]
-fn describe_invocation<'py>(
-    slf: &Bound<'py, Session>,
-    (id, reference, member): (u32, u32, String),
-    payload: Frame,
-    is_refused: bool,
-) -> PyResult<Described<'py>> {
-    let py = slf.py();
-    let settings = Arc::clone(&slf.borrow().settings);
-    let error = if is_refused {
-        release_references(slf, &payload);
-        None
-    } else {
-        match payload.decode(py, ["args", "kwargs"], &settings) {
-            Ok(([args, kwargs], deepest))
-                if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
-            {
-                let arguments = PyList::new(py, [args, kwargs])?;
-                let invocation = (id, reference, member, arguments, deepest > DEEP).into_pyobject(py)?;
-                return Ok((PyString::new(py, "invoke"), invocation));
-            }
-            Ok(_) => Some(frame_error(py, "an invocation without a tuple and a dict")),
-            Err(error) => Some(error),
-        }
-    };
-    Ok((PyString::new(py, "bad_invoke"), (id, reference, member, error).into_pyobject(py)?))
-}
-
-/// Releases the references in a payload that nobody will use, by building and dropping its values.
-#[cold]
-#[inline(never)]
-fn release_references(slf: &Bound<'_, Session>, payload: &Frame) {
-    let py = slf.py();
-    if !payload.may_have_references(py) || payload.has_rows(py) {
-        return;
-    }
-    let settings = Arc::clone(&slf.borrow().settings);
-    let values = match envelope::read(payload.bytes.as_bytes(py)) {
-        Ok((Message::Call { .. } | Message::Invoke { .. }, _)) => {
-            payload.decode(py, ["args", "kwargs"], &settings).and_then(|(values, _)| PyList::new(py, values))
-        }
-        Ok((Message::Items { count, .. }, _)) => {
-            streams::read_items(py, payload, count, &settings).map(|(items, _)| items)
-        }
-        Ok(_) => payload.decode(py, ["result"], &settings).and_then(|(values, _)| PyList::new(py, values)),
-        Err(_) => return,
-    };
-    // A payload that cannot be read has released what it brought so far.
-    if let Ok(values) = values {
-        let _ = dismantle(&values);
     }
 }
 
