@@ -74,7 +74,7 @@ def _open(port: Any, handlers: dict[str, Any]) -> Any:
 
 @cache
 def _channel_script() -> Any:
-    """Gives what `_channels/message_port.js` offers, with the parts that all channels of this Python share."""
+    """Gives what `_channels/message_port.js` offers, with the parts that all channels here share."""
     script = _script("message_port.js")
     return script and script(_script("buffer_pool.js"), _script("wakefulness.js"))
 

@@ -9,12 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import inspect
-import sys
-import types
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextvars import Context, copy_context
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
@@ -28,7 +24,6 @@ from workerlib._errors import (
     WorkerDiedError,
 )
 from workerlib._exports import (
-    INTERNAL,
     ExportDescription,
     Function,
     built_in,
@@ -47,7 +42,7 @@ from workerlib._rpc.outgoing_call import Outcome, Pending, driver
 from workerlib._rpc.references import References
 from workerlib._rpc.remote_functions import OnReport, learn, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
-from workerlib._rpc.starts import started_by_loop
+from workerlib._rpc.serving import STARTED_BY, await_result, is_awaitable, start_call
 from workerlib._rpc.streams import DONE_BY as STREAMS_DONE_BY
 from workerlib._rpc.streams import Streams
 from workerlib._rpc.streams_consumed import Stream
@@ -57,7 +52,6 @@ from workerlib._values.adapters import check_peer
 from workerlib._values.async_adapters import finish, restore
 from workerlib._values.exceptions import describe, raise_remote, rebuild
 from workerlib._values.functions import enter, leave
-from workerlib._values.safe_text import add_note, class_name, text_of
 from workerlib._values.sending import DEFAULT, SendingTable
 
 _T = TypeVar("_T")
@@ -65,12 +59,6 @@ _T = TypeVar("_T")
 # How many seconds the other side has to say that it has passed a cancel on. A side that does not say so is
 # busy with something that cannot be cancelled: the call is given up then.
 _GRACE = 0.5
-# How many seconds a function may compute before what has arrived meanwhile is taken in first.
-_BRIEF = 0.001
-
-# Before Python 3.12 no task takes its first step when it is made.
-_HAS_EAGER_TASKS = sys.version_info >= (3, 12)
-
 _SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
 """The titles of the other side and of this one, by whether this one connects."""
 
@@ -364,9 +352,9 @@ class Connection:
         since = None
         while (step := self._session.poll(not self._is_starting)) is not None:
             name, arguments = step
-            if name in _STARTED_BY:
+            if name in STARTED_BY:
                 since = since or monotonic()
-                self._start_call(since, _STARTED_BY[name], arguments)
+                start_call(self, since, STARTED_BY[name], arguments)
             else:
                 _DONE_BY[name](self, *arguments)
 
@@ -575,161 +563,9 @@ class Connection:
         self._session.acknowledge_cancel(served.call)
         self._transmit()
 
-    def _start_call(self, since: float, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        """Starts a call that has arrived, and says when the next one may start.
-
-        Messages that arrive while a function runs are taken in before that: one may be a cancel.
-
-        Args:
-            since: When the first of several was started that were there at the same time.
-            start: One of `_STARTED_BY`.
-            arguments: Its arguments, but for the first ones.
-        """
-        self._is_starting = True
-        # The peer may have asked to be told, and a function that computes says nothing meanwhile.
-        self._transmit()
-        context = self._context_of(arguments[1])
-        start(self, context, *arguments)
-        if context is not None:
-            # The task that was just made has its first step before this.
-            self._loop.call_soon(self._has_started, since, context=context.copy())
-        elif monotonic() - since > _BRIEF:
-            self._loop.call_later(0, self._go_on)
-        else:
-            self._is_starting = False
-
-    def _context_of(self, name: str) -> Context | None:
-        """Returns the context of a call that the loop has to start; None if it starts in this event.
-
-        Args:
-            name: The exported name.
-        """
-        # A function that gets a callback may wait for its answer, as one that is marked as blocking.
-        at_once = _HAS_EAGER_TASKS and not self._brought
-        if at_once and self.endpoint.starts_at_once(name, self.functions.get(name)):
-            return None
-        context = copy_context()
-        context.run(started_by_loop.set, True)
-        return context
-
-    def _has_started(self, since: float) -> None:
-        # This is a copy of the call's context, and other calls may start now.
-        started_by_loop.set(False)
-        if monotonic() - since > _BRIEF:
-            # A loop looks for what has arrived before it runs what is due, but after what is to run soon.
-            self._loop.call_later(0, self._go_on)
-        else:
-            self._go_on()
-
     def _go_on(self) -> None:
         self._is_starting = False
         self._carry_out()
-
-    def _on_call(
-        self, context: Context | None, call: int, function: str, arguments: list[Any], is_deep: bool
-    ) -> None:
-        served = self._served[call] = Served(call, self)
-        if self._brought:
-            self.references.adopt(served)
-        self._start(served, context, function, self._serve(served, function, arguments, is_deep))
-
-    def _on_stream_call(
-        self, context: Context | None, call: int, function: str, arguments: list[Any], is_deep: bool
-    ) -> None:
-        served = self._served[call] = Served(call, self)
-        self._start(served, context, function, self.streams.serve(served, function, arguments, is_deep))
-
-    def _on_call_with_deferred(
-        self, context: Context | None, call: int, function: str, arrival: Arrival, is_stream: bool
-    ) -> None:
-        served = self._served[call] = Served(call, self)
-        serving = self._restore_and_serve(served, function, arrival, is_stream)
-        self._start(served, context, function, serving)
-
-    def _start(
-        self, served: Served, context: Context | None, function: str, serving: Coroutine[Any, Any, None]
-    ) -> None:
-        name = f"workerlib: {function}"
-        # Pyodide's own create_task would add a callback that costs another turn of the loop.
-        if context is None:
-            served.task = asyncio.Task(serving, loop=self._loop, name=name, eager_start=True)  # type: ignore[call-arg]
-        else:
-            served.task = asyncio.Task(serving, loop=self._loop, name=name, context=context)
-
-    def _on_bad_call(self, _context: Context | None, call: int, function: str, error: BaseException) -> None:
-        self._refuse(call, function, error)
-
-    def _refuse(self, call: int, function: str, error: BaseException) -> None:
-        add_note(error, f"The arguments of {function}() could not be read in the worker.")
-        self._answer_error(call, error)
-
-    async def _restore_and_serve(self, served: Served, name: str, arrival: Arrival, is_stream: bool) -> None:
-        """Does what `_serve` does for a call whose arguments have to be restored first."""
-        served.has_begun = True
-        try:
-            if served.is_cancelled:
-                raise asyncio.CancelledError
-            await restore(arrival, self._table.adapters)
-            arguments, is_deep = arrival.arguments()
-            if self._brought:
-                self.references.adopt(served)
-        except BaseException as error:
-            del self._served[served.call]
-            self._refuse(served.call, name, error)
-        else:
-            serve = self.streams.serve if is_stream else self._serve
-            await serve(served, name, arguments, is_deep)
-
-    async def _serve(self, served: Served, name: str, arguments: list[Any], is_deep: bool) -> None:
-        """Runs a call of the other side and answers it.
-
-        Args:
-            served: The call.
-            name: The exported name.
-            arguments: The positional and the keyword arguments, to which nothing else refers.
-            is_deep: Whether Python would overflow the stack if it freed them.
-        """
-        result: list[Any] = []
-        served.has_begun = True
-        current_call.set(served)
-        try:
-            if served.is_cancelled:
-                raise asyncio.CancelledError
-            if name.startswith(INTERNAL):
-                internal = self._internal_function(name)
-                result.append(await internal(self, served, *arguments[0], **arguments[1]))
-            else:
-                # Not in a coroutine of its own: the function may raise StopIteration.
-                result.append(self._guard.run(served, self.exported(name), *arguments))
-                if _is_awaitable(result[0]):
-                    await self._await_result(served, result)
-            self._flush(served)
-            unheard = None if served.replies is None else self.references.unheard(served)
-            wrapped = self._table.adapters.wrap_result(result[0])
-            answered = self._session.return_value(served.call, wrapped, unheard)
-            if isinstance(answered, Unfinished):
-                deferred = await finish(answered)
-                answered = self._session.return_with_deferred(served.call, answered, deferred, unheard)
-            if answered:
-                dismantle(result)
-            self._transmit()
-        # KeyboardInterrupt and SystemExit are the function's outcome too: they must not end the worker.
-        except BaseException as error:
-            with contextlib.suppress(Exception):
-                self._flush(served)
-            if served.interrupt is not None:
-                # The message that says the same may still be on its way.
-                self._session.note_cancel(served.call)
-            self._answer_error(served.call, served.failure or error, served.interrupt is not None)
-        finally:
-            del self._served[served.call]
-            served.has_ended = True
-            if served.brought is not None:
-                self.references.leave(served)
-            # It refers to this frame, and this frame to it.
-            served.interrupt = None
-            if is_deep:
-                dismantle(arguments)
 
     def _flush(self, served: Served | None) -> None:
         """Sends what is held back of reports and output, before an answer or while the thread sleeps."""
@@ -750,27 +586,12 @@ class Connection:
             result: The list to which the result is appended, and to which nothing else refers.
         """
         result.append(self._guard.run(served, function, *arguments))
-        if _is_awaitable(result[0]):
-            await self._await_result(served, result)
-
-    async def _await_result(self, served: Served, result: list[Any]) -> None:
-        """Puts in the place of an awaitable that a user's function has returned what comes of it."""
-        if served.is_answer_due:
-            self._tell(served)
-        if type(result[0]) is types.CoroutineType:
-            result[0] = await self.steps(served, result[0])
-        else:
-            result[0] = await result[0]
+        if is_awaitable(result[0]):
+            await await_result(self, served, result)
 
     def tasks_of_calls(self) -> list[asyncio.Task[None]]:
         """Returns the tasks of the other side's calls that run here."""
         return [served.task for served in self._served.values() if served.task is not None]
-
-    def _internal_function(self, name: str) -> Function:
-        function = None if self._internal is None else self._internal(name)
-        if function is None:
-            raise not_exported(name, self.functions)
-        return function
 
     def exported(self, name: str) -> Function:
         """Returns the export of that name.
@@ -789,21 +610,6 @@ class Connection:
     def steps(self, served: Served, coroutine: Coroutine[Any, Any, Any]) -> Awaitable[Any]:
         """Gives what awaits a coroutine of the user's, each of whose steps may be interrupted."""
         return guarded_steps(self._guard, served, coroutine, self._tell)
-
-    def _answer_error(self, call: int, error: BaseException, was_interrupted: bool = False) -> None:
-        self.streams.withdraw()
-        # By its type: `isinstance` would ask the exception for its `__class__`, which may raise.
-        kind = type(error)
-        may_be_cancelled = issubclass(kind, asyncio.CancelledError)
-        may_be_cancelled |= was_interrupted and issubclass(kind, KeyboardInterrupt)
-        if not (may_be_cancelled and self._session.finish_cancelled(call)):
-            try:
-                self._session.raise_error(call, self.describe_error(error))
-            except BaseException as failure:
-                # After any failure at all, the caller must not wait for ever.
-                text = f"{class_name(kind)} was raised and could not be sent: {text_of(failure, repr)}"
-                self._session.raise_error(call, describe(RuntimeError(text)))
-        self._carry_out()
 
 
 # Not looked up in the connection by names that are made anew each time: a small call has no time for that.
@@ -831,21 +637,6 @@ _DONE_BY: dict[str, Callable[..., None]] = {
     **STREAMS_DONE_BY,
 }
 """The functions that do the session's steps, by name, except for calls that arrive."""
-_STARTED_BY: dict[str, Callable[..., None]] = {
-    "call": Connection._on_call,
-    "stream_call": Connection._on_stream_call,
-    "call_with_deferred": Connection._on_call_with_deferred,
-    "bad_call": Connection._on_bad_call,
-}
-"""The functions that start a call of the other side, by the name of the step."""
-
-
-def _is_awaitable(value: object) -> bool:
-    """Tells what `inspect.isawaitable` tells, which takes as long as the rest of a small call."""
-    kind = type(value)
-    if kind is types.GeneratorType:
-        return inspect.isawaitable(value)
-    return hasattr(kind, "__await__")
 
 
 def _run_in(context: contextvars.Context, function: Callable[..., object], *args: Any) -> object:

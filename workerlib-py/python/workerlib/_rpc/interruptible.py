@@ -21,7 +21,7 @@ from workerlib._rpc.incoming_call import Served
 # A connection that is stopped in the middle of something would not go on. (The names of its modules.)
 _UNTOUCHABLE = frozenset(
     f"workerlib._rpc.{name}"
-    for name in ("connection", "guarded_steps", "references", "invocations", "streams")
+    for name in ("connection", "serving", "guarded_steps", "references", "invocations", "streams")
 )
 
 

@@ -19,6 +19,7 @@ from workerlib._native import Unfinished, dismantle
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.reply import ReplyState
+from workerlib._rpc.serving import answer_error
 from workerlib._values.async_adapters import finish
 
 Connection = Any
@@ -181,7 +182,7 @@ def _fail(connection: Connection, served: Invocation, error: BaseException) -> N
             }
         )
     _end(connection, served)
-    connection._answer_error(served.call, error, was_interrupted)
+    answer_error(connection, served.call, error, was_interrupted)
     served.interrupt = None
 
 
@@ -200,7 +201,7 @@ def on_bad_invoke(
         error = RevokedError(
             "the callback is not called any more: the call that it was passed to was cancelled"
         )
-    connection._answer_error(call, error)
+    answer_error(connection, call, error)
 
 
 def on_gone(connection: Connection, number: int) -> None:

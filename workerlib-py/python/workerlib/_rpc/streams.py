@@ -16,6 +16,7 @@ from workerlib._errors import FrameError
 from workerlib._native import dismantle
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.outgoing_call import Pending
+from workerlib._rpc.serving import answer_error
 from workerlib._rpc.streams_consumed import AHEAD, BYTES_AHEAD, Inbox, Step, Stream
 from workerlib._rpc.streams_produced import Producer, served_key
 from workerlib._values.exceptions import rebuild
@@ -97,7 +98,7 @@ class Streams:
             if served.interrupt is not None:
                 # The message that says the same may still be on its way.
                 self.session.note_cancel(served.call)
-            self.connection._answer_error(served.call, error, served.interrupt is not None)
+            answer_error(self.connection, served.call, error, served.interrupt is not None)
         finally:
             del self.connection._served[served.call]
             served.has_ended = True

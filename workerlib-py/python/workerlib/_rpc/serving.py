@@ -1,0 +1,268 @@
+"""Starts, runs and answers the calls of the other side: a part of the driver.
+
+`Connection` hands on here what its session says of calls that have arrived, and has the table of the calls
+that run. Which of them start at once is decided by `_rpc/starts.py`, and whether a call may start by the
+session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import sys
+import types
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from time import monotonic
+from typing import Any
+
+from workerlib._exports import INTERNAL, Function
+from workerlib._native import Arrival, Unfinished, dismantle
+from workerlib._rpc.incoming_call import Served, current_call
+from workerlib._rpc.remote_functions import not_exported
+from workerlib._rpc.starts import started_by_loop
+from workerlib._values.async_adapters import finish, restore
+from workerlib._values.exceptions import describe
+from workerlib._values.safe_text import add_note, class_name, text_of
+
+Connection = Any
+"""A `Connection`, whose module needs this one."""
+
+# How many seconds a function may compute before what has arrived meanwhile is taken in first.
+_BRIEF = 0.001
+
+# Before Python 3.12 no task takes its first step when it is made.
+_HAS_EAGER_TASKS = sys.version_info >= (3, 12)
+
+
+def start_call(
+    connection: Connection, since: float, start: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
+    """Starts a call that has arrived, and says when the next one may start.
+
+    Messages that arrive while a function runs are taken in before that: one may be a cancel.
+
+    Args:
+        connection: The connection over which it came.
+        since: When the first of several was started that were there at the same time.
+        start: One of `STARTED_BY`.
+        arguments: Its arguments, but for the first ones.
+    """
+    connection._is_starting = True
+    # The peer may have asked to be told, and a function that computes says nothing meanwhile.
+    connection._transmit()
+    context = _context_of(connection, arguments[1])
+    start(connection, context, arguments)
+    if context is not None:
+        # The task that was just made has its first step before this.
+        connection._loop.call_soon(_has_started, connection, since, context=context.copy())
+    elif monotonic() - since > _BRIEF:
+        connection._loop.call_later(0, connection._go_on)
+    else:
+        connection._is_starting = False
+
+
+def _context_of(connection: Connection, name: str) -> Context | None:
+    """Returns the context of a call that the loop has to start; None if it starts in this event.
+
+    Args:
+        connection: The connection over which it came.
+        name: The exported name.
+    """
+    # A function that gets a callback may wait for its answer, as one that is marked as blocking.
+    at_once = _HAS_EAGER_TASKS and not connection._brought
+    if at_once and connection.endpoint.starts_at_once(name, connection.functions.get(name)):
+        return None
+    context = copy_context()
+    context.run(started_by_loop.set, True)
+    return context
+
+
+def _has_started(connection: Connection, since: float) -> None:
+    # This is a copy of the call's context, and other calls may start now.
+    started_by_loop.set(False)
+    if monotonic() - since > _BRIEF:
+        # A loop looks for what has arrived before it runs what is due, but after what is to run soon.
+        connection._loop.call_later(0, connection._go_on)
+    else:
+        connection._go_on()
+
+
+def _on_call(
+    connection: Connection, context: Context | None, arrived: tuple[int, str, list[Any], bool]
+) -> None:
+    call, function, arguments, is_deep = arrived
+    served = connection._served[call] = Served(call, connection)
+    if connection._brought:
+        connection.references.adopt(served)
+    _start(served, context, function, _serve(connection, served, function, arguments, is_deep))
+
+
+def _on_stream_call(
+    connection: Connection, context: Context | None, arrived: tuple[int, str, list[Any], bool]
+) -> None:
+    call, function, arguments, is_deep = arrived
+    served = connection._served[call] = Served(call, connection)
+    _start(served, context, function, connection.streams.serve(served, function, arguments, is_deep))
+
+
+def _on_call_with_deferred(
+    connection: Connection, context: Context | None, arrived: tuple[int, str, Arrival, bool]
+) -> None:
+    call, function, arrival, is_stream = arrived
+    served = connection._served[call] = Served(call, connection)
+    serving = _restore_and_serve(connection, served, function, arrival, is_stream)
+    _start(served, context, function, serving)
+
+
+def _start(
+    served: Served, context: Context | None, function: str, serving: Coroutine[Any, Any, None]
+) -> None:
+    name = f"workerlib: {function}"
+    loop = served.connection._loop
+    # Pyodide's own create_task would add a callback that costs another turn of the loop.
+    if context is None:
+        served.task = asyncio.Task(serving, loop=loop, name=name, eager_start=True)  # type: ignore[call-arg]
+    else:
+        served.task = asyncio.Task(serving, loop=loop, name=name, context=context)
+
+
+def _on_bad_call(
+    connection: Connection, _context: Context | None, arrived: tuple[int, str, BaseException]
+) -> None:
+    _refuse(connection, *arrived)
+
+
+def _refuse(connection: Connection, call: int, function: str, error: BaseException) -> None:
+    add_note(error, f"The arguments of {function}() could not be read in the worker.")
+    answer_error(connection, call, error)
+
+
+async def _restore_and_serve(
+    connection: Connection, served: Served, name: str, arrival: Arrival, is_stream: bool
+) -> None:
+    """Does what `_serve` does for a call whose arguments have to be restored first."""
+    served.has_begun = True
+    try:
+        if served.is_cancelled:
+            raise asyncio.CancelledError
+        await restore(arrival, connection._table.adapters)
+        arguments, is_deep = arrival.arguments()
+        if connection._brought:
+            connection.references.adopt(served)
+    except BaseException as error:
+        del connection._served[served.call]
+        _refuse(connection, served.call, name, error)
+    else:
+        if is_stream:
+            await connection.streams.serve(served, name, arguments, is_deep)
+        else:
+            await _serve(connection, served, name, arguments, is_deep)
+
+
+async def _serve(
+    connection: Connection, served: Served, name: str, arguments: list[Any], is_deep: bool
+) -> None:
+    """Runs a call of the other side and answers it.
+
+    Args:
+        connection: The connection that serves it.
+        served: The call.
+        name: The exported name.
+        arguments: The positional and the keyword arguments, to which nothing else refers.
+        is_deep: Whether Python would overflow the stack if it freed them.
+    """
+    result: list[Any] = []
+    served.has_begun = True
+    current_call.set(served)
+    try:
+        if served.is_cancelled:
+            raise asyncio.CancelledError
+        if name.startswith(INTERNAL):
+            internal = _internal_function(connection, name)
+            result.append(await internal(connection, served, *arguments[0], **arguments[1]))
+        else:
+            # Not in a coroutine of its own: the function may raise StopIteration.
+            result.append(connection._guard.run(served, connection.exported(name), *arguments))
+            if is_awaitable(result[0]):
+                await await_result(connection, served, result)
+        connection._flush(served)
+        unheard = None if served.replies is None else connection.references.unheard(served)
+        wrapped = connection._table.adapters.wrap_result(result[0])
+        answered = connection._session.return_value(served.call, wrapped, unheard)
+        if isinstance(answered, Unfinished):
+            deferred = await finish(answered)
+            answered = connection._session.return_with_deferred(served.call, answered, deferred, unheard)
+        if answered:
+            dismantle(result)
+        connection._transmit()
+    # KeyboardInterrupt and SystemExit are the function's outcome too: they must not end the worker.
+    except BaseException as error:
+        with contextlib.suppress(Exception):
+            connection._flush(served)
+        if served.interrupt is not None:
+            # The message that says the same may still be on its way.
+            connection._session.note_cancel(served.call)
+        answer_error(connection, served.call, served.failure or error, served.interrupt is not None)
+    finally:
+        del connection._served[served.call]
+        served.has_ended = True
+        if served.brought is not None:
+            connection.references.leave(served)
+        # It refers to this frame, and this frame to it.
+        served.interrupt = None
+        if is_deep:
+            dismantle(arguments)
+
+
+async def await_result(connection: Connection, served: Served, result: list[Any]) -> None:
+    """Puts in the place of an awaitable that a user's function has returned what comes of it."""
+    if served.is_answer_due:
+        connection._tell(served)
+    if type(result[0]) is types.CoroutineType:
+        result[0] = await connection.steps(served, result[0])
+    else:
+        result[0] = await result[0]
+
+
+def _internal_function(connection: Connection, name: str) -> Function:
+    function = None if connection._internal is None else connection._internal(name)
+    if function is None:
+        raise not_exported(name, connection.functions)
+    return function
+
+
+def answer_error(
+    connection: Connection, call: int, error: BaseException, was_interrupted: bool = False
+) -> None:
+    connection.streams.withdraw()
+    # By its type: `isinstance` would ask the exception for its `__class__`, which may raise.
+    kind = type(error)
+    may_be_cancelled = issubclass(kind, asyncio.CancelledError)
+    may_be_cancelled |= was_interrupted and issubclass(kind, KeyboardInterrupt)
+    if not (may_be_cancelled and connection._session.finish_cancelled(call)):
+        try:
+            connection._session.raise_error(call, connection.describe_error(error))
+        except BaseException as failure:
+            # After any failure at all, the caller must not wait for ever.
+            text = f"{class_name(kind)} was raised and could not be sent: {text_of(failure, repr)}"
+            connection._session.raise_error(call, describe(RuntimeError(text)))
+    connection._carry_out()
+
+
+STARTED_BY: dict[str, Callable[..., None]] = {
+    "call": _on_call,
+    "stream_call": _on_stream_call,
+    "call_with_deferred": _on_call_with_deferred,
+    "bad_call": _on_bad_call,
+}
+"""The functions that start a call of the other side, by the name of the step."""
+
+
+def is_awaitable(value: object) -> bool:
+    """Tells what `inspect.isawaitable` tells, which takes as long as the rest of a small call."""
+    kind = type(value)
+    if kind is types.GeneratorType:
+        return inspect.isawaitable(value)
+    return hasattr(kind, "__await__")
