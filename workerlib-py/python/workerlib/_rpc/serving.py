@@ -227,7 +227,7 @@ async def await_result(connection: Connection, served: Served, result: list[Any]
 
 
 def _internal_function(connection: Connection, name: str) -> Function:
-    function = None if connection._internal is None else connection._internal(name)
+    function: Function | None = None if connection._internal is None else connection._internal(name)
     if function is None:
         raise not_exported(name, connection.functions)
     return function
