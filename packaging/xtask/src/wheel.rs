@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 use crate::{folder, javascript, linker, process};
 
 /// The most bytes that the wasm module may have: it grows with features, not with accidents.
-const LARGEST_MODULE: u64 = 760_000;
+const LARGEST_MODULE: u64 = 650_000;
 
 /// The platforms of the one wheel: Pyodide 0.29 (its first releases knew only the first name), 314 and 315.
 const PLATFORMS: [&str; 4] = [
@@ -34,6 +34,14 @@ pub(crate) fn platforms_of_pypi() -> Vec<&'static str> {
 
 /// The date of the wheel's files where no commit tells one: 2026-01-01.
 const FALLBACK_EPOCH: &str = "1767225600";
+
+/// The compiled module's name in the wheel for Pyodide.
+const MODULE: &str = "_native.abi3.so";
+
+/// What rustc's code needs beyond WebAssembly's first version, by binaryen's names. The linker strips the section that says so,
+/// and nothing else may be used: an old browser that runs Pyodide has to run the module.
+const WASM_FEATURES: [&str; 5] =
+    ["bulk-memory", "exception-handling", "mutable-globals", "nontrapping-float-to-int", "sign-ext"];
 
 /// Which wheel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -92,7 +100,7 @@ pub(crate) fn build_of(workspace: &Workspace, tools: &Workspace, kind: Kind, epo
     }
     process::run(workspace, &format!("maturin-{}", kind.name()), &mut maturin)?;
     if kind == Kind::Wasm {
-        add_javascript(workspace, tools, &packed, epoch)?;
+        complete_wasm(workspace, tools, &packed, epoch)?;
         let mut retag = Command::new(tools.python());
         retag
             .args(["-m", "wheel", "tags", "--remove"])
@@ -113,8 +121,9 @@ pub(crate) fn build_of(workspace: &Workspace, tools: &Workspace, kind: Kind, epo
     Ok(outcome)
 }
 
-/// Puts the JavaScript into the wheel that lies in `packed`: its worker's script, and the module for pages.
-fn add_javascript(workspace: &Workspace, tools: &Workspace, packed: &Path, epoch: &str) -> Result<()> {
+/// Makes the module of the wheel that lies in `packed` smaller, and puts the JavaScript into the wheel: its worker's script, and
+/// the module for pages.
+fn complete_wasm(workspace: &Workspace, tools: &Workspace, packed: &Path, epoch: &str) -> Result<()> {
     let wheel = only_file(packed)?;
     let unpacked = workspace.target().join("wasm").join("unpacked");
     folder::empty(&unpacked)?;
@@ -126,9 +135,23 @@ fn add_javascript(workspace: &Workspace, tools: &Workspace, packed: &Path, epoch
     process::run(workspace, "wheel-unpack", python().args(["unpack", "--dest"]).arg(&unpacked).arg(&wheel))?;
     let mut trees = fs::read_dir(&unpacked)?;
     let tree = trees.next().context("an unpacked wheel is a folder")??.path();
+    optimize(tools, &tree.join("workerlib").join(MODULE))?;
     javascript::build_for_wheel(workspace, tools, &tree.join("workerlib").join("javascript"))?;
     fs::remove_file(&wheel)?;
     process::run(workspace, "wheel-pack", python().args(["pack", "--dest-dir"]).arg(packed).arg(&tree))?;
+    Ok(())
+}
+
+/// Has binaryen optimize the wasm module, in its place.
+///
+/// LLVM's code for a stack machine is larger than it must be: by a seventh here.
+fn optimize(tools: &Workspace, module: &Path) -> Result<()> {
+    let optimized = module.with_extension("optimized");
+    let mut wasm_opt = javascript::tool(tools, "wasm-opt");
+    wasm_opt.arg(module).args(["-O3", "--mvp-features"]);
+    wasm_opt.args(WASM_FEATURES.map(|feature| format!("--enable-{feature}")));
+    process::run(tools, "wasm-opt", wasm_opt.arg("--output").arg(&optimized))?;
+    fs::rename(&optimized, module)?;
     Ok(())
 }
 
