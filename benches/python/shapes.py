@@ -81,10 +81,10 @@ def record(source: random.Random, number: int) -> dict[str, Any]:
     }
 
 
-def records() -> list[dict[str, Any]]:
-    """Makes 5,000 records."""
+def records(count: int = 5_000) -> list[dict[str, Any]]:
+    """Makes so many records."""
     source = random.Random(SEED)
-    return [record(source, number) for number in range(5_000)]
+    return [record(source, number) for number in range(count)]
 
 
 def parsed_records() -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: the transfer between page and worker (`browser`), or the codec alone.
 //!
 //! `cargo xtask bench codec` measures the codec against its peers, natively, in Pyodide and in Rust, and holds the result
-//! against the goals.
+//! against the goals. `cargo xtask bench calls` measures calls with both sides in one thread, by the time on the processor.
+//! `cargo xtask bench compare BEFORE AFTER` tells what became slower between two commits' results.
 //!
 //! The measuring is done by `benches`; here the numbers become tables. The tables of a full run go to `benches/results`, since
 //! the documentation cites them; the tables of a quick run go to `target/bench`, and are printed.
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use crate::process::{self, Limit};
 use crate::pyodide::{self, Pyodide};
 use crate::setup::browser::Engine;
+use crate::setup::need::Need;
 use crate::setup::{self, node};
 use crate::site;
 use crate::steps::{Outcome, Steps};
@@ -42,9 +44,12 @@ const EXCEPTIONS: (&str, f64) = ("exceptions", 0.5);
 /// The arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The codec alone: natively, in Pyodide and in Rust
+    /// The codec alone: natively, in Pyodide and in Rust; calls by the time on the processor; or what became slower
     #[arg(required_unless_present = "browser", conflicts_with = "browser")]
     benchmark: Option<Benchmark>,
+    /// Of `compare`: the commit before and the commit after, or files of results with commas between them
+    #[arg(value_name = "COMMIT", num_args = 2)]
+    sides: Vec<String>,
     /// Calls between a page and its worker, in these browsers
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     browser: Vec<Engine>,
@@ -57,6 +62,8 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Benchmark {
     Codec,
+    Calls,
+    Compare,
 }
 
 /// Measures what the arguments name.
@@ -68,20 +75,54 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     if !options.browser.is_empty() {
         return browser::main(workspace, &options.browser, quick);
     }
-    let (mut native, mut wasm, mut rust) = (Value::Null, Value::Null, Value::Null);
+    match options.benchmark {
+        Some(Benchmark::Compare) => compare(workspace, &options.sides),
+        _ if !options.sides.is_empty() => bail!("only `bench compare` takes commits"),
+        Some(Benchmark::Calls) => calls(workspace),
+        _ => codec(workspace, quick),
+    }
+}
+
+/// Tells what became slower between two commits' results, by `benches/python/compare.py`.
+fn compare(workspace: &Workspace, sides: &[String]) -> Result<ExitCode> {
+    if sides.len() != 2 {
+        bail!("`bench compare` needs two commits, or files of results: the one before and the one after");
+    }
     let mut steps = Steps::default();
-    setup::add(&mut steps, workspace, &site::NEEDS);
-    steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
-    steps.add("building the native wheel", || wheel::build(workspace, Kind::Native));
-    steps.add("installing the native wheel", || {
-        setup::python::ensure_library(workspace, &wheel::find(workspace, Kind::Native)?)
-    });
-    steps.add("adding the wheel to Pyodide 314", || pyodide::assemble(workspace, Pyodide::V314));
+    setup::add(&mut steps, workspace, &[Need::PythonTools]);
+    steps.run()?;
+    let mut script = Command::new(workspace.python());
+    script.arg(workspace.root().join("benches").join("python").join("compare.py")).args(sides);
+    let status = script.current_dir(workspace.root()).status().context("Python does not start")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Measures calls with both sides in one thread, natively and in Pyodide.
+fn calls(workspace: &Workspace) -> Result<ExitCode> {
+    let (mut native, mut wasm) = (Value::Null, Value::Null);
+    let mut steps = Steps::default();
+    add_library(&mut steps, workspace);
     steps.add("measuring natively", || {
-        measure(workspace, "native", native_command(workspace), quick, &mut native)
+        measure(workspace, "calls-native", native_command(workspace, "calls.py"), false, &mut native)
     });
     steps.add("measuring in Pyodide 314 under Node", || {
-        measure(workspace, "pyodide", pyodide_command(workspace)?, quick, &mut wasm)
+        measure(workspace, "calls-pyodide", pyodide_command(workspace, "calls.mjs")?, false, &mut wasm)
+    });
+    steps.run()?;
+    println!("\n{:#}", json!({ "native": native, "pyodide": wasm }));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures the codec against its peers.
+fn codec(workspace: &Workspace, quick: bool) -> Result<ExitCode> {
+    let (mut native, mut wasm, mut rust) = (Value::Null, Value::Null, Value::Null);
+    let mut steps = Steps::default();
+    add_library(&mut steps, workspace);
+    steps.add("measuring natively", || {
+        measure(workspace, "native", native_command(workspace, "codec.py"), quick, &mut native)
+    });
+    steps.add("measuring in Pyodide 314 under Node", || {
+        measure(workspace, "pyodide", pyodide_command(workspace, "codec.mjs")?, quick, &mut wasm)
     });
     if !quick {
         steps.add("measuring in Rust", || criterion::measure(workspace, LIMIT, &mut rust));
@@ -99,15 +140,26 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn native_command(workspace: &Workspace) -> Command {
+/// Adds the steps that have the library installed natively and in Pyodide.
+fn add_library<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace) {
+    setup::add(steps, workspace, &site::NEEDS);
+    steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
+    steps.add("building the native wheel", || wheel::build(workspace, Kind::Native));
+    steps.add("installing the native wheel", || {
+        setup::python::ensure_library(workspace, &wheel::find(workspace, Kind::Native)?)
+    });
+    steps.add("adding the wheel to Pyodide 314", || pyodide::assemble(workspace, Pyodide::V314));
+}
+
+fn native_command(workspace: &Workspace, script: &str) -> Command {
     let mut python = Command::new(workspace.python());
-    python.arg(workspace.root().join("benches").join("python").join("codec.py"));
+    python.arg(workspace.root().join("benches").join("python").join(script));
     python
 }
 
-fn pyodide_command(workspace: &Workspace) -> Result<Command> {
+fn pyodide_command(workspace: &Workspace, script: &str) -> Result<Command> {
     let mut node = Command::new(node::find().context("Node is missing")?);
-    node.arg(workspace.root().join("benches").join("node").join("codec.mjs"));
+    node.arg(workspace.root().join("benches").join("node").join(script));
     node.arg(Pyodide::V314.folder(workspace));
     Ok(node)
 }
