@@ -66,6 +66,49 @@ FILES = {
         def count():
             calls.append(1)
             return len(calls)
+
+        ended = []
+
+        @workerlib.export
+        def down(start):
+            try:
+                while start:
+                    yield start
+                    start -= 1
+            finally:
+                ended.append(True)
+
+        @workerlib.export
+        def has_ended():
+            return bool(ended)
+
+        @workerlib.export
+        class Basket:
+            def __init__(self, *fruits):
+                self.fruits = list(fruits)
+
+            def add(self, fruit):
+                self.fruits.append(fruit)
+                return len(self.fruits)
+
+            def each(self):
+                yield from self.fruits
+
+            def close(self):
+                ended.append(True)
+
+        @workerlib.export
+        def size(basket):
+            return len(basket.fruits)
+
+        @workerlib.export
+        def tell(progress):
+            for number in workerlib.progress(range(3)):
+                progress(number)
+
+        @workerlib.export
+        def adder(first):
+            return workerlib.callback(lambda second: first + second)
         """,
 }
 
@@ -167,6 +210,68 @@ def test_sync_tests(project: Project) -> None:
         """
     )
     assert "7 passed" in printed
+
+
+def test_streams_objects_and_callbacks(project: Project) -> None:
+    """Sync tests loop over streams by `for`, call the methods of objects, and pass functions."""
+    printed = project(
+        """
+        import time
+
+        import pytest
+        import workerlib
+
+        @pytest.fixture
+        def worker(start_worker):
+            return start_worker("site/worker.py", config="site/worker.toml")
+
+        def wait_for_end(worker):
+            for _ in range(1000):
+                if worker.has_ended():
+                    return
+                time.sleep(0.01)
+            raise AssertionError("it has not ended")
+
+        def test_a_stream(worker):
+            assert list(worker.down(3)) == [3, 2, 1]
+            assert worker.has_ended()
+
+        def test_a_stream_that_is_closed(worker):
+            with worker.down.options(ahead=1)(1_000_000) as stream:
+                assert next(stream) == 1_000_000
+            assert worker.has_ended()
+            assert list(stream) == []
+
+        def test_a_loop_that_breaks(worker):
+            for number in worker.down.options(ahead=1)(1_000_000):
+                break
+            wait_for_end(worker)
+
+        def test_an_object(worker):
+            with worker.Basket("pear") as basket:
+                assert basket.add("fig") == 2
+                assert list(basket.each()) == ["pear", "fig"]
+                assert worker.size(basket) == 2
+                assert "add" in dir(basket)
+                with pytest.raises(AttributeError, match="add, close, each"):
+                    basket.missing
+            wait_for_end(worker)
+            with pytest.raises(ValueError, match="closed"):
+                basket.add("fig")
+
+        def test_an_object_that_nobody_has(worker):
+            worker.Basket()
+            wait_for_end(worker)
+
+        def test_functions(worker):
+            heard, reported = [], []
+            worker.tell.options(on_report=lambda *report: reported.append(report))(workerlib.callback(heard.append))
+            assert heard == [0, 1, 2]
+            assert reported[-1] == (3, 3)
+            assert worker.adder(1)(2) == 3
+        """
+    )
+    assert "6 passed" in printed
 
 
 def test_a_worker_for_a_module_of_tests(project: Project) -> None:

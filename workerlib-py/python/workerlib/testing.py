@@ -37,9 +37,12 @@ from workerlib._api.connect import Connecting, connect
 from workerlib._api.worker import Worker
 from workerlib._hosts.host import is_file_name
 from workerlib._hosts.subprocess.parent import is_text
-from workerlib._rpc.remote_functions import RemoteFunction
+from workerlib._rpc.callbacks import Callback
+from workerlib._rpc.remote_functions import OnReport, RemoteFunction
+from workerlib._rpc.remote_objects import RemoteObject
+from workerlib._rpc.streams_consumed import Stream
 
-__all__ = ["BlockingFunction", "BlockingWorker", "start_worker"]
+__all__ = ["BlockingFunction", "BlockingObject", "BlockingStream", "BlockingWorker", "start_worker"]
 
 _T = TypeVar("_T")
 
@@ -48,14 +51,118 @@ class BlockingFunction(Protocol):
     """A function of the worker as sync code sees it: a call returns its result."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Makes a call, and waits for its result."""
+        """Makes a call, and waits for its result.
 
-    def options(self, *, timeout: float | None = None) -> BlockingFunction:
+        Functions among the arguments are called in the thread of the connection, while the call waits.
+
+        Returns:
+            The result. Of a function with a `yield`, a `BlockingStream`, which waits for each item. In place
+            of an object that stays in the worker, a `BlockingObject`.
+        """
+
+    def options(
+        self, *, timeout: float | None = None, on_report: OnReport | None = None, ahead: int | None = None
+    ) -> BlockingFunction:
         """Returns the function with other options: `worker.f.options(timeout=5)(1, x=2)`.
 
         Args:
             timeout: How many seconds a call may run in the worker, None for any.
+            on_report: A function that is called with the arguments of each `workerlib.report(...)`, in the
+                thread of the connection.
+            ahead: How many items a stream may be ahead of the loop over it.
         """
+
+
+class BlockingStream:
+    """A stream of the worker as sync code sees it: `for item in worker.rows():`.
+
+    It ends when there are no more items, when it is closed (`close()`, or `with`), and when nobody has it any
+    more, as after a `break`.
+    """
+
+    def __init__(self, loop: _LoopThread, stream: Any) -> None:
+        """Wraps a stream. Tests get one by a call.
+
+        Args:
+            loop: The event loop of the connection.
+            stream: The stream.
+        """
+        self._loop = loop
+        self._box = [stream]
+
+    def __iter__(self) -> BlockingStream:
+        return self
+
+    def __next__(self) -> Any:
+        item = self._loop.run(_next(self._box[0]))
+        if item is _END:
+            raise StopIteration
+        return _blocking(self._loop, item)
+
+    def close(self) -> None:
+        """Ends the stream, and returns when its generator has cleaned up."""
+        self._loop.run(self._box[0].aclose())
+
+    def __enter__(self) -> BlockingStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if loop := self.__dict__.get("_loop"):
+            loop.drop(self._box)
+
+    def __repr__(self) -> str:
+        return f"<blocking {self._box[0]!r}>"
+
+
+class BlockingObject:
+    """A handle of an object in the worker as sync code sees it: its methods return their results.
+
+    Used by `with`, the handle lets the object go at the end of the block.
+    """
+
+    def __init__(self, loop: _LoopThread, handle: RemoteObject) -> None:
+        """Wraps a handle. Tests get one by a call.
+
+        Args:
+            loop: The event loop of the connection.
+            handle: The handle.
+        """
+        self._loop = loop
+        self._box = [handle]
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        method = getattr(self._box[0], name)
+
+        @functools.wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return _call(self._loop, method, args, kwargs)
+
+        return call
+
+    def __enter__(self) -> BlockingObject:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        self._loop.run(self._box[0].__aexit__(kind, error, frames))
+
+    def __del__(self) -> None:
+        if loop := self.__dict__.get("_loop"):
+            loop.drop(self._box)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *dir(self._box[0])})
+
+    def __repr__(self) -> str:
+        return f"<blocking {self._box[0]!r}>"
 
 
 class BlockingWorker:
@@ -115,7 +222,7 @@ class BlockingWorker:
     def _blocking(self, function: RemoteFunction) -> BlockingFunction:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self._loop.run(function(*args, **kwargs))
+            return _call(self._loop, function, args, kwargs)
 
         def options(**chosen: Any) -> BlockingFunction:
             return self._blocking(function.options(**chosen))
@@ -159,12 +266,53 @@ class _LoopThread:
             future.cancel()
             raise
 
+    def drop(self, box: list[Any]) -> None:
+        """Empties a list in the loop's thread: there the connection hears that its things are dropped."""
+        if not self.stopped:
+            self._loop.call_soon_threadsafe(box.clear)
+
     def stop(self) -> None:
         """Ends the loop and the thread."""
         self.stopped = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+_END = object()
+"""Stands for the end of a stream."""
+
+
+async def _next(stream: Any) -> Any:
+    return await anext(stream, _END)
+
+
+def _call(
+    loop: _LoopThread, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Makes a call in the connection's thread, and returns its result as sync code sees it."""
+
+    async def call() -> Any:
+        made = function(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
+        return made if isinstance(made, Stream) else await made
+
+    return _blocking(loop, loop.run(call()))
+
+
+def _plain(value: Any) -> Any:
+    """Returns what a test passes back as the connection knows it."""
+    return value._box[0] if isinstance(value, BlockingObject | BlockingStream) else value
+
+
+def _blocking(loop: _LoopThread, value: Any) -> Any:
+    """Returns a value of the worker as sync code sees it."""
+    if isinstance(value, Stream):
+        return BlockingStream(loop, value)
+    if isinstance(value, RemoteObject):
+        return BlockingObject(loop, value)
+    if isinstance(value, Callback):
+        return lambda *args, **kwargs: _call(loop, value, args, kwargs)
+    return value
 
 
 def start_worker(name: str | os.PathLike[str], **options: Any) -> BlockingWorker:
