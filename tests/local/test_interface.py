@@ -85,3 +85,34 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert name in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_the_interface_of_a_module_in_packages(tmp_path: Path) -> None:
+    """The Protocol imports the worker's own classes by the module's whole name, so that it works in a package."""
+    package = tmp_path / "site" / "library" / "workers"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    script = package / "texts.py"
+    script.write_text(
+        """
+import enum
+import workerlib
+
+class Kind(enum.Enum):
+    WORD = 1
+
+@workerlib.export
+def kind_of(text: str) -> Kind:
+    return Kind.WORD
+"""
+    )
+    made = subprocess.run(
+        [sys.executable, "-m", "workerlib.stubs", str(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60 * PACE,
+    )
+    assert "    from library.workers.texts import Kind\n" in made.stdout
+    assert "The interface of library.workers.texts" in made.stdout

@@ -38,6 +38,21 @@ def interface_of(source: str, module: str, name: str) -> str:
     return _module(script, name, methods)
 
 
+def module_name(script: pathlib.Path) -> str:
+    """Returns the name by which a script is imported: with its packages, folders with `__init__.py`.
+
+    Args:
+        script: The path of the script.
+    """
+    script = script.resolve()
+    names = [script.stem]
+    for folder in script.parents:
+        if not (folder / "__init__.py").is_file():
+            break
+        names.insert(0, folder.name)
+    return ".".join(names)
+
+
 def _method(name: str, function: Function) -> Function:
     arguments = function.args
     positional = arguments.posonlyargs if arguments.posonlyargs else arguments.args
@@ -136,7 +151,7 @@ def main() -> None:
                 print(f"{script}: {problem}", file=sys.stderr)
             print(written.text, end="")
         else:
-            print(interface_of(source, script.stem, name), end="")
+            print(interface_of(source, module_name(script), name), end="")
     except (OSError, SyntaxError, ValueError) as error:
         sys.exit(f"{script}: {error}")
 
