@@ -27,6 +27,17 @@ pub(crate) fn npm_folder(workspace: &Workspace) -> PathBuf {
     workspace.target().join("npm-package")
 }
 
+/// Makes the archive of the npm package, as npm's registry would have it, in a folder; returns its path.
+pub(crate) fn pack(workspace: &Workspace, folder: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let npm = process::find_program("npm").context("npm is missing")?;
+    let mut pack = Command::new(npm);
+    pack.args(["pack", "--silent"]).arg(npm_folder(workspace)).arg("--pack-destination").arg(folder);
+    let written = process::run(workspace, "npm-pack", &mut pack)?;
+    // Warnings may stand before the name.
+    Ok(folder.join(written.trim().lines().next_back().unwrap_or_default()))
+}
+
 /// Copies the sources to where the tools of `tools` find the packages that they import, into a folder of this name.
 pub(crate) fn stage(workspace: &Workspace, tools: &Workspace, name: &str) -> Result<PathBuf> {
     let staged = tools.target().join("npm").join(name);

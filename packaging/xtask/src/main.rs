@@ -6,7 +6,7 @@
 use std::env;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::pyodide::Pyodide;
@@ -70,7 +70,7 @@ enum Command {
         #[arg(long)]
         audit: bool,
     },
-    /// Makes the npm package in target/npm-package
+    /// Makes the npm package in target/npm-package, and its archive in target/npm-archive
     NpmPackage,
     /// Assembles target/site
     Site {
@@ -172,14 +172,21 @@ fn build_wheels(
 }
 
 fn npm_package(workspace: &Workspace) -> Result<ExitCode> {
+    let folder = workspace.target().join("npm-archive");
     let mut steps = Steps::default();
     setup::add(&mut steps, workspace, &[Need::PythonTools, Need::WasmCompiler, Need::NodePackages]);
     steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
     steps.add("making the npm package", || {
         javascript::build_package(workspace, &wheel::find(workspace, Kind::Wasm)?)
     });
+    steps.add("making its archive", || {
+        folder::empty(&folder)?;
+        javascript::pack(workspace, &folder).map(|_| Outcome::Done)
+    });
     steps.run()?;
-    println!("{}", javascript::npm_folder(workspace).display());
+    let archives = stamp::files_under(&folder)?;
+    let archive = archives.first().context("npm made no archive")?;
+    println!("\nin the folder of your page: npm install {}", archive.display());
     Ok(ExitCode::SUCCESS)
 }
 

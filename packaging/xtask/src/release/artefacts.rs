@@ -112,12 +112,7 @@ fn kept_back(copy: &Workspace) -> Result<Vec<&'static str>> {
 /// Makes the npm package and its archive.
 pub(super) fn npm(copy: &Workspace, target: &Path) -> Result<Outcome> {
     javascript::build_package(copy, &wheel::find(copy, Kind::Wasm)?)?;
-    let folder = target.join("npm");
-    fs::create_dir_all(&folder)?;
-    let npm = process::find_program("npm").context("npm is missing")?;
-    let mut pack = Command::new(npm);
-    pack.arg("pack").arg(javascript::npm_folder(copy)).arg("--pack-destination").arg(folder);
-    process::run(copy, "release-npm", &mut pack)?;
+    javascript::pack(copy, &target.join("npm"))?;
     Ok(Outcome::Done)
 }
 
