@@ -7,8 +7,10 @@ import * as Comlink from "./comlink.mjs";
  * @param {MessagePort} port - Where to.
  * @param {any} pyodide - The Pyodide of this worker.
  * @param {(value: any) => any} echo - A PyProxy of the function.
+ * @param {(callback: any, count: number) => number} callBack - One of a function that calls a callback.
+ * @param {(callback: any, count: number) => Promise<number>} callBackAwaited - One that awaits each answer.
  */
-export function serve(port, pyodide, echo) {
+export function serve(port, pyodide, echo, callBack, callBackAwaited) {
   const call = (value) => {
     const argument = pyodide.toPy(value);
     const result = echo(argument);
@@ -18,5 +20,5 @@ export function serve(port, pyodide, echo) {
     result.destroy();
     return ArrayBuffer.isView(converted) ? Comlink.transfer(converted, [converted.buffer]) : converted;
   };
-  Comlink.expose({ call }, port);
+  Comlink.expose({ call, callBack, callBackAwaited }, port);
 }

@@ -70,7 +70,36 @@ async function comlinkAtOnce(value, count) {
   return performance.now() - start;
 }
 
+/** Has the Python function call a callback so many times; returns the milliseconds that a call took there. */
+async function comlinkCallbacks(count, awaited) {
+  const hear = Comlink.proxy(() => undefined);
+  return awaited ? remote.callBackAwaited(hear, count) : remote.callBack(hear, count);
+}
+
+/** Watches how long the page shows no new frame; `longest` ends that, and gives the longest such time in milliseconds. */
+function watchFrames() {
+  let longest = 0;
+  let isOver = false;
+  let last = performance.now();
+  const watch = (now) => {
+    longest = Math.max(longest, now - last);
+    last = now;
+    if (!isOver) requestAnimationFrame(watch);
+  };
+  requestAnimationFrame(watch);
+  return {
+    longest: () =>
+      new Promise((resolve) => {
+        isOver = true;
+        // The frame that is being made counts.
+        requestAnimationFrame(() => resolve(longest));
+      }),
+  };
+}
+
 window.peers = {
+  comlinkCallbacks,
+  watchFrames,
   listen,
   portOf,
   ping,

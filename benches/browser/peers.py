@@ -75,6 +75,8 @@ class Connected:
     """All ways, open."""
 
     worker: workerlib.Worker
+    own: Any
+    """The worker's exports, by PyScript."""
     python: list[Peer]
     ping: list[JavaScriptPeer]
 
@@ -98,7 +100,7 @@ async def connect() -> Connected:
         Peer(PICKLE_PYSCRIPT, over_pyscript),
     ]
     ping = [JavaScriptPeer(PING, js.peers.pingNumber), JavaScriptPeer(PING_BYTES, js.peers.pingBytes)]
-    return Connected(worker, python, ping)
+    return Connected(worker, own, python, ping)
 
 
 def comlink_number() -> JavaScriptPeer:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+import callbacks
 import js
 import peers
 import pyodide_js
@@ -90,6 +91,8 @@ class Suite:
                 "float64 array", lambda size: array("d", bytes(size)), peers.comlink_floats
             ),
             "records": self.records,
+            "callbacks": self.callbacks,
+            "reports": self.reports,
             "connect": self.connecting,
             "memory": self.memories,
         }
@@ -184,6 +187,22 @@ class Suite:
             row = Row("echo of records", f"{len(records):,} dicts", "ms")
             await self.rounds(row, ways, records, 1, rounds=rounds)
 
+    async def callbacks(self) -> None:
+        """Functions of the page, called by a function of the worker's."""
+        for name, ways in callbacks.callbacks(self.ways).items():
+            row = Row("callback", name, "us")
+            await self.rounds(row, ways, 1, callbacks.CALLS, rounds=max(5, self.effort.rounds), warm_up=2)
+
+    async def reports(self) -> None:
+        """Reports of a function that computes, and what the page shows meanwhile."""
+        measured = callbacks.Reports(self.ways)
+        self.tell("reports")
+        await measured.measure(self.effort.rounds)
+        times, frames = measured.values()
+        name = f"{callbacks.MANY_REPORTS:,}; of the peers {callbacks.CALLS_OF_PEERS:,} callbacks"
+        self.rows.append(Row(callbacks.REPORTS, name, "us", values=times))
+        self.rows.append(Row(callbacks.FRAME, "of the page meanwhile", "ms", values=frames))
+
     async def connecting(self) -> None:
         """From `connect()` to an open connection with a worker that is up, and a first call."""
         await self.rounds(Row("connect", "and one call", "ms"), [Connect()], 1, 1, rounds=self.effort.rounds)
@@ -254,6 +273,8 @@ class Suite:
         if memory := self.row("memory", "after 10,000 calls with 1 MB"):
             grown = max(memory.values["page"], memory.values["worker"])
             goal("heaps after 10,000 calls with 1 MB, times before", grown, 1.05)
+        for name, value, most in callbacks.goals(self.row):
+            goal(name, value, most)
         slower = [ratio for row in self.rows if (ratio := row.ratios.get(PYSCRIPT)) is not None]
         goal("all measurements, times PyScript's own, the worst", max(slower, default=None), 1)
         return found
