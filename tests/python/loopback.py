@@ -30,7 +30,7 @@ configured = AdapterSet()
 class LoopbackEndpoint:
     """One end of a channel in memory; implements `workerlib._rpc.endpoint.Endpoint`."""
 
-    def starts_at_once(self, _name: str, _function: object) -> bool:
+    def starts_at_once(self, _name: str, _function: object, _has_callback: bool) -> bool:
         return True
 
     def __init__(self) -> None:

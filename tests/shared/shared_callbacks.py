@@ -361,6 +361,27 @@ async def test_an_answer_in_sync_code(worker: Worker) -> None:
             await worker.ask_in_sync_code(later, 4)
 
 
+async def test_async_code_takes_an_answer_in_a_sync_helper(worker: Worker) -> None:
+    """An async function that awaits one answer and takes the next one by `result()` can do both, in each of its calls."""
+
+    async def later(value: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * value
+
+    for _ in range(3):
+        if await worker.can_wait():
+            assert await worker.await_and_take(later, 4) == [8, 8]
+        else:
+            with raises(workerlib.CannotBlockError, "async"):
+                await worker.await_and_take(later, 4)
+
+
+async def test_async_code_awaits_many_answers(worker: Worker) -> None:
+    """Its calls start in the event of their message from the second one on, and mean the same."""
+    for _ in range(3):
+        assert await worker.ask_often(lambda number: 2 * number, 200) == [2 * number for number in range(200)]
+
+
 async def test_a_reply_is_no_value(worker: Worker) -> None:
     """Each use of a reply as a value raises a TypeError that says what to do."""
     uses = (

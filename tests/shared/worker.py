@@ -754,6 +754,18 @@ def ask_in_sync_code(question: Any, *args: Any) -> Any:
 
 
 @workerlib.export
+async def await_and_take(question: Any, *args: Any) -> list[Any]:
+    """Awaits one answer of a callback, and takes another in a sync helper."""
+    return [await question(*args), ask_in_sync_code(question, *args)]
+
+
+@workerlib.export
+async def ask_often(question: Any, count: int) -> list[Any]:
+    """Awaits the answers of a callback, one after the other."""
+    return [await question(number) for number in range(count)]
+
+
+@workerlib.export
 def return_a_reply(callback: Any) -> Any:
     return callback(1)
 

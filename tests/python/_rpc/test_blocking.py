@@ -212,6 +212,42 @@ def test_an_export_that_has_blocked_is_started_by_the_loop_from_then_on(module: 
     assert not decide.at_once("neighbours", module.neighbours)
 
 
+async def _asks(callback: Any) -> Any:
+    return await callback(1)
+
+
+async def _asks_in_sync_code(callback: Any) -> Any:
+    return _take(callback(1))
+
+
+def _take(reply: Any) -> Any:
+    return reply.result()
+
+
+def test_calls_with_a_callback_have_a_decision_of_their_own() -> None:
+    """Those of async code that only awaits answers start at once; where `result()` or room may be waited for, none does."""
+    told: list[str] = []
+    decide = Starts(told.append)
+    assert [decide.at_once("asks", _asks, has_callback=True) for _ in range(3)] == [False, True, True]
+    assert not any(decide.at_once("takes", _asks_in_sync_code, has_callback=True) for _ in range(3))
+    assert [decide.at_once("takes", _asks_in_sync_code) for _ in range(2)] == [False, True]
+    assert not any(decide.at_once("sync", _take, has_callback=True) for _ in range(3))
+    assert told == [
+        "calls of asks() with a callback start in the event of their message: nothing that it reaches can block",
+        "calls of takes() with a callback start by the event loop: _asks_in_sync_code → _take → ….result",
+        "calls of takes() start in the event of their message: nothing that it reaches can block",
+    ]
+
+
+def test_an_export_that_has_blocked_is_started_by_the_loop_with_a_callback_too() -> None:
+    """`note_block` is about the function, whatever its arguments are."""
+    workerlib.export(name="asks_often")(_asks)
+    decide = Starts(lambda _: None)
+    assert [decide.at_once("asks_often", _asks, has_callback=True) for _ in range(2)] == [False, True]
+    decide.note_block("asks_often", "run_sync")
+    assert not decide.at_once("asks_often", _asks, has_callback=True)
+
+
 def test_the_code_of_a_page_is_looked_at(module: Any) -> None:
     """The functions that run, and those beside them in their modules."""
     told: list[str] = []

@@ -92,9 +92,9 @@ def watch() -> None:
     starts.look_at_callers(sys._getframe(1))
 
 
-def starts_at_once(name: str, function: Any) -> bool:
+def starts_at_once(name: str, function: Any, has_callback: bool = False) -> bool:
     """Tells whether a call of an export may start in the event of its message."""
-    return not _can_block or starts.at_once(name, function)
+    return not _can_block or starts.at_once(name, function, has_callback)
 
 
 def _is_left_to_loop(context: Context | None) -> bool:

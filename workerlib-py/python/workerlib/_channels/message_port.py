@@ -196,9 +196,9 @@ class PortEndpoint:
         self._channel = _open(port, dict(zip(handlers, self._proxies, strict=True)))
         self._send = self._channel.send
 
-    def starts_at_once(self, name: str, function: Function | None) -> bool:
+    def starts_at_once(self, name: str, function: Function | None, has_callback: bool) -> bool:
         """Tells whether a call may start while a message is handled: `Endpoint.starts_at_once`."""
-        return loop_shortcuts.starts_at_once(name, function)
+        return loop_shortcuts.starts_at_once(name, function, has_callback)
 
     # For sync code that waits, while the event loop stands.
 

@@ -52,7 +52,7 @@ class PipeEndpoint(asyncio.BufferedProtocol):
 
     # The protocol `Endpoint`, for a connection.
 
-    def starts_at_once(self, _name: str, _function: object) -> bool:
+    def starts_at_once(self, _name: str, _function: object, _has_callback: bool) -> bool:
         """Tells that each call may: `Endpoint.starts_at_once`. Outside of a browser, any stack can wait."""
         return True
 

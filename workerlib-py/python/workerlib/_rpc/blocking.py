@@ -78,7 +78,11 @@ def declare_blocker(function: Callable[..., Any], name: str) -> None:
 
 
 def reason_to_block(
-    start: Iterable[object], names: dict[str, Any] | None = None, *, may_compute_code: bool = False
+    start: Iterable[object],
+    names: dict[str, Any] | None = None,
+    *,
+    may_compute_code: bool = False,
+    has_callback: bool = False,
 ) -> Reason | None:
     """Searches what functions can reach for one that blocks.
 
@@ -87,16 +91,19 @@ def reason_to_block(
         names: The global names of the code objects.
         may_compute_code: Whether `exec` and its like are no reason, since somebody looks at code that is
             computed when it calls a worker.
+        has_callback: Whether the functions get a callback. The `result()` of something unknown blocks then.
 
     Returns:
         The reason for which one may block; None if none can.
     """
-    return _Search(names or {}, may_compute_code).run(start)
+    methods = _BLOCKING_METHODS | {"result"} if has_callback else _BLOCKING_METHODS
+    return _Search(names or {}, may_compute_code, methods).run(start)
 
 
 class _Search:
-    def __init__(self, names: dict[str, Any], may_compute_code: bool) -> None:
+    def __init__(self, names: dict[str, Any], may_compute_code: bool, methods: frozenset[str]) -> None:
         self._names = names
+        self._blocking_methods = methods
         self._unknown = {} if may_compute_code else _RUNS_UNKNOWN_CODE
         self._seen: set[int] = set()
         self._waiting: deque[tuple[object, str, int]] = deque()
@@ -172,7 +179,7 @@ class _Search:
                     for beside in list(names.values()):
                         self._add(beside, _further(path, beside), 0)
                 self._add(found, shown, 0)
-            elif name in _BLOCKING_METHODS:
+            elif name in self._blocking_methods:
                 return Reason(f"{path} → ….{name}")
             else:
                 for method in self._methods().get(name, ()):

@@ -11,12 +11,13 @@ from workerlib._exports import Function
 class Endpoint(Protocol):
     """One end of a channel that carries frames in order, such as a MessagePort."""
 
-    def starts_at_once(self, name: str, function: Function | None) -> bool:
+    def starts_at_once(self, name: str, function: Function | None, has_callback: bool) -> bool:
         """Tells whether a call may start while a message is handled: not if its function may block there.
 
         Args:
             name: The exported name.
             function: The function; None if there is none of that name.
+            has_callback: Whether a function of the other side's is among the arguments.
         """
 
     def listen(

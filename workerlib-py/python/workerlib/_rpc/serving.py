@@ -70,9 +70,8 @@ def _context_of(connection: Connection, name: str) -> Context | None:
         connection: The connection over which it came.
         name: The exported name.
     """
-    # A function that gets a callback may wait for its answer, as one that is marked as blocking.
-    at_once = _HAS_EAGER_TASKS and not connection._brought
-    if at_once and connection.endpoint.starts_at_once(name, connection.functions.get(name)):
+    function, has_callback = connection.functions.get(name), bool(connection._brought)
+    if _HAS_EAGER_TASKS and connection.endpoint.starts_at_once(name, function, has_callback):
         return None
     context = copy_context()
     context.run(started_by_loop.set, True)

@@ -3,7 +3,8 @@
 An event loop's callback may suspend its stack by `run_sync`, an event of a message may not
 (`_channels/loop_shortcuts.py`). The user says which exports do so, by `@workerlib.export(blocking=True)` or
 `[workerlib] blocking = true`, or `_rpc/blocking.py` finds it out. The first call of an export starts by the
-loop: the modules that it imports are loaded afterwards. This module knows no loop and no channel.
+loop: the modules that it imports are loaded afterwards. Calls that bring a callback have a decision of their
+own, because the `result()` of its answer blocks. This module knows no loop and no channel.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from inspect import iscoroutinefunction
 from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,9 @@ on_new_caller: Callable[[FrameType | None], object] | None = None
 """Is called with the frame of code that calls a worker for the first time. None where nobody can block."""
 
 _said: bool | None = None
+
+_Key = tuple[str, bool]
+"""The name of an export, and whether a call of it brings a callback."""
 
 
 def say(blocking: bool | None) -> None:
@@ -57,18 +62,20 @@ class Starts:
         self._modules = 0
         self._log = log
         self._told: set[str] = set()
-        self._at_once: dict[str, Function] = {}
-        self._first: dict[str, Function] = {}
-        self._reasons: dict[str, tuple[Function, Reason, int]] = {}
+        self._at_once: dict[_Key, Function] = {}
+        self._first: dict[_Key, Function] = {}
+        self._reasons: dict[_Key, tuple[Function, Reason, int]] = {}
 
-    def at_once(self, name: str, function: Function | None) -> bool:
+    def at_once(self, name: str, function: Function | None, has_callback: bool = False) -> bool:
         """Tells whether a call may start in the event of its message.
 
         Args:
             name: The exported name.
             function: The function; None if there is none of that name.
+            has_callback: Whether a function of the other side's is among the arguments.
         """
-        return function is None or self._at_once.get(name) is function or self._look(name, function)
+        key = name, has_callback
+        return function is None or self._at_once.get(key) is function or self._look(key, function)
 
     def note_block(self, name: str, how: str) -> None:
         """Notes that a call of an export has blocked: the next one starts by the loop.
@@ -81,8 +88,9 @@ class Starts:
 
         function = _exports.functions.get(name)
         if function is not None:
-            self._at_once.pop(name, None)
-            self._reasons[name] = function, Reason(f"{name} → {how}"), 0
+            for key in ((name, False), (name, True)):
+                self._at_once.pop(key, None)
+                self._reasons[key] = function, Reason(f"{name} → {how}"), 0
 
     def may_block(self) -> bool:
         """Tells whether code outside of exports may block, such as a page's script."""
@@ -121,40 +129,47 @@ class Starts:
             return
         if reason.is_final:
             self.blocks = reason
-            self._tell("", f"all code goes through the event loop: {reason.text}")
+            self._tell(None, f"all code goes through the event loop: {reason.text}")
         else:
             self._tentative.append((functions, names))
 
-    def _look(self, name: str, function: Function) -> bool:
+    def _look(self, key: _Key, function: Function) -> bool:
         from workerlib._rpc.blocking import reason_to_block
 
+        name, has_callback = key
+        if has_callback and not iscoroutinefunction(function):
+            # A sync function may wait for room, too, if it calls its callback often.
+            return False
         said = _exports.blocking.get(name, _said)
         if said is not None:
             where = "export()" if name in _exports.blocking else "[workerlib]"
-            self._tell(name, f"blocking={said} of {where}", not said)
+            self._tell(key, f"blocking={said} of {where}", not said)
             if not said:
-                self._at_once[name] = function
+                self._at_once[key] = function
             return not said
-        if name in self._reasons:
-            looked_at, reason, modules = self._reasons[name]
+        if key in self._reasons:
+            looked_at, reason, modules = self._reasons[key]
             if looked_at is function and (reason.is_final or modules == len(sys.modules)):
                 return False
-        elif self._first.get(name) is not function:
-            self._first[name] = function
+        elif self._first.get(key) is not function:
+            self._first[key] = function
             return False
-        found = reason_to_block([function])
+        found = reason_to_block([function], has_callback=has_callback)
         if found is None:
-            self._reasons.pop(name, None)
-            self._at_once[name] = function
-            self._tell(name, "nothing that it reaches can block", True)
+            self._reasons.pop(key, None)
+            self._at_once[key] = function
+            self._tell(key, "nothing that it reaches can block", True)
         else:
-            self._reasons[name] = function, found, len(sys.modules)
-            self._tell(name, found.text, False)
+            self._reasons[key] = function, found, len(sys.modules)
+            self._tell(key, found.text, False)
         return found is None
 
-    def _tell(self, name: str, reason: str, is_at_once: bool = False) -> None:
-        how = "in the event of their message" if is_at_once else "by the event loop"
-        text = f"calls of {name}() start {how}: {reason}" if name else reason
+    def _tell(self, key: _Key | None, reason: str, is_at_once: bool = False) -> None:
+        text = reason
+        if key is not None:
+            which = f"{key[0]}() with a callback" if key[1] else f"{key[0]}()"
+            how = "in the event of their message" if is_at_once else "by the event loop"
+            text = f"calls of {which} start {how}: {reason}"
         if text not in self._told:
             self._told.add(text)
             self._log(text)

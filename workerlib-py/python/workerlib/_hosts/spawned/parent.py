@@ -130,9 +130,9 @@ class SpawnedWorker:
             self._stop_following = fatal.listen(self.host.worker.terminate.bind(self.host.worker))
         self.host.post(order, to_js(ports))
 
-    def starts_at_once(self, name: str, function: Function | None) -> bool:
+    def starts_at_once(self, name: str, function: Function | None, has_callback: bool) -> bool:
         """Tells whether a call may start while a message is handled: `Endpoint.starts_at_once`."""
-        return self._port.starts_at_once(name, function)
+        return self._port.starts_at_once(name, function, has_callback)
 
     def listen(
         self,

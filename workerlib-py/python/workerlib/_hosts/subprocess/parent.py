@@ -284,7 +284,7 @@ class Subprocess(Endpoint):
 
     # The protocol `Endpoint`, for a connection.
 
-    def starts_at_once(self, _name: str, _function: object) -> bool:
+    def starts_at_once(self, _name: str, _function: object, _has_callback: bool) -> bool:
         """Tells that each call may: `Endpoint.starts_at_once`."""
         return True
 
