@@ -19,10 +19,6 @@ def test_connect_and_close(cycles: Any) -> None:
     assert cycles[1] <= 0
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Pyodide's loop keeps cancelled timers until they are due: seven of 60 seconds for each connection",
-)
 def test_no_object_is_left(cycles: Any) -> None:
     """They leave no object of Python's either, but for a handful that the interpreter keeps."""
     objects, _, grown = cycles

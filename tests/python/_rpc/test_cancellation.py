@@ -496,20 +496,20 @@ async def test_who_was_given_up_is_interrupted_all_the_same(
         assert set(interrupted) == {(call, 1)}
 
 
-def test_pauses_between_interrupts_grow() -> None:
+def test_pauses_between_interrupts_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is busy for an hour is not disturbed fifty times a second."""
     pauses: list[float] = []
     due: list[Callable[[], None]] = []
 
-    class Loop:
-        def call_later(self, seconds: float, then: Callable[[], None]) -> object:
-            pauses.append(seconds)
-            due.append(then)
-            return object()
+    def call_later(_loop: object, seconds: float, then: Callable[[], None]) -> object:
+        pauses.append(seconds)
+        due.append(then)
+        return object()
 
+    monkeypatch.setattr(repeated_interrupts, "call_later", call_later)
     interrupts: list[int] = []
     insistence = repeated_interrupts.Insistence(
-        Loop(),  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
         lambda call, cancels: interrupts.append(call),
         lambda call: len(interrupts) < 40,
     )

@@ -29,6 +29,7 @@ from workerlib._rpc.connection import Connection
 from workerlib._rpc.heartbeat import Heartbeat, note_connection, watch
 from workerlib._rpc.questions import answer_by
 from workerlib._rpc.starts import say
+from workerlib._rpc.timers import TimeLimit
 from workerlib._values.adapters import AdapterSet
 from workerlib._version import __version__
 
@@ -324,13 +325,8 @@ async def establish(
         opening.close()
         raise
     try:
-        async with asyncio.timeout(timeout) as limit:
-
-            def begin_anew() -> None:
-                if timeout is not None and not limit.expired():
-                    limit.reschedule(asyncio.get_running_loop().time() + timeout)
-
-            progress.on_new_stage = begin_anew
+        async with TimeLimit(timeout) as limit:
+            progress.on_new_stage = limit.begin_anew
             found = await opening
             progress.enter("waiting for the worker's side of the handshake")
             table = chosen.table(adapters)

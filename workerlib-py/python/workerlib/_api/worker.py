@@ -21,6 +21,7 @@ from workerlib._pool.restarts import Restarts
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.references import Reference
 from workerlib._rpc.remote_functions import learn
+from workerlib._rpc.timers import sleep
 
 OWN_NAMES = frozenset({"close", "closed", "name", "references", "restart", "terminate", "worker"})
 """The public names that a Worker has for itself."""
@@ -149,7 +150,7 @@ class Worker(RemoteSide):
         """Starts the script anew after a death, and again if that fails for now."""
         assert self._start_another is not None
         assert self._restarts is not None
-        await asyncio.sleep(delay)
+        await sleep(delay)
         if self._ended is not None:
             await self._ended()
         while True:
@@ -159,7 +160,7 @@ class Worker(RemoteSide):
                 next_delay = self._restarts.delay_after_death(asyncio.get_running_loop().time())
                 if next_delay is None:
                     return
-                await asyncio.sleep(next_delay)
+                await sleep(next_delay)
             except ConnectError as error:
                 # A script that fails would fail again.
                 warnings.warn(

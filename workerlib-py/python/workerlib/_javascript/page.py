@@ -18,6 +18,7 @@ from workerlib._javascript.values import to_javascript
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.incoming_call import on_serving, serving_connections
 from workerlib._rpc.remote_functions import OnReport, learn
+from workerlib._rpc.timers import TimeLimit
 
 _REPORT = "workerlib.report"
 """The name by which the page hears of reports: no function of its own has it."""
@@ -68,7 +69,7 @@ class JavaScriptPage:
                 f"{function}() is a function of JavaScript: it has no keyword arguments, reports or streams"
             )
         try:
-            async with asyncio.timeout(timeout):
+            async with TimeLimit(timeout):
                 return await self._call(function, *args)
         except TimeoutError:
             raise TimeoutError(f"{function}() was still running after {timeout} seconds") from None

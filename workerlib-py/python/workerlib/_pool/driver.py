@@ -39,6 +39,7 @@ from workerlib._pool.schedule import (
     Step,
     Terminate,
 )
+from workerlib._rpc.timers import Timer, call_at
 from workerlib._values.safe_text import class_name, text_of
 
 # After how many seconds the memory of a worker is looked at again.
@@ -106,7 +107,7 @@ class Driver:
         self._told = Told(self.schedule, self._jobs, self.loop.time, self.pump, self._pump_soon)
         self._readers: dict[int, Callable[[int], None]] = {}
         self._count = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | asyncio.TimerHandle | None = None
         self._is_pumping = False
         self._is_pump_due = False
         self._background: set[asyncio.Task[Any]] = set()
@@ -377,7 +378,7 @@ class Driver:
             self._timer = None
         at = self.schedule.deadline()
         if at < math.inf and not self.schedule.is_closed:
-            self._timer = self.loop.call_at(at, self._on_timer)
+            self._timer = call_at(self.loop, at, self._on_timer)
 
     def _on_timer(self) -> None:
         # Answers that have arrived are taken in first: they may be of the task whose time seems to be up.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.timers import TimeLimit, sleep
 
 # How many times the other side is asked within the limit.
 _QUESTIONS = 4
@@ -79,14 +80,15 @@ def watch(
             silent = 0.0
             while not answered.is_set():
                 try:
-                    await asyncio.wait_for(answered.wait(), step)
+                    async with TimeLimit(step):
+                        await answered.wait()
                 except TimeoutError:
                     is_busy = any(other.is_calling for other in _calling.get(worker, ()))
                     silent = 0.0 if is_busy and not heartbeat.in_calls else silent + step
                 if silent >= heartbeat.limit:
                     end(f"gave no sign of life for {heartbeat.limit} seconds")
                     return
-            await asyncio.sleep(step)
+            await sleep(step)
 
     task = asyncio.ensure_future(expect())
     connection.closed.add_done_callback(lambda _: task.cancel())

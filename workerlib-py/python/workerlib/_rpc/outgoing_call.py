@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.timers import Timer, call_later
 
 Outcome = tuple[bool, list[Any]]
 """Whether the call returned, and its result or its exception in a list, out of which it is taken.
@@ -57,9 +58,8 @@ class Pending(asyncio.Future[Outcome | None]):
     """Whether its caller has cancelled it."""
     cancels = 0
     """How many messages have asked the other side to end it."""
-    timers: dict[str, tuple[asyncio.Handle, Callable[[], None], float]] | None = None
-    """Its timers by name, what they do, and when, which Pyodide's handles do not tell; None until there is
-    one: most calls settle before that."""
+    timers: dict[str, tuple[Timer, Callable[[], None]]] | None = None
+    """Its timers by name, and what they do; None until there is one: most calls settle before that."""
     callback_errors: dict[int, BaseException] | None = None
     """The errors of its callbacks, by invocation, of which the function may not have heard."""
     _is_out_of_time = False
@@ -105,14 +105,14 @@ class Pending(asyncio.Future[Outcome | None]):
     def seconds_left(self) -> float:
         """Tells after how many seconds the next timer is due, for a thread in which the event loop stands."""
         now = self.get_loop().time()
-        due = (when - now for _, _, when in (self.timers or {}).values())
+        due = (timer.when - now for timer, _ in (self.timers or {}).values())
         return max(0.0, min(due, default=math.inf))
 
     def run_due_timers(self) -> None:
         """Does what the event loop would do if it did not stand."""
         now = self.get_loop().time()
-        for name, (_, then, when) in list((self.timers or {}).items()):
-            if when <= now:
+        for name, (timer, then) in list((self.timers or {}).items()):
+            if timer.when <= now:
                 self._stop_timer(name)
                 then()
 
@@ -130,8 +130,7 @@ class Pending(asyncio.Future[Outcome | None]):
         self._stop_timer(name)
         if self.timers is None:
             self.timers = {}
-        loop = self.get_loop()
-        self.timers[name] = loop.call_later(seconds, then), then, loop.time() + seconds
+        self.timers[name] = call_later(self.get_loop(), seconds, then), then
 
     def _stop_timer(self, name: str) -> None:
         if self.timers is not None and (timer := self.timers.pop(name, None)):

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from workerlib._rpc.timers import Timer, call_later
+
 # After how many seconds, and how often from then on, what can be interrupted is.
 _PATIENCE = 0.02
 # After so many times the pauses double, up to so many seconds.
@@ -37,7 +39,7 @@ class Insistence:
         self._loop = loop
         self._interrupt = interrupt
         self._is_in_flight = is_in_flight
-        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._timers: dict[int, Timer] = {}
 
     def begin(self, call: int, cancels: int) -> None:
         """Begins to interrupt a call, which has been cancelled for the first time, or once more."""
@@ -56,7 +58,7 @@ class Insistence:
         self._timers.clear()
 
     def _wait(self, call: int, seconds: float, then: Callable[[], None]) -> None:
-        self._timers[call] = self._loop.call_later(seconds, then)
+        self._timers[call] = call_later(self._loop, seconds, then)
 
     def _insist(self, call: int, cancels: int, times: int, pause: float) -> None:
         del self._timers[call]

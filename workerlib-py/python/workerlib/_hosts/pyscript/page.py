@@ -27,6 +27,7 @@ from workerlib._hosts.host import MODULES_OF_A_PAGE, Found, Progress, SpawnProgr
 from workerlib._hosts.pyscript import bridge
 from workerlib._hosts.pyscript.config import is_path
 from workerlib._native import decode
+from workerlib._rpc.timers import sleep
 from workerlib._values.exceptions import rebuild
 
 # The tags that PyScript makes workers of.
@@ -214,7 +215,7 @@ async def _check_policy(name: str) -> None:
     Raises:
         WorkerStartError: If it does not.
     """
-    await asyncio.sleep(_SUSPICION)
+    await sleep(_SUSPICION)
     outcome: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def settle(is_allowed: bool) -> None:
