@@ -160,11 +160,50 @@ async def terminated(how, during):
         before = _proxies()
         worker = await workerlib.spawn("/faults/worker.py", name="mortal")
         large = bytes(64 << 20)
+        begun, ended = asyncio.Event(), []
+
+        async def callback(_number):
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("callback")
+
+        async def hold():
+            nonlocal counter
+            counter = await worker.Counter()
+            assert await counter.next() == 1
+            begun.set()
+            await counter.wait()
+
+        async def consume():
+            async for item in worker.count_for_ever():
+                if item == 20:
+                    begun.set()
+
+        async def produce():
+            item = 0
+            try:
+                while True:
+                    yield item
+                    item += 1
+                    if item == 20:
+                        begun.set()
+                    await asyncio.sleep(0)
+            finally:
+                ended.append("generator")
+
+        counter = None
         calls = {
             "nothing": lambda: worker.wait(),
             "a function that computes": lambda: worker.compute(60),
             "64 MB to the worker": lambda: worker.echo(large),
             "64 MB from the worker": lambda: worker.make(64 << 20),
+            "a stream from the worker": consume,
+            "a stream to the worker": lambda: worker.total(produce()),
+            "a callback that runs on the page": lambda: worker.use(callback, 1),
+            "callbacks without an answer": lambda: worker.use_at_once(callback, 1000),
+            "an object of the worker's that the page holds": hold,
         }
 
         def end():
@@ -172,11 +211,40 @@ async def terminated(how, during):
 
         under_way = asyncio.ensure_future(calls[during]())
         under_way.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await asyncio.sleep(0.02)
+        if during.startswith(("a stream", "a callback", "callbacks", "an object")):
+            await asyncio.wait_for(begun.wait(), 60)
+        else:
+            await asyncio.sleep(0.02)
         record = await injecting.inject(worker, end, small=5, ready=during != "a function that computes")
+        try:
+            record["under way"] = f"returned {await asyncio.wait_for(under_way, 30)!r}"
+        except TimeoutError:
+            record["under way"] = injecting.UNSETTLED
+            record["unsettled"].append("the call under way")
+        except workerlib.WorkerlibError as error:
+            record["under way"] = type(error).__name__
+        record["calls"] += 1
+        if counter is not None:
+            try:
+                await asyncio.wait_for(counter.next(), 30)
+            except workerlib.WorkerlibError as error:
+                ended.append(type(error).__name__)
+        # Callbacks and generators are cancelled in a later iteration of the loop.
+        for _ in range(100):
+            if ended or during not in ENDS_ON_THE_PAGE:
+                break
+            await asyncio.sleep(0.02)
+        record["ended"] = sorted(set(ended))
         return {**record, "before": before}
 
     return await _counted(injected())
+
+
+ENDS_ON_THE_PAGE = {
+    "a stream to the worker",
+    "a callback that runs on the page",
+    "callbacks without an answer",
+}
 
 
 async def many_in_flight(count):
@@ -215,6 +283,38 @@ async def flooded(count, at_once):
     seconds = time.monotonic() - start
     worker.close()
     return [done, seconds, len(_module.HEAPU8)]
+
+
+async def flooded_by(kind, count):
+    """A flood of one kind: what arrives, and the heap of this page afterwards."""
+    worker = await workerlib.spawn("/faults/worker.py")
+
+    async def items():
+        for item in range(count):
+            yield item
+
+    async def one(number):
+        return number
+
+    if kind == "items from the worker":
+        result = sum([item async for item in worker.count(count)])
+    elif kind == "items to the worker":
+        result = await worker.total(items())
+    elif kind == "items of a slow producer":
+        result = sum([item async for item in worker.count_slowly(count)])
+    elif kind == "items to a slow consumer":
+        result = await worker.total_slowly(items())
+    elif kind == "callbacks one by one":
+        result = await worker.use(one, count)
+    elif kind == "callbacks at once":
+        result = await worker.use_at_once(one, count)
+    else:
+        # All calls are made before the worker has answered the first.
+        results = await asyncio.gather(*(worker.add_slowly(n, 0) for n in range(count)))
+        assert results == list(range(count))
+        result = sum(results)
+    await worker.close()
+    return [result, len(_module.HEAPU8)]
 
 
 async def connect_cycles(count):

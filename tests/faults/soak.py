@@ -104,9 +104,9 @@ def main(engine: str, site: str, minutes: float, folder: Path) -> int:
     rate = last["calls"] / last["seconds"]
     text = (
         f"# A soak of {last['seconds'] / 60:.1f} minutes in {engine}\n\n"
-        f"{last['calls']} calls ({rate:.0f} in a second), {last['streams']} streams, {last['cancels']} cancels,"
-        f" {last['restarts']} restarts, {last['faults']} faults; {last['unsettled']} calls that did not settle; the slowest"
-        f" settling after a fault took {last['slowest settling of a death, s']:.2f} s.\n\nVerdict: {verdict}.\n\n"
+        f"{last['calls']} calls ({rate:.0f} in a second), {last['streams']} streams, {last['callbacks']} callbacks,"
+        f" {last['objects']} objects, {last['cancels']} cancels, {last['restarts']} restarts, {last['faults']} faults;"
+        f" {last['unsettled']} calls that did not settle; the slowest settling after a fault took {last['slowest settling of a death, s']:.2f} s.\n\nVerdict: {verdict}.\n\n"
         f"| | first | last |\n| --- | ---: | ---: |\n"
         + "".join(f"| {name} | {samples[0][name]:.6g} | {last[name]:.6g} |\n" for name in CURVES)
         + f"\n![curves](soak-{engine}.svg)\n"

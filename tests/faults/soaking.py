@@ -8,13 +8,15 @@ import time
 import js
 import pyodide_js
 import workerlib
+from workerlib._rpc.timers import TimeLimit
 
 FAULTS = ("read_badly", "repr_deep", "recurse", "exit_at_once", "close_itself")
 RECORDS = [{"id": n, "name": f"number {n}", "value": n / 3} for n in range(500)]
 
 _chance = random.Random()
 _module = pyodide_js._module
-_counts = dict.fromkeys(("calls", "streams", "cancels", "restarts", "faults", "unsettled"), 0)
+_KINDS = ("calls", "streams", "callbacks", "objects", "cancels", "restarts", "faults", "unsettled")
+_counts = dict.fromkeys(_KINDS, 0)
 _slowest = 0.0
 _worker = None
 
@@ -47,10 +49,14 @@ async def _settled(calls, limit=60):
     """Waits for calls that may fail by the death of their worker, and for nothing else."""
     tasks = [asyncio.ensure_future(call) for call in calls]
     _counts["calls"] += len(tasks)
-    _, pending = await asyncio.wait(tasks, timeout=limit)
-    _counts["unsettled"] += len(pending)
-    for task in pending:
-        task.cancel()
+    try:
+        # Pyodide's loop keeps the timers of `asyncio.wait()` for their minute: this soak would soak itself.
+        async with TimeLimit(limit):
+            await asyncio.wait(tasks)
+    except TimeoutError:
+        for task in tasks:
+            _counts["unsettled"] += not task.done()
+            task.cancel()
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -80,13 +86,44 @@ async def _stream():
     await stream.aclose()
 
 
+async def _stream_to_the_worker():
+    _counts["streams"] += 1
+    number = _chance.randrange(1, 500)
+
+    async def items():
+        for item in range(number):
+            yield item
+
+    assert await _settled([_worker.total(items())]) == [sum(range(number))]
+
+
+async def _callback():
+    number = _chance.randrange(1, 50)
+    _counts["callbacks"] += number
+
+    async def one(item):
+        return item
+
+    use = _worker.use if _chance.random() < 0.5 else _worker.use_at_once
+    assert await _settled([use(one, number)]) == [sum(range(number))]
+
+
+async def _object():
+    _counts["objects"] += 1
+    async with await _worker.Counter() as counter:
+        assert [await counter.next() for _ in range(5)] == [1, 2, 3, 4, 5]
+
+
 async def _cancel():
     _counts["cancels"] += 1
     task = asyncio.ensure_future(_worker.wait())
     await asyncio.sleep(0)
     task.cancel()
-    await asyncio.wait([task], timeout=60)
-    _counts["unsettled"] += not task.done()
+    try:
+        async with TimeLimit(60):
+            await asyncio.wait([task])
+    except TimeoutError:
+        _counts["unsettled"] += 1
 
 
 async def _fault():
@@ -105,7 +142,18 @@ async def _fault():
     await _restart()
 
 
-STEPS = [(_small, 40), (_records, 20), (_bytes, 20), (_stream, 20), (_cancel, 10), (_restart, 2), (_fault, 3)]
+STEPS = [
+    (_small, 40),
+    (_records, 20),
+    (_bytes, 20),
+    (_stream, 20),
+    (_stream_to_the_worker, 10),
+    (_callback, 10),
+    (_object, 10),
+    (_cancel, 10),
+    (_restart, 2),
+    (_fault, 3),
+]
 
 
 async def soak(seconds):

@@ -35,3 +35,23 @@ def test_a_flood(spawning: FaultPage) -> None:
     done, _, after = spawning.call("flooded", count=20_000, at_once=500, limit=120)
     assert done == 20_000
     assert after <= before + (16 << 20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("items from the worker", 20_000),
+        ("items to the worker", 20_000),
+        ("items of a slow producer", 500),
+        ("items to a slow consumer", 500),
+        ("callbacks one by one", 1_000),
+        ("callbacks at once", 4_000),
+        ("calls of a slow worker", 1_000),
+    ],
+)
+def test_a_flood_of_another_kind(spawning: FaultPage, kind: str, count: int) -> None:
+    """Streams, callbacks and calls, also where one side is slower than the other: all arrive, and the heap stays flat."""
+    _, before = spawning.call("flooded_by", kind=kind, count=count // 10, limit=120)
+    result, after = spawning.call("flooded_by", kind=kind, count=count, limit=120)
+    assert result == sum(range(count))
+    assert after <= before + (16 << 20)

@@ -9,6 +9,14 @@ from pace import PACE
 
 HOW = ["worker.terminate()", "worker.worker.terminate()", "Worker.prototype.terminate"]
 DURING = ["nothing", "a function that computes", "64 MB to the worker", "64 MB from the worker"]
+TWO_WAY = {
+    "a stream from the worker": [],
+    "a stream to the worker": ["generator"],
+    "a callback that runs on the page": ["callback"],
+    "callbacks without an answer": ["callback"],
+    "an object of the worker's that the page holds": ["WorkerDiedError"],
+}
+"""What ends on the page by it: a generator and a callback of the page's, and each later call of an object."""
 
 
 @pytest.mark.parametrize("during", DURING)
@@ -23,3 +31,19 @@ def test_a_termination(spawning: FaultPage, records: Records, how: str, during: 
     assert not record["alive"]
     assert record["proxies"] <= 0, record
     assert record["seconds"] < 0.3 * PACE, record
+
+
+@pytest.mark.parametrize("during", TWO_WAY)
+@pytest.mark.parametrize("how", ["worker.terminate()", "Worker.prototype.terminate"])
+def test_a_termination_during_what_goes_both_ways(
+    spawning: FaultPage, records: Records, how: str, during: str
+) -> None:
+    """Streams, callbacks and objects: the step or call that waits raises the error, and the page's own side of it ends."""
+    record = spawning.call("terminated", how=how, during=during)
+    record["seen"] = [record["under way"], ""]
+    records.add("spawn()", f"{how}, during {during}", record)
+    assert record["under way"] == "WorkerDiedError", record
+    assert record["unsettled"] == [], record
+    assert record["waiting"] == ["WorkerDiedError"], record
+    assert record["ended"] == TWO_WAY[during], record
+    assert record["proxies"] <= 0, record

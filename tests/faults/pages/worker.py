@@ -218,6 +218,77 @@ async def count(number):
 
 
 @workerlib.export
+async def count_for_ever():
+    """A stream that does not end."""
+    item = 0
+    while True:
+        yield item
+        item += 1
+        await asyncio.sleep(0)
+
+
+@workerlib.export
+async def count_slowly(number):
+    """A stream whose producer is slower than its consumer."""
+    for item in range(number):
+        await asyncio.sleep(0.002)
+        yield item
+
+
+@workerlib.export
+async def total(items):
+    """Consumes a stream."""
+    return sum([item async for item in items])
+
+
+@workerlib.export
+async def total_slowly(items):
+    """Consumes a stream more slowly than it is produced."""
+    result = 0
+    async for item in items:
+        await asyncio.sleep(0.002)
+        result += item
+    return result
+
+
+@workerlib.export
+def add_slowly(left, right):
+    """Computes for two milliseconds: a worker that is slower than its callers."""
+    compute(0.002)
+    return left + right
+
+
+@workerlib.export
+async def use(function, times):
+    """Calls a callback again and again, and returns the sum of its answers."""
+    result = 0
+    for number in range(times):
+        result += await function(number)
+    return result
+
+
+@workerlib.export
+async def use_at_once(function, times):
+    """Calls a callback many times and awaits all answers."""
+    return sum(await asyncio.gather(*(function(number) for number in range(times))))
+
+
+@workerlib.export
+class Counter:
+    """An object that stays in the worker."""
+
+    def __init__(self):
+        self.count = 0
+
+    def next(self):
+        self.count += 1
+        return self.count
+
+    async def wait(self):
+        await asyncio.Event().wait()
+
+
+@workerlib.export
 def heap():
     """How many bytes of memory this Python has."""
     import pyodide_js
