@@ -12,7 +12,7 @@ import pytest
 from engines import ENGINE, AnyBrowser
 from pyscript_page import PyScriptPage
 
-pytest_plugins = ["in_browser", "limits"]
+pytest_plugins = ["in_browser", "limits", "repeated"]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,29 @@ def names() -> list[str]:
     ]
 
 
-def with_marks(isolation: pytest.MarkDecorator, only: str | tuple[str, ...] = "") -> list[Any]:
+def with_marks(
+    isolation: pytest.MarkDecorator,
+    only: str | tuple[str, ...] = "",
+    repeated: pytest.MarkDecorator | None = None,
+    but: str | tuple[str, ...] = (),
+) -> list[Any]:
     """Returns the names for `parametrize`: with a mark, but for values, which never travel in shared memory.
 
     Args:
         isolation: Marks the tests that isolation can change.
         only: How the names of these tests begin, or one of the beginnings; all but those of values if it is empty.
+        repeated: Marks the tests that another run has, too; all but those of `but`.
+        but: How the names of the tests begin that are no repetitions.
     """
     values = ("values: ", "adapters: ")
-    return [
-        pytest.param(name, marks=isolation if name.startswith(only) and not name.startswith(values) else ())
-        for name in names()
-    ]
+
+    def marks(name: str) -> Iterator[pytest.MarkDecorator]:
+        if name.startswith(only) and not name.startswith(values):
+            yield isolation
+        if repeated is not None and not name.startswith(but):
+            yield repeated
+
+    return [pytest.param(name, marks=list(marks(name))) for name in names()]
 
 
 def names_in(module: str) -> list[str]:

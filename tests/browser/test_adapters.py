@@ -171,6 +171,7 @@ async def test_an_adapter_in_the_configuration_of_the_worker_only(
 
 
 @pytest.mark.isolation("chromium")
+@pytest.mark.repeated("isolated")
 @in_page
 async def test_an_entry_that_cannot_be_right(workerlib: Any, tags: Any, raises: Any) -> None:
     """The worker says so as soon as it is connected to, in its start error's cause."""

@@ -15,6 +15,7 @@ from in_page import in_page
 
 @pytest.mark.every_engine
 @pytest.mark.isolation
+@pytest.mark.repeated("firefox", "webkit")
 @in_page
 async def test_a_worker_of_pyscripts_reads_what_lies_beside_its_script(
     workerlib: Any, tags: Any, raises: Any

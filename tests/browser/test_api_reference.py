@@ -45,6 +45,7 @@ async def test_export(workerlib: Any, tags: Any, raises: Any) -> None:
 
 
 @pytest.mark.every_engine
+@pytest.mark.repeated("firefox", "webkit")
 @in_page(page="document")
 async def test_diagnostics(tags: Any, workerlib: Any) -> None:
     """`diagnostics`: a sequence of strings about the system, in page and worker."""

@@ -335,6 +335,7 @@ async def test_without_isolation_a_loop_goes_on(workerlib: Any, tags: Any, raise
 
 @pytest.mark.every_engine
 @pytest.mark.isolation("chromium")
+@pytest.mark.repeated("isolated")
 @in_page
 async def test_a_worker_that_is_terminated(
     workerlib: Any, tags: Any, raises: Any, pace: Any, script: str

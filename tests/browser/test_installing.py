@@ -67,6 +67,8 @@ def test_the_readme(host: StaticHost, cdn: Cdn, page: Page) -> None:
     assert_only_the_wheel(host, cdn, 2)
 
 
+# PyScript's own storage decides it, and PyScript's version is locked.
+@pytest.mark.repeated
 def test_a_returning_browser_takes_a_new_wheel_of_the_same_name(
     host: StaticHost, cdn: Cdn, page: Page
 ) -> None:
@@ -160,6 +162,8 @@ display(await worker.count.options(on_report=show)(20))
 """A page as somebody writes it who has read the README."""
 
 
+# The gallery's page `progress` and the how-to have the same calls.
+@pytest.mark.repeated
 def test_a_progress_bar_of_25_lines(host: StaticHost, cdn: Cdn, page: Page) -> None:
     """A sync function that computes moves the page's bar in small steps, without isolation, and without anything else."""
     assert sum(text.count("\n") for text in PROGRESS.values()) <= 25

@@ -13,8 +13,12 @@ from pyscript_page import PyScriptPage
 
 # Where the policy stands; both pages prepare PyScript for it (docs/migrating.md).
 STRICT_PAGES = [
-    pytest.param("strict_csp.html", id="by a meta tag", marks=pytest.mark.isolation("chromium")),
-    pytest.param("strict_csp_by_header.html", id="by a header"),
+    pytest.param(
+        "strict_csp.html",
+        id="by a meta tag",
+        marks=[pytest.mark.isolation("chromium"), pytest.mark.repeated("isolated")],
+    ),
+    pytest.param("strict_csp_by_header.html", id="by a header", marks=pytest.mark.repeated),
 ]
 
 
@@ -65,6 +69,7 @@ def test_a_strict_content_security_policy(strict: PyScriptPage) -> None:
 
 @pytest.mark.every_engine
 @pytest.mark.isolation("chromium")
+@pytest.mark.repeated("firefox", "webkit", "isolated")
 @in_page
 async def test_sync_main_only(workerlib: Any, tags: Any) -> None:
     """workerlib needs no DOM in the worker: `sync_main_only = true` is fine."""

@@ -12,7 +12,20 @@ from engines import AnyBrowser
 from in_page import in_page
 from pyscript_page import PyScriptPage
 
-NAMES = [name.removeprefix("test_") for name in shared_tests.names_in("pools")]
+# A pool's own code is the same on every host, and subprocesses run the whole suite (tests/local). These need the page's workers.
+OF_PAGES = {
+    "calls_and_names",
+    "both_workers_work",
+    "time_limits",
+    "a_death_costs_one_item",
+    "a_task_that_cannot_be_interrupted",
+    "shared_values",
+    "map_in_order",
+}
+NAMES = [
+    pytest.param(name, marks=() if name in OF_PAGES else pytest.mark.repeated)
+    for name in (test.removeprefix("test_") for test in shared_tests.names_in("pools"))
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +49,13 @@ async def test_suite(name: str, workerlib: Any) -> None:
     await pools.run(name, pools.kept, start)
 
 
-@pytest.mark.parametrize("name", [name.removeprefix("test_") for name in shared_tests.names_in("restarts")])
+RESTARTS = [
+    pytest.param(name, marks=pytest.mark.repeated if name == "restarts_are_bounded" else ())
+    for name in (test.removeprefix("test_") for test in shared_tests.names_in("restarts"))
+]
+
+
+@pytest.mark.parametrize("name", RESTARTS)
 @in_page(page="plain_page")
 async def test_restarts(name: str, workerlib: Any) -> None:
     """A spawned worker is started again as any other."""

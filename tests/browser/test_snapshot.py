@@ -44,6 +44,7 @@ def _wait_for_cache(page: PyScriptPage) -> None:
 
 
 @pytest.mark.every_engine
+@pytest.mark.repeated("firefox", "webkit")
 @in_page(page="spawning")
 async def test_the_second_worker(workerlib: Any) -> None:
     """The first worker starts plainly; those after it from a snapshot, with other random numbers, names and ids."""
@@ -102,6 +103,7 @@ async def had_no_snapshot_at_first(workerlib: Any) -> None:
 
 
 @pytest.mark.every_engine
+@pytest.mark.repeated("firefox", "webkit")
 def test_the_next_visit(spawning: PyScriptPage) -> None:
     """On the next visit even the first worker starts from the snapshot."""
     _wait_for_cache(spawning)
@@ -176,8 +178,15 @@ def test_a_call_while_the_snapshot_is_made(browser: AnyBrowser, site: str) -> No
     "storage",
     [
         "delete globalThis.caches; Object.defineProperty(globalThis, 'caches', { value: undefined });",
-        "CacheStorage.prototype.open = () => Promise.reject(new DOMException('denied', 'SecurityError'));",
-        "Cache.prototype.put = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));",
+        pytest.param(
+            "CacheStorage.prototype.open = () => Promise.reject(new DOMException('denied', 'SecurityError'));",
+            marks=pytest.mark.repeated,
+        ),
+        # test_no_room has a browser that has no room.
+        pytest.param(
+            "Cache.prototype.put = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));",
+            marks=pytest.mark.repeated,
+        ),
         (
             "{ const real = crypto; Object.defineProperty(globalThis, 'crypto', { value: {"
             " getRandomValues: (array) => real.getRandomValues(array), randomUUID: () => real.randomUUID() } }); }"

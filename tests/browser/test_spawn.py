@@ -24,8 +24,16 @@ def spawned(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
 ENDED = ("endings: a_cancelled", "endings: a_call_cancelled", "endings: cancelling", "endings: a_timeout")
 
 
+# A spawned worker runs all of them under Node (tests/node/spawn.mjs), and PyScript's worker runs them in pages. A page that
+# spawns differs from both in how workers start, end and are interrupted.
+OF_PAGES = (*ENDED, "calls: ", "pages: ", "objects: ")
+
+
 @pytest.mark.parametrize(
-    "name", shared_tests.with_marks(isolation=pytest.mark.isolation("chromium"), only=ENDED)
+    "name",
+    shared_tests.with_marks(
+        isolation=pytest.mark.isolation("chromium"), only=ENDED, repeated=pytest.mark.repeated, but=OF_PAGES
+    ),
 )
 def test_shared(spawned: PyScriptPage, name: str) -> None:
     """The shared suite over a spawned worker: it is a worker as any other."""

@@ -21,20 +21,20 @@ def no_blob_workers(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
 
 @pytest.mark.every_engine
 @in_page(page="no_blob_workers")
-async def test_a_policy_without_blob_workers(workerlib: Any, raises: Any) -> None:
+async def test_a_policy_without_blob_workers(workerlib: Any, raises: Any, pace: Any) -> None:
     """The browser says nothing but that: the error names the policy, at once and not after a minute."""
     import time
 
     start = time.monotonic()
     with raises(workerlib.WorkerStartError, r"Content Security Policy.*worker-src blob:"):
         await workerlib.spawn("./needs_packaging.py")
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 20 * pace.PACE
 
 
 @pytest.mark.every_engine
 @in_page(page="mishaps")
 async def test_connecting_again_to_a_worker_that_was_terminated(
-    workerlib: Any, tags: Any, raises: Any
+    workerlib: Any, tags: Any, raises: Any, pace: Any
 ) -> None:
     """It is a WorkerDiedError with the remedy, at once: PyScript keeps the name bound to the dead worker."""
     import time
@@ -49,13 +49,13 @@ async def test_connecting_again_to_a_worker_that_was_terminated(
     start = time.monotonic()
     with raises(workerlib.WorkerDiedError, "a tag with another name"):
         await workerlib.connect("mortal once")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 5 * pace.PACE
 
 
 @pytest.mark.every_engine
 @in_page(page="mishaps")
 async def test_connecting_to_a_worker_that_was_terminated_before(
-    workerlib: Any, tags: Any, raises: Any
+    workerlib: Any, tags: Any, raises: Any, pace: Any
 ) -> None:
     """Nobody watched it then: the page's own `terminate()` tells all the same, and nobody waits for a minute."""
     import asyncio
@@ -69,7 +69,7 @@ async def test_connecting_to_a_worker_that_was_terminated_before(
     start = time.monotonic()
     with raises(workerlib.WorkerDiedError, "a tag with another name"):
         await workerlib.connect("mortal early")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 5 * pace.PACE
 
 
 @in_page(page="mishaps")
@@ -89,7 +89,9 @@ async def test_a_worker_that_is_terminated_while_it_starts(workerlib: Any, tags:
 
 @pytest.mark.every_pyscript
 @in_page(page="mishaps")
-async def test_the_hosts_own_object_ends_the_worker(workerlib: Any, tags: Any, raises: Any) -> None:
+async def test_the_hosts_own_object_ends_the_worker(
+    workerlib: Any, tags: Any, raises: Any, pace: Any
+) -> None:
     """`worker.worker.terminate()` does what it says, and the object calls functions as PyScript's own does."""
     import asyncio
 
@@ -97,7 +99,7 @@ async def test_the_hosts_own_object_ends_the_worker(workerlib: Any, tags: Any, r
     worker = await workerlib.connect("mortal twice")
     assert await worker.worker.one() == 1
     worker.worker.terminate()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(5 * pace.PACE):
         with raises(workerlib.WorkerDiedError, "'mortal twice' is gone"):
             await worker.one()
 
@@ -119,7 +121,7 @@ async def test_a_spawned_worker_is_terminated(workerlib: Any, raises: Any) -> No
 
 
 @in_page(page="mishaps")
-async def test_each_step_has_the_time_for_itself(workerlib: Any, tags: Any, raises: Any) -> None:
+async def test_each_step_has_the_time_for_itself(workerlib: Any, tags: Any, raises: Any, pace: Any) -> None:
     """A start of many short steps is waited for; connect() tells of them as spawn() does."""
     import asyncio
 
@@ -142,11 +144,13 @@ async def test_each_step_has_the_time_for_itself(workerlib: Any, tags: Any, rais
         await workerlib.connect("stepwise", on_progress=trouble)
     tags.worker("stuck", "import asyncio, workerlib\nawait asyncio.sleep(600)\n")
     with raises(workerlib.ConnectTimeoutError, "run to its end"):
-        await asyncio.wait_for(workerlib.connect("stuck", timeout=4), 60)
+        await asyncio.wait_for(workerlib.connect("stuck", timeout=4), 60 * pace.PACE)
 
 
 @in_page(page="mishaps")
-async def test_a_missing_script_ends_the_wait_at_once(workerlib: Any, tags: Any, raises: Any) -> None:
+async def test_a_missing_script_ends_the_wait_at_once(
+    workerlib: Any, tags: Any, raises: Any, pace: Any
+) -> None:
     """PyScript says nothing of it, ever; nor of a configuration that is missing."""
     import time
 
@@ -158,7 +162,7 @@ async def test_a_missing_script_ends_the_wait_at_once(workerlib: Any, tags: Any,
         tags.worker(name, **attributes)
         with raises(workerlib.WorkerStartError, f"worker '{name}'.*404"):
             await workerlib.connect(name)
-        assert time.monotonic() - start < 20
+        assert time.monotonic() - start < 20 * pace.PACE
 
 
 @in_page(page="mishaps")

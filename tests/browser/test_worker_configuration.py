@@ -62,6 +62,7 @@ export(synchronous, asynchronous)
 
 @pytest.mark.every_engine
 @pytest.mark.isolation("chromium")
+@pytest.mark.repeated("firefox", "webkit", "isolated")
 @in_page(page="document")
 async def test_worker_configuration_option_1(workerlib: Any) -> None:
     """`src="./workerlib.py" config="./worker.toml"`: modules that know nothing of workers are served, untouched."""
@@ -85,9 +86,10 @@ async def test_worker_configuration_option_1(workerlib: Any) -> None:
         pytest.param(
             config,
             id=kind,
-            marks={"a JSON file": pytest.mark.every_engine, "inline TOML": pytest.mark.every_pyscript}.get(
-                kind, ()
-            ),
+            marks={
+                "a JSON file": [pytest.mark.every_engine, pytest.mark.repeated("firefox", "webkit")],
+                "inline TOML": pytest.mark.every_pyscript,
+            }.get(kind, ()),
         )
         for kind, config in CONFIGS.items()
     ],
@@ -161,7 +163,9 @@ def starter():
     [
         pytest.param("", id="alone", marks=pytest.mark.every_pyscript),
         pytest.param(
-            '[files]\n"./YourModule2.py" = ""\n', id="with a module", marks=pytest.mark.every_engine
+            '[files]\n"./YourModule2.py" = ""\n',
+            id="with a module",
+            marks=[pytest.mark.every_engine, pytest.mark.repeated("firefox", "webkit")],
         ),
     ],
 )

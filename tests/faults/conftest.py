@@ -11,7 +11,7 @@ from fault_page import FaultPage, Records
 
 from engines import ENGINE, AnyBrowser
 
-pytest_plugins = ["in_browser", "limits"]
+pytest_plugins = ["in_browser", "limits", "repeated"]
 
 _records = Records()
 

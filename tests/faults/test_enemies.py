@@ -7,6 +7,7 @@ from fault_page import FaultPage
 
 
 @pytest.mark.every_engine
+@pytest.mark.repeated("firefox", "webkit")
 def test_garbage_on_every_channel(spawning: FaultPage) -> None:
     """Odd messages both ways, from other frames and to the page itself, disturb no call."""
     answered, is_open = spawning.call("between_garbage")

@@ -11,7 +11,7 @@ pytest.register_assert_rewrite(
     *("shared_pages", "shared_reports", "shared_streams"),
 )
 
-pytest_plugins = ["limits"]
+pytest_plugins = ["limits", "repeated"]
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urljoin
 
@@ -11,9 +12,27 @@ import pytest
 from engines import AnyBrowser
 from pace import PACE
 
-pytest_plugins = ["in_browser", "limits"]
+pytest_plugins = ["in_browser", "limits", "repeated"]
 
 LOAD_MILLISECONDS = 120_000 * PACE
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of one opened page behind each other; pytest does so only for tests with the same list of pages."""
+    first: dict[object, int] = {}
+    keys = {item: _page_of(item) or item for item in items}
+    for index, item in enumerate(items):
+        first.setdefault(keys[item], index)
+    items.sort(key=lambda item: first[keys[item]])
+
+
+def _page_of(item: pytest.Item) -> object:
+    """Tells the page that a test's fixture `shown` opens, and its site."""
+    parameters = (
+        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    )
+    return (parameters["site"], parameters["shown"]) if "shown" in parameters else None
 
 
 class Page:
@@ -29,6 +48,10 @@ class Page:
     def open(self, path: str, until: str = "() => window.ready") -> None:
         """Opens a page of the site, or of another by its whole address, and waits until an expression is true."""
         self._page.goto(urljoin(f"{self.site}/", path), timeout=LOAD_MILLISECONDS)
+        self.wait_for(until)
+
+    def wait_for(self, until: str) -> None:
+        """Waits until an expression is true."""
         self._page.wait_for_function(until, timeout=LOAD_MILLISECONDS)
 
     def refuse(self, pattern: str) -> None:
@@ -55,6 +78,12 @@ def new_page(browser: AnyBrowser, site: str) -> Iterator[Page]:
     page = Page(browser, site)
     yield page
     page.close()
+
+
+@pytest.fixture(scope="module")
+def open_page(browser: AnyBrowser, site: str) -> Callable[[], Page]:
+    """Makes pages that have not been opened yet, which a fixture of a module closes."""
+    return functools.partial(Page, browser, site)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ EXAMPLES = {
 
 
 @pytest.mark.every_engine
+@pytest.mark.repeated("firefox", "webkit")
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example(new_page: Page, example: str) -> None:
     """It runs to its end and shows what it should."""
@@ -62,7 +63,9 @@ def test_the_index_page_leads_to_each_example(new_page: Page) -> None:
         assert len(link["sentence"]) > 40
 
 
-@pytest.mark.parametrize("example", ["plain_pyodide/", "comlink_rpc/"])
+@pytest.mark.parametrize(
+    "example", ["plain_pyodide/", pytest.param("comlink_rpc/", marks=pytest.mark.repeated)]
+)
 def test_a_worker_that_does_not_start_is_told(new_page: Page, example: str) -> None:
     """The page shows the error, and a button that tries again."""
     new_page.refuse("**/worker.py")

@@ -1,5 +1,7 @@
 """The gallery: each page does what it shows, in a few lines of Python, for everybody.
 
+A page is opened once for all tests of it (`shown`): first a visitor uses it, then it is looked at, as it is left then.
+
 WORKERLIB_AXE is the program of axe-core, which looks for what keeps people out; `cargo xtask test --only patterns` sets it.
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,23 +103,45 @@ ALL_PAGES = [
 ALL_PAGES += ["examples/vite-typescript/", "examples/workers/comlink_rpc.html"]
 
 
-@pytest.mark.parametrize("name", VISITS)
+def _address(name: str) -> str:
+    return f"examples/{name}/"
+
+
+@pytest.fixture(scope="module")
+def shown(request: pytest.FixtureRequest, open_page: Callable[[], Page]) -> Page:
+    """The page of a path, which is open until the tests of another page begin."""
+    page = open_page()
+    request.addfinalizer(page.close)
+    is_visited = request.param in map(_address, VISITS)
+    page.open(request.param, READY if is_visited else "() => document.readyState === 'complete'")
+    return page
+
+
+# On an isolated page only the notebook does something else: it interrupts the cell that runs.
+_VISITED = [
+    pytest.param(
+        _address(name), name, id=name, marks=[] if name == "notebook" else pytest.mark.repeated("isolated")
+    )
+    for name in VISITS
+]
+
+
+@pytest.mark.parametrize(("shown", "name"), _VISITED, indirect=["shown"])
 @pytest.mark.isolation("chromium")
-def test_a_page_does_what_it_shows(new_page: Page, name: str) -> None:
+def test_a_page_does_what_it_shows(shown: Page, name: str) -> None:
     """A visitor gets what the page promises, with and without isolation."""
     visit, pattern = VISITS[name]
-    new_page.open(f"examples/{name}/", READY)
-    told = new_page.run(HELP + visit)
+    told = shown.run(HELP + visit)
     assert re.search(pattern, told, re.DOTALL), told
 
 
+@pytest.mark.parametrize("shown", [_address("notebook")], indirect=True)
 @pytest.mark.isolation("chromium")
-def test_stop_ends_an_endless_loop(new_page: Page) -> None:
+def test_stop_ends_an_endless_loop(shown: Page) -> None:
     """On an isolated page the cell that loops for ever is stopped, and the next cell runs with the names that it left."""
-    new_page.open("examples/notebook/", READY)
-    if not new_page.run("return crossOriginIsolated"):
+    if not shown.run("return crossOriginIsolated"):
         return
-    told = new_page.run(
+    told = shown.run(
         HELP
         + """
         set("#code", "x = 5\\nwhile True: pass");
@@ -136,26 +160,58 @@ def test_stop_ends_an_endless_loop(new_page: Page) -> None:
     assert told == "5\n"
 
 
-@pytest.mark.parametrize("name", [name for name in VISITS if name != "javascript"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("shown", ALL_PAGES, indirect=True)
+def test_axe_finds_nothing_serious(shown: Page, scheme: str) -> None:
+    """Contrast, labels, roles and the order of headings let everybody use the page, in light and dark mode."""
+    axe = Path(os.environ["WORKERLIB_AXE"]).read_text(encoding="utf-8")
+    shown.show_as(scheme)
+    shown.run(f"{axe}\n;return true;")
+    found = shown.run("""
+        const { violations } = await axe.run();
+        return violations
+          .filter(({ impact }) => ["serious", "critical"].includes(impact))
+          .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+    """)
+    assert found == []
+
+
+@pytest.mark.parametrize("shown", ALL_PAGES, indirect=True)
+def test_a_phone_shows_the_whole_page(shown: Page) -> None:
+    """Nothing is wider than a phone, so nobody scrolls sideways."""
+    shown.show_as("light", width=390, height=844)
+    wide = shown.run("return document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0
+
+
+@pytest.mark.parametrize(
+    ("shown", "name"), [(_address(name), name) for name in (*VISITS, "plain_pyodide")], indirect=["shown"]
+)
+def test_a_page_is_small_and_shows_its_source(shown: Page, name: str) -> None:
+    """A reader sees the whole program: under sixty lines of Python, beside the page that runs it."""
+    scripts = sorted((EXAMPLES / name).glob("*.py"))
+    lines = [line for script in scripts for line in code_lines(script.read_text(encoding="utf-8"))]
+    assert len(lines) < MOST_LINES, f"{name} has {len(lines)}"
+    texts = "() => [...document.querySelectorAll('details pre')].every((pre) => pre.textContent)"
+    shown.wait_for(texts)
+    visible = shown.run("return [...document.querySelectorAll('details pre')].map((pre) => pre.textContent)")
+    assert {script.read_text(encoding="utf-8") for script in scripts} <= set(visible)
+
+
+# Each page shows it by the same lines of its main.py.
+_STARTED = [
+    pytest.param(name, marks=[] if name == "progress" else pytest.mark.repeated)
+    for name in VISITS
+    if name != "javascript"
+]
+
+
+@pytest.mark.parametrize("name", _STARTED)
 def test_a_worker_that_does_not_start_is_told(new_page: Page, name: str) -> None:
     """The page shows the error of the worker's start, and a button that tries again."""
     new_page.refuse("**/worker.py")
     new_page.open(f"examples/{name}/", "() => document.querySelector('#trouble button')")
     assert "worker.py" in new_page.run("return document.querySelector('[role=alert]').textContent")
-
-
-@pytest.mark.parametrize("name", [*VISITS, "plain_pyodide"])
-def test_a_page_is_small_and_shows_its_source(new_page: Page, name: str) -> None:
-    """A reader sees the whole program: under sixty lines of Python, beside the page that runs it."""
-    scripts = sorted((EXAMPLES / name).glob("*.py"))
-    lines = [line for script in scripts for line in code_lines(script.read_text(encoding="utf-8"))]
-    assert len(lines) < MOST_LINES, f"{name} has {len(lines)}"
-    new_page.open(
-        f"examples/{name}/",
-        "() => [...document.querySelectorAll('details pre')].every((pre) => pre.textContent)",
-    )
-    shown = new_page.run("return [...document.querySelectorAll('details pre')].map((pre) => pre.textContent)")
-    assert {script.read_text(encoding="utf-8") for script in scripts} <= set(shown)
 
 
 def code_lines(source: str) -> Iterator[str]:
@@ -171,32 +227,6 @@ def code_lines(source: str) -> Iterator[str]:
     for number, line in enumerate(source.splitlines(), 1):
         if line.strip() and number not in texts:
             yield line
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ALL_PAGES)
-def test_axe_finds_nothing_serious(new_page: Page, path: str, scheme: str) -> None:
-    """Contrast, labels, roles and the order of headings let everybody use the page, in light and dark mode."""
-    axe = Path(os.environ["WORKERLIB_AXE"]).read_text(encoding="utf-8")
-    new_page.show_as(scheme)
-    new_page.open(path, "() => document.readyState === 'complete'")
-    new_page.run(f"{axe}\n;return true;")
-    found = new_page.run("""
-        const { violations } = await axe.run();
-        return violations
-          .filter(({ impact }) => ["serious", "critical"].includes(impact))
-          .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
-    """)
-    assert found == []
-
-
-@pytest.mark.parametrize("path", ALL_PAGES)
-def test_a_phone_shows_the_whole_page(new_page: Page, path: str) -> None:
-    """Nothing is wider than a phone, so nobody scrolls sideways."""
-    new_page.show_as("light", width=390, height=844)
-    new_page.open(path, "() => document.readyState === 'complete'")
-    wide = new_page.run("return document.documentElement.scrollWidth - innerWidth")
-    assert wide <= 0
 
 
 def test_each_page_leads_back(new_page: Page) -> None:

@@ -333,12 +333,16 @@ async def test_recycling(start: Start) -> None:
 
 
 async def test_two_workers_are_faster_than_one(pool: Pool) -> None:
-    """Tasks run side by side: 40 waits of 20 ms on two workers take less than what one would need."""
+    """Tasks run side by side: 40 waits on two workers take less than what one would need."""
     await all_up(pool)
-    start = time.monotonic()
-    async for _ in pool.map(pool.wait, [0.02] * 40, ordered=False):
-        pass
-    assert time.monotonic() - start < 40 * 0.02
+    # The calls themselves take a busy machine longer than short waits.
+    for seconds in (0.02, 0.1, 0.5):
+        start = time.monotonic()
+        async for _ in pool.map(pool.wait, [seconds] * 40, ordered=False):
+            pass
+        if time.monotonic() - start < 40 * seconds:
+            return
+    raise AssertionError("one worker would be as fast")
 
 
 TESTS = {

@@ -17,10 +17,16 @@ variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 
 async def test_a_report_comes_while_the_function_computes(worker: Worker) -> None:
     """A sync function's report is heard before it has computed to its end, without isolation."""
-    heard: list[float] = []
-    await worker.report_and_compute.options(on_report=lambda _: heard.append(time.monotonic()))(0.5)
-    assert len(heard) == 1
-    assert time.monotonic() - heard[0] > 0.3
+    # A busy machine may keep the report from a function that computes for a moment only.
+    for seconds in (0.5, 2, 8):
+        heard: list[float] = []
+        await worker.report_and_compute.options(
+            on_report=lambda _, heard=heard: heard.append(time.monotonic())
+        )(seconds)
+        assert len(heard) == 1
+        if time.monotonic() - heard[0] > seconds / 2:
+            return
+    raise AssertionError("the report came when the function had ended")
 
 
 async def test_all_of_a_few_reports_come_in_order(worker: Worker) -> None:

@@ -59,7 +59,7 @@ pub(crate) struct Options {
     /// Names the parts, and ends
     #[arg(long)]
     list: bool,
-    /// Also the parts that take long and seldom find anything: leaks, reproducible
+    /// Also the parts and the tests that repeat a check of others, in another engine or Pyodide
     #[arg(long)]
     full: bool,
     /// Only the tests that failed when they last ran; they are kept in target/failed-tests.json
@@ -128,6 +128,8 @@ fn run(
     parts: &[&'static Part],
     selections: &[Selection],
 ) -> Result<Vec<Row>> {
+    // A test that the user names runs, wherever it repeats another.
+    let is_full = options.full || options.rerun_failed || options.matrix || !options.pytest.is_empty();
     let lanes = options.lanes.map_or_else(lanes_of_this_machine, NonZero::get).min(parts.len());
     let pace: OnceLock<Pace> = OnceLock::new();
     let first_error: Mutex<Option<anyhow::Error>> = Mutex::new(None);
@@ -154,7 +156,7 @@ fn run(
         let work = move || {
             // Where nothing is built, the few limits that there are know of the lanes only.
             let factor = pace.get().map_or(pace::of_lanes(lanes), |pace| pace.factor);
-            let context = Context { workspace, pace: factor, arguments: &options.pytest, selection };
+            let context = Context { workspace, pace: factor, is_full, arguments: &options.pytest, selection };
             println!("start   {}", part.name);
             let start = Instant::now();
             // A part that cannot run is a part that failed; the others still have something to tell.

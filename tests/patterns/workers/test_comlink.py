@@ -15,6 +15,7 @@ DOCUMENT = "() => window.result !== undefined"
 
 @pytest.mark.every_engine
 @pytest.mark.isolation("chromium")
+@pytest.mark.repeated("firefox", "webkit", "isolated")
 def test_the_document_as_it_is_written(new_page: Page) -> None:
     """A classic worker with importScripts and Pyodide 0.29; nothing but the addresses differs."""
     new_page.open("patterns/document/as_written.html", DOCUMENT)
@@ -30,6 +31,7 @@ def test_the_document_as_a_module_worker(new_page: Page) -> None:
 
 @pytest.mark.every_engine
 @pytest.mark.isolation("chromium")
+@pytest.mark.repeated("firefox", "webkit", "isolated")
 def test_the_document_with_the_worker_of_workerlib(new_page: Page) -> None:
     """The document's page with another file name: workerlib's worker has the methods of the document's."""
     new_page.open("patterns/document/classic.html", DOCUMENT)

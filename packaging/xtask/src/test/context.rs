@@ -16,11 +16,16 @@ const LONGEST_SILENCE_OF_ALL: Duration = Duration::from_secs(2700);
 /// The variable that tells the suites how slow the machine is.
 const PACE: &str = "WORKERLIB_TEST_PACE";
 
+/// The variable that tells the suites to run the tests that repeat others, too (`tests/python/repeated.py`).
+const FULL: &str = "WORKERLIB_FULL";
+
 /// The context of one part.
 pub(super) struct Context<'a> {
     pub(super) workspace: &'a Workspace,
     /// How many times as long as on a quiet, fast machine things may take; at least 1.
     pub(super) pace: f64,
+    /// Whether tests run that repeat a check of others.
+    pub(super) is_full: bool,
     /// The arguments for pytest that the user gave.
     pub(super) arguments: &'a [String],
     /// Which tests of the part are to run.
@@ -34,8 +39,8 @@ impl Context<'_> {
     }
 
     /// The variables that each suite is given.
-    pub(super) fn environment(&self) -> [(&'static str, String); 1] {
-        [(PACE, format!("{:.2}", self.pace))]
+    pub(super) fn environment(&self) -> [(&'static str, String); 2] {
+        [(PACE, format!("{:.2}", self.pace)), (FULL, u8::from(self.is_full).to_string())]
     }
 
     /// Whether only some tests were asked for, so that a run may have none of them.

@@ -89,10 +89,10 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("pandas-2", 30, &[Need::PythonTools], &[Product::Installed], python::suite_with_pandas_2),
     Part::new("local", 110, &[Need::PythonTools], &[Product::Installed], python::subprocesses),
     Part::new("pyodide-314", 115, &site::NEEDS, &[Product::Pyodide314], python::suite_in_314),
-    Part::new("pyodide-0.29", 110, &site::NEEDS, &[Product::Pyodide029], python::suite_in_029),
+    Part::new("pyodide-0.29", 110, &site::NEEDS, &[Product::Pyodide029], python::suite_in_029).slow(),
     Part::new("spawn-node", 35, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node),
     Part::new("snapshot-314", 90, &site::NEEDS, &[Product::Pyodide314], python::snapshots_in_314),
-    Part::new("snapshot-0.29", 50, &site::NEEDS, &[Product::Pyodide029], python::snapshots_in_029),
+    Part::new("snapshot-0.29", 50, &site::NEEDS, &[Product::Pyodide029], python::snapshots_in_029).slow(),
     Part::new("javascript", 8, &[Need::NodePackages], &[], javascript::check),
     Part::new("transport", 45, &[Need::NodePackages], &[], transport::check),
     Part::new("browser", 600, &PAGES, &SITE, pages::browser),
@@ -202,7 +202,7 @@ mod tests {
     fn slow_parts_run_when_they_are_asked_for() {
         let all = all(false);
         let (chosen, left_out) = choose(&all, &[], false).expect("no names");
-        assert_eq!(names(&left_out), ["leaks", "reproducible"]);
+        assert_eq!(names(&left_out), ["pyodide-0.29", "snapshot-0.29", "leaks", "reproducible"]);
         assert_eq!(chosen.len() + left_out.len(), PARTS.len());
         let (chosen, left_out) = choose(&all, &[], true).expect("no names");
         assert!(left_out.is_empty() && chosen.len() == PARTS.len());

@@ -286,8 +286,13 @@ mod tests {
     fn ids_and_options_are_told_apart() {
         let (workspace, given) =
             (Workspace::at("/w".into()), ["-k", "sum", "test_a.py::test_b[plain-x y]"].map(str::to_owned));
-        let context =
-            Context { workspace: &workspace, pace: 1.0, arguments: &given, selection: &Selection::Whole };
+        let context = Context {
+            workspace: &workspace,
+            pace: 1.0,
+            is_full: false,
+            arguments: &given,
+            selection: &Selection::Whole,
+        };
         let suite = Suite::native(&context, "r", Path::new("/w/tests/browser"), "tests");
         let arguments = arguments(&context, &suite).expect("it is not left out");
         assert_eq!(arguments[3..], ["-k", "sum", "/w/tests/browser/test_a.py::test_b[plain-x y]"]);
