@@ -27,7 +27,7 @@ LOAD_MILLISECONDS = 120_000 * PACE
 # The PyScript of the site, if it is not the newest (`cargo xtask test --matrix`).
 PYSCRIPT = tuple(map(int, os.environ.get("WORKERLIB_PYSCRIPT", "1000").split(".")))
 _TESTS = Path(__file__).parents[1]
-# What pages can import, each after what it imports itself.
+# What pages can import.
 SHARED_MODULES = [
     *(_TESTS / "python" / f"{name}.py" for name in ("pace", "exact", "alike", "values", "library_values")),
     *(
@@ -116,11 +116,10 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
                 return
             self.wait_for("() => window.harness")
             self.page.evaluate("pace => window.harness.set_pace(pace)", PACE)
-            for module in SHARED_MODULES:
-                self.page.evaluate(
-                    "([name, source]) => window.harness.add_module(name, source)",
-                    [module.stem, module.read_text()],
-                )
+            self.page.evaluate(
+                "modules => modules.forEach(([name, source]) => window.harness.add_module(name, source))",
+                [[module.stem, module.read_text()] for module in SHARED_MODULES],
+            )
         except BaseException:
             self.__exit__(None, None, None)
             raise

@@ -38,8 +38,8 @@ process.chdir(testsDir);
 globalThis.warnings = [];
 process.stderr.write = (chunk) => (globalThis.warnings.push(String(chunk)), process.stdout.write(chunk));
 const { loadPyodide } = await import(pathToFileURL(`${pyodideDir}/pyodide.mjs`).href);
-const { WORKERLIB_TEST_PACE = "1" } = process.env;
-const pyodide = await loadPyodide({ indexURL: pyodideDir, env: { HOME: "/home/pyodide", WORKERLIB_TEST_PACE } });
+const { WORKERLIB_TEST_PACE = "1", WORKERLIB_FULL = "1" } = process.env;
+const pyodide = await loadPyodide({ indexURL: pyodideDir, env: { HOME: "/home/pyodide", WORKERLIB_TEST_PACE, WORKERLIB_FULL } });
 await pyodide.loadPackage("workerlib", { messageCallback() {} });
 for (const [place, path] of [["/tests", testsDir], ["/cache", `${cacheDir}/workerlib`]]) {
   pyodide.FS.mkdirTree(place);

@@ -10,13 +10,13 @@ import __future__
 
 import asyncio
 import importlib
+import importlib.machinery
 import itertools
 import json
 import linecache
 import os
 import sys
 import traceback
-import types
 import warnings
 
 import js
@@ -184,17 +184,34 @@ def set_pace(pace):
     connection._GRACE *= pace
 
 
+class Modules:
+    """The finder and loader of the modules that the tests have sent; a page runs only those that its tests import."""
+
+    def __init__(self):
+        self.sources = {}
+
+    def find_spec(self, name, path=None, target=None):
+        return (
+            importlib.machinery.ModuleSpec(name, self, origin=f"{name}.py") if name in self.sources else None
+        )
+
+    def create_module(self, spec):
+        """Has the import make the module."""
+
+    def exec_module(self, module):
+        name = module.__name__
+        exec(compile(self.sources[name], f"{name}.py", "exec"), module.__dict__)  # noqa: S102
+
+
+modules = Modules()
+sys.meta_path.append(modules)
+
+
 def add_module(name, source):
     """Makes a module importable in the page."""
-    module = types.ModuleType(name)
-    sys.modules[name] = module
     file = f"{name}.py"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    try:
-        exec(compile(source, file, "exec"), module.__dict__)  # noqa: S102
-    except BaseException:
-        del sys.modules[name]
-        raise
+    modules.sources[name] = source
 
 
 functions = (run, run_shared, add_module, set_pace, end_shared_workers)

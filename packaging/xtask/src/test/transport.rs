@@ -10,6 +10,9 @@ use crate::javascript;
 use crate::process;
 use crate::setup::node;
 
+/// How many messages of a hostile peer are tried, in a plain run and in a full one. They are the same in each run.
+const MESSAGES: (&str, &str) = ("4000", "20000");
+
 /// Runs eslint, the type checker and the tests.
 pub(super) fn check(context: &Context<'_>) -> Result<Report> {
     let workspace = context.workspace;
@@ -27,6 +30,7 @@ pub(super) fn check(context: &Context<'_>) -> Result<Report> {
     tsc.arg("--project").arg(&tests);
     let mut node = Command::new(node::find().context("Node is missing")?);
     node.arg("--test").args(["channel.test.mjs", "hostile_channel.test.mjs"].map(|file| tests.join(file)));
+    node.env("FUZZ_MESSAGES", if context.is_full { MESSAGES.1 } else { MESSAGES.0 });
     node.current_dir(workspace.root());
     let mut all = Report::default();
     for (name, command) in [("eslint", &mut eslint), ("tsc", &mut tsc), ("node --test", &mut node)] {
