@@ -40,6 +40,7 @@ SHARED_MODULES = [
             "configured",
             "pools",
             "restarts",
+            "worker_files",
         )
     ),
 ]

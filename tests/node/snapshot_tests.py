@@ -229,6 +229,7 @@ async def broken() -> None:
 async def shared() -> None:
     """The shared suite over a worker that started from a snapshot; a plain run has the tests of calls and values."""
     import suite
+    import worker_files
 
     is_full = os.environ["WORKERLIB_FULL"] == "1"
     names = [name for name in suite.TESTS if is_full or name.startswith(("calls: ", "values: "))]
@@ -237,7 +238,9 @@ async def shared() -> None:
     steps = Steps()
 
     def connect(**options: Any) -> Any:
-        return workerlib.spawn("./shared/worker.py", name="bench", **options)
+        return workerlib.spawn(
+            "./shared/worker.py", name="bench", config=worker_files.config("./shared/"), **options
+        )
 
     async with connect(on_progress=steps.append) as worker:
         assert steps.had_snapshot

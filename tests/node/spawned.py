@@ -26,6 +26,7 @@ import configured
 import pools
 import restarts
 import suite
+import worker_files
 
 ROOT = "/tests/"
 LIMIT_SECONDS = 120 * float(os.environ.get("WORKERLIB_TEST_PACE", "1"))
@@ -45,7 +46,9 @@ MISHAPS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 
 def connect(**options: Any) -> AbstractAsyncContextManager[workerlib.Worker]:
     """Spawns a worker that runs the suite's script."""
-    return workerlib.spawn("./shared/worker.py", name="bench", **options)
+    return workerlib.spawn(
+        "./shared/worker.py", name="bench", config=worker_files.config("./shared/"), **options
+    )
 
 
 async def test_mishap(options: dict[str, Any], expected: type[Exception], message: str) -> None:

@@ -8,9 +8,10 @@ const harness = await (await fetch("./harness.py")).text();
 // Its last statement tells the tests that it is ready, so what replaces one of its functions comes before that.
 const spawning = `
   def connect(**options):
+      import worker_files
       import workerlib
 
-      return workerlib.spawn("/shared/worker.py", name="bench", **options)
+      return workerlib.spawn("/shared/worker.py", name="bench", config=worker_files.config("/shared/"), **options)
 `;
 const [functions, announcement] = harness.split("\njs.window.harness =");
 await pyodide.runPythonAsync(functions);
