@@ -1,7 +1,8 @@
 //! Two peers talk by frames, and somebody between them repeats, drops, damages and invents frames.
 //!
-//! Whatever comes: no side panics, each call of a side settles exactly once, and a side that has closed sends nothing more
-//! but answers. The input is a list of steps; a step that invents a frame takes its bytes from the input.
+//! Whatever comes: no side panics, each call and each invocation of a side settles exactly once, and a side that has closed
+//! sends nothing more but answers and has no references. The input is a list of steps; a step that invents a frame takes its
+//! bytes from the input. A payload that begins with [`GIFT`] brings a reference, which may be one that nobody has given.
 #![no_main]
 
 use std::collections::{BTreeSet, VecDeque};
@@ -9,20 +10,27 @@ use std::collections::{BTreeSet, VecDeque};
 use libfuzzer_sys::fuzz_target;
 use workerlib_codec::envelope;
 use workerlib_core::{
-    Begun, CallId, CancelEffect, Event, Export, Message, Outcome, Peer, Request, Session, SessionError,
-    Starts, Step,
+    Begun, CallId, CancelEffect, Event, Export, Message, Outcome, Peer, RefId, Request, Session,
+    SessionError, Starts, Step,
 };
 
 /// How many frames wait on a channel at most: an input that only calls would take all memory.
 const MOST_FRAMES: usize = 256;
 
+/// The first byte of a payload that brings a reference, whose number is the second one.
+const GIFT: u8 = 9;
+/// How many invocations a side takes at a time.
+const INVOCATIONS: u32 = 8;
+
 /// One side: its session, and what its driver knows.
 struct Side {
     session: Session<Vec<u8>>,
-    /// Calls of this side that have not settled.
+    /// Calls and invocations of this side that have not settled.
     open: BTreeSet<CallId>,
-    /// Calls of the other side that run here.
+    /// Calls and invocations of the other side that run here.
     running: Vec<CallId>,
+    /// The references that payloads have brought, each as often as it came.
+    holding: Vec<RefId>,
     /// Frames on their way to the other side.
     sent: VecDeque<Vec<u8>>,
     is_closed: bool,
@@ -30,7 +38,8 @@ struct Side {
 
 impl Side {
     fn new(session: Session<Vec<u8>>) -> Self {
-        Self { session, open: BTreeSet::new(), running: Vec::new(), sent: VecDeque::new(), is_closed: false }
+        let (open, running, holding) = Default::default();
+        Self { session, open, running, holding, sent: VecDeque::new(), is_closed: false }
     }
 
     fn call(&mut self, choice: u8) {
@@ -54,6 +63,71 @@ impl Side {
         }
     }
 
+    /// Calls the other side with something that it may invoke.
+    fn give(&mut self, choice: u8) {
+        let Ok(reference) = self.session.give(choice & 1 == 0) else { return };
+        let Ok(Begun { id, is_ready: true, .. }) = self.session.begin() else {
+            self.session.take_back(reference);
+            return;
+        };
+        self.open.insert(id);
+        let given = [reference];
+        let payload = vec![GIFT, u8::try_from(reference.0).unwrap_or(choice)];
+        let sent: Result<(), SessionError> =
+            self.session.send(id, &Request::new("f", 0).giving(&given), |_| Ok(payload));
+        if sent.is_err() {
+            self.open.remove(&id);
+        }
+    }
+
+    /// Reads a payload, as the driver does: what it brings is held.
+    fn unpack(&mut self, payload: &[u8]) {
+        if let [GIFT, number, ..] = payload
+            && self.session.is_open()
+        {
+            let reference = RefId(u32::from(*number));
+            self.session.hold(reference);
+            self.holding.push(reference);
+        }
+    }
+
+    fn release(&mut self, choice: u8) {
+        if !self.holding.is_empty() {
+            let reference = self.holding.swap_remove(usize::from(choice) % self.holding.len());
+            self.session.release(reference, 1);
+        }
+    }
+
+    fn invoke(&mut self, choice: u8) {
+        let Some(&reference) = self.holding.get(usize::from(choice) % self.holding.len().max(1)) else {
+            return;
+        };
+        let sent: Result<CallId, SessionError> =
+            self.session.invoke(reference, &Request::new("m", 0), choice & 1 == 0, |_| Ok(vec![choice]));
+        if let Ok(id) = sent {
+            assert!(self.open.insert(id), "an id of two calls in flight");
+        }
+    }
+
+    /// Tells the other side something from what runs here, or answers an invocation with None.
+    fn tell(&mut self, choice: u8) {
+        let Some(&id) = self.running.get(usize::from(choice) % self.running.len().max(1)) else { return };
+        match choice >> 6 {
+            0 => drop(self.session.report(id, vec![choice])),
+            1 => drop(self.session.output("stdout", "text")),
+            _ => {
+                if self.session.hear(id) {
+                    self.running.retain(|&one| one != id);
+                }
+            }
+        }
+        if choice & 32 != 0
+            && let Some(&waited) = self.open.first()
+        {
+            self.session.block(waited);
+        }
+    }
+
     fn settle(&mut self, id: CallId) {
         assert!(self.open.remove(&id), "call {} settled twice, or was none", id.0);
     }
@@ -63,7 +137,10 @@ impl Side {
         while let Some(step) = self.session.poll(if starts { Starts::Allowed } else { Starts::Held }) {
             match step {
                 Step::Transmit(message) => self.transmit(&message),
-                Step::Start(call) => self.running.push(call.id),
+                Step::Start(call) => {
+                    self.running.push(call.id);
+                    self.unpack(&call.payload);
+                }
                 Step::Event(event) => self.hear(event),
                 _ => {}
             }
@@ -86,7 +163,27 @@ impl Side {
     fn hear(&mut self, event: Event<Vec<u8>>) {
         match event {
             Event::Ready { id } if self.open.contains(&id) => self.send(id, 0),
-            Event::Return { id, .. } | Event::Raise { id, .. } | Event::Cancelled { id } => self.settle(id),
+            Event::Return { id, payload } => {
+                self.settle(id);
+                self.unpack(&payload);
+            }
+            Event::Raise { id, .. } | Event::Cancelled { id } => self.settle(id),
+            Event::Heard { ids } => ids.into_iter().for_each(|id| self.settle(id)),
+            Event::Invoke { id, is_refused: true, .. } => {
+                let _ = self.session.finish(id, Outcome::Raise(vec![6]));
+            }
+            Event::Invoke { id, payload, .. } => {
+                self.running.push(id);
+                self.unpack(&payload);
+            }
+            Event::Dropped { payload } => {
+                self.unpack(&payload);
+                if payload.first() == Some(&GIFT)
+                    && let Some(reference) = self.holding.pop()
+                {
+                    self.session.release(reference, 1);
+                }
+            }
             Event::Closed { lost, .. } => {
                 assert!(!self.is_closed, "closed twice");
                 self.is_closed = true;
@@ -94,6 +191,8 @@ impl Side {
                     self.open.remove(&id);
                 }
                 assert!(self.open.is_empty(), "calls that nobody settles: {:?}", self.open);
+                self.holding.clear();
+                assert_eq!(self.session.references(), (0, 0), "references of a session that has ended");
             }
             _ => {}
         }
@@ -116,14 +215,16 @@ impl Side {
             return;
         }
         let id = self.running.swap_remove(usize::from(choice) % self.running.len());
-        self.session.finish(
-            id,
-            match choice % 3 {
-                0 => Outcome::Return(vec![4]),
-                1 => Outcome::Raise(vec![5]),
-                _ => Outcome::Cancelled,
+        let outcome = match choice % 3 {
+            0 if choice & 64 != 0 => match self.session.give(false) {
+                Ok(reference) => Outcome::Return(vec![GIFT, u8::try_from(reference.0).unwrap_or(0)]),
+                Err(_) => Outcome::Return(vec![4]),
             },
-        );
+            0 => Outcome::Return(vec![4]),
+            1 => Outcome::Raise(vec![5]),
+            _ => Outcome::Cancelled,
+        };
+        self.session.finish(id, outcome);
         self.carry_out(false);
     }
 
@@ -147,7 +248,9 @@ fn bare(message: &Message<Vec<u8>>) -> Message<()> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let peer = |window| Peer::local("1").with_exports([Export::new("f")]).with_window(window);
+    let peer = |window| {
+        Peer::local("1").with_exports([Export::new("f")]).with_window(window).with_invoke_window(INVOCATIONS)
+    };
     let mut input = input.iter().copied();
     let mut next = || input.next();
     let Some(first) = next() else { return };
@@ -207,6 +310,15 @@ fuzz_target!(|input: &[u8]| {
                     this.session.close("enough");
                 } else {
                     this.session.die("gone");
+                }
+                this.carry_out(false);
+            }
+            15 if step & 0xc0 != 0 && this.sent.len() < MOST_FRAMES => {
+                match step >> 5 & 7 {
+                    2 | 3 => this.give(choice),
+                    4 => this.release(choice),
+                    5 | 6 => this.invoke(choice),
+                    _ => this.tell(choice),
                 }
                 this.carry_out(false);
             }
