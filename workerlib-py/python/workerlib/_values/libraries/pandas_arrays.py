@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
 import sys
@@ -36,6 +37,15 @@ def content_of(of: Any) -> Any:
     if not isinstance(of.dtype, np.dtype):
         return of.array
     return of.tolist() if of.dtype.hasobject else writeable(of.values)
+
+
+def content_of_array(array: Any) -> Any:
+    """Gives the array of a column, one of numpy's or pandas', as it can be sent."""
+    dtype = array.dtype
+    if not isinstance(dtype, np.dtype):
+        return array
+    # An array of pandas' of dates without a zone has numpy's dtype.
+    return array.tolist() if dtype.hasobject else writeable(np.asarray(array))
 
 
 def writeable(array: Any) -> Any:
@@ -167,7 +177,7 @@ def _build_string(storage: Any, has_nan: Any, texts: Any) -> Any:
         storage = "python"
     if not all(text is None or type(text) is str for text in texts):
         raise ValueError("texts that are none")
-    return pd.array(texts, dtype=_string_dtype(storage, has_nan))
+    return pd.array(texts, dtype=_string_dtype(storage, bool(has_nan)))
 
 
 def _texts_of_python(array: Any) -> list[Any]:
@@ -216,7 +226,7 @@ def _build_texts(has_nan: Any, starts: Any, content: Any, missing: Any) -> Any:
     # Of ASCII every part is UTF-8; for other content pyarrow looks at each text.
     if size and np.frombuffer(content, np.uint8).max() > _LAST_OF_ASCII:
         texts.validate(full=True)
-    return _string_dtype("pyarrow", has_nan).__from_arrow__(texts)
+    return _string_dtype("pyarrow", bool(has_nan)).__from_arrow__(texts)
 
 
 _LAST_OF_ASCII = 0x7F
@@ -231,8 +241,10 @@ def _texts(starts: Any, content: Any, missing: Any) -> list[str | None]:
     return texts
 
 
-def _string_dtype(storage: str, has_nan: Any) -> Any:
+@functools.lru_cache(maxsize=8)
+def _string_dtype(storage: str, has_nan: bool) -> Any:
     # The argument is as old as the kind of str that has nan.
+    # pandas looks for pyarrow each time that it makes one.
     return pd.StringDtype(storage, na_value=np.nan) if has_nan else pd.StringDtype(storage)
 
 

@@ -16,6 +16,7 @@ from workerlib._values.libraries.pandas_arrays import (
     as_array,
     check_index,
     content_of,
+    content_of_array,
     integers,
     is_plain,
     short_text,
@@ -37,13 +38,19 @@ Parts = tuple[Any, ...]
 def take_apart_frame(frame: Any) -> Parts:
     """Gives columns, index, content, attrs and flags; columns of one dtype of numpy's are one array."""
     is_wide = frame.shape[1] > _FEW_COLUMNS
-    columns = [] if is_wide else [column for _, column in frame.items()]
+    columns = [] if is_wide else _arrays_of(frame)
     dtypes = set(frame.dtypes) if is_wide else {column.dtype for column in columns}
     if len(dtypes) == 1 and is_plain(dtypes.pop()):
         content: Any = writeable(frame.to_numpy())
     else:
-        content = [content_of(column) for column in columns or (column for _, column in frame.items())]
+        content = [content_of_array(column) for column in columns or _arrays_of(frame)]
     return (frame.columns, frame.index, content, *_remarks(frame))
+
+
+def _arrays_of(frame: Any) -> list[Any]:
+    """Gives the array of each column, without making a Series, for which pandas has no public method."""
+    iterate = getattr(frame, "_iter_column_arrays", None)
+    return [column.array for _, column in frame.items()] if iterate is None else list(iterate())
 
 
 _FEW_COLUMNS = 16
