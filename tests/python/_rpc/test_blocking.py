@@ -224,6 +224,21 @@ def _take(reply: Any) -> Any:
     return reply.result()
 
 
+def test_input_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `input()` that asks the page waits for it: an export that calls it starts by the loop, each time."""
+    from workerlib._rpc.questions import input_from_page
+
+    monkeypatch.setattr(blocking, "BLOCKERS", dict(blocking.BLOCKERS))
+    monkeypatch.setattr("builtins.input", input_from_page)
+    blocking.declare_blocker(input_from_page, "input")
+
+    def greet() -> str:
+        return f"Hello, {input('Name? ')}"
+
+    decide = Starts(lambda _: None)
+    assert not any(decide.at_once("greet", greet) for _ in range(3))
+
+
 def test_calls_with_a_callback_have_a_decision_of_their_own() -> None:
     """Those of async code that only awaits answers start at once; where `result()` or room may be waited for, none does."""
     told: list[str] = []

@@ -30,6 +30,7 @@ from pyodide.ffi import create_proxy
 
 from workerlib._channels.suspended_stacks import suspend
 from workerlib._rpc import starts as _starts
+from workerlib._rpc.questions import input_from_page
 from workerlib._rpc.starts import Starts, started_by_loop
 from workerlib._rpc.waiting import wait
 
@@ -85,6 +86,7 @@ def watch() -> None:
             (asyncio.run, "asyncio.run"),
             (time.sleep, "time.sleep"),
             (wait, "workerlib.wait"),
+            (input_from_page, "input"),
         ):
             declare_blocker(function, name)
         pyodide.ffi.__class__ = _Watched

@@ -23,7 +23,7 @@ _read = builtins.input
 def ask_page() -> None:
     """Has `input()` ask the page from now on, unless something else has replaced it."""
     if builtins.input is _read and not isinstance(_read, type(ask_page)):
-        builtins.input = _input
+        builtins.input = input_from_page
 
 
 def answer_by(answer: Any) -> None:
@@ -35,7 +35,7 @@ def answer_by(answer: Any) -> None:
     built_in[NAME] = answer
 
 
-def _input(prompt: object = "", /) -> str:
+def input_from_page(prompt: object = "", /) -> str:
     """Asks the page for a line of text: `input()` in a worker.
 
     Args:
