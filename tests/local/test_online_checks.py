@@ -16,7 +16,7 @@ async def test_the_checks_of_the_online_page(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.syspath_prepend(str(PAGE))
     checks = importlib.import_module("checks")
     async with workerlib.connect(PAGE / "worker.py") as worker:
-        assert await checks.check(worker) == 14
+        assert await checks.check(worker) == 19
 
 
 async def test_the_checks_of_the_online_page_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
-"""numpy, Pillow and pandas between a page and its worker, from Pyodide's CDN: skipped where that cannot be reached.
+"""numpy, Pillow, pandas, polars and scipy between a page and its worker, from Pyodide's CDN.
 
-WORKERLIB_SITE is the address of a site that serves `page` as /online/; `cargo xtask test --only online` sets it. What
-the page checks is checked natively as well: tests/local/test_online_checks.py.
+It is skipped where the CDN cannot be reached. WORKERLIB_SITE is the address of a site that serves `page` as /online/;
+`cargo xtask test --only online` sets it. What the page checks is checked natively as well:
+tests/local/test_online_checks.py.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pace import PACE
 SECONDS = 300 * PACE
 
 
-def test_numpy_pillow_and_pandas() -> None:
+def test_the_libraries() -> None:
     """The page's own outcome is that of the test."""
     site = os.environ.get("WORKERLIB_SITE")
     if not site:

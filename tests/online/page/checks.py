@@ -1,4 +1,4 @@
-"""What page and worker send each other of numpy, Pillow and pandas, and how it must arrive."""
+"""What page and worker send each other of numpy, Pillow, pandas, polars and scipy, and how it must arrive."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 from PIL import Image
+from scipy import sparse
 
 
 def arrays() -> Iterator[Any]:
@@ -46,6 +48,19 @@ def tables() -> Iterator[Any]:
     yield pd.Index([1.5, None], name="i")
 
 
+def frames() -> Iterator[Any]:
+    """Makes frames and series of polars, small and large."""
+    yield pl.DataFrame({"number": [1, None], "text": ["a", "ß"], "parts": [[1.5], []]})
+    yield pl.DataFrame({"number": range(50_000), "text": [str(number) for number in range(50_000)]})
+    yield pl.Series("kind", ["x", "y", "x"], dtype=pl.Categorical)
+
+
+def matrices() -> Iterator[Any]:
+    """Makes sparse arrays and matrices of scipy."""
+    yield sparse.csr_array(np.eye(300))
+    yield sparse.coo_matrix(([1.5, 2], ([0, 1], [1, 0])), shape=(2, 3))
+
+
 def assert_same(actual: Any, expected: Any) -> None:
     """Compares what arrived with what was sent."""
     assert type(actual) is type(expected), (type(actual), type(expected))
@@ -56,6 +71,20 @@ def assert_same(actual: Any, expected: Any) -> None:
         pd.testing.assert_series_equal(actual, expected, check_exact=True)
     elif isinstance(expected, pd.Index):
         pd.testing.assert_index_equal(actual, expected)
+    elif isinstance(expected, pl.DataFrame | pl.Series):
+        assert actual.equals(expected)
+        kinds = [
+            one.schema if isinstance(one, pl.DataFrame) else (one.name, one.dtype)
+            for one in (actual, expected)
+        ]
+        assert kinds[0] == kinds[1]
+    elif sparse.issparse(expected):
+        assert (actual.format, actual.shape, actual.dtype) == (
+            expected.format,
+            expected.shape,
+            expected.dtype,
+        )
+        assert actual.toarray().tobytes() == expected.toarray().tobytes()
     elif isinstance(expected, Image.Image):
         assert (actual.mode, actual.size, actual.getpalette()) == (
             expected.mode,
@@ -79,4 +108,4 @@ async def check(worker: Any) -> int:
     return checked
 
 
-MAKERS = {"arrays": arrays, "images": images, "tables": tables}
+MAKERS = {"arrays": arrays, "images": images, "tables": tables, "frames": frames, "matrices": matrices}

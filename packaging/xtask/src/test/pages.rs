@@ -150,7 +150,7 @@ fn run(context: &Context<'_>, run: &Run<'_>) -> Result<Report> {
     pytest::run(context, &suite, pytest)
 }
 
-/// Checks numpy, Pillow and pandas in a page that has them from Pyodide's CDN, where that can be reached.
+/// Checks numpy, Pillow, pandas, polars and scipy in a page that has them from Pyodide's CDN, where that can be reached.
 pub(super) fn online(context: &Context<'_>) -> Result<Report> {
     let workspace = context.workspace;
     let page = ("/online/", workspace.tests("online").join("page"));
