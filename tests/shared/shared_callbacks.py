@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextvars
+import functools
 import gc
 import types
 from collections.abc import Callable
@@ -67,7 +69,18 @@ async def test_each_kind_of_function(worker: Worker) -> None:
     def thrice(value: int, *, plus: int = 0) -> int:
         return 3 * value + plus
 
+    @functools.lru_cache
+    def cached(value: int) -> int:
+        return value + 10
+
     bar = Bar()
+    assert await worker.ask(cached, 1) == 11
+    assert await worker.ask(str.upper, "text") == "TEXT"
+    assert await worker.ask((1).__add__, 2) == 3
+    assert await worker.ask(functools.partial(thrice, plus=1), 1) == 4
+    assert await worker.ask(functools.partial(functools.partial(twice), 1)) == 2
+    assert await worker.ask(functools.partial(issubclass, Bar), object) is True, "its own objects stay here"
+    assert await worker.is_callback(functools.partial(thrice, 1))
     assert await worker.ask(lambda value: value + 1, 1) == 2
     assert await worker.ask(bar.set, 1) == "set 1"
     assert await worker.ask(bar.set_later, 1) == "set 1 later"
@@ -83,6 +96,17 @@ async def test_what_is_exported_stays_what_it_is(worker: Worker) -> None:
     assert not await worker.is_callback(worker.add)
     assert await worker.is_callback(workerlib.callback(worker.add))
     assert await worker.ask(workerlib.callback(worker.add), 1, 2) == 3
+    partial = functools.partial(int, base=2)
+    ((known, same),), _ = await worker.echo([partial, partial])
+    assert (type(known), known.func, known.keywords, known is same) == (
+        functools.partial,
+        int,
+        {"base": 2},
+        True,
+    )
+    assert not await worker.is_callback(functools.partial(worker.add, 1))
+    with raises(workerlib.UnsendableError, r"does not know its default_factory.*send dict\(…\)"):
+        await worker.echo(collections.defaultdict(lambda: 0))
 
 
 async def test_callbacks_at_any_depth(worker: Worker) -> None:
@@ -412,6 +436,8 @@ async def test_strict_demands_a_mark(connect: Any) -> None:
             workerlib.UnsendableError, r"args\[0\]\[1\].*<lambda> is neither exported.*callback\(…\)"
         ):
             await worker.ask([1, lambda: 1])
+        with raises(workerlib.UnsendableError, r"callback\(…\)"):
+            await worker.ask(functools.partial(lambda: 1))
         assert await worker.ask(workerlib.callback(lambda: 1)) == 1
 
 

@@ -87,6 +87,32 @@ async def test_a_function_of_the_page_among_values(worker: Worker) -> None:
     assert returned is page_greet
 
 
+async def test_calls_of_the_page_come_in_order(worker: Worker) -> None:
+    """Calls that the worker has in flight at a time start in the page in the order in which they were made."""
+    heard: list[int] = []
+
+    @workerlib.export(name="page_in_order")
+    async def hear(number: int) -> int:
+        heard.append(number)
+        await asyncio.sleep(0)
+        return number
+
+    assert await worker.call_page_many("page_in_order", 20) == [*range(20)]
+    assert heard == [*range(20)]
+
+
+async def test_the_end_of_the_connection_ends_calls_of_the_page(connect: Callable[..., Any]) -> None:
+    """The page's function that runs for the worker is cancelled, and so is what waits for it."""
+    async with connect() as worker:
+        call = asyncio.ensure_future(worker.call_page("page_hold", "close"))
+        while "close" not in events:
+            await asyncio.sleep(0)
+    with raises(workerlib.ConnectionClosedError):
+        await call
+    while "close was cancelled" not in events:
+        await asyncio.sleep(0)
+
+
 async def test_a_cancel_reaches_the_page(worker: Worker) -> None:
     """A call of the worker's that is cancelled cancels the page's function that it awaits."""
     call = asyncio.create_task(worker.call_page("page_hold", "cancel"))

@@ -16,6 +16,7 @@ import pytest
 import workerlib
 from workerlib import FrameError, UnsendableError
 from workerlib._native import decode, encode
+from workerlib._values import sending
 
 from library_values import BERLIN
 from trip import frame_of_extension, round_trip
@@ -139,6 +140,17 @@ def test_a_partial_function_of_what_stays() -> None:
     """The error names the function: without a connection it could not be called."""
     with pytest.raises(UnsendableError, match="neither exported nor registered"):
         encode(functools.partial(lambda: 1))
+    with pytest.raises(UnsendableError, match=r"strict: send workerlib\.callback\(…\)"):
+        encode(functools.partial(lambda: 1), table=sending.STRICT)
+
+
+def test_a_partial_function_arrives_strictly_and_twice() -> None:
+    """It is no likeness of something: there is no warning, and two places have the same one."""
+    partial = functools.partial(int, base=2)
+    data, _ = encode([partial, partial], table=sending.STRICT)
+    one, other = decode(bytes(data), [])
+    assert one is other
+    assert (one.func, one.keywords) == (int, {"base": 2})
 
 
 @dataclasses.dataclass

@@ -9,11 +9,14 @@ import csv
 import email.message
 import http.client
 import io
+import itertools
 import mailbox
+import operator
 import sys
 import tarfile
 import tempfile
 import types
+import typing
 import xml.dom.minidom
 import xml.etree.ElementTree as ET
 import zipfile
@@ -340,3 +343,65 @@ def test_pandas_objects() -> None:
     for value in (frame.groupby("a"), frame["b"].groupby(frame["a"]), frame.rolling(2)):
         with pytest.raises(UnsendableError, match="what is computed of it"):
             encode([value])
+
+
+@pytest.mark.parametrize(
+    "endless", [itertools.count(3), itertools.repeat(1), itertools.cycle([1, 2])], ids=repr
+)
+def test_an_iterator_without_an_end_is_refused(endless: Any) -> None:
+    """To make a list of it would take all memory; the error names what has an end."""
+    for options in ({}, {"table": LISTS}):
+        with pytest.raises(UnsendableError, match=r"it has no end: send list\(itertools\.islice\(…, n\)\)"):
+            encode(endless, **options)
+    assert next(endless) in (1, 3), "nothing was used up"
+
+
+def test_a_repeat_with_an_end_arrives_as_a_list() -> None:
+    """`itertools.repeat` has an end if it was told how often."""
+    with pytest.warns(ConversionWarning, match="itertools.repeat arrives as list"):
+        assert round_trip(itertools.repeat("x", 3)) == ["x"] * 3
+
+
+@pytest.mark.parametrize("alias", [typing.List[int], typing.Literal["a"], list[int]], ids=repr)  # noqa: UP006
+def test_a_type_alias_is_no_list(alias: Any) -> None:
+    """typing's aliases can be iterated over, for `*args: *Ts`; the error names the alias, and no item of it."""
+    with pytest.raises(UnsendableError, match=r"^value: .*Alias cannot be sent between"):
+        encode(alias)
+
+
+class Called:
+    """A class of the user's whose objects can be called."""
+
+    def __call__(self) -> None:
+        """Does nothing."""
+
+
+@pytest.mark.parametrize("called", [Called(), operator.itemgetter(1)], ids=["of a user", "of a library"])
+def test_an_object_that_can_be_called_names_the_callback(called: Any) -> None:
+    """To be called may be all that is wanted of an object that does not travel."""
+    with pytest.raises(UnsendableError, match=r"or send workerlib\.callback\(…\) to have it called"):
+        encode(called)
+
+
+def test_a_row_of_a_hidden_class_names_what_can_be_sent() -> None:
+    """A library makes the classes of its rows where nobody finds them, as pandas does in itertuples()."""
+    hidden = collections.namedtuple("Hidden", "a b")
+    hidden.__module__ = "collections"
+    with pytest.raises(UnsendableError, match=r"or send its _asdict\(\)"):
+        encode(hidden(1, 2))
+    assert round_trip(hidden(1, 2)._asdict()) == {"a": 1, "b": 2}
+
+
+class Result(collections.namedtuple("Result", "statistic")):
+    """A named tuple with further attributes, like the results of scipy's tests."""
+
+
+def test_a_module_among_the_attributes_of_a_named_tuple() -> None:
+    """The results of scipy's tests have the module of their arrays: the error names it, and what can be sent."""
+    result: Any = Result(1.5)
+    result._xp = itertools
+    with pytest.raises(
+        UnsendableError, match=r"^value: .*its attribute _xp is a module.*send its _asdict\(\)"
+    ):
+        encode(result)
+    assert round_trip(result._asdict()) == {"statistic": 1.5}

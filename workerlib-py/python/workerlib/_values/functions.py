@@ -8,6 +8,7 @@ travels (`references`). Nothing is imported because a frame names it, and nothin
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -21,6 +22,12 @@ _T = TypeVar("_T", bound=Callable[..., Any])
 
 TYPES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 """The types of functions: none of them has subclasses."""
+
+OTHER_TYPES: tuple[type, ...] = (
+    *(types.MethodDescriptorType, types.ClassMethodDescriptorType, types.WrapperDescriptorType),
+    *(types.MethodWrapperType, type(functools.lru_cache(abs))),
+)
+"""Types of what is used as a function, such as `str.upper` or a function with a cache: callbacks, too."""
 
 _REMOTE = "_workerlib_remote"
 """The attribute by which a function of the other side tells its connection and its name."""
@@ -105,6 +112,46 @@ def take_apart_function(function: Any) -> tuple[Any, ...]:
     if known is None and here is None:
         raise _refused(function, "these values are of no connection, by which it could be called")
     return known or references.take_apart_reference(_references(), function)
+
+
+def is_known(thing: Any) -> bool:
+    """Tells whether the other side knows something that is called: a class, or a function by its name.
+
+    Args:
+        thing: A class, a function, or a `functools.partial` of one.
+    """
+    while type(thing) is functools.partial:
+        thing = thing.func
+    return is_factory(thing)
+
+
+def is_factory(thing: Any) -> bool:
+    """Tells whether it is a class, or a function that the other side finds by its name."""
+    return isinstance(thing, type) or (type(thing) in TYPES and take_apart_known(thing) is not None)
+
+
+class KnownPartial:
+    """Stands for a `functools.partial` whose function the other side knows, so that it arrives as itself."""
+
+    __slots__ = ("partial",)
+
+    def __init__(self, partial: functools.partial[Any]) -> None:
+        """Wraps it."""
+        self.partial = partial
+
+
+def convert_partial(value: functools.partial[Any]) -> object:
+    """Says how a partial function is sent: as itself if its function is known there, else as a callback."""
+    if is_known(value) or _current.get() is None:
+        return KnownPartial(value)
+    return references.Marked(value)
+
+
+def convert_partial_strictly(value: functools.partial[Any]) -> object:
+    """Says so for a strict connection, where callbacks have to be marked."""
+    if not is_known(value):
+        raise _refused(value, "this connection is strict: send workerlib.callback(…) to have it called")
+    return KnownPartial(value)
 
 
 def take_apart_strictly(function: Any) -> tuple[str, str]:

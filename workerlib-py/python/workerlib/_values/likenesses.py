@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import collections
 import io
+import itertools
+import operator
 import sys
 import types
 import warnings
@@ -56,20 +58,27 @@ def find_likeness(cls: type, lists: bool) -> Likeness | None:
 
 
 def _find(cls: type, lists: bool) -> Likeness | None:
-    if issubclass(cls, type | types.GenericAlias):
-        # An Enum iterates over its members, list[int] over itself.
+    if issubclass(cls, type | types.GenericAlias) or cls.__module__ == "typing":
+        # An Enum iterates over its members, list[int] and typing.List[int] over themselves.
         return None
+    if cls in _ENDLESS:
+        return Likeness("list", _list_with_an_end, iterates=True)
     names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
     if found := families.find_base(cls, lists):
         return Likeness(*found) if lists else _base_of_library(cls, *found)
     if not lists and (reason := _reason_to_refuse(cls)):
         return _refused(reason)
     likeness = _likeness(cls, names, lists)
-    if likeness is None and not _is_installed(cls.__module__):
-        return _refused(
-            "it is of a class of your own: mark the class by @workerlib.portable if its attributes are all"
-            " that it is, or give it an adapter (docs/adapters.md)"
-        )
+    if likeness is None:
+        # To be called may be all that is wanted of it.
+        called = ", or send workerlib.callback(…) to have it called" if _defines(cls, "__call__") else ""
+        if not _is_installed(cls.__module__):
+            return _refused(
+                "it is of a class of your own: mark the class by @workerlib.portable if its attributes are"
+                f" all that it is, or give it an adapter (docs/adapters.md){called}"
+            )
+        if called:
+            return _refused(f"objects of this class do not travel: send what it is made of{called}")
     return likeness
 
 
@@ -135,6 +144,19 @@ def _list_of_others(value: Any) -> list[Any]:
             )
         items.append(item)
     return items
+
+
+_ENDLESS = (itertools.count, itertools.cycle, itertools.repeat)
+"""Iterators that have no end; `itertools.repeat` has one if it was told how often."""
+
+
+def _list_with_an_end(value: Any) -> list[Any]:
+    if type(value) is not itertools.repeat or operator.length_hint(value, -1) < 0:
+        raise RefusedError(
+            "it has no end: send list(itertools.islice(…, n)), or workerlib.stream(…), whose items arrive"
+            " one by one"
+        )
+    return list(value)
 
 
 def _of_date(value: date) -> date:

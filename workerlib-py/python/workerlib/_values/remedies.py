@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+_IN_UTC = "the datetime's astimezone(datetime.UTC)"
+
 _REMEDIES: dict[str, dict[str, str]] = {
     # The standard library.
     "argparse": {"Namespace": "vars(…)"},
     "configparser": {"RawConfigParser": "{name: dict(section) for name, section in ….items()}"},
     "csv": {"DictWriter": "the text that was written"},
+    "dateutil.relativedelta": {"relativedelta": "its years, months, days and so on, as a dict"},
+    "dateutil.tz": {"tzrangebase": _IN_UTC, "tzlocal": _IN_UTC},
     "email.message": {"Message": "its as_bytes(), and email.message_from_bytes() of that on the other side"},
     "http.client": {"HTTPMessage": "its items(), a list of pairs", "HTTPResponse": "its read()"},
     "http.cookiejar": {"CookieJar": "{cookie.name: cookie.value for cookie in …}"},
@@ -83,11 +87,17 @@ _REMEDIES: dict[str, dict[str, str]] = {
         "BaseWindow": "what is computed of it, such as its mean(), or the table itself",
         "Resampler": "what is computed of it, such as its mean(), or the table itself",
         "Styler": "its to_html(), or its data",
+        "CustomBusinessDay": "its n, weekmask and holidays",
+        "BusinessHour": "its n, start and end",
+        "DateOffset": "its kwds, and pandas.DateOffset(**kwds) on the other side",
+        "BaseOffset": "its freqstr, and pandas.tseries.frequencies.to_offset() of that on the other side",
         "ExcelFile": "the tables by its parse()",
         "HDFStore": "the tables by …[key]",
     },
     "pint": {"PlainQuantity": "its magnitude and str(….units)", "Quantity": "its magnitude and str(….units)"},
     "polars": {
+        "DataType": "an empty series of that type: polars.Series([], dtype=…)",
+        "Schema": "an empty frame with that schema: polars.DataFrame(schema=…)",
         "LazyFrame": "its collect()",
         "Expr": "its meta.serialize()",
         "GroupBy": "what its agg() gives",

@@ -7,6 +7,7 @@ connection are sent by `DEFAULT`.
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -61,6 +62,9 @@ class SendingTable:
         self._take_apart_function: Callable[[Any], Parts] = (
             functions.take_apart_strictly if strict else functions.take_apart_function
         )
+        self._convert_partial: Callable[[Any], object] = (
+            functions.convert_partial_strictly if strict else functions.convert_partial
+        )
         self._lists = lists
         _tables.add(self)
         self.forget()
@@ -99,13 +103,19 @@ class SendingTable:
         if cls is Transfer:
             return _HANDLE, Transfer.check
         adapter = self.adapters.find_total() if cls is Whole else self.adapters.find(cls)
-        if adapter is None and cls in functions.TYPES:
+        is_function = cls in functions.TYPES or cls in functions.OTHER_TYPES
+        if adapter is None and is_function:
             # Most functions would be refused: where there is a last resort, it takes all of them.
             adapter = self.adapters.find_last_resort()
         if adapter is None and streams.is_stream(cls):
             return streams.ROW.kind, streams.take_apart_stream
-        if adapter is None and cls in functions.TYPES:
+        if adapter is None and is_function:
             return functions.ROW.kind, self._take_apart_function
+        if adapter is None and cls is functools.partial:
+            return None, self._convert_partial
+        if cls is functions.KnownPartial and (row := table.find_row(functools.partial)):
+            take_apart = row.take_apart
+            return row.kind, lambda known: take_apart(known.partial)
         if adapter is None and (row := table.find_row(cls)):
             return row.kind, row.take_apart
         if adapter is None and (cls is references.Kept or functions.is_exported_class(cls)):
@@ -127,7 +137,8 @@ class SendingTable:
             cls: The class of such an object.
             path: Where the object stands.
         """
-        likenesses.warn_of_conversion(cls, path, self._lists)
+        if cls is not functools.partial:
+            likenesses.warn_of_conversion(cls, path, self._lists)
 
     def for_exceptions(self) -> SendingTable:
         """Gives the table by which parts of exceptions are sent, with the same adapters."""
@@ -145,6 +156,7 @@ class _LenientTable(SendingTable):
         super().__init__(adapters)
         # An exception gives nothing to the other side.
         self._take_apart_function = functions.take_apart_named
+        self._convert_partial = _convert_known_partial
 
     def find(self, cls: type) -> Way | None:
         """Says how objects of a class are sent; see `SendingTable.find`."""
@@ -190,6 +202,10 @@ def _prepare(kind: int, take_apart: Callable[[Any], Parts], value: Any) -> Any:
         cls = _prepared_of[kind] = type("Prepared", (_Prepared,), {"__module__": __name__})
         _PREPARED[cls] = kind
     return cls(values)
+
+
+def _convert_known_partial(value: functools.partial[Any]) -> object:
+    return functions.KnownPartial(value) if functions.is_known(value) else _repr(value)
 
 
 def _repr(value: object) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from workerlib._values import functions, time_zones, zone_names
 from workerlib._values.row import Built, Filled, Parts, RefusedError, TakeApart, lazy
+from workerlib._values.safe_text import text_of
 
 
 def _empty(path: str) -> Callable[[Any], Any]:
@@ -100,11 +101,12 @@ def _make_default_dict(factory: object) -> Any:
 
 def _take_apart_default_dict(value: Any) -> Parts:
     factory = value.default_factory
-    if factory is not None and not isinstance(factory, type):
-        try:
-            functions.take_apart_function(factory)
-        except RefusedError as error:
-            raise RefusedError(f"its default_factory cannot be sent: {error}") from None
+    if factory is not None and not functions.is_factory(factory):
+        # A callback answers later, and a frame must not say with which arguments a factory is called.
+        raise RefusedError(
+            f"the other side does not know its default_factory, {text_of(factory, repr)}: send dict(…), or"
+            " have both sides register the function by @workerlib.register"
+        )
     return (factory, *_pairs(value))
 
 

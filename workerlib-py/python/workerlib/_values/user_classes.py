@@ -149,9 +149,12 @@ def check_sendable(cls: type) -> None:
     except ValueError:
         # The reason would tell of the other side.
         pass
+    # A library makes the class of a row, such as that of pandas' itertuples(), where nobody finds it.
+    row = ", or send its _asdict()" if _described(cls).kind == "namedtuple" else ""
     raise _refused(
         f"no class is found as {cls.__qualname__} in {cls.__module__}, where the other side would look for"
-        " it: define it at the top level of a module, or of both scripts, or register it: @workerlib.portable"
+        " it: define it at the top level of a module, or of both scripts, or register it:"
+        f" @workerlib.portable{row}"
     )
 
 
@@ -234,6 +237,10 @@ def take_apart_namedtuple(value: Any) -> tuple[Any, ...]:
     if is_bare:
         return (key, fields, *values)
     state = attributes(value)
+    # The results of scipy's tests have the module of their arrays among their attributes.
+    for name, attribute in state.items():
+        if isinstance(attribute, types.ModuleType):
+            raise _refused(f"its attribute {name} is a module, which does not travel: send its _asdict()")
     return (key, fields, *values, *((state,) if state else ()))
 
 
