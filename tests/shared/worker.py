@@ -252,6 +252,12 @@ def invert(*pictures: Picture) -> list[Picture]:
 
 
 @workerlib.export
+async def call_page_many(name: str, count: int) -> list[Any]:
+    """Calls a function of the page many times at a time."""
+    return await asyncio.gather(*(workerlib.page()[name](number) for number in range(count)))
+
+
+@workerlib.export
 async def call_page(name: str, *args: Any, **kwargs: Any) -> Any:
     return await workerlib.page()[name](*args, **kwargs)
 
