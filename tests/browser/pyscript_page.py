@@ -39,6 +39,7 @@ SHARED_MODULES = [
             "unaware",
             "configured",
             "pools",
+            "blocking_pools",
             "restarts",
             "worker_files",
         )

@@ -206,6 +206,9 @@ async def test_the_scheduler_for_code_that_blocks() -> None:
         assert await asyncio.to_thread(lambda: dask.compute(value, scheduler=pool.scheduler)) == (3,)
         with pytest.raises(workerlib.CannotBlockError, match=r"await pool.compute"):
             value.compute(scheduler=pool.scheduler)
+        # dask's functions for executors would wait for ever, in a browser without a word.
+        with pytest.raises(workerlib.NotSupportedError, match=r"scheduler=pool.scheduler"):
+            await asyncio.to_thread(lambda: dask.compute(value, scheduler=pool.executor))
 
 
 async def test_many_tasks() -> None:

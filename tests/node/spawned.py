@@ -22,6 +22,7 @@ from typing import Any
 
 import workerlib
 
+import blocking_pools
 import configured
 import pools
 import restarts
@@ -71,6 +72,11 @@ async def test_pool(name: str) -> None:
         await pools.run(name, pool, start)
 
 
+async def test_blocking_pool(name: str) -> None:
+    """A test of sync code that waits for a pool."""
+    await blocking_pools.TESTS[name](lambda **options: workerlib.pool("./shared/pool_worker.py", **options))
+
+
 def tests(worker: workerlib.Worker) -> dict[str, Test]:
     """Gives each test by its id."""
     shared = {
@@ -94,11 +100,15 @@ def tests(worker: workerlib.Worker) -> dict[str, Test]:
         for name, test in restarts.TESTS.items()
     }
     of_pools = {f"shared/pools.py::test_{name}": functools.partial(test_pool, name) for name in pools.TESTS}
+    of_blocking = {
+        f"shared/blocking_pools.py::test_{name}": functools.partial(test_blocking_pool, name)
+        for name in blocking_pools.TESTS
+    }
     mishaps = {
         f"node/spawned.py::test_mishap[{name}]": functools.partial(test_mishap, *mishap)
         for name, mishap in MISHAPS.items()
     }
-    return {**shared, **of_configurations, **of_pools, **of_restarts, **mishaps}
+    return {**shared, **of_configurations, **of_pools, **of_blocking, **of_restarts, **mishaps}
 
 
 async def main(args: list[str]) -> int:

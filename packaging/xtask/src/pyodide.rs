@@ -82,10 +82,10 @@ impl fmt::Display for Pyodide {
     }
 }
 
-/// The wheels of others that the lock file names: a page with `index_urls` needs micropip, and both are pure Python.
+/// The wheels among those of the tests that the lock file names: a page with `index_urls` needs micropip.
 const LOCKED: [&str; 2] = ["micropip-", "packaging-"];
 
-/// Copies a Pyodide and puts the library, micropip and packaging into its lock file.
+/// Copies a Pyodide and puts into its lock file the library, micropip, packaging, dask, and what dask needs.
 ///
 /// # Errors
 /// If one of the parts is missing, or the lock file cannot be amended.
@@ -97,6 +97,8 @@ pub(crate) fn assemble(workspace: &Workspace, pyodide: Pyodide) -> Result<Outcom
     let fingerprint = Fingerprint::new()
         .path(&workspace.packaging("npm").join("package-lock.json"))?
         .path(&workspace.packaging("python").join("pyodide.txt"))?
+        .path(&workspace.packaging("python").join("pyodide-dask.txt"))?
+        .path(&workspace.packaging("python").join("pyodide-sources.txt"))?
         .path(&script)?
         .path(&library)?
         .finish();
@@ -107,6 +109,7 @@ pub(crate) fn assemble(workspace: &Workspace, pyodide: Pyodide) -> Result<Outcom
     folder::empty(&target)?;
     folder::copy(&source, &target)?;
     let pure = stamp::files_under(&workspace.pure_wheels())?;
+    let dask = [workspace.dask_wheels(), workspace.built_wheels()];
     let locked = |file: &Path| {
         LOCKED
             .iter()
@@ -114,6 +117,9 @@ pub(crate) fn assemble(workspace: &Workspace, pyodide: Pyodide) -> Result<Outcom
     };
     let mut wheels = vec![library];
     wheels.extend(pure.into_iter().filter(|file| locked(file)));
+    for folder in dask {
+        wheels.extend(stamp::files_under(&folder)?);
+    }
     let mut amend = Command::new(workspace.python());
     amend.arg(script).arg(target.join("pyodide-lock.json"));
     for wheel in wheels {

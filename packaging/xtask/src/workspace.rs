@@ -60,6 +60,21 @@ impl Workspace {
         self.target().join("pyodide-wheels")
     }
 
+    /// dask's wheels and those of what it needs, for the lock file of the site's Pyodide.
+    pub(crate) fn dask_wheels(&self) -> PathBuf {
+        self.target().join("pyodide-dask-wheels")
+    }
+
+    /// The pure wheels that are built here, for the lock file of the site's Pyodide.
+    pub(crate) fn built_wheels(&self) -> PathBuf {
+        self.target().join("pyodide-built-wheels")
+    }
+
+    /// The folder of the tool that builds wheels.
+    pub(crate) fn builder(&self) -> PathBuf {
+        self.target().join("builder")
+    }
+
     /// The wheels of others, compiled ones among them, that tests install in Pyodide 314.
     pub(crate) fn wheels_of_314(&self) -> PathBuf {
         self.target().join("pyodide-314-wheels")

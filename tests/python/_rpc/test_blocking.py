@@ -76,6 +76,8 @@ def passed_on(): return list(map(late, [1]))
 def computed_name(name): return getattr(thing, name)()
 def code(text): return eval(text)
 def unknown_loop(loop): return loop.run_until_complete(None)
+def executor(pool): return pool.executor.submit(pow, 1, 2).result()
+def scheduler(pool, bag): return bag.compute(scheduler=pool.scheduler)
 def default(f=late): f()
 async def coroutine(): late()
 """
@@ -99,6 +101,8 @@ BLOCKING = [
     "computed_name",
     "code",
     "unknown_loop",
+    "executor",
+    "scheduler",
     "default",
     "coroutine",
 ]

@@ -137,7 +137,8 @@ pub(crate) fn ensure_library(workspace: &Workspace, library: &Path) -> Result<Ou
     Ok(Outcome::Done)
 }
 
-/// Fetches the wheels of `packaging/python/pyodide.txt` and `pyodide-314.txt`.
+/// Fetches the wheels of `packaging/python/pyodide.txt`, `pyodide-dask.txt` and `pyodide-314.txt`, and builds those of
+/// `pyodide-sources.txt`.
 ///
 /// # Errors
 /// If pip fails.
@@ -150,9 +151,40 @@ pub(crate) fn ensure_pyodide_wheels(workspace: &Workspace) -> Result<Outcome> {
         ["--platform", "pyemscripten_2026_0_wasm32"],
         ["--implementation", "cp"],
     ];
-    let done = fetch_wheels(workspace, "pyodide.txt", &workspace.pure_wheels(), &pure)?;
-    let more = fetch_wheels(workspace, "pyodide-314.txt", &workspace.wheels_of_314(), &compiled.concat())?;
-    Ok(if matches!(done, Outcome::Unchanged) { more } else { done })
+    let outcomes = [
+        fetch_wheels(workspace, "pyodide.txt", &workspace.pure_wheels(), &pure)?,
+        fetch_wheels(workspace, "pyodide-314.txt", &workspace.wheels_of_314(), &compiled.concat())?,
+        fetch_wheels(workspace, "pyodide-dask.txt", &workspace.dask_wheels(), &pure)?,
+        build_wheels(workspace, "pyodide-sources.txt", &workspace.built_wheels())?,
+    ];
+    Ok(if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Unchanged)) {
+        Outcome::Unchanged
+    } else {
+        Outcome::Done
+    })
+}
+
+/// Builds pure wheels from sources whose C libraries are optional.
+fn build_wheels(workspace: &Workspace, list: &str, folder: &Path) -> Result<Outcome> {
+    let requirements = workspace.packaging("python").join(list);
+    let builder = workspace.packaging("python").join("builder.txt");
+    let fingerprint = Fingerprint::new().path(&requirements)?.path(&builder)?.finish();
+    if stamp::is_fresh(folder, &fingerprint) {
+        return Ok(Outcome::Unchanged);
+    }
+    ensure_beside(workspace, "builder.txt", &workspace.builder())?;
+    stamp::clear(folder);
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    let mut pip = pip(workspace);
+    pip.args(["wheel", "--no-deps", "--require-hashes", "--no-binary=:all:", "--no-build-isolation"]);
+    // PyYAML is pure Python without its libyaml.
+    pip.envs([("PYYAML_FORCE_CYTHON", "0"), ("PYYAML_FORCE_LIBYAML", "0")]);
+    pip.env("PYTHONPATH", workspace.builder());
+    process::run(workspace, "pip-built", pip.arg("-r").arg(&requirements).arg("-w").arg(folder))?;
+    stamp::set(folder, &fingerprint)?;
+    Ok(Outcome::Done)
 }
 
 fn fetch_wheels(workspace: &Workspace, list: &str, folder: &Path, options: &[&str]) -> Result<Outcome> {

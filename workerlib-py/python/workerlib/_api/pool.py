@@ -21,6 +21,7 @@ from workerlib._api.worker_pool import Pool
 from workerlib._pool.driver import Driver
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy, policy
+from workerlib._rpc.starts import look_at
 
 _LARGEST_DEFAULT = 4
 
@@ -85,6 +86,7 @@ def pool(
         ConfigError: If a section of the configuration is malformed, or names something that does not exist.
         ValueError: If a number is none that makes sense.
     """
+    look_at(sys._getframe(1))
     chosen = policy(max_restarts, backoff)
     cluster_size = size
     if size is None:

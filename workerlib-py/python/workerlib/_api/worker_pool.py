@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from workerlib._pool.jobs import Answer, Job, OnEnd, Stats
 from workerlib._pool.mapping import Errors, MapOptions, OnProgress, PoolMap
 from workerlib._pool.sent_functions import By, describe_function
 from workerlib._rpc.remote_functions import not_exported
+from workerlib._rpc.starts import look_at
 
 
 class PoolFunction(Protocol):
@@ -113,6 +115,7 @@ class Pool:
             TypeError: If `function` is no function of this pool.
             ValueError: If an option is none of these.
         """
+        look_at(sys._getframe(1))
         name = self._name_of(function)
         if errors not in ("raise", "yield"):
             raise ValueError(f'errors={errors!r}: write "raise" or "yield"')
@@ -134,6 +137,7 @@ class Pool:
         Raises:
             TypeError: If `function` is no function of this pool.
         """
+        look_at(sys._getframe(1))
         self._name_of(function)
         return asyncio.ensure_future(function(*args, **kwargs))
 
@@ -152,6 +156,7 @@ class Pool:
             TypeError: If the worker could not import it.
             BaseException: Any exception of the function.
         """
+        look_at(sys._getframe(1))
         return await self._send(function, args, kwargs, by)
 
     def _send(
@@ -191,6 +196,7 @@ class Pool:
         """
         from workerlib._pool.graphs import GraphRun, arranged, flat
 
+        look_at(sys._getframe(1))
         return arranged(keys, await GraphRun(self._driver, graph, flat(keys)).run())
 
     async def compute(self, *collections: Any, **options: Any) -> tuple[Any, ...]:
@@ -209,6 +215,7 @@ class Pool:
         """
         from workerlib._pool.graphs import finished, graph_of
 
+        look_at(sys._getframe(1))
         graph, keys = graph_of(collections, options)
         results = await self.get(graph, list(keys)) if keys else []
         return finished(collections, options, lambda _keys: results)  # type: ignore[no-any-return]
@@ -341,6 +348,7 @@ class Each:
             raise not_exported(name, driver.exports)
 
         async def on_each(*args: Any, **kwargs: Any) -> list[Any]:
+            look_at(sys._getframe(1))
             driver.check_open()
             return await asyncio.gather(*driver.call_each(name, args, kwargs))
 
@@ -372,6 +380,7 @@ def _pool_function(driver: Driver, name: str, timeout: float | None, retries: in
         return driver.call(lambda end: Job(name, args, kwargs, end, timeout, on_begin=on_begin), retries)
 
     async def function(*args: Any, **kwargs: Any) -> Any:
+        look_at(sys._getframe(1))
         return await call(args, kwargs, None)
 
     def options(*, timeout: float | None = None, retries: int = 0) -> Any:

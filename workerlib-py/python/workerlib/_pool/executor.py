@@ -10,11 +10,11 @@ import asyncio
 import concurrent.futures
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from workerlib._errors import CannotBlockError
-from workerlib._rpc.waiting import ways
+from workerlib._errors import CannotBlockError, NotSupportedError
+from workerlib._rpc.waiting import suspended, ways
 
 Call = Callable[
     [Callable[..., Any], tuple[Any, ...], dict[str, Any], Callable[[], object]], asyncio.Future[Any]
@@ -87,8 +87,7 @@ class PoolFuture(concurrent.futures.Future[Any]):
         if suspend is None:
             self.check_blocking("result()")
             return
-        waiting: Awaitable[Any] = asyncio.wait([asyncio.wrap_future(self, loop=self._loop)], timeout=timeout)
-        suspend(waiting)
+        suspended(asyncio.wait([asyncio.wrap_future(self, loop=self._loop)], timeout=timeout), suspend)
         if not self.done():
             raise TimeoutError
 
@@ -125,7 +124,13 @@ class PoolExecutor(concurrent.futures.Executor):
 
         Raises:
             RuntimeError: If the executor has been shut down.
+            NotSupportedError: If it is a function of dask's, whose scheduler would wait for ever.
         """
+        if getattr(fn, "__module__", None) == "dask.local":
+            raise NotSupportedError(
+                "dask.compute(…, scheduler=pool.executor): dask's own objects do not travel; write"
+                " scheduler=pool.scheduler, or await pool.compute(…)"
+            )
         future = PoolFuture(self._loop, self._thread)
         with self._lock:
             if self._is_shut_down:
@@ -230,4 +235,4 @@ def run_blocking(
             "the pool works in the event loop of this thread, which cannot wait here: await pool.compute(…)"
             " or await pool.get(…) instead"
         )
-    return suspend(make())
+    return suspended(make(), suspend)

@@ -29,8 +29,9 @@ from typing import Any
 BLOCKERS: dict[int, tuple[str, object]] = {}
 """The functions that block, by their `id`: the name of each, and the function."""
 
-_BLOCKING_METHODS = frozenset({"run_sync", "run_until_complete", "syncify"})
-"""Names of blocking methods, of objects that the search does not know: an event loop is found by a call."""
+_BLOCKING_ATTRIBUTES = frozenset({"run_sync", "run_until_complete", "syncify", "executor", "scheduler"})
+"""Names of attributes that block, of objects that the search does not know: a call finds an event loop, and
+`pool.executor` and `pool.scheduler` belong to a result."""
 _RUNS_UNKNOWN_CODE = {
     id(exec): "exec",
     id(eval): "eval",
@@ -96,14 +97,14 @@ def reason_to_block(
     Returns:
         The reason for which one may block; None if none can.
     """
-    methods = _BLOCKING_METHODS | {"result"} if has_callback else _BLOCKING_METHODS
-    return _Search(names or {}, may_compute_code, methods).run(start)
+    attributes = _BLOCKING_ATTRIBUTES | {"result"} if has_callback else _BLOCKING_ATTRIBUTES
+    return _Search(names or {}, may_compute_code, attributes).run(start)
 
 
 class _Search:
-    def __init__(self, names: dict[str, Any], may_compute_code: bool, methods: frozenset[str]) -> None:
+    def __init__(self, names: dict[str, Any], may_compute_code: bool, attributes: frozenset[str]) -> None:
         self._names = names
-        self._blocking_methods = methods
+        self._blocking_attributes = attributes
         self._unknown = {} if may_compute_code else _RUNS_UNKNOWN_CODE
         self._seen: set[int] = set()
         self._waiting: deque[tuple[object, str, int]] = deque()
@@ -179,7 +180,7 @@ class _Search:
                     for beside in list(names.values()):
                         self._add(beside, _further(path, beside), 0)
                 self._add(found, shown, 0)
-            elif name in self._blocking_methods:
+            elif name in self._blocking_attributes:
                 return Reason(f"{path} → ….{name}")
             else:
                 for method in self._methods().get(name, ()):
@@ -255,7 +256,7 @@ def _imports(code: CodeType) -> bool:
 
 
 def _names_of_blockers() -> set[str]:
-    return {name.rpartition(".")[2] for name, _ in BLOCKERS.values()} | _BLOCKING_METHODS
+    return {name.rpartition(".")[2] for name, _ in BLOCKERS.values()} | _BLOCKING_ATTRIBUTES
 
 
 class _Reader:

@@ -37,6 +37,16 @@ _Key = tuple[str, bool]
 """The name of an export, and whether a call of it brings a callback."""
 
 
+def look_at(caller: FrameType) -> None:
+    """Looks at the code that calls a pool, if it has not been looked at.
+
+    Args:
+        caller: Its frame.
+    """
+    if on_new_caller is not None and caller.f_code not in known_callers:
+        on_new_caller(caller)
+
+
 def say(blocking: bool | None) -> None:
     """Notes the word of a configuration, for this whole Python.
 

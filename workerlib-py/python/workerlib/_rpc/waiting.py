@@ -61,17 +61,9 @@ def wait(awaitable: Awaitable[_T]) -> _T:
         DeadlockError: If the page's function calls this worker meanwhile, which starts no call; raised there.
         BaseException: Any exception of the awaitable.
     """
-    call = current_call.get()
     if (suspending := ways.suspend()) is not None:
-        waiting = asyncio.ensure_future(awaitable)
-        if call is None:
-            return cast("_T", suspending(waiting))
-        # A cancel of the call reaches what it waits for, since its own code is suspended.
-        call.waits = [*call.waits, waiting]
-        try:
-            return cast("_T", suspending(waiting))
-        finally:
-            call.waits = [one for one in call.waits if one is not waiting]
+        return suspended(awaitable, suspending)
+    call = current_call.get()
     connections = serving_connections if call is None else [call.connection]
     if not any(_can_block(connection.endpoint) for connection in connections):
         # Before anything is sent.
@@ -95,6 +87,28 @@ def wait(awaitable: Awaitable[_T]) -> _T:
             resume, value = steps.throw, error
         else:
             resume, value = _sender(steps), None
+
+
+def suspended(awaitable: Awaitable[_T], suspending: Callable[[Awaitable[Any]], Any]) -> _T:
+    """Waits with the running stack suspended, while the event loop goes on.
+
+    Args:
+        awaitable: What to wait for.
+        suspending: What `ways.suspend()` has returned.
+
+    Raises:
+        BaseException: What the awaitable raises.
+    """
+    waiting = asyncio.ensure_future(awaitable)
+    call = current_call.get()
+    if call is None:
+        return cast("_T", suspending(waiting))
+    # A cancel of the call reaches what it waits for, since its own code is suspended.
+    call.waits = [*call.waits, waiting]
+    try:
+        return cast("_T", suspending(waiting))
+    finally:
+        call.waits = [one for one in call.waits if one is not waiting]
 
 
 def _sender(steps: Generator[Any, Any, Any]) -> Callable[[Any], Any]:
