@@ -109,7 +109,6 @@ async def test_a_page_of_pyscript(workerlib: Any) -> None:
     await pools.test_a_death_costs_one_item(start)
 
 
-@pytest.mark.every_engine
 @pytest.mark.parametrize(
     "name", [name.removeprefix("test_") for name in shared_tests.names_in("blocking_pools")]
 )
@@ -119,79 +118,3 @@ async def test_sync_code_that_waits(name: str, workerlib: Any) -> None:
     import blocking_pools
 
     await blocking_pools.TESTS[name](lambda **options: workerlib.pool("/shared/pool_worker.py", **options))
-
-
-@in_page(page="plain_page")
-async def test_random_kills_lose_nothing(workerlib: Any) -> None:
-    """Workers that are terminated at random moments during a map with retries: every result comes once, in its place."""
-    import asyncio
-    import random
-
-    kills, count, wanted = 0, 400, 12
-    chance = random.Random(20)
-    options = {"size": 2, "max_restarts": None, "backoff": None, "poison_after": None}
-    async with workerlib.pool("/shared/pool_worker.py", **options) as pool:
-
-        async def kill() -> None:
-            nonlocal kills
-            while kills < wanted:
-                await asyncio.sleep(chance.uniform(0, 0.05))
-                members = [place.member for place in pool._driver._places if place.member is not None]
-                if members:
-                    chance.choice(members).terminate()
-                    kills += 1
-
-        killing = asyncio.create_task(kill())
-
-        async def numbers() -> Any:
-            # The items last as long as the kills do.
-            for number in range(count):
-                yield number
-                if number == count // 2:
-                    await killing
-
-        results = [result async for result in pool.map(pool.double_slowly, numbers(), retries=10_000)]
-        assert results == [2 * number for number in range(count)]
-        assert kills == wanted
-        assert pool.stats().restarts >= wanted - 2
-
-
-@in_page(page="plain_page")
-async def test_many_restarts_leave_nothing(workerlib: Any, raises: Any) -> None:
-    """A worker that dies and is started again, again and again, leaves no proxy and none of this library's objects in the page."""
-    import asyncio
-    import gc
-
-    import pyodide_js
-
-    options = {"size": 1, "max_restarts": None, "backoff": None, "poison_after": None}
-    async with workerlib.pool("/shared/pool_worker.py", **options) as pool:
-
-        async def die(times: int) -> None:
-            for _ in range(times):
-                with raises(workerlib.WorkerDiedError):
-                    await pool.die(5)
-            assert await pool.double(1) == 2
-
-        async def counted() -> tuple[int, int]:
-            smallest = None
-            # What was calling is let go a little later.
-            for _ in range(50):
-                gc.collect()
-                own = sum(type(one).__module__.startswith("workerlib") for one in gc.get_objects())
-                now = pyodide_js._module.pyproxy_alloc_map.size, own
-                smallest = now if smallest is None else tuple(map(min, smallest, now))
-                await asyncio.sleep(0.02)
-            return smallest
-
-        pyodide_js._module.enable_pyproxy_allocation_tracing()
-        try:
-            await die(3)
-            proxies, objects = await counted()
-            await die(12)
-            more_proxies, more_objects = await counted()
-        finally:
-            pyodide_js._module.disable_pyproxy_allocation_tracing()
-        assert more_proxies <= proxies, f"{more_proxies - proxies} proxies are left of 12 restarts"
-        assert more_objects <= objects + 4, f"{more_objects - objects} objects are left of 12 restarts"
-        assert pool.stats().restarts == 15

@@ -103,6 +103,8 @@ def tests(worker: workerlib.Worker) -> dict[str, Test]:
     of_blocking = {
         f"shared/blocking_pools.py::test_{name}": functools.partial(test_blocking_pool, name)
         for name in blocking_pools.TESTS
+        # The part `node-jspi` runs them, by a Node that can suspend a stack.
+        if blocking_pools.has_jspi()
     }
     mishaps = {
         f"node/spawned.py::test_mishap[{name}]": functools.partial(test_mishap, *mishap)

@@ -1,5 +1,5 @@
 // Right calls of a worker whose interface was written from its script: tsc has nothing to say of them.
-import { spawn } from "workerlib";
+import { spawn, spawnPool } from "workerlib";
 
 import type { Circle, Colour, Everything, Filter, Json, Level, Page, Person, Point, Sample, Size } from "./everything";
 
@@ -58,4 +58,23 @@ export async function accepted(picture: ImageBitmap): Promise<void> {
   await worker.call("call", [1]);
   await worker["with-dashes"]();
   await worker.delete(1);
+}
+
+export async function acceptedOfPools(): Promise<void> {
+  const pool = await spawnPool<Everything>({ script: "./everything_worker.py", size: 2, backoff: [0, 100], maxRestarts: Infinity });
+  const mean = await pool.mean([1, 2.5]);
+  is<typeof mean, number>(true);
+  const patient = await pool.with({ retries: 1, timeout: 500 }).find(1, null);
+  is<typeof patient, string | undefined>(true);
+  const task = pool.submit("mean", [1]);
+  task.cancel();
+  const submitted = await task;
+  is<typeof submitted, number>(true);
+  for await (const one of pool.map("mean", [[1], [2, 3]], { ordered: false, ahead: 3 })) is<typeof one, number>(true);
+  for await (const one of pool.map("mean", [[1]], { errors: "yield" })) is<typeof one, number | Error>(true);
+  const all = await pool.each.mean([1]);
+  is<typeof all, number[]>(true);
+  is<ReturnType<typeof pool.stats>["idle"], number>(true);
+  await pool.restart();
+  await pool.close();
 }

@@ -1,5 +1,5 @@
 // Wrong calls of a worker whose interface was written from its script: tsc rejects each marked line, and no other.
-import { spawn } from "workerlib";
+import { spawn, spawnPool } from "workerlib";
 
 import type { Everything } from "./everything";
 
@@ -24,4 +24,16 @@ export async function rejected(): Promise<void> {
   await worker.maen([1]); // rejected: no such function
   worker.call(1); // rejected: hidden by a member of every worker
   void text;
+}
+
+export async function rejectedOfPools(): Promise<void> {
+  const pool = await spawnPool<Everything>({ script: "./everything_worker.py", size: "2" }); // rejected: a text as the size
+  await pool.mean(["text"]); // rejected: items
+  pool.map("maen", [[1]]); // rejected: no such function
+  pool.map("mean", [1]); // rejected: an item that is no argument
+  pool.map("mean", [[1]], { ordered: 1 }); // rejected: an option
+  for await (const one of pool.map("mean", [[1]])) one.length; // rejected: a result
+  await pool.each.mean("text"); // rejected: an argument of all workers
+  await pool.submit("mean"); // rejected: a missing argument
+  pool.terminate(); // rejected: a member of single workers
 }

@@ -38,6 +38,8 @@ export class Connection {
   readonly #waiting = new Set<(error: unknown) => void>();
   /** There where the page is isolated. */
   readonly #interrupts = Interrupts.make();
+  /** The calls whose functions may run, also those that nobody waits for any more. */
+  readonly #running = new Set<Promise<unknown>>();
   /** The functions that hear of the reports of calls, by their keys. */
   readonly #reports = new Map<number, (...values: unknown[]) => void>();
   /** Aborted when the worker has ended: what else was started for it ends then. */
@@ -64,6 +66,15 @@ export class Connection {
     terminationOf(this.worker).addEventListener("terminated", () => this.end("it was terminated"));
     const { signal } = options;
     signal?.addEventListener("abort", () => this.end("it was aborted", signal.reason), { signal: this.#ended.signal });
+  }
+
+  /** Throws if this page cannot do what the options ask for. */
+  static check({ isolated }: SpawnOptions): void {
+    if (isolated !== true || globalThis.crossOriginIsolated) return;
+    throw new WorkerStartError(
+      "the page is not cross-origin isolated: its server has to send the headers Cross-Origin-Opener-Policy: same-origin and " +
+        "Cross-Origin-Embedder-Policy: require-corp",
+    );
   }
 
   /** Starts Python in the worker, installs what is needed and runs the script. */
@@ -140,6 +151,13 @@ export class Connection {
     return this.#cancellable(send, `${name}()`, options);
   }
 
+  /** Resolves when no function runs in the worker, or the worker has ended: a call that was cancelled may go on for a while. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0 && !this.#ended.signal.aborted) {
+      await Promise.race([this.closed, Promise.allSettled(this.#running)]);
+    }
+  }
+
   /** Runs Python code. */
   runPython(code: string, options: CallOptions = {}): Promise<unknown> {
     return this.#cancellable((key) => this.#remote.runPython(code, key), "runPython()", options);
@@ -180,11 +198,15 @@ export class Connection {
   #cancellable<R>(call: (key: number) => Promise<R>, what: string, options: CallOptions): Promise<R> {
     const key = (this.#keys += 1);
     if (options.onReport !== undefined) this.#reports.set(key, options.onReport);
-    const make = (): Promise<R> =>
-      call(key).finally(() => {
+    const make = (): Promise<R> => {
+      const made = call(key).finally(() => {
+        this.#running.delete(made);
         this.#interrupts?.end(key);
         this.#reports.delete(key);
       });
+      this.#running.add(made);
+      return made;
+    };
     return this.#settle(make, {
       ...options,
       late: () => `${what} did not end within ${options.timeout} ms`,

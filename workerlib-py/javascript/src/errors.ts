@@ -16,3 +16,8 @@ export class WorkerStartError extends Error {
 export class WorkerDiedError extends Error {
   override name = "WorkerDiedError";
 }
+
+/** Tells that a pool has no worker left: each died too often, or could not be started again. */
+export class PoolBrokenError extends Error {
+  override name = "PoolBrokenError";
+}

@@ -11,12 +11,13 @@
 import * as Comlink from "comlink";
 
 import { Connection } from "./connection.js";
-import { WorkerStartError } from "./errors.js";
 import { hiddenBy, methodsOf } from "./members.js";
 import type { AnyFunctions, CallOptions, PythonWorker, SpawnOptions } from "./types.js";
 
 export { Comlink };
-export { WorkerDiedError, WorkerStartError } from "./errors.js";
+export { PoolBrokenError, WorkerDiedError, WorkerStartError } from "./errors.js";
+export { spawnPool } from "./pool/index.js";
+export type * from "./pool/index.js";
 export type { Progress, PyodideSource, Stage } from "./start.js";
 export type * from "./types.js";
 export type { InitOptions, PyodideWorker } from "./worker.js";
@@ -29,12 +30,7 @@ export type { InitOptions, PyodideWorker } from "./worker.js";
  */
 export async function spawn<T = AnyFunctions>(options: SpawnOptions = {}): Promise<PythonWorker<T>> {
   options.signal?.throwIfAborted();
-  if (options.isolated && !globalThis.crossOriginIsolated) {
-    throw new WorkerStartError(
-      "the page is not cross-origin isolated: its server has to send the headers Cross-Origin-Opener-Policy: same-origin and " +
-        "Cross-Origin-Embedder-Policy: require-corp",
-    );
-  }
+  Connection.check(options);
   const connection = new Connection(options);
   try {
     await connection.start();

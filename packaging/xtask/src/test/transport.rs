@@ -1,4 +1,4 @@
-//! The checks of the JavaScript that carries messages: lints, types, and its own tests under Node.
+//! The checks of the JavaScript that carries messages, and of the pages' pools: lints, types, and their tests under Node.
 
 use std::process::Command;
 
@@ -29,9 +29,10 @@ pub(super) fn check(context: &Context<'_>) -> Result<Report> {
     let mut tsc = tool("tsc");
     tsc.arg("--project").arg(&tests);
     let mut node = Command::new(node::find().context("Node is missing")?);
-    node.arg("--test").args(["channel.test.mjs", "hostile_channel.test.mjs"].map(|file| tests.join(file)));
+    node.arg("--test")
+        .args(["channel.test.mjs", "hostile_channel.test.mjs", "pool.test.mjs"].map(|file| tests.join(file)));
     node.env("FUZZ_MESSAGES", if context.is_full { MESSAGES.1 } else { MESSAGES.0 });
-    node.current_dir(workspace.root());
+    node.env("WORKERLIB_NODE_MODULES", workspace.node_modules()).current_dir(workspace.root());
     let mut all = Report::default();
     for (name, command) in [("eslint", &mut eslint), ("tsc", &mut tsc), ("node --test", &mut node)] {
         let log = format!("transport-{}", name.replace(' ', ""));

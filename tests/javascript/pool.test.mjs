@@ -1,0 +1,305 @@
+// Tests of workerlib-py/javascript/src/pool, the workers and maps of spawnPool(), with workers that are objects: node --test.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const { buildSync } = createRequire(`${process.env.WORKERLIB_NODE_MODULES}/pool.js`)("esbuild");
+const LIMIT = { timeout: 20_000 * Number(process.env.WORKERLIB_TEST_PACE ?? 1) };
+const folder = fileURLToPath(new URL("../../workerlib-py/javascript/src/pool", import.meta.url));
+
+async function imported(contents) {
+  const stdin = { contents, resolveDir: folder, loader: "ts" };
+  const [{ text }] = buildSync({ stdin, bundle: true, format: "esm", write: false }).outputFiles;
+  return import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
+}
+
+const { Slots, ItemMap, WorkerDiedError, PoolBrokenError } = await imported(
+  'export { Slots } from "./slots.js"; export { ItemMap } from "./mapping.js"; export * from "../errors.js";',
+);
+
+/** A worker whose functions wait for the test. */
+class FakeWorker {
+  exports = ["f", "setUp"];
+  calls = [];
+  isEnded = false;
+  isStubborn = false;
+  closed = new Promise((resolve) => (this.resolveClosed = resolve));
+
+  call(name, args, _kwargs, { signal } = {}) {
+    const call = { name, args };
+    const made = new Promise((resolve, reject) => {
+      call.answer = resolve;
+      call.fail = reject;
+    });
+    this.calls.push(call);
+    if (name === "setUp") call.answer(undefined);
+    if (args[0] === "at once") call.answer(args[0]);
+    signal?.addEventListener("abort", () => call.fail(signal.reason));
+    return made;
+  }
+
+  idle() {
+    return this.isStubborn ? new Promise(() => {}) : Promise.resolve();
+  }
+
+  end(reason) {
+    if (this.isEnded) return;
+    this.isEnded = true;
+    for (const { fail } of this.calls) fail(new WorkerDiedError(reason));
+    this.resolveClosed(reason);
+  }
+}
+
+const POLICY = { size: 2, maxRestarts: 3, backoff: [0, 0], poisonAfter: 2 };
+
+async function open(policy = {}, start = () => new FakeWorker()) {
+  const workers = [];
+  const slots = new Slots({ ...POLICY, ...policy }, async () => {
+    const worker = await start(workers.length);
+    workers.push(worker);
+    return worker;
+  });
+  await slots.open();
+  await until(() => slots.stats().starting === 0);
+  return { slots, workers };
+}
+
+async function until(condition) {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+test("a worker runs one task at a time, and the next when it is idle", LIMIT, async () => {
+  const { slots, workers } = await open();
+  const results = [1, 2, 3].map((item) => slots.run("f", [item]));
+  assert.deepEqual(workers.map(({ calls }) => calls.length), [1, 1]);
+  assert.equal(slots.stats().waiting, 1);
+  workers[1].calls[0].answer("two");
+  assert.equal(await results[1], "two");
+  await until(() => workers[1].calls.length === 2);
+  workers[0].calls[0].fail(new RangeError("no"));
+  workers[1].calls[1].answer("three");
+  await assert.rejects(results[0], RangeError);
+  assert.equal(await results[2], "three");
+  await until(() => slots.stats().idle === 2);
+  const { done, lost, restarts } = slots.stats();
+  assert.deepEqual([done, lost, restarts], [3, 0, 0]);
+});
+
+test("a death costs the task that ran; with retries it runs again; the second death is the last", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1 });
+  const plain = slots.run("f", [1]);
+  const behind = slots.run("f", [2]);
+  workers[0].end("it crashed");
+  await assert.rejects(plain, /died while it ran f\(\): it crashed/);
+  await until(() => workers[1]?.calls.length === 1);
+  workers[1].calls[0].answer("went on");
+  assert.equal(await behind, "went on");
+  const tried = slots.run("f", [3], {}, { retries: 5 });
+  await until(() => workers[1].calls.length === 2);
+  workers[1].end("first");
+  await until(() => workers[2]?.calls.length === 1);
+  workers[2].end("second");
+  await assert.rejects(tried, (error) => error instanceof WorkerDiedError && /not tried again.*second/.test(error.message));
+  await until(() => slots.stats().idle === 1);
+  assert.equal(slots.stats().restarts, 3);
+});
+
+test("a worker that dies too often is parked, and a pool without workers says why", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1, maxRestarts: 1 });
+  workers[0].end("first");
+  await until(() => workers.length === 2 && slots.stats().idle === 1);
+  workers[1].end("last words");
+  await until(() => slots.stats().parked === 1);
+  await assert.rejects(slots.run("f"), (error) => error instanceof PoolBrokenError && /last words/.test(error.message));
+  await assert.rejects(slots.each("f", []), PoolBrokenError);
+});
+
+test("a cancelled task that does not end costs its worker; one that ends does not", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1 });
+  for (const isStubborn of [false, true]) {
+    workers[0].isStubborn = isStubborn;
+    const abort = new AbortController();
+    const task = slots.run("f", [1], {}, { signal: abort.signal });
+    await until(() => workers[0].calls.length > 0);
+    abort.abort(new DOMException("enough", "AbortError"));
+    await assert.rejects(task, { name: "AbortError" });
+    if (!isStubborn) await until(() => slots.stats().idle === 1);
+  }
+  await until(() => workers.length === 2);
+  assert.ok(workers[0].isEnded);
+  assert.equal(slots.stats().restarts, 1);
+  assert.equal(slots.stats().lost, 2);
+});
+
+test("an aborted task that waits is dropped, and never runs", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1 });
+  const abort = new AbortController();
+  const running = slots.run("f", [1]);
+  const waiting = slots.run("f", [2], {}, { signal: abort.signal });
+  abort.abort(new DOMException("enough", "AbortError"));
+  await assert.rejects(waiting, { name: "AbortError" });
+  workers[0].calls[0].answer("done");
+  await running;
+  await until(() => slots.stats().idle === 1);
+  assert.equal(workers[0].calls.length, 1);
+});
+
+test("each() reaches every worker, and later ones before anything else", LIMIT, async () => {
+  const { slots, workers } = await open();
+  assert.equal((await slots.each("setUp", [7])).length, 2);
+  workers[0].end("it crashed");
+  await until(() => workers.length === 3 && slots.stats().idle === 2);
+  assert.deepEqual(workers[2].calls.map(({ name, args }) => [name, args]), [["setUp", [7]]]);
+});
+
+test("restart() replaces all workers, a busy one after its task, and counts no death", LIMIT, async () => {
+  const { slots, workers } = await open({ maxRestarts: 0 });
+  const running = slots.run("f", [1]);
+  const restarted = slots.restart();
+  await until(() => workers.length === 3);
+  assert.ok(!workers[0].isEnded, "it is busy");
+  workers[0].calls[0].answer("kept");
+  assert.equal(await running, "kept");
+  await restarted;
+  assert.equal(workers.length, 4);
+  assert.deepEqual(workers.map(({ isEnded }) => isEnded), [true, true, false, false]);
+  assert.equal(slots.stats().idle, 2);
+  assert.equal(slots.stats().parked, 0);
+});
+
+test("a first worker that cannot be started fails the pool; a later one is parked", LIMIT, async () => {
+  await assert.rejects(open({}, () => Promise.reject(new Error("no such script"))), /no such script/);
+  const { slots } = await open({}, (count) => (count === 0 ? new FakeWorker() : Promise.reject(new Error("only one"))));
+  assert.equal(slots.stats().parked, 1);
+  assert.equal(await slots.run("f", ["at once"]), "at once");
+});
+
+test("a first worker whose start brings no news is tried again", LIMIT, async () => {
+  let late = false;
+  const { workers, slots } = await open({}, (count) => {
+    if (count > 0 || late) return new FakeWorker();
+    late = true;
+    throw new DOMException("no news", "TimeoutError");
+  });
+  assert.equal(workers.length, 2);
+  assert.equal(slots.stats().restarts, 1);
+});
+
+test("close() settles all tasks", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1 });
+  const tasks = [slots.run("f", [1]), slots.run("f", [2])];
+  slots.close("it was closed");
+  for (const task of tasks) await assert.rejects(task, WorkerDiedError);
+  await slots.closed();
+  assert.ok(workers[0].isEnded);
+  await assert.rejects(slots.run("f"), /the pool has ended: it was closed/);
+});
+
+test("whatever dies in whichever order, each task settles once, with retries by its result", LIMIT, async () => {
+  let seed = 20;
+  const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
+  const { slots, workers } = await open({ size: 3, maxRestarts: Infinity, poisonAfter: Infinity });
+  const settled = new Map();
+  const tasks = Array.from({ length: 300 }, (_, item) =>
+    slots.run("f", [item], {}, { retries: Infinity }).then((value) => settled.set(item, [...(settled.get(item) ?? []), value])),
+  );
+  let kills = 0;
+  while (settled.size < 300) {
+    for (const worker of workers.filter(({ isEnded }) => !isEnded)) {
+      const call = worker.calls.at(-1);
+      if (call === undefined || random() < 0.3) continue;
+      if (random() < 0.2) {
+        kills += 1;
+        worker.end("killed");
+      } else call.answer(call.args[0]);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await Promise.all(tasks);
+  assert.ok(kills > 20, `${kills}`);
+  for (const [item, values] of settled) assert.deepEqual(values, [item]);
+});
+
+const mapped = (...given) => new ItemMap(...given);
+
+/** Runs items by hand: `answers` settles one. */
+function byHand() {
+  const calls = new Map();
+  const run = (item, { signal }) =>
+    new Promise((resolve, reject) => {
+      calls.set(item, { resolve, reject, signal });
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
+  return { calls, run };
+}
+
+test("a map is lazy, and gives results in order or as they come", LIMIT, async () => {
+  for (const ordered of [true, false]) {
+    const { calls, run } = byHand();
+    let read = 0;
+    function* numbers() {
+      for (;;) yield (read += 1);
+    }
+    const map = mapped(run, numbers(), { ahead: 3, ordered });
+    const first = map.next();
+    await until(() => calls.size === 3);
+    calls.get(2).resolve("two");
+    if (!ordered) assert.equal((await first).value, "two");
+    calls.get(1).resolve("one");
+    assert.equal((await (ordered ? first : map.next())).value, "one");
+    assert.ok(read <= 4, `${read} items were read`);
+    const { signal } = calls.get(3);
+    await map.return();
+    assert.ok(signal.aborted, "what ran is cancelled");
+  }
+});
+
+test("a map of a slow source gives what is ready, and its error last", LIMIT, async () => {
+  const { calls, run } = byHand();
+  let goOn;
+  async function* slow() {
+    yield 1;
+    await new Promise((resolve) => (goOn = resolve));
+    throw new RangeError("the source failed");
+  }
+  const heard = [];
+  const map = mapped(run, slow(), { ahead: 5, onProgress: (...told) => heard.push(told) });
+  const first = map.next();
+  await until(() => calls.size === 1);
+  calls.get(1).resolve("one");
+  assert.equal((await first).value, "one");
+  assert.deepEqual(heard, [[1, undefined]]);
+  const last = map.next();
+  goOn();
+  await assert.rejects(last, RangeError);
+});
+
+test("a map throws the first error or yields errors, and ends by its signal", LIMIT, async () => {
+  const run = async (item) => {
+    if (item === 2) throw new RangeError("2 is even");
+    return item;
+  };
+  const told = [];
+  for await (const one of mapped(run, [1, 2, 3], { ahead: 2, errors: "yield" })) told.push(one);
+  assert.deepEqual(told.map((one) => (one instanceof RangeError ? "error" : one)), [1, "error", 3]);
+  await assert.rejects(async () => {
+    for await (const one of mapped(run, [1, 2, 3], { ahead: 2 })) assert.equal(one, 1);
+  }, RangeError);
+  const abort = new AbortController();
+  const map = mapped(byHand().run, [1, 2], { ahead: 2, signal: abort.signal });
+  const next = map.next();
+  setTimeout(() => abort.abort(new DOMException("enough", "AbortError")), 1);
+  await assert.rejects(next, { name: "AbortError" });
+});
+
+test("return() ends a map whose result is being waited for", LIMIT, async () => {
+  const { calls, run } = byHand();
+  const map = mapped(run, [1, 2], { ahead: 2 });
+  const waiting = map.next();
+  await until(() => calls.size === 2);
+  assert.deepEqual(await map.return(), { value: undefined, done: true });
+  assert.deepEqual(await waiting, { value: undefined, done: true });
+  assert.ok([...calls.values()].every(({ signal }) => signal.aborted));
+  assert.deepEqual(await map.next(), { value: undefined, done: true });
+});

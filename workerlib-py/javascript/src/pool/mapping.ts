@@ -1,0 +1,182 @@
+/**
+ * The results of a function for each item, in order or as they come: what `pool.map()` returns.
+ *
+ * Items are read as far as there are workers for them. The end of the loop, also by `break`, ends the map: items that wait are
+ * dropped, those that run are cancelled.
+ */
+import type { TaskOptions } from "./slots.js";
+
+/** How a map runs. */
+export interface MapOptions extends Omit<TaskOptions, "onReport"> {
+  /** Whether results come in the order of their items, which is so by default; otherwise as they are ready. */
+  ordered?: boolean;
+  /** "throw", which is the default, to throw the first error and end the map; "yield" to yield errors in place of results. */
+  errors?: "throw" | "yield";
+  /** How many items may have been read without their results having been taken; by default four for each worker. */
+  ahead?: number;
+  /** Is called with the number of items that have ended, and the number of all if it is known. */
+  onProgress?: (done: number, total: number | undefined) => void;
+}
+
+/** The results of a map: for `for await`. */
+export interface PoolMap<R> extends AsyncIterableIterator<R, void, undefined> {
+  /** Ends the map, also while a result is being waited for, which is then the last one. */
+  return(): Promise<IteratorResult<R, void>>;
+}
+
+type Outcome = { value: unknown } | { error: unknown };
+type Step = IteratorResult<unknown, void>;
+
+/** A map that runs. Its items are read from the first `next()` on. */
+export class ItemMap implements PoolMap<unknown> {
+  readonly #run: (item: unknown, options: TaskOptions) => Promise<unknown>;
+  readonly #options: MapOptions & { ahead: number };
+  readonly #source: Iterator<unknown> | AsyncIterator<unknown>;
+  /** Aborted when the map has ended. */
+  readonly #end = new AbortController();
+  readonly #results: AsyncGenerator<unknown, void, undefined>;
+  /** The items that have been read and whose results have not been taken. */
+  readonly #waiting: Promise<Outcome>[] = [];
+  /** Those of them that have ended, as they came. */
+  readonly #ready: Promise<Outcome>[] = [];
+  #total: number | undefined;
+  #read = 0;
+  #done = 0;
+  #isReading = false;
+  /** Whether the source has no more items. */
+  #hasEnded = false;
+  #failure: { error: unknown } | undefined;
+  #isOver = false;
+  #wake = (): void => {};
+
+  /**
+   * @param run runs the function for one item
+   * @param items the items, which may be endless
+   * @param options how
+   */
+  constructor(
+    run: (item: unknown, options: TaskOptions) => Promise<unknown>,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options: MapOptions & { ahead: number },
+  ) {
+    this.#run = run;
+    this.#options = options;
+    this.#source = iteratorOf(items);
+    this.#total = lengthOf(items);
+    this.#results = this.#give();
+    if (options.signal?.aborted) this.#abort();
+    options.signal?.addEventListener("abort", this.#abort);
+  }
+
+  async next(): Promise<Step> {
+    let isLast = true;
+    try {
+      const step = await this.#results.next();
+      isLast = step.done === true;
+      return step;
+    } finally {
+      if (isLast) await this.#close();
+    }
+  }
+
+  async return(): Promise<Step> {
+    // A generator's own method would wait until the step that runs has ended.
+    await this.#close();
+    return this.#results.return();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  readonly #abort = (): void => {
+    this.#end.abort(this.#options.signal!.reason);
+    this.#wake();
+  };
+
+  async *#give(): AsyncGenerator<unknown, void, undefined> {
+    const { ordered = true, errors = "throw" } = this.#options;
+    for (;;) {
+      if (this.#isOver) return;
+      this.#end.signal.throwIfAborted();
+      void this.#fill();
+      const taken = ordered ? this.#waiting[0] : this.#ready[0];
+      if (taken === undefined || !this.#ready.includes(taken)) {
+        if (this.#hasEnded && this.#waiting.length === 0) {
+          // The error of the items' own iterator comes after the results of those before it.
+          if (this.#failure !== undefined) throw this.#failure.error;
+          return;
+        }
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        continue;
+      }
+      void this.#waiting.splice(this.#waiting.indexOf(taken), 1);
+      void this.#ready.splice(this.#ready.indexOf(taken), 1);
+      const outcome = await taken;
+      if ("error" in outcome && errors === "throw") throw outcome.error;
+      yield "error" in outcome ? outcome.error : outcome.value;
+    }
+  }
+
+  /** Reads items as far as there is room for them. */
+  async #fill(): Promise<void> {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    try {
+      while (!this.#hasEnded && this.#waiting.length < this.#options.ahead && !this.#end.signal.aborted) {
+        const next = await this.#source.next();
+        if (next.done === true) {
+          this.#hasEnded = true;
+          this.#total = this.#read;
+        } else if (!this.#end.signal.aborted) {
+          this.#read += 1;
+          this.#begin(next.value);
+        }
+      }
+    } catch (error) {
+      this.#hasEnded = true;
+      this.#failure = { error };
+    } finally {
+      this.#isReading = false;
+      this.#wake();
+    }
+  }
+
+  #begin(item: unknown): void {
+    const { onProgress, timeout, retries } = this.#options;
+    const outcome: Promise<Outcome> = this.#run(item, { signal: this.#end.signal, ...(timeout && { timeout }), ...(retries && { retries }) }).then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error }),
+    );
+    this.#waiting.push(outcome);
+    void outcome.then(() => {
+      if (this.#end.signal.aborted) return;
+      this.#done += 1;
+      this.#ready.push(outcome);
+      this.#wake();
+      onProgress?.(this.#done, this.#hasEnded ? this.#read : this.#total);
+    });
+  }
+
+  /** Drops items that wait, and cancels those that run. */
+  async #close(): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#options.signal?.removeEventListener("abort", this.#abort);
+    this.#end.abort(new DOMException("the map has ended", "AbortError"));
+    this.#wake();
+    // A source that is being read hears of the end with its next item.
+    if (!this.#hasEnded && !this.#isReading) await this.#source.return?.();
+  }
+}
+
+function lengthOf(items: object): number | undefined {
+  if (Array.isArray(items) || ArrayBuffer.isView(items)) return (items as ArrayLike<unknown>).length;
+  return items instanceof Set || items instanceof Map ? items.size : undefined;
+}
+
+function iteratorOf(items: Iterable<unknown> | AsyncIterable<unknown>): Iterator<unknown> | AsyncIterator<unknown> {
+  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+}

@@ -1,0 +1,419 @@
+/**
+ * The workers of a pool and the tasks that wait for them: which task runs where, and what follows the death of a worker.
+ *
+ * Each worker runs one task at a time, so a death has one suspect. A task settles once. It knows neither Comlink nor browsers:
+ * `index.ts` says how a worker is started.
+ */
+import { PoolBrokenError, WorkerDiedError } from "../errors.js";
+import type { CallOptions } from "../types.js";
+
+/** How many milliseconds a death counts. */
+const WINDOW = 60_000;
+/** How many milliseconds a worker whose task was cancelled has to become idle before it is replaced. */
+const GRACE = 2_000;
+
+/** A worker, as the pool needs it. */
+export interface Member {
+  readonly exports: readonly string[];
+  /** Resolves with the reason when the worker has ended. */
+  readonly closed: Promise<string>;
+  /** Calls an exported function. */
+  call(name: string, args: unknown[], kwargs: Record<string, unknown>, options: CallOptions): Promise<unknown>;
+  /** Resolves when no function runs in the worker, or the worker has ended. */
+  idle(): Promise<void>;
+  /** Ends the worker. */
+  end(reason: string): void;
+}
+
+/** How often, and when, a worker is started again. */
+export interface Policy {
+  size: number;
+  /** The number of restarts of each worker within a minute; Infinity for any. */
+  maxRestarts: number;
+  /** The milliseconds before the first restart, which double, and the most. */
+  backoff: readonly [number, number];
+  /** How many workers may die of a task before it is not tried again. */
+  poisonAfter: number;
+}
+
+/** What a pool has done and does, at one moment. */
+export interface PoolStats {
+  /** The number of workers that the pool should have. */
+  size: number;
+  /** Workers that wait for a task. */
+  idle: number;
+  /** Workers that run a task. */
+  busy: number;
+  /** Workers that are being started, or wait for their restart. */
+  starting: number;
+  /** Workers that died too often, and are not started again. */
+  parked: number;
+  /** Tasks that wait for a worker. */
+  waiting: number;
+  /** Tasks that returned or raised. */
+  done: number;
+  /** Tasks that ended without an answer: their worker died, their time was up, or they were aborted. */
+  lost: number;
+  /** Workers that were started in place of another. */
+  restarts: number;
+}
+
+/** Options of a task of a pool. */
+export interface TaskOptions extends CallOptions {
+  /** How often the task runs again if its worker dies; 0 by default. */
+  retries?: number;
+}
+
+interface Task {
+  name: string;
+  args: unknown[];
+  kwargs: Record<string, unknown>;
+  options: TaskOptions;
+  /** The only slot whose worker may run it. */
+  slot: Slot | undefined;
+  deaths: number;
+  resolve: (value: unknown) => void;
+  reject: (error: unknown) => void;
+}
+
+type State = "waiting" | "starting" | "idle" | "busy" | "condemned" | "parked";
+
+interface Slot {
+  state: State;
+  member: Member | undefined;
+  /** The times of the deaths that count. */
+  deaths: number[];
+  /** Whether its worker is replaced when it is idle, and who waits for that. */
+  renewals: (() => void)[];
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+/** The workers of one pool. */
+export class Slots {
+  readonly #policy: Policy;
+  readonly #start: () => Promise<Member>;
+  readonly #slots: Slot[];
+  readonly #queue: Task[] = [];
+  /** The calls that every worker runs before anything else. */
+  readonly #first: [name: string, args: unknown[], kwargs: Record<string, unknown>][] = [];
+  readonly #exports: string[] = [];
+  /** Workers start one after the other. */
+  #starting: Promise<unknown> = Promise.resolve();
+  #closing: WorkerDiedError | undefined;
+  #cause: unknown;
+  #done = 0;
+  #lost = 0;
+  #restarts = 0;
+
+  /**
+   * @param policy how many workers there are, and how often they are started again
+   * @param start starts one
+   */
+  constructor(policy: Policy, start: () => Promise<Member>) {
+    this.#policy = policy;
+    this.#start = start;
+    this.#slots = Array.from({ length: policy.size }, () => {
+      return { state: "starting", member: undefined, deaths: [], renewals: [], timer: undefined };
+    });
+  }
+
+  /** The names that the workers export. */
+  get exports(): readonly string[] {
+    return this.#exports;
+  }
+
+  /** Starts the workers; resolves when the first one can run tasks, and rejects if it cannot be started. */
+  async open(): Promise<void> {
+    const [first, ...others] = this.#slots;
+    await this.#bringUp(first!);
+    // The script's own error ends the pool; a start without news is tried again, as after a death.
+    while (first!.member === undefined && first!.state !== "parked" && this.#closing === undefined) {
+      await new Promise<void>((resolve) => first!.renewals.push(resolve));
+    }
+    if (first!.member === undefined) throw (this.#cause ?? this.#closing) as Error;
+    for (const slot of others) void this.#bringUp(slot);
+  }
+
+  /** Adds a task. */
+  run(
+    name: string,
+    args: unknown[] = [],
+    kwargs: Record<string, unknown> = {},
+    options: TaskOptions = {},
+    slot?: Slot,
+  ): Promise<unknown> {
+    const { signal } = options;
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    const closed = this.#closing ?? this.#broken();
+    if (closed !== undefined) return Promise.reject(closed);
+    return new Promise((resolve, reject) => {
+      const task: Task = { name, args, kwargs, options, slot, deaths: 0, resolve, reject };
+      const drop = (): void => {
+        const at = this.#queue.indexOf(task);
+        // A task that runs is aborted by its worker's connection.
+        if (at < 0) return;
+        this.#queue.splice(at, 1);
+        this.#lose(task, signal!.reason);
+      };
+      if (signal !== undefined) {
+        signal.addEventListener("abort", drop);
+        const release = (): void => signal.removeEventListener("abort", drop);
+        task.resolve = (value) => (release(), resolve(value));
+        const fail: (error: unknown) => void = reject;
+        task.reject = (error) => (release(), fail(error));
+      }
+      this.#queue.push(task);
+      this.#assign();
+    });
+  }
+
+  /** Has every worker run a function, also those that start later. */
+  each(name: string, args: unknown[], kwargs: Record<string, unknown> = {}): Promise<unknown[]> {
+    const closed = this.#closing ?? this.#broken();
+    if (closed !== undefined) return Promise.reject(closed);
+    this.#first.push([name, args, kwargs]);
+    const running = this.#slots.filter((slot) => slot.member !== undefined && slot.state !== "starting");
+    return Promise.all(running.map((slot) => this.run(name, args, kwargs, {}, slot)));
+  }
+
+  /** Replaces every worker, those that run a task when it has ended; resolves when all have started. */
+  async restart(): Promise<void> {
+    const closed = this.#closing ?? this.#broken();
+    if (closed !== undefined) throw closed;
+    const renewed = this.#slots.map((slot) => {
+      const ended = new Promise<void>((resolve) => slot.renewals.push(resolve));
+      if (slot.state === "idle") this.#renew(slot);
+      if (slot.state === "parked") this.#revive(slot);
+      return ended;
+    });
+    await Promise.all(renewed);
+    const broken = this.#closing ?? this.#broken();
+    if (broken !== undefined) throw broken;
+  }
+
+  stats(): PoolStats {
+    const count = (...states: State[]): number => this.#slots.filter(({ state }) => states.includes(state)).length;
+    return {
+      size: this.#slots.length,
+      idle: count("idle"),
+      busy: count("busy", "condemned"),
+      starting: count("starting", "waiting"),
+      parked: count("parked"),
+      waiting: this.#queue.length,
+      done: this.#done,
+      lost: this.#lost,
+      restarts: this.#restarts,
+    };
+  }
+
+  /** Ends all workers; tasks without an answer reject with WorkerDiedError. */
+  close(reason: string): void {
+    if (this.#closing !== undefined) return;
+    this.#closing = new WorkerDiedError(`the pool has ended: ${reason}`);
+    for (const task of this.#queue.splice(0)) this.#lose(task, this.#closing);
+    for (const slot of this.#slots) {
+      clearTimeout(slot.timer);
+      slot.member?.end(reason);
+      this.#tellRenewed(slot);
+    }
+  }
+
+  /** Resolves when all workers have ended. */
+  async closed(): Promise<void> {
+    await Promise.all(this.#slots.flatMap(({ member }) => (member === undefined ? [] : [member.closed])));
+    await this.#starting;
+  }
+
+  #assign(): void {
+    for (const slot of this.#slots) {
+      if (slot.state !== "idle") continue;
+      const at = this.#queue.findIndex((task) => task.slot === undefined || task.slot === slot);
+      if (at < 0) continue;
+      const [task] = this.#queue.splice(at, 1);
+      slot.state = "busy";
+      void this.#execute(slot, slot.member!, task!);
+    }
+  }
+
+  async #execute(slot: Slot, member: Member, task: Task): Promise<void> {
+    let isLate = false;
+    try {
+      const value = await member.call(task.name, task.args, task.kwargs, task.options);
+      this.#done += 1;
+      task.resolve(value);
+    } catch (error) {
+      const reason = await settled(member.closed);
+      if (reason !== undefined) {
+        this.#onDeath(slot, member, reason);
+        this.#blame(task, reason);
+        return;
+      }
+      isLate = task.options.signal?.aborted === true || (error instanceof DOMException && error.name === "TimeoutError");
+      if (isLate) this.#lose(task, error);
+      else {
+        this.#done += 1;
+        task.reject(error);
+      }
+    }
+    if (isLate) {
+      // Its function may go on: one that computes, or cleans up.
+      slot.state = "condemned";
+      if (!(await within(GRACE, member.idle()))) {
+        this.#replace(slot, member, "the function that it ran did not end within two seconds after its cancel");
+        return;
+      }
+    }
+    if (slot.member !== member || this.#closing !== undefined) return;
+    slot.state = "idle";
+    if (slot.renewals.length > 0) this.#renew(slot);
+    else this.#assign();
+  }
+
+  /** Settles a task of which a worker died, or lets it run again. */
+  #blame(task: Task, reason: string): void {
+    task.deaths += 1;
+    if (this.#closing !== undefined) {
+      this.#lose(task, this.#closing);
+    } else if (task.deaths > (task.options.retries ?? 0)) {
+      this.#lose(task, new WorkerDiedError(`the worker died while it ran ${task.name}(): ${reason}`));
+    } else if (task.deaths >= this.#policy.poisonAfter) {
+      const why = `each worker that ran it with these arguments died; the last one: ${reason}`;
+      this.#lose(task, new WorkerDiedError(`${task.name}() is not tried again, since ${why}`));
+    } else {
+      // Before tasks that have not begun.
+      this.#queue.unshift(task);
+      this.#assign();
+    }
+    this.#endIfBroken();
+  }
+
+  #lose(task: Task, error: unknown): void {
+    this.#lost += 1;
+    task.reject(error);
+  }
+
+  /** Starts a worker for a slot, which has run the calls for each worker before it gets a task. */
+  #bringUp(slot: Slot): Promise<void> {
+    slot.state = "starting";
+    const started = this.#starting.then(async () => {
+      if (this.#closing !== undefined) return;
+      let member: Member | undefined;
+      try {
+        member = await this.#start();
+        slot.member = member;
+        for (let at = 0; at < this.#first.length; at += 1) await member.call(...this.#first[at]!, {});
+      } catch (error) {
+        this.#cause = error;
+        slot.member = undefined;
+        member?.end("it could not be set up");
+        // A script that fails would fail again. A start without news, or a death, may be the machine's.
+        const isMachines = error instanceof WorkerDiedError || (error instanceof DOMException && error.name === "TimeoutError");
+        if (isMachines) this.#startLater(slot);
+        else this.#park(slot);
+        return;
+      }
+      if (this.#closing !== undefined) {
+        member.end("the pool has ended");
+        return;
+      }
+      for (const name of member.exports) if (!this.#exports.includes(name)) this.#exports.push(name);
+      slot.state = "idle";
+      const started = member;
+      void started.closed.then((reason) => this.#onDeath(slot, started, reason));
+      this.#tellRenewed(slot);
+      this.#assign();
+    });
+    this.#starting = started;
+    return started;
+  }
+
+  #onDeath(slot: Slot, member: Member, reason: string): void {
+    if (slot.member !== member || this.#closing !== undefined) return;
+    slot.member = undefined;
+    this.#cause = new WorkerDiedError(reason);
+    this.#dropTasksOf(slot);
+    this.#startLater(slot);
+  }
+
+  /** Starts a worker again after a death, or parks its slot. */
+  #startLater(slot: Slot): void {
+    const now = Date.now();
+    slot.deaths = [...slot.deaths.filter((time) => time > now - WINDOW), now];
+    const { maxRestarts, backoff } = this.#policy;
+    if (slot.deaths.length > maxRestarts) {
+      this.#park(slot);
+      return;
+    }
+    slot.state = "waiting";
+    const delay = Math.min(backoff[0] * 2 ** (slot.deaths.length - 1), backoff[1]);
+    slot.timer = setTimeout(() => this.#revive(slot), delay);
+  }
+
+  #park(slot: Slot): void {
+    slot.state = "parked";
+    this.#dropTasksOf(slot);
+    this.#tellRenewed(slot);
+    this.#endIfBroken();
+  }
+
+  #revive(slot: Slot): void {
+    clearTimeout(slot.timer);
+    this.#restarts += 1;
+    void this.#bringUp(slot);
+  }
+
+  /** Replaces a worker that is idle. It did not die, so nothing is counted. */
+  #renew(slot: Slot): void {
+    this.#replace(slot, slot.member!, "it was restarted");
+  }
+
+  #replace(slot: Slot, member: Member, reason: string): void {
+    if (slot.member !== member || this.#closing !== undefined) return;
+    slot.member = undefined;
+    this.#dropTasksOf(slot);
+    member.end(reason);
+    this.#revive(slot);
+  }
+
+  /** Rejects tasks that were for a worker which is gone. */
+  #dropTasksOf(slot: Slot): void {
+    for (const task of this.#queue.filter((task) => task.slot === slot)) {
+      this.#queue.splice(this.#queue.indexOf(task), 1);
+      this.#lose(task, new WorkerDiedError(`the worker died before it ran ${task.name}()`));
+    }
+  }
+
+  #tellRenewed(slot: Slot): void {
+    for (const resolve of slot.renewals.splice(0)) resolve();
+  }
+
+  #broken(): PoolBrokenError | undefined {
+    if (this.#slots.some(({ state }) => state !== "parked")) return undefined;
+    const why = this.#cause instanceof Error ? this.#cause.message : String(this.#cause);
+    const text = `the pool has no worker left: each died too often or could not be started again; the last cause: ${why}`;
+    return new PoolBrokenError(text, { cause: this.#cause });
+  }
+
+  #endIfBroken(): void {
+    const broken = this.#broken();
+    if (broken !== undefined) for (const task of this.#queue.splice(0)) this.#lose(task, broken);
+  }
+}
+
+/** Tells what a promise has resolved with; undefined if it has not yet. */
+function settled<T>(promise: Promise<T>): Promise<T | undefined> {
+  return Promise.race([promise, Promise.resolve(undefined)]);
+}
+
+/** Tells whether a promise resolves within a time. */
+async function within(milliseconds: number, promise: Promise<unknown>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), milliseconds);
+  });
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
