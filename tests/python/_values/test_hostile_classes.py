@@ -327,7 +327,7 @@ async def test_a_page_in_javascript_hears_of_every_exception(base: str) -> None:
             raise error
 
         try:
-            outcome = await comlink._outcome(throw)
+            outcome = await comlink._outcome(throw, comlink._registered(0))
         except BaseException as leaked:  # noqa: BLE001 - anything
             raise AssertionError(f"{what}: {type(leaked)} reached JavaScript") from None
         assert outcome[0] == "error", what

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pyodide.code import eval_code_async
@@ -58,7 +58,7 @@ def meet_page(call: Any, tell: Any, names: Any) -> None:
     _page = page.meet(call, tell, names.to_py())
 
 
-async def call(name: str, args: Any, kwargs: Any, key: int = 0) -> Any:
+def call(name: str, args: Any, kwargs: Any, key: int = 0) -> Coroutine[Any, Any, Any]:
     """Calls an exported function, whose annotations say what is made of the arguments.
 
     Args:
@@ -76,17 +76,17 @@ async def call(name: str, args: Any, kwargs: Any, key: int = 0) -> Any:
         given, named = build_arguments(function, given or [], named or {})
         return function(*given, **named)
 
-    return await _outcome(run, key)
+    return _outcome(run, _registered(key))
 
 
-async def run_python(code: str, key: int = 0) -> Any:
+def run_python(code: str, key: int = 0) -> Coroutine[Any, Any, Any]:
     """Runs Python code in `__main__`. The outcome is the value of its last expression.
 
     Args:
         code: The code.
         key: The number of the call, for `cancel`; 0 for a call that cannot be cancelled.
     """
-    return await _outcome(lambda: eval_code_async(code, __main__.__dict__), key)
+    return _outcome(lambda: eval_code_async(code, __main__.__dict__), _registered(key))
 
 
 async def run_script(code: str, address: str) -> Any:
@@ -103,7 +103,7 @@ async def run_script(code: str, address: str) -> Any:
     async def run() -> None:
         await eval_code_async(code, __main__.__dict__, filename=file)
 
-    return await _outcome(run)
+    return await _outcome(run, _registered(0))
 
 
 async def ping() -> None:
@@ -131,16 +131,21 @@ def exported() -> Any:
     return to_js(list(functions))
 
 
-async def _outcome(run: Callable[[], Any], key: int = 0) -> Any:
-    """Runs code as a task, which `cancel` finds by its key, and returns the outcome."""
+def _registered(key: int) -> Served:
+    """Notes a call at once, since its cancel may arrive before the event loop has begun it."""
     served = Served(key, _page)
-    served.task = asyncio.ensure_future(_settle(run, served))
     if key:
         _running[key] = served
+    return served
+
+
+async def _outcome(run: Callable[[], Any], served: Served) -> Any:
+    """Runs code as a task, which `cancel` finds by its key, and returns the outcome."""
+    served.task = asyncio.ensure_future(_settle(run, served))
     try:
         return await served.task
     finally:
-        _running.pop(key, None)
+        _running.pop(served.call, None)
         # It refers to its frame, and the frame to it.
         served.interrupt = None
 
