@@ -10,10 +10,14 @@ import csv
 import email
 import gzip
 import hashlib
+import io
 import json
 import sys
 import zipfile
 from pathlib import Path
+
+MODULES = "workerlib/modules.zip"
+"""The wheel for Pyodide has its modules there: bundle_modules.py."""
 
 
 def module_of(wheel: zipfile.ZipFile) -> str:
@@ -33,6 +37,7 @@ def check_files(wheel: zipfile.ZipFile) -> None:
     if wheel.filename and "wasm32" in wheel.filename:
         scripts = ("python_worker.js", "worker.js", "workerlib.js", "workerlib-pyodide.mjs")
         needed |= {f"workerlib/javascript/{name}" for name in scripts}
+        needed.add(MODULES)
     missing = needed - names
     if missing:
         raise SystemExit(f"the wheel lacks {sorted(missing)}")
@@ -41,6 +46,18 @@ def check_files(wheel: zipfile.ZipFile) -> None:
     ]
     if strange:
         raise SystemExit(f"the wheel must hold workerlib alone, and also holds {sorted(strange)}")
+
+
+def check_modules(wheel: zipfile.ZipFile) -> None:
+    """Checks that all modules are in one archive, each with its source and its bytecode."""
+    loose = [name for name in wheel.namelist() if name.endswith(".py")]
+    if loose != ["workerlib/__init__.py", "workerlib/starter/workerlib.py"]:
+        raise SystemExit(f"modules should be in {MODULES}, and the wheel holds {loose}")
+    with zipfile.ZipFile(io.BytesIO(wheel.read(MODULES))) as archive:
+        names = set(archive.namelist())
+    sources = {name for name in names if name.endswith(".py")}
+    if names != sources | {f"{name}c" for name in sources} or "_api/connect.py" not in sources:
+        raise SystemExit(f"{MODULES} lacks sources or bytecode")
 
 
 def check_order(wheel: zipfile.ZipFile) -> None:
@@ -102,6 +119,7 @@ def main() -> None:
             check_metadata(wheel)
             if "wasm32" in arguments.wheel.name:
                 check_order(wheel)
+                check_modules(wheel)
             check_record(wheel)
     for text in arguments.without:
         if text.encode() in module:

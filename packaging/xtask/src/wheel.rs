@@ -19,6 +19,9 @@ use crate::{folder, javascript, linker, process};
 /// The most bytes that the wasm module may have: it grows with features, not with accidents.
 const LARGEST_MODULE: u64 = 650_000;
 
+/// The npm package of the Pyodide whose bytecode the wheel has.
+const BYTECODE_OF: &str = "pyodide-314";
+
 /// The platforms of the one wheel: Pyodide 0.29 (its first releases knew only the first name), 314 and 315.
 const PLATFORMS: [&str; 4] = [
     "pyodide_2025_0_wasm32",
@@ -121,8 +124,8 @@ pub(crate) fn build_of(workspace: &Workspace, tools: &Workspace, kind: Kind, epo
     Ok(outcome)
 }
 
-/// Makes the module of the wheel that lies in `packed` smaller, and puts the JavaScript into the wheel: its worker's script, and
-/// the module for pages.
+/// Makes the module of the wheel that lies in `packed` smaller, puts the JavaScript into the wheel (its worker's script, and the
+/// module for pages), and the Python modules into one file with their bytecode.
 fn complete_wasm(workspace: &Workspace, tools: &Workspace, packed: &Path, epoch: &str) -> Result<()> {
     let wheel = only_file(packed)?;
     let unpacked = workspace.target().join("wasm").join("unpacked");
@@ -135,8 +138,13 @@ fn complete_wasm(workspace: &Workspace, tools: &Workspace, packed: &Path, epoch:
     process::run(workspace, "wheel-unpack", python().args(["unpack", "--dest"]).arg(&unpacked).arg(&wheel))?;
     let mut trees = fs::read_dir(&unpacked)?;
     let tree = trees.next().context("an unpacked wheel is a folder")??.path();
-    optimize(tools, &tree.join("workerlib").join(MODULE))?;
-    javascript::build_for_wheel(workspace, tools, &tree.join("workerlib").join("javascript"))?;
+    let package = tree.join("workerlib");
+    optimize(tools, &package.join(MODULE))?;
+    javascript::build_for_wheel(workspace, tools, &package.join("javascript"))?;
+    let mut bundle = Command::new("node");
+    bundle.arg(tools.packaging("python").join("bundle_modules.mjs"));
+    bundle.arg(tools.node_modules().join(BYTECODE_OF)).arg(&package);
+    process::run(workspace, "wheel-modules", &mut bundle)?;
     fs::remove_file(&wheel)?;
     process::run(workspace, "wheel-pack", python().args(["pack", "--dest-dir"]).arg(packed).arg(&tree))?;
     Ok(())
@@ -320,7 +328,8 @@ fn inputs(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     inputs.push(workspace.packaging("npm").join("package-lock.json"));
     let sources = workspace.packaging("xtask").join("src");
     inputs.extend(["wheel.rs", "linker.rs", "compiler.rs", "javascript.rs"].map(|name| sources.join(name)));
-    inputs.push(workspace.packaging("python").join("order_wheel.py"));
+    let tools = workspace.packaging("python");
+    inputs.extend(["order_wheel.py", "bundle_modules.mjs", "bundle_modules.py"].map(|name| tools.join(name)));
     // No package has all of the parts.
     inputs.retain(|path| path.exists());
     Ok(inputs)

@@ -28,6 +28,8 @@ const MODULES = [
   ...["io", "ipaddress", "itertools", "json", "keyword", "linecache", "logging", "math", "operator", "pathlib", "pyodide.http"],
   ...["random", "re", "string", "tempfile", "textwrap", "tomllib", "traceback", "types", "typing", "urllib.parse", "uuid"],
   ...["warnings", "weakref", "zoneinfo"],
+  // Pyodide imports these when it installs its first package.
+  ...["encodings.cp437", "tarfile"],
 ];
 
 const here = new URL(import.meta.url);

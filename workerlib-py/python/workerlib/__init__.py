@@ -24,6 +24,10 @@ import sys
 if sys.implementation.name == "micropython":
     raise ImportError('workerlib needs Pyodide: write type="py", not type="mpy", in the script tag')
 
+if sys.platform == "emscripten":
+    # The wheel for Pyodide has its modules in one file, with their bytecode: ADR 64.
+    __path__.insert(0, f"{__path__[0]}/modules.zip")
+
 from typing import TYPE_CHECKING
 
 from workerlib._addresses import url

@@ -54,7 +54,7 @@ def _script(name: str) -> Any:
     """
     if name not in _scripts:
         try:
-            _scripts[name] = js.eval(files(__package__).joinpath(name).read_text())
+            _scripts[name] = js.eval(files("workerlib").joinpath("_channels", name).read_text())
         except JsException:
             _scripts[name] = False
     return _scripts[name]

@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any
 
-from workerlib import _errors
-
-# The folder of the package, whichever of its folders this module is in.
-_PACKAGE = os.path.dirname(_errors.__file__) + os.sep
+# The folder of the package's code as frames name it, whichever of its folders this module is in.
+_PACKAGE = os.path.dirname(os.path.dirname(sys._getframe().f_code.co_filename)) + os.sep
 
 # The prefix of the names of the other side's files.
 _PREFIX = "worker:"
