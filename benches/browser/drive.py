@@ -2,7 +2,8 @@
 
     python drive.py ENGINE URL [--quick] [--only PART,…]
 
-The results have one more key, "charts": SVG texts by name. `cargo xtask bench --browser ENGINE` runs it.
+`cargo xtask bench --browser ENGINE` runs it. `--only starts` measures how workers and pages start, and no
+more.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "browser"))
 
@@ -26,21 +28,22 @@ def main() -> None:
     parser.add_argument("engine", choices=["chromium", "firefox", "webkit"])
     parser.add_argument("url")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="", help="parts of suite.py")
+    parser.add_argument("--only", default="", help='parts of suite.py, or "starts"')
     options = parser.parse_args()
     with launch(options.engine) as browser:
-        context = browser.new_context()
-        page = context.new_page()
-        page.on("console", lambda message: print(f"{message.type}: {message.text}", file=sys.stderr))
-        page.goto(f"{options.url}/bench/", timeout=START_MILLISECONDS)
-        page.wait_for_function("() => window.bench?.isReady", timeout=START_MILLISECONDS)
-        results = json.loads(
-            page.evaluate("(chosen) => window.bench.run(...chosen)", [options.quick, options.only])
-        )
-        results["charts"] = page.evaluate("(results) => window.bench.charts(results)", results)
-        context.close()
-        if not options.only:
-            started = starts.measure(browser, options.url, 3 if options.quick else 5)
+        results: dict[str, Any] = {"rows": [], "goals": []}
+        if options.only != "starts":
+            context = browser.new_context()
+            page = context.new_page()
+            page.on("console", lambda message: print(f"{message.type}: {message.text}", file=sys.stderr))
+            page.goto(f"{options.url}/bench/", timeout=START_MILLISECONDS)
+            page.wait_for_function("() => window.bench?.isReady", timeout=START_MILLISECONDS)
+            results = json.loads(
+                page.evaluate("(chosen) => window.bench.run(...chosen)", [options.quick, options.only])
+            )
+            context.close()
+        if options.only in ("", "starts"):
+            started = starts.measure(browser, options.url, 3 if options.quick else 5, options.engine)
             for key, more in started.items():
                 results[key] += more
     print(json.dumps(results, indent=1))

@@ -21,6 +21,32 @@ async def start(snapshot, count):
     return (perf_counter() - begun) * 1e3
 
 
+async def memory(snapshot):
+    """Starts a worker; returns how many megabytes the memory of its Python has after a call."""
+    async with workerlib.spawn("./starts_worker.py", snapshot=snapshot, timeout=None) as worker:
+        assert await worker.echo(1) == 1
+        return await worker.memory() / 2**20
+
+
+async def first(snapshot):
+    """Starts the first worker; returns how many milliseconds its first answer and a later call take.
+
+    The later call computes. With `snapshot` it is made while another worker writes the snapshot.
+    """
+    begun = perf_counter()
+    async with workerlib.spawn("./starts_worker.py", snapshot=snapshot, timeout=None) as worker:
+        assert await worker.echo(1) == 1
+        answered = perf_counter() - begun
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            while snapshot and snapshots._maker is None:
+                await asyncio.sleep(0.01)
+        begun = perf_counter()
+        await worker.compute()
+        took = perf_counter() - begun
+        assert not snapshot or snapshots._maker is not None, "the snapshot was there before the answer"
+    return [answered * 1e3, took * 1e3]
+
+
 async def made():
     """Waits until there is a snapshot, which a first worker leads to."""
     await _answer(True)

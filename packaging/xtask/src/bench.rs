@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the transfer between page and worker (`browser`), or the codec alone.
+//! `cargo xtask bench`: calls between page and worker and starts of workers (`browser`), or the codec alone.
 //!
 //! `cargo xtask bench codec` measures the codec against its peers, natively, in Pyodide and in Rust, and holds the result
 //! against the goals. `cargo xtask bench calls` measures calls with both sides in one thread, by the time on the processor.
@@ -44,15 +44,18 @@ const EXCEPTIONS: (&str, f64) = ("exceptions", 0.5);
 /// The arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The codec alone: natively, in Pyodide and in Rust; calls by the time on the processor; or what became slower
+    /// A benchmark that needs no browser
     #[arg(required_unless_present = "browser", conflicts_with = "browser")]
     benchmark: Option<Benchmark>,
     /// Of `compare`: the commit before and the commit after, or files of results with commas between them
     #[arg(value_name = "COMMIT", num_args = 2)]
     sides: Vec<String>,
-    /// Calls between a page and its worker, in these browsers
+    /// Calls between a page and its worker, and starts of workers, in these browsers
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     browser: Vec<Engine>,
+    /// One part of the browser's benchmark, such as `starts`; the results go to target/bench
+    #[arg(long, requires = "browser")]
+    only: Option<String>,
     /// Fewer rounds; of the codec not the Rust side, of buffers not the largest; the results go to target/bench
     #[arg(long)]
     quick: bool,
@@ -61,9 +64,16 @@ pub(crate) struct Options {
 /// A benchmark that needs no browser.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Benchmark {
+    /// The codec: natively, in Pyodide and in Rust
     Codec,
+    /// Calls by the time on the processor
     Calls,
+    /// What became slower between two commits
     Compare,
+    /// Starts of workers under Node
+    Node,
+    /// Draws the charts of the committed results anew
+    Charts,
 }
 
 /// Measures what the arguments name.
@@ -73,12 +83,14 @@ enum Benchmark {
 pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let quick = options.quick;
     if !options.browser.is_empty() {
-        return browser::main(workspace, &options.browser, quick);
+        return browser::main(workspace, &options.browser, quick, options.only.as_deref());
     }
     match options.benchmark {
         Some(Benchmark::Compare) => compare(workspace, &options.sides),
         _ if !options.sides.is_empty() => bail!("only `bench compare` takes commits"),
         Some(Benchmark::Calls) => calls(workspace),
+        Some(Benchmark::Node) => browser::node(workspace, quick),
+        Some(Benchmark::Charts) => browser::charts(workspace),
         _ => codec(workspace, quick),
     }
 }

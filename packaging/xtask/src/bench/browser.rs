@@ -1,7 +1,8 @@
 //! `cargo xtask bench --browser ENGINE …`: measures calls between a page and its worker against their peers.
 //!
-//! The measuring is done by the page in `benches/browser`, once with isolation headers and once without; here the numbers
-//! become a table, and the charts files. In Firefox and WebKit a quick run is enough: what is published is Chromium's.
+//! The page in `benches/browser` measures, once with isolation headers and once without. Here the numbers become a table, and
+//! `benches/node/charts.mjs` draws charts of them. In Firefox and WebKit a quick run is enough: the published results are
+//! Chromium's. Starts of workers are also measured under Node.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use crate::process::{self, Limit};
 use crate::pyodide::Pyodide;
 use crate::server::{self, Site};
 use crate::setup::browser::Engine;
+use crate::setup::node;
 use crate::site;
 use crate::steps::{Outcome, Steps};
 use crate::workspace::Workspace;
@@ -32,7 +34,12 @@ const PAGES: [(&str, bool); 2] = [("isolated", true), ("plain", false)];
 ///
 /// # Errors
 /// If something cannot be built or measured.
-pub(super) fn main(workspace: &Workspace, engines: &[Engine], quick: bool) -> Result<ExitCode> {
+pub(super) fn main(
+    workspace: &Workspace,
+    engines: &[Engine],
+    quick: bool,
+    only: Option<&str>,
+) -> Result<ExitCode> {
     let needs: Vec<_> = engines.iter().map(|engine| engine.need()).collect();
     let mut steps = Steps::default();
     site::add(&mut steps, workspace, Pyodide::V314, &needs);
@@ -46,14 +53,64 @@ pub(super) fn main(workspace: &Workspace, engines: &[Engine], quick: bool) -> Re
         let mut steps = Steps::default();
         for ((page, isolated), result) in PAGES.into_iter().zip(&mut results) {
             steps.add(format!("measuring in {}, {page}", engine.name()), move || {
-                measure(workspace, engine, isolated, quick, result)
+                measure(workspace, engine, isolated, quick, only, result)
             });
         }
         steps.run()?;
-        let text = write(&workspace.results(quick)?, engine, &results, quick)?;
+        let sections: Vec<_> = PAGES.into_iter().map(|(page, _)| page).zip(results).collect();
+        // A part of the results must not take the place of the whole.
+        let folder = workspace.results(quick || only.is_some())?;
+        let title = format!("Calls between a page and its worker, in {}", engine.name());
+        let text = write(&folder, engine.name(), &title, &sections, quick)?;
+        draw(workspace, &folder, engine.name())?;
         println!("\n{text}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Measures starts of workers under Node.
+///
+/// # Errors
+/// If something cannot be built or measured.
+pub(super) fn node(workspace: &Workspace, quick: bool) -> Result<ExitCode> {
+    let mut result = Value::Null;
+    let mut steps = Steps::default();
+    site::add(&mut steps, workspace, Pyodide::V314, &[]);
+    steps.add("measuring under Node", || {
+        let mut node = Command::new(node::find().context("Node is missing")?);
+        node.arg(workspace.root().join("benches").join("node").join("starts.mjs"));
+        node.arg(Pyodide::V314.folder(workspace)).args(quick.then_some("--quick"));
+        result = results_of(workspace, "bench-node", &mut node)?;
+        Ok(Outcome::Done)
+    });
+    steps.run()?;
+    let folder = workspace.results(quick)?;
+    let sections = [("node", result)];
+    let text = write(&folder, "node", "Starts of workers under Node", &sections, quick)?;
+    draw(workspace, &folder, "node")?;
+    println!("\n{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws the charts of the committed results anew.
+///
+/// # Errors
+/// If there is no Node, or a file of results is not what it should be.
+pub(super) fn charts(workspace: &Workspace) -> Result<ExitCode> {
+    let folder = workspace.results(false)?;
+    for name in ["chromium", "node"] {
+        if folder.join(format!("{name}.json")).exists() {
+            draw(workspace, &folder, name)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws the charts of results that have been written into a folder.
+fn draw(workspace: &Workspace, folder: &Path, name: &str) -> Result<()> {
+    let mut node = Command::new(node::find().context("Node is missing")?);
+    node.arg(workspace.root().join("benches").join("node").join("charts.mjs")).arg(folder).arg(name);
+    process::run(workspace, "bench-charts", &mut node).map(drop)
 }
 
 fn measure(
@@ -61,6 +118,7 @@ fn measure(
     engine: Engine,
     isolated: bool,
     quick: bool,
+    only: Option<&str>,
     result: &mut Value,
 ) -> Result<Outcome> {
     let server =
@@ -68,37 +126,35 @@ fn measure(
     let mut drive = Command::new(workspace.python());
     drive.arg(workspace.root().join("benches").join("browser").join("drive.py"));
     drive.args([engine.name(), &server.url()]).args(quick.then_some("--quick"));
+    drive.args(only.into_iter().flat_map(|part| ["--only", part]));
     drive.envs(engine.find().with_context(|| format!("{} is missing", engine.name()))?);
-    drive.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(workspace.target());
-    let name = format!("bench-{}", engine.name());
-    let process::Run { succeeded, output, .. } =
-        process::capture_within(workspace, &name, &mut drive, Limit::Total(LIMIT))?;
-    // The page's console stands before the JSON.
-    let json = output.find("{\n").map(|start| &output[start..]);
-    match json.map(serde_json::from_str) {
-        Some(Ok(measured)) if succeeded => *result = measured,
-        _ => bail!("the benchmark wrote no result:\n\n{output}"),
-    }
+    *result = results_of(workspace, &format!("bench-{}", engine.name()), &mut drive)?;
     Ok(Outcome::Done)
 }
 
-/// Writes table, numbers and charts into a folder, and returns the table.
-fn write(folder: &Path, engine: Engine, results: &[Value], quick: bool) -> Result<String> {
-    let name = engine.name();
-    let mut text = format!("# Calls between a page and its worker, in {name}\n");
+/// Runs what measures, and reads the JSON that it prints.
+fn results_of(workspace: &Workspace, name: &str, command: &mut Command) -> Result<Value> {
+    command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(workspace.target());
+    let process::Run { succeeded, output, .. } =
+        process::capture_within(workspace, name, command, Limit::Total(LIMIT))?;
+    // The page's console stands before the JSON.
+    let json = output.find("{\n").map(|start| &output[start..]);
+    match json.map(serde_json::from_str) {
+        Some(Ok(measured)) if succeeded => Ok(measured),
+        _ => bail!("the benchmark wrote no result:\n\n{output}"),
+    }
+}
+
+/// Writes table and numbers into a folder, and returns the table.
+fn write(folder: &Path, name: &str, title: &str, sections: &[(&str, Value)], quick: bool) -> Result<String> {
+    let mut text = format!("# {title}\n");
     if quick {
         text.push_str("\nA quick run: fewer rounds, smaller buffers, and noisier.\n");
     }
     let mut numbers = serde_json::Map::new();
-    for ((page, _), measured) in PAGES.iter().zip(results) {
+    for (page, measured) in sections {
         text.push_str(&section(page, measured)?);
-        let mut measured = measured.clone();
-        let charts = measured.as_object_mut().and_then(|measured| measured.remove("charts"));
-        for (group, svg) in charts.as_ref().and_then(Value::as_object).into_iter().flatten() {
-            let file = format!("{name}-{page}-{}.svg", group.replace(' ', "-"));
-            fs::write(folder.join(file), svg.as_str().context("a chart is no text")?)?;
-        }
-        numbers.insert((*page).to_owned(), measured);
+        numbers.insert((*page).to_owned(), measured.clone());
     }
     fs::write(folder.join(format!("{name}.json")), format!("{:#}\n", Value::Object(numbers)))?;
     fs::write(folder.join(format!("{name}.md")), &text)?;
@@ -109,15 +165,17 @@ fn write(folder: &Path, engine: Engine, results: &[Value], quick: bool) -> Resul
 fn section(page: &str, results: &Value) -> Result<String> {
     let rows = results["rows"].as_array().filter(|rows| !rows.is_empty()).context("nothing was measured")?;
     let goals = results["goals"].as_array().context("there are no goals")?;
-    let mut text =
-        format!("\n## {}\n\n", if page == "isolated" { "Isolated page" } else { "Page without isolation" });
-    let _ = writeln!(
-        text,
-        "{}; {} processors; Pyodide {}.\n",
-        word(&results["agent"]),
-        results["cores"],
-        word(&results["pyodide"])
-    );
+    let heading = match page {
+        "isolated" => "Isolated page",
+        "node" => "Node",
+        _ => "Page without isolation",
+    };
+    let mut text = format!("\n## {heading}\n\n");
+    // A part of the benchmark does not tell where it ran.
+    if let Some(agent) = results["agent"].as_str() {
+        let pyodide = word(&results["pyodide"]);
+        let _ = writeln!(text, "{agent}; {} processors; Pyodide {pyodide}.\n", results["cores"]);
+    }
     text.push_str("| goal | wanted | is | |\n| --- | --- | ---: | --- |\n");
     for goal in goals {
         let is = if goal["met"] == true { "met" } else { "**not met**" };
