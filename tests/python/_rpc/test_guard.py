@@ -11,6 +11,12 @@ import pytest
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.interruptible import Guard
+from workerlib._rpc.output import _Outlet as Outlet
+from workerlib._rpc.references import References
+from workerlib._rpc.streams import Streams
+from workerlib._rpc.streams_consumed import Inbox
+from workerlib._rpc.streams_produced import Producer
+from workerlib._rpc.wakeup import Wakeup
 
 from pace import IN_PYODIDE
 
@@ -119,14 +125,17 @@ def test_one_that_is_noticed_too_late_hits_nobody(guarded: tuple[Guard, Interrup
     assert guard.run(Served(8), following, (), {}) == "computed"
 
 
-def test_a_connection_in_the_functions_hands_is_not_hit(guarded: tuple[Guard, Interrupt]) -> None:
-    """Stopped between two steps it would lose messages; when it is done, the next interrupt comes.
+@pytest.mark.parametrize(
+    "part", [Connection, References, Streams, Inbox, Producer, Outlet, Wakeup], ids=lambda part: part.__name__
+)
+def test_a_connection_in_the_functions_hands_is_not_hit(guarded: tuple[Guard, Interrupt], part: type) -> None:
+    """Stopped between two steps it would lose messages, items or output; when it is done, the next interrupt comes.
 
-    The handler knows the connection by the name of its module, which a move of the module changes.
+    The handler knows the parts of a connection by the names of their modules, which a move of a module changes.
     """
     guard, interrupt = guarded
     of_workerlib: dict[str, Any] = {
-        "__name__": Connection.__module__,
+        "__name__": part.__module__,
         "interrupt": interrupt,
         "compute": compute,
     }

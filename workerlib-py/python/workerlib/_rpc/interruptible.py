@@ -18,10 +18,15 @@ from typing import Any
 
 from workerlib._rpc.incoming_call import Served
 
-# A connection that is stopped in the middle of something would not go on. (The names of its modules.)
+# A connection that is stopped in the middle of something would not go on. These are its modules, whose
+# functions change what all calls share. Modules that run the user's code, as `progress()` does, are not among
+# them.
 _UNTOUCHABLE = frozenset(
     f"workerlib._rpc.{name}"
-    for name in ("connection", "serving", "guarded_steps", "references", "invocations", "streams")
+    for name in (
+        *("connection", "serving", "guarded_steps", "references", "invocations", "output", "wakeup"),
+        *("streams", "streams_consumed", "streams_produced"),
+    )
 )
 
 
