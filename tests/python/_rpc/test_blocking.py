@@ -80,8 +80,48 @@ def executor(pool): return pool.executor.submit(pow, 1, 2).result()
 def scheduler(pool, bag): return bag.compute(scheduler=pool.scheduler)
 def default(f=late): f()
 async def coroutine(): late()
+
+import blocking_trusted, blocking_trusted as trusted
+async def argument_beside(job):
+    await blocking_trusted.calm()
+    return job.wait()
+def attribute_beside(job):
+    blocking_trusted.calm()
+    return job.parts.wait(), job.made().wait(), [part.wait() for part in job]
+def import_beside(job):
+    import blocking_trusted
+    blocking_trusted.calm()
+    return job.wait()
+def name_beside(job):
+    mine = blocking_trusted
+    mine.calm()
+    return job.wait()
+def other_of_two(other): (trusted or other).wait()
+def either(flag, other): (trusted if flag else other).wait()
+def name_for_two(flag, other):
+    if flag:
+        mine = trusted
+    else:
+        mine = other
+    mine.wait()
+def in_a_container(key): {1: trusted}[key].wait()
+def in_a_loop():
+    for one in (1, trusted): one.wait()
+def passed_through(function): function(trusted).wait()
+def passed_with_another(function):
+    mine, other = trusted, 1
+    return function(mine, other).wait()
 """
-HARMLESS = ["add", "neighbours", "standard_library", "event"]
+HARMLESS = [
+    "add",
+    "neighbours",
+    "standard_library",
+    "event",
+    "argument_beside",
+    "attribute_beside",
+    "import_beside",
+    "name_beside",
+]
 BLOCKING = [
     "block",
     "far",
@@ -105,6 +145,13 @@ BLOCKING = [
     "scheduler",
     "default",
     "coroutine",
+    "other_of_two",
+    "either",
+    "name_for_two",
+    "in_a_container",
+    "in_a_loop",
+    "passed_through",
+    "passed_with_another",
 ]
 
 
@@ -120,7 +167,8 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     blocking.declare_blocker(host.block, "host.block")
     # A function of workerlib's that blocks, as `workerlib.wait` does.
     trusted = types.ModuleType("blocking_trusted")
-    exec("def wait(): ...", {"__name__": "workerlib._rpc.waiting", "made": trusted}, trusted.__dict__)  # noqa: S102
+    source = "def wait(): ...\ndef calm(): ..."
+    exec(source, {"__name__": "workerlib._rpc.waiting", "made": trusted}, trusted.__dict__)  # noqa: S102
     monkeypatch.setitem(sys.modules, "blocking_trusted", trusted)
     blocking.declare_blocker(trusted.wait, "workerlib.wait")
     exec(SOURCE, user.__dict__)  # noqa: S102
@@ -133,7 +181,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.parametrize("name", HARMLESS)
 def test_functions_that_cannot_block_are_known(module: Any, name: str) -> None:
-    """Names alone are no reason: `time.time` stands beside `asyncio.sleep`, and neither blocks."""
+    """Names alone are no reason: `time.time` stands beside `asyncio.sleep`, and `job.run()` is not `asyncio.run()`."""
     assert reason_to_block([getattr(module, name)]) is None
 
 

@@ -19,7 +19,7 @@ import dis
 import gc
 import importlib
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -45,6 +45,9 @@ _TRUSTED = frozenset(
 _DATA: tuple[type, ...] = (str, bytes, bytearray, int, float, complex, type(None), CodeType, ModuleType)
 _WITHOUT_EFFECT = frozenset({"PUSH_NULL", "CACHE", "EXTENDED_ARG", "SWAP", "COPY", "RESUME", "NOP"})
 """Instructions after which the object on top of the stack is the same."""
+_KEEPING = _WITHOUT_EFFECT - {"SWAP", "COPY"} | {"POP_TOP"}
+"""Instructions that put the object on top of the stack nowhere else."""
+_STORES_LOCAL = ("STORE_FAST", "STORE_DEREF")
 # A metaclass of the user's is not asked.
 _mro_of: Callable[[Any], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 _members_of: Callable[[Any], Any] = type.__dict__["__dict__"].__get__
@@ -224,8 +227,9 @@ def _references(code: CodeType, names: dict[str, Any], known: dict[str, Any]) ->
         known: Its local names whose objects are known. Imports within the function add to it.
     """
     if _imports(code) or not _names_of_blockers().isdisjoint(code.co_names):
-        reader = _Reader(names, known)
-        for step in dis.get_instructions(code):
+        steps = list(dis.get_instructions(code))
+        reader = _Reader(names, known, _stored_again(steps))
+        for step in steps:
             yield from reader.read(step.opname, step.argval)
     else:
         yield from _references_by_name(code, names, known)
@@ -259,12 +263,28 @@ def _names_of_blockers() -> set[str]:
     return {name.rpartition(".")[2] for name, _ in BLOCKERS.values()} | _BLOCKING_ATTRIBUTES
 
 
-class _Reader:
-    """Knows which object is on top of the stack, for a few instructions."""
+def _stored_again(steps: list[dis.Instruction]) -> frozenset[str]:
+    """Lists the local names that stand for several objects: those that are stored more than once."""
+    stored: Counter[str] = Counter()
+    for step in steps:
+        if step.opname.startswith(_STORES_LOCAL):
+            names = (step.argval,) if isinstance(step.argval, str) else step.argval
+            # The second of two names is loaded, or stored as well.
+            stored.update(names if step.opname.count("STORE") > 1 else names[:1])
+    return frozenset(name for name, times in stored.items() if times > 1)
 
-    def __init__(self, names: dict[str, Any], known: dict[str, Any]) -> None:
+
+class _Reader:
+    """Knows which object is on top of the stack, for a few instructions.
+
+    A module whose attribute is not read at once may be anywhere afterwards, such as in a container or under a
+    name that stands for several objects. An attribute of something unknown may then be that module's.
+    """
+
+    def __init__(self, names: dict[str, Any], known: dict[str, Any], ambiguous: frozenset[str]) -> None:
         self._names = names
         self._known = known
+        self._ambiguous = ambiguous
         self._held: Any = _UNKNOWN
         self._shown: str | None = None
         self._imported: Any = _UNKNOWN
@@ -278,6 +298,8 @@ class _Reader:
             operation: Its name in `dis`.
             name: Its argument: a name, or two names for two instructions in one.
         """
+        if _is_module(self._held) and not self._uses_up(operation, name):
+            self._modules.append(self._held)
         if operation in _WITHOUT_EFFECT:
             return ()
         if operation in ("LOAD_CONST", "LOAD_SMALL_INT"):
@@ -289,9 +311,13 @@ class _Reader:
         else:
             found = []
             self._held = _UNKNOWN
-        if _is_module(self._held):
-            self._modules.append(self._held)
         return found
+
+    def _uses_up(self, operation: str, name: Any) -> bool:
+        """Tells whether it is known where the object on top of the stack is after an instruction."""
+        if operation.startswith(_STORES_LOCAL):
+            return (name if isinstance(name, str) else name[0]) not in self._ambiguous
+        return operation.startswith(("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM")) or operation in _KEEPING
 
     def _global(self, name: str) -> Iterator[_Reference]:
         self._held, self._shown = self._names.get(name, vars(builtins).get(name, _UNKNOWN)), name
@@ -299,7 +325,10 @@ class _Reader:
             yield None, name, self._held
 
     def _local(self, name: str | tuple[str, str]) -> Iterator[_Reference]:
-        shown = self._shown = name if isinstance(name, str) else name[-1]
+        *below, shown = (name,) if isinstance(name, str) else name
+        self._shown = shown
+        # Two names in one instruction: what the first stands for is not on top of the stack.
+        self._modules += [self._known[each] for each in below if _is_module(self._known.get(each))]
         self._held = self._known.get(shown, _UNKNOWN)
         if self._held is not _UNKNOWN and self._held is not _HARMLESS:
             yield None, shown, self._held
@@ -330,7 +359,7 @@ class _Reader:
             found = _HARMLESS
         elif found is _UNKNOWN:
             yield None, name, found
-            # It may be one of these modules, that was held for some instructions.
+            # It may be one of these.
             for module in self._modules:
                 if name in vars(module):
                     yield module.__name__, name, vars(module)[name]
