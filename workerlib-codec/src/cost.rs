@@ -7,6 +7,9 @@
 use std::collections::HashMap;
 
 use crate::marker::Container;
+use slots::Slots;
+
+mod slots;
 
 /// How many levels of containers may stand in a dict's key, or in a container that is no list, tuple or dict.
 ///
@@ -30,6 +33,14 @@ const COMPARED_FREE: usize = 1 << 22;
 /// How many more may be compared for each byte of the frame.
 const COMPARED_PER_BYTE: usize = 8;
 
+/// From how many keys or elements on the places are counted that they take in Python's table.
+pub const LARGE: usize = 1 << 10;
+/// How many places may be looked at for all keys of large containers, whatever the frame's length: it takes Python a fraction of
+/// a second.
+const PROBED_FREE: usize = 1 << 22;
+/// How many more may be looked at for each byte of the frame.
+const PROBED_PER_BYTE: usize = 16;
+
 /// How often, on the average, the content of a frame may be handed to builders, which copy it.
 const COPIES: usize = 8;
 /// How many bytes or elements may be handed over whatever the frame's length.
@@ -46,6 +57,8 @@ pub(crate) enum Excess {
     Hashing,
     /// Too many others in its container have the same hash.
     Collisions,
+    /// Others in its container have taken too many of the places that its hash leads to.
+    Places,
     /// It has no hash.
     Unhashable,
 }
@@ -95,7 +108,7 @@ impl Nesting {
     }
 
     /// How many values Python compares to tell it from another one that has the same hash.
-    fn compared(self) -> usize {
+    pub(crate) fn compared(self) -> usize {
         (self.hashing as usize).max(1)
     }
 
@@ -154,29 +167,62 @@ fn saturated(count: usize) -> u32 {
 /// container that have the same.
 #[derive(Debug, Default)]
 pub(crate) struct Collisions {
-    /// For each open container that has such keys: its depth, and how many of them have each hash.
-    open: Vec<(usize, HashMap<usize, u32>)>,
+    /// For each open container that has such keys: its depth, how many of them have each hash, and their places if the
+    /// container is large.
+    open: Vec<(usize, HashMap<usize, u32>, Option<Slots>)>,
     /// How many values Python compares for all of them.
     compared: usize,
+    /// How many places Python looks at for those of large containers.
+    probed: usize,
+}
+
+/// A large container, as far as it is filled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Large {
+    pub(crate) kind: Container,
+    /// How many different keys it has, if the sink can tell.
+    pub(crate) keys: Option<usize>,
 }
 
 impl Collisions {
-    /// Counts a key or element that is put into the innermost container, which has that depth, in a frame of `len` bytes.
+    /// Counts a key or element that is put into the innermost container, which has that depth, in a frame of `len` bytes;
+    /// `large` is that container if it is large.
+    /// It takes Python `compared` steps to tell it from another one that has the same hash.
     #[inline(never)]
     pub(crate) fn add(
         &mut self,
         depth: usize,
         hash: isize,
-        value: Nesting,
+        compared: usize,
         len: usize,
+        large: Option<Large>,
     ) -> Result<(), Excess> {
         if self.depth() != depth {
-            self.open.push((depth, HashMap::new()));
+            let slots = large.map(|Large { kind, keys }| {
+                let is_set = matches!(kind, Container::Set | Container::Frozenset);
+                let table = if is_set { slots::Kind::Set } else { slots::Kind::Dict };
+                Slots::new(table, keys.unwrap_or(0))
+            });
+            self.open.push((depth, HashMap::new(), slots));
         }
-        let Some((_, hashes)) = self.open.last_mut() else { return Ok(()) };
-        let others = hashes.entry(hash as usize).or_insert(0);
-        self.compared = self.compared.saturating_add((*others as usize).saturating_mul(value.compared()));
-        *others += 1;
+        let Some((_, hashes, slots)) = self.open.last_mut() else { return Ok(()) };
+        let known = hashes.len();
+        let keys = large.and_then(|large| large.keys);
+        let mut is_new = true;
+        // A key that has come before takes another place here if its hash is its own: then the sink's number of keys bounds
+        // the table.
+        if compared > 0 || keys.is_none() {
+            let others = hashes.entry(hash as usize).or_insert(0);
+            self.compared = self.compared.saturating_add((*others as usize).saturating_mul(compared));
+            is_new = *others == 0;
+            *others += 1;
+        }
+        if let Some(slots) = slots {
+            self.probed = self.probed.saturating_add(slots.add(hash, keys.unwrap_or(known), is_new));
+            if self.probed > len.saturating_mul(PROBED_PER_BYTE).saturating_add(PROBED_FREE) {
+                return Err(Excess::Places);
+            }
+        }
         let most = len.saturating_mul(COMPARED_PER_BYTE).saturating_add(COMPARED_FREE);
         if self.compared > most { Err(Excess::Collisions) } else { Ok(()) }
     }
@@ -184,7 +230,7 @@ impl Collisions {
     /// The depth of the innermost container that has such keys; 0 if there is none.
     #[inline]
     pub(crate) fn depth(&self) -> usize {
-        self.open.last().map_or(0, |(depth, _)| *depth)
+        self.open.last().map_or(0, |(depth, ..)| *depth)
     }
 
     /// Forgets the keys of that container, which is complete.

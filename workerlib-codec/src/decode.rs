@@ -6,14 +6,14 @@
 //! bytes that are left; and every turn of the loop reads at least one byte.
 
 use crate::buffer::ViewHeader;
-use crate::cost::{Collisions, Excess, Hashed, Nesting, SHALLOW};
+use crate::cost::{Collisions, Excess, Hashed, LARGE, Large, Nesting, SHALLOW};
 use crate::error::{DecodeError, DecodeErrorKind as Kind};
 use crate::limits::Limits;
 use crate::marker::{self, Container, ext};
 use crate::metadata::{self, Malformed};
 use crate::path::Path;
 use crate::plain::{Defined, PlainReader};
-use crate::sink::{Data, Sink};
+use crate::sink::{Data, Hashes, Sink};
 
 const VALUES: &str = "4.1";
 const CONTAINERS: &str = "4.2";
@@ -182,6 +182,7 @@ impl<'f, V> Decoder<'f, V> {
                         open: false,
                         cycle,
                         nesting: Nesting::of(kind, values, false),
+                        is_large: count >= LARGE,
                     });
                     self.deepest = self.deepest.max(stack.len());
                     if let (Some(_), Some(level)) = (shared, stack.last_mut()) {
@@ -200,11 +201,21 @@ impl<'f, V> Decoder<'f, V> {
                         .nesting
                         .hold(kind, is_key, nesting, &mut self.hashed, self.reader.frame.len())
                         .map_err(exceeded)?;
-                    if kind.hashes(is_key)
-                        && let Some(hash) = sink.hash(&value).map_err(|error| refused(kind, error))?
-                    {
-                        let len = self.reader.frame.len();
-                        self.collisions.add(depth, hash, nesting, len).map_err(exceeded)?;
+                    if kind.hashes(is_key) {
+                        let large = level.is_large.then(|| Large { kind, keys: sink.keys(&level.build) });
+                        let asked = match large {
+                            None => Hashes::Shared,
+                            Some(Large { keys: Some(_), .. }) => Hashes::Chosen,
+                            // Nobody else counts the keys.
+                            Some(_) => Hashes::All,
+                        };
+                        if let Some((hash, is_shared)) =
+                            sink.hash(&value, asked).map_err(|error| refused(kind, error))?
+                        {
+                            let len = self.reader.frame.len();
+                            let compared = if is_shared { nesting.compared() } else { 0 };
+                            self.collisions.add(depth, hash, compared, len, large).map_err(exceeded)?;
+                        }
                     }
                     sink.push(&mut level.build, value).map_err(|error| refused(kind, error))?;
                     level.left -= 1;
@@ -358,6 +369,8 @@ struct Level<B> {
     cycle: bool,
     /// The nesting of its values so far.
     nesting: Nesting,
+    /// Whether the places of its keys are counted, if it has any.
+    is_large: bool,
 }
 
 #[cold]
@@ -366,6 +379,7 @@ fn exceeded<E: std::error::Error + 'static>(excess: Excess) -> Wrong<E> {
         Excess::Depth => wrong(CONTAINERS, Kind::TooDeep(SHALLOW)),
         Excess::Hashing | Excess::Unhashable => wrong(SHARING, Kind::Hashing),
         Excess::Collisions => wrong(LIMITS, Kind::Collisions),
+        Excess::Places => wrong(LIMITS, Kind::Places),
     }
 }
 

@@ -362,7 +362,9 @@ fn refused<S: Source>(
         Refusal::Excess(Excess::Depth) => EncodeError::TooDeep { path, limit: SHALLOW },
         Refusal::Excess(Excess::Unhashable) => EncodeError::Unhashable { path },
         // Only a reader knows hashes.
-        Refusal::Excess(Excess::Hashing | Excess::Collisions) => EncodeError::Hashing { path },
+        Refusal::Excess(Excess::Hashing | Excess::Collisions | Excess::Places) => {
+            EncodeError::Hashing { path }
+        }
     }
 }
 

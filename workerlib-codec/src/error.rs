@@ -120,6 +120,13 @@ pub enum DecodeErrorKind<E: std::error::Error + 'static> {
          list of pairs, or of elements"
     )]
     Collisions,
+    /// The hashes of so many keys of a dict, or elements of a set, lead to the same places of Python's table that to find each
+    /// its own takes too long.
+    #[error(
+        "the hashes of so many keys of a dict, or elements of a set, lead to the same places of Python's table that to find \
+         each its own takes too long: send a list of pairs, or of elements"
+    )]
+    Places,
     /// The sharing table names a position where no value starts, or one position twice.
     #[error("the sharing table names byte {0} of the values, where no value starts")]
     Sharing(usize),

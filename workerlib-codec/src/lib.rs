@@ -27,6 +27,6 @@ pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use limits::Limits;
 pub use path::{Path, Step};
 pub use plain::{Plain, PlainReader, PlainWriter};
-pub use sink::{Data, Sink};
+pub use sink::{Data, Hashes, Sink};
 pub use source::{Item, Source};
 pub use value::{Build, BuildError, Builder, Undefined, Value, Walk, Walker};

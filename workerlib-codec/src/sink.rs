@@ -5,6 +5,19 @@ use crate::marker::Container;
 use crate::path::Step;
 use crate::plain::PlainReader;
 
+/// Which hashes of keys the decoder asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hashes {
+    /// Those that a frame can give to many keys: not that of a str, whose hashes are others in each program, nor that of an
+    /// int which is its own hash.
+    Shared,
+    /// Those that a frame can choose: all but those of strs and bytes.
+    Chosen,
+    /// All of them.
+    All,
+}
+
 /// Where the content of a buffer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -90,15 +103,21 @@ pub trait Sink {
     /// only dropped, or discarded where this fails.
     fn finish(&mut self, build: &mut Self::Build) -> Result<Self::Value, Self::Error>;
 
-    /// Tells the hash of a key, or of an element of a set, that is pushed next, if a frame can choose it; `None` if a
-    /// frame cannot, as that of a str, whose hashes are others in each program.
+    /// Tells the hash of a key, or of an element of a set, that is pushed next, if it is asked for, and whether it is of
+    /// [`Hashes::Shared`]; else `None`.
     ///
     /// # Errors
     ///
     /// If it has no hash.
-    fn hash(&mut self, value: &Self::Value) -> Result<Option<isize>, Self::Error> {
-        let _ = value;
+    fn hash(&mut self, value: &Self::Value, asked: Hashes) -> Result<Option<(isize, bool)>, Self::Error> {
+        let _ = (value, asked);
         Ok(None)
+    }
+
+    /// Tells how many different keys or elements a container has, if it is a table already.
+    fn keys(&self, build: &Self::Build) -> Option<usize> {
+        let _ = build;
+        None
     }
 
     /// Tells where the next value of a container stands in it, for the message of an error.

@@ -46,10 +46,22 @@ pub(crate) fn hash_is_its_own(object: *mut ffi::PyObject) -> bool {
     }
 }
 
+/// Returns whether nobody can choose an object's hash: Python makes those of strs and bytes anew in each program.
+#[inline]
+pub(crate) fn hash_is_secret(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: the object is alive; the statics are CPython's own types.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        ptr::eq(class, &raw const ffi::PyUnicode_Type) || ptr::eq(class, &raw const ffi::PyBytes_Type)
+    }
+}
+
 /// Returns whether a plain key may go into a dict without a look at its hash.
 #[inline(always)]
-fn is_plain_key(key: &Plain<'_, '_, Known<'_>>) -> bool {
+fn is_plain_key(key: &Plain<'_, '_, Known<'_>>, is_large: bool) -> bool {
     match key {
+        Plain::Int(_) | Plain::Float(_) if is_large => false,
+        Plain::Known(key) if is_large => hash_is_secret(key.as_ptr()),
         Plain::Int(value) => is_small(*value),
         Plain::Float(_) => FLOATS_DIFFER,
         Plain::Known(key) => hash_is_its_own(key.as_ptr()),
@@ -116,6 +128,7 @@ pub(crate) fn fill_dict<'py>(
     py: Python<'py>,
     dict: *mut ffi::PyObject,
     waiting: &mut *mut ffi::PyObject,
+    is_large: bool,
     reader: &mut PlainReader<'_, '_, Known<'py>>,
 ) -> PyResult<()> {
     loop {
@@ -124,8 +137,8 @@ pub(crate) fn fill_dict<'py>(
         let key = if waiting.is_null() {
             match reader.next() {
                 None => return Ok(()),
-                // The decoder counts those that have the same hash.
-                Some(plain) if !is_plain_key(&plain) => {
+                // The decoder counts those that have the same hash, and in a large dict their places.
+                Some(plain) if !is_plain_key(&plain, is_large) => {
                     reader.give_back();
                     return Ok(());
                 }

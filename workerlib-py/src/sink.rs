@@ -12,8 +12,9 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
+use workerlib_codec::cost::LARGE;
 use workerlib_codec::marker::{Container, ext};
-use workerlib_codec::{Data, PlainReader, Sink, Step, ViewHeader};
+use workerlib_codec::{Data, Hashes, PlainReader, Sink, Step, ViewHeader};
 
 use crate::block::{Block, native_format};
 use crate::deep::dismantle;
@@ -84,6 +85,8 @@ pub(crate) struct Build {
     kind: Container,
     /// The place of its recipe behind 0, if it is an object that is made by one.
     recipe: u32,
+    /// Whether the decoder counts the places of its keys, if it is a dict.
+    is_large: bool,
     /// The container, or what collects its values until they are all there; null when it was taken out.
     object: *mut ffi::PyObject,
     /// A container that exists before its content does and collects its values elsewhere, an array that has its
@@ -507,6 +510,7 @@ impl<'py> Sink for PySink<'py, '_> {
 
     #[inline(always)]
     fn begin(&mut self, kind: Container, count: usize) -> PyResult<Build> {
+        let is_large = count >= LARGE;
         let count = count as ffi::Py_ssize_t;
         // SAFETY: constructors of CPython's; the slots of list and tuple are null until `push`.
         let object = unsafe {
@@ -522,7 +526,15 @@ impl<'py> Sink for PySink<'py, '_> {
         if object.is_null() {
             return Err(PyErr::fetch(self.py));
         }
-        Ok(Build { kind, recipe: 0, object, made: ptr::null_mut(), filled: 0, key: ptr::null_mut() })
+        Ok(Build {
+            kind,
+            recipe: 0,
+            is_large,
+            object,
+            made: ptr::null_mut(),
+            filled: 0,
+            key: ptr::null_mut(),
+        })
     }
 
     #[inline]
@@ -568,8 +580,10 @@ impl<'py> Sink for PySink<'py, '_> {
     fn plain(&mut self, build: &mut Build, reader: &mut PlainReader<'_, '_, Self::Value>) -> PyResult<()> {
         match build.kind {
             Container::List => plain::fill_list(self.py, build.object, &mut build.filled, reader),
-            Container::Dict => plain::fill_dict(self.py, build.object, &mut build.key, reader)
-                .map_err(|error| self.no_key(error)),
+            Container::Dict => {
+                plain::fill_dict(self.py, build.object, &mut build.key, build.is_large, reader)
+                    .map_err(|error| self.no_key(error))
+            }
             Container::Extension(_) if build.recipe > 0 => {
                 self.recipes[build.recipe as usize - 1].plain(&mut build.filling(), reader)
             }
@@ -602,13 +616,32 @@ impl<'py> Sink for PySink<'py, '_> {
     }
 
     #[inline]
-    fn hash(&mut self, value: &Self::Value) -> PyResult<Option<isize>> {
-        if plain::hash_is_its_own(value.as_ptr()) {
+    fn hash(&mut self, value: &Self::Value, asked: Hashes) -> PyResult<Option<(isize, bool)>> {
+        let is_shared = !plain::hash_is_its_own(value.as_ptr());
+        let is_left_out = match asked {
+            Hashes::Shared => !is_shared,
+            Hashes::Chosen => plain::hash_is_secret(value.as_ptr()),
+            _ => false,
+        };
+        if is_left_out {
             return Ok(None);
         }
         // SAFETY: the object is alive; -1 says that there is an exception.
         let hash = unsafe { ffi::PyObject_Hash(value.as_ptr()) };
-        if hash == -1 { Err(self.no_key(PyErr::fetch(self.py))) } else { Ok(Some(hash)) }
+        if hash == -1 { Err(self.no_key(PyErr::fetch(self.py))) } else { Ok(Some((hash, is_shared))) }
+    }
+
+    #[inline]
+    fn keys(&self, build: &Build) -> Option<usize> {
+        // SAFETY: the container is alive.
+        let len = unsafe {
+            match build.kind {
+                Container::Dict => ffi::PyDict_Size(build.object),
+                Container::Set => ffi::PySet_Size(build.object),
+                _ => return None,
+            }
+        };
+        usize::try_from(len).ok()
     }
 
     fn step(&self, build: &Build) -> Step {

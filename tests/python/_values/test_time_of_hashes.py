@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import fractions
+import functools
 import random
 import sys
 import time
@@ -120,6 +121,57 @@ def test_containers_in_containers_are_told_apart() -> None:
     outer: dict[Any, Any] = {number * MODULUS: dict(inner) for number in range(20)}
     outer[(1, frozenset([MODULUS, 2 * MODULUS]))] = [dict(inner)]
     assert decode(*encode(outer)) == outer
+
+
+@functools.cache
+def keys_of_one_path() -> list[int]:
+    """Makes ints with different hashes that CPython's search for a place in a dict leads along one path.
+
+    The path is `place = 5 * place + 1`, which a search follows when nothing of the hash is left. The first keys are the
+    places of a path; those that follow come to it and walk to its end.
+    """
+    mask = 2**15 - 1
+    path, place = [], 0
+    for _ in range(10_925):
+        path.append(place)
+        place = (5 * place + 1) & mask
+    taken = set(path)
+    keys = list(path)
+    for start in path:
+        for high in range(1, 32):
+            key = rest = start | high << 15
+            place = key & mask
+            while place in taken:
+                if not rest:
+                    keys.append(key)
+                    break
+                rest >>= 5
+                place = (5 * place + rest + 1) & mask
+    # The table has 32,768 places for so many keys.
+    return keys[:21_844]
+
+
+@pytest.mark.parametrize("container", ["dict", "OrderedDict", "defaultdict", "Counter"])
+def test_keys_that_take_each_others_places_are_refused(container: str) -> None:
+    """Their hashes differ, and a frame of 250 kilobytes took more than four seconds."""
+    keys = [value(key) for key in keys_of_one_path()]
+    with pytest.raises(workerlib.FrameError, match="the same places of Python's table.*list of pairs"):
+        decode(b"\x90" + CONTAINERS[container](keys), [])
+
+
+def test_keys_behind_strs_take_places_too() -> None:
+    """A dict that has strs at first grows in another way, and keys may come again: what counts is how many it has."""
+    keys = [value(key) for key in keys_of_one_path()]
+    with pytest.raises(workerlib.FrameError, match="the same places of Python's table"):
+        decode(b"\x90" + CONTAINERS["dict"]([value("a")] * 30_000 + keys), [])
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 10, 1 << 16, 1 << 20, -3])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_large_tables_of_regular_keys_arrive(container: str, step: int) -> None:
+    """Ints in a row, with strs among them, take few steps each; so do multiples of a power of two."""
+    keys: list[Any] = [number * step for number in range(30_000)] + [f"{number}" for number in range(5_000)]
+    assert len(decode(b"\x90" + CONTAINERS[container](list(map(value, keys))), [])) == len(keys)
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
