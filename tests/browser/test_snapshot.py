@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,14 @@ def interpreter(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """A PyScript page whose interpreter is workerlib's module."""
     with PyScriptPage(browser, site, "interpreter.html") as page:
         yield page
+
+
+def _wheels() -> list[str]:
+    """Lists pydantic and the packages that it needs, the most basic first: micropip installs one after the other."""
+    folder = os.environ.get("WORKERLIB_WHEELS")
+    names = [path.name for path in Path(folder).glob("*.whl")] if folder else []
+    wanted = ("typing_extensions-", "annotated_types-", "typing_inspection-", "pydantic_core-", "pydantic-")
+    return [name for start in wanted for name in names if name.startswith(start)]
 
 
 def _visit_again(page: PyScriptPage) -> None:
@@ -68,6 +78,33 @@ async def test_the_second_worker(workerlib: Any) -> None:
         assert await other.double(["x" * 10_000, 2.5]) == ["x" * 20_000, 5.0]
         draws = [*zip(await one.draw(), await other.draw(), strict=True)]
         assert all(mine != yours for mine, yours in draws), draws
+
+
+@pytest.mark.every_engine
+@in_page(page="spawning")
+async def test_a_restart(workerlib: Any) -> None:
+    """A worker that is started again starts from the snapshot, and shares nothing with the worker before it."""
+    async with workerlib.spawn("./fresh_worker.py", restart=True) as worker:
+        assert await worker.had_snapshot()
+        before = await worker.draw()
+        await worker.restart()
+        assert await worker.had_snapshot()
+        after = await worker.draw()
+        assert all(one != other for one, other in zip(before, after, strict=True)), (before, after)
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("wheels", [_wheels()], ids=["wheels"])
+@in_page(page="spawning", limit=90)
+async def test_a_package_with_an_extension_module(workerlib: Any, wheels: list[str]) -> None:
+    """A snapshot has no extension modules: those of packages are loaded after the start, as in any other Python."""
+    import js
+
+    assert any(name.startswith("pydantic_core-") for name in wheels), "WORKERLIB_WHEELS is not set"
+    packages = [f"{js.location.origin}/wheels/{name}" for name in wheels]
+    async with workerlib.spawn("./fresh_worker.py", packages=packages) as worker:
+        assert await worker.had_snapshot()
+        assert await worker.validated('{"count": "3"}') == 3
 
 
 @in_page(page="spawning")

@@ -226,6 +226,16 @@ async def broken() -> None:
     assert not snapshots.is_ready
 
 
+async def restarted() -> None:
+    """A worker that is started again starts from the snapshot, and shares nothing with the worker before it."""
+    async with spawn(restart=True) as worker:
+        before = await worker.draw()
+        await worker.restart()
+        assert "_workerlib_snapshot" in await worker.modules()
+        after = await worker.draw()
+        assert all(one != other for one, other in zip(before, after, strict=True))
+
+
 async def shared() -> None:
     """The shared suite over a worker that started from a snapshot; a plain run has the tests of calls and values."""
     import suite
@@ -325,7 +335,7 @@ async def unwritable() -> None:
 
 
 _VISITS: dict[str, list[Callable[[], Awaitable[None]]]] = {
-    "first": [first, complete, faster, off, shared, broken],
+    "first": [first, complete, faster, off, restarted, shared, broken],
     "second": [second],
     "damaged": [damaged],
     "foreign": [foreign],

@@ -44,5 +44,15 @@ def is_older(left, right):
 
 
 @export
+def validated(text):
+    import pydantic
+
+    class Order(pydantic.BaseModel):
+        count: int
+
+    return Order.model_validate_json(text).count
+
+
+@export
 def double(values):
     return [2 * value for value in values]
