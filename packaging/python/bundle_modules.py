@@ -38,6 +38,8 @@ def bundle(package: Path) -> int:
             # Their dates are those of no file: 1980-01-01.
             archive.writestr(zipfile.ZipInfo(path.as_posix()), source)
             archive.writestr(zipfile.ZipInfo(f"{path.as_posix()}c"), bytes(bytecode))
+    # Emscripten makes files that everybody may write.
+    (package / ARCHIVE).chmod(0o644)
     for path in modules:
         (package / path).unlink()
     for folder in sorted((path for path in package.rglob("*") if path.is_dir()), reverse=True):
