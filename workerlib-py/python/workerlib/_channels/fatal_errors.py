@@ -8,12 +8,13 @@ functions of JavaScript's own are bound to arguments: they tell that there was a
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 import js
 import pyodide_js
 from pyodide.ffi import JsException, to_js
+
+from workerlib._files import text_of
 
 _EVENT = "workerlib_fatal"
 _MESSAGE = (True, "its Python has failed fatally")
@@ -36,9 +37,9 @@ def _install() -> Any:
     api = pyodide_js._api
     if (installed := getattr(api, "workerlib_fatal", None)) is not None:
         return installed
-    script = files("workerlib") / "javascript" / "fatal_errors.js"
+    script = text_of("javascript", "fatal_errors.js")
     try:
-        return js.eval(script.read_text())(api)
+        return js.eval(script)(api)
     except JsException:
         return False
 

@@ -17,7 +17,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.resources import files
 from typing import Any, Protocol
 
 import js
@@ -28,6 +27,7 @@ from workerlib._channels import fatal_errors, loop_shortcuts
 from workerlib._channels.proxies import destroy_later
 from workerlib._errors import CannotBlockError
 from workerlib._exports import Function
+from workerlib._files import text_of
 from workerlib._native import region
 from workerlib._rpc.connection import Connection
 from workerlib._values.transfer import Transfer
@@ -54,7 +54,7 @@ def _script(name: str) -> Any:
     """
     if name not in _scripts:
         try:
-            _scripts[name] = js.eval(files("workerlib").joinpath("_channels", name).read_text())
+            _scripts[name] = js.eval(text_of("_channels", name))
         except JsException:
             _scripts[name] = False
     return _scripts[name]

@@ -7,7 +7,6 @@ which a name leads, whichever that is. No zone is read or made here.
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import os
 import re
 
@@ -42,6 +41,9 @@ def check(name: object) -> str:
 @functools.cache
 def _names_in_tzdata() -> frozenset[str]:
     """Gives the names of the zones in the package `tzdata`, where it is installed (PEP 615)."""
+    # Few programs need it.
+    import importlib.resources
+
     try:
         zones = importlib.resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8")
     except (ImportError, OSError):

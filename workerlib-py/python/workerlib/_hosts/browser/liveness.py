@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 import js
 from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from workerlib._channels.proxies import destroy_later
+from workerlib._files import text_of
 from workerlib._scope import is_page
 
 _name = ""
@@ -129,9 +129,9 @@ def _terminations() -> Any:
     """Evaluates `termination.ts`; returns what it offers, or False where the page's policy forbids it."""
     global _script
     if _script is None:
-        source = files("workerlib") / "javascript" / "termination.js"
+        source = text_of("javascript", "termination.js")
         try:
-            _script = js.eval(source.read_text())
+            _script = js.eval(source)
         except JsException:
             _script = False
     return _script

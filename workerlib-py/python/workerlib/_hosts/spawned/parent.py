@@ -8,7 +8,6 @@ do after `connect()`; the worker ends with the connection.
 from __future__ import annotations
 
 import asyncio
-import importlib.resources
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -24,6 +23,7 @@ from workerlib._channels import fatal_errors
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._errors import WorkerDiedError, WorkerStartError
 from workerlib._exports import Function
+from workerlib._files import folder, text_of
 from workerlib._hosts.browser.liveness import watch_lock, watch_termination
 from workerlib._hosts.browser.shared_memory_answers import AnswerWriter, new_answers
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, new_memory
@@ -238,8 +238,7 @@ class SpawnedWorker:
 
 def _script() -> str:
     """Returns the text of the worker's own JavaScript."""
-    source = importlib.resources.files("workerlib") / "javascript" / "python_worker.js"
-    return source.read_text()
+    return text_of("javascript", "python_worker.js")
 
 
 def _equipment() -> dict[str, Any]:
@@ -279,7 +278,7 @@ def _source(script: str | PurePath) -> Any:
 
 def _own_files() -> list[Path]:
     """Lists the files of the installed workerlib and its metadata, whatever name its distribution has."""
-    package = Path(str(importlib.resources.files("workerlib")))
+    package = folder()
     records = package.parent.glob("*.dist-info/RECORD")
     own = [record.parent for record in records if "workerlib/_native.pyi," in record.read_text()]
     paths = [path for folder in [package, *own] for path in sorted(folder.rglob("*"))]
