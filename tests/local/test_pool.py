@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,3 +64,15 @@ async def test_random_kills_lose_nothing() -> None:
         results = [result async for result in pool.map(pool.double_slowly, numbers(), retries=1000)]
         assert results == [2 * number for number in range(count)]
         assert kills == 200
+
+
+@pytest.mark.parametrize(("cores", "size"), [(1, 1), (3, 3), (4, 4), (64, 4)])
+def test_the_size_that_nobody_gives(monkeypatch: pytest.MonkeyPatch, cores: int, size: int) -> None:
+    """A pool has as many workers as this process has cores, and four at most."""
+    from workerlib._api.pool import default_size
+
+    if not hasattr(os, "sched_getaffinity"):
+        monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    else:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert default_size() == size
