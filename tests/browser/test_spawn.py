@@ -144,9 +144,13 @@ async def test_under_pyscript(workerlib: Any) -> None:
 
 @in_page(page="spawn_mishaps")
 async def test_what_cannot_be_started(workerlib: Any, raises: Any, pace: Any) -> None:
-    """A missing script, an unknown package, a dead index: each is named, at once."""
+    """A missing script, a page in its place, an unknown package, a dead index: each is named, at once."""
     for options, message in (
         ({"script": "./nowhere.py"}, r"script, http.*/nowhere\.py, cannot be fetched: HTTP 404"),
+        (
+            {"script": "./spawn.html"},
+            r"script, http.*/spawn\.html, cannot.*the server sent a page \(HTML\).*check the",
+        ),
         ({"packages": ["no-such-package-at-all"]}, "package no-such-package-at-all cannot be installed"),
         ({"packages": ["a-package"], "index_urls": ["http://localhost:9/simple"]}, "a-package.*localhost:9"),
     ):

@@ -166,6 +166,19 @@ async def test_a_missing_script_ends_the_wait_at_once(
 
 
 @in_page(page="mishaps")
+async def test_a_page_in_the_place_of_the_script_ends_the_wait_at_once(
+    workerlib: Any, tags: Any, raises: Any
+) -> None:
+    """Servers of single-page applications send one for every address: the error names the address and says so."""
+    tags.worker("web page", src="./spawn.html")
+    with raises(
+        workerlib.WorkerStartError,
+        r"script of the worker 'web page', .*spawn\.html, cannot.*a page \(HTML\).*check the",
+    ):
+        await workerlib.connect("web page")
+
+
+@in_page(page="mishaps")
 async def test_two_tags_of_one_name(workerlib: Any, tags: Any, raises: Any) -> None:
     """Nobody could tell which of them is meant."""
     for _ in range(2):

@@ -390,6 +390,7 @@ def test_heartbeat(page: Page) -> None:
 
 FAILURES = {
     "missing script": ('{ script: "./nowhere.py" }', r"script.*/nowhere\.py.*404"),
+    "a page for the script": ('{ script: "./blank.html" }', r"script.*/blank\.html, cannot.*a page \(HTML\).*check the"),
     "unknown package": ('{ packages: ["no-such-package-at-all"], indexURLs: [location.origin + "/simple"] }',
                         "package no-such-package-at-all"),
     "dead package index": ('{ packages: ["a-package"], indexURLs: ["http://localhost:9/simple"] }',
