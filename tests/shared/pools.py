@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -331,7 +332,6 @@ async def test_recycling(start: Start) -> None:
         assert pool.stats().parked == 0
 
 
-<<<<<<< HEAD
 async def test_two_workers_are_faster_than_one(pool: Pool) -> None:
     """Tasks run side by side: 40 waits on two workers take less than what one would need."""
     await all_up(pool)
@@ -343,25 +343,6 @@ async def test_two_workers_are_faster_than_one(pool: Pool) -> None:
         if time.monotonic() - start < 40 * seconds:
             return
     raise AssertionError("one worker would be as fast")
-=======
-async def test_two_workers_work_at_a_time(pool: Pool) -> None:
-    """Tasks run side by side: two tasks of which each waits until the other has begun both end."""
-    await all_up(pool)
-    begun = 0
-    both = asyncio.Event()
-
-    async def meet(question: str) -> str:
-        nonlocal begun
-        begun += 1
-        if begun == 2:
-            both.set()
-        await both.wait()
-        return question
-
-    async with asyncio.timeout(60 * PACE):
-        results = await asyncio.gather(pool.ask(meet), pool.ask(meet))
-    assert results == ["how many?"] * 2
->>>>>>> e763f95 (tests: two workers of a pool meet, where a time was compared)
 
 
 TESTS = {
