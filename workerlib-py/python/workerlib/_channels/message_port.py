@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, Protocol
 
 import js
@@ -62,21 +61,16 @@ def _script(name: str) -> Any:
 
 def _open(port: Any, handlers: dict[str, Any]) -> Any:
     """Opens an end of a channel: by `_channels/message_port.js` where that can be had."""
-    script = _channel_script()
+    script = _script("message_port.js")
     if script is False:
         # Few pages have such a policy.
         from workerlib._channels.message_port_without_eval import Channel
 
         return Channel(port, handlers)
     functions = to_js(handlers, dict_converter=js.Object.fromEntries)
-    return script.open(pyodide_js._module, port, functions, fatal_errors.watch())
-
-
-@cache
-def _channel_script() -> Any:
-    """Gives what `_channels/message_port.js` offers, with the parts that all channels here share."""
-    script = _script("message_port.js")
-    return script and script(_script("buffer_pool.js"), _script("wakefulness.js"))
+    # All channels of this Python have one pool.
+    channels = script(_script("buffer_pool.js"), _script("wakefulness.js"))
+    return channels.open(pyodide_js._module, port, functions, fatal_errors.watch())
 
 
 def own_channel(worker: Any, mark: str) -> Any:
