@@ -30,6 +30,7 @@ from pyodide.ffi import create_proxy
 
 from workerlib._channels.suspended_stacks import suspend
 from workerlib._rpc import starts as _starts
+from workerlib._rpc.incoming_call import current_call
 from workerlib._rpc.questions import input_from_page
 from workerlib._rpc.starts import Starts, started_by_loop
 from workerlib._rpc.waiting import wait
@@ -50,8 +51,11 @@ def _observed_run_sync(awaitable: Any) -> Any:
     try:
         return suspend(awaitable)
     except RuntimeError as error:
-        task = asyncio.current_task()
-        name = "" if task is None else task.get_name().removeprefix("workerlib: ")
+        task, served = asyncio.current_task(), current_call.get()
+        if task is not None:
+            name = task.get_name().removeprefix("workerlib: ")
+        else:
+            name = "" if served is None else served.name
         starts.note_block(name, "run_sync")
         error.add_note(
             "This code runs in the event of a message, where no code can wait. Mark the exported function by"

@@ -186,6 +186,7 @@ class Connection:
         if parent is not None and parent.is_blocking:
             raise self.deadlock(function)
         call, is_ready = self._session.begin(parent is not None)
+        outcome = None
         try:
             outcome = None if is_ready else await self._expect(call, function, timeout)
             if outcome is None:
@@ -210,7 +211,9 @@ class Connection:
             pending = self._calls.pop(call)
             if pending.timers:
                 pending.forget_timers()
-            if self._session.give_up(call):
+            # A call that has returned is settled. An error may be of this side, such as that of `on_report`.
+            has_returned = outcome is not None and outcome[0]
+            if not has_returned and self._session.give_up(call):
                 if self._insistence is not None and not pending.cancels:
                     self._insistence.begin(call, 1)
                 self._carry_out()
@@ -525,7 +528,8 @@ class Connection:
         # Before anybody goes on: who hears of the end must not find the connection open.
         self.closed.set_result(reason)
         # Thousands may wait: where nothing else runs, all of them go on at once.
-        with self._together() if asyncio.current_task(self._loop) is None else contextlib.nullcontext():
+        is_idle = asyncio.current_task(self._loop) is None and current_call.get() is None
+        with self._together() if is_idle else contextlib.nullcontext():
             self._lose(lost, cause, reason)
         if not self.opened.done():
             self.opened.set_exception(ProtocolError(reason) if kind == "protocol" else cause(reason))

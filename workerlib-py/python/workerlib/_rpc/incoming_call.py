@@ -18,8 +18,10 @@ class Served:
 
     # Most calls never change these fields, so they stand in the class: to set them would take as long as the
     # rest.
+    name: str = ""
+    """The exported name, of a call that is served without a task."""
     task: asyncio.Task[None] | None = None
-    """Serves it."""
+    """Serves it; None for a sync function that is served in the event of its message."""
     has_begun: bool = False
     """Whether that task has had its first step."""
     is_computing: bool = False
