@@ -1,4 +1,5 @@
-//! The library types that come in thousands: datetimes, numpy's scalars, named tuples, and exceptions of builtin classes.
+//! The library types that come in thousands: arrays, datetimes, numpy's scalars, named tuples, and exceptions of builtin
+//! classes.
 //!
 //! The rows of `workerlib/_values/` call a Python function for each object. This module reads and builds the simple objects
 //! of these types without one; the frame is the same. All other objects, and all that a frame has no right to, take the way of
@@ -11,7 +12,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString, PyTuple, PyType};
 use workerlib_codec::marker::ext;
 
 use crate::hooks::HOOKS;
@@ -21,6 +22,8 @@ use crate::hooks::HOOKS;
 pub(crate) enum Reader<'py> {
     /// By the row of the table.
     Row,
+    /// An `array.array`.
+    Array,
     /// A `datetime`.
     Datetime,
     /// An exception of the builtin class of that name.
@@ -34,6 +37,7 @@ impl<'py> Reader<'py> {
     pub(crate) fn find(class: &Bound<'py, PyType>, kind: Option<u8>) -> PyResult<Self> {
         let py = class.py();
         Ok(match kind {
+            Some(ext::ARRAY) if class.is(array(py)?) => Self::Array,
             Some(ext::DATETIME) if class.is(datetime(py)?) => Self::Datetime,
             Some(ext::EXCEPTION) if is_plain_exception(class) => {
                 let name = class.name()?;
@@ -52,6 +56,7 @@ impl<'py> Reader<'py> {
     pub(crate) fn read(&self, object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         match self {
             Self::Row => Ok(None),
+            Self::Array => read_array(object),
             Self::Datetime => read_datetime(object),
             Self::Exception(name) => read_exception(object, name),
             Self::Scalar(descr) => {
@@ -145,6 +150,70 @@ impl<'py> Builders<'py> {
             let made = new(known.class.as_type_ptr(), arguments.as_ptr(), ptr::null_mut());
             Bound::from_owned_ptr_or_err(py, made).map(Some)
         }
+    }
+}
+
+// Arrays. Those of characters have no format that a memoryview could be cast to, and are the row's.
+
+fn array(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "array", "array")
+}
+
+fn read_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    let py = object.py();
+    let typecode = object.getattr(intern!(py, "typecode"))?.cast_into::<PyString>()?;
+    if size_of_item(typecode.to_str()?).is_none() {
+        return Ok(None);
+    }
+    let content = PyMemoryView::from(object)?;
+    PyTuple::new(py, [typecode.as_any(), content.as_any()]).map(Some)
+}
+
+/// How many bytes a number of an array has on this machine; `None` for what is no typecode of numbers.
+fn size_of_item(typecode: &str) -> Option<usize> {
+    Some(match typecode {
+        "b" | "B" => 1,
+        "h" | "H" => size_of::<std::ffi::c_short>(),
+        "i" | "I" => size_of::<std::ffi::c_int>(),
+        "l" | "L" => size_of::<std::ffi::c_long>(),
+        "q" | "Q" => size_of::<std::ffi::c_longlong>(),
+        "f" => size_of::<f32>(),
+        "d" => size_of::<f64>(),
+        _ => return None,
+    })
+}
+
+/// The arrays of one typecode.
+pub(crate) struct Arrays<'py> {
+    typecode: Bound<'py, PyString>,
+    itemsize: usize,
+}
+
+impl<'py> Arrays<'py> {
+    /// Finds the arrays for a frame's typecode, which may be anything, and a format that this machine has for items of that
+    /// size; `None` if there are none.
+    pub(crate) fn find(typecode: &Bound<'py, PyAny>, format: &str, itemsize: usize) -> Option<Self> {
+        let typecode = typecode.cast_exact::<PyString>().ok()?;
+        let size = size_of_item(typecode.to_str().ok()?)?;
+        // 'l' has four bytes here and eight there: the content decides.
+        let typecode = match size_of_item(format) {
+            _ if size == itemsize => typecode.clone(),
+            Some(size) if size == itemsize => PyString::new(typecode.py(), format),
+            _ => return None,
+        };
+        Some(Self { typecode, itemsize })
+    }
+
+    /// Makes an array of a bytes object, which has whole items.
+    pub(crate) fn make(&self, content: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        array(self.typecode.py())?.call1((&self.typecode, content))
+    }
+
+    /// Makes an array of so many zeros.
+    pub(crate) fn make_empty(&self, count: usize) -> PyResult<Bound<'py, PyAny>> {
+        let one = self.make(PyBytes::new(self.typecode.py(), &[0; 8][..self.itemsize]).as_any())?;
+        one.call_method1(intern!(one.py(), "__mul__"), (count,))
     }
 }
 

@@ -18,6 +18,7 @@ use workerlib_codec::{Data, Hashes, PlainReader, Sink, Step, ViewHeader};
 
 use crate::block::{Block, native_format};
 use crate::deep::dismantle;
+use crate::frequent::Arrays;
 use crate::objects::{Filling, Recipe};
 use crate::plain;
 use crate::settings::Settings;
@@ -279,30 +280,38 @@ impl<'py, 'b> PySink<'py, 'b> {
         }
     }
 
-    /// Makes an array of the buffer that is its content; `None` if it has to be looked at more closely.
+    /// Makes an array of its content, without a memoryview on the way; `None` if it has to be looked at more closely.
     fn array(
         &self,
         build: &Build,
         header: &ViewHeader,
-        number: usize,
+        data: &Data<'_>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (len, itemsize) = (self.buffer_len(number)?, header.itemsize as usize);
-        let Some(format) =
-            native_format(&header.format, itemsize).filter(|_| header.len() == Some(len as u64))
-        else {
-            return Ok(None);
+        let len = match *data {
+            Data::Inline(data) => data.len(),
+            Data::OutOfBand(number) => self.buffer_len(number)?,
+            _ => return Ok(None),
         };
+        let itemsize = header.itemsize as usize;
+        let format = native_format(&header.format, itemsize).filter(|_| header.len() == Some(len as u64));
+        let Some(format) = format else { return Ok(None) };
         let typecode = self.filled(build)?.get_item(0)?;
-        let buffer = self.buffer(number)?;
-        // SAFETY: it is alive.
-        let source = (unsafe { ffi::PyObject_CheckBuffer(buffer.as_ptr()) } != 0).then_some(buffer);
-        let array = self.types.array(&typecode, (&format, itemsize), len, source)?;
-        if let (Some(array), None) = (&array, source) {
-            let (start, _): (usize, usize) =
-                array.call_method0(intern!(self.py, "buffer_info"))?.extract()?;
-            self.fill(number, start as *mut u8, len)?;
+        let Some(arrays) = Arrays::find(&typecode, &format, itemsize) else { return Ok(None) };
+        match *data {
+            Data::Inline(data) => arrays.make(PyBytes::new(self.py, data).as_any()).map(Some),
+            Data::OutOfBand(number) => {
+                let buffer = self.buffer(number)?;
+                if buffer.is_exact_instance_of::<PyBytes>() {
+                    return arrays.make(buffer).map(Some);
+                }
+                let array = arrays.make_empty(len / itemsize)?;
+                let (start, _): (usize, usize) =
+                    array.call_method0(intern!(self.py, "buffer_info"))?.extract()?;
+                self.fill(number, start as *mut u8, len)?;
+                Ok(Some(array))
+            }
+            _ => Ok(None),
         }
-        Ok(array)
     }
 
     /// Makes an array of numpy's of the buffer that is its content.
@@ -497,10 +506,11 @@ impl<'py> Sink for PySink<'py, '_> {
         header: ViewHeader,
         data: Data<'_>,
     ) -> PyResult<Self::Value> {
-        let Data::OutOfBand(number) = data else { return self.view(header, data) };
-        let made = match (build.kind, build.filled) {
-            (Container::Extension(ext::ARRAY), 1) => self.array(build, &header, number)?,
-            (Container::Extension(ext::NDARRAY), 4) => self.ndarray(build, &header, number)?,
+        let made = match (build.kind, build.filled, &data) {
+            (Container::Extension(ext::ARRAY), 1, _) => self.array(build, &header, &data)?,
+            (Container::Extension(ext::NDARRAY), 4, &Data::OutOfBand(number)) => {
+                self.ndarray(build, &header, number)?
+            }
             _ => None,
         };
         let Some(made) = made else { return self.view(header, data) };

@@ -178,21 +178,6 @@ impl<'py> Types<'py> {
         WEIGH.import(self.py, HOOKS, "weigh_pattern")?.call1((so_far, pattern))?.extract()
     }
 
-    /// Makes an array with items like these of `len` bytes: those of `content`, or any if there is none; `None` if it
-    /// is not that simple.
-    pub(crate) fn array(
-        &self,
-        typecode: &Bound<'py, PyAny>,
-        (format, itemsize): (&str, usize),
-        len: usize,
-        content: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let array = ARRAY.import(self.py, HOOKS, "receive_array")?;
-        let made = array.call1((typecode, format, itemsize, len, content))?;
-        Ok((!made.is_none()).then_some(made))
-    }
-
     /// Makes an array of numpy's from the values before its content, for `len` bytes, and tells where they belong;
     /// `None` if the content has to be looked at.
     pub(crate) fn ndarray(

@@ -72,6 +72,11 @@ impl<'py> PySource<'py> {
         if sending.kind == Some(ext::ADAPTED) {
             return self.adapt(object, &sending.function);
         }
+        if let Some(kind) = sending.kind
+            && let Some(made) = sending.reader.read(&object)?
+        {
+            return Ok(self.tuple(Container::Extension(kind), made.into_any(), 1));
+        }
         let class = object.get_type().as_type_ptr();
         if sending.kind == Some(ext::OBJECT)
             && !self.plans.iter().any(|plan| plan.is_of(class))

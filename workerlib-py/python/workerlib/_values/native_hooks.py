@@ -20,7 +20,6 @@ from workerlib._values.functions import enter, leave
 from workerlib._values.row import RefusedError
 from workerlib._values.sending import DEFAULT, STRICT
 from workerlib._values.slot import Outgoing
-from workerlib._values.standard_library import receive_array
 from workerlib._values.table import fill, find_builder, make
 from workerlib._values.user_classes import PLANS, UnknownClassError, find_named_tuple, recipe
 
@@ -42,7 +41,6 @@ __all__ = [
     "find_named_tuple",
     "leave",
     "make",
-    "receive_array",
     "recipe",
 ]
 

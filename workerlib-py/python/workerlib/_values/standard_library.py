@@ -257,39 +257,6 @@ def _build_array(typecode: object, content: Any) -> Any:
     return made
 
 
-def receive_array(typecode: object, form: str, itemsize: int, length: int, content: Any) -> Any:
-    """Makes an array for content that came beside the frame, without another copy of it on the way.
-
-    Args:
-        typecode: The frame's typecode, which may be anything.
-        form: The format of the items here.
-        itemsize: The size of an item in bytes.
-        length: The number of bytes.
-        content: The bytes, or None if `_native` fills the array.
-
-    Returns:
-        The array, or None if it is one for `_build_array`.
-    """
-    from array import array
-
-    if not isinstance(typecode, str) or typecode not in _NUMBERS:
-        return None
-    made = array(typecode)
-    if made.itemsize != itemsize and form in _NUMBERS:
-        # 'l' has four bytes here and eight there: the content decides.
-        made = array(form)
-    if made.itemsize != itemsize:
-        return None
-    if content is None:
-        return array(made.typecode, bytes(itemsize)) * (length // itemsize)
-    made.frombytes(content)
-    return made
-
-
-_NUMBERS = frozenset("bBhHiIlLqQfd")
-"""The typecodes of arrays whose items are numbers."""
-
-
 ROWS: tuple[Built | Filled, ...] = (
     Filled(19, "collections.deque", lambda v: (v.maxlen, *v), _make_deque, _fill_deque),
     Filled(
