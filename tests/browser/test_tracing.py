@@ -29,7 +29,15 @@ def add(left, right):
 @workerlib.export
 def timeline():
     found = js.performance.getEntriesByType("measure")
-    return [(entry.name, js.performance.timeOrigin + entry.startTime, entry.duration) for entry in found]
+    return [
+        (
+            entry.name,
+            js.performance.timeOrigin + entry.startTime,
+            entry.duration,
+            dict(list(pair) for pair in entry.detail.devtools.properties),
+        )
+        for entry in found
+    ]
 """)
     workerlib.traces(clear=True)
     async with workerlib.spawn(script, config={"workerlib": {"trace": True}}) as worker:
@@ -46,8 +54,10 @@ def timeline():
     assert abs(call.duration / 1000 - trace.duration) < 0.01
     for phase in ("queued", "encoded", "on the way", "run", "way back", "decoded"):
         assert f"workerlib: {phase}" in here
-    [(start, length)] = [
-        (at, for_) for name, at, for_ in there if name == f"workerlib: add() #{trace.number} runs"
+    [(start, length, properties)] = [
+        rest for name, *rest in there if name == f"workerlib: add() #{trace.number} runs"
     ]
+    assert (properties["trace"], properties["parent"]) == (trace.trace_id, trace.span_id)
+    assert ["span", trace.span_id] in [list(pair) for pair in call.detail.devtools.properties]
     began = js.performance.timeOrigin + call.startTime
     assert began - 5 <= start <= start + length <= began + call.duration + 5

@@ -33,6 +33,10 @@ pub(crate) struct Session {
     settings: Arc<Settings>,
     /// Whether messages that a sleeping peer waits for are told by the call that they answer.
     tells_answers: bool,
+    /// The traces that calls of this side belong to, until they are sent.
+    traces: Vec<(u32, String)>,
+    /// The trace of the call that `poll` has told last.
+    arrived_trace: Option<String>,
 }
 
 /// A call that is about to be sent: its id, the function, whether its start is to be reported, and the items and bytes
@@ -51,7 +55,11 @@ impl Session {
         let id = CallId(id);
         let (given, carried) = (std::mem::take(&mut values.given), std::mem::take(&mut values.carried));
         let size = before.len() + values.size(py);
-        let mut request = Request::new(function, size).giving(&given).carrying(&carried);
+        // A side that does not trace has none.
+        let at = self.traces.iter().position(|(call, _)| *call == id.0);
+        let trace = at.map(|at| self.traces.swap_remove(at).1);
+        let mut request =
+            Request::new(function, size).giving(&given).carrying(&carried).in_trace(trace.as_deref());
         if reports_start {
             request = request.reporting_start();
         }
@@ -60,8 +68,8 @@ impl Session {
         }
         let sent = self.core.send(id, &request, |departure| -> Result<Frame, CallError> {
             let (reports_start, credit) = (request.reports_start(), request.credit());
-            let function = function.to_owned();
-            let message = Message::Call { id, function, payload: (), reports_start, credit, trace: None };
+            let (function, trace) = (function.to_owned(), trace.clone());
+            let message = Message::Call { id, function, payload: (), reports_start, credit, trace };
             let mut frame = Frame::new(py, &message, before, values).map_err(CallError::Raised)?;
             if departure == Departure::Later {
                 frame.copy_buffers(py).map_err(CallError::Raised)?;
@@ -159,6 +167,8 @@ impl Session {
             connects: true,
             settings: Arc::new(Settings::new(table, max_depth)),
             tells_answers: false,
+            traces: Vec::new(),
+            arrived_trace: None,
         })
     }
 
@@ -183,6 +193,8 @@ impl Session {
             connects: false,
             settings: Arc::new(Settings::new(table, max_depth)),
             tells_answers: false,
+            traces: Vec::new(),
+            arrived_trace: None,
         })
     }
 
@@ -238,6 +250,18 @@ impl Session {
     ) -> PyResult<()> {
         let (before, values) = unfinished.borrow_mut().finish(deferred)?;
         self.put(unfinished.py(), &Sending { id, function, reports_start, credit }, &before, values)
+    }
+
+    /// Says to which trace a call belongs that is about to be sent, as W3C's `traceparent`; None forgets that.
+    fn set_trace(&mut self, id: u32, trace: Option<String>) {
+        self.traces.retain(|(call, _)| *call != id);
+        self.traces.extend(trace.map(|trace| (id, trace)));
+    }
+
+    /// The trace of the call that `poll` has told last, as its caller has said it: any text.
+    #[getter]
+    fn arrived_trace(&self) -> Option<&str> {
+        self.arrived_trace.as_deref()
     }
 
     /// Cancels a call of this side; returns whether the other side was asked to end it, whose answer settles

@@ -150,7 +150,11 @@ impl Session {
         call: Arrived<Frame>,
     ) -> PyResult<Described<'py>> {
         let py = slf.py();
-        let settings = Arc::clone(&slf.borrow().settings);
+        let settings = {
+            let mut session = slf.borrow_mut();
+            session.arrived_trace = call.trace;
+            Arc::clone(&session.settings)
+        };
         let (CallId(id), function) = (call.id, call.function);
         if call.payload.has_rows(py) {
             let arrival = Arrival::new(py, call.payload, settings);

@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workerlib._rpc.trace_context import TraceContext
 
 
 class Served:
@@ -50,6 +53,9 @@ class Served:
     """The callbacks among its arguments, each a `Held`."""
     replies: dict[int, Any] | None = None
     """The states of the answers of these callbacks that are not there yet, once there are callbacks."""
+
+    trace: TraceContext | None = None
+    """The span in which its code runs, on a connection that traces; before it runs, its caller's."""
 
     def __init__(self, call: int, connection: Any = None) -> None:
         """Makes one for the call of that id.

@@ -2,8 +2,9 @@
 
 A side whose configuration says `[workerlib] trace = true` makes a `TracedConnection`. It measures the calls
 that it makes. Of the calls that it serves it tells how long they ran, in a report before the answer. So a
-call has all phases if both sides trace. `traces()` returns the finished calls. Exporters, which hosts add,
-show each of them elsewhere. A connection that does not trace runs none of this.
+call has all phases if both sides trace. The call carries its trace context, by which the run of the function,
+and the calls that the function makes, are joined to it. `traces()` returns the finished calls. Observers,
+which hosts add, show each of them elsewhere. A connection that does not trace runs none of this.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import inspect
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from workerlib._exports import Function
+from workerlib._native import Session
 from workerlib._rpc.connection import Connection
-from workerlib._rpc.incoming_call import current_call
+from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.streams_consumed import Stream
+from workerlib._rpc.trace_context import TraceContext
 from workerlib._values.safe_text import class_name
 
 _KEPT = 1000
@@ -64,6 +68,12 @@ class Trace:
     """The size of the call's message, buffers included."""
     received_bytes: int
     """The size of the answer's message, buffers included."""
+    trace_id: str
+    """The trace that the call belongs to. A traced function's calls are in the trace of its own call."""
+    span_id: str
+    """The call in its trace. It travels with the call, as W3C's `traceparent`."""
+    parent_id: str | None
+    """The span in which the call was made: the run of a traced function, for example; else None."""
 
     @property
     def duration(self) -> float:
@@ -75,9 +85,6 @@ clock: Callable[[], float] = time.time
 """Tells the seconds since 1970, in a page and in its worker by the same clock."""
 
 _finished: deque[Trace] = deque(maxlen=_KEPT)
-
-exporters: list[Callable[[Trace], None]] = []
-"""Functions that are called with each call that has ended."""
 
 
 def traces(*, clear: bool = False) -> list[Trace]:
@@ -92,8 +99,48 @@ def traces(*, clear: bool = False) -> list[Trace]:
     return found
 
 
-served_exporters: list[Callable[[str, int, float, float, str], None]] = []
-"""Functions that are called with each call that was served here: name, number, start, end and outcome."""
+class Run:
+    """A call of the other side whose function runs here, on a connection that traces."""
+
+    def __init__(self, name: str, number: int, caller: TraceContext | None) -> None:
+        """Begins now.
+
+        Args:
+            name: The exported name.
+            number: The number of the call in its connection.
+            caller: The call, if its side traces.
+        """
+        self.name = name
+        self.number = number
+        self.caller = caller
+        self.context = TraceContext.below(caller)
+        """The run as a span, in which the function's own calls begin."""
+        self.start = self.end = clock()
+        self.outcome = "returned"
+
+
+class Observer:
+    """Sees traced calls: hosts override what they need. Nothing is to be raised."""
+
+    def call_begins(self, span: Span) -> None:
+        """Sees a call that this side makes, and may give it another `context`."""
+
+    def call_ended(self, trace: Trace) -> None:
+        """Sees such a call that has ended."""
+
+    def run_begins(self, run: Run) -> None:
+        """Sees a run that is about to begin, and may give it another `context`."""
+
+    def during(self, run: Run) -> AbstractContextManager[Any]:
+        """Returns what is entered while code of the function runs."""
+        return nullcontext()
+
+    def run_ended(self, run: Run) -> None:
+        """Sees a run that has ended."""
+
+
+observers: list[Observer] = []
+"""They are asked in this order."""
 
 
 class Span:
@@ -113,9 +160,15 @@ class Span:
         self.sent_bytes = self.received_bytes = 0
         self.arrived = self.decoded = 0.0
         self.ran: tuple[float, float] | None = None
+        served = current_call.get()
+        parent = None if served is None else served.trace
+        self.parent_id = None if parent is None else parent.span_id
+        self.context = TraceContext.below(parent)
+        for observer in observers:
+            observer.call_begins(self)
 
     def end(self, outcome: str) -> None:
-        """Ends it, and tells the exporters.
+        """Ends it, and tells the observers.
 
         Args:
             outcome: How the call ended.
@@ -145,10 +198,13 @@ class Span:
             decoded=max(self.decoded - arrived, 0.0),
             sent_bytes=self.sent_bytes,
             received_bytes=self.received_bytes,
+            trace_id=self.context.trace_id,
+            span_id=self.context.span_id,
+            parent_id=self.parent_id,
         )
         _finished.append(trace)
-        for export in exporters:
-            export(trace)
+        for observer in observers:
+            observer.call_ended(trace)
 
 
 class TracedConnection(Connection):
@@ -163,6 +219,8 @@ class TracedConnection(Connection):
         self._arrived = 0.0
         self._arrived_bytes = 0
         super().__init__(*args, **options)
+        # Each call of the other side is put here as soon as the session has told it.
+        self._served = _TracedCalls(self._session)
 
     async def call(
         self,
@@ -191,7 +249,10 @@ class TracedConnection(Connection):
             outcome = "cancelled" if is_cancel else f"raised {class_name(type(error))}"
             raise
         finally:
-            self._spans.pop(span.number, None)
+            # A call that could not begin has no number of its own.
+            if self._spans.get(span.number) is span:
+                del self._spans[span.number]
+                self._session.set_trace(span.number, None)
             span.end(outcome)
 
     def _expect(self, call: int, function: str, timeout: float | None) -> Pending:
@@ -202,6 +263,7 @@ class TracedConnection(Connection):
             self._spans[call] = beginning
         span = self._encoding = self._spans[call]
         span.encoding = clock()
+        self._session.set_trace(call, str(span.context))
         pending = super()._expect(call, function, timeout)
         settle = pending.set_result
 
@@ -230,40 +292,65 @@ class TracedConnection(Connection):
         super()._receive(frame, buffers)
 
     def exported(self, name: str) -> Function:
-        """Returns the export of that name, which tells its times: see `Connection.exported`."""
+        """Returns the export of that name, whose runs are traced: see `Connection.exported`."""
         function = super().exported(name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            start = clock()
+            served = current_call.get()
+            if served is None or served.connection is not self:
+                return function(*args, **kwargs)
+            run = Run(name, served.call, served.trace)
+            for observer in observers:
+                observer.run_begins(run)
+            served.trace = run.context
             try:
-                result = function(*args, **kwargs)
+                with _during(run):
+                    result = function(*args, **kwargs)
             except BaseException as error:
-                self._tell_times(name, start, f"raised {class_name(type(error))}")
+                self._end(run, f"raised {class_name(type(error))}")
                 raise
             if inspect.isawaitable(result):
-                return self._finish(name, start, result)
-            self._tell_times(name, start, "returned")
+                return self._finish(run, result)
+            self._end(run)
             return result
 
         return timed
 
-    async def _finish(self, name: str, start: float, result: Awaitable[Any]) -> Any:
+    async def _finish(self, run: Run, result: Awaitable[Any]) -> Any:
         outcome = "returned"
         try:
-            return await result
+            with _during(run):
+                return await result
         except BaseException as error:
             outcome = f"raised {class_name(type(error))}"
             raise
         finally:
-            self._tell_times(name, start, outcome)
+            self._end(run, outcome)
 
-    def _tell_times(self, name: str, start: float, outcome: str) -> None:
-        end = clock()
-        served = current_call.get()
-        if served is not None and served.connection is self:
-            self._session.report(served.call, (MARK, start, end))
-            for export in served_exporters:
-                export(name, served.call, start, end, outcome)
+    def _end(self, run: Run, outcome: str = "returned") -> None:
+        run.end, run.outcome = clock(), outcome
+        self._session.report(run.number, (MARK, run.start, run.end))
+        for observer in observers:
+            observer.run_ended(run)
+
+
+class _TracedCalls(dict[int, Served]):
+    """The calls that are being served, each of which gets the trace of its caller when it is put here."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def __setitem__(self, call: int, served: Served) -> None:
+        served.trace = TraceContext.read(self._session.arrived_trace)
+        super().__setitem__(call, served)
+
+
+def _during(run: Run) -> ExitStack:
+    stack = ExitStack()
+    for observer in observers:
+        stack.enter_context(observer.during(run))
+    return stack
 
 
 def _size(frame: bytes, buffers: Sequence[Any]) -> int:
