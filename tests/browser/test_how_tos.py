@@ -1,6 +1,6 @@
 """The documents of docs/how-to work as they are written: the code of each runs in a page, and a visitor's actions follow.
 
-Documents that need pandas or matplotlib run natively (tests/local/test_how_tos.py).
+Documents that need pandas, matplotlib, dask or pytest run natively (tests/local/test_how_tos.py).
 """
 
 from __future__ import annotations
@@ -58,6 +58,22 @@ await shows("#primes", "101")
 assert document.querySelectorAll("#primes li").length == 26
 assert await anext(worker.primes()) == 2
 """,
+    "pool": """
+await shows("#status", "3, 7, ")
+await shows("#status", "-1 has no factorial, 158, 375")
+assert document.querySelector("#bar").value == document.querySelector("#bar").max == 5
+document.querySelector("#stop").click()
+""",
+    "from-multiprocessing": """
+await shows("body", "[2, 3, 5, 7]")
+await shows("body", "True")
+await shows("body", "False")
+assert pool.closed
+""",
+    "from-pyscript-workers": """
+await shows("body", "{0: 1, 10: 2}")
+await shows("body", "[1, 2, 2]")
+""",
     "isolation": """
 import js
 
@@ -65,7 +81,7 @@ await shows("body", "spin() took too long")
 await shows("body", "the worker is free: 42" if js.crossOriginIsolated else "the page is not isolated")
 """,
 }
-NATIVE = {"dataframe-to-chart", "matplotlib"}
+NATIVE = {"dataframe-to-chart", "matplotlib", "from-dask", "testing"}
 
 
 def test_each_document_is_run() -> None:

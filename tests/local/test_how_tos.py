@@ -45,9 +45,9 @@ async def run(document: str, folder: Path) -> dict[str, Any]:
     files = how_to_documents.files_of(document)
     script = folder / "worker.py"
     script.write_text(files["worker.py"], encoding="utf-8")
-    name = {"dataframe-to-chart": "sales", "matplotlib": "drawing"}[document]
+    name = {"dataframe-to-chart": "sales", "matplotlib": "drawing"}.get(document, "./worker.py")
     main = files["main.py"]
-    assert f'connect("{name}")' in main
+    assert f'"{name}"' in main
     code = compile(
         main.replace(f'"{name}"', repr(str(script))), "main.py", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     )
@@ -58,9 +58,10 @@ async def run(document: str, folder: Path) -> dict[str, Any]:
     return names
 
 
-def test_the_tutorials_tests_pass(tmp_path: Path) -> None:
-    """The reader's folder has a worker, a conftest.py and a test, and `pytest` says that it passed."""
-    text = (how_to_documents.FOLDER.parent / "tutorial.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("document", "passed"), [("tutorial", 1), ("how-to/testing", 4)])
+def test_the_tests_of_a_document_pass(tmp_path: Path, document: str, passed: int) -> None:
+    """The reader's folder has a worker, a conftest.py and tests, and `pytest` says that they passed."""
+    text = (how_to_documents.FOLDER.parent / f"{document}.md").read_text(encoding="utf-8")
     for name in ("worker.py", "conftest.py", "test_worker.py"):
         found = re.search(rf"^```python {name}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
         assert found is not None
@@ -69,7 +70,7 @@ def test_the_tutorials_tests_pass(tmp_path: Path) -> None:
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100 * PACE
     )
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert f"{passed} passed" in done.stdout, done.stdout + done.stderr
 
 
 async def test_a_chart_from_a_data_frame(tmp_path: Path, pyscript: Any) -> None:
@@ -99,3 +100,12 @@ async def test_a_picture_from_matplotlib(tmp_path: Path, pyscript: Any) -> None:
         assert base64.b64decode(picture.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
     assert first != second
     names["worker"].close()
+
+
+async def test_dask_on_a_pool(tmp_path: Path, pyscript: Any) -> None:
+    """A bag and a delayed function compute on the workers, and their values come to the page."""
+    pytest.importorskip("dask", reason="dask is not installed")
+    shown: list[Any] = []
+    pyscript.display = lambda *values: shown.extend(values)
+    await run("from-dask", tmp_path)
+    assert shown == [499500, 285]
