@@ -18,7 +18,7 @@ async def call(tags, name, arguments):
     import json
     import js
 
-    if name in ("under_pyscript", "forged_handshakes") or arguments.get("host") == "under_pyscript":
+    if name in ("under_pyscript", "forged_handshakes", "dead_before") or arguments.get("host") == "under_pyscript":
         arguments["tags"] = tags
     module, _, function = name.rpartition(".")
     called = getattr(importlib.import_module(module or "in_the_page"), function)

@@ -11,6 +11,7 @@ import injecting
 import js
 import pyodide_js
 import workerlib
+from pyodide.ffi import create_once_callable
 
 _fresh = itertools.count(1)
 _module = pyodide_js._module
@@ -126,6 +127,32 @@ async def starting(script, host, tags=None, limit=30, terminate_at=None):
     except workerlib.WorkerlibError as error:
         return [type(error).__name__, str(error), time.monotonic() - start]
     worker.close()
+    return ["connected", "", time.monotonic() - start]
+
+
+async def dead_before(script, marks, tags, limit=30):
+    """A worker of PyScript's that is dead before anybody connects.
+
+    Args:
+        script: Its script's text. It holds a lock until the worker ends.
+        marks: The name of that lock.
+        tags: Makes a tag.
+        limit: After how many seconds `connect()` would give up.
+
+    Returns:
+        The error's class and text, and how many seconds after the call of `connect()` it came.
+    """
+    name = f"mortal {next(_fresh)}"
+    tags.worker(name, script)
+    while not any(lock.name == marks for lock in (await js.navigator.locks.query()).held):
+        await asyncio.sleep(0.02)
+    # The script ends its worker when it sees this request, which is granted when the worker is gone.
+    await js.navigator.locks.request(marks, create_once_callable(lambda _lock: None))
+    start = time.monotonic()
+    try:
+        await workerlib.connect(name, timeout=limit)
+    except workerlib.WorkerlibError as error:
+        return [type(error).__name__, str(error), time.monotonic() - start]
     return ["connected", "", time.monotonic() - start]
 
 

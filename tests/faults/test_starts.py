@@ -43,6 +43,42 @@ def test_under_pyscript(scripted: FaultPage, records: Records, what: str) -> Non
     assert seconds < 30 * PACE
 
 
+HOLDS_A_LOCK = """
+import workerlib
+import asyncio
+import js
+from pyodide.ffi import create_proxy
+
+js.navigator.locks.request("of the test: {what}", create_proxy(lambda _: js.Promise.new(create_proxy(print))))
+# The test asks for the lock when it has seen that this script holds it.
+while not any(lock.name == "of the test: {what}" for lock in (await js.navigator.locks.query()).pending):
+    await asyncio.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "end", "reason"),
+    [
+        ("closes itself", "js.close()", "it closed itself"),
+        ("traps", TRAP, "failed fatally"),
+    ],
+)
+def test_dead_before_anybody_connects(
+    scripted: FaultPage, records: Records, what: str, end: str, reason: str
+) -> None:
+    """A worker of PyScript's that has ended long before `connect()`: the error comes at once, with the reason."""
+    kind, text, seconds = scripted.call(
+        "dead_before",
+        script=HOLDS_A_LOCK.replace("{what}", what) + end,
+        marks=f"of the test: {what}",
+        limit=60 * PACE,
+    )
+    records.note("PyScript", f"the script {what} before anybody connects", kind, seconds)
+    assert kind == "WorkerDiedError", text
+    assert reason in text, text
+    assert seconds < 10 * PACE
+
+
 def test_memory_that_ends_in_the_script(spawning: FaultPage, records: Records) -> None:
     """A script for which memory does not suffice fails with its own MemoryError."""
     script = "import workerlib\nheld = [bytearray(1 << 30) for _ in range(8)]\n"

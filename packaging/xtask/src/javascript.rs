@@ -55,7 +55,9 @@ pub(crate) fn build_for_wheel(workspace: &Workspace, tools: &Workspace, target: 
     bundle(tools, &staged, "python_worker.ts", "iife", &target.join("python_worker.js"), &[])?;
     bundle(tools, &staged, "worker.ts", "iife", &target.join("worker.js"), &[WHEEL_IS_ELSEWHERE])?;
     // Python evaluates these, and takes their value.
-    for (name, value) in [("fatal_errors", "watchFatal"), ("termination", "terminationOf")] {
+    let evaluated =
+        [("fatal_errors", "watchFatal"), ("termination", "terminationOf"), ("lifelines", "noteLifelines")];
+    for (name, value) in evaluated {
         let as_value = [&*format!("--global-name={name}"), &*format!("--footer:js={name}.{value}")];
         let file = target.join(format!("{name}.js"));
         bundle(tools, &staged, &format!("{name}.ts"), "iife", &file, &as_value)?;

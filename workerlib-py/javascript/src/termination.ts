@@ -10,6 +10,10 @@
 export interface Termination extends EventTarget {
   /** Whether the worker has ended. */
   isDead?: boolean;
+  /** Why, if the worker itself has told that before anybody was connected (`lifelines.ts`). */
+  reason?: string;
+  /** The name of the Web Lock that the worker holds, if it has told that. */
+  lifeline?: string;
 }
 
 interface Watched extends Worker {

@@ -32,8 +32,9 @@ _proxies: list[Any] = []
 _TERMINATION = "workerlib_termination"
 _EVENT = "terminated"
 _IS_DEAD = "isDead"
-# The value of the evaluated `termination.ts`; False where the page's policy forbids it.
-_script: Any = None
+_LIFELINE, _REASON = "lifeline", "reason"
+# The values of evaluated scripts of `javascript/src`, by name; False where the page's policy forbids them.
+_scripts: dict[str, Any] = {}
 
 
 def hold(then: Callable[[str], None] | None = None) -> None:
@@ -114,6 +115,32 @@ def is_dead(worker: Any) -> bool:
     return termination is not None and getattr(termination, _IS_DEAD, False) is True
 
 
+def told_before(worker: Any) -> tuple[str, str]:
+    """Returns what a worker of PyScript's has told of itself before anybody was connected to it.
+
+    Args:
+        worker: The browser's own object for it.
+
+    Returns:
+        The name of the lock that it holds while it lives, and why its Python has ended; empty if unknown.
+    """
+    termination = getattr(worker, _TERMINATION, None)
+    lifeline, reason = getattr(termination, _LIFELINE, ""), getattr(termination, _REASON, "")
+    return str(lifeline), str(reason)
+
+
+def note_lifelines(tags: str, running: str, died: str) -> None:
+    """From now on notes what workers of PyScript's tell of themselves before anybody is connected to them.
+
+    Args:
+        tags: The selector of the tags that PyScript makes workers of.
+        running: The mark of the message by which a worker tells its lock.
+        died: The mark of the message by which it tells why its Python has ended.
+    """
+    if is_page() and (script := _evaluated("lifelines")):
+        script(tags, to_js({"running": running, "died": died}, dict_converter=js.Object.fromEntries))
+
+
 def notice_terminations() -> None:
     """From now on knows which workers this page terminates, and not only those that it watches.
 
@@ -127,14 +154,18 @@ def notice_terminations() -> None:
 
 def _terminations() -> Any:
     """Evaluates `termination.ts`; returns what it offers, or False where the page's policy forbids it."""
-    global _script
-    if _script is None:
-        source = text_of("javascript", "termination.js")
+    return _evaluated("termination")
+
+
+def _evaluated(name: str) -> Any:
+    """Evaluates a script, once; returns its value, or False where the page's policy forbids it."""
+    if name not in _scripts:
+        source = text_of("javascript", f"{name}.js")
         try:
-            _script = js.eval(source)
+            _scripts[name] = js.eval(source)
         except JsException:
-            _script = False
-    return _script
+            _scripts[name] = False
+    return _scripts[name]
 
 
 def _termination_of(worker: Any) -> Any:

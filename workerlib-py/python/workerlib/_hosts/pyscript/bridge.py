@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+TAGS = "script[worker][name], py-script[worker][name], mpy-script[worker][name]"
+"""The tags that PyScript makes workers of."""
+
 NAME = "workerlib_connect"
 """The name of the worker's function on the bridge; the mark of the message with the port begins with it."""
 
@@ -16,6 +19,15 @@ RUNNING = "workerlib_running"
 
 DIED = "workerlib_died"
 """The mark of the message by which a worker tells why its Python has ended."""
+
+
+def is_there() -> bool:
+    """Returns whether PyScript has started this Python."""
+    try:
+        import polyscript  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def bridge_of_worker() -> Any:

@@ -20,7 +20,14 @@ from pyodide.ffi import JsException, create_proxy, to_js
 from workerlib._channels.message_port import PortEndpoint, own_channel
 from workerlib._channels.proxies import destroy_later
 from workerlib._errors import ConnectError, NoSuchWorkerError, WorkerDiedError, WorkerStartError
-from workerlib._hosts.browser.liveness import is_dead, mark_dead, watch, watch_lock, watch_termination
+from workerlib._hosts.browser.liveness import (
+    is_dead,
+    mark_dead,
+    told_before,
+    watch,
+    watch_lock,
+    watch_termination,
+)
 from workerlib._hosts.browser.shared_memory_answers import AnswerWriter
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter
 from workerlib._hosts.host import MODULES_OF_A_PAGE, Found, Progress, SpawnProgress, script_failed
@@ -30,8 +37,6 @@ from workerlib._native import decode
 from workerlib._rpc.timers import sleep
 from workerlib._values.exceptions import rebuild
 
-# The tags that PyScript makes workers of.
-_TAGS = "script[worker][name], py-script[worker][name], mpy-script[worker][name]"
 # Tags can be added at run time: how many seconds a name may take to appear.
 _GRACE = 1.0
 # How often to look for what the page gives no event for, in seconds.
@@ -78,7 +83,7 @@ async def open_channel(progress: Progress, worker: Any = None) -> Found:
         tag, xworker = js.document.createElement("script"), worker
         name = progress.name = progress.name or "PyWorker"
     if is_dead(xworker):
-        raise _died(name)
+        raise _died(name, told_before(xworker)[1])
     with Start(progress, name, xworker) as start:
         step = "waiting for the worker's script to run to its end"
         progress.enter(step, SpawnProgress("import", f"the script of {name!r}"))
@@ -109,19 +114,19 @@ def _with_terminate(xworker: Any) -> Any:
     return shown
 
 
-def _fate(name: str) -> str:
-    return f"the worker {name!r} is gone: it was terminated, or it crashed"
+def _fate(name: str, reason: str = "") -> str:
+    return f"the worker {name!r} is gone: {reason or 'it was terminated, or it crashed'}"
 
 
-def _died(name: str) -> WorkerDiedError:
-    return WorkerDiedError(f"{_fate(name)}; {_ANEW}")
+def _died(name: str, reason: str) -> WorkerDiedError:
+    return WorkerDiedError(f"{_fate(name, reason)}; {_ANEW}")
 
 
 async def _find_tag(name: str | None) -> Any:
     deadline = asyncio.get_running_loop().time() + _GRACE
     while True:
         tags: dict[str, Any] = {}
-        for tag in js.document.querySelectorAll(_TAGS):
+        for tag in js.document.querySelectorAll(bridge.TAGS):
             own = str(tag.getAttribute("name"))
             if own in tags and name in (None, own):
                 raise ConnectError(f"the page has several workers named {own!r}: give each a name of its own")
@@ -144,7 +149,7 @@ async def _find_tag(name: str | None) -> Any:
 
 def tag_named(name: str) -> Any:
     """Returns the script tag of the worker of that name; None if there is none."""
-    for tag in js.document.querySelectorAll(_TAGS):
+    for tag in js.document.querySelectorAll(bridge.TAGS):
         if str(tag.getAttribute("name")) == name:
             return tag
     return None
@@ -270,6 +275,8 @@ class Start:
             self._xworker.addEventListener(event, proxy)
         # PyScript has the page told what its workers load, where it can.
         self._on_load = create_proxy(self._on_progress)
+        # It may have told which lock it holds before this listened.
+        self._watch_lock(told_before(self._xworker)[0])
         js.addEventListener("py:progress", self._on_load)
         return self
 
@@ -321,10 +328,13 @@ class Start:
             lifeline = getattr(event.data, "lifeline", None)
             if lifeline is None:
                 self._enter("import", "the script, which has imported workerlib")
-            elif isinstance(lifeline, str) and lifeline:
-                self._stops.append(watch_lock(lifeline, lambda: self._die("it closed itself, or it crashed")))
+            elif isinstance(lifeline, str):
+                self._watch_lock(lifeline)
         elif mark == bridge.DIED:
             self._die(str(event.data.reason))
+
+    def _watch_lock(self, lifeline: str) -> None:
+        self._stops.append(watch_lock(lifeline, lambda: self._die("it closed itself, or it crashed")))
 
     def _on_progress(self, event: Any) -> None:
         self._enter("download", str(event.detail))

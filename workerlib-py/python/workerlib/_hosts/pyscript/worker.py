@@ -25,7 +25,7 @@ from workerlib._config import exports_and_imports
 from workerlib._config.settings import serve as serve_output
 from workerlib._config.settings import settings
 from workerlib._exports import Function, describe_exports, functions, observers
-from workerlib._hosts.browser.liveness import hold, notice_terminations
+from workerlib._hosts.browser.liveness import hold, note_lifelines, notice_terminations
 from workerlib._hosts.browser.shared_memory_answers import AnswerReader, new_answers
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard, new_memory
 from workerlib._hosts.pyscript import addresses, bridge
@@ -55,7 +55,7 @@ def serve() -> None:
     """
     xworker = bridge.bridge_of_worker()
     if xworker is None:
-        notice_terminations()
+        _notice_deaths()
         return
     global _script
     _script = _script_frame()
@@ -124,6 +124,13 @@ def serve() -> None:
     config = read_config()
     serve_output(config)
     exports_and_imports.import_into(__main__, config)
+
+
+def _notice_deaths() -> None:
+    """Has this page know which of its workers have ended before anybody connects to them."""
+    notice_terminations()
+    if bridge.is_there():
+        note_lifelines(bridge.TAGS, bridge.RUNNING, bridge.DIED)
 
 
 def _tell_lock(xworker: Any, lifeline: str) -> None:
