@@ -108,6 +108,8 @@ pub(crate) fn build_package(workspace: &Workspace, wheel: &Path) -> Result<Outco
         "python_worker.d.ts",
         "start.js",
         "fatal_errors.js",
+        "lifelines.js",
+        "lifelines.d.ts",
         "interpreter.js",
         "downloads.js",
         "downloads.d.ts",
