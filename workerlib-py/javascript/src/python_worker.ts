@@ -54,7 +54,7 @@ interface Order extends Equipment {
   lock: string;
   /** For the calls, where they do not go over that. */
   port?: MessagePort;
-  /** Memory that the caller shares with this worker, to interrupt a function that computes in it (`_hosts/browser/shared_memory_interrupts.py`). */
+  /** Memory shared with the caller, by which it interrupts a function that computes (`_hosts/browser/shared_memory_interrupts.py`). */
   memory: SharedArrayBuffer | null | undefined;
 }
 
