@@ -23,6 +23,7 @@ from workerlib._exports import functions
 from workerlib._javascript import page
 from workerlib._javascript.arguments import build_arguments
 from workerlib._javascript.callbacks import current
+from workerlib._javascript.streams import PageStream, is_streamed
 from workerlib._javascript.values import from_javascript, to_javascript
 from workerlib._rpc.guarded_steps import guarded_steps
 from workerlib._rpc.incoming_call import Served, current_call
@@ -126,6 +127,49 @@ def cancel(key: int) -> None:
             served.tell()
 
 
+async def next_batch(stream: int) -> Any:
+    """Takes the next items of a stream that a call returned.
+
+    Args:
+        stream: The stream's number.
+    """
+    found = _streams.get(stream)
+    if found is None:
+        return _array("value", _array(_array(), True), _array())
+    try:
+        items, is_last, buffers = await found.next_batch()
+    except BaseException as error:
+        _streams.pop(stream, None)
+        return _error(error)
+    if is_last:
+        _streams.pop(stream, None)
+    return _array("value", _array(_array(*items), is_last), _array(*buffers))
+
+
+async def close_stream(stream: int) -> Any:
+    """Closes a stream, and waits until its generator has cleaned up.
+
+    Args:
+        stream: The stream's number.
+    """
+    if found := _streams.pop(stream, None):
+        try:
+            await found.close()
+        except BaseException as error:
+            return _error(error)
+    return _array("value", None, _array())
+
+
+def cancel_stream(stream: int) -> None:
+    """Cancels the step of a stream for which nobody waits any more.
+
+    Args:
+        stream: The stream's number.
+    """
+    if found := _streams.pop(stream, None):
+        found.stop(is_cancel=True)
+
+
 def exported() -> Any:
     """Returns the names of the exported functions, as an Array of JavaScript."""
     return to_js(list(functions))
@@ -171,6 +215,10 @@ async def _settle(run: Callable[[], Any], served: Served) -> Any:
             served.reporter.flush()
         if served.failure is not None:
             raise served.failure
+        if is_streamed(result):
+            number = next(_numbers)
+            _streams[number] = PageStream(result, _guard, to_javascript)
+            return _array("stream", number)
         buffers: list[Any] = []
         value = to_javascript(result, transfer=buffers)
         return _array("value", value, _array(*buffers))
