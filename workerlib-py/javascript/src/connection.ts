@@ -10,6 +10,7 @@ import { WorkerDiedError, WorkerStartError } from "./errors.js";
 import { Interrupts } from "./interrupts.js";
 import { Snapshots } from "./snapshots.js";
 import type { Progress } from "./start.js";
+import { iterable, PythonStream, type Batch } from "./stream.js";
 import { terminationOf } from "./termination.js";
 import type { CallOptions, SpawnOptions } from "./types.js";
 import { explained } from "./unsendable.js";
@@ -148,7 +149,8 @@ export class Connection {
         throw explained(error, name, args, kwargs);
       }
     };
-    return this.#cancellable(send, `${name}()`, options);
+    const call = this.#cancellable(send, `${name}()`, options).then((result) => this.#streamed(result, `${name}()`, options));
+    return iterable(call, name);
   }
 
   /** Resolves when no function runs in the worker, or the worker has ended: a call that was cancelled may go on for a while. */
@@ -160,7 +162,8 @@ export class Connection {
 
   /** Runs Python code. */
   runPython(code: string, options: CallOptions = {}): Promise<unknown> {
-    return this.#cancellable((key) => this.#remote.runPython(code, key), "runPython()", options);
+    const call = this.#cancellable((key) => this.#remote.runPython(code, key), "runPython()", options);
+    return call.then((result) => this.#streamed(result, "runPython()", options));
   }
 
   /** Installs more packages. */
@@ -193,6 +196,23 @@ export class Connection {
     const { exports } = this.#options;
     if (exports === undefined || !Object.hasOwn(exports, name)) throw new Error(`the page does not export ${name}`);
     return exports[name]!(...args);
+  }
+
+  /** Makes a stream of a result that is one: the only result that is a function, since it is a proxy of Comlink's. */
+  #streamed(result: unknown, what: string, options: CallOptions): unknown {
+    if (typeof result !== "function") return result;
+    const remote = result as unknown as Comlink.Remote<RemoteStream>;
+    return new PythonStream<unknown>({
+      next: () =>
+        this.#settle(() => remote.batch(), {
+          ...options,
+          late: () => `a step of ${what} did not end within ${options.timeout} ms`,
+          cancel: () => void remote.cancel(),
+        }),
+      close: async () => {
+        await this.#settle(() => remote.return(), { late: () => "" });
+      },
+    });
   }
 
   #cancellable<R>(call: (key: number) => Promise<R>, what: string, options: CallOptions): Promise<R> {
@@ -307,6 +327,13 @@ export class Connection {
     }, step);
     this.#ended.signal.addEventListener("abort", () => clearInterval(timer));
   }
+}
+
+/** A stream as `worker.ts` offers it. */
+interface RemoteStream {
+  batch: () => Promise<Batch<unknown>>;
+  return: () => Promise<unknown>;
+  cancel: () => void;
 }
 
 interface Limits extends CallOptions {

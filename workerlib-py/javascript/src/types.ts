@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The types of the package: how a worker is started, and what it looks like to the page. */
+import type { StreamCall } from "./stream.js";
 import type { Progress, PyodideSource } from "./start.js";
 
 /** An exception of Python's: `name` is its class, `traceback` the worker's own. */
@@ -71,9 +72,12 @@ type Sent<T> = T extends (...args: infer A) => infer R ? (...args: A) => R | Pro
 /** An interface of the worker's functions as the page sees them: every result is a promise. */
 export type Remote<T> = {
   [K in keyof T]: T[K] extends (...args: infer A) => infer R
-    ? (...args: { [I in keyof A]: Sent<A[I]> }) => Promise<Awaited<R>>
+    ? (...args: { [I in keyof A]: Sent<A[I]> }) => Result<R>
     : never;
 };
+
+/** The result of a call: a promise; that of a function with a `yield` can be iterated over as well, item by item. */
+export type Result<R> = R extends AsyncIterable<infer Item> ? StreamCall<Item> : Promise<Awaited<R>>;
 
 /** The members of every worker besides its exported functions; `call` reaches an export of the same name. */
 export interface WorkerHandle<T> {

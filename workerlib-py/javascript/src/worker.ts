@@ -79,7 +79,54 @@ class PythonError extends Error {
   }
 }
 
-type Outcome = ["value", unknown, ArrayBuffer[]] | ["error", string, string, string];
+type Outcome = ["value", unknown, ArrayBuffer[]] | ["stream", number] | ["error", string, string, string];
+
+/** A stream that a call returned, for the page that called: Comlink's proxy of it has these methods. */
+class PageStream {
+  readonly #python: any;
+  readonly #number: number;
+  #items: unknown[] = [];
+  #isLast = false;
+
+  constructor(python: unknown, number: number) {
+    this.#python = python;
+    this.#number = number;
+  }
+
+  /** Returns the next items, and whether they are the last ones. */
+  async batch(): Promise<unknown> {
+    return settle(await awaited(this.#python.next_batch(this.#number)));
+  }
+
+  /** Takes the next item, as the iterators of JavaScript do: for pages that use Comlink alone. */
+  async next(): Promise<IteratorResult<unknown>> {
+    while (this.#items.length === 0) {
+      if (this.#isLast) return { done: true, value: undefined };
+      [this.#items, this.#isLast] = (await this.batch()) as [unknown[], boolean];
+    }
+    return { done: false, value: this.#items.shift() };
+  }
+
+  /** Closes the generator, and waits until it has cleaned up. */
+  async return(): Promise<IteratorResult<unknown>> {
+    this.#isLast = true;
+    this.#items = [];
+    settle(await awaited(this.#python.close_stream(this.#number)));
+    return { done: true, value: undefined };
+  }
+
+  /** Cancels the step for which nobody waits any more. */
+  cancel(): void {
+    this.#python.cancel_stream(this.#number);
+  }
+
+  /** Comlink calls it when the page has no more reference to the stream. */
+  [Comlink.finalizer](): void {
+    this.return().catch(() => {
+      // Nobody is there to be told what the generator raised while it was closed.
+    });
+  }
+}
 
 /** Python in this worker, for a page. */
 export class PyodideWorker {
@@ -106,7 +153,7 @@ export class PyodideWorker {
   /** Runs Python code and returns the value of its last expression. */
   async runPython(code: string, key = 0): Promise<unknown> {
     await this.#pyodide();
-    return settle(await awaited(this.#python.run_python(code, key)));
+    return settle(await awaited(this.#python.run_python(code, key)), this.#python);
   }
 
   /** Runs a script as the worker's own: the functions that it exports can be called from then on. */
@@ -161,7 +208,7 @@ export class PyodideWorker {
   /** Calls an exported function. */
   async call(name: string, args: unknown[] = [], kwargs: Record<string, unknown> = {}, key = 0): Promise<unknown> {
     await this.#pyodide();
-    return settle(await awaited(this.#python.call(name, args.map(callable), kwargs, key)));
+    return settle(await awaited(this.#python.call(name, args.map(callable), kwargs, key)), this.#python);
   }
 
   /** Calls an exported function with arguments of which each may be a proxy of Comlink's. */
@@ -285,8 +332,9 @@ async function awaited(coroutine: PromiseLike<Outcome> & { destroy(): void }): P
   }
 }
 
-function settle(outcome: Outcome): unknown {
+function settle(outcome: Outcome, python?: unknown): unknown {
   if (outcome[0] === "error") throw new PythonError(outcome[1], outcome[2], outcome[3]);
+  if (outcome[0] === "stream") return Comlink.proxy(new PageStream(python, outcome[1]));
   const [, value, buffers] = outcome;
   return typeof value === "object" && value !== null ? Comlink.transfer(value, buffers) : value;
 }
