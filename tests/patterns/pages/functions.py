@@ -5,6 +5,7 @@ import builtins
 import dataclasses
 import enum
 import time
+from collections.abc import AsyncIterator
 
 from workerlib import RemoteError, export, page, report
 
@@ -216,3 +217,144 @@ def report_and_compute(count, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
+
+
+notes = []
+
+
+@export
+def noted():
+    """Gives what the generators have noted, and forgets it."""
+    told = list(notes)
+    notes.clear()
+    return told
+
+
+@export
+def rows(count):
+    """A sync generator, which notes how far it is, and its end."""
+    try:
+        for number in range(count):
+            notes.append(number)
+            yield {"number": number, "name": f"row {number}"}
+    finally:
+        notes.append("closed")
+
+
+@export
+async def rows_async(count, seconds=0.0):
+    """An async generator, which awaits before each item."""
+    try:
+        for number in range(count):
+            await asyncio.sleep(seconds)
+            yield number
+    except BaseException as error:
+        notes.append(type(error).__name__)
+        raise
+    finally:
+        await asyncio.sleep(0)
+        notes.append("closed")
+
+
+@export
+def rows_that_fail(count):
+    yield from range(count)
+    raise LookupError("no more rows")
+
+
+@export
+def unsendable_rows():
+    try:
+        yield 1
+        yield {"cell": [1j]}
+    finally:
+        notes.append("closed")
+
+
+@export
+def blocks(count, size):
+    for number in range(count):
+        yield bytes([number]) * size
+
+
+@export
+def changing():
+    row = []
+    for number in range(3):
+        row.append(number)
+        yield row
+
+
+@export
+def fails_to_close():
+    try:
+        while True:
+            yield 1
+    finally:
+        raise ValueError("cannot clean up")
+
+
+@export
+def compute_rows(seconds):
+    """Yields once, and computes for the next item."""
+    yield "first"
+    try:
+        compute(seconds)
+    except KeyboardInterrupt:
+        notes.append("interrupted")
+        raise
+    yield "second"
+
+
+@export
+async def ask_for_rows():
+    """Has the page's functions while it is iterated over."""
+    for number in range(2):
+        yield await page().twice(number)
+
+
+@export
+def generator_object(count):
+    return (number for number in range(count))
+
+
+@export
+async def sum_of(numbers, count=None):
+    """Adds the items of an async iterable of the page, all or some."""
+    total = taken = 0
+    async for number in numbers:
+        total, taken = total + number, taken + 1
+        if taken == count:
+            break
+    return total
+
+
+@export
+async def all_of(items, seconds=0):
+    taken = []
+    try:
+        async for item in items:
+            taken.append(item)
+            await asyncio.sleep(seconds)
+    except Exception as error:  # noqa: BLE001 - the test looks at it
+        taken.append(str(error))
+    return taken
+
+
+@export
+async def close_all(items):
+    async for _ in items:
+        break
+    await items.aclose()
+    return "closed"
+
+
+@export
+async def colours_of(dots: AsyncIterator[Dot]) -> list[Colour]:
+    return [dot.colour async for dot in dots]
+
+
+@export
+async def doubled(numbers):
+    async for number in numbers:
+        yield number * 2

@@ -10,7 +10,7 @@ import { WorkerDiedError, WorkerStartError } from "./errors.js";
 import { Interrupts } from "./interrupts.js";
 import { Snapshots } from "./snapshots.js";
 import type { Progress } from "./start.js";
-import { iterable, PythonStream, type Batch } from "./stream.js";
+import { Batches, BatchedStream, isAsyncIterable, iterable, type Batch } from "./streams.js";
 import { terminationOf } from "./termination.js";
 import type { CallOptions, SpawnOptions } from "./types.js";
 import { explained } from "./unsendable.js";
@@ -141,16 +141,21 @@ export class Connection {
     kwargs: Record<string, unknown> = {},
     options: CallOptions = {},
   ): Promise<unknown> {
-    const sent = args.map((value) => (typeof value === "function" ? Comlink.proxy(value) : value));
+    const streams: number[] = [];
+    const sent = args.map((value, at) => {
+      if (typeof value === "function") return Comlink.proxy(value);
+      if (!isAsyncIterable(value) || Comlink.proxyMarker in value) return value;
+      streams.push(at);
+      return Comlink.proxy(new Batches(value));
+    });
     const send = async (key: number): Promise<unknown> => {
       try {
-        return await this.#remote.apply(key, name, kwargs, ...sent);
+        return this.#received(await this.#remote.apply(key, name, kwargs, streams, ...sent), key, `${name}()`, options);
       } catch (error) {
         throw explained(error, name, args, kwargs);
       }
     };
-    const call = this.#cancellable(send, `${name}()`, options).then((result) => this.#streamed(result, `${name}()`, options));
-    return iterable(call, name);
+    return iterable(this.#cancellable(send, `${name}()`, options), name);
   }
 
   /** Resolves when no function runs in the worker, or the worker has ended: a call that was cancelled may go on for a while. */
@@ -162,8 +167,10 @@ export class Connection {
 
   /** Runs Python code. */
   runPython(code: string, options: CallOptions = {}): Promise<unknown> {
-    const call = this.#cancellable((key) => this.#remote.runPython(code, key), "runPython()", options);
-    return call.then((result) => this.#streamed(result, "runPython()", options));
+    const what = "runPython()";
+    const send = async (key: number): Promise<unknown> =>
+      this.#received(await this.#remote.runPython(code, key), key, what, options);
+    return this.#cancellable(send, what, options);
   }
 
   /** Installs more packages. */
@@ -195,22 +202,51 @@ export class Connection {
     }
     const { exports } = this.#options;
     if (exports === undefined || !Object.hasOwn(exports, name)) throw new Error(`the page does not export ${name}`);
-    return exports[name]!(...args);
+    const result = exports[name]!(...args);
+    if (isAsyncIterable(result)) {
+      throw new TypeError(`${name}() of the page returned an async iterable: pass it to the worker as an argument of a call`);
+    }
+    return result;
   }
 
-  /** Makes a stream of a result that is one: the only result that is a function, since it is a proxy of Comlink's. */
-  #streamed(result: unknown, what: string, options: CallOptions): unknown {
+  /** Makes a stream of a result that is one: a proxy of Comlink's, and the only result that is a function. */
+  #received(result: unknown, key: number, what: string, options: CallOptions): unknown {
     if (typeof result !== "function") return result;
     const remote = result as unknown as Comlink.Remote<RemoteStream>;
-    return new PythonStream<unknown>({
+    let asked: Promise<unknown> | undefined;
+    const interrupt = (): void => {
+      // The message reaches a generator that awaits, the interrupt one that computes.
+      if (asked !== undefined) this.#interrupts?.begin(key);
+    };
+    return new BatchedStream<unknown>({
       next: () =>
-        this.#settle(() => remote.batch(), {
-          ...options,
-          late: () => `a step of ${what} did not end within ${options.timeout} ms`,
-          cancel: () => void remote.cancel(),
-        }),
+        this.#settle(
+          () => {
+            const batch = remote.batch();
+            const settled = (): void => {
+              asked = undefined;
+              this.#interrupts?.end(key);
+            };
+            asked = batch.then(settled, settled);
+            return batch;
+          },
+          {
+            ...options,
+            late: () => `a step of ${what} did not end within ${options.timeout} ms`,
+            cancel: () => {
+              void remote.cancel();
+              interrupt();
+            },
+          },
+        ),
       close: async () => {
-        await this.#settle(() => remote.return(), { late: () => "" });
+        const closed = this.#settle(() => remote.return(), { late: () => "" });
+        interrupt();
+        await closed;
+      },
+      forget: () => {
+        // Comlink drops the answers of a proxy that is released. The worker closes a generator whose proxy is.
+        void Promise.resolve(asked).then(() => remote[Comlink.releaseProxy]());
       },
     });
   }

@@ -19,7 +19,7 @@ export { PoolBrokenError, WorkerDiedError, WorkerStartError } from "./errors.js"
 export { spawnPool } from "./pool/index.js";
 export type * from "./pool/index.js";
 export type { Progress, PyodideSource, Stage } from "./start.js";
-export { PythonStream, type StreamCall } from "./stream.js";
+export { BatchedStream, type StreamCall } from "./streams.js";
 export type * from "./types.js";
 export type { InitOptions, PyodideWorker } from "./worker.js";
 

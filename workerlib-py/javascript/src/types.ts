@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The types of the package: how a worker is started, and what it looks like to the page. */
-import type { StreamCall } from "./stream.js";
 import type { Progress, PyodideSource } from "./start.js";
+import type { StreamCall } from "./streams.js";
 
 /** An exception of Python's: `name` is its class, `traceback` the worker's own. */
 export interface PythonError extends Error {
@@ -69,14 +69,15 @@ export interface CallOptions {
 /** A function of the page as an argument: it arrives in Python as something to await. */
 type Sent<T> = T extends (...args: infer A) => infer R ? (...args: A) => R | Promise<Awaited<R>> : T;
 
-/** An interface of the worker's functions as the page sees them: every result is a promise. */
+
+/** An interface of the worker's functions as the page sees them: every result is a promise, or a stream. */
 export type Remote<T> = {
   [K in keyof T]: T[K] extends (...args: infer A) => infer R
     ? (...args: { [I in keyof A]: Sent<A[I]> }) => Result<R>
     : never;
 };
 
-/** The result of a call: a promise; that of a function with a `yield` can be iterated over as well, item by item. */
+/** The result of a call: a promise. If the function has a `yield`, `for await` can iterate over it as well. */
 export type Result<R> = R extends AsyncIterable<infer Item> ? StreamCall<Item> : Promise<Awaited<R>>;
 
 /** The members of every worker besides its exported functions; `call` reaches an export of the same name. */
@@ -95,7 +96,7 @@ export interface WorkerHandle<T> {
     args?: T[K] extends (...args: infer A) => unknown ? Partial<A> : never,
     kwargs?: Record<string, unknown>,
     options?: CallOptions,
-  ): Promise<T[K] extends (...args: never[]) => infer R ? Awaited<R> : never>;
+  ): T[K] extends (...args: never[]) => infer R ? Result<R> : never;
   /** The same worker for calls with these options: `worker.with({ timeout: 500 }).mean(…)`. */
   with(options: CallOptions): Remote<T>;
   /** Runs Python code in the worker and returns the value of its last expression. */

@@ -5,6 +5,8 @@
  */
 import * as Comlink from "comlink";
 
+import { isAsyncIterable } from "./streams.js";
+
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
 
 /**
@@ -40,7 +42,9 @@ function findUnsendable(value: unknown, path: string, seen: Set<unknown>, isWhol
     if (found) return found;
   }
   if (partsOf(value) !== undefined || isTransferable(value) || canBeCloned(value)) return undefined;
-  const remedy = value instanceof Promise ? "; await it first" : "";
+  if (isAsyncIterable(value)) return `${path} is an async iterable, which can be sent only as an argument of its own`;
+  const isIterable = Symbol.iterator in value;
+  const remedy = value instanceof Promise ? "; await it first" : isIterable ? "; make an array of it: [...items]" : "";
   return `${path} is of the class ${value.constructor?.name ?? "Object"}, which cannot be sent${remedy}`;
 }
 

@@ -26,6 +26,7 @@ import {
 import { countDownloads } from "./downloads.js";
 import type { Snapshot } from "./snapshot/python.js";
 import { digest } from "./snapshot/store.js";
+import type { Batch, Batches } from "./streams.js";
 
 /** The module of workerlib's that this script calls. */
 const ENTRY = "workerlib._javascript.comlink";
@@ -81,8 +82,8 @@ class PythonError extends Error {
 
 type Outcome = ["value", unknown, ArrayBuffer[]] | ["stream", number] | ["error", string, string, string];
 
-/** A stream that a call returned, for the page that called: Comlink's proxy of it has these methods. */
-class PageStream {
+/** A stream that a call returned: the producer's end of `streams.ts`, and an iterator for pages that use Comlink alone. */
+class PythonStream {
   readonly #python: any;
   readonly #number: number;
   #items: unknown[] = [];
@@ -94,15 +95,15 @@ class PageStream {
   }
 
   /** Returns the next items, and whether they are the last ones. */
-  async batch(): Promise<unknown> {
-    return settle(await awaited(this.#python.next_batch(this.#number)));
+  async batch(): Promise<Batch<unknown>> {
+    return settle(await awaited(this.#python.next_batch(this.#number))) as Batch<unknown>;
   }
 
-  /** Takes the next item, as the iterators of JavaScript do: for pages that use Comlink alone. */
+  /** Takes the next item. */
   async next(): Promise<IteratorResult<unknown>> {
     while (this.#items.length === 0) {
       if (this.#isLast) return { done: true, value: undefined };
-      [this.#items, this.#isLast] = (await this.batch()) as [unknown[], boolean];
+      [this.#items, this.#isLast] = await this.batch();
     }
     return { done: false, value: this.#items.shift() };
   }
@@ -115,16 +116,48 @@ class PageStream {
     return { done: true, value: undefined };
   }
 
-  /** Cancels the step for which nobody waits any more. */
+  /** Cancels the step that nobody waits for any more. */
   cancel(): void {
     this.#python.cancel_stream(this.#number);
   }
 
   /** Comlink calls it when the page has no more reference to the stream. */
   [Comlink.finalizer](): void {
-    this.return().catch(() => {
-      // Nobody is there to be told what the generator raised while it was closed.
-    });
+    this.return().catch((error: unknown) => console.error(error));
+  }
+}
+
+/** An async iterable of the page among the arguments of a call, as Python takes its items. Its tag tells Python so. */
+class PageIterable {
+  readonly [Symbol.toStringTag] = "WorkerlibPageIterable";
+  readonly #proxy: Comlink.Remote<Batches>;
+
+  constructor(proxy: unknown) {
+    this.#proxy = proxy as Comlink.Remote<Batches>;
+  }
+
+  /** Asks for the next items. */
+  batch(): Promise<Batch<unknown>> {
+    return this.#proxy.batch();
+  }
+
+  /** Closes the iterator, and waits until it has cleaned up. */
+  async close(): Promise<void> {
+    try {
+      await this.#proxy.close();
+    } finally {
+      this.release();
+    }
+  }
+
+  /** Closes the iterator, which nobody has any more. */
+  drop(): void {
+    this.close().catch((error: unknown) => console.error(error));
+  }
+
+  /** Frees what stands for an iterator that has ended. */
+  release(): void {
+    this.#proxy[Comlink.releaseProxy]();
   }
 }
 
@@ -211,8 +244,15 @@ export class PyodideWorker {
     return settle(await awaited(this.#python.call(name, args.map(callable), kwargs, key)), this.#python);
   }
 
-  /** Calls an exported function with arguments of which each may be a proxy of Comlink's. */
-  async apply(key: number, name: string, kwargs: Record<string, unknown>, ...args: unknown[]): Promise<unknown> {
+  /** Calls an exported function with arguments of which each may be a proxy of Comlink's, some of them for async iterables. */
+  async apply(
+    key: number,
+    name: string,
+    kwargs: Record<string, unknown>,
+    streams: number[],
+    ...args: unknown[]
+  ): Promise<unknown> {
+    for (const at of streams) args[at] = new PageIterable(args[at]);
     return this.call(name, args, kwargs, key);
   }
 
@@ -334,7 +374,7 @@ async function awaited(coroutine: PromiseLike<Outcome> & { destroy(): void }): P
 
 function settle(outcome: Outcome, python?: unknown): unknown {
   if (outcome[0] === "error") throw new PythonError(outcome[1], outcome[2], outcome[3]);
-  if (outcome[0] === "stream") return Comlink.proxy(new PageStream(python, outcome[1]));
+  if (outcome[0] === "stream") return Comlink.proxy(new PythonStream(python, outcome[1]));
   const [, value, buffers] = outcome;
   return typeof value === "object" && value !== null ? Comlink.transfer(value, buffers) : value;
 }

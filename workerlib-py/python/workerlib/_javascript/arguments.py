@@ -14,7 +14,7 @@ import inspect
 import types
 import typing
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -22,6 +22,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from workerlib._javascript.text_types import TEXT_TYPES
+from workerlib._values.streams import Streamed
 
 _Build = Callable[[Any], Any]
 
@@ -139,6 +140,8 @@ def find_builder(annotation: Any) -> _Build | None:
     if origin is collections.abc.Callable:
         return _find_for_callable(arguments)
     container = origin or annotation
+    if isinstance(container, type) and issubclass(container, collections.abc.AsyncIterable):
+        return _find_for_async_iterable(arguments)
     if container in _SEQUENCES:
         return _find_for_sequence(container, arguments)
     if container in _MAPPINGS and len(arguments) == 2:
@@ -196,6 +199,27 @@ def _find_for_callable(arguments: tuple[Any, ...]) -> _Build | None:
             return build(await callback(*args))
 
         return call if callable(callback) else callback
+
+    return wrap
+
+
+def _find_for_async_iterable(arguments: tuple[Any, ...]) -> _Build:
+    build = find_builder(arguments[0]) if arguments else None
+
+    async def built(items: AsyncIterable[Any], build: _Build) -> AsyncIterator[Any]:
+        try:
+            async for item in items:
+                yield build(item)
+        finally:
+            if hasattr(items, "aclose"):
+                await items.aclose()
+
+    def wrap(items: Any) -> Any:
+        if isinstance(items, (list, set)):
+            items = Streamed(items)
+        if build is None or not isinstance(items, AsyncIterable):
+            return items
+        return built(items, build)
 
     return wrap
 

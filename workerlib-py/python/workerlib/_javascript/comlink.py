@@ -1,8 +1,8 @@
 """The worker's side for pages in JavaScript: calls exported functions and runs Python code.
 
 The worker's script (javascript/src/worker.ts) calls these functions, and speaks Comlink to the page. They
-never raise into JavaScript. Each returns an array: `["value", value, buffers to transfer]` or `["error",
-name, message, traceback]`.
+never raise into JavaScript. Each returns an array: `["value", value, buffers to transfer]`, `["stream",
+number]`, or `["error", name, message, traceback]`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import inspect
 import traceback
 import types
 from collections.abc import Callable, Coroutine
+from itertools import count
 from typing import Any
 
 from pyodide.code import eval_code_async
@@ -20,7 +21,7 @@ from pyodide.ffi import to_js
 import __main__
 from workerlib._addresses import start_from
 from workerlib._exports import functions
-from workerlib._javascript import page
+from workerlib._javascript import page, page_iterables  # noqa: F401 - it registers itself
 from workerlib._javascript.arguments import build_arguments
 from workerlib._javascript.callbacks import current
 from workerlib._javascript.streams import PageStream, is_streamed
@@ -33,6 +34,9 @@ from workerlib._values.safe_text import class_name, notes_of, text_of
 from workerlib._values.tracebacks import without_own_frames
 
 _running: dict[int, Served] = {}
+_streams: dict[int, PageStream] = {}
+# Streams of calls without a key, which nobody interrupts.
+_other_keys = count(-1, -1)
 _guard = Guard()
 _page: page.JavaScriptPage | None = None
 
@@ -77,7 +81,7 @@ def call(name: str, args: Any, kwargs: Any, key: int = 0) -> Coroutine[Any, Any,
         given, named = build_arguments(function, given or [], named or {})
         return function(*given, **named)
 
-    return _outcome(run, _registered(key))
+    return _outcome(run, _registered(key), name)
 
 
 def run_python(code: str, key: int = 0) -> Coroutine[Any, Any, Any]:
@@ -128,7 +132,7 @@ def cancel(key: int) -> None:
 
 
 async def next_batch(stream: int) -> Any:
-    """Takes the next items of a stream that a call returned.
+    """Takes the next items of a stream that a call returned, and tells whether they are the last ones.
 
     Args:
         stream: The stream's number.
@@ -183,9 +187,9 @@ def _registered(key: int) -> Served:
     return served
 
 
-async def _outcome(run: Callable[[], Any], served: Served) -> Any:
+async def _outcome(run: Callable[[], Any], served: Served, name: str = "stream") -> Any:
     """Runs code as a task, which `cancel` finds by its key, and returns the outcome."""
-    served.task = asyncio.ensure_future(_settle(run, served))
+    served.task = asyncio.ensure_future(_settle(run, served, name))
     try:
         return await served.task
     finally:
@@ -194,7 +198,7 @@ async def _outcome(run: Callable[[], Any], served: Served) -> Any:
         served.interrupt = None
 
 
-async def _settle(run: Callable[[], Any], served: Served) -> Any:
+async def _settle(run: Callable[[], Any], served: Served, name: str) -> Any:
     served.has_begun = True
     if _page is not None:
         current_call.set(served)
@@ -216,8 +220,8 @@ async def _settle(run: Callable[[], Any], served: Served) -> Any:
         if served.failure is not None:
             raise served.failure
         if is_streamed(result):
-            number = next(_numbers)
-            _streams[number] = PageStream(result, _guard, to_javascript)
+            number = served.call or next(_other_keys)
+            _streams[number] = PageStream(result, name, number, _guard, to_javascript)
             return _array("stream", number)
         buffers: list[Any] = []
         value = to_javascript(result, transfer=buffers)

@@ -13,6 +13,7 @@ from contextvars import copy_context
 from types import GeneratorType
 from typing import Any
 
+from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.streams_produced import Producer
 from workerlib._values.streams import is_stream
@@ -33,47 +34,46 @@ def is_streamed(value: object) -> bool:
 class PageStream:
     """One stream, for one page."""
 
-    def __init__(self, source: Any, guard: Guard, convert: Callable[..., Any]) -> None:
-        """Starts nothing before the first batch is asked for.
+    def __init__(self, source: Any, name: str, key: int, guard: Guard, convert: Callable[..., Any]) -> None:
+        """Starts nothing before the first batch is asked for; the steps see today's context variables.
 
         Args:
             source: An async iterable, or a generator.
+            name: The name of the stream in messages.
+            key: The number by which the page interrupts the steps: that of the call that returned it.
             guard: Runs the steps of the user's code.
             convert: `to_javascript` of `_javascript/values.py`.
         """
-        # What a producer asks its streams for.
+        # These are asked for by a producer.
         self.session = self.connection = self
         self.guard = guard
         self.loop = asyncio.get_running_loop()
         self._convert = convert
+        self._context = copy_context()
         self._items: list[Any] = []
         self._buffers: list[Any] = []
+        self._count = 0
         self._wanted = 0
         self._error: BaseException | None = None
         self._is_stopped = self._has_ended = False
         self._change: asyncio.Future[None] | None = None
-        self._producer = Producer(self, 0, source, "stream")
+        self._producer = Producer(self, 0, source, name, Served(key))
 
     async def next_batch(self) -> tuple[list[Any], bool, list[Any]]:
         """Returns the next items, whether they are the last ones, and the buffers to transfer.
 
         Raises:
-            BaseException: What the generator raised, after the items before.
+            BaseException: If the generator raised it, after the items before.
         """
-        try:
-            while not self._items and not self._has_ended:
-                self._wanted = _MOST
-                self._producer.start(copy_context())
-                self._producer.granted()
-                await self._changed()
-        except asyncio.CancelledError:
-            # What the generator awaits ends, as the step of a function does that is cancelled.
-            self.stop(is_cancel=True)
-            raise
+        while not self._items and not self._has_ended:
+            self._wanted = _MOST
+            self._producer.start(self._context)
+            self._producer.granted()
+            await self._changed()
         items, self._items = self._items, []
         buffers, self._buffers = self._buffers, []
-        error, self._error = (None, self._error) if items else (self._error, None)
-        if error is not None:
+        if not items and self._error is not None:
+            error, self._error = self._error, None
             raise error
         return items, self._has_ended and self._error is None, buffers
 
@@ -81,7 +81,7 @@ class PageStream:
         """Closes the generator, and waits until it has cleaned up.
 
         Raises:
-            BaseException: What it raised meanwhile.
+            BaseException: If the generator raised it meanwhile.
         """
         self.stop(is_cancel=False)
         while not self._has_ended:
@@ -98,7 +98,9 @@ class PageStream:
         """
         self._is_stopped = True
         self._items.clear()
+        self._buffers.clear()
         if not self._has_ended:
+            self._error = None
             self._producer.stop(is_cancel)
 
     async def _changed(self) -> None:
@@ -110,27 +112,28 @@ class PageStream:
         if self._change is not None and not self._change.done():
             self._change.set_result(None)
 
-    # What the producer asks of a batch, of the session, and of the connection.
+    # A producer asks these of a batch, of the session, and of the connection.
 
     def batch(self) -> PageStream:
-        """Returns what collects items: this."""
+        """Returns the collector of items: this."""
         return self
 
     def __len__(self) -> int:
         return len(self._items)
 
     def add(self, item: Any) -> int:
-        """Converts an item as it is now."""
-        self._items.append(self._convert(item, transfer=self._buffers))
-        # Arrays move, so what follows is not worth waiting for.
+        """Converts an item as it is now; returns 1 if the batch is to be sent."""
+        path, self._count = f"items[{self._count}]", self._count + 1
+        self._items.append(self._convert(item, path, self._buffers))
+        # Large items move, and are worth a message of their own.
         return int(bool(self._buffers))
 
     def credit(self, _stream: int) -> tuple[int, int] | None:
-        """Says how many items are wanted; None if the page wants no more."""
+        """Tells how many items are wanted; None if the page wants no more."""
         return None if self._is_stopped else (self._wanted, self._wanted)
 
     def send_items(self, _stream: int, _items: object, _rows: object = None) -> None:
-        """Hands the items over."""
+        """Hands the items over, and produces no more before the page asks again."""
         self._wanted = 0
         self._tell()
 

@@ -52,6 +52,8 @@ _TYPED_ARRAYS = {
 
 make_function: Callable[[Any], Any] | None = None
 """Makes what stands for a function of JavaScript's: `_javascript/callbacks.py` puts its own here."""
+make_iterable: Callable[[Any], Any] | None = None
+"""Makes what stands for an async iterable of the page: `_javascript/page_iterables.py` puts its own here."""
 
 
 def to_javascript(value: object, path: str = "result", transfer: list[Any] | None = None) -> Any:
@@ -279,7 +281,10 @@ def _moment(value: date | time | timedelta) -> Any:
 
 
 def _convert_object(value: Any, _convert: Callable[[Any], Any], _cache: Callable[[Any, Any], None]) -> Any:
-    if js.Object.prototype.toString.call(value) == "[object Date]":
+    tag = js.Object.prototype.toString.call(value)
+    if tag == "[object WorkerlibPageIterable]" and make_iterable is not None:
+        return make_iterable(value)
+    if tag == "[object Date]":
         milliseconds = value.getTime()
         if math.isnan(milliseconds):
             raise ValueError("an invalid Date of JavaScript's has no datetime")

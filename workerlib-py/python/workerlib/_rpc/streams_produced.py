@@ -39,7 +39,9 @@ def served_key(stream: int) -> int:
 class Producer:
     """One stream that this side produces."""
 
-    def __init__(self, streams: Any, stream: int, source: Any, name: str) -> None:
+    def __init__(
+        self, streams: Any, stream: int, source: Any, name: str, served: Served | None = None
+    ) -> None:
         """Makes one, which does nothing before it runs.
 
         Args:
@@ -47,6 +49,7 @@ class Producer:
             stream: The stream's id.
             source: An async iterable, or an iterator that is no async one.
             name: The stream's name in messages.
+            served: By what the other side interrupts the steps, if it is not the stream's id.
         """
         self._streams = streams
         self._session = streams.session
@@ -54,7 +57,7 @@ class Producer:
         self._stream = stream
         self._source = self.source = source
         self._name = name
-        self._served = Served(served_key(stream))
+        self._served = Served(served_key(stream)) if served is None else served
         self._batch: Batch = self._session.batch()
         self._steps: Any = None
         self._unfinished: Unfinished | None = None
