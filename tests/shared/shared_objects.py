@@ -62,8 +62,88 @@ async def test_streams_of_an_object(worker: Worker) -> None:
     async for row in table.rows():
         assert row == 1
         break
-    async with await table.rows() as rows:
+    async with table.rows() as rows:
         assert [row async for row in rows] == [1, 2, 3]
+    with raises(TypeError, "is a stream: write `async for"):
+        await table.rows()
+    items = []
+    with raises(LookupError, "no more rows in streams"):
+        async for row in table.rows_that_fail():
+            items.append(row)
+    assert items == [1]
+    with raises(TypeError, "argument"):
+        await anext(table.rows(1))
+
+
+async def test_a_stream_keeps_its_object(worker: Worker) -> None:
+    """The object is not closed while a stream of one of its methods goes on, though nobody has its handle else."""
+    before = await worker.open_tables()
+    # The first step is taken later, when the handle would be gone.
+    rows = (await worker.Table("kept")).rows_for_ever("kept")
+    await asyncio.sleep(0.02)
+    assert [await anext(rows), await anext(rows)] == [1, 2]
+    assert await worker.open_tables() == before + 1
+    await rows.aclose()
+    assert (await worker.noted("kept"))[-1] == "3 rows"
+    del rows
+    await _until(lambda: _is_open_as_before(worker, before))
+
+
+async def _is_open_as_before(worker: Worker, before: int) -> bool:
+    gc.collect()
+    return bool(await worker.open_tables() == before)
+
+
+async def test_a_step_of_an_object_is_cancelled(worker: Worker) -> None:
+    """A cancelled step cancels the method, and `break` closes it, as those of an exported generator."""
+    table = await worker.Table("steps")
+    async for row in table.rows_for_ever("broken"):
+        if row == 3:
+            break
+    await _until(lambda: _has_ended(worker, "broken"))
+    assert (await worker.noted("broken"))[-2] in ("GeneratorExit", "CancelledError")
+    rows = table.rows_for_ever("closed")
+    first = await anext(rows)
+    assert first == 1
+    await rows.aclose()
+    with raises(StopAsyncIteration):
+        await anext(rows)
+    assert (await worker.noted("closed"))[-1] == "3 rows"
+
+
+async def _has_ended(worker: Worker, key: str) -> bool:
+    return bool((await worker.noted(key))[-1:] == ["3 rows"])
+
+
+async def test_nothing_is_left_of_many_connections(connect: Callable[..., Any], worker: Worker) -> None:
+    """After connects and closes with an object and a stream that has not ended, nothing of them is left on either side."""
+    before = await worker.open_tables()
+
+    async def use_one(number: int) -> None:
+        async with connect() as other:
+            table = await other.Table(f"cycle {number}")
+            rows = table.rows_for_ever(f"cycle {number}")
+            assert await anext(rows) == 1
+            assert await anext(other.count_up(3)) == 0
+
+    await use_one(0)
+    gc.collect()
+    tasks, streams = len(asyncio.all_tasks()), _count("Stream", "Inbox", "RemoteObject", "Producer")
+    for number in range(5):
+        await use_one(number)
+    await _until(lambda: _are_there_no_more(tasks, streams))
+    await _until(lambda: _is_open_as_before(worker, before))
+
+
+async def _are_there_no_more(tasks: int, objects: int) -> bool:
+    gc.collect()
+    return (
+        len(asyncio.all_tasks()) <= tasks and _count("Stream", "Inbox", "RemoteObject", "Producer") <= objects
+    )
+
+
+def _count(*names: str) -> int:
+    return sum(type(one).__name__ in names for one in gc.get_objects())
 
 
 async def test_a_handle_comes_back_as_the_object(worker: Worker) -> None:

@@ -397,6 +397,26 @@ def can_wait() -> bool:
     return is_node or bool(js.crossOriginIsolated) or hasattr(js.WebAssembly, "Suspending")
 
 
+@workerlib.export
+def wait_for_steps(items: AsyncIterator[Any]) -> tuple[bool, list[Any]]:
+    """Waits for the first step of a stream, and tells whether the event loop goes on meanwhile."""
+    from workerlib._rpc.waiting import ways
+
+    def attempt(awaitable: Any) -> Any:
+        try:
+            return workerlib.wait(awaitable)
+        except Exception as error:
+            return type(error).__name__, str(error)
+
+    goes_on = ways.suspend() is not None
+    told = [attempt(anext(items)), attempt(items), attempt(once()), attempt(5)]
+    return goes_on, [*told, attempt(anext(once()))]
+
+
+async def once() -> AsyncIterator[int]:
+    yield 1
+
+
 # Remote objects.
 
 
@@ -424,6 +444,22 @@ class Table:
     async def rows_async(self) -> AsyncIterator[int]:
         for row in self.rows_there:
             yield row
+
+    async def rows_for_ever(self, key: str) -> AsyncIterator[int]:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                notes.setdefault(key, []).append("step")
+                yield len(notes[key])
+        except BaseException as error:
+            notes[key].append(type(error).__name__)
+            raise
+        finally:
+            notes[key].append(f"{len(self.rows_there)} rows")
+
+    def rows_that_fail(self) -> Iterator[int]:
+        yield 1
+        raise LookupError(f"no more rows in {self.name}")
 
     def add(self, row: int) -> Table:
         self.rows_there.append(row)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
+from workerlib._rpc.streams_consumed import Stream
 from workerlib._values.references import Kept, Remote
 
 
@@ -80,8 +81,20 @@ class RemoteObject(Remote):
             call: Any = held.references.call(held, name, args, kwargs)
             # Python's warning for a coroutine that was never awaited shows this name.
             call.__qualname__ = f"{held.name}.{name}"
-            return StreamCall(call) if gives_stream else call
+            return call
 
+        def stream(*args: Any, **kwargs: Any) -> Any:
+            if held.is_released:
+                raise ValueError(f"{held.name}.{name}() is called on a handle that has been closed")
+            made: Stream[Any] = Stream(
+                f"{held.name}.{name}", lambda it: _open(it, held.references.call(held, name, args, kwargs))
+            )
+            # The object is closed when its last handle is gone, so the items need one.
+            made.keeps = self
+            return made
+
+        if gives_stream:
+            method = stream
         method.__name__, method.__qualname__ = name, f"{held.name}.{name}"
         return method
 
@@ -109,26 +122,16 @@ class RemoteObject(Remote):
             held.references.drop(held)
 
 
-class StreamCall:
-    """A call of a method that gives a stream: `async for item in table.rows()`, or `await table.rows()`."""
-
-    def __init__(self, call: Coroutine[Any, Any, Any]) -> None:
-        """Wraps the call, which is sent when it is awaited or iterated."""
-        self._call = call
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        """Makes the call, and returns the stream."""
-        return self._call.__await__()
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        """Makes the call, and iterates over the stream."""
-        return self._items()
-
-    async def _items(self) -> AsyncGenerator[Any, None]:
-        # Not by `async with`: Pyodide's loop closes an abandoned async generator without awaiting anything.
-        # The stream is closed when this has no more reference to it.
-        async for item in await self._call:
-            yield item
+async def _open(stream: Stream[Any], call: Coroutine[Any, Any, Any]) -> Any:
+    """Makes the call of a method that gives a stream, and returns where its items arrive."""
+    stream.opening = asyncio.ensure_future(call)
+    arrived = await stream.opening
+    if type(arrived) is not Stream:
+        return arrived
+    inbox = arrived.inbox
+    assert inbox is not None
+    inbox.ask(stream.ahead)
+    return inbox
 
 
 def methods_of(cls: type) -> dict[str, bool]:

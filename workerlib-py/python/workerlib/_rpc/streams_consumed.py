@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from workerlib._errors import CannotBlockError
 from workerlib._native import Arrival, dismantle
-from workerlib._rpc.outgoing_call import Pending
+from workerlib._rpc.outgoing_call import Pending, driver
 from workerlib._values.async_adapters import restore
 from workerlib._values.exceptions import raise_remote
 
@@ -179,8 +180,15 @@ class Stream(Generic[_T_co]):
         self._is_stepping = False
         self.ahead = ahead
         """How many items the other side may be ahead."""
-        self.opening: Pending | None = None
+        self.opening: asyncio.Future[Any] | None = None
         """The call that is under way."""
+        self.keeps: object = None
+        """What has to live as long as the stream: the handle of the object whose method it is."""
+
+    @property
+    def inbox(self) -> Inbox | None:
+        """The items that have arrived; None before the first step."""
+        return self._inbox
 
     def __aiter__(self) -> AsyncIterator[_T_co]:
         return self
@@ -202,7 +210,10 @@ class Stream(Generic[_T_co]):
 
         Raises:
             BaseException: Any exception of the generator while it cleaned up.
+            CannotBlockError: If sync code waits for it and the event loop stands.
         """
+        if driver.is_on:
+            raise cannot_step()
         self._is_closed = True
         if self.opening is not None:
             self.opening.cancel()
@@ -241,6 +252,8 @@ class Stream(Generic[_T_co]):
 
     async def _next(self) -> Any:
         """Takes a step that may have to wait."""
+        if driver.is_on:
+            raise cannot_step()
         if self._is_stepping:
             raise RuntimeError(f"a step of {self._name}() is pending in another task")
         self._is_stepping = True
@@ -298,6 +311,19 @@ class Stream(Generic[_T_co]):
             inbox._streams.stop(inbox, is_cancel=False)
             inbox.clear()
             raise
+
+
+STEPS = frozenset({Stream.__anext__.__code__, Stream.aclose.__code__})
+"""The code of the coroutines that cannot be waited for while the event loop stands."""
+
+
+def cannot_step() -> CannotBlockError:
+    """Makes the error of sync code that waits for a stream while the event loop stands."""
+    return CannotBlockError(
+        "workerlib.wait(…) cannot wait for the items or the end of a stream here: they need the event loop,"
+        " which stands meanwhile; make the function async and write `async for`, or have the other side return"
+        " a list"
+    )
 
 
 def _is_being_cancelled() -> bool:

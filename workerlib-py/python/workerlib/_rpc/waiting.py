@@ -12,13 +12,17 @@ A page never blocks: its endpoints are not of that kind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+import inspect
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator
+from types import CoroutineType
 from typing import Any, TypeGuard, TypeVar, cast
 
 from workerlib._errors import CannotBlockError
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
 from workerlib._rpc.incoming_call import current_call, serving_connections
 from workerlib._rpc.outgoing_call import Pending, driver
+from workerlib._rpc.streams_consumed import STEPS, Stream, cannot_step
+from workerlib._values.safe_text import class_name
 
 _T = TypeVar("_T")
 
@@ -57,10 +61,13 @@ def wait(awaitable: Awaitable[_T]) -> _T:
         The result.
 
     Raises:
-        CannotBlockError: If sync code cannot wait here; the message says what to change.
+        CannotBlockError: If sync code cannot wait here, or not for this; the message says what to change.
+        TypeError: If `await` would not take it, such as a stream, whose steps are waited for instead.
         DeadlockError: If the page's function calls this worker meanwhile, which starts no call; raised there.
         BaseException: Any exception of the awaitable.
     """
+    if isinstance(awaitable, Stream) or not inspect.isawaitable(awaitable):
+        raise TypeError(_no_awaitable(awaitable))
     if (suspending := ways.suspend()) is not None:
         return suspended(awaitable, suspending)
     call = current_call.get()
@@ -70,6 +77,10 @@ def wait(awaitable: Awaitable[_T]) -> _T:
         if isinstance(awaitable, Coroutine):
             awaitable.close()
         raise _cannot_block()
+    if isinstance(awaitable, CoroutineType) and awaitable.cr_code in STEPS:
+        # Also where the item has arrived already: otherwise it would depend on time whether this works.
+        awaitable.close()
+        raise cannot_step()
     steps = awaitable.__await__()
     resume: Callable[[Any], Any] = _sender(steps)
     value: Any = None
@@ -139,6 +150,18 @@ def _sleep_until_done(awaited: Any) -> None:
             endpoint.sleep(min(_LONGEST_SLEEP, awaited.seconds_left()))
             awaited.connection.take_in(endpoint)
             awaited.run_due_timers()
+
+
+def _no_awaitable(thing: object) -> str:
+    """Tells what to write where something cannot be awaited."""
+    name = class_name(type(thing))
+    if isinstance(thing, AsyncIterable):
+        return (
+            f"workerlib.wait(…) waits for one thing, and {name} gives its items one by one: write `async for` in"
+            " async code, or wait for a step where the event loop goes on meanwhile:"
+            " workerlib.wait(anext(items))"
+        )
+    return f"workerlib.wait(…) takes what `await` takes, such as a call of the page's function, and no {name}"
 
 
 def _can_block(endpoint: Endpoint) -> TypeGuard[BlockingEndpoint]:
