@@ -475,3 +475,29 @@ async def test_closing_ends_streams(connect: Connect) -> None:
         with raises(ConnectionClosedError):
             await anext(worker.count_up(1))
         await until(lambda: ends, "the generator of this side is closed")
+
+
+async def test_sync_code_waits_for_a_step(worker: Worker) -> None:
+    """`wait(anext(stream))` gives the item where the event loop goes on, and elsewhere says what to write instead."""
+    if not await worker.can_wait():
+        with raises(workerlib.CannotBlockError):
+            await worker.wait_for_page("page_echo", 1)
+        return
+    goes_on, told = await worker.wait_for_steps(numbers_for_steps())
+    first, whole, generator, number, own = told
+    if goes_on:
+        assert (first, own) == (7, 1)
+    else:
+        assert first[0] == "CannotBlockError"
+        assert "make the function async and write `async for`" in first[1]
+        assert own == 1
+    for one in (whole, generator):
+        assert one[0] == "TypeError"
+        assert "workerlib.wait(anext(items))" in one[1]
+    assert number[0] == "TypeError"
+    assert "and no int" in number[1]
+
+
+async def numbers_for_steps() -> AsyncIterator[int]:
+    yield 7
+    yield 8

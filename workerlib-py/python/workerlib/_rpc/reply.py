@@ -86,6 +86,8 @@ class ReplyState:
         """Takes in the answer, a value or an error."""
         self.is_done = True
         self.value, self.error = value, error
+        # It refers to this: the value would live until the collector runs.
+        self.pending = None
         self.references.forget_reply(self)
         if error is not None and self.is_abandoned:
             self.references.report(self, error)
