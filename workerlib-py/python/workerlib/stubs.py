@@ -16,7 +16,8 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-from workerlib._stubs.script import Function, Module, is_stream
+from workerlib._stubs.handles import PageView
+from workerlib._stubs.script import Function, Module
 from workerlib._stubs.typescript import Written, typescript_of
 
 __all__ = ["Written", "interface_of", "main", "typescript_of"]
@@ -34,8 +35,10 @@ def interface_of(source: str, module: str, name: str) -> str:
         ValueError: If the script neither exports nor has a public function.
     """
     script = Module(module, ast.parse(source))
-    methods = [_method(exported, function) for exported, function in script.exported().items()]
-    return _module(script, name, methods)
+    view = PageView(script)
+    methods = [_method(view, exported, function) for exported, function in script.exported().items()]
+    methods += [view.constructor_of(exported, node) for exported, node in script.exported_classes().items()]
+    return _module(script, name, methods, view)
 
 
 def module_name(script: pathlib.Path) -> str:
@@ -53,71 +56,42 @@ def module_name(script: pathlib.Path) -> str:
     return ".".join(names)
 
 
-def _method(name: str, function: Function) -> Function:
-    arguments = function.args
-    positional = arguments.posonlyargs if arguments.posonlyargs else arguments.args
+def _method(view: PageView, name: str, function: Function) -> Function:
+    positional = function.args.posonlyargs if function.args.posonlyargs else function.args.args
     positional.insert(0, ast.arg("self"))
-    # A caller's checker needs to know only that there is a default.
-    arguments.defaults = [ast.Constant(...) for _ in arguments.defaults]
-    arguments.kw_defaults = [default and ast.Constant(...) for default in arguments.kw_defaults]
-    doc = ast.get_docstring(function)
-    # After a docstring too: without it pyright takes the method for one that returns nothing.
-    body: list[ast.stmt] = [ast.Expr(ast.Constant(one)) for one in (doc, ...) if one is not None]
-    method: Function
-    if is_stream(function):
-        method = ast.FunctionDef(name, arguments, body, [], _stream_of(function.returns))
-    else:
-        method = ast.AsyncFunctionDef(name, arguments, body, [], function.returns)
-    return ast.fix_missing_locations(method)
+    return view.method_of(name, function)
 
 
-def _stream_of(returns: ast.expr | None) -> ast.expr:
-    """Writes the type of a stream, whose items are those of the annotated iterator."""
-    item: ast.expr = ast.Name("object")
-    if isinstance(returns, ast.Subscript):
-        arguments = returns.slice
-        item = arguments.elts[0] if isinstance(arguments, ast.Tuple) else arguments
-    return ast.Subscript(ast.Name("Stream"), item)
-
-
-def _module(script: Module, name: str, methods: list[Function]) -> str:
-    wanted = {node.id for method in methods for node in ast.walk(method) if isinstance(node, ast.Name)}
-    wanted |= {part for method in methods for part in _names_in_texts(method)}
-    has_streams = any(isinstance(method, ast.FunctionDef) for method in methods)
+def _module(script: Module, name: str, methods: list[Function], view: PageView) -> str:
+    handles = list(view.handles())
+    written = [one for method in methods for one in ast.walk(method)]
+    written += [one for lines in handles for one in ast.walk(ast.parse("\n".join(lines)))]
+    wanted = {node.id for node in written if isinstance(node, ast.Name)}
+    of_workerlib = sorted({"Interface"} | (view.used & {"Stream", "Reply"}))
+    of_typing = sorted({"Protocol", "TYPE_CHECKING"} | (view.used & {"Any", "Self"} - script.imports.keys()))
     lines = [
         f'"""The interface of {script.name}, made by `python -m workerlib.stubs`."""',
         "",
         "from __future__ import annotations",
         "",
-        "from typing import TYPE_CHECKING, Protocol",
+        f"from typing import {', '.join(sorted(of_typing, key=lambda one: (one != 'TYPE_CHECKING', one)))}",
         "",
-        "from workerlib import Interface, Stream" if has_streams else "from workerlib import Interface",
+        f"from workerlib import {', '.join(of_workerlib)}",
     ]
+    wanted -= {*of_workerlib, "Self"}
     imports = list(_imports(script.tree, wanted))
     own = sorted(one for one in wanted if one in script.definitions and not hasattr(builtins, one))
     if own:
         imports.append(f"from {script.name} import {', '.join(own)}")
+    imports += view.imports()
     if imports:
         lines += ["", "if TYPE_CHECKING:", *(f"    {line}" for line in imports)]
+    for handle in handles:
+        lines += ["", "", *handle]
     lines += ["", "", f"class {name}(Interface, Protocol):", '    """The exports of the worker."""']
     for method in methods:
         lines += ["", *(f"    {line}" for line in ast.unparse(method).splitlines())]
     return "\n".join(lines) + "\n"
-
-
-def _names_in_texts(method: Function) -> Iterator[str]:
-    """Finds the names in annotations that are written as texts."""
-    for node in ast.walk(method.args):
-        if isinstance(node, ast.arg) and isinstance(node.annotation, ast.Constant):
-            yield from _names_in(str(node.annotation.value))
-    if isinstance(method.returns, ast.Constant):
-        yield from _names_in(str(method.returns.value))
-
-
-def _names_in(annotation: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(annotation)):
-        if isinstance(node, ast.Name):
-            yield node.id
 
 
 def _imports(tree: ast.Module, wanted: set[str]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, get_origin
 
 from workerlib import _exports
 from workerlib._errors import InterfaceError
@@ -57,6 +57,7 @@ class Interface(Protocol):
 
 
 _OWN = frozenset(name for name in vars(Interface) if not name.startswith("_"))
+_STREAMS = ("Stream", "AsyncIterator", "AsyncIterable", "AsyncGenerator")
 _NO_INTERFACES = (object, Protocol, Generic, Interface)
 
 _Parameters = list[tuple[str, inspect._ParameterKind, bool]]
@@ -72,13 +73,15 @@ def check(interface: object, exports: list[ExportDescription], worker: str) -> N
         worker: The worker's name, for messages.
 
     Raises:
-        InterfaceError: If the worker lacks a function, or has one with other parameters. The message lists
-            all differences. Parameters must agree in name, in kind, and in whether they have a default.
+        InterfaceError: If the worker lacks a function, or has one with other parameters, or one gives a
+            stream and the other does not. The message lists all differences. Parameters must agree in name,
+            in kind, and in whether they have a default.
         TypeError: If `interface` is of another kind.
     """
     parameters = {name: described for name, _, described, *_ in exports}
+    streams = {name for name, *_, kind in exports if kind == _exports.STREAM}
     complaints = []
-    for name, wanted in _functions(interface):
+    for name, wanted, gives_stream in _functions(interface):
         described = parameters.get(name)
         there: _Parameters | None = None
         if described is not None:
@@ -92,15 +95,23 @@ def check(interface: object, exports: list[ExportDescription], worker: str) -> N
             complaints.append(f'{name}() is reached as worker["{name}"]: every worker has its own {name}')
         elif there is not None and there != wanted:
             complaints.append(f"{_shown(name, wanted)} is {_shown(name, there)} there")
+        elif gives_stream is not None and gives_stream is not (name in streams):
+            remedy = (
+                "its items come one by one: write `def` and `-> workerlib.Stream[…]`"
+                if name in streams
+                else "it returns its result at once: write `async def`"
+            )
+            complaints.append(f"{name}() is {'a' if name in streams else 'no'} stream there, and {remedy}")
     if complaints:
         what = getattr(interface, "__qualname__", None) or getattr(interface, "__name__", interface)
         raise InterfaceError(f"the worker {worker!r} does not fit {what}: {'; '.join(complaints)}")
 
 
-def _functions(interface: object) -> Iterator[tuple[str, _Parameters]]:
+def _functions(interface: object) -> Iterator[tuple[str, _Parameters, bool | None]]:
+    """Finds the functions of an interface, and which of them give a stream, where that can be told."""
     if isinstance(interface, ModuleType):
         for name, function in _functions_of_module(interface).items():
-            yield name, _parameters(function)
+            yield name, _parameters(function), _is_generator(function)
         return
     if not isinstance(interface, type):
         raise TypeError(f"an interface is a Protocol, a class or a module, not {interface!r}")
@@ -113,9 +124,32 @@ def _functions(interface: object) -> Iterator[tuple[str, _Parameters]]:
                 continue
             seen.add(name)
             if isinstance(found, FunctionType):
-                yield name, _parameters(found)[1:]
+                yield name, _parameters(found)[1:], _gives_stream(found)
             elif isinstance(found, staticmethod):
-                yield name, _parameters(found.__func__)
+                yield name, _parameters(found.__func__), _gives_stream(found.__func__)
+
+
+def _is_generator(function: Any) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _gives_stream(function: Any) -> bool | None:
+    """Tells whether a method of a Protocol gives a stream; None if it does not say so."""
+    if _is_generator(function):
+        return True
+    if inspect.iscoroutinefunction(function):
+        return False
+    returned = function.__annotations__.get("return")
+    if returned is None:
+        return None
+    text = returned if isinstance(returned, str) else _name_of_type(returned)
+    name = text.partition("[")[0].rpartition(".")[2]
+    # A method of a class of sync functions may return an iterator itself, which arrives as a list.
+    return True if name in _STREAMS else None
+
+
+def _name_of_type(annotation: Any) -> str:
+    return str(getattr(get_origin(annotation) or annotation, "__name__", ""))
 
 
 def _functions_of_module(module: ModuleType) -> dict[str, Any]:

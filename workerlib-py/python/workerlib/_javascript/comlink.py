@@ -156,7 +156,7 @@ async def close_stream(stream: int) -> Any:
     Args:
         stream: The stream's number.
     """
-    if found := _streams.pop(stream, None):
+    if (found := _streams.pop(stream, None)) is not None:
         try:
             await found.close()
         except BaseException as error:
@@ -170,7 +170,7 @@ def cancel_stream(stream: int) -> None:
     Args:
         stream: The stream's number.
     """
-    if found := _streams.pop(stream, None):
+    if (found := _streams.pop(stream, None)) is not None:
         found.stop(is_cancel=True)
 
 

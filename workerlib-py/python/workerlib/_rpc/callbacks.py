@@ -57,7 +57,7 @@ class Callback(Remote):
             raise ValueError("the description of a function is its name")
         return cls(held)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Reply:
+    def __call__(self, *args: Any, **kwargs: Any) -> Reply[Any]:
         """Calls the function.
 
         Returns:
@@ -70,7 +70,7 @@ class Callback(Remote):
             WorkerDiedError: If it is because the other side is gone.
         """
         held = self._held
-        reply: Reply = held.references.invoke(held, "", args, kwargs)
+        reply: Reply[Any] = held.references.invoke(held, "", args, kwargs)
         return reply
 
     @property

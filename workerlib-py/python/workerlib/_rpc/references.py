@@ -224,7 +224,7 @@ class References:
 
     # Invocations of the other side's.
 
-    def invoke(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply:
+    def invoke(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply[Any]:
         """Sends an invocation, at once."""
         if threading.get_ident() != self._thread:
             raise RuntimeError(
@@ -242,7 +242,7 @@ class References:
         state = ReplyState(self, number, held.name, origin)
         if origin is not None and origin.replies is not None:
             origin.replies[number] = state
-        reply = Reply(state)
+        reply: Reply[Any] = Reply(state)
         # Before it is sent: a channel that fails settles it in no time.
         self._replies[number] = connection._calls[number] = state
         connection._transmit()

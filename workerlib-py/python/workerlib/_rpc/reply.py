@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, TypeVar
 
 from workerlib._errors import ConnectionClosedError
 from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.waiting import wait
 from workerlib._values.exceptions import raise_remote
+
+_T_co = TypeVar("_T_co", covariant=True)
 
 
 class ReplyState:
@@ -156,7 +158,7 @@ for _name in _REFUSED:
     setattr(NoValue, f"__{_name}__", _refuse)
 
 
-class Reply(NoValue):
+class Reply(NoValue, Generic[_T_co]):
     """The answer of a callback that has been called: `await reply`, or `reply.result()` in sync code.
 
     The call was sent when the `Reply` was made. A `Reply` that nobody takes costs little, and that is the way
@@ -180,7 +182,7 @@ class Reply(NoValue):
         """Tells whether the answer is there."""
         return self._state.is_done
 
-    def result(self) -> Any:
+    def result(self) -> _T_co:
         """Waits for the answer in sync code.
 
         Returns:
@@ -191,15 +193,19 @@ class Reply(NoValue):
             ConnectionClosedError: If the connection ends before the answer.
             BaseException: Any exception of the callback.
         """
-        return self._state.take() if self._state.is_done else wait(self)
+        if not self._state.is_done:
+            return wait(self)
+        value: _T_co = self._state.take()
+        return value
 
-    def __await__(self) -> Generator[Any, Any, Any]:
+    def __await__(self) -> Generator[Any, Any, _T_co]:
         """Waits for the answer: returns what the callback returned, or raises what it raised."""
         state = self._state
         state.is_taken = True
         if not state.is_done:
             yield from state.references.wait(state)
-        return state.take()
+        value: _T_co = state.take()
+        return value
 
     def __del__(self) -> None:
         state = getattr(self, "_state", None)

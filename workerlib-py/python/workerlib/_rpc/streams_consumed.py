@@ -321,8 +321,8 @@ def cannot_step() -> CannotBlockError:
     """Makes the error of sync code that waits for a stream while the event loop stands."""
     return CannotBlockError(
         "workerlib.wait(…) cannot wait for the items or the end of a stream here: they need the event loop,"
-        " which stands meanwhile; make the function async and write `async for`, or have the other side return"
-        " a list"
+        " which stands meanwhile; make the function async and write `async for`, or have the other side"
+        " return a list"
     )
 
 

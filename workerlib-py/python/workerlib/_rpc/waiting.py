@@ -157,8 +157,8 @@ def _no_awaitable(thing: object) -> str:
     name = class_name(type(thing))
     if isinstance(thing, AsyncIterable):
         return (
-            f"workerlib.wait(…) waits for one thing, and {name} gives its items one by one: write `async for` in"
-            " async code, or wait for a step where the event loop goes on meanwhile:"
+            f"workerlib.wait(…) waits for one thing, and {name} gives its items one by one: write `async for`"
+            " in async code, or wait for a step where the event loop goes on meanwhile:"
             " workerlib.wait(anext(items))"
         )
     return f"workerlib.wait(…) takes what `await` takes, such as a call of the page's function, and no {name}"

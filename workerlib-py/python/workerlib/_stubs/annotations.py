@@ -10,7 +10,7 @@ import ast
 from dataclasses import dataclass, field, replace
 
 from workerlib._stubs.classes import Field, Kind, bases_of, calls_of, fields_of, kind_of, members_of
-from workerlib._stubs.script import Defined, Module
+from workerlib._stubs.script import STREAMS, Defined, Module, arguments_of
 from workerlib._stubs.syntax import array_of, comment, literal, parameter_name, property_name, union_of
 
 _TYPES = {
@@ -63,7 +63,7 @@ _DICTS = frozenset(
 )
 _AWAITABLES = frozenset(
     f"{module}.{name}" for module in ("typing", "collections.abc") for name in ("Awaitable", "Coroutine")
-)
+) | {"workerlib.Reply"}
 _TRANSPARENT = frozenset(
     f"{module}.{name}"
     for module in ("typing", "typing_extensions")
@@ -91,7 +91,11 @@ _TYPED_ARRAYS = {
     "timedelta64": "BigInt64Array",
 }
 # Names that the types above use: a class of the script that has one of them gets another.
-_RESERVED = frozenset(_TYPES.values()) | frozenset(_TYPED_ARRAYS.values()) | {"Map", "Set", "NDArray"}
+_RESERVED = (
+    frozenset(_TYPES.values())
+    | frozenset(_TYPED_ARRAYS.values())
+    | {"AsyncIterable", "Map", "Set", "NDArray"}
+)
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ class Annotations:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             return self._members(node.left, place) + self._members(node.right, place)
         if isinstance(node, ast.Subscript):
-            name, arguments = place.module.resolve(node.value), _arguments(node)
+            name, arguments = place.module.resolve(node.value), arguments_of(node)
             if name == "typing.Union":
                 return [member for one in arguments for member in self._members(one, place)]
             if name == "typing.Optional":
@@ -187,7 +191,7 @@ class Annotations:
     def _generic(self, node: ast.Subscript, place: Place) -> str:
         """Writes the type of `X[…]`."""
         found = place.module.resolve(node.value)
-        arguments = _arguments(node)
+        arguments = arguments_of(node)
         if isinstance(found, Defined):
             return self._defined(found, place, arguments)
         return self._named(found or ast.unparse(node.value), arguments, place)
@@ -204,6 +208,8 @@ class Annotations:
             return argument(0)
         if name in _AWAITABLES:
             return argument(len(arguments) - 1)
+        if name in STREAMS:
+            return f"AsyncIterable<{argument(0)}>"
         if name in _LISTS:
             return array_of(argument(0))
         if name in _SETS:
@@ -281,7 +287,7 @@ class Annotations:
         self.imports.add("NDArray")
         item = arguments[-1] if arguments else None
         if isinstance(item, ast.Subscript):
-            item = _arguments(item)[0]
+            item = arguments_of(item)[0]
         name = place.module.resolve(item) if item is not None else None
         module, _, last = name.rpartition(".") if isinstance(name, str) else ("", "", "")
         data = _TYPED_ARRAYS.get(last) if module == "numpy" else None
@@ -377,7 +383,7 @@ class Annotations:
             assert isinstance(defined.node, ast.ClassDef)
             subscript = next((one for one in defined.node.bases if isinstance(one, ast.Subscript)), None)
             root = next((one.annotation for one in fields_of(defined) if one.name == "root"), None)
-            return self.type_of(root or (subscript and _arguments(subscript)[0]), place)
+            return self.type_of(root or (subscript and arguments_of(subscript)[0]), place)
         return self.type_of(value, place)
 
     def _all_fields(self, defined: Defined) -> list[Field]:
@@ -410,10 +416,6 @@ def _dict(key: str, value: str, place: Place) -> str:
     if place.is_sent:
         return f"Map<{key}, {value}>"
     return f"Map<{key}, {value}> | {{ [key: string]: {value if key == 'unknown' else 'undefined'} }}"
-
-
-def _arguments(node: ast.Subscript) -> list[ast.expr]:
-    return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) and node.slice.elts else [node.slice]
 
 
 def _is_none(node: ast.expr | None) -> bool:

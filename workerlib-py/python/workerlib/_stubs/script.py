@@ -53,18 +53,25 @@ class Module:
         Raises:
             ValueError: If the script neither exports nor has a public function.
         """
-        found = dict(self._exported())
-        found = found or {name: one for name, one in self.functions.items() if not name.startswith("_")}
-        if not found:
-            raise ValueError(f"{self.name} exports no function, and has no public one")
+        found = {name: one for name, one in self._exported() if isinstance(one, Function)}
+        if not found and not self.exported_classes():
+            found = {name: one for name, one in self.functions.items() if not name.startswith("_")}
+            if not found:
+                raise ValueError(f"{self.name} exports no function, and has no public one")
         return found
 
-    def _exported(self) -> Iterator[tuple[str, Function]]:
-        for function in self.functions.values():
-            for decorator in function.decorator_list:
+    def exported_classes(self) -> dict[str, ast.ClassDef]:
+        """Finds the exported classes, by the names under which the page calls them."""
+        return {name: one for name, one in self._exported() if isinstance(one, ast.ClassDef)}
+
+    def _exported(self) -> Iterator[tuple[str, Function | ast.ClassDef]]:
+        classes = {name: one for name, one in self.definitions.items() if isinstance(one, ast.ClassDef)}
+        things: dict[str, Function | ast.ClassDef] = {**self.functions, **classes}
+        for thing in things.values():
+            for decorator in thing.decorator_list:
                 call = decorator.func if isinstance(decorator, ast.Call) else decorator
                 if _is_export(call):
-                    yield _name_given(decorator) or function.name, function
+                    yield _name_given(decorator) or thing.name, thing
         for node in self.tree.body:
             if (
                 isinstance(node, ast.Expr)
@@ -72,8 +79,8 @@ class Module:
                 and _is_export(node.value.func)
             ):
                 for argument in node.value.args:
-                    if isinstance(argument, ast.Name) and argument.id in self.functions:
-                        yield _name_given(node.value) or argument.id, self.functions[argument.id]
+                    if isinstance(argument, ast.Name) and argument.id in things:
+                        yield _name_given(node.value) or argument.id, things[argument.id]
 
     def resolve(self, node: ast.expr) -> Defined | str | None:
         """Finds what a name, or a dotted name, stands for.
@@ -120,6 +127,39 @@ class Module:
                     self._siblings[name] = module
                     break
         return self._siblings[name]
+
+
+STREAMS = frozenset(
+    {"workerlib.Stream"}
+    | {
+        f"{module}.{name}"
+        for module in ("typing", "collections.abc")
+        for name in ("AsyncIterator", "AsyncIterable", "AsyncGenerator")
+    }
+)
+"""The types of values that travel as streams."""
+
+
+def arguments_of(node: ast.expr) -> list[ast.expr]:
+    """Takes the type arguments of `X[…]` apart.
+
+    Args:
+        node: The annotation; one without arguments has none.
+    """
+    if not isinstance(node, ast.Subscript):
+        return []
+    return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) and node.slice.elts else [node.slice]
+
+
+def item_of(returns: ast.expr | None) -> ast.expr | None:
+    """Finds the type of the items of a function with a `yield`; None if its annotation does not say it.
+
+    Args:
+        returns: The annotation of its result, such as `Iterator[int]`.
+    """
+    if isinstance(returns, ast.Constant) and isinstance(returns.value, str):
+        returns = ast.parse(returns.value, mode="eval").body
+    return next(iter(arguments_of(returns)), None) if returns is not None else None
 
 
 def is_stream(function: Function) -> bool:

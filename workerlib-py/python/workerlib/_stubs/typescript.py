@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workerlib._stubs.annotations import Annotations, Place
-from workerlib._stubs.script import Function, Module
+from workerlib._stubs.classes import kind_of
+from workerlib._stubs.script import Defined, Function, Module, is_stream, item_of
 from workerlib._stubs.syntax import array_of, comment, parameter_name, property_name
 
 HIDDEN = frozenset(
@@ -46,6 +47,8 @@ def typescript_of(source: str, module: str, name: str, folder: Path | None = Non
     methods: list[str] = []
     for exported, function in script.exported().items():
         methods += ["", *(f"  {line}" for line in _method(annotations, script, exported, function))]
+    for exported, node in script.exported_classes().items():
+        methods += ["", *(f"  {line}" for line in _constructor(annotations, script, exported, node))]
     lines = [
         f"// The functions that {module}.py exports, for spawn<{name}>().",
         "// Written by `python -m workerlib.stubs --typescript`.",
@@ -75,7 +78,11 @@ def _method(annotations: Annotations, script: Module, name: str, function: Funct
     ]
     if arguments.vararg is not None:
         parameters.append(f"...{parameter_name(arguments.vararg.arg)}: {array_of(type_of(arguments.vararg))}")
-    result = annotations.result_of(function.returns, Place(script, f"{name}(), its result"))
+    place = Place(script, f"{name}(), its result")
+    if is_stream(function):
+        result = f"AsyncIterable<{annotations.type_of(item_of(function.returns), place)}>"
+    else:
+        result = annotations.result_of(function.returns, place)
     notes = []
     if arguments.kwonlyargs:
         keywords = [
@@ -87,3 +94,15 @@ def _method(annotations: Annotations, script: Module, name: str, function: Funct
         notes.append(f'Every worker has a member of this name: `call("{name}", args)` calls the function.')
     head = f"{property_name(name)}({', '.join(parameters)}): {result};"
     return [*comment(ast.get_docstring(function), notes), head]
+
+
+def _constructor(annotations: Annotations, script: Module, name: str, node: ast.ClassDef) -> list[str]:
+    """Writes an exported class: as the method that makes a value, if its instances are sent as values."""
+    if kind_of(Defined(script, node.name, node)) == "other":
+        annotations.problems.append(
+            f"{name}: instances of an exported class stay in the worker, and a page in JavaScript cannot"
+            " hold them; export functions that use one instead"
+        )
+        return [*comment(ast.get_docstring(node)), f"{property_name(name)}(...args: any[]): never;"]
+    result = annotations.type_of(ast.Name(node.name), Place(script, f"{name}(), its result"))
+    return [f"{property_name(name)}(...args: any[]): {result};"]
