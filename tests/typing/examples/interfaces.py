@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Protocol, Self
 
 from stats_worker import Summary
-from workerlib import Interface
+from workerlib import Interface, Reply, Stream
+
+
+class TableHandle(Protocol):
+    """Stays in the worker."""
+
+    async def query(self, sql: str) -> list[Summary]: ...
+
+    def rows(self, sql: str) -> Stream[Summary]: ...
+
+    async def joined(self, other: TableHandle) -> TableHandle: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *error: object) -> None: ...
 
 
 class Stats(Interface, Protocol):
@@ -18,6 +33,22 @@ class Stats(Interface, Protocol):
     async def describe(self, *values: float, name: str | None = ...) -> Summary: ...
 
     async def count(self, rows: dict[str, list[int]]) -> int: ...
+
+    def rows(self, limit: int = ...) -> Stream[Summary]:
+        """Gives its rows one by one."""
+        ...
+
+    async def total(self, numbers: AsyncIterable[float]) -> float: ...
+
+    async def train(
+        self, progress: Callable[[float], object], ask: Callable[[str], bool | Awaitable[bool]]
+    ) -> bool: ...
+
+    async def counter(self) -> Callable[[int], Reply[int]]: ...
+
+    async def Table(self, path: str) -> TableHandle:
+        """Stays in the worker."""
+        ...
 
 
 class Counting(Protocol):

@@ -19,5 +19,15 @@ async def main() -> None:
     async with workerlib.connect("stats", interface=Counting) as counting:
         await counting.count({"a": ["text"]})  # rejected: another type
         counting.close()  # rejected: an interface that does not say so
+    async for row in worker.rows("3"):  # rejected: another type
+        print(row.median)  # rejected: no field of an item
+    await worker.rows(3)  # rejected: a stream is no awaitable
+    for _ in worker.rows(3):  # rejected: a stream is async
+        pass
+    await worker.total([1.0])  # rejected: no async iterable
+    await worker.train(lambda: None, print)  # rejected: a callback without the parameter
+    table = await worker.Table(1)  # rejected: another type
+    await table.remove()  # rejected: no method of the class
+    print(table.path)  # rejected: handles have no attributes
     await workerlib.connect("stats", interface="Stats")  # rejected: no interface
     print(text, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import workerlib
@@ -30,3 +31,43 @@ async def describe(*values: float, name: str | None = None) -> Summary:
 @workerlib.export(name="count")
 def _count(rows: dict[str, list[int]]) -> int:
     return sum(map(len, rows.values()))
+
+
+@workerlib.export
+def rows(limit: int = 10) -> Iterator[Summary]:
+    """Gives its rows one by one."""
+    for number in range(limit):
+        yield Summary(number, 1)
+
+
+@workerlib.export
+async def total(numbers: AsyncIterator[float]) -> float:
+    return sum([number async for number in numbers])
+
+
+@workerlib.export
+async def train(progress: Callable[[float], None], ask: Callable[[str], Awaitable[bool]]) -> bool:
+    progress(0.5)
+    return await ask("Go on?")
+
+
+@workerlib.export
+def counter() -> Callable[[int], int]:
+    return lambda by: by + 1
+
+
+@workerlib.export
+class Table:
+    """Stays in the worker."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def query(self, sql: str) -> list[Summary]:
+        return []
+
+    async def rows(self, sql: str) -> AsyncIterator[Summary]:
+        yield Summary(1, 1)
+
+    def joined(self, other: Table) -> Table:
+        return other

@@ -58,6 +58,19 @@ export async function accepted(picture: ImageBitmap): Promise<void> {
   await worker.call("call", [1]);
   await worker["with-dashes"]();
   await worker.delete(1);
+  for await (const item of worker.streamed(2)) is<typeof item, Point>(true);
+  const ticks = await worker.ticks();
+  const tick = await ticks.next();
+  is<typeof tick.done, boolean | undefined>(true);
+  await ticks.return();
+  const numbers = async function* (): AsyncGenerator<number> {
+    yield 1;
+  };
+  const total = await worker.total(numbers());
+  is<typeof total, number>(true);
+  for await (const item of worker.with({ timeout: 5 }).given()) is<typeof item, number>(true);
+  for await (const item of worker.call("streamed", [2])) is<typeof item, Point>(true);
+  await worker.asked(async (question) => question === "");
 }
 
 export async function acceptedOfPools(): Promise<void> {

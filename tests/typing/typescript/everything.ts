@@ -132,4 +132,15 @@ export interface Everything {
   "with-dashes"(): void;
 
   delete(new_: number, default_?: number): void;
+
+  /** Gives its items one by one. */
+  streamed(limit?: number): AsyncIterable<Point>;
+
+  ticks(): AsyncIterable<unknown>;
+
+  total(numbers: AsyncIterable<number>, others?: AsyncIterable<Point> | null): number;
+
+  given(): AsyncIterable<number>;
+
+  asked(question: (arg0: string) => boolean): void;
 }

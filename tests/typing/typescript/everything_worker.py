@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter, namedtuple
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -240,3 +240,26 @@ def dashed() -> None: ...
 
 @workerlib.export
 def delete(new: int, default: int = 0) -> None: ...
+
+
+@workerlib.export
+def streamed(limit: int = 3) -> Iterator[Point]:
+    """Gives its items one by one."""
+    yield from ()
+
+
+@workerlib.export
+async def ticks():
+    yield 1
+
+
+@workerlib.export
+async def total(numbers: AsyncIterator[float], others: AsyncIterable[Point] | None = None) -> float: ...
+
+
+@workerlib.export
+def given() -> AsyncIterator[int]: ...
+
+
+@workerlib.export
+async def asked(question: Callable[[str], workerlib.Reply[bool]]) -> None: ...

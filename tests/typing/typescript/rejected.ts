@@ -22,6 +22,10 @@ export async function rejected(): Promise<void> {
   await worker.dated({ year: 2026, day: "2026-11-28" }); // rejected: no Date
   await worker.steps((done: string) => done === "", () => {}, () => {}); // rejected: the callback's argument
   await worker.maen([1]); // rejected: no such function
+  for await (const item of worker.streamed()) void item.z; // rejected: no field of an item
+  for await (const item of worker.maybe(1)) void item; // rejected: no stream
+  await worker.total([1]); // rejected: no async iterable
+  await worker.total(worker.streamed()); // rejected: items of another type
   worker.call(1); // rejected: hidden by a member of every worker
   void text;
 }

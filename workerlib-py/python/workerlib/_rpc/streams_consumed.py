@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from workerlib._errors import CannotBlockError
 from workerlib._native import Arrival, dismantle
@@ -244,11 +244,13 @@ class Stream(Generic[_T_co]):
             state = "not started" if self._inbox is None else "open"
         return f"<workerlib.Stream {self._name!r}, {state}>"
 
-    def __await__(self) -> Any:
-        raise TypeError(
-            f"{self._name}() is a stream: write `async for item in {self._name}(…)`, or"
-            f" `[item async for item in {self._name}(…)]` for a list"
-        )
+    if not TYPE_CHECKING:
+        # Type checkers refuse `await` then.
+        def __await__(self) -> Any:
+            raise TypeError(
+                f"{self._name}() is a stream: write `async for item in {self._name}(…)`, or"
+                f" `[item async for item in {self._name}(…)]` for a list"
+            )
 
     async def _next(self) -> Any:
         """Takes a step that may have to wait."""
