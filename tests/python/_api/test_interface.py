@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import textwrap
 import types
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
 import workerlib
-from workerlib import Interface, InterfaceError, _exports, stubs
+from workerlib import Interface, InterfaceError, Stream, _exports, stubs
 from workerlib._api.interface import check
 
 
@@ -91,6 +92,36 @@ def test_all_that_differs_is_listed() -> None:
 def test_what_is_inherited_counts() -> None:
     """Once, and what is missing is missing."""
     assert refused(Derived) == "the worker 'stats' does not fit Derived: it does not export median()"
+
+
+def rows(limit: int) -> Iterator[int]:
+    """Is exported, and a stream."""
+    yield limit
+
+
+class Streaming(Protocol):
+    """Says so."""
+
+    def rows(self, limit: int) -> Stream[int]: ...
+
+
+class Awaiting(Protocol):
+    """Takes the stream for a call, and a call for a stream."""
+
+    async def rows(self, limit: int) -> int: ...
+    def mean(self, values: list[float], /, weight: float = ..., *, digits: int = ...) -> Stream[float]: ...
+
+
+def test_streams_are_no_calls() -> None:
+    """A stream cannot be awaited, so an interface that confuses them does not fit, and the message says what to write."""
+    workerlib.export(rows)
+    check(Streaming, _exports.describe_exports(), "stats")
+    message = refused(Awaiting)
+    assert (
+        "rows() is a stream there, and its items come one by one: write `def` and `-> workerlib.Stream[…]`"
+        in message
+    )
+    assert "mean() is no stream there, and it returns its result at once: write `async def`" in message
 
 
 def test_a_name_that_every_worker_has() -> None:
@@ -244,3 +275,92 @@ def test_a_generator_becomes_a_stream() -> None:
     assert "    def ticks(self) -> Stream[float]:" in text
     assert "    def plain(self) -> Stream[object]:" in text
     assert "    async def returns_one(self) -> Iterator[int]:" in text
+
+
+def test_an_exported_class_becomes_a_handle() -> None:
+    """Its public methods are async, its streams streams; the method that makes one hides no name."""
+    text = written(
+        """
+        import enum
+        from dataclasses import dataclass
+        from functools import cached_property
+        from workerlib import export
+
+        class Base:
+            def inherited(self) -> bytes: ...
+
+        @export
+        class Table(Base):
+            \"\"\"Rows.\"\"\"
+            def __init__(self, path: str, *, size: int = 3): ...
+            @property
+            def name(self) -> str: ...
+            @cached_property
+            def other(self) -> str: ...
+            @staticmethod
+            def version(of: int) -> str: ...
+            @classmethod
+            def kind(cls) -> str: ...
+            def itself(self) -> "Table": ...
+            def rows(self, *names: str):
+                yield 1
+            def _private(self): ...
+
+        @export(name="Circle")
+        @dataclass
+        class Round:
+            x: int
+
+        @export
+        def newest(tables: list[Table]) -> Table | None: ...
+        """
+    )
+    assert text.index("class TableHandle(Protocol):") < text.index("class Work(Interface, Protocol):")
+    handle = text.partition("class TableHandle")[2].partition("class Work(")[0]
+    for line in (
+        "async def inherited(self) -> bytes:",
+        "async def version(self, of: int) -> str:",
+        "async def kind(self) -> str:",
+        "async def itself(self) -> TableHandle:",
+        "def rows(self, *names: str) -> Stream[object]:",
+        "async def __aenter__(self) -> Self:",
+    ):
+        assert f"    {line}" in handle
+    for name in ("name(", "other(", "_private", "__init__"):
+        assert name not in handle
+    assert "    async def Table(self, path: str, *, size: int=...) -> TableHandle:" in text
+    assert "    from work import Round as Round_\n" in text
+    assert "    async def Circle(self, *args: Any, **fields: Any) -> Round_:" in text
+    assert "    async def newest(self, tables: list[TableHandle]) -> TableHandle | None:" in text
+
+
+def test_values_that_cross_are_as_the_page_has_them() -> None:
+    """The page may give any async iterable and any function, sync or async; it gets streams and callbacks with replies."""
+    text = written(
+        """
+        import collections.abc as abc
+        from typing import Annotated, AsyncIterator, Awaitable, Callable, Literal
+        import workerlib
+        from workerlib import Reply, export
+
+        @export
+        async def total(
+            numbers: "AsyncIterator[int]",
+            show: Callable[[int], None],
+            ask: abc.Callable[[str], Awaitable[bool]],
+            keep: Callable[..., Reply[int]] | None = None,
+            mode: Literal["a", "b"] = "a",
+        ) -> Annotated[workerlib.Stream[int], "items"]: ...
+
+        @export
+        def counter() -> Callable[[AsyncIterator[int]], int]: ...
+        """
+    )
+    assert "numbers: AsyncIterable[int]" in text
+    assert "show: Callable[[int], object]" in text
+    assert "ask: Callable[[str], bool | Awaitable[bool]]" in text
+    assert "keep: Callable[..., int | Awaitable[int]] | None=..." in text
+    assert "mode: Literal['a', 'b']=..." in text
+    assert ") -> Annotated[Stream[int], 'items']:" in text
+    assert "async def counter(self) -> Callable[[AsyncIterable[int]], Reply[int]]:" in text
+    assert "from workerlib import Interface, Reply, Stream\n" in text

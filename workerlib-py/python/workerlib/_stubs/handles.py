@@ -151,7 +151,9 @@ class PageView:
             return self._callback(arguments[0], arguments[1], is_sent=is_sent)
         if subscript is None or found in ("typing.Literal", "typing_extensions.Literal"):
             return node
-        inner = [self.seen(one, is_sent=is_sent) for one in arguments]
+        # What follows in Annotated is no type.
+        types = arguments[:1] if found in ("typing.Annotated", "typing_extensions.Annotated") else arguments
+        inner = [self.seen(one, is_sent=is_sent) for one in types] + arguments[len(types) :]
         return ast.Subscript(subscript.value, inner[0] if len(inner) == 1 else ast.Tuple(inner))
 
     def _callback(self, given: ast.expr, result: ast.expr, *, is_sent: bool) -> ast.expr:
