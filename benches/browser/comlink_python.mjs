@@ -9,8 +9,9 @@ import * as Comlink from "./comlink.mjs";
  * @param {(value: any) => any} echo - A PyProxy of the function.
  * @param {(callback: any, count: number) => number} callBack - One of a function that calls a callback.
  * @param {(callback: any, count: number) => Promise<number>} callBackAwaited - One that awaits each answer.
+ * @param {(callback: any, kind: string, count: number) => void} push - One that calls a callback with items.
  */
-export function serve(port, pyodide, echo, callBack, callBackAwaited) {
+export function serve(port, pyodide, echo, callBack, callBackAwaited, push) {
   const call = (value) => {
     const argument = pyodide.toPy(value);
     const result = echo(argument);
@@ -20,5 +21,5 @@ export function serve(port, pyodide, echo, callBack, callBackAwaited) {
     result.destroy();
     return ArrayBuffer.isView(converted) ? Comlink.transfer(converted, [converted.buffer]) : converted;
   };
-  Comlink.expose({ call, callBack, callBackAwaited }, port);
+  Comlink.expose({ call, callBack, callBackAwaited, push }, port);
 }

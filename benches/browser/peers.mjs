@@ -76,6 +76,19 @@ async function comlinkCallbacks(count, awaited) {
   return awaited ? remote.callBackAwaited(hear, count) : remote.callBack(hear, count);
 }
 
+/** Has the Python function call a callback with so many items; resolves when the last one is there. */
+async function comlinkItems(kind, count) {
+  let left = count;
+  let isThere;
+  const all = new Promise((resolve) => (isThere = resolve));
+  const hear = Comlink.proxy(() => {
+    left -= 1;
+    if (left === 0) isThere();
+  });
+  await remote.push(hear, kind, count);
+  await all;
+}
+
 /** Watches how long the page shows no new frame; `longest` ends that, and gives the longest such time in milliseconds. */
 function watchFrames() {
   let longest = 0;
@@ -99,6 +112,7 @@ function watchFrames() {
 
 window.peers = {
   comlinkCallbacks,
+  comlinkItems,
   watchFrames,
   listen,
   portOf,

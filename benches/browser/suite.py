@@ -18,6 +18,7 @@ import js
 import peers
 import pyodide_js
 import shapes
+import streams
 import workerlib
 from peers import COMLINK, MEMCPY, PICKLE_PORT, PING_BYTES, PYSCRIPT, WORKERLIB, Connected, Peer
 
@@ -93,6 +94,7 @@ class Suite:
             "records": self.records,
             "callbacks": self.callbacks,
             "reports": self.reports,
+            "streams": self.streams,
             "connect": self.connecting,
             "memory": self.memories,
         }
@@ -203,6 +205,17 @@ class Suite:
         self.rows.append(Row(callbacks.REPORTS, name, "us", values=times))
         self.rows.append(Row(callbacks.FRAME, "of the page meanwhile", "ms", values=frames))
 
+    async def streams(self) -> None:
+        """Items one by one, and the ways that users would write by hand."""
+        for name, (unit, count, ways) in streams.streams(self.ways).items():
+            await self.rounds(Row("stream", name, unit), ways, 1, count, rounds=max(5, self.effort.rounds))
+        if self.effort.memory_calls:
+            row = Row(streams.SLOW, f"{streams.SLOW_ITEMS:,} items", "times")
+            self.tell(row.group)
+            row.values, most = await streams.memory(self.ways.worker, self.heaps)
+            row.details = {"ahead": {"most": most}}
+            self.rows.append(row)
+
     async def connecting(self) -> None:
         """From `connect()` to an open connection with a worker that is up, and a first call."""
         await self.rounds(Row("connect", "and one call", "ms"), [Connect()], 1, 1, rounds=self.effort.rounds)
@@ -273,7 +286,7 @@ class Suite:
         if memory := self.row("memory", "after 10,000 calls with 1 MB"):
             grown = max(memory.values["page"], memory.values["worker"])
             goal("heaps after 10,000 calls with 1 MB, times before", grown, 1.05)
-        for name, value, most in callbacks.goals(self.row):
+        for name, value, most in (*callbacks.goals(self.row), *streams.goals(self.row)):
             goal(name, value, most)
         slower = [ratio for row in self.rows if (ratio := row.ratios.get(PYSCRIPT)) is not None]
         goal("all measurements, times PyScript's own, the worst", max(slower, default=None), 1)
