@@ -17,7 +17,7 @@ use crate::steps::{Outcome, Steps};
 use crate::workspace::Workspace;
 
 /// The targets: each is a file of the fuzz workspace.
-const TARGETS: [&str; 4] = ["decode", "round_trip", "plain", "conversation"];
+const TARGETS: [&str; 5] = ["decode", "round_trip", "plain", "conversation", "both_ways"];
 
 /// How often a target runs if nothing else is said.
 const EXECUTIONS: u64 = 1_000_000;
