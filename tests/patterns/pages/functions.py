@@ -257,6 +257,20 @@ async def rows_async(count, seconds=0.0):
 
 
 @export
+async def one_then_wait():
+    """Yields once, and then awaits for ever."""
+    try:
+        yield 1
+        await asyncio.sleep(3600)
+    except BaseException as error:
+        notes.append(type(error).__name__)
+        raise
+    finally:
+        await asyncio.sleep(0)
+        notes.append("closed")
+
+
+@export
 def rows_that_fail(count):
     yield from range(count)
     raise LookupError("no more rows")

@@ -64,6 +64,7 @@ struct Side {
     asked: BTreeMap<CallId, u64>,
     producing: Vec<StreamId>,
     consuming: BTreeMap<StreamId, Account>,
+    ended: BTreeSet<StreamId>,
     holding: Vec<RefId>,
     given: Vec<RefId>,
     /// Frames on their way to the other side.
@@ -80,6 +81,7 @@ impl Side {
             asked: BTreeMap::new(),
             producing: Vec::new(),
             consuming: BTreeMap::new(),
+            ended: BTreeSet::new(),
             holding: Vec::new(),
             given: Vec::new(),
             sent: VecDeque::new(),
@@ -137,6 +139,7 @@ impl Side {
             }
             Luggage::Stream(stream) => {
                 if self.session.consume(stream) {
+                    self.ended.remove(&stream);
                     self.consuming.insert(stream, Account::default());
                 }
             }
@@ -197,6 +200,7 @@ impl Side {
             Event::Stream { id, stream } => {
                 self.settle(id);
                 let granted = self.asked.remove(&id).expect("a call that asks for a stream");
+                self.ended.remove(&stream);
                 self.consuming.insert(stream, Account { granted, taken: 0 });
             }
             Event::Items { stream, count, payload, .. } => {
@@ -206,7 +210,9 @@ impl Side {
                 self.unpack(&payload);
             }
             Event::Ended { stream } | Event::Failed { stream, .. } | Event::Stopped { stream } => {
-                assert!(self.consuming.remove(&stream).is_some(), "a stream that ends twice");
+                // A stream that answers a call which was given up ends without having been announced.
+                self.consuming.remove(&stream);
+                assert!(self.ended.insert(stream), "a stream that ends twice");
             }
             Event::Stop { stream, .. } if !self.producing.contains(&stream) => {
                 panic!("a stop of a stream that this side does not produce");

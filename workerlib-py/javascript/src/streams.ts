@@ -43,8 +43,9 @@ export class BatchedStream<T> implements AsyncIterableIterator<T> {
   /** Takes the next item; rejects with what the generator raised, after the items before. */
   next(): Promise<IteratorResult<T, undefined>> {
     if (this.#pending === 0 && this.#position < this.#items.length) return Promise.resolve(this.#take());
+    // At once, so that what comes after this call finds a step under way.
+    const step = this.#pending === 0 ? this.#next() : this.#last.then(() => this.#next());
     this.#pending += 1;
-    const step = this.#last.then(() => this.#next());
     const settled = (): void => {
       this.#pending -= 1;
     };
