@@ -13,7 +13,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from workerlib._rpc.incoming_call import Served
@@ -28,6 +28,10 @@ _UNTOUCHABLE = frozenset(
         *("streams", "streams_consumed", "streams_produced"),
     )
 )
+
+STEPPING: set[CodeType] = set()
+"""The code of functions in those modules that take steps of the user's generators. An interrupt passes through
+them to the generator, and does not stop the function itself."""
 
 
 class Guard:
@@ -87,8 +91,10 @@ def _call(
 
 def _interrupted(frame: FrameType | None) -> FrameType | None:
     """Finds the frame of `_call` below what runs; None if what runs must not be interrupted."""
+    innermost = frame
     while frame is not None and frame.f_code is not _call.__code__:
-        if frame.f_globals.get("__name__") in _UNTOUCHABLE:
+        lets_through = frame is not innermost and frame.f_code in STEPPING
+        if frame.f_globals.get("__name__") in _UNTOUCHABLE and not lets_through:
             return None
         frame = frame.f_back
     return frame

@@ -18,6 +18,7 @@ from typing import Any
 from workerlib._native import Batch, Unfinished, dismantle
 from workerlib._rpc.guarded_steps import guarded_steps
 from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.interruptible import STEPPING
 from workerlib._values.async_adapters import finish
 from workerlib._values.exceptions import describe
 from workerlib._values.safe_text import class_name, text_of
@@ -319,6 +320,9 @@ class Producer:
             # After any failure at all, the consumer must not wait for ever.
             text = f"{class_name(type(error))} was raised and could not be sent: {text_of(failure, repr)}"
             self._session.raise_error(self._stream, describe(RuntimeError(text)), is_stream=True)
+
+
+STEPPING.update((Producer._fill.__code__, Producer._fill_async.__code__))
 
 
 def _finish(future: asyncio.Future[None]) -> None:
