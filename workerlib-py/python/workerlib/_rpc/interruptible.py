@@ -30,8 +30,8 @@ _UNTOUCHABLE = frozenset(
 )
 
 STEPPING: set[CodeType] = set()
-"""The code of functions in those modules that take steps of the user's generators. An interrupt passes through
-them to the generator, and does not stop the function itself."""
+"""The code of functions in those modules that take steps of the user's generators. An interrupt passes
+through them to the generator, and does not stop the function itself."""
 
 
 class Guard:
