@@ -96,18 +96,18 @@ async def _has_closed(worker: Worker, table: str) -> bool:
 async def test_a_step_of_an_object_is_cancelled(worker: Worker) -> None:
     """A cancelled step cancels the method, and `break` closes it, as those of an exported generator."""
     table = await worker.Table("steps")
-    async for row in table.rows_for_ever("broken"):
+    async for row in table.rows_for_ever("broken rows"):
         if row == 3:
             break
-    await _until(lambda: _has_ended(worker, "broken"))
-    assert (await worker.noted("broken"))[-2] in ("GeneratorExit", "CancelledError")
-    rows = table.rows_for_ever("closed")
+    await _until(lambda: _has_ended(worker, "broken rows"))
+    assert (await worker.noted("broken rows"))[-2] in ("GeneratorExit", "CancelledError")
+    rows = table.rows_for_ever("closed rows")
     first = await anext(rows)
     assert first == 1
     await rows.aclose()
     with raises(StopAsyncIteration):
         await anext(rows)
-    assert (await worker.noted("closed"))[-1] == "3 rows"
+    assert (await worker.noted("closed rows"))[-1] == "3 rows"
 
 
 async def _has_ended(worker: Worker, key: str) -> bool:

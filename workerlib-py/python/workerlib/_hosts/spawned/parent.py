@@ -39,10 +39,14 @@ from workerlib._hosts.host import (
 from workerlib._hosts.spawned.snapshots import snapshots
 from workerlib._hosts.spawned.wanted import Wanted
 from workerlib._native import decode
+from workerlib._rpc.timers import call_later
 from workerlib._values.exceptions import rebuild
 
 _TOLD = frozenset({"progress", "failed", "snapshot", "no_snapshot", "locked", "died", "ready"})
 """The messages of the worker's own JavaScript; each has a method."""
+
+_OVERTAKEN = 0.1
+"""For how many seconds messages of a dead worker may still arrive by its port."""
 
 
 async def open_channel(wanted: Wanted, progress: Progress) -> Found:
@@ -101,6 +105,7 @@ class SpawnedWorker:
         self._stop_watching: Callable[[], None] = lambda: None
         self._stop_lock: Callable[[], None] = lambda: None
         self._stop_following: Callable[[], object] = lambda: None
+        self._forget_end: Callable[[], object] = lambda: None
         order = to_js(
             {**_order(wanted), "name": self.name, "lock": self._lock, "snapshot": offer},
             dict_converter=js.Object.fromEntries,
@@ -165,6 +170,7 @@ class SpawnedWorker:
         self._stop_watching()
         self._stop_lock()
         self._stop_following()
+        self._forget_end()
         self.host.terminate()
 
     async def ended(self) -> None:
@@ -223,7 +229,11 @@ class SpawnedWorker:
         self._stop_lock = watch_lock(self._lock, lambda: self._end("it closed itself, or it crashed"))
 
     def _on_died(self, reason: str) -> None:
-        self._end(reason)
+        if self._die is None:
+            self._end(reason)
+        else:
+            # The port tells it too, after all that the worker has sent; this message may overtake that.
+            self._forget_end = call_later(asyncio.get_running_loop(), _OVERTAKEN, self._end, reason).cancel
 
     def _on_error(self, message: str, has_ended: bool) -> None:
         # In a browser, an error that the worker does not catch is no reason to give it up later on.
