@@ -20,7 +20,15 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
 # Files of the repository that are pages of the site, beside those in docs/.
-PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "benches/results/*.md")
+PAGES = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "packaging/README.md",
+    "tests/README.md",
+    "benches/results/*.md",
+)
 
 # Where a page does not lie at its path without "docs/" and in lower case.
 PLACES = {
