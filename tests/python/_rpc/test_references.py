@@ -7,12 +7,16 @@ import contextlib
 import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from workerlib import BackPressureError, ConnectionClosedError, FrameError
+import workerlib
+from workerlib import BackPressureError, ConnectionClosedError, FrameError, Worker
 from workerlib._native import encode
+from workerlib._rpc.references import _Answer
 
+from pace import PACE
 from peer_by_hand import TABLE, Peer, returns
 
 NAMES = b"\xa6sender\x01\xa8function\xa8progress"
@@ -86,6 +90,28 @@ async def test_a_callback_of_the_peer_is_invoked_and_released(peer: Peer) -> Non
     assert "0 times without an answer" in told
     del callback, call
     assert await peer.frames.get() == b"\x92\x30\x91\x92\x01\x01"
+
+
+async def test_a_wait_that_begins_after_its_answer(
+    connect: Callable[[], AbstractAsyncContextManager[Worker]],
+) -> None:
+    """A wait that is a task takes its first step later, when the answer may be there already.
+
+    Sync code that waited for room for its callbacks hung so in Firefox, now and then.
+    """
+
+    async def wait_late(callback: Any) -> str:
+        reply = callback(1)
+        await reply
+        async with asyncio.timeout(30 * PACE):
+            await _Answer(reply._state.references, reply._state)
+        return "no wait"
+
+    workerlib.export(wait_late)
+    heard: list[int] = []
+    async with connect() as worker:
+        assert await worker.wait_late(heard.append) == "no wait"
+    assert heard == [1]
 
 
 @pytest.mark.parametrize(

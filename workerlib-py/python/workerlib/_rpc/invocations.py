@@ -239,6 +239,9 @@ def on_unheard(connection: Connection, call: int, invocations: list[int]) -> Non
 
 def wait_for_reply(connection: Connection, state: ReplyState) -> Generator[Any, Any, None]:
     """Waits for an answer in async code; a cancel is passed on, as that of a call."""
+    if state.is_done:
+        # It came between the start of the wait and this first step, which may be one of a new task.
+        return
     pending = state.pending
     if pending is None:
         pending = state.pending = PendingReply(loop=connection._loop)
