@@ -14,6 +14,7 @@ import sys
 import types
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -184,15 +185,15 @@ def _serve_at_once(
     try:
         result.append(connection._guard.run(served, connection.exported(name), *arguments))
         if is_awaitable(result[0]):
-            _start(served, None, name, _serve(connection, served, name, arguments, is_deep, result=result))
-            if served.is_cancelled and served.task is not None:
-                # The function has ended the connection, say, and given an awaitable after that.
-                served.task.cancel()
+            _go_on(served, name, _serve(connection, served, name, arguments, is_deep, result=result))
             return
-        connection._flush(served)
-        unheard = None if served.replies is None else connection.references.unheard(served)
-        wrapped = connection._table.adapters.wrap_result(result[0])
-        if connection._session.return_value(served.call, wrapped, unheard):
+        answered, unheard = _answer(connection, served, result)
+        if isinstance(answered, Unfinished):
+            # An adapter has given an awaitable, which no adapter has said before.
+            end = partial(_end, connection, served, arguments, is_deep)
+            _go_on(served, name, _finish(connection, served, result, (answered, unheard), end))
+            return
+        if answered:
             dismantle(result)
         connection._transmit()
     except BaseException as error:
@@ -233,10 +234,7 @@ async def _serve(
                 result.append(connection._guard.run(served, connection.exported(name), *arguments))
             if is_awaitable(result[0]):
                 await await_result(connection, served, result)
-        connection._flush(served)
-        unheard = None if served.replies is None else connection.references.unheard(served)
-        wrapped = connection._table.adapters.wrap_result(result[0])
-        answered = connection._session.return_value(served.call, wrapped, unheard)
+        answered, unheard = _answer(connection, served, result)
         if isinstance(answered, Unfinished):
             deferred = await finish(answered)
             answered = connection._session.return_with_deferred(served.call, answered, deferred, unheard)
@@ -247,6 +245,50 @@ async def _serve(
         _fail(connection, served, error)
     finally:
         _end(connection, served, arguments, is_deep)
+
+
+def _go_on(served: Served, name: str, rest: Coroutine[Any, Any, None]) -> None:
+    """Has the rest of a call run in a task, though it began without one."""
+    _start(served, None, name, rest)
+    if served.is_cancelled and served.task is not None:
+        # The function has ended the connection, say, and given an awaitable after that.
+        served.task.cancel()
+
+
+def _answer(
+    connection: Connection, served: Served, result: list[Any]
+) -> tuple[bool | Unfinished, list[int] | None]:
+    """Answers with a result.
+
+    Returns:
+        Whether Python would overflow the stack if it freed the result, or the result whose adapters have to
+        be awaited first; and the invocations whose answers nobody has taken.
+    """
+    connection._flush(served)
+    unheard = None if served.replies is None else connection.references.unheard(served)
+    wrapped = connection._table.adapters.wrap_result(result[0])
+    return connection._session.return_value(served.call, wrapped, unheard), unheard
+
+
+async def _finish(
+    connection: Connection,
+    served: Served,
+    result: list[Any],
+    answer: tuple[Unfinished, list[int] | None],
+    end: Callable[[], None],
+) -> None:
+    """Answers a call whose function has returned, when the adapters of its result have been awaited."""
+    current_call.set(served)
+    unfinished, unheard = answer
+    try:
+        deferred = await finish(unfinished)
+        if connection._session.return_with_deferred(served.call, unfinished, deferred, unheard):
+            dismantle(result)
+        connection._transmit()
+    except BaseException as error:
+        _fail(connection, served, error)
+    finally:
+        end()
 
 
 def _fail(connection: Connection, served: Served, error: BaseException) -> None:
