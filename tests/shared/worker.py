@@ -133,6 +133,11 @@ workerlib.export(busy)
 
 
 @workerlib.export
+def collect_garbage() -> None:
+    gc.collect()
+
+
+@workerlib.export
 def describe(value: object) -> tuple[str, str]:
     return type(value).__name__, repr(value)
 
