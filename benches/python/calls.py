@@ -112,7 +112,7 @@ SHAPES: dict[str, tuple[str, Any, int]] = {
     "array of 16 KB": ("echo", array("d", bytes(16 << 10)), 1),
     "memoryview of 1 KB": ("echo", memoryview(bytes(1 << 10)), 1),
 }
-"""What is sent: the function, its argument, and how many calls are in flight at a time."""
+"""The calls that are measured: the function, its argument, and how many calls are in flight at a time."""
 
 
 async def measure(calls: int, only: str) -> dict[str, dict[str, float]]:

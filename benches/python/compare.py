@@ -34,7 +34,7 @@ Results = dict[str, Any]
 
 @dataclass(frozen=True)
 class Samples:
-    """What one side says of one row."""
+    """The ratios of one side in one row."""
 
     median: float
     spread: float | None

@@ -27,7 +27,7 @@ LOAD_MILLISECONDS = 120_000 * PACE
 # The PyScript of the site, if it is not the newest (`cargo xtask test --matrix`).
 PYSCRIPT = tuple(map(int, os.environ.get("WORKERLIB_PYSCRIPT", "1000").split(".")))
 _TESTS = Path(__file__).parents[1]
-# What pages can import.
+# The modules that pages can import.
 SHARED_MODULES = [
     *(_TESTS / "python" / f"{name}.py" for name in ("pace", "exact", "alike", "values", "library_values")),
     *(

@@ -16,7 +16,7 @@ TWO_WAY = {
     "callbacks without an answer": ["callback"],
     "an object of the worker's that the page holds": ["WorkerDiedError"],
 }
-"""What ends on the page by it: a generator and a callback of the page's, and each later call of an object."""
+"""The things of the page that end by it: a generator and a callback of the page's, and each later call of an object."""
 
 
 @pytest.mark.parametrize("during", DURING)

@@ -1,4 +1,4 @@
-"""What the functions of the shared suite's worker leave for each other: events, notes, and a way to be busy."""
+"""The state that the functions of the shared suite's worker have in common: events, notes, and a way to be busy."""
 
 from __future__ import annotations
 

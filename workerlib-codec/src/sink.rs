@@ -9,10 +9,10 @@ use crate::plain::PlainReader;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hashes {
-    /// Those that a frame can give to many keys: not that of a str, whose hashes are others in each program, nor that of an
+    /// Hashes that a frame can give to many keys: not that of a str, whose hashes are others in each program, nor that of an
     /// int which is its own hash.
     Shared,
-    /// Those that a frame can choose: all but those of strs and bytes.
+    /// Hashes that a frame can choose: all but those of strs and bytes.
     Chosen,
     /// All of them.
     All,

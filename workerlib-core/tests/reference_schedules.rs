@@ -23,7 +23,7 @@ const LONGEST: usize = 64;
 /// How many invocations a side takes that it has not answered.
 const INVOKE_WINDOW: u32 = 3;
 
-/// What a payload brings: a reference that its sender gives, one that the receiver has given, or nothing.
+/// The content of a payload: a reference that its sender gives, one that the receiver has given, or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Luggage {
     Nothing,

@@ -68,7 +68,7 @@ enum Benchmark {
     Codec,
     /// Calls by the time on the processor
     Calls,
-    /// What became slower between two commits
+    /// Rows that became slower between two commits
     Compare,
     /// Starts of workers under Node
     Node,

@@ -41,8 +41,8 @@ const FALLBACK_EPOCH: &str = "1767225600";
 /// The compiled module's name in the wheel for Pyodide.
 const MODULE: &str = "_native.abi3.so";
 
-/// What rustc's code needs beyond WebAssembly's first version, by binaryen's names. The linker strips the section that says so,
-/// and nothing else may be used: an old browser that runs Pyodide has to run the module.
+/// The features that rustc's code needs beyond WebAssembly's first version, by binaryen's names. The linker strips the section
+/// that says so, and nothing else may be used: an old browser that runs Pyodide has to run the module.
 const WASM_FEATURES: [&str; 5] =
     ["bulk-memory", "exception-handling", "mutable-globals", "nontrapping-float-to-int", "sign-ext"];
 

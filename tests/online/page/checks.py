@@ -1,4 +1,4 @@
-"""What page and worker send each other of numpy, Pillow, pandas, polars and scipy, and how it must arrive."""
+"""Values of numpy, Pillow, pandas, polars and scipy between page and worker, and how they must arrive."""
 
 from __future__ import annotations
 

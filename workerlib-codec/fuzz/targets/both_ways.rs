@@ -1,6 +1,6 @@
 //! Two peers stream and invoke, and somebody between them repeats, drops, damages and invents frames.
 //!
-//! Whatever comes: no side panics; a consumer gets no item without credit, none after the end of its stream, and one end;
+//! After any frames at all, no side has panicked; a consumer gets no item without credit, none after the end of its stream, and one end;
 //! each call and each invocation settles once; after the end both sides' tables are empty. The input is a list of steps.
 //! Plain calls and closes are those of `conversation.rs`.
 #![no_main]
@@ -17,7 +17,7 @@ use workerlib_core::{
 /// How many frames wait on a channel at most: an input that only calls would take all memory.
 const MOST_FRAMES: usize = 256;
 
-/// What a payload brings.
+/// The reference that a payload brings, if any.
 enum Luggage {
     Nothing,
     Given(RefId),

@@ -1,6 +1,6 @@
 //! Two peers talk by frames, and somebody between them repeats, drops, damages and invents frames.
 //!
-//! Whatever comes: no side panics, each call and each invocation of a side settles exactly once, and a side that has closed
+//! After any frames at all, no side has panicked, each call and each invocation of a side settles exactly once, and a side that has closed
 //! sends nothing more but answers and has no references. The input is a list of steps; a step that invents a frame takes its
 //! bytes from the input. A payload that begins with [`GIFT`] brings a reference, which may be one that nobody has given.
 #![no_main]
