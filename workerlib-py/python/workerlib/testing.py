@@ -29,7 +29,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import pytest
 
@@ -73,22 +73,36 @@ class BlockingFunction(Protocol):
         """
 
 
-class BlockingStream:
+class _Blocking:
+    """A part of a connection that sync code holds: the loop drops it when nobody has it any more."""
+
+    def __init__(self, loop: _LoopThread, thing: Any) -> None:
+        """Wraps an object of the connection. Tests get one by a call.
+
+        Args:
+            loop: The event loop of the connection.
+            thing: The stream, or the handle.
+        """
+        self._loop = loop
+        self._box = [thing]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __del__(self) -> None:
+        if loop := self.__dict__.get("_loop"):
+            loop.drop(self._box)
+
+    def __repr__(self) -> str:
+        return f"<blocking {self._box[0]!r}>"
+
+
+class BlockingStream(_Blocking):
     """A stream of the worker as sync code sees it: `for item in worker.rows():`.
 
     It ends when there are no more items, when it is closed (`close()`, or `with`), and when nobody has it any
     more, as after a `break`.
     """
-
-    def __init__(self, loop: _LoopThread, stream: Any) -> None:
-        """Wraps a stream. Tests get one by a call.
-
-        Args:
-            loop: The event loop of the connection.
-            stream: The stream.
-        """
-        self._loop = loop
-        self._box = [stream]
 
     def __iter__(self) -> BlockingStream:
         return self
@@ -103,37 +117,17 @@ class BlockingStream:
         """Ends the stream, and returns when its generator has cleaned up."""
         self._loop.run(self._box[0].aclose())
 
-    def __enter__(self) -> BlockingStream:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if loop := self.__dict__.get("_loop"):
-            loop.drop(self._box)
 
-    def __repr__(self) -> str:
-        return f"<blocking {self._box[0]!r}>"
-
-
-class BlockingObject:
+class BlockingObject(_Blocking):
     """A handle of an object in the worker as sync code sees it: its methods return their results.
 
     Used by `with`, the handle lets the object go at the end of the block.
     """
-
-    def __init__(self, loop: _LoopThread, handle: RemoteObject) -> None:
-        """Wraps a handle. Tests get one by a call.
-
-        Args:
-            loop: The event loop of the connection.
-            handle: The handle.
-        """
-        self._loop = loop
-        self._box = [handle]
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
@@ -146,23 +140,13 @@ class BlockingObject:
 
         return call
 
-    def __enter__(self) -> BlockingObject:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
     ) -> None:
         self._loop.run(self._box[0].__aexit__(kind, error, frames))
 
-    def __del__(self) -> None:
-        if loop := self.__dict__.get("_loop"):
-            loop.drop(self._box)
-
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *dir(self._box[0])})
-
-    def __repr__(self) -> str:
-        return f"<blocking {self._box[0]!r}>"
 
 
 class BlockingWorker:
