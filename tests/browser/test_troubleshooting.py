@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +130,12 @@ def _pypi(cdn: Cdn) -> None:
         cdn.index[name] = {**listed, "files": [{"size": 1, **one} for one in files]}
     needs = "Metadata-Version: 2.4\nName: workerlib\nVersion: 0.5.1\nRequires-Dist: aio-pika<10,>=9.0.0\n"
     cdn.files[f"{address}.metadata"] = needs.encode()
+    # micropip reads the wheel while it looks for what the wheel needs: a wheel that is not there may be told first.
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("workerlib-0.5.1.dist-info/METADATA", needs)
+        archive.writestr("workerlib-0.5.1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+    cdn.files[address] = wheel.getvalue()
 
 
 # These texts are Pyodide's, PyScript's or the browser's, of versions that are locked: no change of workerlib changes them.
