@@ -1,16 +1,21 @@
 """The documents of docs/how-to work as they are written: the code of each runs in a page, and a visitor's actions follow.
 
-Documents that need pandas, matplotlib, dask or pytest run natively (tests/local/test_how_tos.py).
+The document for pages in JavaScript is a site of its own. Documents that need pandas, matplotlib, dask or pytest run natively
+(tests/local/test_how_tos.py).
 """
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import how_to_documents
 from in_page import in_page
+from pyscript_page import LOAD_MILLISECONDS
+from static_host import Cdn, StaticHost
 
 # The steps of a visitor in the page of a document, in the page's Python behind main.py.
 VISITS = {
@@ -82,11 +87,12 @@ await shows("body", "the worker is free: 42" if js.crossOriginIsolated else "the
 """,
 }
 NATIVE = {"dataframe-to-chart", "matplotlib", "from-dask", "testing"}
+JAVASCRIPT = {"from-comlink"}
 
 
 def test_each_document_is_run() -> None:
     """A new document is tried here or natively, or this fails."""
-    assert how_to_documents.documents() == VISITS.keys() | NATIVE
+    assert how_to_documents.documents() == VISITS.keys() | NATIVE | JAVASCRIPT
 
 
 @pytest.mark.parametrize(
@@ -140,3 +146,25 @@ async def test_a_document(workerlib: Any, tags: Any, pace: Any, files: dict[str,
                 await outcome
     finally:
         frame.remove()
+
+
+def test_a_page_in_javascript_that_comes_from_comlink(browser: Any, site: str, tmp_path: Path) -> None:
+    """The document's files, and the npm package's folder beside them, make a page whose worker calls back and answers."""
+    package = Path(os.environ["WORKERLIB_NPM_PACKAGE"]) / "dist"
+    cdn = Cdn(site)
+    context = browser.new_context()
+    cdn.answer_for(context)
+    page = context.new_page()
+    with StaticHost(tmp_path) as host:
+        host.write(dict(how_to_documents.files_of("from-comlink")))
+        files = [file for file in package.rglob("*") if file.is_file()]
+        host.write({f"workerlib/{file.relative_to(package).as_posix()}": file.read_bytes() for file in files})
+        page.goto(host.address)
+        for selector, text in (("#counts", '{"to":2,"be":2,"or":1,"not":1}'), ("#progress", "6 words")):
+            page.wait_for_function(
+                "([selector, text]) => document.querySelector(selector)?.textContent === text",
+                arg=[selector, text],
+                timeout=LOAD_MILLISECONDS,
+            )
+    assert cdn.elsewhere == []
+    context.close()
