@@ -18,7 +18,8 @@ async with workerlib.spawn("./worker.py", on_progress=lambda step: show(f"  {ste
 
     start = time.perf_counter()
     primes = await worker.primes_below(200_000)
-    show(f"{len(primes)} primes below 200,000, the page stayed alive for {time.perf_counter() - start:.2f} s")
+    seconds = time.perf_counter() - start
+    show(f"{len(primes):,} primes below 200,000 after {seconds:.2f} s; the page stayed alive")
 
     try:
         await worker.mean([])

@@ -101,7 +101,8 @@ class Page:
             await self.before_standing_still(FLIGHTS, "flights")
         # <show>
         # The same question, to the worker's Python or the page's own.
-        there = worker.delays.options(on_report=partial(view.progress, "flights"))
+        report = partial(view.progress, "flights")
+        there = worker.delays.options(on_report=report)
         delays = here.delays if view.on_page() else there
         call = delays("flights-200k.json", **question)
         # </show>

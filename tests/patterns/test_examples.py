@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES = {
-    "plain_pyodide/": ["worker.mean([1.0, 2.5]) = 1.75", "17984 primes", "ZeroDivisionError"],
+    "plain_pyodide/": ["worker.mean([1.0, 2.5]) = 1.75", "17,984 primes", "ZeroDivisionError"],
     "comlink_rpc/": [
         "1 + 1 = 2",
         "mean([1, 2.5]) = 1.75",

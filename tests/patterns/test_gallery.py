@@ -230,12 +230,12 @@ def code_lines(source: str) -> Iterator[str]:
 
 
 def test_each_page_leads_back(new_page: Page) -> None:
-    """From each example a link leads to the gallery, and from there to the demo and the benchmark."""
+    """From each example a link leads to the gallery, and from there to the demo, the documentation and the benchmark."""
     new_page.open("examples/", "() => document.readyState === 'complete'")
     links = new_page.run(
         "return [...document.querySelectorAll('nav a')].map(({ href }) => new URL(href).pathname)"
     )
-    assert links == ["/", "/bench/"]
+    assert links == ["/", "/docs/", "/bench/"]
     for path in ALL_PAGES[3:]:
         html = new_page.run("return (await fetch(`/${given}`)).text()", path)
         assert re.search(r'<nav aria-label="Gallery"><a href="\.\./">', html), path
