@@ -121,6 +121,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return FENCE.sub(r'\1\2\3 title="\4"', LINK.sub(to_page, markdown))
 
 
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Gives the theme's search dialog a name, which people who hear the page need.
+
+    Args:
+        output: The page as HTML.
+        page: The page.
+        config: The configuration.
+
+    Returns:
+        The HTML that is written.
+    """
+    return output.replace('role="dialog">', 'role="dialog" aria-label="Search">', 1)
+
+
 def _page(path: Path, name: str, config: MkDocsConfig) -> File:
     file = File.generated(config, name, abs_src_path=str(path))
     plain = name.removesuffix(".md")
