@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::process::{self, Run};
+use crate::pyodide::Pyodide;
 use crate::server;
-use crate::setup::{self, need::Need};
+use crate::setup::{self, browser, need::Need};
+use crate::site;
 use crate::stamp;
 use crate::steps::{Outcome, Steps};
 use crate::workspace::{Workspace, program_of};
@@ -22,6 +24,9 @@ pub(crate) struct Options {
     /// Then serves the site, on this port of the machine itself; 0 takes a free one
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "8001")]
     serve: Option<u16>,
+    /// Makes the pictures in docs/ anew, by Chromium, and builds nothing else of the documentation
+    #[arg(long, conflicts_with = "serve")]
+    pictures: bool,
 }
 
 /// Builds the site, and serves it if that is asked for.
@@ -29,6 +34,9 @@ pub(crate) struct Options {
 /// # Errors
 /// If a step fails.
 pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    if options.pictures {
+        return pictures(workspace);
+    }
     let mut steps = Steps::default();
     setup::add(&mut steps, workspace, &[Need::DocsTools]);
     add(&mut steps, workspace);
@@ -43,6 +51,21 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     loop {
         thread::park();
     }
+}
+
+/// Makes the pictures that the documents show, of the pages that the site has now.
+fn pictures(workspace: &Workspace) -> Result<ExitCode> {
+    let mut steps = Steps::default();
+    site::add(&mut steps, workspace, Pyodide::V314, &[Need::Browser]);
+    steps.run()?;
+    let pages = workspace.packaging("docs").join("pictures");
+    let mounts = vec![("/pictures/", pages.clone()), ("/", site::folder(workspace))];
+    let site = server::start(server::Site { mounts, isolated: true, ..server::Site::default() }, 0)?;
+    let mut script = Command::new(workspace.python());
+    script.arg(pages.join("pictures.py")).arg(site.url()).arg(workspace.root().join("docs"));
+    script.env(browser::OVERRIDE, browser::find().context("Chromium is missing")?);
+    let status = process::show(&mut script)?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Adds the step that builds the site; its tools are there.
