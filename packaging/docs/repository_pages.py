@@ -36,7 +36,11 @@ PLACES = {
     "docs/README.md": "pages",
     "benches/results/chromium.md": "speed/calls",
     "benches/results/codec.md": "speed/codec",
+    "benches/results/soak-chromium.md": "speed/soak",
 }
+
+# The sections for pages of these folders that no entry of the navigation names.
+SECTIONS = {"docs/adr/": "Decisions", "benches/results/": "Explanation"}
 
 FENCE = re.compile(r"^(\s*)(```+|~~~+)(\w+) ([\w./-]+)$", re.MULTILINE)
 # Blocks of code, then code in a line: what looks like a link in them is none.
@@ -45,7 +49,7 @@ LINK = re.compile(r"\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Completes the navigation: the decisions, and under "How to" each page of docs/ that no entry names.
+    """Completes the navigation by the pages that no entry names: decisions, results of benchmarks, and "How to" for others.
 
     Args:
         config: The configuration, whose navigation changes.
@@ -55,10 +59,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """
     sections = {title: entries for section in config.nav or [] for title, entries in section.items()}
     named = set(re.findall(r"[\w./-]+\.md", str(config.nav)))
-    names = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))]
-    for name in names:
+    paths = [*sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "benches/results").glob("*.md"))]
+    for name in [path.relative_to(ROOT).as_posix() for path in paths]:
         if name not in named and name != "docs/README.md":
-            sections["Decisions" if name.startswith("docs/adr/") else "How to"].append(name)
+            section = next((title for folder, title in SECTIONS.items() if name.startswith(folder)), "How to")
+            sections[section].append(name)
     return config
 
 
