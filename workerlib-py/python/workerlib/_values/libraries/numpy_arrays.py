@@ -95,8 +95,9 @@ def _check_array(descr: Any, shape: Any, order: Any, length: int) -> Any:
 def _check_shape(shape: Any, order: Any) -> None:
     if not isinstance(shape, tuple) or order not in ("C", "F"):
         raise ValueError("no array")
-    if not all(type(count) is int and count >= 0 for count in shape):
-        raise ValueError(f"no shape of an array: {shape!r}")
+    for count in shape:
+        if type(count) is not int or count < 0:
+            raise ValueError(f"no shape of an array: {shape!r}")
 
 
 def _texts(array: Any, fortran: bool) -> list[str | None]:

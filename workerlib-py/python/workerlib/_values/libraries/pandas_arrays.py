@@ -65,9 +65,9 @@ def as_array(content: Any) -> Any:
     """Takes what `content_of` gave."""
     if type(content) is list:
         return np.fromiter(content, dtype=object, count=len(content))
-    if not isinstance(content, np.ndarray | pd.api.extensions.ExtensionArray):
-        raise ValueError("no content of a column")
     is_plain = isinstance(content, np.ndarray)
+    if not is_plain and not isinstance(content, pd.api.extensions.ExtensionArray):
+        raise ValueError("no content of a column")
     if is_plain and (content.ndim not in (1, 2) or content.dtype.kind not in "biufcmM"):
         raise ValueError(f"no column is of {content.dtype}, in {content.ndim} dimensions")
     return content
@@ -77,6 +77,31 @@ def check_index(labels: Any) -> None:
     """Raises ValueError if labels are no Index."""
     if not isinstance(labels, pd.Index):
         raise ValueError("labels that are no Index")
+
+
+def find_hidden(cls: Any, name: str) -> Any:
+    """Finds a function of a class of pandas that is not public; None where this pandas has none."""
+    return getattr(cls, name, None)
+
+
+def make_index(array: Any, name: Any) -> Any:
+    """Makes an Index of what `as_array` gave.
+
+    pandas' constructor looks for a class and a dtype. Most labels are texts, which have both already: a
+    function that is not public makes an Index of these without a look.
+    """
+    simple_new = find_hidden(pd.Index, "_simple_new")
+    if simple_new is not None and name is None and isinstance(array.dtype, pd.StringDtype):
+        return simple_new(array, name)
+    return pd.Index(array, dtype=array.dtype, name=name, copy=False)
+
+
+def make_range_index(numbers: range, name: Any) -> Any:
+    """Makes a RangeIndex, in the same way if it has no name."""
+    simple_new = find_hidden(pd.RangeIndex, "_simple_new")
+    if simple_new is not None and name is None:
+        return simple_new(numbers, name)
+    return pd.RangeIndex(numbers, name=name)
 
 
 def integers(content: Any) -> Any:
@@ -98,7 +123,12 @@ def short_text(text: Any) -> str:
 
 def take_apart_array(array: Any) -> Parts:
     """Gives its kind and what it is made from."""
-    arrays = pd.arrays
+    arrays, dtype = pd.arrays, array.dtype
+    if isinstance(dtype, pd.StringDtype):
+        has_nan = dtype.na_value is not pd.NA
+        if dtype.storage == "pyarrow":
+            return ("texts", has_nan, *_texts_of_arrow(array.__arrow_array__()))
+        return ("string", dtype.storage, has_nan, _texts_of_python(array))
     if isinstance(array, pd.Categorical):
         return ("categorical", writeable(array.codes), array.categories, bool(array.ordered))
     if isinstance(array, arrays.DatetimeArray):
@@ -113,11 +143,6 @@ def take_apart_array(array: Any) -> Parts:
     if isinstance(array, arrays.IntegerArray | arrays.FloatingArray | arrays.BooleanArray):
         # Not by to_numpy(), which would copy both and lose what is behind the mask.
         return ("masked", writeable(array._data), writeable(array._mask))
-    if isinstance(array.dtype, pd.StringDtype):
-        has_nan = array.dtype.na_value is not pd.NA
-        if array.dtype.storage == "pyarrow":
-            return ("texts", has_nan, *_texts_of_arrow(array.__arrow_array__()))
-        return ("string", array.dtype.storage, has_nan, _texts_of_python(array))
     if isinstance(array, _of_arrow()):
         return ("arrow", array.__arrow_array__())
     if isinstance(array, _of_numpy()):
@@ -173,7 +198,7 @@ def _build_masked(values: Any, mask: Any) -> Any:
 def _build_string(storage: Any, has_nan: Any, texts: Any) -> Any:
     if storage not in ("python", "pyarrow") or type(texts) is not list:
         raise ValueError("no texts")
-    if storage == "pyarrow" and not _has_arrow():
+    if storage == "pyarrow" and _pyarrow() is None:
         storage = "python"
     if not all(text is None or type(text) is str for text in texts):
         raise ValueError("texts that are none")
@@ -189,7 +214,7 @@ def _texts_of_python(array: Any) -> list[Any]:
 
 def _texts_of_arrow(texts: Any) -> Parts:
     """Gives the strs of an array of pyarrow as it keeps them: offsets, UTF-8, gaps."""
-    pa: Any = importlib.import_module("pyarrow")
+    pa = _pyarrow()
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.chunk(0) if texts.num_chunks == 1 else texts.combine_chunks()
     if texts.type != pa.large_string():
@@ -213,23 +238,38 @@ def _build_texts(has_nan: Any, starts: Any, content: Any, missing: Any) -> Any:
     count = len(starts) - 1
     if missing is not None and len(_of_kind(missing, "b")) != count:
         raise ValueError("texts of which nobody knows whether they are missing")
-    size = memoryview(content).nbytes
-    if int(starts[0]) < 0 or int(starts[-1]) > size or (starts[1:] < starts[:-1]).any():
+    size = len(content) if type(content) is bytes else memoryview(content).nbytes
+    if not _is_rising(starts, size):
         raise ValueError("texts that do not stand where they should")
-    if not _has_arrow():
+    pa = _pyarrow()
+    if pa is None:
         return _build_string("python", has_nan, _texts(starts, content, missing))
-    pa: Any = importlib.import_module("pyarrow")
     valid = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
     texts = pa.Array.from_buffers(
         pa.large_string(), count, [valid, pa.py_buffer(starts), pa.py_buffer(content)]
     )
     # Of ASCII every part is UTF-8; for other content pyarrow looks at each text.
-    if size and np.frombuffer(content, np.uint8).max() > _LAST_OF_ASCII:
+    if size and not _is_ascii(content, size):
         texts.validate(full=True)
     return _string_dtype("pyarrow", bool(has_nan)).__from_arrow__(texts)
 
 
-_LAST_OF_ASCII = 0x7F
+_SMALL = 1 << 10
+"""For so few numbers or bytes, Python's own lists and copies take less time than functions of numpy's."""
+
+
+def _is_rising(starts: Any, size: int) -> bool:
+    """Returns whether each number is at least the one before it, from 0 to `size`."""
+    if len(starts) <= _SMALL:
+        numbers = starts.tolist()
+        return numbers[0] >= 0 and numbers[-1] <= size and sorted(numbers) == numbers
+    return int(starts[0]) >= 0 and int(starts[-1]) <= size and not bool((starts[1:] < starts[:-1]).any())
+
+
+def _is_ascii(content: Any, size: int) -> bool:
+    if size <= _SMALL:
+        return bytes(content).isascii()
+    return bool(np.frombuffer(content, np.uint8).max() < 0x80)
 
 
 def _texts(starts: Any, content: Any, missing: Any) -> list[str | None]:
@@ -292,12 +332,15 @@ def _of_numpy() -> Any:
     return pd.arrays.NumpyExtensionArray
 
 
-def _has_arrow() -> bool:
+def _pyarrow() -> Any:
+    """Gives pyarrow, or None where it cannot be imported. `import_module` takes longer than to look."""
+    found = sys.modules.get("pyarrow")
+    if found is not None:
+        return found
     try:
-        importlib.import_module("pyarrow")
+        return importlib.import_module("pyarrow")
     except ImportError:
-        return False
-    return True
+        return None
 
 
 # Time zones: those of the standard library travel as themselves, named ones of pytz by their name.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from workerlib._values.libraries import pandas_arrays
 from workerlib._values.libraries.pandas_arrays import (
     as_array,
     check_index,
@@ -19,6 +20,8 @@ from workerlib._values.libraries.pandas_arrays import (
     content_of_array,
     integers,
     is_plain,
+    make_index,
+    make_range_index,
     short_text,
     time_zone,
     writeable,
@@ -67,16 +70,33 @@ def build_frame(columns: Any, index: Any, content: Any, attrs: Any, unique: Any)
             raise ValueError(f"{len(arrays)} arrays for {len(columns)} columns")
         for array in arrays:
             _check_length(array, index)
-        # By their numbers: names may occur twice. Of a Series with its dtype pandas infers no other.
-        columns_of = {number: _typed(array, index) for number, array in enumerate(arrays)}
-        frame = pd.DataFrame(columns_of, index=index, copy=False)
-        frame.columns = columns
+        frame = _assembled(arrays, columns, index)
     else:
         array = as_array(content)
         if not isinstance(array, np.ndarray) or array.shape != (len(index), len(columns)):
             raise ValueError(f"no content for {len(index)} rows and {len(columns)} columns")
         frame = pd.DataFrame(array, index=index, columns=columns, copy=False)
     return _with_remarks(frame, attrs, unique)
+
+
+_SMALL = 1 << 14
+"""A table of so many values is copied in less time than pandas' constructor takes to look at its columns."""
+
+
+def _assembled(arrays: list[Any], columns: Any, index: Any) -> Any:
+    """Builds a table of columns that have been checked: arrays of the index's length, one for each label.
+
+    pandas has a function for such columns, which copies those of one dtype into one block and infers nothing.
+    It is not public, so the constructor stands in for it.
+    """
+    from_arrays = pandas_arrays.find_hidden(pd.DataFrame, "_from_arrays")
+    if from_arrays is not None and 0 < len(arrays) * len(index) <= _SMALL:
+        return from_arrays(arrays, columns, index, verify_integrity=False)
+    # By their numbers: names may occur twice. Of a Series with its dtype pandas infers no other.
+    columns_of = {number: _typed(array, index) for number, array in enumerate(arrays)}
+    frame = pd.DataFrame(columns_of, index=index, copy=False)
+    frame.columns = columns
+    return frame
 
 
 def _typed(array: Any, index: Any) -> Any:
@@ -149,7 +169,7 @@ def build_index(kind: Any, *parts: Any) -> Any:
         start, stop, step, name = parts
         if not all(type(number) is int and -(2**63) <= number < 2**63 for number in (start, stop, step)):
             raise ValueError("a RangeIndex of other numbers")
-        return pd.RangeIndex(start, stop, step, name=name)
+        return make_range_index(range(start, stop, step), name)
     if kind == "multi" and len(parts) == 3:
         levels, codes, names = parts
         if not all(type(part) is list for part in parts) or not len(levels) == len(codes) == len(names):
@@ -161,7 +181,7 @@ def build_index(kind: Any, *parts: Any) -> Any:
     if kind == "array" and len(parts) == 3:
         content, name, freq = parts
         array = as_array(content)
-        index = pd.Index(array, dtype=array.dtype, name=name, copy=False)
+        index = make_index(array, name)
         if freq is not None:
             if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
                 raise ValueError("a freq of an Index that has none")
