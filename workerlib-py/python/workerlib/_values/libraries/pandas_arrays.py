@@ -261,7 +261,7 @@ _SMALL = 1 << 10
 def _is_rising(starts: Any, size: int) -> bool:
     """Returns whether each number is at least the one before it, from 0 to `size`."""
     if len(starts) <= _SMALL:
-        numbers = starts.tolist()
+        numbers: list[int] = starts.tolist()
         return numbers[0] >= 0 and numbers[-1] <= size and sorted(numbers) == numbers
     return int(starts[0]) >= 0 and int(starts[-1]) <= size and not bool((starts[1:] < starts[:-1]).any())
 
