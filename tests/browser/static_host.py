@@ -11,6 +11,7 @@ import http.server
 import json
 import re
 import threading
+import time
 import urllib.error
 import urllib.request
 from contextlib import AbstractContextManager
@@ -43,7 +44,9 @@ class StaticHost(AbstractContextManager["StaticHost"]):
         self.folder = root / SUB_PATH
         self.folder.mkdir(parents=True)
         self.fetched: list[str] = []
-        fetched = self.fetched
+        self.seconds_late: dict[str, float] = {}
+        """How long an answer takes, by the name of the file, where it does not come at once."""
+        fetched, seconds_late = self.fetched, self.seconds_late
 
         class Handler(http.server.SimpleHTTPRequestHandler):
             extensions_map: ClassVar[dict[str, str]] = {
@@ -56,6 +59,7 @@ class StaticHost(AbstractContextManager["StaticHost"]):
 
             def do_GET(self) -> None:
                 fetched.append(self.path)
+                time.sleep(seconds_late.get(self.path.rpartition("/")[2], 0))
                 super().do_GET()
 
             def end_headers(self) -> None:
