@@ -93,10 +93,14 @@ async def test_map_in_order(pool: Pool) -> None:
 async def test_map_as_completed(pool: Pool) -> None:
     """A slow item holds up no other one."""
     await all_up(pool)
-    seconds = [0.3, 0, 0, 0, 0]
-    results = [result async for result in pool.map(pool.wait, seconds, ordered=False)]
-    assert sorted(results) == sorted(seconds)
-    assert results[-1] == 0.3
+    # On a busy machine the other items may take longer than a short wait.
+    for slow in (0.3, 3, 30):
+        seconds = [slow, 0, 0, 0, 0]
+        results = [result async for result in pool.map(pool.wait, seconds, ordered=False)]
+        assert sorted(results) == sorted(seconds)
+        if results[-1] == slow:
+            return
+    raise AssertionError("the slow item held up the others")
 
 
 async def test_map_is_lazy(pool: Pool) -> None:

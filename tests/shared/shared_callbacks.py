@@ -36,12 +36,17 @@ async def test_progress_from_a_sync_function(worker: Worker) -> None:
 
 async def test_progress_arrives_while_the_function_computes(worker: Worker) -> None:
     """A report is sent at once: the page hears the first long before a busy function ends."""
-    heard: list[float] = []
-    call = asyncio.ensure_future(worker.train(200, heard.append))
-    await _until(lambda: bool(heard))
-    assert not call.done()
-    await call
-    assert len(heard) == 200
+    # A busy machine may keep the report from a function that computes for a moment only.
+    for steps in (200, 2_000, 4_000):
+        heard: list[float] = []
+        call = asyncio.ensure_future(worker.train(steps, heard.append))
+        await _until(lambda heard=heard: bool(heard))
+        came_early = not call.done()
+        await call
+        assert len(heard) == steps
+        if came_early:
+            return
+    raise AssertionError("the report came when the function had ended")
 
 
 async def test_progress_from_an_async_function(worker: Worker) -> None:
@@ -344,16 +349,18 @@ async def test_a_cancel_of_the_call_cancels_the_question(worker: Worker) -> None
 
 async def test_a_question_can_be_cancelled(worker: Worker) -> None:
     """The worker cancels the await of a callback, which is cancelled on the page."""
+    asked = asyncio.Event()
     ended: list[str] = []
 
     async def never() -> None:
+        asked.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             ended.append("cancelled")
             raise
 
-    assert await worker.cancel_a_question(never) == "cancelled"
+    assert await worker.cancel_a_question(never, asked.wait) == "cancelled"
     assert ended == ["cancelled"]
 
 

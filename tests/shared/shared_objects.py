@@ -169,7 +169,8 @@ async def test_a_method_can_be_cancelled(worker: Worker) -> None:
     """A cancel is passed on, as that of a call; to drop a handle cancels nothing."""
     table = await worker.Table("cancelled")
     call = asyncio.ensure_future(table.wait("object"))
-    await asyncio.sleep(0.05)
+    while "object" not in await worker.held():
+        pass
     call.cancel()
     with raises(asyncio.CancelledError):
         await call

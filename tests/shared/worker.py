@@ -474,11 +474,14 @@ class Table:
         raise LookupError(f"nothing in {self.name}")
 
     async def wait(self, key: str) -> None:
+        event = events[key] = asyncio.Event()
         try:
-            await asyncio.Event().wait()
+            await event.wait()
         except asyncio.CancelledError:
             notes.setdefault(key, []).append("cancelled")
             raise
+        finally:
+            del events[key]
 
     def each(self, call: Any) -> None:
         for row in self.rows_there:

@@ -135,10 +135,10 @@ async def ask_until_cancelled(key: str, question: Any) -> None:
 
 
 @workerlib.export
-async def cancel_a_question(question: Any) -> str:
-    """Cancels the await of a callback."""
+async def cancel_a_question(question: Any, begun: Any) -> str:
+    """Cancels the await of a callback when another callback has answered."""
     task = asyncio.ensure_future(question())
-    await asyncio.sleep(0.01)
+    await begun()
     task.cancel()
     try:
         await task
