@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fault_page import FaultPage, Records
+from fault_page import FaultPage, Records, settled_within
 
 from pace import PACE
 
@@ -23,7 +23,7 @@ TWO_WAY = {
 @pytest.mark.parametrize("how", HOW)
 def test_a_termination(spawning: FaultPage, records: Records, how: str, during: str) -> None:
     """Each way of terminating, while each kind of call is under way."""
-    record = spawning.call("terminated", how=how, during=during)
+    record = settled_within(0.3, lambda: spawning.call("terminated", how=how, during=during))
     record["seen"] = ["WorkerDiedError", ""]
     records.add("spawn()", f"{how}, during {during}", record)
     assert record["unsettled"] == [], record

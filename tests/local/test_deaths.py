@@ -41,7 +41,7 @@ async def test_a_fault(fault: str, export: str) -> None:
     assert record["unsettled"] == [], record
     assert record["seen"][0] == FAULTS[fault], record
     assert record["alive"] == (FAULTS[fault] != DIES), record
-    assert record["seconds"] < PACE, record
+    assert record["seconds"] < 5 * PACE, record
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ async def test_a_signal(number: signal.Signals, during: str) -> None:
     assert record["unsettled"] == [], record
     assert record["seen"][0] == DIES, record
     assert record["waiting"] == [DIES], record
-    assert record["seconds"] < PACE, record
+    assert record["seconds"] < 5 * PACE, record
