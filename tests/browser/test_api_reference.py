@@ -81,6 +81,8 @@ async def start_another(workerlib: Any, tags: Any) -> None:
 def test_diagnostics_are_printed_when_workerlib_is_the_worker(document: PyScriptPage) -> None:
     """workerlib does exactly that if started as a worker: line by line, to the console."""
     start_another(document=document)
+    # A worker's line and the end of the page's function come to the test on ways of their own.
+    document.wait_for_console("Providing functions: func1, func2, func3, func4")
     printed = [line.partition(" (blob:")[0] for line in document.console]
     for start in ("PyScript ", "Pyodide ", "Emscripten ", "Python 3.", "Assertions are enabled"):
         assert any(line.startswith(f"log: [worker] {start}") for line in printed), (start, printed)

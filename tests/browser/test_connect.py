@@ -100,10 +100,12 @@ async def test_giving_up_while_connecting(workerlib: Any, raises: Any, pace: Any
     import asyncio
 
     connecting = asyncio.create_task(workerlib.connect("nobody"))
-    await asyncio.sleep(0.05)
+    # It has looked for the worker, and would look for another second.
+    for _ in range(5):
+        await asyncio.sleep(0)
     connecting.cancel()
     with raises(asyncio.CancelledError):
-        async with asyncio.timeout(0.5 * pace.PACE):
+        async with asyncio.timeout(30 * pace.PACE):
             await connecting
 
 
@@ -203,7 +205,8 @@ async def test_workers_that_never_answer(
     for name, (error, seconds) in outcomes.items():
         assert error is not None, name
         assert name in str(error)
-        assert seconds < 2.5 * limit, name
+        # A start has several steps, and each has the time for itself.
+        assert seconds < 10 * limit, name
         if isinstance(error, workerlib.ConnectTimeoutError):
             assert isinstance(error, TimeoutError)
             assert f"within {limit} seconds" in str(error)

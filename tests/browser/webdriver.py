@@ -16,8 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pace import PACE
+
 SCRIPT_MILLISECONDS = 1_500_000
-START_SECONDS = 60
+START_SECONDS = 60 * PACE
 
 
 class WebDriverError(Exception):

@@ -104,11 +104,11 @@ class HttpDriver:
 
 
 def start(environment: dict[str, str], proxy: dict[str, Any] | None) -> HttpDriver:
-    """Starts a session, a second time if the browser does not come up the first time."""
-    try:
-        return HttpDriver(environment, proxy)
-    except TimeoutError:
-        return HttpDriver(environment, proxy)
+    """Starts a session, a second and a third time if the browser does not come up, or another program takes the driver's port."""
+    for _ in range(2):
+        with contextlib.suppress(TimeoutError, WebDriverError):
+            return HttpDriver(environment, proxy)
+    return HttpDriver(environment, proxy)
 
 
 @contextlib.contextmanager

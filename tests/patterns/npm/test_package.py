@@ -7,6 +7,7 @@ under /fresh/. `cargo xtask test --only patterns` sets both.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -133,7 +134,8 @@ def development_server(project: Path, site: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     server = subprocess.Popen(
-        ["npx", "vite", "--host", "127.0.0.1", "--port", port, "--strictPort"],
+        # If another program has taken the port, Vite takes the next one.
+        ["npx", "vite", "--host", "127.0.0.1", "--port", port],
         cwd=project,
         env={**os.environ, "VITE_PYODIDE": f"{site}/pyodide/", "NO_COLOR": "1"},
         stdout=subprocess.PIPE,
@@ -148,8 +150,8 @@ def development_server(project: Path, site: str) -> Iterator[str]:
             said = []
             for line in lines:
                 said.append(line)
-                if "Local:" in line:
-                    yield f"http://127.0.0.1:{port}/"
+                if told := re.search(r"Local:\s+(http://\S+)", line):
+                    yield told[1]
                     return
         pytest.fail(f"Vite's server did not start:\n{''.join(said)}")
     finally:
