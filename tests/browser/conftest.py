@@ -1,6 +1,6 @@
 """The pages that tests share, in the browser and on the two sites of `in_browser.py`.
 
-They start from a memory snapshot, and so do their workers. Tests of other pages start Python as Pyodide does by itself.
+They start from a memory snapshot, and so do their workers. The pages of tests whose subject is a start do not.
 """
 
 from __future__ import annotations
@@ -63,5 +63,5 @@ def document_mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
 @pytest.fixture(scope="session")
 def spawn_mishaps(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page without PyScript, for spawned workers that fail, of which the browser tells the console."""
-    with PyScriptPage(browser, site, "spawn.html", faultless=False) as page:
+    with PyScriptPage(browser, site, "spawn.html", faultless=False, has_snapshot=True) as page:
         yield page

@@ -1,8 +1,9 @@
 """Memory snapshots that pages of this run start from, so that only the first page of a site waits for Pyodide's own start.
 
-Each page has a browser context of its own, whose storage is empty. A second page in that context, `pages/keeper.html`, has a
-snapshot made when it is the first of its site, and hands it to the `Shelf`. In later contexts it takes the snapshot from the
-shelf. workerlib's interpreter module (docs/starting.md) finds it in the context's Cache Storage.
+Each page has a browser context of its own, whose storage is empty. A second page in that context, `pages/keeper.html`, takes
+the site's snapshots from the `Shelf` and puts them into the context's Cache Storage. There workerlib's interpreter module
+(docs/starting.md), `spawn()` and the npm package find them. On the first page of a site the keeper has the snapshot of the
+interpreter module made. In Chromium the shelf also gets the snapshots that pages have made for their workers.
 
 The keeper stays open as long as the context: a session of WebKit's driver forgets what a site has stored when the site's
 last page closes.
@@ -16,26 +17,31 @@ import json
 import threading
 from typing import Any
 
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page
+
 from pace import PACE
 
 LOAD_MILLISECONDS = 120_000 * PACE
+INTERPRETER = "/workerlib/workerlib-pyodide.mjs?pyodide=/pyodide"
+"""The address of the interpreter module, as keeper.js and the configurations of pages have it."""
 
 
 class Shelf:
     """Keeps the entries of sites' Cache Storages: a server for this machine, which knows a site by its origin."""
 
     def __init__(self) -> None:
-        entries: dict[str, tuple[str, str, bytes]] = {}
+        sites: dict[str, dict[str, tuple[str, bytes]]] = {}
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def log_message(self, *_: object) -> None:
                 pass
 
             def do_POST(self) -> None:
-                """Takes the entry of a site, whose address and digest are in a header."""
+                """Takes an entry of a site, whose address and digest are in a header."""
                 address, digest = json.loads(self.headers["X-Entry"])
                 content = self.rfile.read(int(self.headers["Content-Length"]))
-                entries[self.headers["Origin"]] = (address, digest, content)
+                sites.setdefault(self.headers["Origin"], {})[address] = digest, content
                 self._answer(b"")
 
             def do_OPTIONS(self) -> None:
@@ -43,16 +49,20 @@ class Shelf:
                 self._answer(b"")
 
             def do_GET(self) -> None:
-                """Gives the entry of a site, or nothing."""
-                entry = entries.get(self.headers["Origin"])
-                self._answer(*(entry[2], json.dumps(entry[:2])) if entry else (b"", ""))
+                """Gives the content of an entry by its number, or the list of the addresses and digests of all entries."""
+                entries = sites.get(self.headers["Origin"], {})
+                number = self.path.removeprefix("/")
+                if number:
+                    self._answer(list(entries.values())[int(number)][1])
+                else:
+                    listed = [(address, digest) for address, (digest, _) in entries.items()]
+                    self._answer(json.dumps(listed).encode())
 
-            def _answer(self, content: bytes, entry: str = "") -> None:
+            def _answer(self, content: bytes) -> None:
                 self.send_response(200)
                 self.send_header("Access-Control-Allow-Origin", "*")
                 self.send_header("Access-Control-Allow-Headers", "X-Entry")
-                self.send_header("Access-Control-Expose-Headers", "X-Entry")
-                self.send_header("X-Entry", entry)
+                self.send_header("Cache-Control", "no-store")
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
@@ -68,6 +78,10 @@ def _shelf() -> Shelf:
     return Shelf()
 
 
+_open: dict[str, list[Page]] = {}
+"""The keepers that are open, by their sites; only of Chromium, whose driver reaches each page of a context at any time."""
+
+
 def hold(context: Any, site: str) -> Any:
     """Opens the keeper, without a snapshot, and returns its page."""
     keeper = context.new_page()
@@ -76,12 +90,42 @@ def hold(context: Any, site: str) -> Any:
     return keeper
 
 
-def provide(context: Any, site: str) -> None:
-    """Puts the site's snapshot into the storage of a browser context, for as long as the context is open.
+def provide(context: Any, site: str, has_interpreter: bool = True) -> Any:
+    """Puts the site's snapshots into the storage of a browser context, for as long as the context is open.
 
     Args:
         context: A context of playwright's or of `webdriver.py`, without a page yet.
         site: The address of the site.
+        has_interpreter: Whether the snapshot of the interpreter module is wanted: it is made if there is none.
+
+    Returns:
+        The keeper, for the other functions.
     """
-    trouble = hold(context, site).evaluate("shelf => window.keeper.provide(shelf)", _shelf().address)
+    for other in list(_open.get(site, ())):
+        collect(other)
+    keeper = hold(context, site)
+    keeper.evaluate("shelf => window.keeper.provide(shelf)", _shelf().address)
+    if has_interpreter:
+        provide_interpreter(keeper)
+    if isinstance(keeper, Page):
+        keepers = _open.setdefault(site, [])
+        keepers.append(keeper)
+        keeper.on("close", lambda _: keepers.remove(keeper))
+    return keeper
+
+
+def provide_interpreter(keeper: Any) -> None:
+    """Has the snapshot of the interpreter module made if the site has none."""
+    trouble = keeper.evaluate("shelf => window.keeper.provideInterpreter(shelf)", _shelf().address)
     assert trouble is None, f"no memory snapshot: {trouble}"
+
+
+def collect(keeper: Any) -> None:
+    """Puts the snapshots on the shelf that pages of a context have made, before the context closes; in Chromium only."""
+    if not isinstance(keeper, Page):
+        return
+    try:
+        keeper.evaluate("shelf => window.keeper.collect(shelf)", _shelf().address)
+    except PlaywrightError:
+        # The browser may have ended; a snapshot that is not on the shelf is made once more.
+        return

@@ -82,7 +82,7 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         path: The page.
         faultless: Whether a console error fails the test in which it shows.
         has_harness: Whether the page has harness.py, and is ready when that is.
-        has_snapshot: Whether the context holds a memory snapshot before the page opens (kept_snapshots.py).
+        has_snapshot: Whether the context holds the site's memory snapshots before the page opens (kept_snapshots.py).
         keeps_storage: Whether the context keeps in every engine what the page stores, until the page's next visit.
     """
 
@@ -103,10 +103,11 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         self.faults: list[str] = []
         self.fetched: list[str] = []
         self._faultless = faultless
+        self._keeper: Any = None
         self._context = browser.new_context(proxy={"server": self.off_site.address, "bypass": "localhost"})
         try:
             if has_snapshot:
-                kept_snapshots.provide(self._context, site)
+                self._keeper = kept_snapshots.provide(self._context, site)
             elif keeps_storage:
                 kept_snapshots.hold(self._context, site)
             self.page = self._context.new_page()
@@ -129,6 +130,7 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        kept_snapshots.collect(self._keeper)
         self._context.close()
         self.off_site.__exit__()
 
@@ -172,7 +174,10 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         lines = [
             line for line in "\n".join(self.console).splitlines() if not re.match(r"\s+at .*pyodide", line)
         ]
-        return "\nthe page's console:\n" + "\n".join(lines[-60:])
+        said = "\nthe page's console:\n" + "\n".join(lines[-60:])
+        # Errors of the page's start, say, which the console no longer shows.
+        earlier = [fault for fault in self.faults if fault not in self.console]
+        return said + ("\nits errors until now:\n" + "\n".join(earlier[-20:]) if earlier else "")
 
     def _note_console(self, message: ConsoleMessage | Message) -> None:
         text = f"{message.type}: {message.text} ({message.location.get('url', '')})"

@@ -19,14 +19,14 @@ from pyscript_page import PyScriptPage
 @pytest.fixture(scope="module")
 def adapters(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page whose configuration, and whose worker's, has adapters."""
-    with PyScriptPage(browser, site, "adapters.html") as page:
+    with PyScriptPage(browser, site, "adapters.html", has_snapshot=True) as page:
         yield page
 
 
 @pytest.fixture(scope="module")
 def one_adapter(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page whose configuration has one adapter for each module, as the document's first example."""
-    with PyScriptPage(browser, site, "one_adapter.html") as page:
+    with PyScriptPage(browser, site, "one_adapter.html", has_snapshot=True) as page:
         yield page
 
 

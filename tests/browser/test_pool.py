@@ -31,7 +31,7 @@ NAMES = [
 @pytest.fixture(scope="module")
 def plain_page(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page without PyScript."""
-    with PyScriptPage(browser, site, "spawn.html", faultless=False) as page:
+    with PyScriptPage(browser, site, "spawn.html", faultless=False, has_snapshot=True) as page:
         yield page
 
 

@@ -39,7 +39,7 @@ async def left(pool):
 @pytest.fixture(scope="module")
 def dask_page(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page without PyScript, with a module that starts the pool of these tests."""
-    with PyScriptPage(browser, site, "spawn.html") as page:
+    with PyScriptPage(browser, site, "spawn.html", has_snapshot=True) as page:
         page.page.evaluate("([name, source]) => window.harness.add_module(name, source)", ["dasks", START])
         yield page
 

@@ -22,9 +22,9 @@ BESIDE_THE_PAGE = ""
 REMOTE = (
     'experimental_remote_packages = true\npackages = ["https://jolaf.github.io/workerlib/workerlib.toml"]\n'
 )
-# What they say now, and nothing else: besides, the page takes Pyodide from the test's own server.
+# What they say now, and nothing else: besides, the page takes Pyodide from the test's own server, from a snapshot.
 INSTALLED = 'packages = ["workerlib"]\npackages_cache = "passthrough"\n'
-INTERPRETER = 'interpreter = "/pyodide/pyodide.mjs"\n'
+INTERPRETER = 'interpreter = "/workerlib/workerlib-pyodide.mjs?pyodide=/pyodide"\n'
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def moved(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page, when its script has run to its end."""
     if PYSCRIPT < (0, 7, 15):
         pytest.skip("PyScript before 0.7.15 cannot read a comma before a closing bracket in a worker's TOML")
-    with PyScriptPage(browser, site, "reference/index.html", has_harness=False) as page:
+    with PyScriptPage(browser, site, "reference/index.html", has_harness=False, has_snapshot=True) as page:
         page.wait_for("() => document.getElementById('refused').textContent")
         yield page
 

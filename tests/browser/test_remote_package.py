@@ -18,7 +18,7 @@ from pyscript_page import PyScriptPage
 @pytest.fixture(scope="module")
 def remote(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page whose scripts take workerlib from a remote package."""
-    with PyScriptPage(browser, site, "document/remote.html") as page:
+    with PyScriptPage(browser, site, "document/remote.html", has_snapshot=True) as page:
         yield page
 
 

@@ -14,7 +14,7 @@ from pyscript_page import PyScriptPage
 @pytest.fixture(scope="module")
 def by_index(browser: Browser, site: str) -> Iterator[PyScriptPage]:
     """The page whose scripts say `index_urls`: micropip installs from the site's index."""
-    with PyScriptPage(browser, site, "by_index.html") as page:
+    with PyScriptPage(browser, site, "by_index.html", has_snapshot=True) as page:
         yield page
 
 

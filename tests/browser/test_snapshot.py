@@ -20,9 +20,27 @@ _KEPT = "async () => (await (await caches.open('workerlib-snapshots')).keys()).l
 
 @pytest.fixture(scope="module")
 def spawning(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
-    """A page without PyScript, in a browser context of its own: the tests are its visits, in this order."""
-    with PyScriptPage(browser, site, "spawn.html", keeps_storage=True) as page:
+    """A page without PyScript, in a browser context of its own, whose first worker has started; visits follow each other."""
+    with PyScriptPage(browser, site, "spawn.html?plain", keeps_storage=True) as page:
+        start_the_first_worker(spawning=page)
         yield page
+
+
+@in_page(page="spawning")
+async def start_the_first_worker(workerlib: Any) -> None:
+    """It starts plainly; a snapshot is made behind it."""
+    import asyncio
+    import sys
+    import types
+
+    from workerlib._hosts.spawned.snapshots import snapshots
+
+    async with workerlib.spawn("./fresh_worker.py") as first:
+        assert not await first.had_snapshot()
+        sys.modules["first_worker"] = types.SimpleNamespace(state=await first.state())
+    while not snapshots.is_ready:
+        assert not snapshots.is_given_up
+        await asyncio.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -54,26 +72,17 @@ def _wait_for_cache(page: PyScriptPage) -> None:
 
 
 @pytest.mark.every_engine
-@pytest.mark.repeated("firefox", "webkit")
 @in_page(page="spawning")
 async def test_the_second_worker(workerlib: Any) -> None:
     """The first worker starts plainly; those after it from a snapshot, with other random numbers, names and ids."""
-    import asyncio
+    import sys
 
-    from workerlib._hosts.spawned.snapshots import snapshots
-
-    async with workerlib.spawn("./fresh_worker.py") as first:
-        assert not await first.had_snapshot()
-        expected = await first.state()
-    while not snapshots.is_ready:
-        assert not snapshots.is_given_up
-        await asyncio.sleep(0.1)
     async with (
         workerlib.spawn("./fresh_worker.py", packages=["packaging"]) as one,
         workerlib.spawn("./fresh_worker.py") as other,
     ):
         assert await one.had_snapshot() and await other.had_snapshot()
-        assert await one.state() == expected
+        assert await one.state() == sys.modules["first_worker"].state
         assert await one.is_older("1.0", "2.0")
         assert await other.double(["x" * 10_000, 2.5]) == ["x" * 20_000, 5.0]
         draws = [*zip(await one.draw(), await other.draw(), strict=True)]
@@ -150,6 +159,7 @@ def test_the_next_visit(spawning: PyScriptPage) -> None:
 
 def test_a_damaged_snapshot(spawning: PyScriptPage) -> None:
     """A snapshot of which one byte has changed is not used: the worker starts plainly, the log says why, another is made."""
+    _wait_for_cache(spawning)
     spawning.page.evaluate(
         """async () => {
              const cache = await caches.open("workerlib-snapshots");
@@ -168,20 +178,48 @@ def test_a_damaged_snapshot(spawning: PyScriptPage) -> None:
     assert len(told) == 1 and "damaged" in told[0], told
 
 
-def test_no_room(browser: AnyBrowser, site: str) -> None:
+@pytest.fixture(scope="module")
+def unkept(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
+    """A page without PyScript in which `begin_anew` makes each test a first visit."""
+    with PyScriptPage(browser, site, "spawn.html?plain") as page:
+        yield page
+
+
+@in_page(page="unkept")
+async def begin_anew(script: str) -> None:
+    """Forgets every snapshot. Each worker runs JavaScript first from now on, which makes its browser one of another kind."""
+    import js
+    from workerlib._hosts.spawned import parent
+    from workerlib._hosts.spawned.snapshots import snapshots
+
+    await js.caches.delete("workerlib-snapshots")
+    snapshots.__init__()
+    original = parent.__dict__.setdefault("_own_script", parent._script)
+    parent._script = lambda: f"{script}\n{original()}"
+
+
+def assert_a_visit_without_storage(page: PyScriptPage) -> None:
+    """The workers of the visit share a snapshot, and none is kept."""
+    had_no_snapshot_at_first(spawning=page)
+    had_snapshot_at_once(spawning=page)
+    assert page.page.evaluate(_KEPT) == 0
+
+
+def test_no_room(unkept: PyScriptPage, site: str) -> None:
     """Where the browser has no room, the workers of the visit start from a snapshot that is not kept."""
-    with PyScriptPage(browser, site, "spawn.html") as page:
-        session = page.page.context.new_cdp_session(page.page)
-        session.send("Storage.overrideQuotaForOrigin", {"origin": site, "quotaSize": 100_000})
-        had_no_snapshot_at_first(spawning=page)
-        had_snapshot_at_once(spawning=page)
-        assert page.page.evaluate(_KEPT) == 0
-        assert len([line for line in page.console if "not kept for the next visit" in line]) <= 1
+    begin_anew(script="", unkept=unkept)
+    session = unkept.page.context.new_cdp_session(unkept.page)
+    session.send("Storage.overrideQuotaForOrigin", {"origin": site, "quotaSize": 100_000})
+    try:
+        assert_a_visit_without_storage(unkept)
+    finally:
+        session.send("Storage.overrideQuotaForOrigin", {"origin": site})
+    assert len([line for line in unkept.console if "not kept for the next visit" in line]) <= 1
 
 
-@in_page(page="spawning")
-async def answers_while_the_snapshot_is_made(workerlib: Any, frames: Any, pace: Any) -> None:
-    """Calls of the first worker, from its first answer until the snapshot is there; and the page's longest frame."""
+@in_page(page="unkept")
+async def answers_while_the_snapshot_is_made(workerlib: Any, frames: Any) -> None:
+    """Calls of the first worker, from its first answer until the snapshot is there, are quick, and so are the page's frames."""
     import asyncio
     import time
 
@@ -190,6 +228,7 @@ async def answers_while_the_snapshot_is_made(workerlib: Any, frames: Any, pace: 
     async with workerlib.spawn("./fresh_worker.py") as worker:
         assert await worker.double([1]) == [2]
         frames.start()
+        begun = time.perf_counter()
         longest, calls = 0.0, 0
         while not snapshots.is_ready:
             assert not snapshots.is_given_up
@@ -198,17 +237,26 @@ async def answers_while_the_snapshot_is_made(workerlib: Any, frames: Any, pace: 
             longest = max(longest, time.perf_counter() - start)
             calls += 1
             await asyncio.sleep(0.01)
-        assert calls > 10, "the snapshot was there before"
-        # A start of Pyodide takes three seconds of a fast machine: the call waits for none of it.
-        assert longest < 1.0 * pace.PACE, longest
+        seconds = time.perf_counter() - begun
         frames.stop()
-        assert frames.longest < 500 * pace.PACE, frames.longest
+    assert calls > 10, "the snapshot was there before"
+    # A call that waited for a start of Pyodide would wait for most of this time.
+    assert longest < seconds / 3, (longest, seconds)
+    assert frames.longest < 1000 * seconds / 4, (frames.longest, seconds)
 
 
-def test_a_call_while_the_snapshot_is_made(browser: AnyBrowser, site: str) -> None:
+def test_a_call_while_the_snapshot_is_made(unkept: PyScriptPage) -> None:
     """Making and keeping a snapshot holds up neither the worker in use nor the page."""
-    with PyScriptPage(browser, site, "spawn.html") as page:
-        answers_while_the_snapshot_is_made(spawning=page)
+    # On a busy machine something else may hold them up.
+    for is_last in (False, False, True):
+        begin_anew(script="", unkept=unkept)
+        try:
+            answers_while_the_snapshot_is_made(unkept=unkept)
+        except pytest.fail.Exception:
+            if is_last:
+                raise
+        else:
+            return
 
 
 @pytest.mark.parametrize(
@@ -231,22 +279,10 @@ def test_a_call_while_the_snapshot_is_made(browser: AnyBrowser, site: str) -> No
     ],
     ids=["no storage", "a private window", "no room", "an insecure page"],
 )
-def test_where_nothing_can_be_kept(browser: AnyBrowser, site: str, storage: str) -> None:
+def test_where_nothing_can_be_kept(unkept: PyScriptPage, storage: str) -> None:
     """The workers of the visit share the snapshot all the same; the next visit starts as the first did."""
-    with PyScriptPage(browser, site, "spawn.html") as page:
-        _before_each_worker(script=storage, spawning=page)
-        had_no_snapshot_at_first(spawning=page)
-        had_snapshot_at_once(spawning=page)
-        assert page.page.evaluate(_KEPT) == 0
-
-
-@in_page(page="spawning")
-async def _before_each_worker(script: str) -> None:
-    """Has each worker run JavaScript first, which makes its browser one of another kind."""
-    from workerlib._hosts.spawned import parent
-
-    original = parent._script
-    parent._script = lambda: f"{script}\n{original()}"
+    begin_anew(script=storage, unkept=unkept)
+    assert_a_visit_without_storage(unkept)
 
 
 @in_page(page="interpreter")

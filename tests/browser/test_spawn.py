@@ -16,7 +16,7 @@ from pyscript_page import PyScriptPage
 @pytest.fixture(scope="module")
 def spawned(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page without PyScript, whose worker "bench" is spawned."""
-    with PyScriptPage(browser, site, "spawn.html") as page:
+    with PyScriptPage(browser, site, "spawn.html", has_snapshot=True) as page:
         yield page
 
 

@@ -15,7 +15,7 @@ from pyscript_page import PyScriptPage
 @pytest.fixture(scope="module")
 def no_blob_workers(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """A page without PyScript whose policy keeps workers from having blob: addresses."""
-    with PyScriptPage(browser, site, "no_blob_workers.html", faultless=False) as page:
+    with PyScriptPage(browser, site, "no_blob_workers.html", faultless=False, has_snapshot=True) as page:
         yield page
 
 

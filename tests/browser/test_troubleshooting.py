@@ -23,8 +23,9 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text
 SYMPTOMS: dict[str, str] = dict(
     re.findall(r"^### ([^\n]*)\n\n```text\n(.*?)\n```$", DOCUMENT, re.MULTILINE | re.DOTALL)
 )
-SPAWN = """import workerlib
-await workerlib.spawn("./worker.py", timeout=5)
+# The worker has told that it fetches Pyodide before that time is over, on a slow machine too.
+SPAWN = f"""import workerlib
+await workerlib.spawn("./worker.py", timeout={5 * PACE})
 """
 # How long a page is watched after it has told of an error and has said nothing new, on a fast machine.
 SILENCE_SECONDS = 15
@@ -147,6 +148,9 @@ OF_OTHERS = {
     "No module named 'workerlib'",
     "A file that is not there",
     "A wrong MIME type of WebAssembly",
+    "A warning about SharedArrayBuffer",
+    "A policy without `unsafe-eval`",
+    "A policy without workers",
 }
 
 

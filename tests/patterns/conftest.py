@@ -9,7 +9,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from engines import AnyBrowser
+import kept_snapshots
+from engines import ENGINE, AnyBrowser
 from pace import PACE
 
 pytest_plugins = ["in_browser", "limits", "repeated"]
@@ -36,12 +37,23 @@ def _page_of(item: pytest.Item) -> object:
 
 
 class Page:
-    """A page of tests/patterns/pages, and what its console said."""
+    """A page of tests/patterns/pages, and what its console said.
 
-    def __init__(self, browser: AnyBrowser, site: str) -> None:
+    Args:
+        browser: The browser.
+        site: The address of the site.
+        has_snapshots: Whether workers start from the memory snapshots that other pages of this run have made, where there are
+            some (tests/browser/kept_snapshots.py).
+    """
+
+    def __init__(self, browser: AnyBrowser, site: str, has_snapshots: bool = True) -> None:
         self.site = site
         self.console: list[str] = []
+        self._keeper: Any = None
         self._context = browser.new_context()
+        # Only Chromium's pages tell of the snapshots that they have made.
+        if has_snapshots and ENGINE == "chromium":
+            self._keeper = kept_snapshots.provide(self._context, site, has_interpreter=False)
         self._page = self._context.new_page()
         self._page.on("console", lambda message: self.console.append(message.text))
 
@@ -53,6 +65,17 @@ class Page:
     def wait_for(self, until: str) -> None:
         """Waits until an expression is true."""
         self._page.wait_for_function(until, timeout=LOAD_MILLISECONDS)
+
+    def start_from_snapshot(self) -> None:
+        """Has the gallery's pages start from a memory snapshot, as their workers do; in Chromium only."""
+        kept_snapshots.provide_interpreter(self._keeper)
+        interpreter = kept_snapshots.INTERPRETER
+        self._page.route(
+            "**/examples/page.toml",
+            lambda route: route.fulfill(
+                body=route.fetch().text().replace("/pyodide/pyodide.mjs", interpreter)
+            ),
+        )
 
     def refuse(self, pattern: str) -> None:
         """Answers requests for addresses of a pattern by 404; in Chromium only."""
@@ -69,6 +92,7 @@ class Page:
 
     def close(self) -> None:
         """Closes the page and its workers."""
+        kept_snapshots.collect(self._keeper)
         self._context.close()
 
 
@@ -76,6 +100,14 @@ class Page:
 def new_page(browser: AnyBrowser, site: str) -> Iterator[Page]:
     """A page that has not been opened yet."""
     page = Page(browser, site)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def untouched_page(browser: AnyBrowser, site: str) -> Iterator[Page]:
+    """The same in a browser without any memory snapshot."""
+    page = Page(browser, site, has_snapshots=False)
     yield page
     page.close()
 

@@ -113,6 +113,8 @@ def shown(request: pytest.FixtureRequest, open_page: Callable[[], Page]) -> Page
     page = open_page()
     request.addfinalizer(page.close)
     is_visited = request.param in map(_address, VISITS)
+    if is_visited:
+        page.start_from_snapshot()
     page.open(request.param, READY if is_visited else "() => document.readyState === 'complete'")
     return page
 

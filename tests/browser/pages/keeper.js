@@ -1,34 +1,58 @@
-// Puts the memory snapshot of workerlib's interpreter module into this site's Cache Storage: see tests/browser/kept_snapshots.py.
+// Exchanges this site's memory snapshots between its Cache Storage and a shelf: see tests/browser/kept_snapshots.py.
 const INTERPRETER = "/workerlib/workerlib-pyodide.mjs?pyodide=/pyodide";
-let cache;
+// A mark beside the entries of the cache, which no snapshot's address is.
+const MADE = "https://snapshots.workerlib.invalid/made-by-the-keeper";
 const DIGEST = "x-workerlib-digest";
+let cache;
 
 /** Opens the cache. While a page holds it, WebKit does not forget it. */
 async function hold() {
   cache ??= await caches.open("workerlib-snapshots");
 }
 
-/** Takes the snapshot from the shelf, or has it made and puts it there. Returns what went wrong, or null. */
+/** Takes the snapshots from the shelf. */
 async function provide(shelf) {
   await hold();
-  const response = await fetch(shelf);
-  const entry = response.headers.get("X-Entry");
-  if (entry) {
-    const [address, digest] = JSON.parse(entry);
-    await cache.put(address, new Response(await response.arrayBuffer(), { headers: { [DIGEST]: digest } }));
-    return null;
+  for (const [number, [address, digest]] of (await list(shelf)).entries()) {
+    if (address === MADE) continue;
+    const content = await (await fetch(`${shelf}${number}`)).arrayBuffer();
+    await cache.put(address, new Response(content, { headers: { [DIGEST]: digest } }));
   }
+}
+
+/** Has the snapshot of the interpreter module made if the shelf has none, and puts it there. Returns what went wrong, or null. */
+async function provideInterpreter(shelf) {
+  if ((await list(shelf)).some(([address]) => address === MADE)) return null;
+  const before = (await cache.keys()).length;
   const trouble = await make();
   if (trouble) return trouble;
-  const [request] = await cache.keys();
-  if (!request) return "no snapshot has been kept";
-  const kept = await cache.match(request);
-  const headers = { "X-Entry": JSON.stringify([request.url, kept.headers.get(DIGEST)]) };
-  await fetch(shelf, { method: "POST", headers, body: await kept.arrayBuffer() });
+  if ((await cache.keys()).length === before) return "no snapshot has been kept";
+  await collect(shelf);
+  await put(shelf, MADE, "", new ArrayBuffer(0));
   return null;
 }
 
-/** Makes the snapshot in a worker, which can do nothing else. */
+/** Lists the addresses and digests of the shelf. */
+async function list(shelf) {
+  return (await fetch(shelf)).json();
+}
+
+/** Puts the snapshots of this site on the shelf that are not there. */
+async function collect(shelf) {
+  await hold();
+  const there = new Set((await list(shelf)).map(([address]) => address));
+  for (const request of await cache.keys()) {
+    if (there.has(request.url)) continue;
+    const kept = await cache.match(request);
+    await put(shelf, request.url, kept.headers.get(DIGEST), await kept.arrayBuffer());
+  }
+}
+
+function put(shelf, address, digest, body) {
+  return fetch(shelf, { method: "POST", headers: { "X-Entry": JSON.stringify([address, digest]) }, body });
+}
+
+/** Makes the snapshot of the interpreter module in a worker, which can do nothing else. */
 function make() {
   const module = JSON.stringify(new URL(INTERPRETER, location.href).href);
   const script = `
@@ -42,4 +66,4 @@ function make() {
   }).finally(() => worker.terminate());
 }
 
-window.keeper = { hold, provide };
+window.keeper = { hold, provide, provideInterpreter, collect };

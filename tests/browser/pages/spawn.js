@@ -1,7 +1,8 @@
-// Pyodide without PyScript, in a page whose harness spawns the worker.
+// Pyodide without PyScript, in a page whose harness spawns the worker. It starts from a memory snapshot, or, with `?plain`, as
+// Pyodide does by itself, and then leaves nothing in the site's storage.
 
-import { loadPyodide } from "/pyodide/pyodide.mjs";
-
+const isPlain = new URLSearchParams(location.search).has("plain");
+const { loadPyodide } = await import(isPlain ? "/pyodide/pyodide.mjs" : "/workerlib/workerlib-pyodide.mjs?pyodide=/pyodide");
 const pyodide = await loadPyodide();
 await pyodide.loadPackage("workerlib", { messageCallback() {} });
 const harness = await (await fetch("./harness.py")).text();

@@ -453,10 +453,10 @@ def test_isolation_that_is_wanted(page: Page) -> None:
 
 
 # In other engines tests/browser/test_snapshot.py has workers that start so; this page's code is the same there.
-def test_a_memory_snapshot(new_page: Page) -> None:
+def test_a_memory_snapshot(untouched_page: Page) -> None:
     """The first worker starts plainly, later ones from a snapshot, unless it is turned off (docs/starting.md)."""
-    new_page.open("patterns/blank.html")
-    had = new_page.run("""
+    untouched_page.open("patterns/blank.html")
+    had = untouched_page.run("""
         const start = async (options = {}) => {
           const steps = [];
           const onProgress = (progress) => steps.push(progress.what);
@@ -475,7 +475,7 @@ def test_a_memory_snapshot(new_page: Page) -> None:
     assert [start["had"] for start in had] == [False, True, True, False]
     assert all(start["mean"] == 1.75 for start in had)
     assert len({start["drawn"] for start in had}) == 4
-    assert new_page.console == []
+    assert untouched_page.console == []
 
 
 def test_the_worker_calls_the_page(page: Page) -> None:
