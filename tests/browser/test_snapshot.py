@@ -304,6 +304,7 @@ async def starts(workerlib: Any, had_snapshot: bool) -> None:
 
 
 # Other engines start their shared pages so (test_harness.py), from a snapshot that is made in the same way.
+@pytest.mark.every_pyscript
 def test_pages_of_pyscript(interpreter: PyScriptPage) -> None:
     """A page whose interpreter is workerlib's module starts plainly, on its next visit from a snapshot, as its workers do."""
     starts(interpreter=interpreter, had_snapshot=False)
