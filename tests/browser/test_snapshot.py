@@ -313,3 +313,25 @@ def test_pages_of_pyscript(interpreter: PyScriptPage) -> None:
     starts(interpreter=interpreter, had_snapshot=True)
     # Browsers have errands of their own.
     assert not any("jsdelivr" in request for request in interpreter.off_site.requests)
+
+
+@pytest.mark.parametrize(
+    ("folder", "version"), [("/pyodide-0.29", "0.29."), ("/pyodide-315", "315.")], ids=["0.29", "315"]
+)
+def test_the_interpreter_module_with_other_pyodides(
+    browser: AnyBrowser, site: str, folder: str, version: str
+) -> None:
+    """The module starts the Pyodide that its address names, also older and newer ones, from a snapshot on later visits."""
+    with PyScriptPage(browser, site, f"pyodides.html?pyodide={folder}", has_harness=False) as page:
+        visits = []
+        for _ in range(3):
+            page.wait_for("() => window.started")
+            visits.append(page.page.evaluate("() => window.started"))
+            _wait_for_cache(page)
+            page.page.goto(page.page.url, timeout=LOAD_MILLISECONDS)
+        assert [visit["had_snapshot"] for visit in visits] == [False, True, True], page.console
+        for visit in visits:
+            assert visit["version"].startswith(version)
+            assert visit["computed"] == [2**70, [0, 1, 1]]
+        assert all(len(set(draws)) == 3 for draws in zip(*(visit["draws"] for visit in visits), strict=True))
+        assert not page.faults

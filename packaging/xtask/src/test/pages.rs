@@ -207,6 +207,7 @@ fn serve(
         ("/patterns/", workspace.tests("patterns").join("pages")),
         ("/fresh/", fresh(workspace).join("dist")),
         ("/pyodide-0.29/", Pyodide::V0_29.folder(workspace)),
+        ("/pyodide-315/", workspace.node_modules().join("pyodide-315")),
         // As a user would have put it beside the page.
         ("/tests/document/", publish::starter(workspace)),
         ("/tests/reference/", publish::starter(workspace)),
