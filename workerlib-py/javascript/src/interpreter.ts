@@ -7,7 +7,8 @@
  * its CDN. The first visit starts as with Pyodide's own module; afterwards a worker makes a snapshot and keeps it for the
  * Pythons that start later, in the page and in workers. This file passes on every option, and knows nothing of workerlib.
  */
-import { FRESH, makeSnapshot, startFromSnapshot, unknownOption, type Interpreter, type PyodideModule } from "./snapshot/python.js";
+import { FORM, read, type Image } from "./snapshot/image.js";
+import { FRESH, importPyodide, makeSnapshot, startFromSnapshot, unknownOption, type Interpreter } from "./snapshot/python.js";
 import { digest, openStore, type Store } from "./snapshot/store.js";
 import { lastLine, PYODIDE_VERSION } from "./start.js";
 
@@ -33,28 +34,59 @@ const MODULES = [
 ];
 
 const here = new URL(import.meta.url);
-const asked = here.searchParams.get("pyodide") ?? `https://cdn.jsdelivr.net/pyodide/v${PYODIDE_VERSION}/full/`;
-const folder = new URL(asked.replace(/\/?$/, "/"), here).href;
-const pyodide: PyodideModule = await import(/* @vite-ignore */ /* webpackIgnore: true */ `${folder}pyodide.mjs`);
+const asked = here.searchParams.get("pyodide");
+const address = asked ?? `https://cdn.jsdelivr.net/pyodide/v${PYODIDE_VERSION}/full/`;
+const folder = new URL(address.replace(/\/?$/, "/"), here).href;
+const pyodide = await importPyodide(folder, asked === null ? PYODIDE_VERSION : undefined);
 const nothing = { install: (): Promise<void> => Promise.resolve() };
 
 /** Pyodide's version, as its own module exports it. */
 export const version: string = pyodide.version;
+
+/** The snapshot that is kept, if there is one. */
+interface Found {
+  store: Store;
+  key: string;
+  image: Promise<Image> | undefined;
+}
+
+/** Looks for the kept snapshot, and begins to read it; undefined where none can be kept. */
+async function look(): Promise<Found | undefined> {
+  const store = await openStore();
+  if (store === undefined) return undefined;
+  const key = await keyOfSnapshot();
+  const image = (await store.has(key)) ? store.read(key).then(read) : undefined;
+  // The start is told of it.
+  image?.catch(() => {});
+  return { store, key, image };
+}
+
+/** The result for the first Python: the snapshot is read while PyScript gets ready. */
+let looked: Promise<Found | undefined> | undefined = look();
+looked.catch(() => {});
+
+function startsWithout(error: unknown): undefined {
+  console.warn(`workerlib: Python starts without its memory snapshot: ${lastLine(error)}`);
+}
 
 /** Loads Pyodide: from the snapshot that an earlier start has left, if it works, else as Pyodide's own module does. */
 export async function loadPyodide(options: object = {}): Promise<Interpreter> {
   // PyScript takes this file's folder for that of Pyodide.
   const given = { ...options, indexURL: folder };
   if (unknownOption(given) !== undefined) return pyodide.loadPyodide(given);
-  const store = await openStore();
-  if (store === undefined) return pyodide.loadPyodide(given);
-  const key = await keyOfSnapshot();
-  try {
-    const image = await store.read(key);
-    if (image !== undefined) return (await startFromSnapshot(pyodide, given, nothing, { image })).loaded;
-  } catch (error) {
-    console.warn(`workerlib: Python starts without its memory snapshot: ${lastLine(error)}`);
-    await store.remove(key).catch(() => {});
+  const looking = looked ?? look();
+  // The page keeps no bytes of it.
+  looked = undefined;
+  const found = await looking.catch(startsWithout);
+  if (found === undefined) return pyodide.loadPyodide(given);
+  const { store, key, image } = found;
+  if (image !== undefined) {
+    try {
+      return (await startFromSnapshot(pyodide, given, nothing, image)).loaded;
+    } catch (error) {
+      startsWithout(error);
+      await store.remove(key).catch(() => {});
+    }
   }
   const begun = performance.now();
   const loaded = await pyodide.loadPyodide(given);
@@ -71,8 +103,8 @@ export async function loadPyodide(options: object = {}): Promise<Interpreter> {
 export async function keepSnapshot(): Promise<void> {
   const store = await openStore();
   const content = { ...nothing, modules: [], optional: MODULES, extension: "" };
-  const { image } = await makeSnapshot(pyodide, { indexURL: folder }, content);
-  await store?.write(await keyOfSnapshot(), image);
+  const { bytes } = await makeSnapshot(pyodide, { indexURL: folder }, content);
+  await store?.write(await keyOfSnapshot(), bytes);
 }
 
 /** Has a worker make a snapshot, unless there is one, or another page or worker has one made. */
@@ -101,7 +133,7 @@ async function haveSnapshotMade(store: Store, key: string): Promise<void> {
  * one on each visit. That Pyodide's build is the same is checked by Pyodide.
  */
 async function keyOfSnapshot(): Promise<string> {
-  const text = FRESH + JSON.stringify([folder, MODULES]);
+  const text = FRESH + JSON.stringify([FORM, folder, MODULES]);
   const part = await digest(new TextEncoder().encode(text));
   return `${version}-${part.slice(0, 16)}`;
 }

@@ -20,6 +20,7 @@ import {
   type Pyodide,
   type PyodideSource,
 } from "./start.js";
+import type { Kept } from "./snapshot/python.js";
 import { digest } from "./snapshot/store.js";
 
 /** Which Python: what a worker and a maker of snapshots are both told. */
@@ -34,6 +35,8 @@ interface Equipment {
 /** Asks for a snapshot instead of a worker. */
 interface SnapshotOrder extends Equipment {
   makeSnapshot: true;
+  /** Pyodide's compiled module, where there is one. */
+  compiled: WebAssembly.Module | undefined;
 }
 
 /** The message that `_api/spawn.py` sends, once. */
@@ -66,7 +69,8 @@ type Told =
   | ["died", reason: string]
   | ["ready"]
   | ["almost"]
-  | ["snapshot", image: Uint8Array, module: WebAssembly.Module | undefined]
+  | ["compiled", module: WebAssembly.Module]
+  | ["snapshot", image: Kept, module: WebAssembly.Module | undefined]
   | ["no_snapshot", cause: string];
 
 interface Host {
@@ -110,17 +114,18 @@ async function start(order: Order, host: Host): Promise<void> {
   const fetched = order.source ?? fetchText(script, "the worker's script");
   const fetchedFiles = Promise.all(order.filesToFetch.map((file) => fetchContent(file, base)));
   const started = startPython(planOf(order), order.snapshot, report);
-  const [source, { pyodide, found, failure }, more] = await Promise.all([fetched, started, fetchedFiles]);
+  const [source, { pyodide, found, failure, module }, more] = await Promise.all([fetched, started, fetchedFiles]);
   watchFatal(pyodide._api).listen((reason) => tell("died", reason));
   if (failure !== undefined) tell("no_snapshot", failure);
-  // This worker needs it no more.
-  if (found !== undefined) host.postMessage(["snapshot", found.image, found.module], { transfer: [found.image.buffer] });
+  if (module !== undefined) tell("compiled", module);
+  const told = found?.then(({ image, module }) => tell("snapshot", image, module));
   report({ stage: "install", what: "workerlib" });
   write(pyodide, more);
   await installPackages(pyodide, packages, indexURLs, base, report);
   report({ stage: "import", what });
   const python = pyodide.pyimport(ENTRY);
   const error = await python.start(source, script, relativeTo, order);
+  await told;
   if (error) tell("failed", `the worker's script, ${what}, failed`, error);
   else tell("ready");
 }
@@ -132,8 +137,8 @@ async function fetchContent([address, path]: [string, string], base: string): Pr
 
 /** Makes a snapshot, and sends it. */
 async function make(order: SnapshotOrder, host: Host): Promise<void> {
-  const { image, module } = await makeSnapshotOf(planOf(order), () => host.postMessage(["almost"]));
-  host.postMessage(["snapshot", image, module], { transfer: [image.buffer] });
+  const { image, module } = await makeSnapshotOf(planOf(order), order.compiled, () => host.postMessage(["almost"]));
+  host.postMessage(["snapshot", image, module]);
 }
 
 function listen(host: Host): void {

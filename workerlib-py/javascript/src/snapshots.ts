@@ -23,6 +23,8 @@ let starting = 0;
 export class Snapshots {
   static readonly #known = new Map<string, Snapshots>();
   #kept: Snapshot | undefined;
+  /** Pyodide's compiled module, for the maker. */
+  #compiled: WebAssembly.Module | undefined;
   #cannot = false;
   #making = false;
   /** There while a snapshot is nearly made: resolved when it is, or cannot be. */
@@ -67,7 +69,8 @@ export class Snapshots {
 
   /** Takes the snapshot that a worker has found; learns whether the one that it was given was of use. */
   async #takeFrom(remote: Comlink.Remote<PyodideWorker>): Promise<void> {
-    const { found, failure } = await remote.takeSnapshot();
+    const { found, failure, compiled } = await remote.takeSnapshot();
+    this.#compiled ??= compiled;
     // A snapshot of an earlier visit has been removed, and another can be made.
     if (failure !== undefined) this.#cannot = this.#kept !== undefined;
     this.#kept = failure === undefined ? (this.#kept ?? found) : undefined;
@@ -92,7 +95,7 @@ export class Snapshots {
       worker.addEventListener("error", (event) => reject(new Error(event.message || "its script could not be loaded")));
     });
     try {
-      const made = Comlink.wrap<PyodideWorker>(worker).makeSnapshot(options, Comlink.proxy(almost));
+      const made = Comlink.wrap<PyodideWorker>(worker).makeSnapshot(options, this.#compiled, Comlink.proxy(almost));
       this.#kept = await Promise.race([made, failed]);
     } catch (error) {
       this.#cannot = true;
@@ -101,7 +104,7 @@ export class Snapshots {
     } finally {
       worker.terminate();
       this.#making = false;
-      this.#soon = undefined;
+      this.#compiled = this.#soon = undefined;
       settle();
     }
   }

@@ -7,7 +7,9 @@
 
 import type { FatalApi } from "./fatal_errors.js";
 import { readFile } from "./relative.js";
-import { FRESH, makeSnapshot, startFromSnapshot, type PyodideModule, type Snapshot } from "./snapshot/python.js";
+import { withModule } from "./snapshot/compiled.js";
+import { FORM, read } from "./snapshot/image.js";
+import { FRESH, importPyodide, makeSnapshot, shareable, startFromSnapshot, type PyodideModule, type Snapshot } from "./snapshot/python.js";
 import { digest, openStore } from "./snapshot/store.js";
 
 /** The Pyodide that is loaded where nobody says which. */
@@ -55,6 +57,7 @@ export interface Pyodide {
   pyimport(name: string): any;
   setInterruptBuffer(buffer: Uint8Array): void;
   makeMemorySnapshot(): Uint8Array;
+  _module: { HEAPU8: Uint8Array };
 }
 
 /** Says why the worker could not be started. */
@@ -69,17 +72,16 @@ interface Imported {
   options: object;
 }
 
-/** Fetches Pyodide's own JavaScript. */
-async function importPyodide(source: PyodideSource, base: string): Promise<Imported> {
+/** Fetches Pyodide's own JavaScript, and says how it is to be started. */
+async function prepare(source: PyodideSource, base: string): Promise<Imported> {
   const folder = new URL(folderOf(source), base).href;
-  const address = `${folder}pyodide.mjs`;
   let module: PyodideModule<Pyodide>;
   try {
-    module = await import(/* @vite-ignore */ /* webpackIgnore: true */ address);
+    module = await importPyodide(folder, source.version);
   } catch (error) {
     // Pyodide 314 says so when it is imported.
     const remedy = /classic/i.test(text(error)) ? '; make the worker by new Worker(address, { type: "module" })' : "";
-    throw new StartError(`Pyodide cannot be fetched from ${address}: ${text(error)}${remedy}`, { cause: error });
+    throw new StartError(`Pyodide cannot be fetched from ${folder}pyodide.mjs: ${text(error)}${remedy}`, { cause: error });
   }
   const { lockFileContents, packageBaseUrl } = source;
   const options = {
@@ -115,9 +117,11 @@ export interface Offer {
 export interface Started {
   pyodide: Pyodide;
   /** The snapshot that it started from, if that was found in the store: the other workers' starts can use it. */
-  found?: Snapshot;
+  found?: Promise<Snapshot>;
   /** Why it started without the snapshot that there was. */
   failure?: string;
+  /** Pyodide's compiled module, if it started without a snapshot: whoever makes one need not compile it again. */
+  module?: WebAssembly.Module | undefined;
 }
 
 /** The extension module of which workerlib's modules import names. */
@@ -130,52 +134,75 @@ export async function startPython(plan: Plan, offer: Offer | null, report: Repor
   const { source, base } = plan;
   const folder = new URL(folderOf(source), base).href;
   report({ stage: "download", what: `Pyodide from ${folder}` });
-  const imported = await importPyodide(source, base);
+  const imported = await prepare(source, base);
   let failure: string | undefined;
   if (offer !== null) {
     try {
-      const store = offer.snapshot ? undefined : await openStore();
-      const key = store === undefined ? "" : await keyOf(imported, plan);
-      const image = await store?.read(key);
-      const snapshot = offer.snapshot ?? (image && { image });
-      if (snapshot) {
-        report({ stage: "download", what: `Pyodide from a snapshot of ${folder}` });
-        try {
-          const { loaded, module } = await startFromSnapshot(imported.module, imported.options, plan, snapshot);
-          const found = image && { image, module };
-          return { pyodide: loaded, ...(found && { found }) };
-        } catch (error) {
-          await store?.remove(key);
-          throw error;
-        }
-      }
+      const started = await startFromAny(imported, plan, offer, () =>
+        report({ stage: "download", what: `Pyodide from a snapshot of ${folder}` }),
+      );
+      if (started !== undefined) return started;
     } catch (error) {
       failure = lastLine(error);
       console.warn(`workerlib: Python starts without its memory snapshot: ${failure}`);
     }
   }
   let pyodide: Pyodide;
+  let module: WebAssembly.Module | undefined;
   try {
-    pyodide = await imported.module.loadPyodide(imported.options);
+    ({ loaded: pyodide, module } = await withModule(undefined, () => imported.module.loadPyodide(imported.options)));
   } catch (error) {
     throw new StartError(`Pyodide from ${folder} cannot be started: ${text(error)}`, { cause: error });
   }
   await plan.install(pyodide);
-  return { pyodide, ...(failure !== undefined && { failure }) };
+  return { pyodide, module, ...(failure !== undefined && { failure }) };
+}
+
+/** Starts Pyodide from the snapshot that is offered, or from a kept one; undefined if there is none. */
+async function startFromAny(
+  imported: Imported,
+  plan: Plan,
+  { snapshot }: Offer,
+  begin: () => void,
+): Promise<Started | undefined> {
+  if (snapshot) {
+    begin();
+    const image = Promise.resolve(read(snapshot.image));
+    return { pyodide: (await startFromSnapshot(imported.module, imported.options, plan, image, snapshot.module)).loaded };
+  }
+  const store = await openStore();
+  if (store === undefined) return undefined;
+  const key = await keyOf(imported, plan);
+  if (!(await store.has(key))) return undefined;
+  begin();
+  try {
+    const bytes = store.read(key);
+    const { loaded, module } = await startFromSnapshot(imported.module, imported.options, plan, bytes.then(read));
+    const found = bytes.then(async (image) => ({ image: await shareable(image), module }));
+    return { pyodide: loaded, found };
+  } catch (error) {
+    await store.remove(key);
+    throw error;
+  }
 }
 
 /**
  * Makes the snapshot from which workers of this plan can start, and keeps it for the next visit where that is possible.
  *
+ * @param compiled Pyodide's compiled module, where there is one
  * @param almost is called when most of the work is done
  */
-export async function makeSnapshotOf(plan: Plan, almost: () => void): Promise<Snapshot> {
-  const imported = await importPyodide(plan.source, plan.base);
+export async function makeSnapshotOf(
+  plan: Plan,
+  compiled: WebAssembly.Module | undefined,
+  almost: () => void,
+): Promise<Snapshot> {
+  const imported = await prepare(plan.source, plan.base);
   const content = { modules: [plan.entry], optional: OPTIONAL, extension: EXTENSION, install: plan.install };
-  const snapshot = await makeSnapshot(imported.module, imported.options, content, almost);
+  const { bytes, snapshot } = await makeSnapshot(imported.module, imported.options, content, compiled, almost);
   try {
     const store = await openStore();
-    await store?.write(await keyOf(imported, plan), snapshot.image);
+    await store?.write(await keyOf(imported, plan), bytes);
   } catch (error) {
     console.warn(`workerlib: the memory snapshot is not kept for the next visit: ${text(error)}`);
   }
@@ -190,7 +217,7 @@ async function keyOf({ module, folder }: Imported, plan: Plan): Promise<string> 
   const parts = await Promise.all([
     digestOf(lock),
     plan.build(),
-    digestOf(FRESH + JSON.stringify([plan.entry, OPTIONAL, EXTENSION, folder])),
+    digestOf(FRESH + JSON.stringify([FORM, plan.entry, OPTIONAL, EXTENSION, folder])),
   ]);
   return [module.version, ...parts.map((part) => part.slice(0, 16))].join("-");
 }

@@ -167,8 +167,9 @@ export class PyodideWorker {
   #python: any;
   #base = self.location.href;
   #report: (progress: Progress) => void = () => {};
-  #found: Snapshot | undefined;
+  #found: Promise<Snapshot> | undefined;
   #failure: string | undefined;
+  #compiled: WebAssembly.Module | undefined;
 
   /** Loads Pyodide and workerlib; called again, it waits for the same. */
   async init(options: InitOptions = {}, onProgress?: (progress: Progress) => void): Promise<void> {
@@ -220,22 +221,28 @@ export class PyodideWorker {
     return this.exports();
   }
 
-  /** Gives the memory snapshot away that Python started from if the page did not have it, or says why it was of no use. */
-  takeSnapshot(): { found?: Snapshot; failure?: string } {
-    const [found, failure] = [this.#found, this.#failure];
-    this.#found = undefined;
-    const told = { ...(found && { found }), ...(failure !== undefined && { failure }) };
-    return found ? Comlink.transfer(told, [found.image.buffer]) : told;
+  /**
+   * Gives the memory snapshot away that Python started from if the page did not have it, or says why it was of no use. After
+   * a start without a snapshot there is Pyodide's compiled module.
+   */
+  async takeSnapshot(): Promise<{ found?: Snapshot; failure?: string; compiled?: WebAssembly.Module }> {
+    const [found, failure, compiled] = [await this.#found, this.#failure, this.#compiled];
+    this.#found = this.#compiled = undefined;
+    return { ...(found && { found }), ...(failure !== undefined && { failure }), ...(compiled && { compiled }) };
   }
 
   /**
    * Makes a memory snapshot from which workers with the same options can start. This worker can do nothing else afterwards.
    *
+   * @param compiled Pyodide's compiled module, where there is one
    * @param onAlmost is called when most of the work is done
    */
-  async makeSnapshot(options: Omit<InitOptions, "snapshot">, onAlmost?: () => void): Promise<Snapshot> {
-    const snapshot = await makeSnapshotOf(this.#plan(options), () => onAlmost?.());
-    return Comlink.transfer(snapshot, [snapshot.image.buffer]);
+  async makeSnapshot(
+    options: Omit<InitOptions, "snapshot">,
+    compiled?: WebAssembly.Module,
+    onAlmost?: () => void,
+  ): Promise<Snapshot> {
+    return makeSnapshotOf(this.#plan(options), compiled, () => onAlmost?.());
   }
 
   /** Calls an exported function. */
@@ -299,11 +306,12 @@ export class PyodideWorker {
   }
 
   async #start({ snapshot = null, memory, ...options }: InitOptions): Promise<Pyodide> {
-    const { pyodide, found, failure } = await startPython(this.#plan(options), snapshot, this.#report);
+    const { pyodide, found, failure, module } = await startPython(this.#plan(options), snapshot, this.#report);
     // Comlink passes over what is not its own.
     watchFatal(pyodide._api).listen((reason) => self.postMessage({ workerlib_died: reason }));
     this.#found = found;
     this.#failure = failure;
+    this.#compiled = module;
     this.#python = pyodide.pyimport(ENTRY);
     if (memory !== undefined) {
       const interrupts = pyodide.pyimport(INTERRUPTS);

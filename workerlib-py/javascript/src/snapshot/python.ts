@@ -7,11 +7,14 @@
  */
 import { withModule } from "./compiled.js";
 import fresh from "./fresh.py";
-import { pack, unpack } from "./image.js";
+import { pack, read, unpack, type Image } from "./image.js";
+
+/** The bytes of an image, or the module that was compiled from them, which other threads get without a copy. */
+export type Kept = Uint8Array<ArrayBuffer> | WebAssembly.Module;
 
 /** A snapshot as it is handed on: its image, and Pyodide's compiled module where it could be seen. */
 export interface Snapshot {
-  image: Uint8Array;
+  image: Kept;
   module?: WebAssembly.Module | undefined;
 }
 
@@ -19,12 +22,25 @@ export interface Snapshot {
 export interface Interpreter {
   pyimport(name: string): any;
   makeMemorySnapshot(): Uint8Array;
+  _module: { HEAPU8: Uint8Array };
 }
 
-/** The exports of `pyodide.mjs`. */
+/** The parts of Emscripten's module that are used here. */
+interface Emscripten {
+  memory?: unknown;
+  /** Moves the end of the memory that is in use by as many bytes, and returns where it was. */
+  _sbrk?(by: number): number;
+}
+
+/** Makes Emscripten's module: the export of `pyodide.asm.mjs`. */
+type MakeEmscripten = (settings: object) => Promise<Emscripten>;
+
+/** Pyodide's own JavaScript. */
 export interface PyodideModule<P extends Interpreter = Interpreter> {
   version: string;
   loadPyodide(options: object): Promise<P>;
+  /** Pyodide's larger file, where it may be handed to `loadPyodide`. */
+  emscripten?: Promise<MakeEmscripten>;
 }
 
 /** The content of a snapshot besides Pyodide. */
@@ -59,42 +75,81 @@ export function unknownOption(options: object): string | undefined {
 }
 
 /**
+ * Fetches Pyodide's own JavaScript, and begins to fetch the larger one of its two files.
+ *
+ * @param folder the address of its folder
+ * @param expected its version, where it is known: then the files are fetched at the same time
+ * @throws Error if it cannot be fetched
+ */
+export async function importPyodide<P extends Interpreter>(folder: string, expected?: string): Promise<PyodideModule<P>> {
+  const load = (name: string): Promise<any> => import(/* @vite-ignore */ /* webpackIgnore: true */ `${folder}${name}`);
+  // Versions before 314, which are named 0.…, have a script in its place.
+  const larger = (version: string | undefined): Promise<MakeEmscripten> | undefined => {
+    if (version === undefined || version.startsWith("0.")) return undefined;
+    const made = load("pyodide.asm.mjs").then((module) => module.default as MakeEmscripten);
+    // Pyodide tells of it when it imports the file itself.
+    made.catch(() => {});
+    return made;
+  };
+  const early = larger(expected);
+  const { version, loadPyodide } = await load("pyodide.mjs");
+  const emscripten = early ?? larger(version);
+  return { version, loadPyodide, ...(emscripten && { emscripten }) };
+}
+
+/**
  * Makes a snapshot, and checks it by starting from it.
  *
+ * @param compiled Pyodide's compiled module, where there is one
  * @param almost is called when Pyodide has started, which is most of the work
+ * @returns the image's bytes, and the snapshot as it is handed on
  * @throws Error if it cannot be made, or does not start
  */
 export async function makeSnapshot<P extends Interpreter>(
   pyodide: PyodideModule<P>,
   options: object,
   content: Content<P>,
+  compiled?: WebAssembly.Module,
   almost: () => void = () => {},
-): Promise<Snapshot> {
-  const { loaded, module } = await withModule(undefined, () => pyodide.loadPyodide({ ...options, _makeSnapshot: true }));
+): Promise<{ bytes: Uint8Array<ArrayBuffer>; snapshot: Snapshot }> {
+  const { loaded, module } = await withModule(compiled, () => pyodide.loadPyodide({ ...options, _makeSnapshot: true }));
   almost();
   await content.install(loaded);
   const { modules, optional, extension } = content;
   define(loaded);
   call(loaded, "keep", { version: pyodide.version, modules, optional, extension });
-  const snapshot = { image: pack(loaded.makeMemorySnapshot()), module };
-  await startFromSnapshot(pyodide, options, content, snapshot);
-  return snapshot;
+  const written = loaded.makeMemorySnapshot();
+  const bytes = pack(written, written.length - loaded._module.HEAPU8.length);
+  const image = await shareable(bytes);
+  await startFromSnapshot(pyodide, options, content, Promise.resolve(read(image)), module);
+  return { bytes, snapshot: { image, module } };
+}
+
+/** Compiles an image, so that it can be handed to other threads without a copy; gives its bytes where that is refused. */
+export async function shareable(image: Uint8Array<ArrayBuffer>): Promise<Kept> {
+  return WebAssembly.compile(image).catch(() => image);
 }
 
 /**
  * Starts Pyodide from a snapshot and makes it as new as any other.
  *
+ * @param image the snapshot's image, which Pyodide's own code does not have to wait for
+ * @param module Pyodide's compiled module, where there is one
  * @throws Error if it does not start, or does not work
  */
 export async function startFromSnapshot<P extends Interpreter>(
   pyodide: PyodideModule<P>,
   options: object,
   content: Pick<Content<P>, "install">,
-  { image, module }: Snapshot,
+  image: Promise<Image>,
+  module?: WebAssembly.Module,
 ): Promise<{ loaded: P; module: WebAssembly.Module | undefined }> {
   const { env = {}, args = null } = options as { env?: Record<string, string>; args?: string[] | null };
-  const _loadSnapshot = unpack(image);
-  const load = (): Promise<P> => pyodide.loadPyodide({ ...options, _loadSnapshot });
+  // Pyodide may fail before it asks for it.
+  image.catch(() => {});
+  const { emscripten } = pyodide;
+  const own = emscripten ? written(emscripten, image) : { _loadSnapshot: image.then(unpack) };
+  const load = (): Promise<P> => pyodide.loadPyodide({ ...options, ...own });
   // A page runs other code at the same time.
   const started = globalThis.document === undefined ? await withModule(module, load) : { loaded: await load(), module };
   const environment = { ...language(), ...env };
@@ -102,6 +157,34 @@ export async function startFromSnapshot<P extends Interpreter>(
   await content.install(started.loaded);
   call(started.loaded, "complete");
   return started;
+}
+
+/**
+ * Returns options of `loadPyodide` by which an image writes itself into Pyodide's memory. Pyodide gets a snapshot that ends
+ * with its header, and copies nothing; it could only copy the whole, zeros and all, from another copy of the whole.
+ */
+function written(emscripten: Promise<MakeEmscripten>, image: Promise<Image>): object {
+  let head = new Uint8Array();
+  const snapshot = new Uint8Array();
+  // Pyodide asks for a snapshot before it makes its module, and reads it after that, when the image is there.
+  const late = ["buffer", "byteOffset", "byteLength", "length", "subarray"] as const;
+  for (const name of late) {
+    const get = (): unknown => (name === "subarray" ? head.subarray.bind(head) : head[name]);
+    Object.defineProperty(snapshot, name, { get });
+  }
+  return {
+    _loadSnapshot: snapshot,
+    async createPyodideModule(settings: object): Promise<Emscripten> {
+      const make = await emscripten;
+      const [module, ready] = await Promise.all([make(settings), image]);
+      const { memory } = module;
+      if (!(memory instanceof WebAssembly.Memory)) throw new Error("this Pyodide does not show its memory");
+      const size = memory.buffer.byteLength;
+      ready.write(memory, module._sbrk?.(0) ?? size);
+      head = ready.head;
+      return module;
+    },
+  };
 }
 
 /** Puts `fresh.py` into a Python as a module. */

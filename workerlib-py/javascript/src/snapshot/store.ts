@@ -9,15 +9,16 @@
 const MOST = 4;
 const CACHE = "workerlib-snapshots";
 const DIGEST = "x-workerlib-digest";
+const GONE = "there is no kept snapshot any more";
 
 /** Where images are kept. */
 export interface Store {
   /**
-   * Reads an image; undefined if there is none.
+   * Reads an image.
    *
-   * @throws Error if there is one and it is damaged; it has been removed then
+   * @throws Error if there is none, or if it is damaged; it has been removed then
    */
-  read(key: string): Promise<Uint8Array | undefined>;
+  read(key: string): Promise<Uint8Array<ArrayBuffer>>;
   /** Writes an image. @throws Error if there is no room, or the store may not be used */
   write(key: string, image: Uint8Array): Promise<void>;
   remove(key: string): Promise<void>;
@@ -50,7 +51,7 @@ function inCache(cache: Cache): Store {
   return {
     async read(key) {
       const response = await cache.match(address(key));
-      if (response === undefined) return undefined;
+      if (response === undefined) throw new Error(GONE);
       const image = new Uint8Array(await response.arrayBuffer());
       if (response.headers.get(DIGEST) === (await digest(image))) return image;
       await cache.delete(address(key));
@@ -77,7 +78,7 @@ interface Files {
   rename(from: string, to: string): Promise<void>;
   rm(path: string, options: object): Promise<void>;
   readdir(path: string): Promise<string[]>;
-  stat(path: string): Promise<{ mtimeMs: number }>;
+  stat(path: string): Promise<{ mtimeMs: number; isFile(): boolean }>;
 }
 
 const ENDING = ".snapshot";
@@ -99,14 +100,8 @@ async function openFolder(): Promise<Store | undefined> {
   }
   return {
     async read(key) {
-      let content: Uint8Array<ArrayBuffer>;
-      try {
-        content = await files.readFile(path(key));
-      } catch {
-        return undefined;
-      }
       // Node may read into a part of a larger ArrayBuffer, and slices of the result are of that buffer too.
-      content = new Uint8Array(content);
+      const content = new Uint8Array(await files.readFile(path(key)));
       const told = new TextDecoder().decode(content.subarray(0, 64));
       const image = content.slice(64);
       if (told === (await digest(image))) return image;
@@ -133,6 +128,10 @@ async function openFolder(): Promise<Store | undefined> {
       await Promise.all(old.map(({ name }) => remove(`${folder}/${name}`)));
     },
     remove: (key) => remove(path(key)),
-    has: async (key) => (await files.readdir(folder)).includes(path(key).slice(folder.length + 1)),
+    has: (key) =>
+      files.stat(path(key)).then(
+        (found) => found.isFile(),
+        () => false,
+      ),
   };
 }

@@ -8,6 +8,7 @@ do after `connect()`; the worker ends with the connection.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -42,7 +43,7 @@ from workerlib._native import decode
 from workerlib._rpc.timers import call_later
 from workerlib._values.exceptions import rebuild
 
-_TOLD = frozenset({"progress", "failed", "snapshot", "no_snapshot", "locked", "died", "ready"})
+_TOLD = frozenset({"progress", "failed", "snapshot", "no_snapshot", "compiled", "locked", "died", "ready"})
 """The messages of the worker's own JavaScript; each has a method."""
 
 _OVERTAKEN = 0.1
@@ -224,6 +225,10 @@ class SpawnedWorker:
     def _on_no_snapshot(self, cause: str) -> None:
         snapshots.refuse(cause)
 
+    def _on_compiled(self, module: Any) -> None:
+        if not self.ready.done():
+            snapshots.note_compiled(module)
+
     def _on_locked(self) -> None:
         # Node has no locks, but an event.
         self._stop_lock = watch_lock(self._lock, lambda: self._end("it closed itself, or it crashed"))
@@ -246,6 +251,7 @@ class SpawnedWorker:
             self.ready.set_exception(error)
 
 
+@functools.cache
 def _script() -> str:
     """Returns the text of the worker's own JavaScript."""
     return text_of("javascript", "python_worker.js")
@@ -258,11 +264,12 @@ def _equipment() -> dict[str, Any]:
     return {
         "pyodide": {
             "indexURL": str(js.URL.new(host.indexURL, start).href),
+            "version": str(pyodide_js.version),
             "lockFileContents": str(js.JSON.stringify(pyodide_js.lockfile)),
             "packageBaseUrl": str(pyodide_js.lockfileBaseUrl or host.indexURL),
         },
         "base": start,
-        "files": [[str(path), path.read_bytes()] for path in _own_files()],
+        "files": _contents(),
     }
 
 
@@ -284,6 +291,12 @@ def _source(script: str | PurePath) -> Any:
     if not isinstance(script, str):
         return Path(script).read_text()
     return jsnull if is_file_name(script) else f"import {script}"
+
+
+@functools.cache
+def _contents() -> Any:
+    """Reads workerlib's files, once, for all workers: a JavaScript Array of paths and contents."""
+    return to_js([[str(path), path.read_bytes()] for path in _own_files()])
 
 
 def _own_files() -> list[Path]:

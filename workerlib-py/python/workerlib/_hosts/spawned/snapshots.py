@@ -30,6 +30,8 @@ class Snapshots:
     def __init__(self) -> None:
         """Starts without one."""
         self._kept: Any = None
+        self._compiled: Any = None
+        """Pyodide's compiled module, for the maker."""
         self._cannot = False
         self._starting = 0
         self._maker: WebWorker | NodeWorker | None = None
@@ -74,10 +76,19 @@ class Snapshots:
         """Keeps a snapshot that a worker has made or found.
 
         Args:
-            image: Its bytes, a Uint8Array.
+            image: Its image: a WebAssembly module, or a Uint8Array with the bytes of one.
             module: Pyodide's compiled WebAssembly module, or JavaScript's undefined.
         """
         self._kept = to_js({"image": image, "module": module}, dict_converter=js.Object.fromEntries)
+
+    def note_compiled(self, module: Any) -> None:
+        """Notes Pyodide's compiled module, which the maker of the snapshot need not compile again.
+
+        Args:
+            module: The module of a worker that started without a snapshot.
+        """
+        if self._kept is None and not self._cannot:
+            self._compiled = module
 
     def refuse(self, _cause: str) -> None:
         """Gives up a snapshot from which a worker could not start. The worker has told the log why."""
@@ -121,6 +132,7 @@ class Snapshots:
             end()
 
         def end() -> None:
+            self._compiled = None
             if self._maker is not None:
                 self._maker.terminate()
                 self._maker = None
@@ -131,7 +143,10 @@ class Snapshots:
         self._maker = new_worker(script, "workerlib's snapshot", receive, fail)
         if isinstance(self._maker, NodeWorker):
             self._maker.worker.unref()
-        order = to_js({**equipment, "makeSnapshot": True}, dict_converter=js.Object.fromEntries)
+        order = to_js(
+            {**equipment, "makeSnapshot": True, "compiled": self._compiled},
+            dict_converter=js.Object.fromEntries,
+        )
         self._maker.post(order, to_js([]))
 
 
