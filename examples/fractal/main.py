@@ -1,35 +1,46 @@
-"""The page's script: a pool of workers paints the stripes, and each appears when it is ready."""
-
-from time import perf_counter
+"""The page's script: a pool of workers paints the stripes, also while the visitor kills its workers."""
 
 import js
 import workerlib
-from pyodide.ffi import to_js
-from pyscript import document, when
+from pyscript import document, ffi, when
 
-button, canvas, status = (document.querySelector(name) for name in ("#paint", "#picture", "#status"))
-context = canvas.getContext("2d")
+canvas, status, workers, again = map(document.querySelector, ("#picture", "#status", "#workers", "#paint"))
+known, victims = [], []
 
 
+def show_worker(colour):
+    """Adds a button that kills a worker, and goes with it."""
+    known.append(colour)
+    button = document.createElement("button")
+    button.textContent = f"Kill worker {len(known)}"
+    button.style.borderLeft = f"1rem solid rgb({', '.join(map(str, colour))})"
+    workers.append(button)
+
+    @when("click", button)
+    def kill():
+        button.remove()
+        victims.append(colour)
+        pool.share(victims=victims)
+
+
+@when("click", again)
 async def paint():
-    button.disabled = True
-    status.textContent = "Painting …"
-    start = perf_counter()
-    stripes = range(0, canvas.height, 10)
-    async for top, pixels in pool.map(pool.stripe, stripes, ordered=False):
-        data = js.ImageData.new(js.Uint8ClampedArray.new(to_js(pixels)), canvas.width, 10)
-        context.putImageData(data, 0, top)
-    status.textContent = f"Painted by {pool.size} workers in {perf_counter() - start:.1f} s."
-    button.disabled = False
-
-
-@when("click", button)
-async def paint_again(event):
-    await paint()
+    again.disabled = True
+    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height)
+    stripes = pool.map(pool.stripe, range(0, canvas.height, 10), ordered=False)
+    async for top, colour, pixels in stripes:
+        if colour not in known:
+            show_worker(colour)
+        data = js.ImageData.new(js.Uint8ClampedArray.new(ffi.to_js(pixels)), canvas.width, 10)
+        canvas.getContext("2d").putImageData(data, 0, top)
+        status.textContent = f"Painting: {stripes.done} of {stripes.total} stripes"
+    status.textContent = f"Painted {stripes.done} stripes; workers started anew: {pool.stats().restarts}."
+    again.disabled = False
 
 
 try:
-    pool = await workerlib.pool("./worker.py", size=3)
+    # The visitor may kill as many workers as he likes, also while they paint the same stripe.
+    pool = await workerlib.pool("./worker.py", size=3, max_restarts=None, poison_after=None)
 except workerlib.WorkerlibError as error:
     js.showTrouble(str(error))
     raise
