@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "browser"))
 
+import pools
 import starts
 from engines import launch
 
@@ -28,11 +29,11 @@ def main() -> None:
     parser.add_argument("engine", choices=["chromium", "firefox", "webkit"])
     parser.add_argument("url")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="", help='parts of suite.py, or "starts"')
+    parser.add_argument("--only", default="", help='parts of suite.py, "starts" or "pools"')
     options = parser.parse_args()
     with launch(options.engine) as browser:
         results: dict[str, Any] = {"rows": [], "goals": []}
-        if options.only != "starts":
+        if options.only not in ("starts", "pools"):
             context = browser.new_context()
             page = context.new_page()
             page.on("console", lambda message: print(f"{message.type}: {message.text}", file=sys.stderr))
@@ -45,6 +46,9 @@ def main() -> None:
         if options.only in ("", "starts"):
             started = starts.measure(browser, options.url, 3 if options.quick else 5, options.engine)
             for key, more in started.items():
+                results[key] += more
+        if options.only in ("", "pools"):
+            for key, more in pools.measure(browser, options.url, options.quick).items():
                 results[key] += more
     print(json.dumps(results, indent=1))
 

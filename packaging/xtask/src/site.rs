@@ -83,6 +83,7 @@ fn assemble(workspace: &Workspace, pyodide: Pyodide) -> Result<Outcome> {
         &modules.join("comlink").join("dist").join("esm").join("comlink.mjs"),
         &bench.join("comlink.mjs"),
     )?;
+    folder::copy(&modules.join("@fideus-labs").join("worker-pool").join("dist"), &bench.join("worker-pool"))?;
     let mut index = Command::new(workspace.python());
     index.arg(workspace.packaging("python").join("simple_index.py")).arg(site.join("simple"));
     process::run(workspace, "simple-index", index.arg(wheel::find(workspace, Kind::Wasm)?))?;

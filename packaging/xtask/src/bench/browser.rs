@@ -24,7 +24,7 @@ use crate::steps::{Outcome, Steps};
 use crate::workspace::Workspace;
 
 /// The longest that one page may take.
-const LIMIT: Duration = Duration::from_secs(1800);
+const LIMIT: Duration = Duration::from_secs(3600);
 /// Whose times the ratios are of.
 const OWN: &str = "workerlib";
 /// The pages that are measured: what they are called, and whether they are isolated.

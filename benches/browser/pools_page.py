@@ -1,0 +1,189 @@
+"""Runs tasks on a pool, on a single worker, and dask's graphs on the peer's pool, for pools.html."""
+
+import asyncio
+import gc
+import json
+import random
+from collections import Counter
+from time import perf_counter
+
+import dask
+import js
+import pyodide_js
+import workerlib
+from pyodide.ffi import to_js
+
+PACKAGES = ["dask", "cloudpickle"]
+
+
+async def pool(size, packages=()):
+    """Starts a pool whose workers are all there."""
+    started = await workerlib.pool("./pools_worker.py", size, packages=list(packages))
+    while started.stats().starting:
+        await asyncio.sleep(0.05)
+    return started
+
+
+async def all_of(started, seconds):
+    """Returns how many milliseconds a pool needs for tasks of these lengths."""
+    begun = perf_counter()
+    async for _ in started.map(started.spin, seconds, ordered=False):
+        pass
+    return (perf_counter() - begun) * 1e3
+
+
+async def tasks(count):
+    """Runs tasks of 20 ms on one worker, on two, and on two of the peer's, whose tasks are JavaScript."""
+    times = []
+    for size in (1, 2):
+        async with await pool(size) as started:
+            await all_of(started, [0.001] * 20)
+            times.append(await all_of(started, [0.02] * count))
+    peer = await js.workerPool("spin", to_js([0.02] * count))
+    return json.dumps({"one": times[0], "two": times[1], "peer": peer})
+
+
+async def tiny(count):
+    """Calls a function that does nothing: for each item of a map, and a call at a time on a single worker.
+
+    The peer's tasks are JavaScript, and each of them travels alone.
+    """
+    async with workerlib.spawn("./pools_worker.py") as worker:
+        for warm in range(500):
+            await worker.echo(warm)
+        begun = perf_counter()
+        for number in range(count // 20):
+            await worker.echo(number)
+        single = (perf_counter() - begun) / (count // 20)
+    async with await pool(2) as started:
+        results = [result async for result in started.map(started.echo, range(count // 10))]
+        begun = perf_counter()
+        results = [result async for result in started.map(started.echo, range(count))]
+        mapped = (perf_counter() - begun) / count
+    assert results == list(range(count))
+    peer = await js.workerPool("echo", to_js(list(range(count))))
+    return json.dumps({"single": single * 1e6, "map": mapped * 1e6, "peer": peer * 1e3 / count})
+
+
+async def stragglers(count):
+    """Runs tasks of which one in 50 takes 20 times as long; the ideal divides their sum by the workers."""
+    seconds = [0.1 if number % 50 == 25 else 0.005 for number in range(count)]
+    async with await pool(2) as started:
+        await all_of(started, [0.001] * 20)
+        took = await all_of(started, seconds)
+    peer = await js.workerPool("spin", to_js(seconds))
+    return json.dumps({"pool": took, "ideal": sum(seconds) / 2 * 1e3, "peer": peer})
+
+
+def make(number, size):
+    return bytes([number % 256]) * size
+
+
+def change(data):
+    return data[1:] + data[:1]
+
+
+def both(left, right):
+    return left[: len(left) // 2] + right[len(right) // 2 :]
+
+
+def collections(size):
+    """Makes 100 chains of 10 tasks and a tree of 500, with so many bytes between them."""
+    make_, change_, both_, length = (dask.delayed(one, pure=False) for one in (make, change, both, len))
+    ends = []
+    for number in range(100):
+        data = make_(number, size)
+        for _ in range(8):
+            data = change_(data)
+        ends.append(length(data))
+    tree = [make_(number, size) for number in range(250)]
+    while len(tree) > 1:
+        pairs = [both_(left, right) for left, right in zip(tree[::2], tree[1::2], strict=False)]
+        tree = pairs + tree[2 * len(pairs) :]
+    return [*ends, length(tree[0])]
+
+
+async def graph(way, size):
+    """Computes the graph by "workerlib" or "pyodide-pool"; tells the time and the page's heap."""
+    warm = [dask.delayed(make, pure=False)(number, 10) for number in range(4)]
+    if way == "workerlib":
+        started = await pool(2, PACKAGES)
+        compute = started.compute
+    else:
+        import pyodide_pool
+
+        compute = pyodide_pool.compute
+    await compute(*warm)
+    wanted = collections(size)
+    gc.collect()
+    before = pyodide_js._module.HEAPU8.byteLength
+    begun = perf_counter()
+    results = await compute(*wanted)
+    took = (perf_counter() - begun) * 1e3
+    assert tuple(results) == (size,) * 101, results
+    return json.dumps({"ms": took, "before": before, "after": pyodide_js._module.HEAPU8.byteLength})
+
+
+async def kills(count, items):
+    """Terminates workers at random during a map with retries; tells how many results are wrong."""
+    chance = random.Random(20)
+    options = {"max_restarts": None, "backoff": None, "poison_after": None}
+    killed = 0
+    async with workerlib.pool("./pools_worker.py", 2, **options) as started:
+
+        async def kill():
+            nonlocal killed
+            while killed < count:
+                await asyncio.sleep(chance.uniform(0, 0.05))
+                running = [place.member for place in started._driver._places if place.member is not None]
+                running = [member for member in running if not member.is_gone]
+                if running:
+                    chance.choice(running).terminate()
+                    killed += 1
+
+        killing = asyncio.create_task(kill())
+
+        async def numbers():
+            # The items last as long as the kills do.
+            for number in range(items):
+                yield number
+                if number == items // 2:
+                    await killing
+
+        begun = perf_counter()
+        results = Counter([result async for result in started.map(started.echo, numbers(), retries=10**6)])
+    wrong = sum(abs(results[number] - 1) for number in range(items)) + (results.total() - items)
+    return json.dumps({"wrong": wrong, "killed": killed, "seconds": perf_counter() - begun})
+
+
+async def restarts(count):
+    """Restarts a worker that dies again and again; tells what the page holds before and after."""
+    options = {"max_restarts": None, "backoff": None, "poison_after": None}
+    async with workerlib.pool("./pools_worker.py", 1, **options) as started:
+
+        async def die(times):
+            for _ in range(times):
+                started._driver._places[0].member.terminate()
+                while not started.stats().idle:
+                    await asyncio.sleep(0.002)
+                await started.echo(1)
+
+        async def counted():
+            # The frames of calls that have just ended are let go a little later.
+            await asyncio.sleep(3)
+            gc.collect()
+            return {
+                "heap": pyodide_js._module.HEAPU8.byteLength,
+                "objects": len(gc.get_objects()),
+                "proxies": pyodide_js._module.pyproxy_alloc_map.size,
+            }
+
+        pyodide_js._module.enable_pyproxy_allocation_tracing()
+        await die(20)
+        before = await counted()
+        begun = perf_counter()
+        await die(count)
+        seconds = perf_counter() - begun
+        after = await counted()
+        assert started.stats().restarts == count + 20
+    return json.dumps({"before": before, "after": after, "each": seconds * 1e3 / count})
