@@ -117,3 +117,18 @@ async def test_graphs_and_errors(raises: Any) -> None:
         await pool.compute(dask.delayed(operator.truediv)(1, 0))
     assert await pool.compute(dask.delayed(operator.truediv)(1, 2)) == (0.5,)
     assert await dasks.left(pool) == 0
+
+
+@in_page(page="dask_page")
+async def test_functions_that_the_script_does_not_export(raises: Any) -> None:
+    """`run` sends a function by its module's name, or by its code; a closure without a name says which way is left."""
+    import statistics
+
+    import dasks
+
+    pool = await dasks.pool()
+    offset = 30
+    assert await pool.run(statistics.fmean, [1, 2, 6]) == 3.0
+    assert await pool.run(lambda number: number + offset, 12, by="cloudpickle") == 42
+    with raises(TypeError, 'by="cloudpickle"'):
+        await pool.run(lambda: offset)

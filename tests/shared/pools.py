@@ -272,6 +272,29 @@ async def test_a_broken_pool(start: Start) -> None:
         assert pool.closed
 
 
+async def test_deaths_with_the_defaults(start: Start) -> None:
+    """A task that kills two workers is poison; a worker that dies a fourth time stays down; then the pool is broken."""
+    async with start(size=1) as pool:
+        with raises(workerlib.WorkerDiedError, "not tried again"):
+            await pool.die.options(retries=9)(5)
+        assert await pool.double(1) == 2
+        assert pool.stats().parked == 0
+        with raises(workerlib.WorkerDiedError, "while it ran die"):
+            await pool.die(5)
+        assert await pool.double(2) == 4
+        assert pool.stats().restarts == 3
+        waiting = [pool.submit(function, 5) for function in (pool.die, pool.double, pool.double)]
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [
+            workerlib.WorkerDiedError,
+            workerlib.PoolBrokenError,
+            workerlib.PoolBrokenError,
+        ]
+        assert pool.stats().parked == 1
+        with raises(workerlib.PoolBrokenError, "died too often"):
+            await pool.double(1)
+
+
 async def test_each_and_share_reach_later_workers(start: Start) -> None:
     """What all workers ran or were given, those that start later have before anything else."""
     async with start(size=2, backoff=None) as pool:
