@@ -394,10 +394,10 @@ class Driver:
 
     def error_of(self, job: Job, ending: Ending) -> BaseException | None:
         """Makes the exception by which the caller of a task hears of its end; None if it returned."""
+        if ending is Ending.ANSWERED:
+            return job.answer if job.is_error else None
         called = f"{job.title or job.function}()"
         match ending:
-            case Ending.ANSWERED:
-                return job.answer if job.is_error else None
             case Ending.DIED:
                 return WorkerDiedError(f"the worker died while it ran {called}: {job.fate}")
             case Ending.POISONED:

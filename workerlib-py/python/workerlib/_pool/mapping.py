@@ -92,9 +92,9 @@ class _Feed:
         if self._number is None and not self.is_closed:
             self.begin()
         while True:
-            index = self._next_index()
+            index = self.next_index()
             if index is not None:
-                return self._give(index)
+                return self.give(index)
             if self._end is not None:
                 end = self._end
                 self.close()
@@ -125,12 +125,14 @@ class _Feed:
         self._order.clear()
         self._wake()
 
-    def _next_index(self) -> int | None:
+    def next_index(self) -> int | None:
+        """Returns the number of the item whose result is to be given next; None if it is not there yet."""
         if not self.options.ordered:
             return self._order.popleft() if self._order else None
         return self._yielded if self._yielded in self._results else None
 
-    def _give(self, index: int) -> Any:
+    def give(self, index: int) -> Any:
+        """Returns a result that is there, or raises what came instead of it."""
         is_error, value = self._results.pop(index)
         self._yielded += 1
         assert self._number is not None
@@ -257,7 +259,10 @@ class PoolMap:
         return self
 
     async def __anext__(self) -> Any:
-        return await self._feed.next()
+        feed = self._feed
+        # Results often come many at a time: those that are there need no further coroutine.
+        index = feed.next_index()
+        return await feed.next() if index is None else feed.give(index)
 
     async def aclose(self) -> None:
         """Ends the map."""

@@ -89,10 +89,10 @@ class Member:
             How many seconds it took in the worker; None if that is not known.
         """
 
-        def hear(*report: Any) -> None:
+        def hear(mark: Any = None, kind: Any = None, value: Any = None, *_further: Any) -> None:
             # The user's function may report something of its own.
-            if len(report) == 3 and report[0] == OUTCOME:
-                on_outcome(report[1], report[2])
+            if type(mark) is str and mark == OUTCOME:
+                on_outcome(kind, value)
 
         return float(await self.connection.call("workerlib:chunk", (function, items), {}, on_report=hear))
 

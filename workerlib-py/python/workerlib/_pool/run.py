@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workerlib._pool import schedule
-from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN
+from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN, RETURNED
 from workerlib._pool.jobs import Job
 from workerlib._pool.member import Member, TasksLostError
 
@@ -114,6 +114,7 @@ class TaskRun:
         """Makes one call for several items of a feed; returns whether the worker lives."""
         slot, incarnation, tasks, _ = self.step
         told, member = self.told, self.member
+        now, pump_soon = told.now, told.pump_soon
         jobs = [told.jobs[number] for number in tasks]
         outcomes = 0
         has_stopped = False
@@ -126,11 +127,13 @@ class TaskRun:
             job, number = jobs[outcomes], tasks[outcomes]
             outcomes += 1
             has_stopped = kind == INTERRUPTED
-            if not has_stopped:
+            if kind == RETURNED:
+                job.is_error, job.answer = False, value
+            elif not has_stopped:
                 job.is_error, job.answer = member.read_outcome(kind, value)
-            told.schedule.handle_time(told.now())
+            told.schedule.handle_time(now())
             told.schedule.handle_outcome(slot, incarnation, number, has_stopped)
-            told.pump_soon()
+            pump_soon()
 
         try:
             if self.is_interrupted:

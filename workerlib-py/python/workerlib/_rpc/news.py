@@ -20,7 +20,8 @@ def _on_report(connection: Any, call: int, values: tuple[Any, ...]) -> None:
         return
     try:
         outcome = pending.on_report(*values)
-        if inspect.isawaitable(outcome):
+        # Most return None, and reports come as often as they like.
+        if outcome is not None and inspect.isawaitable(outcome):
             task = asyncio.ensure_future(outcome)
             connection.reporting.add(task)
             task.add_done_callback(partial(_has_reported, connection, pending))
