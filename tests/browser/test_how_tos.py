@@ -31,7 +31,9 @@ await shows("#status", "2262 primes")
 assert document.querySelector("#bar").value == 1
 """,
     "one-model": """
-await shows("body", "[('the', 3), ('and', 2)]")
+await shows("body", "the: cat")
+await shows("body", "bird: None")
+await shows("body", "and the cat sees")
 """,
     "several-workers": """
 await shows("body", "2262 primes below 20,000, from 2 workers")
@@ -59,9 +61,31 @@ await shows("body", "\\n4")
 assert doubler.worker.closed
 """,
     "stream-rows": """
-await shows("#primes", "101")
-assert document.querySelectorAll("#primes li").length == 26
-assert await anext(worker.primes()) == 2
+await shows("#status", "1,000 rows")
+rows = document.querySelectorAll("#rows tr")
+assert len(rows) == 1_000
+assert rows[0].textContent == "sensor 00.00" and rows[999].textContent == "sensor 999249.75"
+async for name, number in worker.rows("last,1"):
+    assert (name, number) == ("last", 1.0)
+""",
+    "search": """
+import js
+
+field = document.querySelector("#word")
+
+
+def look_for(word):
+    field.value = word
+    field.dispatchEvent(js.Event.new("input", bubbles=True))
+
+
+look_for("odd")
+await shows("#hits", "line 9: odd")
+assert document.querySelectorAll("#hits li").length == MOST
+look_for("no such line")
+look_for("line 1999")
+await shows("#hits", "line 19992: even")
+assert [item.textContent for item in document.querySelectorAll("#hits li")][:2] == ["line 1999: odd", "line 19990: even"]
 """,
     "pool": """
 await shows("#status", "3, 7, ")
