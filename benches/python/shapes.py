@@ -107,6 +107,17 @@ def objects() -> list[Record]:
     return [Record(**each) for each in records()]
 
 
+def tuple_keys() -> dict[tuple[int, str], float]:
+    """Makes a dict of 5,000 keys that are tuples, as a table of cells by row and column."""
+    source = random.Random(SEED)
+    return {(number, WORDS[number % len(WORDS)]): source.uniform(0, 100) for number in range(5_000)}
+
+
+def int_tuple_keys() -> dict[tuple[int, int], int]:
+    """Makes a dict of 5,000 keys that are pairs of ints, as a grid."""
+    return {(number // 70, number % 70): number for number in range(5_000)}
+
+
 def nested_lists() -> list[Any]:
     """Makes a tree of lists: seven levels, four branches each, an int at every tip."""
     source = random.Random(SEED)
@@ -191,6 +202,8 @@ def all_shapes() -> list[Shape]:
         Shape("records, keys not shared", parsed_records),
         Shape("records as dataclasses", objects),
         Shape("nested lists", nested_lists),
+        Shape("keys of int and str", tuple_keys),
+        Shape("keys of two ints", int_tuple_keys),
         Shape("one record", small_message, repeat=500),
         Shape("datetimes", datetimes, repeat=10),
         Shape("exceptions", exceptions, repeat=10),

@@ -1,7 +1,5 @@
 //! Buffers: bytes that travel in a frame or beside it (section 4.4).
 
-use serde::Serialize;
-
 /// Which of the buffer types a buffer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -15,7 +13,7 @@ pub enum Buffer {
 }
 
 /// A memoryview's description of its bytes: section 4.4. Its content is in C order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ViewHeader {
     /// Whether the receiver may not write to it.

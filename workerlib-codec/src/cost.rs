@@ -4,8 +4,6 @@
 //! count the same, so that a writer refuses what its peer would refuse. Nothing here looks at bytes or objects: the
 //! encoder, the decoder and the sinks tell what they do.
 
-use std::collections::HashMap;
-
 use crate::marker::Container;
 use slots::Slots;
 
@@ -118,12 +116,6 @@ impl Nesting {
         self.hashable
     }
 
-    /// Returns whether the value is no container, or still open.
-    #[inline]
-    pub(crate) fn is_flat(self) -> bool {
-        self.levels == 0
-    }
-
     /// Counts a value that is put into this container, which is of that kind; `is_key` tells a dict's keys from its
     /// values, and `len` is how long the frame is.
     #[inline]
@@ -167,70 +159,88 @@ fn saturated(count: usize) -> u32 {
 /// container that have the same.
 #[derive(Debug, Default)]
 pub(crate) struct Collisions {
-    /// For each open container that has such keys: its depth, how many of them have each hash, and their places if the
-    /// container is large.
-    open: Vec<(usize, HashMap<usize, u32>, Option<Slots>)>,
+    /// The open containers that have such keys.
+    open: Vec<Keys>,
     /// How many values Python compares for all of them.
     compared: usize,
     /// How many places Python looks at for those of large containers.
     probed: usize,
 }
 
+/// The keys of one open container whose hashes a frame can choose.
+#[derive(Debug)]
+struct Keys {
+    depth: usize,
+    hashes: Hashes,
+}
+
+/// The hashes of keys.
+#[derive(Debug)]
+enum Hashes {
+    /// Those of a container that has few keys at most.
+    Few(Vec<usize>),
+    /// Those of a container with more keys, in the places that they take.
+    Many(Slots),
+}
+
+/// How many keys are few.
+const FEW: usize = 32;
+
 /// A large container, as far as it is filled.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Large {
-    pub(crate) kind: Container,
     /// How many different keys it has, if the sink can tell.
     pub(crate) keys: Option<usize>,
 }
 
 impl Collisions {
-    /// Counts a key or element that is put into the innermost container, which has that depth, in a frame of `len` bytes;
-    /// `large` is that container if it is large.
+    /// Counts a key or element that is put into the innermost container, which is of that kind, has that depth and waits for
+    /// `left` of them with it, in a frame of `len` bytes; `large` is that container if it is large.
     /// It takes Python `compared` steps to tell it from another one that has the same hash.
     #[inline(never)]
     pub(crate) fn add(
         &mut self,
-        depth: usize,
+        (kind, depth, left): (Container, usize, usize),
         hash: isize,
         compared: usize,
         len: usize,
         large: Option<Large>,
     ) -> Result<(), Excess> {
         if self.depth() != depth {
-            let slots = large.map(|Large { kind, keys }| {
-                let is_set = matches!(kind, Container::Set | Container::Frozenset);
-                let table = if is_set { slots::Kind::Set } else { slots::Kind::Dict };
-                Slots::new(table, keys.unwrap_or(0))
-            });
-            self.open.push((depth, HashMap::new(), slots));
+            let is_set = matches!(kind, Container::Set | Container::Frozenset);
+            let table = if is_set { slots::Kind::Set } else { slots::Kind::Dict };
+            let keys = large.and_then(|large| large.keys).unwrap_or(0);
+            let is_few = large.is_none() && left <= FEW;
+            let hashes = if is_few { Hashes::Few(Vec::new()) } else { Hashes::Many(Slots::new(table, keys)) };
+            self.open.push(Keys { depth, hashes });
         }
-        let Some((_, hashes, slots)) = self.open.last_mut() else { return Ok(()) };
-        let known = hashes.len();
-        let keys = large.and_then(|large| large.keys);
-        let mut is_new = true;
-        // A key that has come before takes another place here if its hash is its own: then the sink's number of keys bounds
-        // the table.
-        if compared > 0 || keys.is_none() {
-            let others = hashes.entry(hash as usize).or_insert(0);
-            self.compared = self.compared.saturating_add((*others as usize).saturating_mul(compared));
-            is_new = *others == 0;
-            *others += 1;
-        }
-        if let Some(slots) = slots {
-            self.probed = self.probed.saturating_add(slots.add(hash, keys.unwrap_or(known), is_new));
-            if self.probed > len.saturating_mul(PROBED_PER_BYTE).saturating_add(PROBED_FREE) {
-                return Err(Excess::Places);
+        let equal = match self.open.last_mut().map(|keys| &mut keys.hashes) {
+            Some(Hashes::Few(hashes)) => {
+                let equal = hashes.iter().filter(|&&other| other == hash as usize).count();
+                hashes.push(hash as usize);
+                equal
             }
+            Some(Hashes::Many(slots)) => {
+                let (steps, equal) = slots.add(hash, large.and_then(|large| large.keys));
+                if large.is_some() {
+                    self.probed = self.probed.saturating_add(steps);
+                }
+                equal
+            }
+            None => 0,
+        };
+        self.compared = self.compared.saturating_add(equal.saturating_mul(compared));
+        if self.compared > len.saturating_mul(COMPARED_PER_BYTE).saturating_add(COMPARED_FREE) {
+            return Err(Excess::Collisions);
         }
-        let most = len.saturating_mul(COMPARED_PER_BYTE).saturating_add(COMPARED_FREE);
-        if self.compared > most { Err(Excess::Collisions) } else { Ok(()) }
+        let most = len.saturating_mul(PROBED_PER_BYTE).saturating_add(PROBED_FREE);
+        if self.probed > most { Err(Excess::Places) } else { Ok(()) }
     }
 
     /// The depth of the innermost container that has such keys; 0 if there is none.
     #[inline]
     pub(crate) fn depth(&self) -> usize {
-        self.open.last().map_or(0, |(depth, ..)| *depth)
+        self.open.last().map_or(0, |keys| keys.depth)
     }
 
     /// Forgets the keys of that container, which is complete.

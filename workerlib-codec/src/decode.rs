@@ -202,7 +202,7 @@ impl<'f, V> Decoder<'f, V> {
                         .hold(kind, is_key, nesting, &mut self.hashed, self.reader.frame.len())
                         .map_err(exceeded)?;
                     if kind.hashes(is_key) {
-                        let large = level.is_large.then(|| Large { kind, keys: sink.keys(&level.build) });
+                        let large = level.is_large.then(|| Large { keys: sink.keys(&level.build) });
                         let asked = match large {
                             None => Hashes::Shared,
                             Some(Large { keys: Some(_), .. }) => Hashes::Chosen,
@@ -214,7 +214,9 @@ impl<'f, V> Decoder<'f, V> {
                         {
                             let len = self.reader.frame.len();
                             let compared = if is_shared { nesting.compared() } else { 0 };
-                            self.collisions.add(depth, hash, compared, len, large).map_err(exceeded)?;
+                            let keys = level.left.div_ceil(kind.values_per_element());
+                            let place = (kind, depth, keys);
+                            self.collisions.add(place, hash, compared, len, large).map_err(exceeded)?;
                         }
                     }
                     sink.push(&mut level.build, value).map_err(|error| refused(kind, error))?;
@@ -438,6 +440,10 @@ impl<'f> Reader<'f> {
             marker::FIXEXT1 if self.frame.get(self.position) == Some(&ext::REFERENCE) => {
                 self.position += 1;
                 return Ok(Read::Reference(usize::from(self.byte()?)));
+            }
+            marker::FIXEXT1 if self.frame.get(self.position) == Some(&ext::TUPLE) => {
+                self.position += 1;
+                return Ok(Read::Container(Container::Tuple, usize::from(self.byte()?), false));
             }
             found @ marker::FIXEXT1..=marker::FIXEXT16 => {
                 return self.extension(sink, 1 << (found - marker::FIXEXT1));

@@ -8,13 +8,12 @@ use crate::error::EncodeError;
 use crate::limits::Limits;
 use crate::marker::{self, Container, ext};
 use crate::memo::Memo;
-use crate::metadata;
 use crate::path::Path;
 use crate::plain::PlainWriter;
 use crate::source::{Item, Source};
 use crate::write::{
-    TooLong, write_buffer, write_count, write_ext, write_float, write_header, write_int, write_str,
-    write_uint,
+    TooLong, write_buffer, write_count, write_ext, write_float, write_header, write_int, write_positions,
+    write_str, write_uint,
 };
 
 /// Writes the values of one frame; what they share is written once.
@@ -63,7 +62,7 @@ impl<'l> Encoder<'l> {
     /// values, into which the source puts what was left out by [`PlainWriter::late_str`].
     pub fn finish(self) -> (Vec<u8>, Vec<u8>) {
         let mut table = Vec::new();
-        metadata::write(&mut table, &self.memo.into_shared());
+        write_positions(&mut table, &self.memo.into_shared());
         (table, self.out)
     }
 
@@ -238,16 +237,16 @@ impl<'l> Encoder<'l> {
         write_header(&mut self.out, kind, count)?;
         let left = count * kind.values_per_element();
         let nesting = Nesting::of(kind, left, S::HASHES);
-        let mut shared = None;
-        if let Some(identity) = identity {
+        let open_at = kind.exists_after().map_or(usize::MAX, |values| left.saturating_sub(values));
+        stack.push(Level { kind, walk, left, shared: None, open_at, is_foreign, nesting });
+        // Written where it is: an `Option` that is copied as a whole makes the processor wait for its parts.
+        if let (Some(identity), Some(level)) = (identity, stack.last_mut()) {
             source.remember(node);
-            shared = Some(Shared { identity, start, type_at, is_open: false });
+            level.shared = Some(Shared { identity, start, type_at, is_open: false });
             if kind.exists_after() == Some(0) {
-                self.open_shared(shared.as_mut(), nesting.hashable());
+                self.open_shared(level.shared.as_mut(), nesting.hashable());
             }
         }
-        let open_at = kind.exists_after().map_or(usize::MAX, |values| left.saturating_sub(values));
-        stack.push(Level { kind, walk, left, shared, open_at, is_foreign, nesting });
         self.deepest = self.deepest.max(stack.len());
         Ok(())
     }

@@ -101,7 +101,7 @@ pub enum Plain<'f, 'd, V> {
     Float(f64),
     /// Bytes that should be the UTF-8 of a str.
     Str(&'f [u8]),
-    /// A value that was defined before, and is no container.
+    /// A value that was defined before, and is no container and no long int.
     Known(&'d V),
 }
 
@@ -179,7 +179,7 @@ impl<'f, 'd, V> Iterator for PlainReader<'f, 'd, V> {
             }
             marker::FIXEXT1 => match rest {
                 [ext::REFERENCE, number, rest @ ..] => match self.defined.get(usize::from(*number)) {
-                    Some(Some(Defined { value, nesting })) if nesting.is_flat() => {
+                    Some(Some(Defined { value, nesting })) if *nesting == Nesting::FLAT => {
                         (Plain::Known(value), rest)
                     }
                     _ => return None,

@@ -2,9 +2,8 @@
 //!
 //! Each function appends to what is written already. The order of values, sharing and limits are the encoder's.
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, ViewHeader};
 use crate::marker::{self, Container, ext};
-use crate::metadata;
 
 /// A length that MessagePack cannot say: more than 2³² - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +115,8 @@ pub(crate) fn write_buffer(
     number: Option<u32>,
 ) -> Result<(), TooLong> {
     if let Buffer::View(header) = kind {
-        let mut payload = Vec::new();
-        metadata::write(&mut payload, header);
+        let mut payload = Vec::with_capacity(32);
+        write_view_header(&mut payload, header)?;
         write_ext(out, ext::VIEW, &payload)?;
     }
     match (kind, number) {
@@ -128,6 +127,26 @@ pub(crate) fn write_buffer(
             write_ext(out, ext::BUFFER_BYTES, &number.to_be_bytes())
         }
     }
+}
+
+/// Writes the description of a memoryview: an array of its fields.
+fn write_view_header(out: &mut Vec<u8>, header: &ViewHeader) -> Result<(), TooLong> {
+    let ViewHeader { readonly, itemsize, format, shape } = header;
+    write_header(out, Container::List, 4)?;
+    out.push(if *readonly { marker::TRUE } else { marker::FALSE });
+    write_uint(out, u64::from(*itemsize));
+    write_str(out, format)?;
+    write_header(out, Container::List, shape.len())?;
+    shape.iter().for_each(|&length| write_uint(out, length));
+    Ok(())
+}
+
+/// Writes a sharing table: an array of positions.
+pub(crate) fn write_positions(out: &mut Vec<u8>, positions: &[u32]) {
+    // A frame has no more of them than bytes.
+    let written = write_header(out, Container::List, positions.len());
+    debug_assert!(written.is_ok(), "{written:?}");
+    positions.iter().for_each(|&position| write_uint(out, u64::from(position)));
 }
 
 #[inline]

@@ -102,10 +102,12 @@ fn forget_error(py: Python<'_>) {
     drop(PyErr::take(py));
 }
 
-/// Puts plain values into the slots of a list from `slot` on, which becomes the first that is left.
-pub(crate) fn fill_list<'py>(
+/// Puts plain values into the slots of a list, or of a tuple that nobody else has, from `slot` on, which becomes the first
+/// that is left.
+pub(crate) fn fill_slots<'py>(
     py: Python<'py>,
-    list: *mut ffi::PyObject,
+    object: *mut ffi::PyObject,
+    is_tuple: bool,
     slot: &mut ffi::Py_ssize_t,
     reader: &mut PlainReader<'_, '_, Known<'py>>,
 ) -> PyResult<()> {
@@ -114,8 +116,15 @@ pub(crate) fn fill_list<'py>(
             reader.give_back();
             break;
         };
-        // SAFETY: the decoder's list is alive; an index beyond its end is refused; the reference is given up.
-        if unsafe { ffi::PyList_SetItem(list, *slot, value.into_ptr()) } != 0 {
+        // SAFETY: the decoder's list or tuple is alive; an index beyond its end is refused; the reference is given up.
+        let code = unsafe {
+            if is_tuple {
+                ffi::PyTuple_SetItem(object, *slot, value.into_ptr())
+            } else {
+                ffi::PyList_SetItem(object, *slot, value.into_ptr())
+            }
+        };
+        if code != 0 {
             return Err(PyErr::fetch(py));
         }
         *slot += 1;

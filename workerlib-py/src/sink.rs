@@ -589,7 +589,7 @@ impl<'py> Sink for PySink<'py, '_> {
     #[inline]
     fn plain(&mut self, build: &mut Build, reader: &mut PlainReader<'_, '_, Self::Value>) -> PyResult<()> {
         match build.kind {
-            Container::List => plain::fill_list(self.py, build.object, &mut build.filled, reader),
+            Container::List => plain::fill_slots(self.py, build.object, false, &mut build.filled, reader),
             Container::Dict => {
                 plain::fill_dict(self.py, build.object, &mut build.key, build.is_large, reader)
                     .map_err(|error| self.no_key(error))
@@ -597,7 +597,10 @@ impl<'py> Sink for PySink<'py, '_> {
             Container::Extension(_) if build.recipe > 0 => {
                 self.recipes[build.recipe as usize - 1].plain(&mut build.filling(), reader)
             }
-            _ => Ok(()),
+            // Elements of sets are hashed, and some types are made from their first value.
+            Container::Set | Container::Frozenset => Ok(()),
+            kind if kind.is_filled() => Ok(()),
+            _ => plain::fill_slots(self.py, build.object, true, &mut build.filled, reader),
         }
     }
 

@@ -53,6 +53,8 @@ pub(crate) enum Walk {
         /// How many keys and values were taken.
         taken: usize,
         value: Object,
+        /// A key that was looked at and is not taken yet, or null.
+        seen: Object,
         /// Whether it is the `__dict__` of an object, before whose keys and values another value stands.
         is_object: bool,
     },
@@ -250,23 +252,25 @@ impl<'py> PySource<'py> {
                 Some(node)
             }
             // SAFETY: the dict is open or kept, and has the size that it had; key and value are in it, or kept.
-            Walk::Dict { dict, size, position, last, taken, value, .. } => unsafe {
+            Walk::Dict { dict, size, position, last, taken, value, seen, .. } => unsafe {
                 if *taken % 2 == 1 {
                     *taken += 1;
                     return Some(*value);
                 }
-                let mut key = ptr::null_mut();
-                let start = *position;
-                if ffi::PyDict_Size(*dict) != *size
-                    || ffi::PyDict_Next(*dict, position, &raw mut key, value) == 0
-                {
-                    return None;
+                let mut key = std::mem::replace(seen, ptr::null_mut());
+                if key.is_null() {
+                    let start = *position;
+                    if ffi::PyDict_Size(*dict) != *size
+                        || ffi::PyDict_Next(*dict, position, &raw mut key, value) == 0
+                    {
+                        return None;
+                    }
+                    *last = start;
                 }
-                *last = start;
                 *taken += 1;
                 if !ptr::eq(ffi::Py_TYPE(key), &raw mut ffi::PyUnicode_Type) {
                     // Such a key may run Python code before the value's turn.
-                    self.kept.push(self.owned(*value).unbind());
+                    self.remember(*value);
                 }
                 Some(key)
             },
@@ -532,8 +536,9 @@ impl Source for PySource<'_> {
         let (kind, count, walk) = if is(&raw mut ffi::PyDict_Type) {
             // SAFETY: `node` is a dict.
             let size = unsafe { ffi::PyDict_Size(node) };
-            let (position, last, taken, value) = (0, 0, 0, ptr::null_mut());
-            let walk = Walk::Dict { dict: node, size, position, last, taken, value, is_object: false };
+            let (position, last, taken) = (0, 0, 0);
+            let (value, seen) = (ptr::null_mut(), ptr::null_mut());
+            let walk = Walk::Dict { dict: node, size, position, last, taken, value, seen, is_object: false };
             (Container::Dict, size, walk)
         } else if is(&raw mut ffi::PyList_Type) {
             // SAFETY: `node` is a list.
@@ -608,7 +613,7 @@ impl Source for PySource<'_> {
                     count += 1;
                 }
             }
-            Walk::Dict { dict, size, position, last, taken, value, .. } => {
+            Walk::Dict { dict, size, position, last, taken, value, seen, .. } => {
                 // SAFETY: the dict is open or kept.
                 if unsafe { ffi::PyDict_Size(*dict) } != *size {
                     return 0;
@@ -626,11 +631,16 @@ impl Source for PySource<'_> {
                     // SAFETY: the dict is open or kept, and is what it was: no Python code runs here. Key and
                     // value are borrowed from it.
                     let found = unsafe { ffi::PyDict_Next(*dict, &raw mut ahead, &raw mut key, value) };
-                    if found == 0 || !self.write_plain(key, 1, writer) {
+                    if found == 0 {
                         break;
                     }
                     *last = *position;
                     *position = ahead;
+                    if !self.write_plain(key, 1, writer) {
+                        // Nothing runs until it is taken.
+                        *seen = key;
+                        break;
+                    }
                     *taken += 1;
                     count += 1;
                     if !self.write_plain(*value, 1, writer) {

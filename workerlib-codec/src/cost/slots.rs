@@ -24,8 +24,8 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Slots {
     kind: Kind,
-    /// The hashes of the keys that have a place.
-    hashes: Vec<usize>,
+    /// The hashes that have a place, and how many keys have each.
+    hashes: Vec<(usize, u32)>,
     /// The table; and a second one where it may have another size, because keys of an unknown kind came first.
     tables: Vec<Table>,
 }
@@ -33,8 +33,8 @@ pub(super) struct Slots {
 #[derive(Debug)]
 struct Table {
     mask: usize,
-    /// A bit for each place.
-    taken: Vec<u64>,
+    /// The number of the hash that has the place, from 1 on; 0 if it is free.
+    taken: Vec<u32>,
 }
 
 impl Slots {
@@ -54,30 +54,38 @@ impl Slots {
         Self { kind, hashes: Vec::new(), tables }
     }
 
-    /// Searches the place of a key in a container that has so many keys, and takes it if the key is new. Returns how many
-    /// places were looked at, for this key and for those that move to a larger table.
-    pub(super) fn add(&mut self, hash: isize, keys: usize, is_new: bool) -> usize {
-        let mut steps = 0;
-        for table in &mut self.tables {
+    /// Searches the place of a key in a container that has so many keys, or as many as have come, and takes it if no key has the
+    /// same hash. Returns how many places were looked at, for this key and for those that move to a larger table, and how many
+    /// keys have the same hash.
+    pub(super) fn add(&mut self, hash: isize, keys: Option<usize>) -> (usize, usize) {
+        let Self { kind, hashes, tables } = self;
+        let (kind, hash, keys) = (*kind, hash as usize, keys.unwrap_or(hashes.len()));
+        let (mut steps, mut known) = (0, None);
+        for table in &mut *tables {
             let mut own = 0;
-            if is_full(self.kind, keys, table.mask + 1) {
-                *table = Table::new(grown(self.kind, keys));
-                for &hash in &self.hashes {
-                    own += table.search(self.kind, hash, true);
+            if is_full(kind, keys, table.mask + 1) {
+                *table = Table::new(grown(kind, keys));
+                for number in 0..hashes.len() {
+                    own += table.search(kind, hashes[number].0, &hashes[..number]).0;
                 }
             }
-            own += table.search(self.kind, hash as usize, is_new);
-            steps = steps.max(own);
+            let found = table.search(kind, hash, hashes);
+            known = found.1;
+            steps = steps.max(own + found.0);
         }
-        if let [one, other] = &self.tables[..]
+        if let [one, other] = &tables[..]
             && one.mask == other.mask
         {
-            self.tables.truncate(1);
+            tables.truncate(1);
         }
-        if is_new {
-            self.hashes.push(hash as usize);
-        }
-        steps
+        let Some(known) = known else {
+            hashes.push((hash, 1));
+            return (steps, 0);
+        };
+        let count = &mut hashes[known].1;
+        let equal = *count as usize;
+        *count = count.saturating_add(1);
+        (steps, equal)
     }
 }
 
@@ -102,31 +110,35 @@ fn grown(kind: Kind, keys: usize) -> usize {
 
 impl Table {
     fn new(size: usize) -> Self {
-        Self { mask: size - 1, taken: vec![0; size.div_ceil(64)] }
+        Self { mask: size - 1, taken: vec![0; size] }
     }
 
-    fn is_taken(&self, place: usize) -> bool {
-        self.taken[place / 64] >> (place % 64) & 1 == 1
-    }
-
-    /// Searches a free place; returns how many were looked at.
-    fn search(&mut self, kind: Kind, hash: usize, takes: bool) -> usize {
-        let (mut perturb, mut place, mut steps) = (hash, hash & self.mask, 0);
+    /// Searches a free place for a hash, and takes it if no key has that hash; returns how many places were looked at, and which of
+    /// the hashes it is.
+    #[inline]
+    fn search(&mut self, kind: Kind, hash: usize, hashes: &[(usize, u32)]) -> (usize, Option<usize>) {
+        let (mut perturb, mut place, mut steps, mut known) = (hash, hash & self.mask, 0, None);
         loop {
             let near =
                 if kind == Kind::Set && place + LINEAR_PROBES <= self.mask { LINEAR_PROBES } else { 0 };
             for one in place..=place + near {
                 steps += 1;
-                if !self.is_taken(one) {
-                    if takes {
-                        self.taken[one / 64] |= 1 << (one % 64);
+                match (self.taken[one] as usize).checked_sub(1) {
+                    None => {
+                        if known.is_none() {
+                            // No frame has so many keys that the number would be too large.
+                            self.taken[one] = u32::try_from(hashes.len() + 1).unwrap_or(0);
+                        }
+                        return (steps, known);
                     }
-                    return steps;
+                    // Python finds another key there, and goes on.
+                    Some(number) if hashes[number].0 == hash => known = Some(number),
+                    Some(_) => {}
                 }
             }
             // A table that follows a container of which it knows too few keys must not search for ever.
             if steps > self.mask.saturating_mul(2) + 128 {
-                return steps;
+                return (steps, known);
             }
             perturb >>= PERTURB_SHIFT;
             place = place.wrapping_mul(5).wrapping_add(perturb).wrapping_add(1) & self.mask;
@@ -141,7 +153,7 @@ mod tests {
     /// Adds keys to a dict or a set, and returns the steps.
     fn steps(kind: Kind, hashes: impl IntoIterator<Item = isize>) -> usize {
         let mut slots = Slots::new(kind, 0);
-        hashes.into_iter().enumerate().map(|(keys, hash)| slots.add(hash, keys, true)).sum()
+        hashes.into_iter().enumerate().map(|(keys, hash)| slots.add(hash, Some(keys)).0).sum()
     }
 
     /// Protects speed and memory: keys that follow each other take a place each, and tables grow as CPython's do.
@@ -164,10 +176,10 @@ mod tests {
         let chain = std::iter::successors(Some(0_isize), |place| Some((place * 5 + 1) & mask)).take(5_462);
         let mut slots = Slots::new(Kind::Dict, 0);
         for (keys, hash) in chain.enumerate() {
-            slots.add(hash, keys, true);
+            slots.add(hash, Some(keys));
         }
         // The first place of this hash, and all that follow, are in the chain.
-        assert!(slots.add(0, 5_463, false) > 5_000);
+        assert!(slots.add(0, Some(5_463)).0 > 5_000);
     }
 
     /// Protects from keys that nobody counts: a dict that had strs alone may have a larger table than another one.
@@ -175,7 +187,7 @@ mod tests {
     fn both_sizes_of_a_dict_are_followed_until_they_are_one() {
         let mut slots = Slots::new(Kind::Dict, 30_000);
         assert_eq!(slots.tables.iter().map(|table| table.mask + 1).collect::<Vec<_>>(), [65_536, 131_072]);
-        slots.add(1, 43_690, true);
+        slots.add(1, Some(43_690));
         assert_eq!(slots.tables.len(), 1);
     }
 }

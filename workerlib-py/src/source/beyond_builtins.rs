@@ -4,6 +4,8 @@
 //! `workerlib/_values/table.py`: the user's adapter, or a row of its table. It knows also which nodes are the format's own, such as
 //! the name of an attribute, and are not for adapters. How builtin types are read, and who owns what, is the parent's.
 
+use std::ptr;
+
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -49,7 +51,8 @@ impl<'py> PySource<'py> {
                 self.open(dict);
                 let (size, value) = (count as ffi::Py_ssize_t, self.plans[index].first.as_ptr());
                 // The value before the first key is taken as if it were that of a key.
-                let walk = Walk::Dict { dict, size, position: 0, last: 0, taken: 1, value, is_object: true };
+                let (position, last, taken, seen) = (0, 0, 1, ptr::null_mut());
+                let walk = Walk::Dict { dict, size, position, last, taken, value, seen, is_object: true };
                 Item::Container(kind, 1 + 2 * count, walk)
             }
             Content::Values(values) => self.tuple(kind, values.into_any(), 2),
