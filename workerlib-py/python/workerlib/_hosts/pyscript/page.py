@@ -34,13 +34,15 @@ from workerlib._hosts.host import MODULES_OF_A_PAGE, Found, Progress, SpawnProgr
 from workerlib._hosts.pyscript import bridge
 from workerlib._hosts.pyscript.config import is_path
 from workerlib._native import decode
-from workerlib._rpc.timers import sleep
+from workerlib._rpc.timers import Timer, call_later, sleep
 from workerlib._values.exceptions import rebuild
 
 # Tags can be added at run time: how many seconds a name may take to appear.
 _GRACE = 1.0
 # How often to look for what the page gives no event for, in seconds.
 _POLL = 0.02
+# After how many seconds to look whether the worker's files are there: a worker that is up has them.
+_DOUBT = 0.1
 # After how many seconds without a sign of life to look whether the worker may start at all.
 _SUSPICION = 3.0
 
@@ -87,7 +89,8 @@ async def open_channel(progress: Progress, worker: Any = None) -> Found:
     with Start(progress, name, xworker) as start:
         step = "waiting for the worker's script to run to its end"
         progress.enter(step, SpawnProgress("import", f"the script of {name!r}"))
-        await start.unless_failed(_script_end(tag, name, xworker))
+        start.look_for_reasons_later(tag)
+        await start.unless_failed(_script_end(name, xworker))
         step = "waiting for the worker to hand out a channel"
         progress.enter(step, SpawnProgress("connect", progress.subject))
         link, port = await start.unless_failed(_ask_for_port(tag, name, xworker))
@@ -163,28 +166,12 @@ def _is_micropython(tag: Any) -> bool:
     return str(tag.tagName).lower() == "mpy-script" or tag.getAttribute("type") == "mpy"
 
 
-async def _script_end(tag: Any, name: str, xworker: Any) -> None:
+async def _script_end(name: str, xworker: Any) -> None:
     """Waits for PyScript's word that the worker's script has ended, whichever way."""
-
-    async def ready() -> None:
-        try:
-            await xworker.ready
-        except JsException as error:
-            raise WorkerStartError(f"the worker {name!r} could not be started: {error}") from error
-
-    # PyScript says nothing, ever, of a script or a configuration that does not exist, or if the page's policy
-    # keeps the worker from being loaded.
-    checks = [asyncio.ensure_future(_check_sources(tag, name)), asyncio.ensure_future(_check_policy(name))]
-    waiting = asyncio.ensure_future(ready())
     try:
-        pending = {waiting, *checks}
-        while not waiting.done():
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for one in done:
-                await one
-    finally:
-        for one in (waiting, *checks):
-            one.cancel()
+        await xworker.ready
+    except JsException as error:
+        raise WorkerStartError(f"the worker {name!r} could not be started: {error}") from error
 
 
 async def _check_sources(tag: Any, name: str) -> None:
@@ -263,7 +250,11 @@ class Start:
         self._progress = progress
         self._name = name
         self._xworker = xworker
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._error: Exception | None = None
+        # The task that awaits a step.
+        self._waiting: asyncio.Task[Any] | None = None
+        self._timer: Timer | None = None
+        self._checks: list[asyncio.Task[None]] = []
 
     def __enter__(self) -> Start:
         self._stops = [watch_termination(self._xworker, lambda: self._die("it was terminated"))]
@@ -281,30 +272,66 @@ class Start:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop_looking()
         for stop in self._stops:
             stop()
         for event, proxy in self._proxies.items():
             self._xworker.removeEventListener(event, proxy)
         js.removeEventListener("py:progress", self._on_load)
         destroy_later([*self._proxies.values(), self._on_load])
-        self._failed.cancel()
 
     async def unless_failed(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """Awaits a step of the start.
+        """Awaits a step of the start, in the task that runs.
+
+        A task of its own would take several turns of the event loop.
 
         Raises:
             WorkerDiedError: If the worker is terminated meanwhile.
             WorkerStartError: If it turns out that the worker cannot start.
         """
-        step = asyncio.ensure_future(coroutine)
-        either: set[asyncio.Future[Any]] = {step, self._failed}
+        if self._error is not None:
+            coroutine.close()
+            raise self._error
+        task = self._waiting = asyncio.current_task()
+        assert task is not None
+        cancels = task.cancelling()
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
-                await self._failed
-            return await step
+            return await coroutine
+        except asyncio.CancelledError:
+            # As `asyncio.timeout()` does: the user may have cancelled the task, too.
+            if self._error is not None and task.uncancel() <= cancels:
+                raise self._error from None
+            raise
         finally:
-            step.cancel()
+            self._waiting = None
+            self._stop_looking()
+
+    def look_for_reasons_later(self, tag: Any) -> None:
+        """Looks during the next step why it may never end, unless it ends soon.
+
+        PyScript says nothing, ever, of a script or a configuration that does not exist, or if the page's
+        policy keeps the worker from being loaded.
+
+        Args:
+            tag: The worker's tag.
+        """
+        self._timer = call_later(asyncio.get_running_loop(), _DOUBT, self._look_for_reasons, tag)
+
+    def _look_for_reasons(self, tag: Any) -> None:
+        checks = _check_sources(tag, self._name), _check_policy(self._name)
+        self._checks = [asyncio.ensure_future(self._fail_by(check)) for check in checks]
+
+    def _stop_looking(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for check in self._checks:
+            check.cancel()
+
+    async def _fail_by(self, check: Coroutine[Any, Any, None]) -> None:
+        try:
+            await check
+        except Exception as error:
+            self._fail(error)
 
     def _die(self, reason: str) -> None:
         mark_dead(self._xworker)
@@ -312,10 +339,10 @@ class Start:
         self._fail(WorkerDiedError(f"the worker {self._name!r} is gone: {reason}; {during}; {_ANEW}"))
 
     def _fail(self, error: Exception) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(error)
-            # Nobody may be waiting any more.
-            self._failed.exception()
+        if self._error is None:
+            self._error = error
+            if self._waiting is not None:
+                self._waiting.cancel()
 
     def _on_error(self, event: Any) -> None:
         # An error in the worker's JavaScript has a message; a script that was not loaded has none.
@@ -356,21 +383,29 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any) -> tuple[Any, Any]:
         if getattr(event.data, "mark", None) == mark and not answer.done():
             answer.set_result(event)
 
+    def hear(failure: Any) -> None:
+        # The worker's message with the port overtakes these words where there is no failure.
+        if failure and not answer.done():
+            answer.set_result(str(failure))
+
+    def miss(_error: Any) -> None:
+        if not answer.done():
+            answer.set_result(None)
+
     proxy = create_proxy(receive)
     xworker.addEventListener("message", proxy)
     try:
-        ask = getattr(xworker.sync, bridge.NAME)
         try:
-            failure = base64.b64decode(str(await ask(mark, name, own is not None, _script_of(tag))))
+            ask = getattr(xworker.sync, bridge.NAME)
+            ask(mark, name, own is not None, _script_of(tag)).then(hear, miss)
         except JsException:
-            error = await _without_workerlib(tag, name)
-            # Its context says that a JavaScript object lacks a property, which helps no reader of Python.
-            error.__suppress_context__ = True
-            raise error  # noqa: B904
-        if failure:
-            cause = rebuild(decode(failure, []))
-            raise script_failed(f"the script of the worker {name!r}", cause, MODULES_OF_A_PAGE)
+            miss(None)
         message = await answer
+        if message is None:
+            raise await _without_workerlib(tag, name)
+        if isinstance(message, str):
+            cause = rebuild(decode(base64.b64decode(message), []))
+            raise script_failed(f"the script of the worker {name!r}", cause, MODULES_OF_A_PAGE)
         return message.data, message.ports[0] if message.ports.length else own
     finally:
         xworker.removeEventListener("message", proxy)

@@ -1,0 +1,140 @@
+"""Descriptions of exports: what the handshake tells of functions."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from workerlib import _exports
+
+
+def nothing(): ...  # type: ignore[no-untyped-def]
+
+
+def all_kinds(a, /, b: int, c=1, *d: str, e, f: list[int] = [], **g: "float") -> dict[str, Any]:  # type: ignore[no-untyped-def]  # noqa: B006, UP037
+    """Has parameters of all kinds.
+
+    And a docstring with an indent.
+    """
+    return {}
+
+
+def only_by_name(*, first: int = 1, second) -> None:  # type: ignore[no-untyped-def]
+    """Has no other."""
+
+
+def only_by_place(a, b=None, /) -> None: ...  # type: ignore[no-untyped-def]
+
+
+def rest_by_name(**options: int) -> None: ...
+
+
+def generator(count: int = 3) -> Iterator[int]:
+    yield from range(count)
+
+
+async def asynchronous(value: int) -> int:
+    return value
+
+
+async def async_generator() -> AsyncIterator[int]:
+    yield 1
+
+
+def empty_default(value=inspect.Parameter.empty, other=1): ...  # type: ignore[no-untyped-def]
+
+
+def with_locals(a: int, *rest: int) -> int:
+    own, more = a, rest
+    return own + len(more)
+
+
+def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def around(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return around
+
+
+wrapped = decorated(all_kinds)
+
+
+class Base:
+    """Has methods with docstrings."""
+
+    def method(self, value: int = 1) -> None:
+        """Is inherited."""
+
+
+class Derived(Base):
+    """Has none."""
+
+    def method(self, value: int = 1) -> None: ...
+
+    @staticmethod
+    def static(value: str) -> str:
+        return value
+
+
+class Faulty:
+    """Cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def with_faulty_default(value: object = Faulty()) -> None: ...
+
+
+def changed(a: int, b: int = 2) -> int:
+    return a + b
+
+
+changed.__defaults__ = (1, 2)
+changed.__annotations__ = {"a": "float", "return": Faulty}
+
+FUNCTIONS = [
+    *(nothing, all_kinds, only_by_name, only_by_place, rest_by_name, generator, asynchronous),
+    *(async_generator, empty_default, with_locals, wrapped, Derived.method, Derived.static),
+    *(Derived().method, with_faulty_default, changed, lambda x, y=1: x, functools.partial(all_kinds, 1)),
+    *(print, dict, Base),
+]
+
+
+def _by_inspect(name: str, function: Callable[..., Any]) -> object:
+    """Describes a function by the standard library alone."""
+    kind = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return name, inspect.getdoc(function), None, None, int(kind)
+    empty = inspect.Parameter.empty
+
+    def text(annotation: Any) -> str | None:
+        if annotation is empty:
+            return None
+        return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+    def default(value: object) -> str | None:
+        if value is empty:
+            return None
+        try:
+            return repr(value)
+        except RuntimeError:
+            return "..."
+
+    parameters = [
+        (one.name, int(one.kind), default(one.default), text(one.annotation))
+        for one in signature.parameters.values()
+    ]
+    return name, inspect.getdoc(function), parameters, text(signature.return_annotation), int(kind)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=repr)
+def test_a_description_says_what_inspect_says(function: Callable[..., Any]) -> None:
+    """The description of a plain function is read from the function itself: it must be the same as by `inspect`."""
+    assert _exports.describe_export("f", function) == _by_inspect("f", function)
