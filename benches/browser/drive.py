@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "browser"))
+# The engines are those of the tests, whose limits scale by `pace` of the Python tests.
+sys.path[:0] = [str(Path(__file__).parents[2] / "tests" / folder) for folder in ("browser", "python")]
 
 import pools
 import starts
