@@ -36,7 +36,7 @@ class _End:
         self._arrived: deque[tuple[bytes, list[Any]]] = deque()
         self._handle: Callable[[bytes, list[Any]], None] = lambda *_: None
 
-    def starts_at_once(self, _name: str, _function: object) -> bool:
+    def starts_at_once(self, _name: str, _function: object, _has_callback: bool) -> bool:
         """Says that a call may start while its message is handled."""
         return True
 
