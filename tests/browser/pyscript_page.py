@@ -47,8 +47,12 @@ SHARED_MODULES = [
 ]
 
 
+# Chromium itself asks this host about the fields of forms, at times that no page decides.
+_FOR_THE_BROWSER = "content-autofill."
+
+
 class OffSiteProxy(AbstractContextManager["OffSiteProxy"]):
-    """A proxy that refuses and notes every request; browsers ask it for everything but their own machine."""
+    """A proxy that refuses and notes every request of pages; browsers ask it for everything but their own machine."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -57,7 +61,7 @@ class OffSiteProxy(AbstractContextManager["OffSiteProxy"]):
         class Refuse(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 first = self.rfile.readline(8192).decode("latin-1").strip()
-                if first:
+                if first and _FOR_THE_BROWSER not in first:
                     requests.append(first)
                 self.wfile.write(
                     b"HTTP/1.1 502 off the site\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
