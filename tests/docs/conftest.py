@@ -17,9 +17,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from engines import launch
+from pace import PACE
 
 # How long a step of a page may take, in milliseconds: the test run measures how slow the machine is.
-LIMIT = 30_000 * float(os.environ.get("WORKERLIB_TEST_PACE", "1"))
+LIMIT = 30_000 * PACE
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
