@@ -22,7 +22,7 @@ BESIDE_THE_PAGE = ""
 REMOTE = (
     'experimental_remote_packages = true\npackages = ["https://jolaf.github.io/workerlib/workerlib.toml"]\n'
 )
-# What they say now, and nothing else: besides, the page takes Pyodide from the test's own server, from a snapshot.
+# These are the only lines that differ, but for Pyodide, which the page takes from the test's own server and a snapshot.
 INSTALLED = 'packages = ["workerlib"]\npackages_cache = "passthrough"\n'
 INTERPRETER = 'interpreter = "/workerlib/workerlib-pyodide.mjs?pyodide=/pyodide"\n'
 

@@ -81,7 +81,7 @@ HOSTS = {"spawned": "spawn()", "under_pyscript": "PyScript"}
 def _inject(
     page: FaultPage, records: Records, host: str, fault: str, export: str, seen: str, limit: float = 1
 ) -> None:
-    # What computes until its memory is exhausted does so in its own time.
+    # A function that computes until its memory is exhausted takes as long as it takes.
     seconds = math.inf if fault == "exhaust_memory" else limit
     record = settled_within(
         seconds, lambda: page.call(host, fault=fault, export=export, limit=max(100, limit))
