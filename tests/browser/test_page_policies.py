@@ -100,3 +100,28 @@ async def test_a_check_of_the_policy_that_is_cut_short() -> None:
         await page._check_policy("bench")
     finally:
         page._SUSPICION = real
+
+
+@in_page
+async def test_checks_that_are_cut_short_before_they_begin() -> None:
+    """A worker answers when the page is about to look why it does not: no coroutine is left that was never awaited."""
+    import asyncio
+    import gc
+    import warnings
+
+    import js
+    from workerlib._hosts.host import Progress
+    from workerlib._hosts.pyscript import page
+
+    tag = js.document.createElement("script")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        start = page.Start(Progress("bench"), "bench", js.EventTarget.new())
+        start._look_for_reasons(tag)
+        start._stop_looking()
+        await asyncio.gather(*start._checks, return_exceptions=True)
+        assert all(check.cancelled() for check in start._checks)
+        assert len(start._checks) == 2
+        del start
+        gc.collect()
+    assert not warned, [str(warning.message) for warning in warned]

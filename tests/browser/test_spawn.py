@@ -159,6 +159,27 @@ async def test_what_cannot_be_started(workerlib: Any, raises: Any, pace: Any) ->
 
 
 @in_page(page="spawn_mishaps")
+async def test_a_start_that_does_not_begin(workerlib: Any, raises: Any) -> None:
+    """A bad configuration, and a task that is cancelled at once, leave no coroutine that was never awaited."""
+    import asyncio
+    import gc
+    import warnings
+
+    adapters = {"adapters": {"no_such_module": ["Money", "encode", "decode"]}}
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with raises(workerlib.ConfigError, "no module 'no_such_module'"):
+            await workerlib.spawn("./needs_packaging.py", config=adapters)
+        task = asyncio.create_task(workerlib.spawn("./needs_packaging.py"))
+        task.cancel()
+        with raises(asyncio.CancelledError, ""):
+            await task
+        del task
+        gc.collect()
+    assert not warned, [str(warning.message) for warning in warned]
+
+
+@in_page(page="spawn_mishaps")
 async def test_a_pyodide_that_cannot_be_fetched(workerlib: Any, raises: Any) -> None:
     """The caller's Pyodide may be gone from where it was."""
     import pyodide_js

@@ -163,6 +163,9 @@ def connect(
     overrides = {"strict": strict, "max_in_flight": max_in_flight}
     signs = heartbeat_of(heartbeat, heartbeat_in_calls)
 
+    def first() -> Coroutine[Any, Any, Worker]:
+        return _connect(name, interface, timeout, config, on_progress, on_output, overrides, signs)
+
     def another(dead: str) -> Coroutine[Any, Any, Worker]:
         chosen = name
         if sys.platform == "emscripten":
@@ -171,21 +174,23 @@ def connect(
             chosen = copy_of(dead)
         return _connect(chosen, interface, timeout, config, on_progress, on_output, overrides, signs)
 
-    first = _connect(name, interface, timeout, config, on_progress, on_output, overrides, signs)
     return Connecting(start_again_by(first, another, restart))
 
 
 async def start_again_by(
-    first: Coroutine[Any, Any, Worker], another: Callable[[str], Coroutine[Any, Any, Worker]], restart: bool
+    first: Callable[[], Coroutine[Any, Any, Worker]],
+    another: Callable[[str], Coroutine[Any, Any, Worker]],
+    restart: bool,
 ) -> Worker:
     """Starts a worker that can be started again.
 
     Args:
-        first: Starts the worker.
+        first: Makes the coroutine that starts the worker. A task that is cancelled before its first step
+            leaves none behind.
         another: Starts its script again; it is given the name of the worker that is gone.
         restart: Whether it is started again when it has died.
     """
-    worker = await first
+    worker = await first()
     worker._restart_by(another, Restarts(Policy()) if restart else None)
     return worker
 
@@ -204,7 +209,7 @@ async def _connect(  # noqa: PLR0917 - what `connect()` takes
     worker: Any = None if is_named else name
     path: Any = name if is_named else None
     progress = Progress(None if path is None else os.fspath(path), on_progress=on_progress)
-    opening: Coroutine[Any, Any, Found]
+    open_channel: Callable[[], Coroutine[Any, Any, Found]]
     # Each host is imported where it is used: its own imports exist on that host only.
     if sys.platform == "emscripten":
         from workerlib._hosts.pyscript import page
@@ -217,7 +222,7 @@ async def _connect(  # noqa: PLR0917 - what `connect()` takes
         parsed = read_config()
         chosen = settings(parsed, **overrides)
         adapters = load_adapters(parsed)
-        opening = page.open_channel(progress, worker)
+        open_channel = partial(page.open_channel, progress, worker)
     else:
         from workerlib._hosts.subprocess import parent
 
@@ -227,9 +232,9 @@ async def _connect(  # noqa: PLR0917 - what `connect()` takes
         chosen = settings(parsed, **overrides)
         with parent.importable(config, parsed):
             adapters = load_adapters(parsed)
-        opening = parent.open_channel(progress, config, parsed)
+        open_channel = partial(parent.open_channel, progress, config, parsed)
     return await establish(
-        opening,
+        open_channel,
         progress,
         chosen,
         adapters,
@@ -288,7 +293,7 @@ def _expect_signs(found: Found, connection: Connection, heartbeat: Heartbeat | N
 
 
 async def establish(
-    opening: Coroutine[Any, Any, Found],
+    open_channel: Callable[[], Coroutine[Any, Any, Found]],
     progress: Progress,
     chosen: Settings,
     adapters: AdapterSet,
@@ -301,7 +306,7 @@ async def establish(
     """Opens a channel and then the connection.
 
     Args:
-        opening: Opens the channel: the host's coroutine.
+        open_channel: Makes the host's coroutine that opens the channel.
         progress: The step that the host is at.
         chosen: The settings of this side.
         adapters: The adapters of this side.
@@ -319,15 +324,11 @@ async def establish(
         InterfaceError: If the worker does not fit the interface.
     """
     say(chosen.blocking)
-    try:
-        write = _writer(on_output)
-    except BaseException:
-        opening.close()
-        raise
+    write = _writer(on_output)
     try:
         async with TimeLimit(timeout) as limit:
             progress.on_new_stage = limit.begin_anew
-            found = await opening
+            found = await open_channel()
             progress.enter("waiting for the worker's side of the handshake")
             table = chosen.table(adapters)
             session = Session.connect(

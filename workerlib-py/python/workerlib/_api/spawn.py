@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Coroutine, Iterable, Mapping
+from functools import partial
 from pathlib import PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -146,7 +147,7 @@ def spawn(
             script, progress, config, given, overrides, signs, isolated, interface, timeout, on_output
         )
 
-    return Connecting(start_again_by(start(), lambda _dead: start(), restart), "spawn")
+    return Connecting(start_again_by(start, lambda _dead: start(), restart), "spawn")
 
 
 async def _spawn(  # noqa: PLR0917 - what `spawn()` takes
@@ -182,13 +183,11 @@ async def _spawn(  # noqa: PLR0917 - what `spawn()` takes
         isolated,
         chosen.snapshot,
     )
-    opening = open_channel(wanted, progress)
-    adapters = load_adapters(parsed)
     return await establish(
-        opening,
+        partial(open_channel, wanted, progress),
         progress,
         chosen,
-        adapters,
+        load_adapters(parsed),
         interface=interface,
         timeout=timeout,
         on_output=on_output,

@@ -11,7 +11,8 @@ import asyncio
 import base64
 import itertools
 import textwrap
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 import js
@@ -318,7 +319,8 @@ class Start:
         self._timer = call_later(asyncio.get_running_loop(), _DOUBT, self._look_for_reasons, tag)
 
     def _look_for_reasons(self, tag: Any) -> None:
-        checks = _check_sources(tag, self._name), _check_policy(self._name)
+        # The checks make their coroutines themselves: a check that is cancelled before it begins leaves none.
+        checks = partial(_check_sources, tag, self._name), partial(_check_policy, self._name)
         self._checks = [asyncio.ensure_future(self._fail_by(check)) for check in checks]
 
     def _stop_looking(self) -> None:
@@ -327,9 +329,9 @@ class Start:
         for check in self._checks:
             check.cancel()
 
-    async def _fail_by(self, check: Coroutine[Any, Any, None]) -> None:
+    async def _fail_by(self, check: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await check
+            await check()
         except Exception as error:
             self._fail(error)
 
