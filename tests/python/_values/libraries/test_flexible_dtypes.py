@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -195,6 +197,19 @@ def test_a_record() -> None:
         assert back.dtype.type is np.record
     one: Any = round_trip(RECORD[1])
     assert (one.a, one.b) == (3, 4.0)
+
+
+@pytest.mark.skipif(sys.platform == "emscripten", reason="Pyodide starts no processes")
+def test_records_where_only_numpy_is_imported() -> None:
+    """A worker that imports numpy with the first array has not imported `numpy.rec`, the module that the class names."""
+    code = (
+        "import sys, numpy, workerlib._native as native\n"
+        "records = numpy.zeros(2, [('a', 'i4')]).view(numpy.recarray)\n"
+        "assert 'numpy.rec' not in sys.modules\n"
+        "back = native.decode(*native.encode(records))\n"
+        "assert type(back) is numpy.recarray, type(back)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_subclass_that_numpy_does_not_have_is_refused() -> None:

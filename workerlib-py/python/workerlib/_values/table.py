@@ -170,6 +170,15 @@ def _is_itself(cls: type, name: str) -> bool:
     """Returns whether a class that has the name of a row is the one that the row means."""
     if name in ("builtins.mappingproxy", "builtins.type"):
         return cls.__module__ == "builtins"
-    # Not imported: a class of that module could not be here.
     module, _, attribute = name.rpartition(".")
-    return getattr(sys.modules.get(module), attribute, None) is cls
+    return getattr(_module_that_is_here(module), attribute, None) is cls
+
+
+def _module_that_is_here(name: str) -> object:
+    """Finds the module that a class names as its own; None if not even its package has been imported."""
+    if name in sys.modules or "." not in name:
+        return sys.modules.get(name)
+    # A class may name a public module that nobody has imported yet: numpy.recarray is made in a private one,
+    # and numpy imports numpy.rec when its attribute is read.
+    package, _, attribute = name.rpartition(".")
+    return getattr(_module_that_is_here(package), attribute, None)
