@@ -10,12 +10,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use self::context::Context;
-use self::lanes::{Job, Place, Step};
+use self::lanes::{Job, Place, Stage, Step};
 use self::memory::{Memory, Selection};
-use self::pace::Pace;
+use self::pace::{Measure, Pace};
 use self::parts::{Part, Product};
 use self::report::{Ending, Report};
 use self::table::Row;
@@ -131,7 +131,8 @@ fn run(
     // A test that the user names runs, wherever it repeats another.
     let is_full = options.full || options.rerun_failed || options.matrix || !options.pytest.is_empty();
     let lanes = options.lanes.map_or_else(lanes_of_this_machine, NonZero::get).min(parts.len());
-    let pace: OnceLock<Pace> = OnceLock::new();
+    // The few limits of parts that run before anything is built know of the lanes only.
+    let pace = Mutex::new(pace::of_lanes(lanes));
     let first_error: Mutex<Option<anyhow::Error>> = Mutex::new(None);
     let reports: Vec<OnceLock<(f64, Report)>> = parts.iter().map(|_| OnceLock::new()).collect();
     let mut jobs = Vec::new();
@@ -143,20 +144,28 @@ fn run(
         }
         succeeded
     };
-    let steps: BTreeSet<Step> = parts.iter().map(|part| step_of(part)).collect();
-    if steps.contains(&Step::NeedsSetup) || steps.contains(&Step::NeedsBuilt) {
-        let work = Box::new(move || succeeds(setup_of(workspace, parts).run_beside_others()));
-        jobs.push(Job { seconds: 0, place: Place::Beside, uses: None, step: Step::SetsUp, work });
-    }
-    if steps.contains(&Step::NeedsBuilt) {
-        let work = Box::new(move || succeeds(build(workspace, parts, lanes, pace)));
-        jobs.push(Job { seconds: 0, place: Place::Beside, uses: None, step: Step::Builds, work });
+    let needed = parts.iter().filter_map(|part| stage_of(part)).max();
+    for stage in Stage::ALL.into_iter().filter(|stage| Some(*stage) <= needed) {
+        let work = move || {
+            let steps = match stage {
+                Stage::SetUp => setup_of(workspace, parts),
+                Stage::Installed => install(workspace, parts, lanes, pace),
+                Stage::Built => build(workspace, parts, lanes, pace),
+            };
+            succeeds(steps.run_beside_others())
+        };
+        jobs.push(Job {
+            seconds: 0,
+            place: Place::Beside,
+            uses: None,
+            step: Step::Makes(stage),
+            work: Box::new(work),
+        });
     }
     for ((part, selection), report) in parts.iter().zip(selections).zip(&reports) {
         let work = move || {
-            // Where nothing is built, the few limits that there are know of the lanes only.
-            let factor = pace.get().map_or(pace::of_lanes(lanes), |pace| pace.factor);
-            let context = Context { workspace, pace: factor, is_full, arguments: &options.pytest, selection };
+            let pace = *pace.lock().unwrap_or_else(PoisonError::into_inner);
+            let context = Context { workspace, pace, is_full, arguments: &options.pytest, selection };
             println!("start   {}", part.name);
             let start = Instant::now();
             // A part that cannot run is a part that failed; the others still have something to tell.
@@ -168,7 +177,8 @@ fn run(
             true
         };
         let (seconds, place, uses) = (part.seconds, part.place, part.uses);
-        jobs.push(Job { seconds, place, uses, step: step_of(part), work: Box::new(work) });
+        let step = stage_of(part).map_or(Step::NeedsNothing, Step::Needs);
+        jobs.push(Job { seconds, place, uses, step, work: Box::new(work) });
     }
     lanes::run(jobs, lanes);
     if let Some(error) = first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -187,12 +197,14 @@ fn lanes_of_this_machine() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(LANES)
 }
 
-/// The steps of set-up that a part waits for: the builds that it uses, or the measurement of the machine's pace.
-fn step_of(part: &Part) -> Step {
+/// The stage that a part waits for.
+fn stage_of(part: &Part) -> Option<Stage> {
+    let is_native = |product: &Product| matches!(product, Product::NativeWheel | Product::Installed);
     match (part.needs, part.products) {
-        ([], []) => Step::NeedsNothing,
-        (_, []) => Step::NeedsSetup,
-        _ => Step::NeedsBuilt,
+        ([], []) => None,
+        (_, []) => Some(Stage::SetUp),
+        (_, products) if products.iter().all(is_native) => Some(Stage::Installed),
+        _ => Some(Stage::Built),
     }
 }
 
@@ -246,22 +258,30 @@ fn setup_of<'a>(workspace: &'a Workspace, parts: &[&Part]) -> Steps<'a> {
     steps
 }
 
-/// Builds what the parts use, each thing once, and measures how slow the machine is.
-fn build(workspace: &Workspace, parts: &[&Part], lanes: usize, pace: &OnceLock<Pace>) -> Result<()> {
-    let products: BTreeSet<Product> = parts.iter().flat_map(|part| part.products).copied().collect();
-    let any = |wanted: &[Product]| wanted.iter().any(|product| products.contains(product));
+/// The steps that build the native wheel and install it, if a part uses it.
+///
+/// It comes before the wheel for Pyodide, whose build takes several times as long: meanwhile the tests of the native one run.
+fn install<'a>(workspace: &'a Workspace, parts: &[&Part], lanes: usize, pace: &'a Mutex<f64>) -> Steps<'a> {
+    let products = products_of(parts);
     let mut steps = Steps::default();
-    if any(&[Product::WasmWheel, Product::Pyodide314, Product::Pyodide029, Product::Site]) {
-        steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
-    }
-    if any(&[Product::NativeWheel, Product::Installed]) {
+    if products.contains(&Product::NativeWheel) || products.contains(&Product::Installed) {
         steps.add("building the native wheel", || wheel::build(workspace, Kind::Native));
     }
-    if any(&[Product::Installed]) {
+    if products.contains(&Product::Installed) {
         steps.add("installing the native wheel", || {
             setup::python::ensure_library(workspace, &wheel::find(workspace, Kind::Native)?)
         });
+        add_measurement(&mut steps, workspace, Measure::Python, lanes, pace);
     }
+    steps
+}
+
+/// The steps that build the other products that the parts use, each once.
+fn build<'a>(workspace: &'a Workspace, parts: &[&Part], lanes: usize, pace: &'a Mutex<f64>) -> Steps<'a> {
+    let products = products_of(parts);
+    let any = |wanted: &[Product]| wanted.iter().any(|product| products.contains(product));
+    let mut steps = Steps::default();
+    steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
     if any(&[Product::Pyodide029]) {
         steps.add("adding the wheel to Pyodide 0.29", || pyodide::assemble(workspace, Pyodide::V0_29));
     }
@@ -270,13 +290,27 @@ fn build(workspace: &Workspace, parts: &[&Part], lanes: usize, pace: &OnceLock<P
     } else if any(&[Product::Pyodide314]) {
         steps.add("adding the wheel to Pyodide 314", || pyodide::assemble(workspace, Pyodide::V314));
     }
-    steps.add("measuring how slow the machine is", || {
-        let measured = pace::measure(workspace, lanes)?;
-        let note = format!("limits are {:.1} times as long: {}", measured.factor, measured.reason);
-        pace.set(measured).map_err(|_| anyhow!("the pace was measured twice"))?;
-        Ok(Outcome::Note(note))
+    add_measurement(&mut steps, workspace, Measure::Pyodide, lanes, pace);
+    steps
+}
+
+fn products_of(parts: &[&Part]) -> BTreeSet<Product> {
+    parts.iter().flat_map(|part| part.products).copied().collect()
+}
+
+/// Adds the step that measures how slow the machine is, for the parts that start after it.
+fn add_measurement<'a>(
+    steps: &mut Steps<'a>,
+    workspace: &'a Workspace,
+    measure: Measure,
+    lanes: usize,
+    pace: &'a Mutex<f64>,
+) {
+    steps.add("measuring how slow the machine is", move || {
+        let Pace { factor, reason } = pace::measure(workspace, measure, lanes)?;
+        *pace.lock().unwrap_or_else(PoisonError::into_inner) = factor;
+        Ok(Outcome::Note(format!("limits are {factor:.1} times as long: {reason}")))
     });
-    steps.run_beside_others()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Runs jobs in lanes side by side, then those that must run alone.
 //!
 //! The longest job starts first, so that the lanes end at about the same time. Two jobs that use the same thing never run at the
-//! same time; a job waits for the set-up, or for the build behind it, if it needs that. Jobs report by themselves: nothing is
+//! same time; a job waits for the set-up, or for a build behind it, if it needs that. Jobs report by themselves: nothing is
 //! collected here.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -31,58 +32,85 @@ pub(super) struct Job<'a> {
     pub(super) place: Place,
     pub(super) uses: Option<Resource>,
     pub(super) step: Step,
-    /// Does the work. The set-up and the build return whether the jobs that wait for them may start.
+    /// Does the work. A job that makes a stage returns whether the jobs that wait for it may start.
     pub(super) work: Box<dyn FnOnce() -> bool + Send + 'a>,
 }
 
-/// How a job depends on the set-up and the build, which are jobs as well.
+/// Something that one job makes and others wait for. A stage waits for the one before it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Stage {
+    /// The tools are installed.
+    SetUp,
+    /// The native wheel is built and installed.
+    Installed,
+    /// The wheel for Pyodide, and all that is made of it, is built.
+    Built,
+}
+
+impl Stage {
+    /// All stages, in their order.
+    pub(super) const ALL: [Self; 3] = [Self::SetUp, Self::Installed, Self::Built];
+
+    /// The stage before this one.
+    fn before(self) -> Option<Self> {
+        Self::ALL.into_iter().rfind(|stage| *stage < self)
+    }
+}
+
+/// How a job depends on the stages, which are jobs as well.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Step {
     /// The job waits for nothing.
     NeedsNothing,
-    /// The job waits for the set-up.
-    NeedsSetup,
-    /// The job waits for the build.
-    NeedsBuilt,
-    /// The job is the build, which waits for the set-up. There is one such job at most, and it starts before other jobs.
-    Builds,
-    /// The job is the set-up. There is one such job at most, and it starts before all others.
-    SetsUp,
+    /// The job waits for a stage.
+    Needs(Stage),
+    /// The job makes a stage. There is one such job for each stage at most, and it starts before all that make none.
+    Makes(Stage),
 }
 
 struct State<'a> {
     waiting: Vec<Job<'a>>,
     used: Vec<Resource>,
-    /// Whether the set-up succeeded; `None` until it ends.
-    is_set_up: Option<bool>,
-    /// Whether the build succeeded; `None` until it ends.
-    is_built: Option<bool>,
+    /// Whether the job of each stage succeeded; a stage that has no job counts as reached, and one whose job has not ended is
+    /// not here.
+    reached: BTreeMap<Stage, bool>,
 }
 
 impl<'a> State<'a> {
     /// Takes the next job that may start now.
     fn next(&mut self) -> Option<Job<'a>> {
         let is_free = |job: &Job<'_>| !job.uses.is_some_and(|resource| self.used.contains(&resource));
-        let may_start = |job: &Job<'_>| match job.step {
-            Step::SetsUp | Step::NeedsNothing => true,
-            Step::Builds | Step::NeedsSetup => self.is_set_up == Some(true),
-            Step::NeedsBuilt => self.is_built == Some(true),
-        };
+        let may_start = |job: &Job<'_>| stage_before(job.step).is_none_or(|stage| self.has_reached(stage));
         let ready = self.waiting.iter().enumerate().filter(|(_, job)| is_free(job) && may_start(job));
-        // The set-up and the build are first, since most jobs wait for them.
-        let (index, _) = ready.max_by_key(|(_, job)| (job.step.max(Step::NeedsBuilt), job.seconds))?;
+        // Stages are first, since most jobs wait for them.
+        let (index, _) = ready.max_by_key(|(_, job)| (matches!(job.step, Step::Makes(_)), job.seconds))?;
         let job = self.waiting.swap_remove(index);
         self.used.extend(job.uses);
         Some(job)
     }
+
+    /// Tells whether a stage, and with it those before it, succeeded.
+    fn has_reached(&self, stage: Stage) -> bool {
+        Stage::ALL.into_iter().filter(|one| *one <= stage).all(|one| self.reached.get(&one) == Some(&true))
+    }
 }
 
-/// Runs the jobs; if the set-up or the build fails, the jobs that need it do not run.
+/// The stage that has to be reached before a job may start.
+fn stage_before(step: Step) -> Option<Stage> {
+    match step {
+        Step::NeedsNothing => None,
+        Step::Needs(stage) => Some(stage),
+        Step::Makes(stage) => stage.before(),
+    }
+}
+
+/// Runs the jobs; if a stage fails, the jobs that need it do not run.
 pub(super) fn run(jobs: Vec<Job<'_>>, lanes: usize) {
     let (alone, beside): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.place == Place::Alone);
     let has = |step| beside.iter().any(|job| job.step == step);
-    let (is_set_up, is_built) = ((!has(Step::SetsUp)).then_some(true), (!has(Step::Builds)).then_some(true));
-    let state = Mutex::new(State { waiting: beside, used: Vec::new(), is_set_up, is_built });
+    let reached = Stage::ALL.into_iter().filter(|stage| !has(Step::Makes(*stage))).map(|stage| (stage, true));
+    let reached = reached.collect();
+    let state = Mutex::new(State { waiting: beside, used: Vec::new(), reached });
     let changed = Condvar::new();
     thread::scope(|scope| {
         for _ in 0..lanes.max(1) {
@@ -105,7 +133,7 @@ fn run_lane<'a>(state: &Mutex<State<'a>>, changed: &Condvar) {
     let mut now = lock(state);
     while !now.waiting.is_empty() {
         let Some(job) = now.next() else {
-            if (now.is_set_up == Some(false) || now.is_built == Some(false)) && now.used.is_empty() {
+            if now.reached.values().any(|succeeded| !succeeded) && now.used.is_empty() {
                 return;
             }
             now = changed.wait(now).unwrap_or_else(PoisonError::into_inner);
@@ -116,10 +144,8 @@ fn run_lane<'a>(state: &Mutex<State<'a>>, changed: &Condvar) {
         let succeeded = carry_out(job);
         now = lock(state);
         now.used.retain(|resource| Some(*resource) != uses);
-        match step {
-            Step::SetsUp => now.is_set_up = Some(succeeded),
-            Step::Builds => now.is_built = Some(succeeded),
-            Step::NeedsNothing | Step::NeedsSetup | Step::NeedsBuilt => {}
+        if let Step::Makes(stage) = step {
+            now.reached.insert(stage, succeeded);
         }
         changed.notify_all();
     }
@@ -155,15 +181,15 @@ mod tests {
                 true
             }
         };
-        let mut alone = job(99, Step::NeedsBuilt, None, note("alone"));
+        let mut alone = job(99, Step::Needs(Stage::Built), None, note("alone"));
         alone.place = Place::Alone;
         run(
             vec![
                 alone,
                 job(1, Step::NeedsNothing, None, note("short")),
-                job(9, Step::NeedsBuilt, None, note("long")),
-                job(0, Step::Builds, None, note("build")),
-                job(0, Step::SetsUp, None, note("set-up")),
+                job(9, Step::Needs(Stage::Built), None, note("long")),
+                job(0, Step::Makes(Stage::Built), None, note("build")),
+                job(0, Step::Makes(Stage::SetUp), None, note("set-up")),
             ],
             1,
         );
@@ -179,14 +205,14 @@ mod tests {
                 ran.fetch_add(1, Ordering::Relaxed);
                 true
             };
-            let mut alone = job(1, Step::NeedsBuilt, None, count);
+            let mut alone = job(1, Step::Needs(Stage::Built), None, count);
             alone.place = Place::Alone;
             run(
                 vec![
-                    job(0, Step::SetsUp, None, move || sets_up),
-                    job(0, Step::Builds, None, || false),
-                    job(1, Step::NeedsBuilt, None, count),
-                    job(1, Step::NeedsSetup, None, count),
+                    job(0, Step::Makes(Stage::SetUp), None, move || sets_up),
+                    job(0, Step::Makes(Stage::Built), None, || false),
+                    job(1, Step::Needs(Stage::Built), None, count),
+                    job(1, Step::Needs(Stage::SetUp), None, count),
                     job(1, Step::NeedsNothing, None, count),
                     alone,
                 ],
@@ -203,7 +229,7 @@ mod tests {
         let met = AtomicUsize::new(0);
         run(
             vec![
-                job(0, Step::SetsUp, None, {
+                job(0, Step::Makes(Stage::SetUp), None, {
                     let met = &met;
                     move || {
                         let has_met = receiver.recv_timeout(Duration::from_secs(60)).is_ok();
@@ -216,6 +242,38 @@ mod tests {
             2,
         );
         assert_eq!(met.into_inner(), 1);
+    }
+
+    /// A job that needs the native wheel runs beside the build of the other wheel, which comes after the native one.
+    #[test]
+    fn the_second_build_has_company() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let order = Mutex::new(Vec::new());
+        let order = &order;
+        let note = move |name: &'static str| order.lock().expect("no panic").push(name);
+        run(
+            vec![
+                job(0, Step::Makes(Stage::Built), None, move || {
+                    let has_met = receiver.recv_timeout(Duration::from_secs(60)).is_ok();
+                    note("built");
+                    has_met
+                }),
+                job(1, Step::Needs(Stage::Built), None, move || {
+                    note("page");
+                    true
+                }),
+                job(9, Step::Needs(Stage::Installed), None, move || {
+                    note("native");
+                    sender.send(()).is_ok()
+                }),
+                job(0, Step::Makes(Stage::Installed), None, move || {
+                    note("installed");
+                    true
+                }),
+            ],
+            2,
+        );
+        assert_eq!(*order.lock().expect("no panic"), ["installed", "native", "built", "page"]);
     }
 
     /// Two users of cargo never meet, though two lanes are free.

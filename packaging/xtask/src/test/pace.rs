@@ -1,7 +1,7 @@
 //! Measures how slow the machine is, so that limits of tests grow with it.
 //!
-//! The measure is a start of Pyodide under Node, which is most of the work of the slow tests. Where no Pyodide is built, it is
-//! a loop of Python's.
+//! The measure is a start of Pyodide under Node, which is most of the work of the slow tests. For parts that need no Pyodide, it
+//! is a loop of Python's.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -32,11 +32,20 @@ pub(super) struct Pace {
     pub(super) reason: String,
 }
 
+/// The program that is timed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Measure {
+    /// A loop of Python's.
+    Python,
+    /// A start of Pyodide under Node; a loop of Python's where either is missing.
+    Pyodide,
+}
+
 /// Measures the pace of each of so many lanes side by side.
 ///
 /// # Errors
-/// If neither Pyodide nor Python can be started.
-pub(super) fn measure(workspace: &Workspace, lanes: usize) -> Result<Pace> {
+/// If the program cannot be started.
+pub(super) fn measure(workspace: &Workspace, measure: Measure, lanes: usize) -> Result<Pace> {
     if let Some(text) = std::env::var_os(OVERRIDE) {
         let text = text.to_string_lossy();
         let factor = text.parse::<f64>().ok().filter(|factor| factor.is_finite() && *factor >= 1.0);
@@ -46,7 +55,8 @@ pub(super) fn measure(workspace: &Workspace, lanes: usize) -> Result<Pace> {
         return Ok(Pace { factor, reason: format!("given by {OVERRIDE}") });
     }
     let pyodide = Pyodide::V314.folder(workspace);
-    let (what, reference, mut command) = match node::find() {
+    let node = if measure == Measure::Pyodide { node::find() } else { None };
+    let (what, reference, mut command) = match node {
         Some(node) if pyodide.join("pyodide.mjs").is_file() => {
             let mut node = Command::new(node);
             node.arg(workspace.tests("node").join("start.mjs")).arg(pyodide);
