@@ -37,15 +37,18 @@ def processes(pool: workerlib.Pool) -> list[Any]:
 
 
 @pytest.mark.timeout(480)
-async def test_random_kills_lose_nothing() -> None:
-    """200 workers are killed at random moments during a map of 2,000 items with retries: every result comes once."""
-    kills, count = 0, 2000
+@pytest.mark.parametrize(
+    ("wanted", "count"), [(40, 400), pytest.param(200, 2000, marks=pytest.mark.repeated)], ids=["40", "200"]
+)
+async def test_random_kills_lose_nothing(wanted: int, count: int) -> None:
+    """Workers are killed at random moments during a map with retries: every result comes once."""
+    kills = 0
     chance = random.Random(20)
     async with start(size=2, max_restarts=None, backoff=None, poison_after=None) as pool:
 
         async def kill() -> None:
             nonlocal kills
-            while kills < 200:
+            while kills < wanted:
                 await asyncio.sleep(chance.uniform(0, 0.02))
                 if running := processes(pool):
                     with contextlib.suppress(ProcessLookupError):
@@ -63,7 +66,7 @@ async def test_random_kills_lose_nothing() -> None:
 
         results = [result async for result in pool.map(pool.double_slowly, numbers(), retries=1000)]
         assert results == [2 * number for number in range(count)]
-        assert kills == 200
+        assert kills == wanted
 
 
 @pytest.mark.parametrize(("cores", "size"), [(1, 1), (3, 3), (4, 4), (64, 4)])

@@ -11,8 +11,8 @@ use crate::process;
 use crate::release::CRATES;
 use crate::workspace::Workspace;
 
-/// How many random schedules of two peers the session has to pass.
-const SCHEDULES: &str = "3000000";
+/// How many random schedules of two peers the session has to pass, in a plain run and in a full one.
+const SCHEDULES: (&str, &str) = ("500000", "3000000");
 
 /// The workspaces: how they are called in messages and logs, and what follows a command of cargo's for them.
 fn workspaces(workspace: &Workspace) -> [(&'static str, Vec<String>); 2] {
@@ -96,6 +96,7 @@ pub(super) fn crates(context: &Context<'_>) -> Result<Report> {
 /// Runs the session's model through random schedules, as many as take optimised code to be run.
 pub(super) fn session_model(context: &Context<'_>) -> Result<Report> {
     let workspace = context.workspace;
+    let schedules = if context.is_full { SCHEDULES.1 } else { SCHEDULES.0 };
     let mut cargo = process::cargo();
     cargo.args([
         "test",
@@ -105,7 +106,7 @@ pub(super) fn session_model(context: &Context<'_>) -> Result<Report> {
         "--test=schedules",
         "--test=reference_schedules",
     ]);
-    cargo.args(["--", "--nocapture"]).env("WORKERLIB_SCHEDULES", SCHEDULES).current_dir(workspace.root());
+    cargo.args(["--", "--nocapture"]).env("WORKERLIB_SCHEDULES", schedules).current_dir(workspace.root());
     let run = process::capture(workspace, "session-model", &mut cargo)?;
     let schedules = run.output.lines().find_map(|line| line.split_once("schedules run: "));
     let what = schedules.map_or("tests, of which none told its schedules".to_owned(), |(_, told)| {
