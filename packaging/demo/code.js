@@ -7,7 +7,7 @@
 const TOKEN = new RegExp(
   [
     /(?<comment>#.*)/, /(?<string>"""[^]*?"""|"[^"\n]*")/, /(?<decorator>@[\w.]+)/,
-    /(?<keyword>\b(?:async|await|class|def|else|for|from|if|import|in|is|None|not|return|True|False|while|with)\b)/,
+    /(?<keyword>\b(?:as|async|await|class|def|else|for|from|if|import|in|is|None|not|return|True|False|while|with|yield)\b)/,
     /(?<number>\b\d[\d_.]*\b)/, /(?<call>\b[a-z_]\w*(?=\())/,
   ].map((pattern) => pattern.source).join("|"),
   "g",

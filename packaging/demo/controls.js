@@ -13,8 +13,10 @@ for (const [from, to] of [["distance-from", "distance-to"], ["hour-from", "hour-
   element(to).addEventListener("input", () => keepInOrder(element(from), element(to), element(to)));
 }
 element("controls").addEventListener("input", describe);
-element("controls").addEventListener("submit", (event) => event.preventDefault());
-element("questions").addEventListener("submit", (event) => event.preventDefault());
+element("model-form").addEventListener("input", describe);
+for (const form of ["controls", "model-form", "questions"]) {
+  element(form).addEventListener("submit", (event) => event.preventDefault());
+}
 describe();
 
 // A file dropped beside the drop zone, or before Python is there, must not replace the page.
@@ -54,6 +56,8 @@ function describe() {
   element("hour-output").value = `${clock(element("hour-from").value, "00")}–${clock(element("hour-to").value, "59")}`;
   const least = element("least-delay").value;
   element("least-output").value = least === LOWEST_DELAY ? "any" : `${least} min`;
+  element("model-hour-output").value = clock(element("model-hour").value, "00");
+  element("model-miles-output").value = `${Number(element("model-miles").value).toLocaleString("en")} miles`;
   for (const range of document.querySelectorAll(".dual")) {
     const [low, high] = range.querySelectorAll("input");
     const part = (input) => ((input.value - input.min) / (input.max - input.min)) * 100;

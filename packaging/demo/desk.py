@@ -4,11 +4,13 @@ Invariant: it holds parsed files by name and answers in steps (see steps.py); th
 a desk of their own. It does not know where it runs.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
+from bands import AlikeFlights, band_rows
 from flights import BY_HOUR, flights_by_hour, summarise
 from grouping import group
-from steps import Steps
+from steps import Steps, straight
 from tables import Table, read_table
 
 
@@ -18,6 +20,8 @@ class Desk:
     def __init__(self) -> None:
         self._tables: dict[str, Table] = {}
         self._flights: dict[str, list[BY_HOUR]] = {}
+        self.rows_begun = 0
+        """How many rows of the last table by distance were begun."""
 
     def load(self, name: str, data: bytes | bytearray) -> Steps[dict[str, Any]]:
         """Reads a file and describes it; a file of the same name is replaced."""
@@ -43,6 +47,22 @@ class Desk:
         """Groups any file by a column; grouping.group tells what can be asked."""
         answer = yield from group(self._table(name), by, value, how)
         return answer
+
+    def bands(self, name: str) -> Iterator[Steps[dict[str, Any]]]:
+        """Gives the work of each row of the table by distance, one after the other."""
+        self.rows_begun = 0
+        for steps in band_rows(self._by_hour(name)):
+            self.rows_begun += 1
+            yield steps
+
+    def alike(self, name: str) -> AlikeFlights:
+        """Makes the model of a file of flights: it finds those like a given one."""
+        return AlikeFlights(self._by_hour(name))
+
+    def _by_hour(self, name: str) -> list[BY_HOUR]:
+        if name not in self._flights:
+            self._flights[name] = straight(flights_by_hour(self._table(name)))
+        return self._flights[name]
 
     def _table(self, name: str) -> Table:
         try:

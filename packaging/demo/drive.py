@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import re
 import statistics
 import sys
 import time
@@ -56,6 +57,17 @@ DROP = """async ([name, text]) => { const files = new DataTransfer();
     files.items.add(new File([text], name)); const at = document.querySelector("#drop-zone");
     for (const type of ["dragenter", "dragover", "drop"])
         at.dispatchEvent(new DragEvent(type, {dataTransfer: files, bubbles: true, cancelable: true})); }"""
+
+# Presses buttons when the table has so many rows, in the same moment: a click from here might come too late.
+PRESS_AT = """([number, ...buttons]) => new MutationObserver((_, observer) => {
+    if (document.querySelector("#table-rows").rows.length < number) return;
+    observer.disconnect(); buttons.forEach(name => document.querySelector(name).click());
+}).observe(document.querySelector("#table-rows"), {childList: true})"""
+# Notes how many rows the table had when the model first answered.
+NOTE_ANSWER = """() => new MutationObserver((_, observer) => { observer.disconnect();
+    window.rowsAtAnswer = document.querySelector("#table-rows").rows.length;
+}).observe(document.querySelector("#model-flights"), {childList: true})"""
+READ_TABLE = "() => [...document.querySelector('#table-rows').rows].map(row => [...row.cells].map(cell => cell.textContent))"
 
 OWN_CSV = "city,visits,rating,open\n" + "".join(
     f'"{city}, {part}",{visits},{rating},{opened}\n'
@@ -157,6 +169,24 @@ def spread(hours: list[list[int]]) -> list[int]:
 def measured(hours: list[list[int]], measure: Callable[[list[int]], float]) -> list[float | None]:
     """Measures each hour; an hour without flights shows nothing."""
     return [measure(delays) if delays else None for delays in hours]
+
+
+def by_band(flights: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """Collects the delays of the flights of each hundred miles, under the name that their row has."""
+    bands: dict[int, list[int]] = {}
+    for flight in flights:
+        bands.setdefault(flight["distance"] // 100, []).append(flight["delay"])
+    return {f"{band * 100:,}–{band * 100 + 100:,}": bands[band] for band in sorted(bands)}
+
+
+def like(flights: list[dict[str, Any]], hour: int, miles: int) -> list[str]:
+    """Says what the model answers about an hour and a distance."""
+    delays = sorted(
+        flight["delay"]
+        for flight in flights
+        if abs(math.floor(flight["time"]) - hour) <= 1 and abs(flight["distance"] // 100 - miles // 100) <= 1
+    )
+    return [f"{len(delays):,}", f"{late_share(delays):.1%}", f"{delays[len(delays) // 2]} min"]
 
 
 # The visit, step by step
@@ -392,6 +422,72 @@ def open_files(visit: Visit, airports: str) -> None:
     visit.check(not page.is_visible("#file-error"), "the last file's error is still shown")
 
 
+def stream_rows(visit: Visit, flights: list[dict[str, Any]]) -> None:
+    """Stops the table by distance after three rows; then has it filled, while the worker's model is asked."""
+    page, bands = visit.page, by_band(flights)
+    page.evaluate(PRESS_AT, [3, "#table-stop"])
+    page.click("#table-start")
+    visit.wait_for("the end of the stopped table", lambda: visit.text("#table-status").startswith("Stopped"))
+    check_table(visit, bands)
+    shown, begun = map(int, re.findall(r"\d+", visit.text("#table-status")))
+    visit.check(3 <= shown < len(bands), f"a table that was stopped at its third row has {shown}")
+    visit.check(shown <= begun <= shown + 5, f"the worker began {begun} rows of a table stopped at {shown}")
+    show("stopped", visit.text("#table-status"))
+
+    page.evaluate(NOTE_ANSWER)
+    page.evaluate(PRESS_AT, [1, "#model-open"])
+    with visit.counting_frames() as counted:
+        page.click("#table-start")
+        visit.wait_for("the whole table", lambda: visit.text("#table-status") == f"All {len(bands)} rows.")
+    visit.check(len(check_table(visit, bands)) == len(bands), "a row of the table is missing")
+    visit.check(
+        counted["frames"] >= 5 and counted["longest"] < counted["milliseconds"] / 2,
+        f"the page stood still while the rows came: {counted}",
+    )
+    rows = page.evaluate("window.rowsAtAnswer ?? Infinity")
+    visit.check(rows < len(bands), f"the model answered only when the table had {rows} rows")
+    show("table", f"{len(bands)} rows; the model answered behind row {rows}")
+
+
+def check_table(visit: Visit, bands: dict[str, list[int]]) -> list[list[str]]:
+    """Compares the rows that are shown, and returns them."""
+    rows: list[list[str]] = visit.page.evaluate(READ_TABLE)
+    visit.check([row[0] for row in rows] == list(bands)[: len(rows)], "the rows are not in their order")
+    for name, *cells in rows:
+        delays = bands[name]
+        mean, late = statistics.fmean(delays), late_share(delays)
+        low, high = map(float, cells.pop(2).split(" to "))
+        expected = [f"{len(delays):,}", f"{mean:.1f} min", f"{late:.1%}"]
+        visit.check(cells == expected, f"the row {name} shows {cells}, not {expected}")
+        slack = 5 * statistics.stdev(delays) / math.sqrt(len(delays)) + 0.1
+        visit.check(mean - slack < low <= high < mean + slack, f"{low} to {high} is no range of {mean}")
+    return rows
+
+
+def ask_model(visit: Visit, flights: list[dict[str, Any]]) -> None:
+    """Asks the model that stays in the worker about other flights, and closes it."""
+    page = visit.page
+
+    def answers() -> bool:
+        wish = int(page.input_value("#model-hour")), int(page.input_value("#model-miles"))
+        shown = [visit.text(f"#model-{name}") for name in ("flights", "late", "median")]
+        return shown == like(flights, *wish)
+
+    visit.wait_for("the model's first answer", answers)
+    visit.check("<remote Model>" in visit.text("#model-status"), "the page does not show its handle")
+    for control, key in (("model-hour", "ArrowLeft"), ("model-miles", "ArrowRight")):
+        page.focus(f"#{control}")
+        for _ in range(4):
+            page.keyboard.press(key)
+    visit.check(page.input_value("#model-miles") == "1000", "the sliders did not follow the keys")
+    visit.wait_for("the model's last answer", answers)
+    show("model", f"{visit.text('#model-form .figures')}; {visit.text('#model-status')}")
+    page.click("#model-close")
+    visit.wait_for("the end of the model", lambda: visit.text("#model-status").startswith("Closed"))
+    visit.check("keeps no model" in visit.text("#model-status"), "the worker has kept the model")
+    show("closed", visit.text("#model-status"))
+
+
 def look_around(visit: Visit) -> None:
     """Reads the code that is shown, the pulse and the footer."""
     page = visit.page
@@ -495,6 +591,8 @@ def main() -> int:
             ("The worker works hard", lambda: work_hard(visit, flights)),
             ("The page's own Python does the same", lambda: work_on_the_page(visit)),
             ("Files are opened", lambda: open_files(visit, airports)),
+            ("Rows come one by one", lambda: stream_rows(visit, flights)),
+            ("A model stays in the worker", lambda: ask_model(visit, flights)),
             ("A look around", lambda: look_around(visit)),
         ]
         for title, step in steps:

@@ -1,6 +1,7 @@
 """The page's script: connects to the worker, asks it what the controls ask, and has the answers shown.
 
-Invariant: at most one quick question about the flights is on its way; while it is, only the newest wish is kept.
+Invariant: at most one quick question about the flights, and one to the model, is on its way; while it is, only the newest
+wish is kept.
 What is shown is view.py's, what is computed is desk.py's.
 """
 
@@ -59,6 +60,9 @@ class Page:
         self.file = ""
         self.wish: dict[str, Any] | None = None
         self.busy_with_a_quick_question = False
+        self.rows: Any = None
+        self.is_stopped = False
+        self.wishes: Wishes | None = None
 
     async def open(self, name: str, data: bytes, panel: str) -> dict[str, Any]:
         """Has a file read by the worker, and by the page too when its turn comes."""
@@ -130,6 +134,44 @@ class Page:
         view.timing(call, now(), where)
         view.finished("file", f"{call.answer['rows']:,} rows in {call.answer['groups']:,} groups")
 
+    async def fill_table(self) -> None:
+        """Fills the table by distance until it is full, or the visitor stops it."""
+        worker = self.worker
+        self.is_stopped = False
+        view.table_begins()
+        # <show>
+        # Each row is here as soon as it is computed.
+        # The worker is at most four rows ahead of the page.
+        self.rows = worker.bands.options(ahead=4)("flights-200k.json")
+        async for row in self.rows:
+            view.add_row(row)
+        # </show>
+        view.table_ends(self.is_stopped, (await worker.state())["rows_begun"])
+
+    async def stop_table(self) -> None:
+        """Ends the table where it stands."""
+        self.is_stopped = True
+        view.table_stops()
+        # <show>
+        # The Stop button: the worker's generator ends where it is.
+        await self.rows.aclose()
+        # </show>
+
+    async def keep_model(self) -> None:
+        """Has the worker make a model and asks it, until the visitor closes it."""
+        worker = self.worker
+        wishes = self.wishes = Wishes()
+        view.model_begins()
+        # <show>
+        # The model stays in the worker. The page has a handle of it.
+        async with await worker.Model("flights-200k.json") as model:
+            async for hour, miles in wishes:
+                answer = await model.like(hour, miles)
+                view.model_answers(model, answer, wishes.count)
+        # </show>
+        self.wishes = None
+        view.model_ends((await worker.state())["models"])
+
     async def open_own_file(self, name: str, data: bytes) -> None:
         """Reads the visitor's file and asks a first question; what is wrong with the file is shown, no more."""
         await view.action()
@@ -156,6 +198,38 @@ class Page:
         if name not in self.files_here:
             await self.here.load(name, self.files[name])
             self.files_here.add(name)
+
+
+class Wishes:
+    """The newest hour and distance of the visitor's flight, each time that they change."""
+
+    def __init__(self) -> None:
+        """Begins with the values that the sliders have now."""
+        self.count = 0
+        """How many wishes there were."""
+        self._news = asyncio.Event()
+        self._news.set()
+        self._is_over = False
+
+    def change(self) -> None:
+        """Says that the sliders have moved."""
+        self._news.set()
+
+    def end(self) -> None:
+        """Says that nothing more is wished."""
+        self._is_over = True
+        self._news.set()
+
+    def __aiter__(self) -> "Wishes":
+        return self
+
+    async def __anext__(self) -> tuple[int, int]:
+        await self._news.wait()
+        self._news.clear()
+        if self._is_over:
+            raise StopAsyncIteration
+        self.count += 1
+        return view.flight()
 
 
 async def fetched(url: str, panel: str) -> bytes:
@@ -195,6 +269,33 @@ def listen(page: Page) -> None:
         with shown_errors():
             await view.action()
             await page.ask_groups()
+
+    @when("click", "#table-start")
+    async def filling(event: Any) -> None:
+        with shown_errors():
+            await view.action()
+            await page.fill_table()
+
+    @when("click", "#table-stop")
+    async def stopping(event: Any) -> None:
+        with shown_errors():
+            await page.stop_table()
+
+    @when("click", "#model-open")
+    async def keeping(event: Any) -> None:
+        with shown_errors():
+            await view.action()
+            await page.keep_model()
+
+    @when("input", "#model-form")
+    def wishing(event: Any) -> None:
+        if page.wishes is not None:
+            page.wishes.change()
+
+    @when("click", "#model-close")
+    def closing(event: Any) -> None:
+        if page.wishes is not None:
+            page.wishes.end()
 
     @when("change", "#file-input")
     async def choosing(event: Any) -> None:

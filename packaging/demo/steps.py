@@ -18,7 +18,7 @@ Steps = Generator[Step, None, Result]
 SECONDS_BETWEEN_PAUSES = 0.02
 
 
-async def paced(steps: Steps[Result], report: Callable[[Step], None]) -> Result:
+async def paced(steps: Steps[Result], report: Callable[[Step], None] | None = None) -> Result:
     """Runs the steps and pauses often, so that other calls are answered meanwhile."""
     pause_at = perf_counter() + SECONDS_BETWEEN_PAUSES
     while True:
@@ -26,7 +26,8 @@ async def paced(steps: Steps[Result], report: Callable[[Step], None]) -> Result:
             step = next(steps)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        report(step)
+        if report is not None:
+            report(step)
         if perf_counter() >= pause_at:
             await asyncio.sleep(0)
             pause_at = perf_counter() + SECONDS_BETWEEN_PAUSES

@@ -206,6 +206,96 @@ def delays(answer: dict[str, Any], metric: str) -> None:
     )
 
 
+# The table by distance
+
+
+def table_begins() -> None:
+    """Empties the table, and offers to stop it."""
+    element("table-rows").replaceChildren()
+    element("table-start").disabled, element("table-stop").disabled = True, False
+    element("table-stop").focus()
+    element("table-status").ariaBusy = "true"
+    text("table-status", "The worker computes the first row …")
+
+
+def add_row(row: dict[str, Any]) -> None:
+    """Adds a row behind the others; the table scrolls with it, unless the visitor looks at an earlier row."""
+    box, (first, last), (low, high) = element("table-box"), row["miles"], row["range"]
+    follows = box.scrollHeight - box.scrollTop - box.clientHeight < 40
+    line = element("table-rows").insertRow()
+    head = document.createElement("th")
+    head.scope = "row"
+    head.textContent = f"{first:,}–{last:,}"
+    line.append(head)
+    for words in (
+        f"{row['flights']:,}",
+        f"{row['mean']:.1f} min",
+        f"{low:.1f} to {high:.1f}",
+        f"{row['late']:.1%}",
+    ):
+        line.insertCell().textContent = words
+    line.style.setProperty("--late", f"{100 * row['late']:.1f}%")
+    if follows:
+        box.scrollTop = box.scrollHeight
+    text("table-status", f"{_rows()} here, the next one is being computed …")
+
+
+def table_stops() -> None:
+    """Says that the visitor has stopped the table."""
+    element("table-stop").disabled = True
+
+
+def table_ends(is_stopped: bool, begun: int) -> None:
+    """Says whether the visitor has stopped the table, and how many rows the worker had begun."""
+    element("table-start").disabled, element("table-stop").disabled = False, True
+    element("table-start").focus()
+    element("table-status").ariaBusy = "false"
+    if is_stopped:
+        text(
+            "table-status", f"Stopped after {_rows()}. The worker had begun {begun}, and computes no further."
+        )
+    else:
+        text("table-status", f"All {_rows()}.")
+
+
+def _rows() -> str:
+    number = element("table-rows").rows.length
+    return f"{number} row" if number == 1 else f"{number} rows"
+
+
+# The model
+
+
+def flight() -> tuple[int, int]:
+    """Reads the hour and the distance of the visitor's flight."""
+    return int(element("model-hour").value), int(element("model-miles").value)
+
+
+def model_begins() -> None:
+    """Says that the worker makes its model."""
+    element("model-open").disabled, element("model-close").disabled = True, False
+    element("model-close").focus()
+    text("model-status", "The worker makes the model …")
+
+
+def model_answers(model: object, answer: dict[str, Any], asked: int) -> None:
+    """Shows an answer of the model, the handle that the page holds, and how often the model was asked."""
+    text("model-status", f"The page holds {model!r}. Questions so far: {asked}.")
+    late, median = answer["late"], answer["median"]
+    text("model-flights", f"{answer['flights']:,}")
+    text("model-late", "–" if late is None else f"{late:.1%}")
+    text("model-median", "–" if median is None else f"{median} min")
+
+
+def model_ends(left: int) -> None:
+    """Says that the model is closed, and how many the worker still has."""
+    element("model-open").disabled, element("model-close").disabled = False, True
+    element("model-open").focus()
+    text("model-status", f"Closed. The worker has let it go, and keeps {left or 'no'} model.")
+    for name in ("flights", "late", "median"):
+        text(f"model-{name}", "–")
+
+
 # The visitor's file
 
 

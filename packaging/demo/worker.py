@@ -40,7 +40,39 @@ async def groups(name, by, value, how):
     return await answer("groups", desk.groups(name, by, value, how))
 
 
+@workerlib.export
+async def bands(name):
+    """Gives a row for each band, as soon as it is computed."""
+    for steps in desk.bands(name):
+        yield await paced(steps)
+
+
+@workerlib.export
+class Model:
+    """Knows all flights, and stays in the worker."""
+
+    def __init__(self, name):
+        self.flights = desk.alike(name)
+        models.add(self)
+
+    def like(self, hour, miles):
+        """Tells how late flights near this hour and distance were."""
+        return self.flights.like(hour, miles)
+
+    def close(self):
+        """Lets the flights go: the page has no handle left."""
+        models.discard(self)
+
+
 # </show>
+
+models: set[Model] = set()
+
+
+@workerlib.export
+def state() -> dict[str, int]:
+    """Counts what the worker keeps for the page: its models, and the rows of the last table that were begun."""
+    return {"models": len(models), "rows_begun": desk.rows_begun}
 
 
 @workerlib.export
