@@ -8,11 +8,11 @@ import contextvars
 import functools
 import gc
 import types
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import workerlib
-from workerlib import Worker
+from workerlib import UnsendableError, Worker
 
 from expecting import raises
 from pace import seconds
@@ -428,6 +428,25 @@ async def test_a_reply_is_no_value(worker: Worker) -> None:
         for remedy in ("await", ".result()", "workerlib.wait"):
             assert remedy in told, (use, told)
     assert await worker.return_a_reply(lambda value: value) == 1, "an export may return what is to be awaited"
+    told = await worker.misuse(lambda value: value, "async for")
+    assert "async for item in await" in told, told
+
+
+async def test_a_reply_is_not_sent(worker: Worker) -> None:
+    """A list of replies is refused on both sides: no answer is lost, and nothing arrives in its place."""
+    for sends in (worker.return_replies, worker.pass_a_reply):
+        with raises(UnsendableError, r"Reply cannot be sent: it is an answer .* `await` or its `result\(\)`"):
+            await sends(lambda value: value)
+
+
+async def test_a_callback_that_gives_a_stream(worker: Worker) -> None:
+    """The answer of an async generator function is a stream, whose items the worker takes."""
+
+    async def numbers(count: int) -> AsyncIterator[int]:
+        for number in range(count):
+            yield number
+
+    assert await worker.take_items(numbers) == [0, 1, 2]
 
 
 async def test_calls_within_callbacks_of_calls(connect: Any) -> None:

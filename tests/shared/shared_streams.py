@@ -91,9 +91,12 @@ async def test_a_stream_starts_at_its_first_step(worker: Worker) -> None:
 
 
 async def test_a_stream_is_not_awaited(worker: Worker) -> None:
-    """The error says what to write instead."""
+    """Nor is it iterated over without `async`. The error says what to write instead."""
     with raises(TypeError, "async for"):
         await worker.count_up(1)
+    for use in (list, sum, enumerate, lambda stream: [*stream]):
+        with raises(TypeError, r"is a stream, .* `async for item in …`"):
+            use(worker.count_up(1))
 
 
 async def test_one_task_takes_all_steps(worker: Worker) -> None:
@@ -349,6 +352,7 @@ async def test_async_iterables_are_arguments(worker: Worker) -> None:
     assert await worker.total(Lines()) == 10
     assert await worker.total(workerlib.stream(plain())) == 6
     assert await worker.total(workerlib.stream(["a", "b"])) == 2
+    assert await worker.total(workerlib.stream(lines(3))) == await worker.total(lines(3))
     assert await worker.totals({"first": lines(4), "second": [workerlib.stream(plain()), Lines()]}) == [
         6,
         6,

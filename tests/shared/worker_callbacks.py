@@ -194,6 +194,7 @@ async def misuse(callback: Any, use: str) -> str:
         "call": lambda: reply(1),
         "max": lambda: max(reply, 2),
         "in": lambda: 1 in reply,
+        "async for": lambda: aiter(reply),
     }
     try:
         uses[use]()
@@ -225,6 +226,21 @@ async def ask_often(question: Any, count: int) -> list[Any]:
 @workerlib.export
 def return_a_reply(callback: Any) -> Any:
     return callback(1)
+
+
+@workerlib.export
+def return_replies(callback: Any) -> Any:
+    return [callback(1), {"two": callback(2)}]
+
+
+@workerlib.export
+async def pass_a_reply(callback: Any) -> Any:
+    return await callback(callback(1))
+
+
+@workerlib.export
+async def take_items(callback: Any) -> list[Any]:
+    return [item async for item in await callback(3)]
 
 
 @workerlib.export

@@ -14,8 +14,8 @@ from typing import Any
 from workerlib._javascript import values
 from workerlib._javascript.values import from_javascript, to_javascript
 from workerlib._rpc.incoming_call import Served
-from workerlib._rpc.reply import NoValue
 from workerlib._rpc.waiting import wait
+from workerlib._values.no_value import NoValue
 
 current: ContextVar[Served | None] = ContextVar("workerlib_javascript_call", default=None)
 """The call of the page whose code runs, or has started the task that runs."""

@@ -8,15 +8,15 @@ callback was passed to (`_rpc/references.py`).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 from workerlib._errors import ConnectionClosedError
 from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.waiting import wait
 from workerlib._values.exceptions import raise_remote
+from workerlib._values.no_value import NoValue
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -106,56 +106,6 @@ class ReplyState:
         if self.error is not None:
             raise_remote(self.error)
         return self.value
-
-
-_REMEDY = (
-    "the answer of {name}() is not there yet: a Reply is no value. Use `await {name}(…)` in async code,"
-    " `{name}(…).result()` in sync code, or `workerlib.wait({name}(…))`"
-)
-
-
-class NoValue:
-    """The base of answers that are not there yet: whatever uses one as a value raises TypeError."""
-
-    __slots__ = ()
-
-    @property
-    def _called(self) -> str:
-        """The name of the function whose answer it is."""
-        raise NotImplementedError
-
-    def __hash__(self) -> int:
-        """Refuses a hash, but for asyncio's own functions: `gather` has a table of what it waits for."""
-        caller = sys._getframe(1).f_globals.get("__name__", "")
-        if caller == "asyncio" or caller.startswith("asyncio."):
-            return id(self)
-        return _refuse(self)
-
-    def __eq__(self, other: object) -> bool:
-        """Refuses a comparison."""
-        _refuse(self)
-
-    def __ne__(self, other: object) -> bool:
-        """Refuses a comparison."""
-        _refuse(self)
-
-
-def _refuse(reply: NoValue, *_: object) -> NoReturn:
-    raise TypeError(_REMEDY.format(name=reply._called))
-
-
-_BINARY = (
-    *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow"),
-    *("lshift", "rshift", "and", "xor", "or"),
-)
-_REFUSED = (
-    *("bool", "iter", "aiter", "len", "contains", "getitem", "setitem", "delitem", "reversed", "next"),
-    *("int", "float", "complex", "index", "round", "trunc", "floor", "ceil", "neg", "pos", "abs", "invert"),
-    *("lt", "le", "gt", "ge", "call", "enter", "exit", "format", "bytes", "fspath"),
-    *(name for one in _BINARY for name in (one, f"r{one}", f"i{one}")),
-)
-for _name in _REFUSED:
-    setattr(NoValue, f"__{_name}__", _refuse)
 
 
 class Reply(NoValue, Generic[_T_co]):

@@ -245,11 +245,17 @@ class Stream(Generic[_T_co]):
         return f"<workerlib.Stream {self._name!r}, {state}>"
 
     if not TYPE_CHECKING:
-        # Type checkers refuse `await` then.
+        # Type checkers refuse `await` and `for` then.
         def __await__(self) -> Any:
             raise TypeError(
                 f"{self._name}() is a stream: write `async for item in {self._name}(…)`, or"
                 f" `[item async for item in {self._name}(…)]` for a list"
+            )
+
+        def __iter__(self) -> Any:
+            raise TypeError(
+                f"{self._name}() is a stream, whose items come one by one: write `async for item in …`, or"
+                " `workerlib.wait(anext(…))` for each item in sync code"
             )
 
     async def _next(self) -> Any:

@@ -23,6 +23,7 @@ from workerlib._errors import ConversionWarning
 from workerlib._values import remedies
 from workerlib._values.bases import BASES
 from workerlib._values.libraries import families
+from workerlib._values.no_value import NoValue
 from workerlib._values.row import RefusedError, refuse
 from workerlib._values.safe_text import class_name, text_of
 
@@ -58,6 +59,8 @@ def find_likeness(cls: type, lists: bool) -> Likeness | None:
 
 
 def _find(cls: type, lists: bool) -> Likeness | None:
+    if issubclass(cls, NoValue):
+        return _refused("it is an answer that is not there yet: send what `await` or its `result()` gives")
     if issubclass(cls, type | types.GenericAlias) or cls.__module__ == "typing":
         # An Enum iterates over its members, list[int] and typing.List[int] over themselves.
         return None

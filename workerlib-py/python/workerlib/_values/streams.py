@@ -8,10 +8,11 @@ connection cannot hold a stream.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any, Generic, TypeVar, final
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import Any, Generic, TypeVar, final, overload
 
 from workerlib._values import functions
+from workerlib._values.no_value import NoValue
 from workerlib._values.row import Built, RefusedError
 
 _T = TypeVar("_T")
@@ -19,7 +20,11 @@ _T = TypeVar("_T")
 _KIND = 98
 
 
-def stream(iterable: Iterable[_T]) -> Streamed[_T]:
+@overload
+def stream(iterable: AsyncIterable[_T]) -> AsyncIterable[_T]: ...
+@overload
+def stream(iterable: Iterable[_T]) -> Streamed[_T]: ...
+def stream(iterable: Any) -> Any:
     """Marks an iterable to arrive as a stream: `await worker.total(workerlib.stream(lines))`.
 
     Async iterables (PEP 492) stream without it. A generator or another iterable that is not marked arrives as
@@ -30,12 +35,13 @@ def stream(iterable: Iterable[_T]) -> Streamed[_T]:
             items, and closed when that side stops.
 
     Returns:
-        An async iterable over the same items, which is sent as a stream.
+        An async iterable over the same items, which is sent as a stream. An async iterable is returned as it
+        is.
 
     Raises:
         TypeError: If it is no iterable.
     """
-    return Streamed(iterable)
+    return iterable if is_stream(type(iterable)) else Streamed(iterable)
 
 
 @final
@@ -64,6 +70,9 @@ def is_stream(cls: type) -> bool:
     Args:
         cls: The class.
     """
+    # Its method only says that there is nothing to iterate.
+    if issubclass(cls, NoValue):
+        return False
     # Not by hasattr(): a metaclass may answer anything.
     if not any("__aiter__" in vars(base) for base in _MRO.__get__(cls)):
         return False
