@@ -63,6 +63,9 @@ def _observed_run_sync(awaitable: Any) -> Any:
             " configuration."
         )
         raise
+    finally:
+        # An error refers to this frame, and the awaitable may refer to the error.
+        del awaitable
 
 
 class _Watched(ModuleType):

@@ -40,6 +40,8 @@ def _suspend(awaitable: Awaitable[Any]) -> Any:
         _suspended -= 1
         if not _suspended and _resumes:
             gc.enable()
+        # An error refers to this frame, and the awaitable may refer to the error.
+        del awaitable
 
 
 suspend = _suspend if sys.version_info >= (3, 14) else run_sync

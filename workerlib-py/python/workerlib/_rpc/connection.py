@@ -209,6 +209,8 @@ class Connection:
         finally:
             self.streams.withdraw()
             pending = self._calls.pop(call)
+            # One of them may be what this call raises, and refer to this frame.
+            pending.callback_errors = None
             if pending.timers:
                 pending.forget_timers()
             # A call that has returned is settled. An error may be of this side, such as that of `on_report`.

@@ -28,10 +28,11 @@ def guarded_steps(
     resume: Callable[[Any], Any] = steps.send
     value: Any = None
     while True:
+        # No variable keeps what leads to an error that a step raises: the error refers to this frame.
         step = [value]
         value = None
         try:
-            awaited = guard.run(served, resume, step, {})
+            step = [guard.run(served, resume, step, {})]
         except StopIteration as end:
             return end.value
         except BaseException:
@@ -42,7 +43,7 @@ def guarded_steps(
         if served.is_answer_due:
             tell(served)
         try:
-            value = yield awaited
+            value = yield step.pop()
             resume = steps.send
         except BaseException as error:
             resume, value = steps.throw, error

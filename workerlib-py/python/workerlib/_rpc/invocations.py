@@ -189,6 +189,8 @@ def _fail(connection: Connection, served: Invocation, error: BaseException) -> N
 def _end(connection: Connection, served: Invocation) -> None:
     connection._served.pop(served.call, None)
     served.has_ended = True
+    # It refers to the frames in which it was raised, and these frames to the invocation.
+    served.failure = None
     if served.brought is not None:
         connection.references.leave(served)
 

@@ -15,6 +15,7 @@ from workerlib._errors import ConnectionClosedError
 from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.waiting import wait
+from workerlib._values.exception_values import twin_of
 from workerlib._values.exceptions import raise_remote
 from workerlib._values.no_value import NoValue
 
@@ -103,9 +104,16 @@ class ReplyState:
     def take(self) -> Any:
         """Gives the answer, which is there: returns its value or raises its error."""
         self.is_taken = True
-        if self.error is not None:
-            raise_remote(self.error)
-        return self.value
+        error = self.error
+        if error is None:
+            return self.value
+        # A second `take` raises another one. The frames that an error passes refer to the `Reply`, and so to
+        # this state: with the error in it, they would keep each other alive.
+        self.error = twin_of(error)
+        try:
+            raise_remote(error)
+        finally:
+            del error
 
 
 class Reply(NoValue, Generic[_T_co]):

@@ -310,8 +310,8 @@ def _end(connection: Connection, served: Served, arguments: list[Any], is_deep: 
     served.has_ended = True
     if served.brought is not None:
         connection.references.leave(served)
-    # It refers to the frame in which it was raised, and this frame to it.
-    served.interrupt = None
+    # They refer to the frames in which they were raised, and these frames to the call.
+    served.interrupt = served.failure = None
     if is_deep:
         dismantle(arguments)
 

@@ -305,8 +305,12 @@ class Stream(Generic[_T_co]):
     def _raise(self, inbox: Inbox) -> None:
         """Raises what ended the stream, once."""
         error, inbox.error = inbox.error, None
-        if error is not None:
-            raise_remote(error)
+        try:
+            if error is not None:
+                raise_remote(error)
+        finally:
+            # It refers to this frame: they would keep each other alive.
+            del error
 
     async def _restored(self, arrival: Arrival) -> Any:
         """Restores an item of which an adapter is async. An item that cannot be read ends the stream."""

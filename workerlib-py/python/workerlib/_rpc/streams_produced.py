@@ -210,9 +210,10 @@ class Producer:
         Returns whether it awaited anything.
         """
         resume: Callable[[Any], Any] | None = None
-        value: Any = None
+        # A value is taken out of the list before it is used: an error refers to the frames that it passes.
+        values: list[Any] = [None]
         while True:
-            awaited = self._guard.run(self._served, self._fill_async, (step, most, resume, value), {})
+            values = [self._guard.run(self._served, self._fill_async, (step, most, resume, values), {})]
             if self._steps is None:
                 return resume is not None
             self._flush()
@@ -221,13 +222,13 @@ class Producer:
             # The step that is under way has credit; whether the next one has is to be looked up.
             most = 1
             try:
-                value = yield awaited
+                values = [(yield values.pop())]
                 resume = self._steps.send
             except BaseException as error:
-                resume, value = self._steps.throw, error
+                resume, values = self._steps.throw, [error]
 
     def _fill_async(
-        self, step: Callable[[], Any], most: int, resume: Callable[[Any], Any] | None, value: Any
+        self, step: Callable[[], Any], most: int, resume: Callable[[Any], Any] | None, values: list[Any]
     ) -> Any:
         """Takes steps until an async generator awaits, which is returned, or its items are to be sent."""
         add, end = self._batch.add, monotonic() + _SECONDS
@@ -239,7 +240,7 @@ class Producer:
                         self._steps = awaitable if hasattr(awaitable, "send") else awaitable.__await__()
                         return self._steps.send(None)
                     go_on, resume = resume, None
-                    return go_on(value)
+                    return go_on(values.pop())
                 except StopIteration as done:
                     item = done.value
                 if code := add(item):

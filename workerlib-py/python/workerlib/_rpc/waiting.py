@@ -68,8 +68,16 @@ def wait(awaitable: Awaitable[_T]) -> _T:
     """
     if isinstance(awaitable, Stream) or not inspect.isawaitable(awaitable):
         raise TypeError(_no_awaitable(awaitable))
-    if (suspending := ways.suspend()) is not None:
-        return suspended(awaitable, suspending)
+    try:
+        suspending = ways.suspend()
+        return _driven(awaitable) if suspending is None else suspended(awaitable, suspending)
+    finally:
+        # An error refers to this frame, and the awaitable may refer to the error.
+        del awaitable
+
+
+def _driven(awaitable: Awaitable[_T]) -> _T:
+    """Waits while the thread sleeps, and with it the event loop."""
     call = current_call.get()
     connections = serving_connections if call is None else [call.connection]
     if not any(_can_block(connection.endpoint) for connection in connections):
@@ -82,22 +90,24 @@ def wait(awaitable: Awaitable[_T]) -> _T:
         awaitable.close()
         raise cannot_step()
     steps = awaitable.__await__()
+    # From here on no variable leads to an error that is raised: the error refers to this frame.
+    del awaitable
     resume: Callable[[Any], Any] = _sender(steps)
-    value: Any = None
+    values: list[Any] = [None]
     while True:
         driver.is_on = True
         try:
-            awaited = resume(value)
+            values = [resume(values.pop())]
         except StopIteration as end:
             return cast("_T", end.value)
         finally:
             driver.is_on = False
         try:
-            _sleep_until_done(awaited)
+            _sleep_until_done(values.pop())
         except BaseException as error:
-            resume, value = steps.throw, error
+            resume, values = steps.throw, [error]
         else:
-            resume, value = _sender(steps), None
+            resume, values = _sender(steps), [None]
 
 
 def suspended(awaitable: Awaitable[_T], suspending: Callable[[Awaitable[Any]], Any]) -> _T:
@@ -112,14 +122,16 @@ def suspended(awaitable: Awaitable[_T], suspending: Callable[[Awaitable[Any]], A
     """
     waiting = asyncio.ensure_future(awaitable)
     call = current_call.get()
-    if call is None:
-        return cast("_T", suspending(waiting))
-    # A cancel of the call reaches what it waits for, since its own code is suspended.
-    call.waits = [*call.waits, waiting]
+    if call is not None:
+        # A cancel of the call reaches what it waits for, since its own code is suspended.
+        call.waits = [*call.waits, waiting]
     try:
         return cast("_T", suspending(waiting))
     finally:
-        call.waits = [one for one in call.waits if one is not waiting]
+        if call is not None:
+            call.waits = [one for one in call.waits if one is not waiting]
+        # An error refers to this frame, and the task to its error.
+        del awaitable, waiting
 
 
 def _sender(steps: Generator[Any, Any, Any]) -> Callable[[Any], Any]:

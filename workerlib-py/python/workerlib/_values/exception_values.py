@@ -153,6 +153,37 @@ def fill_exception(error: BaseException, values: list[Any]) -> None:
     check_positions(error)
 
 
+def twin_of(error: BaseException) -> BaseException:
+    """Makes an exception that says the same, with the same traceback, to be raised another time.
+
+    Args:
+        error: The exception, which has not been raised here.
+
+    Returns:
+        Another exception of its class; the exception itself if its class does not allow that.
+    """
+    try:
+        cls: Any = type(error)
+        builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
+        arguments: Any = BaseException.args.__get__(error)  # type: ignore[attr-defined]
+        if issubclass(cls, BaseExceptionGroup):
+            group: Any = BaseExceptionGroup
+            arguments = (group.message.__get__(error), list(group.exceptions.__get__(error)))
+        twin: BaseException = builtin.__new__(cls, *arguments)
+        BaseException.args.__set__(twin, arguments)  # type: ignore[attr-defined]
+        state = user_classes.attributes(error)
+        for name, slot in _builtin_slots(cls).items():
+            if name not in state and (content := _slot_content(error, slot)) is not None:
+                state[name] = content
+        user_classes.set_attributes(twin, state, _SLOTS)
+        for link in ("__cause__", "__context__", "__suppress_context__", "__traceback__"):
+            descriptor: Any = vars(BaseException)[link]
+            descriptor.__set__(twin, descriptor.__get__(error))
+    except Exception:
+        return error
+    return twin
+
+
 def check_positions(error: BaseException) -> None:
     """Checks what CPython believes when it makes the text of a UnicodeError: it would read any address.
 

@@ -11,8 +11,8 @@ import itertools
 import linecache
 import os
 import sys
-from collections.abc import Callable, Iterator
-from types import CodeType, FrameType, FunctionType, TracebackType
+from collections.abc import Callable, Generator, Iterator
+from types import CodeType, FrameType, FunctionType, GeneratorType, TracebackType
 from typing import Any
 
 # The folder of the package's code as frames name it, whichever of its folders this module is in.
@@ -102,7 +102,8 @@ def make_traceback(frames: list[Any]) -> TracebackType | None:
         file = _PREFIX + file
         _leave_source(file, line, source)
         frame = _make_frame(name, file, line, _location(last and last - line, first_column, last_column))
-        made = TracebackType(made, frame, frame.f_lasti, line)
+        # Each instruction has the same position.
+        made = TracebackType(made, frame, 0, line)
     return made
 
 
@@ -118,7 +119,7 @@ def _checked(entry: Any) -> Frame:
 
 
 def _make_frame(name: str, file: str, line: int, location: bytes) -> FrameType:
-    code: CodeType = _return_frame.__code__
+    code: CodeType = _never_starts.__code__
     units = len(code.co_code) // 2
     # One entry for eight units; the line is told once, and then no longer changes.
     table = b""
@@ -128,12 +129,18 @@ def _make_frame(name: str, file: str, line: int, location: bytes) -> FrameType:
     code = code.replace(
         co_filename=file, co_name=name, co_qualname=name, co_firstlineno=line, co_linetable=table
     )
-    function: Callable[[], FrameType] = FunctionType(code, {"__name__": name, "_getframe": sys._getframe})
-    return function()
+    function: Callable[[], GeneratorType[None, None, None]] = FunctionType(code, {"__name__": name})
+    frame: FrameType = function().gi_frame
+    return frame
 
 
-def _return_frame() -> FrameType:
-    return _getframe()  # type: ignore[name-defined, no-any-return] # noqa: F821 - a global of its copies
+def _never_starts() -> Generator[None, None, None]:
+    """Gives frames that no other frame has called.
+
+    The frame of a function that runs refers to its callers, and these to what they hold when they end: the
+    exception of which the frame becomes a part, and the message that brought it.
+    """
+    yield
 
 
 # Entries of a code object's table of positions: CPython's InternalDocs/code_objects.md.
