@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from types import CodeType, FrameType, FunctionType, GeneratorType, TracebackType
-from typing import Any
+from typing import Any, cast
 
 # The folder of the package's code as frames name it, whichever of its folders this module is in.
 _PACKAGE = os.path.dirname(os.path.dirname(sys._getframe().f_code.co_filename)) + os.sep
@@ -130,8 +130,8 @@ def _make_frame(name: str, file: str, line: int, location: bytes) -> FrameType:
         co_filename=file, co_name=name, co_qualname=name, co_firstlineno=line, co_linetable=table
     )
     function: Callable[[], GeneratorType[None, None, None]] = FunctionType(code, {"__name__": name})
-    frame: FrameType = function().gi_frame
-    return frame
+    # A generator has a frame until it ends.
+    return cast("FrameType", function().gi_frame)
 
 
 def _never_starts() -> Generator[None, None, None]:
