@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 import workerlib
-from workerlib import BackPressureError, ConnectionClosedError, FrameError, Worker
-from workerlib._native import encode
+from workerlib import BackPressureError, ConnectionClosedError, FrameError, Worker, __version__
+from workerlib._native import Session, encode
+from workerlib._rpc.connection import Connection
 from workerlib._rpc.references import _Answer
 
+from loopback import loopback_channel
 from pace import PACE
 from peer_by_hand import TABLE, Peer, returns
 
@@ -90,6 +92,36 @@ async def test_a_callback_of_the_peer_is_invoked_and_released(peer: Peer) -> Non
     assert "0 times without an answer" in told
     del callback, call
     assert await peer.frames.get() == b"\x92\x30\x91\x92\x01\x01"
+
+
+async def test_an_invocation_belongs_to_the_call_that_makes_it() -> None:
+    """Two calls hold the same callback. A task of the first calls it, and the Return of the first names this invocation."""
+    end, serving_end = loopback_channel()
+    frames: asyncio.Queue[bytes] = asyncio.Queue()
+    end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
+    may_end = [asyncio.Event(), asyncio.Event()]
+
+    async def use(which: int, callback: Any) -> None:
+        async def invoke() -> None:
+            callback()
+
+        await may_end[which].wait()
+        if which == 0:
+            await asyncio.create_task(invoke())
+
+    exports = [("use", None, None, None, 0)]
+    connection = Connection(Session.listen(__version__, exports), serving_end, {"use": use})
+    end.post(b"\x97\x00\x01\xa10\x90\x08\x90\x08", [])
+    assert (await frames.get())[1] == 1
+    for which in (0, 1):
+        arguments = b"\xd4\x10\x02" + bytes([which]) + b"\xd4\x61\x04" + NAMES + b"\x80"
+        end.post(b"\x93\x03" + bytes([which + 1]) + b"\xa3use" + TABLE + arguments, [])
+    may_end[0].set()
+    assert (await frames.get())[:5] == b"\x95\x20\x01\x01\xa0"
+    assert await frames.get() == b"\x93\x04\x01\x91\x01" + TABLE + b"\xc0"
+    may_end[1].set()
+    assert await frames.get() == returned(2, b"\xc0")
+    connection.close()
 
 
 async def test_a_wait_that_begins_after_its_answer(

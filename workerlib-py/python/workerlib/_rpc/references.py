@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from workerlib._errors import BackPressureError, CannotBlockError, ConnectionClosedError
 from workerlib._rpc.callbacks import Callback
-from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.invocations import Invocation, wait_for_reply
 from workerlib._rpc.remote_objects import RemoteObject, close, hold, let_go, methods_of
 from workerlib._rpc.reply import Reply, ReplyState
@@ -403,9 +403,6 @@ _PROXIES: dict[tuple[object, object], Callable[[Held], Any]] = {
 
 def _origin(held: Held) -> Served | None:
     """Finds the call on whose behalf a callback is called: of several calls that have it, the running one."""
-    if len(held.calls) > 1:
-        task = asyncio.current_task()
-        for served in held.calls:
-            if served.task is task:
-                return served
+    if len(held.calls) > 1 and (current := current_call.get()) in held.calls:
+        return current
     return held.calls[-1] if held.calls else None
