@@ -54,3 +54,13 @@ def names_in(module: str) -> list[str]:
         for node in ast.parse((SHARED / f"{module}.py").read_text()).body
         if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_")
     ]
+
+
+def value_of(module: str, name: str) -> Any:
+    """Returns the value of a constant of a module, which is written there as a literal."""
+    for node in ast.parse((SHARED / f"{module}.py").read_text()).body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(to, ast.Name) and to.id == name for to in node.targets
+        ):
+            return ast.literal_eval(node.value)
+    raise LookupError(f"{module}.py has no {name}")

@@ -12,17 +12,7 @@ from engines import AnyBrowser
 from in_page import in_page
 from pyscript_page import PyScriptPage
 
-# A pool's own code is the same on every host, and subprocesses run the whole suite (tests/local). These need the page's workers.
-OF_PAGES = {
-    "calls_and_names",
-    "both_workers_work",
-    "time_limits",
-    "a_death_costs_one_item",
-    "a_task_that_cannot_be_interrupted",
-    "shared_values",
-    "map_in_order",
-    "deaths_with_the_defaults",
-}
+OF_HOSTS = shared_tests.value_of("pools", "OF_HOSTS")
 # The tests that an engine can change: how workers start, how their messages come, and how their deaths are noticed.
 IN_EVERY_ENGINE = {
     "calls_and_names",
@@ -39,7 +29,9 @@ def _marks(name: str) -> Iterator[pytest.MarkDecorator]:
     """Tells where a test of the suite runs."""
     if name in IN_EVERY_ENGINE:
         yield pytest.mark.every_engine
-    if name not in OF_PAGES:
+        # Starts, deaths and messages of workers are tested there without a pool.
+        yield pytest.mark.repeated("firefox", "webkit")
+    if name not in OF_HOSTS:
         yield pytest.mark.repeated("chromium")
 
 

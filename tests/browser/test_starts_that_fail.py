@@ -31,7 +31,9 @@ async def test_a_policy_without_blob_workers(workerlib: Any, raises: Any, pace: 
     assert time.monotonic() - start < 20 * pace.PACE
 
 
+# PyScript's Python and the page's own `terminate()` decide it.
 @pytest.mark.every_engine
+@pytest.mark.repeated("firefox", "webkit")
 @in_page(page="mishaps")
 async def test_connecting_again_to_a_worker_that_was_terminated(
     workerlib: Any, tags: Any, raises: Any, pace: Any
@@ -52,7 +54,9 @@ async def test_connecting_again_to_a_worker_that_was_terminated(
     assert time.monotonic() - start < 5 * pace.PACE
 
 
+# PyScript's Python and the page's own `terminate()` decide it.
 @pytest.mark.every_engine
+@pytest.mark.repeated("firefox", "webkit")
 @in_page(page="mishaps")
 async def test_connecting_to_a_worker_that_was_terminated_before(
     workerlib: Any, tags: Any, raises: Any, pace: Any

@@ -10,6 +10,7 @@ from in_page import in_page
 
 
 @pytest.mark.every_engine
+@pytest.mark.repeated("webkit")
 @in_page
 async def test_a_traced_call_is_in_the_timelines_of_page_and_worker(workerlib: Any) -> None:
     """The page's thread has the call and its phases, the worker's its run, under one number and by one clock."""

@@ -15,9 +15,10 @@ if (!recordsDir) {
   process.exit(64);
 }
 process.chdir(testsDir);
-const { WORKERLIB_TEST_PACE = "1" } = process.env;
+const { WORKERLIB_TEST_PACE = "1", WORKERLIB_FULL = "1" } = process.env;
 const { loadPyodide } = await import(pathToFileURL(`${pyodideDir}/pyodide.mjs`).href);
-const pyodide = await loadPyodide({ indexURL: pyodideDir, env: { HOME: "/home/pyodide", WORKERLIB_TEST_PACE } });
+const env = { HOME: "/home/pyodide", WORKERLIB_TEST_PACE, WORKERLIB_FULL };
+const pyodide = await loadPyodide({ indexURL: pyodideDir, env });
 await pyodide.loadPackage("workerlib", { messageCallback() {} });
 for (const [place, folder] of Object.entries({ "/tests": testsDir, "/records": recordsDir })) {
   pyodide.FS.mkdirTree(place);

@@ -32,6 +32,9 @@ import worker_files
 ROOT = "/tests/"
 LIMIT_SECONDS = 120 * float(os.environ.get("WORKERLIB_TEST_PACE", "1"))
 
+IS_FULL = os.environ.get("WORKERLIB_FULL") != "0"
+"""Whether the tests run that repeat what a plain run checks over subprocesses."""
+
 Test = Callable[[], Awaitable[None]]
 
 MISHAPS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
@@ -98,8 +101,13 @@ def tests(worker: workerlib.Worker) -> dict[str, Test]:
     of_restarts = {
         f"shared/restarts.py::test_{name}": functools.partial(test, start)
         for name, test in restarts.TESTS.items()
+        if IS_FULL or name != "restarts_are_bounded"
     }
-    of_pools = {f"shared/pools.py::test_{name}": functools.partial(test_pool, name) for name in pools.TESTS}
+    of_pools = {
+        f"shared/pools.py::test_{name}": functools.partial(test_pool, name)
+        for name in pools.TESTS
+        if IS_FULL or name in pools.OF_HOSTS
+    }
     of_blocking = {
         f"shared/blocking_pools.py::test_{name}": functools.partial(test_blocking_pool, name)
         for name in blocking_pools.TESTS

@@ -372,6 +372,19 @@ async def test_two_workers_are_faster_than_one(pool: Pool) -> None:
     raise AssertionError("one worker would be as fast")
 
 
+OF_HOSTS = {
+    "calls_and_names",
+    "both_workers_work",
+    "time_limits",
+    "a_death_costs_one_item",
+    "a_task_that_cannot_be_interrupted",
+    "shared_values",
+    "map_in_order",
+    "deaths_with_the_defaults",
+}
+"""The tests that a host's own workers can change. The others test a pool's own code, which is the same on every host: a plain run has
+them over subprocesses only (docs/adr/0068)."""
+
 TESTS = {
     name.removeprefix("test_"): test for name, test in list(globals().items()) if name.startswith("test_")
 }
