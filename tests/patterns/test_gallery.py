@@ -128,7 +128,8 @@ _VISITED = [
 ]
 
 
-@pytest.mark.parametrize(("shown", "name"), _VISITED, indirect=["shown"])
+# Without the scope, pytest would close the page behind each of these tests, since `name` is no fixture.
+@pytest.mark.parametrize(("shown", "name"), _VISITED, indirect=["shown"], scope="module")
 @pytest.mark.isolation("chromium")
 def test_a_page_does_what_it_shows(shown: Page, name: str) -> None:
     """A visitor gets what the page promises, with and without isolation."""
@@ -187,7 +188,10 @@ def test_a_phone_shows_the_whole_page(shown: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shown", "name"), [(_address(name), name) for name in (*VISITS, "plain_pyodide")], indirect=["shown"]
+    ("shown", "name"),
+    [(_address(name), name) for name in (*VISITS, "plain_pyodide")],
+    indirect=["shown"],
+    scope="module",
 )
 def test_a_page_is_small_and_shows_its_source(shown: Page, name: str) -> None:
     """A reader sees the whole program: under sixty lines of Python, beside the page that runs it."""
