@@ -27,9 +27,18 @@ CHROMIUM_FLAGS = [
 ]
 
 
+# The pages of a site in a browser context run in one process, which compiles Pyodide's module once for all of them.
+_ONE_PROCESS = "--process-per-site"
+
+
 @contextlib.contextmanager
-def launch(engine: str) -> Iterator[AnyBrowser]:
-    """Starts the browser of an engine (chromium, firefox or webkit) for as long as the block runs."""
+def launch(engine: str, shares_processes: bool = False) -> Iterator[AnyBrowser]:
+    """Starts a browser for as long as the block runs.
+
+    Args:
+        engine: chromium, firefox or webkit.
+        shares_processes: Whether the pages of a site share a process where they share a browser context; in Chromium only.
+    """
     if engine == "firefox":
         yield firefox()
     elif engine == "webkit":
@@ -38,6 +47,7 @@ def launch(engine: str) -> Iterator[AnyBrowser]:
     else:
         with sync_playwright() as playwright:
             path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-            chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+            flags = [*CHROMIUM_FLAGS, *([_ONE_PROCESS] if shares_processes else [])]
+            chromium = playwright.chromium.launch(executable_path=path, args=flags)
             yield chromium
             chromium.close()

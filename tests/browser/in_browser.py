@@ -43,7 +43,7 @@ def _needs_isolation(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[AnyBrowser]:
     """The browser, one for the whole run."""
-    with launch(ENGINE) as launched:
+    with launch(ENGINE, shares_processes=True) as launched:
         yield launched
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage
+from playwright.sync_api import Browser, ConsoleMessage
 from playwright.sync_api import Error as PlaywrightError
 
 import kept_snapshots
@@ -77,8 +78,31 @@ class OffSiteProxy(AbstractContextManager["OffSiteProxy"]):
         self._server.server_close()
 
 
+class _SharedContext:
+    """A browser context of Chromium's for pages of a site that start from its memory snapshots, open until the browser ends.
+
+    The pages run in one process (`engines.launch`), so that each after the first costs a third of its processor time. Errors of
+    pages that have any on purpose may come with requests beyond the site, so those pages have a context of their own.
+    """
+
+    def __init__(self, browser: Browser, site: str) -> None:
+        self.off_site = OffSiteProxy()
+        self.context = _new_context(browser, self.off_site)
+        self.keeper = kept_snapshots.provide(self.context, site)
+
+    @classmethod
+    @functools.cache
+    def of(cls, browser: Browser, site: str, faultless: bool) -> _SharedContext:
+        """Gives the context of a site for pages of a kind."""
+        return cls(browser, site)
+
+
+def _new_context(browser: AnyBrowser, proxy: OffSiteProxy) -> Any:
+    return browser.new_context(proxy={"server": proxy.address, "bypass": "localhost"})
+
+
 class PyScriptPage(AbstractContextManager["PyScriptPage"]):
-    """One page of tests/browser/pages, opened in a browser context of its own.
+    """One page of tests/browser/pages, in a browser context of its own or in one that it shares.
 
     Args:
         browser: The browser.
@@ -88,6 +112,8 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         has_harness: Whether the page has harness.py, and is ready when that is.
         has_snapshot: Whether the context holds the site's memory snapshots before the page opens (kept_snapshots.py).
         keeps_storage: Whether the context keeps in every engine what the page stores, until the page's next visit.
+        shares_context: Whether the page may share its context, and so its process and its storage, with other pages that have
+            snapshots and the same `faultless`; in Chromium only.
     """
 
     def __init__(
@@ -100,17 +126,25 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         has_harness: bool = True,
         has_snapshot: bool = False,
         keeps_storage: bool = False,
+        shares_context: bool = True,
     ) -> None:
-        self.off_site = OffSiteProxy()
         self.site = site
         self.console: list[str] = []
         self.faults: list[str] = []
         self.fetched: list[str] = []
         self._faultless = faultless
         self._keeper: Any = None
-        self._context = browser.new_context(proxy={"server": self.off_site.address, "bypass": "localhost"})
+        self._is_sharing = False
+        self.page: Any = None
+        if has_snapshot and shares_context and isinstance(browser, Browser):
+            self._is_sharing = True
+            shared = _SharedContext.of(browser, site, faultless)
+            self.off_site, self._context, self._keeper = shared.off_site, shared.context, shared.keeper
+        else:
+            self.off_site = OffSiteProxy()
+            self._context = _new_context(browser, self.off_site)
         try:
-            if has_snapshot:
+            if has_snapshot and not self._is_sharing:
                 self._keeper = kept_snapshots.provide(self._context, site)
             elif keeps_storage:
                 kept_snapshots.hold(self._context, site)
@@ -135,8 +169,11 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         kept_snapshots.collect(self._keeper)
-        self._context.close()
-        self.off_site.__exit__()
+        if not self._is_sharing:
+            self._context.close()
+            self.off_site.__exit__()
+        elif self.page is not None:
+            self.page.close()
 
     def run(self, request: dict[str, Any]) -> None:
         """Runs a test function in the page (see in_page) and fails with its traceback if it fails."""

@@ -187,7 +187,7 @@ async def test_workers_that_never_answer(
     import asyncio
     import time
 
-    limit = round(6 * pace.PACE)
+    limit = round(4 * pace.PACE)
 
     async def connect(name: str) -> tuple[Exception | None, float]:
         start = time.monotonic()

@@ -72,6 +72,7 @@ def _wait_for_cache(page: PyScriptPage) -> None:
 
 
 @pytest.mark.every_engine
+@pytest.mark.repeated("webkit")
 @in_page(page="spawning")
 async def test_the_second_worker(workerlib: Any) -> None:
     """The first worker starts plainly; those after it from a snapshot, with other random numbers, names and ids."""
@@ -90,6 +91,7 @@ async def test_the_second_worker(workerlib: Any) -> None:
 
 
 @pytest.mark.every_engine
+@pytest.mark.repeated("webkit")
 @in_page(page="spawning")
 async def test_a_restart(workerlib: Any) -> None:
     """A worker that is started again starts from the snapshot, and shares nothing with the worker before it."""
@@ -103,6 +105,7 @@ async def test_a_restart(workerlib: Any) -> None:
 
 
 @pytest.mark.every_engine
+@pytest.mark.repeated("webkit")
 @pytest.mark.parametrize("wheels", [_wheels()], ids=["wheels"])
 @in_page(page="spawning", limit=90)
 async def test_a_package_with_an_extension_module(workerlib: Any, wheels: list[str]) -> None:
@@ -324,11 +327,12 @@ def test_the_interpreter_module_with_other_pyodides(
     """The module starts the Pyodide that its address names, also older and newer ones, from a snapshot on later visits."""
     with PyScriptPage(browser, site, f"pyodides.html?pyodide={folder}", has_harness=False) as page:
         visits = []
-        for _ in range(3):
+        for number in range(3):
+            if number:
+                page.page.goto(page.page.url, timeout=LOAD_MILLISECONDS)
             page.wait_for("() => window.started")
             visits.append(page.page.evaluate("() => window.started"))
             _wait_for_cache(page)
-            page.page.goto(page.page.url, timeout=LOAD_MILLISECONDS)
         assert [visit["had_snapshot"] for visit in visits] == [False, True, True], page.console
         for visit in visits:
             assert visit["version"].startswith(version)

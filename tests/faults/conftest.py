@@ -9,11 +9,18 @@ from pathlib import Path
 import pytest
 from fault_page import FaultPage, Records
 
-from engines import ENGINE, AnyBrowser
+from engines import ENGINE, AnyBrowser, launch
 
 pytest_plugins = ["in_browser", "limits", "repeated"]
 
 _records = Records()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[AnyBrowser]:
+    """The browser, one for the whole run: a page has a process of its own, which a fault may end."""
+    with launch(ENGINE) as launched:
+        yield launched
 
 
 @pytest.fixture(scope="session")

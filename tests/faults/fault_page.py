@@ -31,7 +31,7 @@ class FaultPage(PyScriptPage):
     """A page of tests/browser/pages with the modules that inject faults."""
 
     def __init__(self, browser: AnyBrowser, site: str, path: str) -> None:
-        super().__init__(browser, site, path, faultless=False, has_snapshot=True)
+        super().__init__(browser, site, path, faultless=False, has_snapshot=True, shares_context=False)
         self._add_modules()
 
     @classmethod

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+from playwright.sync_api import Browser
 
 import kept_snapshots
-from engines import ENGINE, AnyBrowser
+from engines import AnyBrowser
 from pace import PACE
 
 pytest_plugins = ["in_browser", "limits", "repeated"]
@@ -36,6 +37,16 @@ def _page_of(item: pytest.Item) -> object:
     return (parameters["site"], parameters["shown"]) if "shown" in parameters else None
 
 
+@functools.cache
+def _shared_context(browser: Browser, site: str) -> tuple[Any, Any]:
+    """Gives a browser context of Chromium's that pages of a site share, and its keeper of snapshots, until the browser ends.
+
+    The pages run in one process (tests/browser/engines.py), which makes each after the first much cheaper.
+    """
+    context = browser.new_context()
+    return context, kept_snapshots.provide(context, site, has_interpreter=False)
+
+
 class Page:
     """A page of tests/patterns/pages, and what its console said.
 
@@ -43,17 +54,20 @@ class Page:
         browser: The browser.
         site: The address of the site.
         has_snapshots: Whether workers start from the memory snapshots that other pages of this run have made, where there are
-            some (tests/browser/kept_snapshots.py).
+            some (tests/browser/kept_snapshots.py). In Chromium such a page shares its process and its storage with the others.
     """
 
     def __init__(self, browser: AnyBrowser, site: str, has_snapshots: bool = True) -> None:
         self.site = site
         self.console: list[str] = []
         self._keeper: Any = None
-        self._context = browser.new_context()
         # Only Chromium's pages tell of the snapshots that they have made.
-        if has_snapshots and ENGINE == "chromium":
-            self._keeper = kept_snapshots.provide(self._context, site, has_interpreter=False)
+        self._is_sharing = False
+        if has_snapshots and isinstance(browser, Browser):
+            self._is_sharing = True
+            self._context, self._keeper = _shared_context(browser, site)
+        else:
+            self._context = browser.new_context()
         self._page = self._context.new_page()
         self._page.on("console", lambda message: self.console.append(message.text))
 
@@ -93,7 +107,10 @@ class Page:
     def close(self) -> None:
         """Closes the page and its workers."""
         kept_snapshots.collect(self._keeper)
-        self._context.close()
+        if self._is_sharing:
+            self._page.close()
+        else:
+            self._context.close()
 
 
 @pytest.fixture
