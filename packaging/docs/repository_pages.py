@@ -92,7 +92,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for target in sorted(_linked_files(path)):
             if chosen.get_file_from_path(target) is None:
                 chosen.append(File.generated(config, target, abs_src_path=str(ROOT / target)))
-    chosen.append(File.generated(config, "site.css", abs_src_path=str(HERE / "site.css")))
+    for own in ("site.css", "site.js"):
+        chosen.append(File.generated(config, own, abs_src_path=str(HERE / own)))
     addresses = [file.dest_uri for file in chosen]
     doubled = sorted({address for address in addresses if addresses.count(address) > 1})
     if doubled:

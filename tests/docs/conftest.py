@@ -1,6 +1,6 @@
 """Serves the documentation site that `cargo xtask docs` has built, and opens it in Chromium.
 
-WORKERLIB_DOCS is its folder; CHROMIUM, if it is set, is the program; WORKERLIB_TEST_PACE is how many times as
+WORKERLIB_DOCS is its folder; WORKERLIB_AXE is the program of axe-core; CHROMIUM, if it is set, is the program; WORKERLIB_TEST_PACE is how many times as
 long as on a fast machine things may take.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import os
 import re
 import time
 from pathlib import Path
@@ -54,6 +55,31 @@ def test_pages_fit_their_screen_and_ask_this_host_only(
         assert dark == (scheme == "dark"), name
     assert asked
     assert [url for url in asked if not url.startswith((site, "data:", "blob:"))] == []
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(chromium: Browser, site: str, scheme: str) -> None:
+    """Protects readers who need contrast or the keyboard: code of each colour, links to names in code, and wide tables."""
+    axe = Path(os.environ["WORKERLIB_AXE"]).read_text(encoding="utf-8")
+    context = chromium.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(LIMIT)
+    page = context.new_page()
+    for name in ("", "two-way/", "migrating/", "tracing/", "speed/codec/", "reference/calls/"):
+        page.goto(site + name)
+        # The theme puts a table into its box when its script runs, which is after the page has loaded.
+        page.wait_for_function(
+            "[...document.querySelectorAll('article table:not([class])')].every((table) =>"
+            " table.closest('.md-typeset__scrollwrap')?.tabIndex === 0)"
+        )
+        page.evaluate(axe)
+        found = page.evaluate("""async () => {
+            const { violations } = await axe.run();
+            return violations
+              .filter(({ impact }) => ["serious", "critical"].includes(impact))
+              .flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${id}: ${html.slice(0, 80)} ${any[0]?.message}`));
+        }""")
+        assert found == [], f"{name}: {found[:5]}"
     context.close()
 
 

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::pytest::{self, Suite};
 use super::report::Report;
 use crate::docs;
-use crate::setup::browser::Engine;
+use crate::setup::{browser::Engine, node};
 
 /// Builds the site, and runs its tests in Chromium.
 pub(super) fn check(context: &Context<'_>) -> Result<Report> {
@@ -16,6 +16,7 @@ pub(super) fn check(context: &Context<'_>) -> Result<Report> {
     if run.succeeded {
         let mut pytest = pytest::command(workspace);
         pytest.env("WORKERLIB_DOCS", docs::folder(workspace));
+        pytest.env("WORKERLIB_AXE", node::release_package(workspace, "axe-core").join("axe.min.js"));
         pytest.envs(Engine::Chromium.find().unwrap_or_default());
         let tests = workspace.tests("docs");
         let suite = Suite::native(context, "docs", &tests, "tests of the site");

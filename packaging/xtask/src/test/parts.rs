@@ -140,7 +140,8 @@ const MATRIX: &[Part] = &[
 
 const SITE: [Product; 1] = [Product::Site];
 const PAIR: [Product; 2] = [Product::Site, Product::Pyodide029];
-const DOCS: [Need; 3] = [Need::PythonTools, Need::DocsTools, Need::Browser];
+/// With axe-core, too.
+const DOCS: [Need; 4] = [Need::PythonTools, Need::DocsTools, Need::Browser, Need::ReleasePackages];
 const WHEELS: [Need; 3] = [Need::PythonTools, Need::WasmCompiler, Need::NodePackages];
 const PAGES: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Browser];
