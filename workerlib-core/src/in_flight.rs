@@ -1,7 +1,7 @@
 //! The table of this side's calls that have no answer yet, and nothing else.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BinaryHeap, HashMap};
 
 use crate::message::{CallId, RefId};
 use crate::streams::Credit;
@@ -137,10 +137,11 @@ impl InFlight {
 
     /// Takes every call out and returns those that somebody waits for, the oldest first.
     pub(crate) fn drain(&mut self) -> Vec<CallId> {
-        let mut wanted: Vec<_> = self.calls.drain().filter(|(_, call)| call.is_wanted).collect();
+        let wanted = self.calls.drain().filter(|(_, call)| call.is_wanted);
+        // A heap sorts by a tenth of the code of `sort`, which every visitor of a page fetches.
+        let wanted: BinaryHeap<_> = wanted.map(|(id, call)| (call.serial, id)).collect();
         self.invocations = 0;
-        wanted.sort_by_key(|(_, call)| call.serial);
-        wanted.into_iter().map(|(id, _)| id).collect()
+        wanted.into_sorted_vec().into_iter().map(|(_, id)| id).collect()
     }
 
     /// The number of calls without an answer, those that nobody waits for included.

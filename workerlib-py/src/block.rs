@@ -228,7 +228,7 @@ pub(crate) fn native_format(format: &str, itemsize: usize) -> Option<String> {
 
 #[pymethods]
 impl Block {
-    /// Shows the garbage collector (PEP 442) the object whose buffer is held.
+    // Shows the garbage collector (PEP 442) the object whose buffer is held.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match &self.memory {
             Memory::Held(held) => held.traverse(&visit),
@@ -236,11 +236,11 @@ impl Block {
         }
     }
 
-    /// Fills in a buffer request (PEP 3118).
-    ///
-    /// # Safety
-    ///
-    /// CPython calls it with a `view` that it may write to.
+    // Fills in a buffer request (PEP 3118).
+    //
+    // # Safety
+    //
+    // CPython calls it with a `view` that it may write to.
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let block = slf.get();
         let asks = |flag| flags & flag == flag;
@@ -268,7 +268,7 @@ impl Block {
         Ok(())
     }
 
-    /// The number of bytes.
+    // The number of bytes.
     fn __len__(&self) -> usize {
         self.len
     }

@@ -14,8 +14,8 @@ use crate::errors::frame_error;
 use crate::frame::{self, Frame, Part, Values};
 use crate::settings::{Settings, lock};
 
-/// A deferred value as Python has it: bytes, and the buffers beside them.
-pub(crate) type PyDeferred<'py> = (Bound<'py, PyBytes>, Vec<Py<PyAny>>);
+/// A deferred value as Python has it: bytes, and a list of the buffers beside them.
+type PyDeferred<'py> = (Bound<'py, PyBytes>, Bound<'py, PyList>);
 
 /// The arguments of a call, or a result, of which a part has to be awaited before it can be encoded.
 #[pyclass(module = "workerlib._native")]
@@ -31,15 +31,19 @@ impl Unfinished {
         Ok(Self { values, settings })
     }
 
-    /// Gives what stands before the values, and these, with the deferred values' buffers before their own.
-    pub(crate) fn finish(&mut self, levels: Vec<Vec<PyDeferred<'_>>>) -> PyResult<(Vec<u8>, Values)> {
+    /// Gives what stands before the values, and these, with the deferred values' buffers before their own. `levels` are lists
+    /// of deferred values.
+    #[inline(never)]
+    pub(crate) fn finish(&mut self, levels: &Bound<'_, PyList>) -> PyResult<(Vec<u8>, Values)> {
         let mut values = std::mem::take(&mut self.values);
         let (mut before, mut buffers) = (Vec::new(), Vec::new());
         for level in levels {
+            let level = level.cast_into::<PyList>()?;
             deferred::write(&mut before, u32::try_from(level.len())?);
-            for (bytes, beside) in level {
+            for one in level {
+                let (bytes, beside): PyDeferred<'_> = one.extract()?;
                 before.extend_from_slice(bytes.as_bytes());
-                buffers.extend(beside);
+                buffers.append(&mut frame::objects(&beside));
             }
         }
         buffers.append(&mut values.buffers);
@@ -58,30 +62,30 @@ impl Drop for Unfinished {
 
 #[pymethods]
 impl Unfinished {
-    /// Shows the garbage collector the objects that wait to be sent.
+    // Shows the garbage collector the objects that wait to be sent.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.values.traverse(&visit)?;
         self.settings.traverse(&visit)
     }
 
-    /// Drops these objects; nobody has this any more.
+    // Drops these objects; nobody has this any more.
     fn __clear__(&mut self) {
         self.values = Values::default();
         self.settings = Arc::default();
     }
 
-    /// The object that keeps count of the objects that are to be awaited: `Outgoing` of `_values/slot.py`.
+    // The object that keeps count of the objects that are to be awaited: `Outgoing` of `_values/slot.py`.
     #[getter]
     fn outgoing(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.values.outgoing.as_ref().map(|outgoing| outgoing.clone_ref(py))
     }
 
-    /// Encodes the values of a deferred value; errors call them by a name.
+    // Encodes the values of a deferred value; errors call them by a name.
     fn deferred_value<'py>(
         slf: &Bound<'py, Self>,
         values: &Bound<'py, PyTuple>,
         name: &str,
-    ) -> PyResult<PyDeferred<'py>> {
+    ) -> PyResult<(Bound<'py, PyBytes>, Vec<Py<PyAny>>)> {
         let py = slf.py();
         // Not while this is borrowed: adapters may do anything.
         let (settings, outgoing) = {
@@ -134,22 +138,22 @@ impl Arrival {
 
 #[pymethods]
 impl Arrival {
-    /// Shows the garbage collector the buffers that came, and the objects that deferred values were restored to.
+    // Shows the garbage collector the buffers that came, and the objects that deferred values were restored to.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.frame.traverse(&visit)?;
         self.settings.traverse(&visit)?;
         visit.call(&self.slots)
     }
 
-    /// Drops these objects; nobody has this any more.
+    // Drops these objects; nobody has this any more.
     fn __clear__(&mut self) {
         self.frame.buffers.clear();
         self.settings = Arc::default();
         // The dict is cleared by its own class, if it stands in the circle.
     }
 
-    /// Reads the deferred values that stand next, which need none of each other: a list of tuples of a number, an
-    /// adapter's key, data, a class's name and a path. None if there are no more.
+    // Reads the deferred values that stand next, which need none of each other: a list of tuples of a number, an
+    // adapter's key, data, a class's name and a path. None if there are no more.
     fn deferred_values<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyList>>> {
         let py = slf.py();
         let (read, mut rest) = (PyList::empty(py), slf.borrow().rest);
@@ -169,7 +173,7 @@ impl Arrival {
         Ok(Some(read))
     }
 
-    /// Reads the arguments of a call, positional and by keyword, and tells whether they are deep.
+    // Reads the arguments of a call, positional and by keyword, and tells whether they are deep.
     fn arguments<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyList>, bool)> {
         let ([args, kwargs], deepest) = Self::values(slf, ["args", "kwargs"])?;
         if !args.is_instance_of::<PyTuple>() || !kwargs.is_instance_of::<PyDict>() {
@@ -178,7 +182,7 @@ impl Arrival {
         Ok((PyList::new(slf.py(), [args, kwargs])?, deepest > DEEP))
     }
 
-    /// Reads an item of a stream.
+    // Reads an item of a stream.
     fn item<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let ([run], _) = Self::values(slf, ["item"])?;
         run.cast_exact::<PyList>()
@@ -188,7 +192,7 @@ impl Arrival {
             .get_item(0)
     }
 
-    /// Reads the result of a call.
+    // Reads the result of a call.
     fn result<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let ([value], _) = Self::values(slf, ["result"])?;
         Ok(value)

@@ -15,7 +15,11 @@ type Parts<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>, Option<String>)
 /// Reads exports: name, docstring, parameters, return annotation, and the number of the kind.
 #[inline(never)]
 pub(crate) fn read_exports(all: &Bound<'_, PyAny>) -> PyResult<Exports> {
-    all.try_iter()?.map(|one| read_export(&one?)).collect()
+    let mut exports = Vec::new();
+    for one in all.try_iter()? {
+        exports.push(read_export(&one?)?);
+    }
+    Ok(exports.into_iter().collect())
 }
 
 #[inline(never)]
@@ -27,8 +31,10 @@ fn read_export(one: &Bound<'_, PyAny>) -> PyResult<Export> {
     export.kind =
         ExportKind::from_number(kind).ok_or_else(|| PyValueError::new_err("no such kind of export"))?;
     if !parameters.is_none() {
-        let parameters = parameters.try_iter()?.map(|one| read_parameter(&one?));
-        export.parameters = Some(parameters.collect::<PyResult<_>>()?);
+        let read = export.parameters.insert(Vec::new());
+        for one in parameters.try_iter()? {
+            read.push(read_parameter(&one?)?);
+        }
     }
     Ok(export)
 }
@@ -48,11 +54,12 @@ fn read_parameter(one: &Bound<'_, PyAny>) -> PyResult<Parameter> {
 #[inline(never)]
 pub(crate) fn read_adapters(all: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Adapter>> {
     let Some(all) = all else { return Ok(Vec::new()) };
-    let read = |one: PyResult<Bound<'_, PyAny>>| -> PyResult<Adapter> {
+    let mut adapters = Vec::new();
+    for one in all.try_iter()? {
         let (key, entry, is_async): (String, Option<String>, bool) = one?.extract()?;
-        Ok(Adapter::new(key, entry, is_async))
-    };
-    all.try_iter()?.map(read).collect()
+        adapters.push(Adapter::new(key, entry, is_async));
+    }
+    Ok(adapters)
 }
 
 /// Describes exports for Python.

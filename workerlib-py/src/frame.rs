@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList};
 use pyo3::{PyTraverseError, PyVisit};
 use workerlib_codec::marker::{FIXEXT1, FIXEXT4, ext};
 use workerlib_codec::{DecodeError, Decoder, Encoder, deferred, envelope};
@@ -354,6 +354,12 @@ pub(crate) fn decode<'py>(
     let frame = Frame { bytes: bytes.unbind(), body: 0, buffers };
     let ([value], _) = frame.decode(py, ["value"], &Settings { table, ..Settings::default() })?;
     Ok(value)
+}
+
+/// The objects in a list.
+#[inline(never)]
+pub(crate) fn objects(list: &Bound<'_, PyList>) -> Vec<Py<PyAny>> {
+    list.iter().map(Bound::unbind).collect()
 }
 
 /// How many bytes buffers have, also those that came and lie in JavaScript's memory. An object of the host's has none: its

@@ -17,7 +17,7 @@ use workerlib_core::{
 };
 
 use crate::deep::DEEP;
-use crate::deferred::{PyDeferred, Unfinished};
+use crate::deferred::Unfinished;
 use crate::descriptions::{read_adapters, read_exports};
 use crate::errors::{closed_error, session_error};
 use crate::frame::{Frame, Values};
@@ -129,20 +129,20 @@ impl Session {
 
 #[pymethods]
 impl Session {
-    /// Shows the garbage collector the objects that wait to be sent, told or started.
+    // Shows the garbage collector the objects that wait to be sent, told or started.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.core.payloads().try_for_each(|frame| frame.traverse(&visit))?;
         self.settings.traverse(&visit)
     }
 
-    /// Drops these objects; nobody has the session any more.
+    // Drops these objects; nobody has the session any more.
     fn __clear__(&mut self) {
         self.core.die("it was collected");
         while self.core.poll_event().is_some() {}
         self.settings = Arc::default();
     }
 
-    /// Makes the side that connects, and tells it what it exports.
+    // Makes the side that connects, and tells it what it exports.
     #[staticmethod]
     #[pyo3(signature = (
         version, *, exports = None, adapters = None, table = None, max_depth = None,
@@ -172,7 +172,7 @@ impl Session {
         })
     }
 
-    /// Makes the side that waits to be connected to, and tells it what it exports.
+    // Makes the side that waits to be connected to, and tells it what it exports.
     #[staticmethod]
     #[pyo3(signature = (
         version, exports, *, adapters = None, table = None, max_depth = None
@@ -198,25 +198,25 @@ impl Session {
         })
     }
 
-    /// Takes a weak reference to the connection that the values are of, for the functions among them.
+    // Takes a weak reference to the connection that the values are of, for the functions among them.
     fn belong_to(&mut self, py: Python<'_>, connection: Py<PyAny>) {
         let mut settings = self.settings.clone_ref(py);
         settings.owner = Some(connection);
         self.settings = Arc::new(settings);
     }
 
-    /// Begins a call: its id, and whether it may be sent now or only after its event "ready". A call that is made
-    /// on behalf of one of the other side's is `nested`, and waits for no other.
+    // Begins a call: its id, and whether it may be sent now or only after its event "ready". A call that is made
+    // on behalf of one of the other side's is `nested`, and waits for no other.
     fn begin(&mut self, py: Python<'_>, nested: bool) -> PyResult<(u32, bool)> {
         let begun = if nested { self.core.begin_nested() } else { self.core.begin() };
         let begun = begun.map_err(|error| closed_error(py, &error))?;
         Ok((begun.id.0, begun.is_ready))
     }
 
-    /// Sends a call whose turn has come, with a copy of the arguments as they are now.
-    ///
-    /// With `reports_start` there will be an event "started". `credit` asks for a stream, which starts with so many items
-    /// and bytes. It returns what is unfinished of the call if an adapter is async: that is for `send_with_deferred`.
+    // Sends a call whose turn has come, with a copy of the arguments as they are now.
+    //
+    // With `reports_start` there will be an event "started". `credit` asks for a stream, which starts with so many items
+    // and bytes. It returns what is unfinished of the call if an adapter is async: that is for `send_with_deferred`.
     #[pyo3(signature = (id, function, args, kwargs, reports_start, credit = None))]
     fn send<'py>(
         slf: &Bound<'py, Self>,
@@ -237,14 +237,14 @@ impl Session {
         Ok(None)
     }
 
-    /// Sends a call whose deferred values are there: lists of them, of which none needs one of its own list.
+    // Sends a call whose deferred values are there: lists of them, of which none needs one of its own list.
     #[pyo3(signature = (id, function, unfinished, deferred, reports_start, credit = None))]
     fn send_with_deferred(
         &mut self,
         id: u32,
         function: &str,
         unfinished: &Bound<'_, Unfinished>,
-        deferred: Vec<Vec<PyDeferred<'_>>>,
+        deferred: &Bound<'_, PyList>,
         reports_start: bool,
         credit: Option<(u32, u32)>,
     ) -> PyResult<()> {
@@ -252,34 +252,34 @@ impl Session {
         self.put(unfinished.py(), &Sending { id, function, reports_start, credit }, &before, values)
     }
 
-    /// Says to which trace a call belongs that is about to be sent, as W3C's `traceparent`; None forgets that.
+    // Says to which trace a call belongs that is about to be sent, as W3C's `traceparent`; None forgets that.
     fn set_trace(&mut self, id: u32, trace: Option<String>) {
         self.traces.retain(|(call, _)| *call != id);
         self.traces.extend(trace.map(|trace| (id, trace)));
     }
 
-    /// The trace of the call that `poll` has told last, as its caller has said it: any text.
+    // The trace of the call that `poll` has told last, as its caller has said it: any text.
     #[getter]
     fn arrived_trace(&self) -> Option<&str> {
         self.arrived_trace.as_deref()
     }
 
-    /// Cancels a call of this side; returns whether the other side was asked to end it, whose answer settles
-    /// it then. Otherwise it is settled.
+    // Cancels a call of this side; returns whether the other side was asked to end it, whose answer settles
+    // it then. Otherwise it is settled.
     fn cancel(&mut self, id: u32) -> bool {
         self.core.cancel(CallId(id)) == CancelEffect::AskedPeer
     }
 
-    /// Gives up a call of this side, whose answer will be dropped; returns whether it was waited for.
+    // Gives up a call of this side, whose answer will be dropped; returns whether it was waited for.
     fn give_up(&mut self, id: u32) -> bool {
         self.take_back_unsent();
         self.core.give_up(CallId(id))
     }
 
-    /// Answers a call of the other side with a result; returns whether it is so deep that it has to be
-    /// taken apart by `dismantle`, or what is unfinished of the answer if an adapter is async.
-    ///
-    /// `unheard` are invocations that the function made and whose answers it has neither heard nor asked for.
+    // Answers a call of the other side with a result; returns whether it is so deep that it has to be
+    // taken apart by `dismantle`, or what is unfinished of the answer if an adapter is async.
+    //
+    // `unheard` are invocations that the function made and whose answers it has neither heard nor asked for.
     #[pyo3(signature = (id, value, unheard = None))]
     fn return_value<'py>(
         slf: &Bound<'py, Self>,
@@ -297,24 +297,24 @@ impl Session {
         Ok(is_deep.into_pyobject(py)?.to_owned().into_any())
     }
 
-    /// Answers a call with a result whose deferred values are there; returns whether it is deep.
+    // Answers a call with a result whose deferred values are there; returns whether it is deep.
     #[pyo3(signature = (id, unfinished, deferred, unheard = None))]
     fn return_with_deferred(
         &mut self,
         py: Python<'_>,
         id: u32,
         unfinished: &Bound<'_, Unfinished>,
-        deferred: Vec<Vec<PyDeferred<'_>>>,
+        deferred: &Bound<'_, PyList>,
         unheard: Option<Vec<u32>>,
     ) -> PyResult<bool> {
         let (before, values) = unfinished.borrow_mut().finish(deferred)?;
         self.answer(py, id, &before, values, unheard)
     }
 
-    /// Answers a call of the other side with an exception, as `_errors.py` describes it in plain values.
-    ///
-    /// The limits that users set are for their values; an exception is told whatever they are.
-    /// With `is_stream` the number is that of a stream of this side's, which it ends.
+    // Answers a call of the other side with an exception, as `_errors.py` describes it in plain values.
+    //
+    // The limits that users set are for their values; an exception is told whatever they are.
+    // With `is_stream` the number is that of a stream of this side's, which it ends.
     #[pyo3(signature = (id, error, is_stream = false))]
     fn raise_error(&mut self, id: u32, error: &Bound<'_, PyAny>, is_stream: bool) -> PyResult<bool> {
         let py = error.py();
@@ -334,13 +334,13 @@ impl Session {
         })
     }
 
-    /// Answers a call that the other side has cancelled by that; returns false if it has not, and the call
-    /// has to be answered otherwise.
+    // Answers a call that the other side has cancelled by that; returns false if it has not, and the call
+    // has to be answered otherwise.
     fn finish_cancelled(&mut self, id: u32) -> bool {
         self.core.finish(CallId(id), Outcome::Cancelled)
     }
 
-    /// Tells the caller of a call of the other side's something; returns false if no such call runs.
+    // Tells the caller of a call of the other side's something; returns false if no such call runs.
     fn report<'py>(slf: &Bound<'py, Self>, id: u32, values: &Bound<'py, PyTuple>) -> PyResult<bool> {
         let py = slf.py();
         let settings = Arc::clone(&slf.borrow().settings);
@@ -357,19 +357,19 @@ impl Session {
         Ok(is_sent)
     }
 
-    /// Tells the other side of text that this one has written; returns false if the session is not open.
+    // Tells the other side of text that this one has written; returns false if the session is not open.
     fn output(&mut self, stream: &str, text: &str) -> bool {
         self.core.output(stream, text)
     }
 
-    /// Tells the other side that this one waits for the answer of a call, and starts no other before it.
+    // Tells the other side that this one waits for the answer of a call, and starts no other before it.
     fn block(&mut self, id: u32) {
         self.core.block(CallId(id));
     }
 
-    /// Enters something that the values which are being encoded give to the other side: its number.
-    ///
-    /// With `is_revocable` it ends with the call that it is sent with, if that is cancelled or given up.
+    // Enters something that the values which are being encoded give to the other side: its number.
+    //
+    // With `is_revocable` it ends with the call that it is sent with, if that is cancelled or given up.
     fn give(&mut self, py: Python<'_>, is_revocable: bool) -> PyResult<u32> {
         self.take_back_unsent();
         let reference = self.core.give(is_revocable).map_err(|error| closed_error(py, &error))?;
@@ -377,7 +377,7 @@ impl Session {
         Ok(reference.0)
     }
 
-    /// Notes that the values which are being encoded give something once more; false if it is to be given anew.
+    // Notes that the values which are being encoded give something once more; false if it is to be given anew.
     fn give_again(&mut self, reference: u32) -> bool {
         let is_known = self.core.give_again(RefId(reference));
         if is_known {
@@ -386,39 +386,39 @@ impl Session {
         is_known
     }
 
-    /// Notes that the values which are being encoded carry something that the other side has given.
+    // Notes that the values which are being encoded carry something that the other side has given.
     fn carry(&self, reference: u32) {
         lock(&self.settings.written).carried.push(RefId(reference));
     }
 
-    /// Notes that values brought something of the other side's.
+    // Notes that values brought something of the other side's.
     fn hold(&mut self, reference: u32) {
         self.core.hold(RefId(reference));
     }
 
-    /// Notes that this side does not hold something of the other side's any more, which came so many times.
+    // Notes that this side does not hold something of the other side's any more, which came so many times.
     fn release(&mut self, reference: u32, count: u32) {
         self.core.release(RefId(reference), count);
     }
 
-    /// The call of this side with which something was given, if it has no answer yet.
+    // The call of this side with which something was given, if it has no answer yet.
     fn call_given(&self, reference: u32) -> Option<u32> {
         self.core.call_given(RefId(reference)).map(|CallId(id)| id)
     }
 
-    /// Whether the other side takes another invocation now.
+    // Whether the other side takes another invocation now.
     #[getter]
     fn may_invoke(&self) -> bool {
         self.core.may_invoke()
     }
 
-    /// How many things this side has given, and how many of the other side's it holds.
+    // How many things this side has given, and how many of the other side's it holds.
     #[getter]
     fn references(&self) -> (usize, usize) {
         self.core.references()
     }
 
-    /// Sends an invocation of something that the other side has given: its id.
+    // Sends an invocation of something that the other side has given: its id.
     fn invoke<'py>(
         slf: &Bound<'py, Self>,
         reference: u32,
@@ -446,40 +446,40 @@ impl Session {
         sent.map(|CallId(id)| id).map_err(|error| error.into_python(py))
     }
 
-    /// Answers an invocation that returned None; returns false if there is nothing to answer.
+    // Answers an invocation that returned None; returns false if there is nothing to answer.
     fn hear(&mut self, id: u32) -> bool {
         self.core.hear(CallId(id))
     }
 
-    /// Tells the other side of exports that were made since the handshake, or before it and after `listen`.
+    // Tells the other side of exports that were made since the handshake, or before it and after `listen`.
     fn announce(&mut self, exports: &Bound<'_, PyAny>) -> PyResult<()> {
         self.core.announce(read_exports(exports)?);
         Ok(())
     }
 
-    /// Has each transmit of answers name their calls too, and that of another message that a sleeping peer has to
-    /// hear of name none.
+    // Has each transmit of answers name their calls too, and that of another message that a sleeping peer has to
+    // hear of name none.
     fn tell_answers(&mut self, tells: bool) {
         self.tells_answers = tells;
     }
 
-    /// Ends the session.
+    // Ends the session.
     fn close(&mut self, reason: &str) {
         self.core.close(reason);
     }
 
-    /// Tells the other side that the function of a call has been told of its cancel.
+    // Tells the other side that the function of a call has been told of its cancel.
     fn acknowledge_cancel(&mut self, id: u32) {
         self.core.acknowledge_cancel(CallId(id));
     }
 
-    /// Whether a call of this side has no answer yet, though perhaps nobody waits for it any more.
+    // Whether a call of this side has no answer yet, though perhaps nobody waits for it any more.
     fn is_in_flight(&self, id: u32) -> bool {
         self.core.is_in_flight(CallId(id))
     }
 
-    /// Answers a call of the other side with a stream and returns its id, or opens one that is sent among values if there is
-    /// no call; None if the call did not ask for a stream, or needs no answer any more.
+    // Answers a call of the other side with a stream and returns its id, or opens one that is sent among values if there is
+    // no call; None if the call did not ask for a stream, or needs no answer any more.
     #[pyo3(signature = (call = None))]
     fn open_stream(&mut self, py: Python<'_>, call: Option<u32>) -> PyResult<Option<u32>> {
         let opened = match call {
@@ -489,24 +489,24 @@ impl Session {
         Ok(opened.map(|StreamId(stream)| stream))
     }
 
-    /// The credit of a stream of this side's, in items and bytes; None if it is not to be produced any more.
+    // The credit of a stream of this side's, in items and bytes; None if it is not to be produced any more.
     fn credit(&self, stream: u32) -> Option<(u64, u64)> {
         self.core.credit(StreamId(stream))
     }
 
-    /// Makes an empty batch, for the items of a stream.
+    // Makes an empty batch, for the items of a stream.
     fn batch(&self) -> Batch {
         Batch::new(Arc::clone(&self.settings))
     }
 
-    /// Sends the items of a batch, which is empty then, or an unfinished item whose deferred values are there. It does
-    /// nothing if the stream is not to be produced any more.
+    // Sends the items of a batch, which is empty then, or an unfinished item whose deferred values are there. It does
+    // nothing if the stream is not to be produced any more.
     #[pyo3(signature = (stream, items, deferred = None))]
     fn send_items(
         &mut self,
         stream: u32,
         items: &Bound<'_, PyAny>,
-        deferred: Option<Vec<Vec<PyDeferred<'_>>>>,
+        deferred: Option<&Bound<'_, PyList>>,
     ) -> PyResult<()> {
         let py = items.py();
         let (count, before, mut values) = match deferred {
@@ -526,12 +526,12 @@ impl Session {
         Ok(())
     }
 
-    /// Does something with a stream that needs no values; the words are those of the core's methods.
-    ///
-    /// Of this side's streams it takes back one that was not sent ("withdraw"), ends one ("end"; "stopped", if the other
-    /// side has stopped it), or tells that its generator knows of the stop ("acknowledge"). Of the other side's it notes one
-    /// that came among values ("consume"), grants credit ("grant"), stops one ("close", "cancel"), or tells whether it has
-    /// not ended ("is_consuming"). Returns whether there was such a stream.
+    // Does something with a stream that needs no values; the words are those of the core's methods.
+    //
+    // Of this side's streams it takes back one that was not sent ("withdraw"), ends one ("end"; "stopped", if the other
+    // side has stopped it), or tells that its generator knows of the stop ("acknowledge"). Of the other side's it notes one
+    // that came among values ("consume"), grants credit ("grant"), stops one ("close", "cancel"), or tells whether it has
+    // not ended ("is_consuming"). Returns whether there was such a stream.
     #[pyo3(signature = (action, stream, items = 0, bytes = 0))]
     fn stream(&mut self, action: &str, stream: u32, items: u32, bytes: u32) -> bool {
         let (core, stream) = (&mut self.core, StreamId(stream));
@@ -552,23 +552,23 @@ impl Session {
         true
     }
 
-    /// The numbers of streams that this side produces and consumes, and that have not ended.
+    // The numbers of streams that this side produces and consumes, and that have not ended.
     #[getter]
     fn streams(&self) -> (usize, usize) {
         self.core.streams()
     }
 
-    /// Notes that the other side has cancelled a call by an interrupt, which its message follows.
+    // Notes that the other side has cancelled a call by an interrupt, which its message follows.
     fn note_cancel(&mut self, id: u32) {
         self.core.note_cancel(CallId(id));
     }
 
-    /// Ends the session because the other side is gone.
+    // Ends the session because the other side is gone.
     fn die(&mut self, reason: &str) {
         self.core.die(reason);
     }
 
-    /// Takes in what the other side sent: bytes, and a list of the buffers beside them.
+    // Takes in what the other side sent: bytes, and a list of the buffers beside them.
     fn handle(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
         match envelope::read(bytes.as_bytes()) {
             Ok((message, body)) => {
@@ -585,14 +585,14 @@ impl Session {
         }
     }
 
-    /// Takes out the next frame to send, if there is one: bytes, and a list of the buffers beside them.
+    // Takes out the next frame to send, if there is one: bytes, and a list of the buffers beside them.
     fn poll_transmit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         self.core.poll_transmit().map(|message| Self::transmit(py, message, self.tells_answers)).transpose()
     }
 
-    /// Takes out what is to be done next, if there is anything: its name, and a tuple of what is to be known.
-    ///
-    /// With `may_start` it may be a call of the other side.
+    // Takes out what is to be done next, if there is anything: its name, and a tuple of what is to be known.
+    //
+    // With `may_start` it may be a call of the other side.
     fn poll<'py>(slf: &Bound<'py, Self>, may_start: bool) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = slf.py();
         // Not borrowed while values are decoded: adapters may use the session.
@@ -630,25 +630,25 @@ impl Session {
         Ok(Some((name, arguments).into_pyobject(py)?))
     }
 
-    /// Whether this is the side that connects.
+    // Whether this is the side that connects.
     #[getter]
     fn connects(&self) -> bool {
         self.connects
     }
 
-    /// Whether calls can be made.
+    // Whether calls can be made.
     #[getter]
     fn is_open(&self) -> bool {
         self.core.is_open()
     }
 
-    /// The number of this side's calls that have no answer yet, cancelled ones included.
+    // The number of this side's calls that have no answer yet, cancelled ones included.
     #[getter]
     fn in_flight(&self) -> usize {
         self.core.in_flight()
     }
 
-    /// The number of the other side's calls that this side has not answered yet.
+    // The number of the other side's calls that this side has not answered yet.
     #[getter]
     fn serving(&self) -> usize {
         self.core.serving()

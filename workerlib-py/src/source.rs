@@ -14,7 +14,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyType};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyType};
 use workerlib_codec::marker::{Container, ext};
 use workerlib_codec::{Buffer, Item, Path, PlainWriter, Source, Step};
 
@@ -168,7 +168,7 @@ impl<'py> PySource<'py> {
             Bound::from_owned_ptr_or_err(self.py, bytes)
         };
         let encoded = encoded.map_err(Refusal::Raised)?;
-        self.scratch = encoded.extract().map_err(Refusal::Raised)?;
+        self.scratch = content(&encoded).map_err(Refusal::Raised)?;
         Ok(Item::Surrogates(&self.scratch))
     }
 
@@ -189,7 +189,7 @@ impl<'py> PySource<'py> {
             let bytes = int.py().get_type::<PyInt>().getattr(intern!(int.py(), "to_bytes"))?;
             let options = PyDict::new(int.py());
             options.set_item(intern!(int.py(), "signed"), true)?;
-            bytes.call((int, bits / 8 + 1, "little"), Some(&options))?.extract()
+            content(&bytes.call((int, bits / 8 + 1, "little"), Some(&options))?)
         };
         self.scratch = bytes(&int).map_err(Refusal::Raised)?;
         // -2**(8n - 1) fits n bytes, though it has as many bits as numbers that do not.
@@ -403,6 +403,11 @@ pub(crate) unsafe fn text_of<'a>(object: Object) -> Option<&'a str> {
         let text = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut len);
         (!text.is_null()).then(|| std::str::from_utf8_unchecked(bytes_at(text.cast(), len)))
     }
+}
+
+/// Copies the content of a bytes object.
+fn content(bytes: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    Ok(bytes.cast::<PyBytes>()?.as_bytes().to_vec())
 }
 
 /// Names a type as a user would import it: `datetime.date`, but `complex`.

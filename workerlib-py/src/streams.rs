@@ -90,27 +90,27 @@ fn is_scalar(object: &Bound<'_, PyAny>) -> bool {
 
 #[pymethods]
 impl Batch {
-    /// Shows the garbage collector the objects that wait to be sent.
+    // Shows the garbage collector the objects that wait to be sent.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.buffers.iter().chain(&self.scalars).try_for_each(|object| visit.call(object))?;
         self.settings.traverse(&visit)
     }
 
-    /// Drops these objects; nobody has this any more.
+    // Drops these objects; nobody has this any more.
     fn __clear__(&mut self) {
         self.buffers.clear();
         self.scalars.clear();
         self.settings = Arc::default();
     }
 
-    /// The number of items.
+    // The number of items.
     fn __len__(&self) -> usize {
         self.count as usize
     }
 
-    /// Adds an item as it is now. Returns 1 if the batch is to be sent before the next item is produced, 2 if the item is
-    /// so deep besides that it has to be taken apart by `dismantle`, else 0; or what is unfinished of the item if an
-    /// adapter is async, which is not added then.
+    // Adds an item as it is now. Returns 1 if the batch is to be sent before the next item is produced, 2 if the item is
+    // so deep besides that it has to be taken apart by `dismantle`, else 0; or what is unfinished of the item if an
+    // adapter is async, which is not added then.
     fn add<'py>(slf: &Bound<'py, Self>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let settings = {
