@@ -342,7 +342,7 @@ async def test_an_export_that_is_described_wrongly(parameters: object) -> None:
 
         with pytest.raises(workerlib.ProtocolError, match="the worker 'odd' describes its export 'f'"):
             await establish(
-                opening(), Progress("odd"), Settings(), AdapterSet(), interface=interface, timeout=5
+                opening, Progress("odd"), Settings(), AdapterSet(), interface=interface, timeout=5
             )
         assert ends == ["the worker"]
         assert page_end.closed
@@ -376,7 +376,7 @@ async def test_a_late_export_that_is_described_wrongly() -> None:
     async def opening() -> Found:
         return Found("odd", page_end, None)
 
-    worker = await establish(opening(), Progress("odd"), Settings(), AdapterSet(), interface=None, timeout=5)
+    worker = await establish(opening, Progress("odd"), Settings(), AdapterSet(), interface=None, timeout=5)
     call = asyncio.ensure_future(worker.f())
     await asyncio.sleep(0.01)
     listening.announce(describing([("not a name", 1, None, None)], "g"))
