@@ -99,12 +99,7 @@ def renew(told: str) -> None:
     for name, renew_module in _RENEWED.items():
         if module := sys.modules.get(name):
             renew_module(module)
-    # Files may stand elsewhere than they did.
-    for path, finder in [*sys.path_importer_cache.items()]:
-        if finder is None:
-            del sys.path_importer_cache[path]
-        elif type(finder).__name__ == "FileFinder":
-            finder.invalidate_caches()
+    _forget_folders()
     _check()
 
 
@@ -116,7 +111,9 @@ def complete() -> None:
     """
     if not _extension:
         return
-    importlib.invalidate_caches()
+    # Files have been installed. importlib.invalidate_caches() would forget the standard library's archive
+    # too, and import importlib.metadata: three times the work of the import below.
+    _forget_folders()
     module = importlib.import_module(_extension)
     for namespace, name, wanted in _places:
         try:
@@ -124,6 +121,15 @@ def complete() -> None:
         except AttributeError:
             raise ImportError(f"cannot import name {wanted!r} from {_extension!r}") from None
     _places.clear()
+
+
+def _forget_folders() -> None:
+    """Has the next imports look into the folders anew: files may stand elsewhere than they did."""
+    for path, finder in [*sys.path_importer_cache.items()]:
+        if finder is None:
+            del sys.path_importer_cache[path]
+        elif type(finder).__name__ == "FileFinder":
+            finder.invalidate_caches()
 
 
 def _import_without(extension: str, modules: list[str]) -> dict[str, _Missing]:
