@@ -1,8 +1,9 @@
 //! The table of this side's calls that have no answer yet, and nothing else.
 
+use std::collections::BinaryHeap;
 use std::collections::hash_map::Entry;
-use std::collections::{BinaryHeap, HashMap};
 
+use crate::by_id::ById;
 use crate::message::{CallId, RefId};
 use crate::streams::Credit;
 
@@ -61,7 +62,7 @@ pub(crate) struct Call {
 /// another call that the late answer would then settle.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
-    calls: HashMap<CallId, Call>,
+    calls: ById<CallId, Call>,
     entered: u64,
     last_id: u32,
     invocations: usize,

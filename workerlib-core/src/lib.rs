@@ -2,6 +2,7 @@
 // A public type may get more fields or variants in any version.
 #![deny(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
+mod by_id;
 mod event;
 mod exports;
 mod in_flight;

@@ -4,9 +4,9 @@
 //! of as its window allows. A running call takes up room too until the peer is told, which is done for several
 //! calls at a time.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use crate::by_id::ById;
 use crate::line::Line;
 use crate::message::CallId;
 use crate::streams::Credit;
@@ -59,7 +59,7 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Serving<P> {
     window: usize,
-    calls: HashMap<CallId, Stage>,
+    calls: ById<CallId, Stage>,
     waiting: Line<Arrived<P>>,
     /// The calls that were started and not reported, in order, and some that have ended since.
     started: Vec<CallId>,
@@ -72,7 +72,7 @@ impl<P> Serving<P> {
     pub(crate) fn new(window: u32) -> Self {
         Self {
             window: window as usize,
-            calls: HashMap::new(),
+            calls: ById::default(),
             waiting: Line::default(),
             started: Vec::new(),
             unreported: 0,
@@ -205,6 +205,11 @@ impl<P> Serving<P> {
         self.waiting.clear();
         self.started.clear();
         self.unreported = 0;
+    }
+
+    /// The number of calls that wait to be started.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// The number of calls without an answer.

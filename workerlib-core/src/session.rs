@@ -447,6 +447,16 @@ impl<P> Session<P> {
         self.transmits.pop_front()
     }
 
+    /// Returns whether there is exactly one message to send.
+    pub fn has_one_transmit(&self) -> bool {
+        self.transmits.len() == 1 && !self.references.has_news()
+    }
+
+    /// The number of the peer's calls that wait to be started.
+    pub fn waiting(&self) -> usize {
+        self.serving.waiting()
+    }
+
     /// Takes out the next event, if there is one.
     pub fn poll_event(&mut self) -> Option<Event<P>> {
         let mut event = self.events.pop_front()?;

@@ -107,6 +107,29 @@ impl Session {
         Ok(is_deep)
     }
 
+    /// Takes in what the other side sent: bytes, and the buffers beside them.
+    fn take_in(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
+        match envelope::read(bytes.as_bytes()) {
+            Ok((message, body)) => {
+                let py = bytes.py();
+                let frame = Frame { bytes: bytes.unbind(), body, buffers };
+                let size = if let Message::Items { .. } = message { streams::size_of(py, &frame) } else { 0 };
+                let mut message = message.map(|()| frame);
+                if let Message::Items { bytes, .. } = &mut message {
+                    *bytes = size;
+                }
+                self.core.handle_message(message);
+            }
+            Err(violation) => self.core.fail(&violation.to_string()),
+        }
+    }
+
+    /// Takes out the message to send, if there is one and no other: the driver needs not ask for further ones then.
+    fn only_transmit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let only = if self.core.has_one_transmit() { self.poll_transmit(py)? } else { None };
+        Ok(only.map(Bound::into_any))
+    }
+
     /// Takes back what values would have given that have not been sent.
     fn take_back_unsent(&mut self) {
         let unsent = std::mem::take(&mut lock(&self.settings.written).unsent);
@@ -217,6 +240,7 @@ impl Session {
     //
     // With `reports_start` there will be an event "started". `credit` asks for a stream, which starts with so many items
     // and bytes. It returns what is unfinished of the call if an adapter is async: that is for `send_with_deferred`.
+    // Otherwise it returns what `poll_transmit` would, if nothing else is to be sent.
     #[pyo3(signature = (id, function, args, kwargs, reports_start, credit = None))]
     fn send<'py>(
         slf: &Bound<'py, Self>,
@@ -226,15 +250,16 @@ impl Session {
         kwargs: &Bound<'py, PyDict>,
         reports_start: bool,
         credit: Option<(u32, u32)>,
-    ) -> PyResult<Option<Unfinished>> {
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = slf.py();
         let settings = Arc::clone(&slf.borrow().settings);
         let values = Self::encode(slf, &[("args", args.as_any()), ("kwargs", kwargs.as_any())], &settings)?;
         if values.needs_deferred(py)? {
-            return Unfinished::new(py, values, settings).map(Some);
+            return Ok(Some(Bound::new(py, Unfinished::new(py, values, settings)?)?.into_any()));
         }
-        slf.borrow_mut().put(py, &Sending { id, function, reports_start, credit }, &[], values)?;
-        Ok(None)
+        let mut this = slf.borrow_mut();
+        this.put(py, &Sending { id, function, reports_start, credit }, &[], values)?;
+        this.only_transmit(py)
     }
 
     // Sends a call whose deferred values are there: lists of them, of which none needs one of its own list.
@@ -277,7 +302,8 @@ impl Session {
     }
 
     // Answers a call of the other side with a result; returns whether it is so deep that it has to be
-    // taken apart by `dismantle`, or what is unfinished of the answer if an adapter is async.
+    // taken apart by `dismantle`, or what is unfinished of the answer if an adapter is async. Of a result that is not
+    // deep it returns what `poll_transmit` would, if nothing else is to be sent.
     //
     // `unheard` are invocations that the function made and whose answers it has neither heard nor asked for.
     #[pyo3(signature = (id, value, unheard = None))]
@@ -293,8 +319,12 @@ impl Session {
         if values.needs_deferred(py)? {
             return Ok(Bound::new(py, Unfinished::new(py, values, settings)?)?.into_any());
         }
-        let is_deep = slf.borrow_mut().answer(py, id, &[], values, unheard)?;
-        Ok(is_deep.into_pyobject(py)?.to_owned().into_any())
+        let mut this = slf.borrow_mut();
+        let is_deep = this.answer(py, id, &[], values, unheard)?;
+        match if is_deep { None } else { this.only_transmit(py)? } {
+            Some(transmit) => Ok(transmit),
+            None => Ok(is_deep.into_pyobject(py)?.to_owned().into_any()),
+        }
     }
 
     // Answers a call with a result whose deferred values are there; returns whether it is deep.
@@ -568,21 +598,17 @@ impl Session {
         self.core.die(reason);
     }
 
-    // Takes in what the other side sent: bytes, and a list of the buffers beside them.
-    fn handle(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
-        match envelope::read(bytes.as_bytes()) {
-            Ok((message, body)) => {
-                let py = bytes.py();
-                let frame = Frame { bytes: bytes.unbind(), body, buffers };
-                let size = if let Message::Items { .. } = message { streams::size_of(py, &frame) } else { 0 };
-                let mut message = message.map(|()| frame);
-                if let Message::Items { bytes, .. } = &mut message {
-                    *bytes = size;
-                }
-                self.core.handle_message(message);
-            }
-            Err(violation) => self.core.fail(&violation.to_string()),
-        }
+    // Takes in what the other side sent: bytes, and a list of the buffers beside them. With `may_start` it returns what
+    // `poll` would.
+    #[pyo3(signature = (bytes, buffers, may_start = None))]
+    fn handle<'py>(
+        slf: &Bound<'py, Self>,
+        bytes: Bound<'py, PyBytes>,
+        buffers: Vec<Py<PyAny>>,
+        may_start: Option<bool>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        slf.borrow_mut().take_in(bytes, buffers);
+        may_start.map_or(Ok(None), |may_start| Self::poll(slf, may_start))
     }
 
     // Takes out the next frame to send, if there is one: bytes, and a list of the buffers beside them.
@@ -646,6 +672,12 @@ impl Session {
     #[getter]
     fn in_flight(&self) -> usize {
         self.core.in_flight()
+    }
+
+    // Whether a call of the other side waits to be started.
+    #[getter]
+    fn is_waiting(&self) -> bool {
+        self.core.waiting() > 0
     }
 
     // The number of the other side's calls that this side has not answered yet.

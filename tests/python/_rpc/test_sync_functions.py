@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -39,6 +40,51 @@ async def test_each_call_has_a_context_of_its_own(connect: Connect) -> None:
         assert [await worker.enter(1), await worker.enter(2)] == [0, 0]
         assert await asyncio.gather(worker.start(3), worker.start(4)) == [3, 4]
     assert mark.get() == 0
+
+
+async def test_a_call_leaves_nothing_to_the_collector(connect: Connect) -> None:
+    """Calls of each kind are freed when they end: a cycle costs time at each call, and memory until it is found."""
+
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    async def add_at_once(a: int, b: int) -> int:
+        return a + b
+
+    async def add_later(a: int, b: int) -> int:
+        await asyncio.sleep(0)
+        return a + b
+
+    async def call_back(callback: Callable[[int], Awaitable[int]], value: int) -> int:
+        return await callback(value)
+
+    async def double(value: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * value
+
+    workerlib.export(add, add_at_once, add_later, call_back)
+    async with connect() as worker:
+        kinds: dict[str, Callable[[], Awaitable[Any]]] = {
+            "sync": lambda: worker.add(1, 2),
+            "async": lambda: worker.add_at_once(1, 2),
+            "suspended": lambda: worker.add_later(1, 2),
+            "callback": lambda: worker.call_back(double, 3),
+        }
+        left = {}
+        for kind, call in kinds.items():
+            for _ in range(3):
+                await call()
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(20):
+                    await call()
+                await asyncio.sleep(0)
+                left[kind] = gc.collect()
+            finally:
+                gc.enable()
+    # The event loop and the test's own tasks may leave an object or two.
+    assert {kind: count for kind, count in left.items() if count >= 20} == {}
 
 
 async def test_an_awaitable_of_a_sync_function_is_awaited(connect: Connect) -> None:

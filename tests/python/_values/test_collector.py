@@ -37,6 +37,8 @@ def in_what_is_sent(exporter: Exporter) -> object:
     """A call waits to be taken out of the session."""
     page, _ = opened()
     identifier, _ = page.begin(False)
+    # A message that is alone is handed out by `send` itself.
+    page.output("stdout", "first")
     assert page.send(identifier, "f", (memoryview(exporter),), {}, False) is None
     return page
 

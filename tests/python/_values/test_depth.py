@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import workerlib
@@ -30,11 +31,8 @@ def arrival(depth: int | None, value: object) -> tuple[str, object]:
     """Sends a value to a side that has that setting; gives what it is told, and the value or the error."""
     page, worker = connected(depth)
     identifier, _ = page.begin(False)
-    page.send(identifier, "f", (value,), {}, False)
-    frame = page.poll_transmit()
-    assert frame is not None
-    worker.handle(*frame)
-    step = worker.poll(True)
+    frame: Any = page.send(identifier, "f", (value,), {}, False)
+    step = worker.handle(*frame, may_start=True)
     assert step is not None
     name, parts = step
     return name, parts[2]

@@ -152,10 +152,8 @@ async def test_slots_and_deferred_values_have_their_bytes() -> None:
         assert frame is not None
         receiver.handle(*frame)
     call, _ = page.begin(False)
-    page.send(call, "f", (), {}, False)
-    frame = page.poll_transmit()
-    assert frame is not None
-    worker.handle(*frame)
+    sent: Any = page.send(call, "f", (), {}, False)
+    worker.handle(*sent)
     while (step := worker.poll(True)) and step[0] != "call":
         pass
     assert step is not None

@@ -31,6 +31,7 @@ from pyodide.ffi import create_proxy
 from workerlib._channels.suspended_stacks import suspend
 from workerlib._rpc import starts as _starts
 from workerlib._rpc.incoming_call import current_call
+from workerlib._rpc.outgoing_call import Pending
 from workerlib._rpc.questions import input_from_page
 from workerlib._rpc.starts import Starts, started_by_loop
 from workerlib._rpc.waiting import wait
@@ -110,7 +111,7 @@ def _is_left_to_loop(context: Context | None) -> bool:
     return started_by_loop.get() if context is None else context.get(started_by_loop, False)
 
 
-def _shadow(loop: Any, call_soon: Callable[..., asyncio.Handle]) -> Any:
+def _shadow(loop: Any, call_soon: Callable[..., asyncio.Handle | None]) -> Any:
     """Puts a function before the loop's `call_soon`; returns what stood there, for `_unshadow`."""
     attributes = loop.__dict__
     shadowed = attributes.get("call_soon")
@@ -125,15 +126,20 @@ def _unshadow(loop: Any, shadowed: Any) -> None:
         loop.__dict__["call_soon"] = shadowed
 
 
+_Entry = asyncio.Handle | tuple[Callable[..., object], Pending, Context]
+"""A callback that is ready: of a call's future, or any other."""
+
+
 class Turn:
     """Collects between `begin` and `end`, and runs then."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Names the loop, which must be one that takes attributes, as Pyodide's does."""
         self._loop: Any = loop
-        self._ready: list[asyncio.Handle] = []
+        self._ready: list[_Entry] = []
         self._is_early = False
         self._shadowed: Any = None
+        self._attributes: dict[str, Any] = self._loop.__dict__
         self._collecting = self._collect
         self._collecting_wakeups = self._collect_wakeup
 
@@ -141,38 +147,66 @@ class Turn:
         """Begins to collect, unless this Python's own code may block."""
         self._is_early = not (_can_block and starts.may_block())
         if self._is_early:
-            self._shadowed = _shadow(self._loop, self._collecting)
+            # `_shadow` and `_unshadow` are written out: this runs twice for each message.
+            attributes = self._attributes
+            self._shadowed = attributes.get("call_soon")
+            attributes["call_soon"] = self._collecting
 
     def end(self) -> None:
         """Runs what was collected."""
         if not self._is_early:
             return
-        _shadow(self._loop, self._collecting_wakeups)
+        if not self._ready:
+            # Such as on the side of a sync function, whose answer has left.
+            _unshadow(self._loop, self._shadowed)
+            return
+        self._attributes["call_soon"] = self._collecting_wakeups
         try:
             for _ in range(_LEVELS):
                 if not self._ready:
                     break
                 ready, self._ready = self._ready, []
-                for handle in ready:
-                    _run(self._give_to_loop, handle)
+                for entry in ready:
+                    if isinstance(entry, tuple):
+                        self._wake(*entry)
+                    else:
+                        _run(self._give_to_loop, entry)
         finally:
             _unshadow(self._loop, self._shadowed)
             late, self._ready = self._ready, []
-            for handle in late:
-                self._loop.call_soon(_run, self._loop.call_soon, handle)
+            for entry in late:
+                if isinstance(entry, tuple):
+                    callback, pending, context = entry
+                    self._loop.call_soon(callback, pending, context=context)
+                else:
+                    self._loop.call_soon(_run, self._loop.call_soon, entry)
+
+    def _wake(self, callback: Callable[..., object], pending: Pending, context: Context) -> None:
+        """Runs the callback of a call's future as a handle of the loop does."""
+        try:
+            context.run(callback, pending)
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._give_to_loop(_raise, error)
+        except BaseException as error:
+            told = {"message": f"Exception in callback {callback!r}", "exception": error, "future": pending}
+            self._loop.call_exception_handler(told)
 
     def _collect(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    ) -> asyncio.Handle | None:
         if _is_left_to_loop(context):
             return self._give_to_loop(callback, *args, context=context)
+        if context is not None and args and type(args[0]) is Pending:
+            # A caller goes on. The future is workerlib's own: nobody keeps the handle of its callbacks.
+            self._ready.append((callback, args[0], context))
+            return None
         handle = asyncio.Handle(callback, args, self._loop, context)
         self._ready.append(handle)
         return handle
 
     def _collect_wakeup(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    ) -> asyncio.Handle | None:
         if len(args) == 1 and asyncio.isfuture(args[0]):
             return self._collect(callback, *args, context=context)
         return self._give_to_loop(callback, *args, context=context)

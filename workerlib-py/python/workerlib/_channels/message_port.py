@@ -229,6 +229,9 @@ class PortEndpoint:
 
     def post(self, frame: bytes, buffers: list[Any]) -> None:
         """Copies and sends; what many calls begin with goes together."""
+        if not buffers and not self._held and not loop_shortcuts.is_burst():
+            self._send(*region(frame))
+            return
         if not buffers and loop_shortcuts.is_burst():
             if self._is_holding:
                 self._held.append((frame, buffers))

@@ -194,6 +194,7 @@ async def _outcome(run: Callable[[], Any], served: Served, name: str = "stream")
         return await served.task
     finally:
         _running.pop(served.call, None)
+        served.forget_task()
         # It refers to its frame, and the frame to it.
         served.interrupt = None
 

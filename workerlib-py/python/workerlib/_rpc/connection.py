@@ -179,12 +179,11 @@ class Connection:
             RuntimeError: If another event loop runs than the connection's; nothing was sent then.
             BaseException: Any exception of the function: see `rebuild` of `_values/exceptions.py`.
         """
-        self._check_loop(function)
-        parent = current_call.get()
-        if parent is not None and (parent.connection is not self or parent.has_ended):
-            parent = None
-        if parent is not None and parent.is_blocking:
-            raise self.deadlock(function)
+        # A call has time for few steps in Python: parts that most calls do not need are asked for here.
+        if asyncio.get_running_loop() is not self._loop:
+            self._refuse_loop(function)
+        running = current_call.get()
+        parent = running and self._parent(running, function)
         call, is_ready = self._session.begin(parent is not None)
         outcome = None
         try:
@@ -201,13 +200,14 @@ class Connection:
                 reports_start = timeout is not None
                 arguments = self._table.adapters.wrap_arguments(args, kwargs)
                 credit = None if stream is None else self.streams.begin_opening(stream, answer)
-                unfinished = self._session.send(call, function, *arguments, reports_start, credit)
-                if unfinished is not None:
-                    await self._send_with_deferred(call, function, unfinished, reports_start, credit)
-                self._transmit()
+                sent = self._session.send(call, function, *arguments, reports_start, credit)
+                if type(sent) is Unfinished:
+                    await self._send_with_deferred(call, function, sent, reports_start, credit)
+                self._transmit_after(sent)
                 outcome = await answer
         finally:
-            self.streams.withdraw()
+            if self.streams.unsent:
+                self.streams.withdraw()
             pending = self._calls.pop(call)
             # One of them may be what this call raises, and refer to this frame.
             pending.callback_errors = None
@@ -264,9 +264,17 @@ class Connection:
             pending.remove_done_callback(end)
             task.cancel()
 
-    def _check_loop(self, function: str) -> None:
+    def _parent(self, running: Served, function: str) -> Served | None:
+        """Returns the other side's call on whose behalf one is made, if it came over this connection."""
+        if running.connection is not self or running.has_ended:
+            return None
+        if running.is_blocking:
+            raise self.deadlock(function)
+        return running
+
+    def _refuse_loop(self, function: str) -> None:
         # A connection that has ended says so itself, in any loop.
-        if asyncio.get_running_loop() is not self._loop and not self.closed.done():
+        if not self.closed.done():
             raise RuntimeError(
                 f"the connection that {function}() belongs to was made in another event loop: connect in the"
                 " loop that makes the call, or hand the call over by asyncio.run_coroutine_threadsafe()"
@@ -279,7 +287,6 @@ class Connection:
         """Has a future settled by the answer of a call, and its cancel sent."""
         self._calls[call] = pending
         pending.call, pending.name, pending.timeout = call, function, timeout
-        pending.on_cancel = self._cancel
         pending.connection = self
         return pending
 
@@ -345,23 +352,33 @@ class Connection:
         self.closed.add_done_callback(lambda _: observers.remove(announce))
 
     def _receive(self, frame: bytes, buffers: list[Any]) -> None:
-        self._session.handle(frame, buffers)
-        self._carry_out()
+        if self._is_hearing:
+            self._session.handle(frame, buffers)
+            self._transmit()
+        elif (step := self._session.handle(frame, buffers, not self._is_starting)) is not None:
+            self._carry_out_from(step)
 
     def _carry_out(self) -> None:
         """Does all that the session says is to be done."""
         if self._is_hearing:
             # A callback runs: what has arrived after its call comes after it.
             self._transmit()
-            return
-        since = None
-        while (step := self._session.poll(not self._is_starting)) is not None:
+        elif (step := self._session.poll(not self._is_starting)) is not None:
+            self._carry_out_from(step)
+
+    def _carry_out_from(self, step: tuple[str, tuple[Any, ...]] | None) -> None:
+        """Does a step, and all that the session says is to be done after it."""
+        session, since = self._session, None
+        while step is not None:
             name, arguments = step
             if name in STARTED_BY:
-                since = since or monotonic()
+                # A call that came alone needs no time.
+                if since is None and session.is_waiting:
+                    since = monotonic()
                 start_call(self, since, STARTED_BY[name], arguments)
             else:
                 _DONE_BY[name](self, *arguments)
+            step = session.poll(not self._is_starting)
 
     def _transmit(self) -> None:
         """Sends what the session wants sent, and does nothing else."""
@@ -369,6 +386,15 @@ class Connection:
             self.streams.unsent.clear()
         while (transmit := self._session.poll_transmit()) is not None:
             self._post(*transmit)
+
+    def _transmit_after(self, sent: object) -> None:
+        """Sends what the session wants sent: all of it, if the session has handed it out already."""
+        if type(sent) is tuple:
+            if self.streams.unsent:
+                self.streams.unsent.clear()
+            self._post(*sent)
+        else:
+            self._transmit()
 
     def _post(self, frame: bytes, buffers: list[Any], calls: list[int] | None = None) -> None:
         if calls is not None and self.wakeup is not None:

@@ -67,6 +67,14 @@ class Served:
         self.call = call
         self.connection = connection
 
+    def forget_task(self) -> None:
+        """Notes that it has been answered, and lets go of its task.
+
+        The task's context has this call, so both would live until the collector runs.
+        """
+        self.has_ended = True
+        self.task = None
+
     def hear_cancel(self) -> None:
         """Notes a message that cancels it."""
         self.cancels_heard += 1

@@ -105,13 +105,14 @@ def _answer(
     except BaseException as error:
         _fail(connection, served, error)
         return
-    if isinstance(answered, Unfinished):
+    if type(answered) is Unfinished:
         finishing = _finish_answer(connection, served, answered)
         served.task = asyncio.Task(finishing, loop=connection._loop, context=context)
         served.has_begun = False
         return
     _end(connection, served)
-    if answered:
+    connection._transmit_after(answered)
+    if answered is True:
         dismantle(result)
 
 
@@ -134,12 +135,13 @@ async def _finish(connection: Connection, served: Invocation, result: list[Any])
             answered = connection._session.return_value(
                 served.call, connection._table.adapters.wrap_result(result[0])
             )
-            if isinstance(answered, Unfinished):
+            if type(answered) is Unfinished:
                 answered = connection._session.return_with_deferred(
                     served.call, answered, await finish(answered)
                 )
             _end(connection, served)
-            if answered:
+            connection._transmit_after(answered)
+            if answered is True:
                 dismantle(result)
     except BaseException as error:
         _fail(connection, served, error)
@@ -188,7 +190,7 @@ def _fail(connection: Connection, served: Invocation, error: BaseException) -> N
 
 def _end(connection: Connection, served: Invocation) -> None:
     connection._served.pop(served.call, None)
-    served.has_ended = True
+    served.forget_task()
     # It refers to the frames in which it was raised, and these frames to the invocation.
     served.failure = None
     if served.brought is not None:

@@ -44,8 +44,6 @@ class Pending(asyncio.Future[Outcome | None]):
     """How many seconds it may run."""
     ahead = 0
     """How many items the stream that it returns may be ahead of its consumer, if it asks for one."""
-    on_cancel: Callable[[int, Pending], None]
-    """Asks for the end of the call."""
     connection: Any
     """The connection that makes the call."""
     parent: Served | None = None
@@ -64,6 +62,10 @@ class Pending(asyncio.Future[Outcome | None]):
     """The errors of its callbacks, by invocation, of which the function may not have heard."""
     _is_out_of_time = False
     _message: Any = None
+
+    def on_cancel(self, call: int, pending: Pending) -> None:
+        """Asks for the end of the call; a step of a stream has a way of its own in this place."""
+        self.connection._cancel(call, pending)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Asks for the end of the call, which may come later, and otherwise than by a CancelledError."""

@@ -38,7 +38,7 @@ _HAS_EAGER_TASKS = sys.version_info >= (3, 12)
 
 
 def start_call(
-    connection: Connection, since: float, start: Callable[..., None], arguments: tuple[Any, ...]
+    connection: Connection, since: float | None, start: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
     """Starts a call that has arrived, and says when the next one may start.
 
@@ -46,37 +46,29 @@ def start_call(
 
     Args:
         connection: The connection over which it came.
-        since: When the first of several was started that were there at the same time.
+        since: When the first of several was started that were there at the same time; None if no other waits.
         start: One of `STARTED_BY`.
         arguments: Its arguments, but for the first ones.
     """
     connection._is_starting = True
     # The peer may have asked to be told, and a function that computes says nothing meanwhile.
     connection._transmit()
-    context = _context_of(connection, arguments[1])
-    start(connection, context, arguments)
-    if context is not None:
-        # The task that was just made has its first step before this.
-        connection._loop.call_soon(_has_started, connection, since, context=context.copy())
-    elif monotonic() - since > _BRIEF:
-        connection._loop.call_later(0, connection._go_on)
-    else:
-        connection._is_starting = False
-
-
-def _context_of(connection: Connection, name: str) -> Context | None:
-    """Returns the context of a call that the loop has to start; None if it starts in this event.
-
-    Args:
-        connection: The connection over which it came.
-        name: The exported name.
-    """
+    name = arguments[1]
     function, has_callback = connection.functions.get(name), bool(connection._brought)
     if _HAS_EAGER_TASKS and connection.endpoint.starts_at_once(name, function, has_callback):
-        return None
+        start(connection, None, arguments)
+        # Of a call that came alone others tell whether it took long: they have come while it ran.
+        if connection._session.is_waiting if since is None else monotonic() - since > _BRIEF:
+            connection._loop.call_later(0, connection._go_on)
+        else:
+            connection._is_starting = False
+        return
+    since = since or monotonic()
     context = copy_context()
     context.run(started_by_loop.set, True)
-    return context
+    start(connection, context, arguments)
+    # The task that was just made has its first step before this.
+    connection._loop.call_soon(_has_started, connection, since, context=context.copy())
 
 
 def _has_started(connection: Connection, since: float) -> None:
@@ -101,6 +93,7 @@ def _on_call(
         and not connection.needs_deferred
         and served.brought is None
         and not function.startswith(INTERNAL)
+        and not _is_async(connection.functions.get(function))
         # The function must not take the task of somebody else for its own.
         and asyncio.current_task(connection._loop) is None
     ):
@@ -134,7 +127,9 @@ def _start(
     loop = served.connection._loop
     # Pyodide's own create_task would add a callback that costs another turn of the loop.
     if context is None:
-        served.task = asyncio.Task(serving, loop=loop, name=name, eager_start=True)  # type: ignore[call-arg]
+        task = asyncio.Task(serving, loop=loop, name=name, eager_start=True)  # type: ignore[call-arg]
+        if not served.has_ended:
+            served.task = task
     else:
         served.task = asyncio.Task(serving, loop=loop, name=name, context=context)
 
@@ -164,6 +159,7 @@ async def _restore_and_serve(
             connection.references.adopt(served)
     except BaseException as error:
         del connection._served[served.call]
+        served.forget_task()
         _refuse(connection, served.call, name, error)
     else:
         if is_stream:
@@ -188,17 +184,22 @@ def _serve_at_once(
             _go_on(served, name, _serve(connection, served, name, arguments, is_deep, result=result))
             return
         answered, unheard = _answer(connection, served, result)
-        if isinstance(answered, Unfinished):
+        if type(answered) is Unfinished:
             # An adapter has given an awaitable, which no adapter has said before.
             end = partial(_end, connection, served, arguments, is_deep)
             _go_on(served, name, _finish(connection, served, result, (answered, unheard), end))
             return
-        if answered:
+        if answered is True:
             dismantle(result)
-        connection._transmit()
+        connection._transmit_after(answered)
     except BaseException as error:
         _fail(connection, served, error)
     _end(connection, served, arguments, is_deep)
+
+
+def _is_async(function: Function | None) -> bool:
+    """Tells whether a function is an `async def`: it needs a task, which is made before it is called."""
+    return type(function) is types.FunctionType and bool(function.__code__.co_flags & inspect.CO_COROUTINE)
 
 
 async def _serve(
@@ -232,15 +233,20 @@ async def _serve(
             if not result:
                 # Not in a coroutine of its own: the function may raise StopIteration.
                 result.append(connection._guard.run(served, connection.exported(name), *arguments))
-            if is_awaitable(result[0]):
+            if type(result[0]) is types.CoroutineType:
+                # As `await_result` does it, without a coroutine of its own.
+                if served.is_answer_due:
+                    connection._tell(served)
+                result[0] = await connection.steps(served, result[0])
+            elif is_awaitable(result[0]):
                 await await_result(connection, served, result)
         answered, unheard = _answer(connection, served, result)
-        if isinstance(answered, Unfinished):
+        if type(answered) is Unfinished:
             deferred = await finish(answered)
             answered = connection._session.return_with_deferred(served.call, answered, deferred, unheard)
-        if answered:
+        if answered is True:
             dismantle(result)
-        connection._transmit()
+        connection._transmit_after(answered)
     except BaseException as error:
         _fail(connection, served, error)
     finally:
@@ -257,14 +263,16 @@ def _go_on(served: Served, name: str, rest: Coroutine[Any, Any, None]) -> None:
 
 def _answer(
     connection: Connection, served: Served, result: list[Any]
-) -> tuple[bool | Unfinished, list[int] | None]:
+) -> tuple[bool | tuple[Any, ...] | Unfinished, list[int] | None]:
     """Answers with a result.
 
     Returns:
-        Whether Python would overflow the stack if it freed the result, or the result whose adapters have to
-        be awaited first; and the invocations whose answers nobody has taken.
+        What `Session.return_value` says: whether Python would overflow the stack if it freed the result, the
+        message to send, or the result whose adapters have to be awaited first. Then the invocations whose
+        answers nobody has taken.
     """
-    connection._flush(served)
+    if served.reporter is not None or connection.outlet is not None:
+        connection._flush(served)
     unheard = None if served.replies is None else connection.references.unheard(served)
     wrapped = connection._table.adapters.wrap_result(result[0])
     return connection._session.return_value(served.call, wrapped, unheard), unheard
@@ -307,7 +315,7 @@ def _fail(connection: Connection, served: Served, error: BaseException) -> None:
 def _end(connection: Connection, served: Served, arguments: list[Any], is_deep: bool) -> None:
     """Forgets a call that has been answered."""
     del connection._served[served.call]
-    served.has_ended = True
+    served.forget_task()
     if served.brought is not None:
         connection.references.leave(served)
     # They refer to the frames in which they were raised, and these frames to the call.

@@ -101,7 +101,7 @@ class Streams:
             answer_error(self.connection, served.call, error, served.interrupt is not None)
         finally:
             del self.connection._served[served.call]
-            served.has_ended = True
+            served.forget_task()
             # It refers to this frame, and this frame to it.
             served.interrupt = None
         try:
@@ -234,7 +234,7 @@ class Streams:
         """
         step = Step(loop=self.loop)
         step.call, step.name, step.timeout = inbox.stream, inbox.name, timeout
-        step.on_cancel, step.connection = self._cancel, self.connection
+        step.connection = self.connection
         inbox.step = step
         try:
             step.has_started()
@@ -248,7 +248,8 @@ class Streams:
             if step.timers:
                 step.forget_timers()
 
-    def _cancel(self, stream: int, step: Any) -> None:
+    def cancel(self, stream: int, step: Any) -> None:
+        """Asks for the end of a stream, since a step that waits for it is cancelled."""
         inbox = self._inboxes.get(stream)
         if inbox is not None and self.stop(inbox, is_cancel=True):
             step.cancels += 1

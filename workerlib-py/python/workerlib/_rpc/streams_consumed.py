@@ -30,6 +30,10 @@ BYTES_AHEAD = 4 << 20
 class Step(Pending):
     """The future that a step, or the end of a stream, waits for. The item itself is in the inbox."""
 
+    def on_cancel(self, call: int, pending: Pending) -> None:
+        """Asks for the end of the stream."""
+        self.connection.streams.cancel(call, pending)
+
     def end_cancelled(self) -> None:
         """Ends the wait: as cancelled or out of time if that was asked for, else without an error."""
         if self.is_ending:
