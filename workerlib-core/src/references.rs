@@ -5,9 +5,9 @@
 //! revoked; an id is never given again while the table has it; a peer that gives back more than it got breaks the
 //! protocol; what was revoked is never invoked again.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use crate::by_id::ById;
 use crate::message::{CallId, RefId};
 
 /// Something that the peer may invoke.
@@ -46,13 +46,13 @@ struct Held {
 /// The references of one side.
 #[derive(Debug, Default)]
 pub(crate) struct References {
-    given: HashMap<RefId, Given>,
+    given: ById<RefId, Given>,
     last_id: u32,
     /// Whether ids have wrapped around: from then on each may have been given.
     has_wrapped: bool,
     /// The peer's references that this side holds.
-    held: HashMap<RefId, Held>,
-    running: HashMap<CallId, Running>,
+    held: ById<RefId, Held>,
+    running: ById<CallId, Running>,
     /// The peer's invocations that returned nothing, until the peer is told.
     heard: Vec<CallId>,
     /// The references that this side does not hold any more, until the peer is told.

@@ -4,9 +4,9 @@
 //! beyond it. The credit in bytes may be overdrawn by the last message, which is then paid back first: an item may be larger
 //! than any credit.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use crate::by_id::ById;
 /// The number that names a stream, given by its producer; the ids of the two sides are independent.
 // The wire format fixes what it is, so a field is never added.
 #[expect(clippy::exhaustive_structs)]
@@ -96,7 +96,7 @@ struct Half {
 /// The streams that this side produces and has not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Producing {
-    streams: HashMap<StreamId, Half>,
+    streams: ById<StreamId, Half>,
     last_id: u32,
 }
 
@@ -164,7 +164,7 @@ impl Producing {
 /// A stream that was stopped stays here until its producer says that it has ended.
 #[derive(Debug, Default)]
 pub(crate) struct Consuming {
-    streams: HashMap<StreamId, Half>,
+    streams: ById<StreamId, Half>,
 }
 
 impl Consuming {
