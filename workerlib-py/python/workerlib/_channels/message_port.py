@@ -40,6 +40,8 @@ _TOGETHER = 8
 _QUESTION, _ANSWER = 1, 2
 
 _scripts: dict[str, Any] = {}
+_channels: Any = None
+"""The value of `message_port.js`, which is called once: its class and its pool are those of all channels."""
 
 
 def _script(name: str) -> Any:
@@ -67,10 +69,11 @@ def _open(port: Any, handlers: dict[str, Any]) -> Any:
         from workerlib._channels.message_port_without_eval import Channel
 
         return Channel(port, handlers)
+    global _channels
+    if _channels is None:
+        _channels = script(_script("buffer_pool.js"), _script("wakefulness.js"))
     functions = to_js(handlers, dict_converter=js.Object.fromEntries)
-    # All channels of this Python have one pool.
-    channels = script(_script("buffer_pool.js"), _script("wakefulness.js"))
-    return channels.open(pyodide_js._module, port, functions, fatal_errors.watch())
+    return _channels.open(pyodide_js._module, port, functions, fatal_errors.watch())
 
 
 def own_channel(worker: Any, mark: str) -> Any:
