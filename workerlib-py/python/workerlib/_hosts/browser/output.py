@@ -27,7 +27,8 @@ def writer(target: object) -> Callable[[str, str], object]:
         return _write_to_console
     if isinstance(target, str):
         element = js.document.getElementById(target) if is_page() else None
-        if element is None:
+        # JavaScript's null is an object of its own in newer Pyodides.
+        if not hasattr(element, "append"):
             raise ConnectError(f"on_output={target!r}: the page has no element with this id")
         return _writer_of(element)
     if isinstance(target, JsProxy) and hasattr(target, "append"):
