@@ -16,6 +16,7 @@ from in_page import in_page
 
 CLASSES = """
 import functools
+import typing
 
 import attrs
 import pydantic
@@ -41,6 +42,18 @@ class Item(pydantic.BaseModel):
     def model_post_init(self, context):
         RAN.append("model_post_init")
 
+Content = typing.TypeVar("Content")
+
+class Page(pydantic.BaseModel, typing.Generic[Content]):
+    entries: list[Content]
+
+class Shelf(pydantic.BaseModel):
+    page: Page[Item]
+
+@attrs.frozen(cache_hash=True)
+class Key:
+    text: str
+
 class Order(pydantic.BaseModel, extra="allow", frozen=True):
     items: list[Item]
     _secret: int = pydantic.PrivateAttr(default=7)
@@ -57,6 +70,14 @@ def look(order, point):
 @workerlib.export
 def echo(value):
     return value
+
+@workerlib.export
+def check(value):
+    return Item.model_validate(value)
+
+@workerlib.export
+def find(keys, text):
+    return Key(text) in keys
 
 @workerlib.export
 def make(name):
@@ -83,9 +104,9 @@ def _wheels() -> list[str]:
 @pytest.mark.parametrize("wheels", [_wheels()], ids=["wheels"])
 @in_page(page="mishaps", limit=90)
 async def test_objects_of_attrs_and_models_of_pydantic(
-    workerlib: Any, tags: Any, scripts: dict[str, str], wheels: list[str]
+    workerlib: Any, tags: Any, raises: Any, scripts: dict[str, str], wheels: list[str]
 ) -> None:
-    """They arrive as themselves, with extra fields and private attributes, and no validator runs on the way."""
+    """They arrive as themselves, generic ones too, and no validator runs on the way; a ValidationError is one there."""
     import js
     import pyodide_js
 
@@ -97,6 +118,8 @@ async def test_objects_of_attrs_and_models_of_pydantic(
     import micropip
 
     await micropip.install(urls, deps=False)
+    import pydantic
+
     exec(scripts["classes"], vars(__main__))  # noqa: S102 - as the page's own script would define them
     script = scripts["install"].format(urls=urls) + scripts["classes"] + scripts["worker"]
     tags.worker("models", script)
@@ -118,3 +141,14 @@ async def test_objects_of_attrs_and_models_of_pydantic(
         assert (made.items[1].name, made.items[1].count) == (5, "many")
         assert (type(there), there.x, there.y) == (__main__.Point, 1, [2])
         assert __main__.RAN == []
+        shelf = __main__.Shelf(page=__main__.Page[__main__.Item](entries=[__main__.Item(name="table")]))
+        back = await worker.echo(shelf)
+        assert type(back.page) is __main__.Page[__main__.Item]
+        assert back == shelf
+        with raises(pydantic.ValidationError, "count") as caught:
+            await worker.check({"name": "x", "count": "many"})
+        assert [error["loc"] for error in caught.value.errors()] == [("count",)]
+        # The worker hashes texts in its own way.
+        key = __main__.Key("a key")
+        assert hash(key) == hash(__main__.Key("a key"))
+        assert await worker.find({key: 1}, "a key")
