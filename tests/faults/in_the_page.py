@@ -177,6 +177,14 @@ TERMINATIONS = {
     "Worker.prototype.terminate": lambda worker: js.eval(
         "(worker) => Worker.prototype.terminate.call(worker)"
     )(worker.worker),
+    "another realm's terminate()": lambda worker: js.eval("""
+        (worker) => {
+          const frame = document.createElement("iframe");
+          document.body.append(frame);
+          frame.contentWindow.Worker.prototype.terminate.call(worker);
+          frame.remove();
+        }
+    """)(worker.worker),
 }
 
 
@@ -528,3 +536,12 @@ async def large(size):
     seconds = time.monotonic() - start
     await worker.close()
     return [*outcome, seconds]
+
+
+async def echoed(size):
+    """Whether bytes come back from the worker as they were."""
+    worker = await workerlib.spawn("/faults/worker.py")
+    sent = bytes(range(256)) * (size // 256)
+    came_back = await worker.echo(sent)
+    await worker.close()
+    return came_back == sent

@@ -21,6 +21,11 @@ def test_ten_thousand_calls_in_flight(spawning: FaultPage, records: Records) -> 
     assert seconds < of_futures + PACE, f"{seconds} s; as many futures take {of_futures} s"
 
 
+def test_an_echo_of_64_megabytes(spawning: FaultPage) -> None:
+    """A large value comes back as it was."""
+    assert spawning.call("echoed", limit=120, size=64 << 20)
+
+
 @pytest.mark.parametrize("megabytes", [256, 1024])
 def test_a_message_that_is_large(spawning: FaultPage, records: Records, megabytes: int) -> None:
     """A message of 256 MB arrives; beyond what an engine can hold, the call raises an error that says so."""

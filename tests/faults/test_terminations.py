@@ -33,6 +33,20 @@ def test_a_termination(spawning: FaultPage, records: Records, how: str, during: 
     assert record["seconds"] < 0.3 * PACE, record
 
 
+@pytest.mark.parametrize("during", ["nothing", "a function that computes"])
+def test_a_termination_that_only_the_lock_tells(spawning: FaultPage, records: Records, during: str) -> None:
+    """A frame's own `terminate` passes the page's hook. The Web Lock tells, of a worker that computes after seconds."""
+    how = "another realm's terminate()"
+    record = spawning.call("terminated", how=how, during=during)
+    record["seen"] = [record["under way"], ""]
+    records.add("spawn()", f"{how}, during {during}", record)
+    assert record["under way"] == "WorkerDiedError", record
+    assert record["unsettled"] == [], record
+    assert record["waiting"] == ["WorkerDiedError"], record
+    assert not record["alive"]
+    assert record["proxies"] <= 0, record
+
+
 @pytest.mark.parametrize("during", TWO_WAY)
 @pytest.mark.parametrize("how", ["worker.terminate()", "Worker.prototype.terminate"])
 def test_a_termination_during_what_goes_both_ways(
