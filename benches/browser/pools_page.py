@@ -3,12 +3,12 @@
 import asyncio
 import gc
 import json
-import random
 from collections import Counter
 from time import perf_counter
 
 import dask
 import js
+import pool_kills
 import pyodide_js
 import workerlib
 from pyodide.ffi import to_js
@@ -126,64 +126,24 @@ async def graph(way, size):
 
 async def kills(count, items):
     """Terminates workers at random during a map with retries; tells how many results are wrong."""
-    chance = random.Random(20)
-    options = {"max_restarts": None, "backoff": None, "poison_after": None}
-    killed = 0
-    async with workerlib.pool("./pools_worker.py", 2, **options) as started:
-
-        async def kill():
-            nonlocal killed
-            while killed < count:
-                await asyncio.sleep(chance.uniform(0, 0.05))
-                running = [place.member for place in started._driver._places if place.member is not None]
-                running = [member for member in running if not member.is_gone]
-                if running:
-                    chance.choice(running).terminate()
-                    killed += 1
-
-        killing = asyncio.create_task(kill())
-
-        async def numbers():
-            # The items last as long as the kills do.
-            for number in range(items):
-                yield number
-                if number == items // 2:
-                    await killing
-
+    async with workerlib.pool("./pool_worker.py", 2, **pool_kills.UNBOUNDED) as started:
         begun = perf_counter()
-        results = Counter([result async for result in started.map(started.echo, numbers(), retries=10**6)])
-    wrong = sum(abs(results[number] - 1) for number in range(items)) + (results.total() - items)
-    return json.dumps({"wrong": wrong, "killed": killed, "seconds": perf_counter() - begun})
+        results = await pool_kills.kill_during_map(started, started.double, kills=count, items=items)
+        seconds = perf_counter() - begun
+    times = Counter(results)
+    wrong = sum(abs(times[2 * number] - 1) for number in range(len(results)))
+    return json.dumps({"wrong": wrong, "items": len(results), "seconds": seconds})
 
 
 async def restarts(count):
     """Restarts a worker that dies again and again; tells what the page holds before and after."""
-    options = {"max_restarts": None, "backoff": None, "poison_after": None}
-    async with workerlib.pool("./pools_worker.py", 1, **options) as started:
-
-        async def die(times):
-            for _ in range(times):
-                started._driver._places[0].member.terminate()
-                while not started.stats().idle:
-                    await asyncio.sleep(0.002)
-                await started.echo(1)
-
-        async def counted():
-            # The frames of calls that have just ended are let go a little later.
-            await asyncio.sleep(3)
-            gc.collect()
-            return {
-                "heap": pyodide_js._module.HEAPU8.byteLength,
-                "objects": len(gc.get_objects()),
-                "proxies": pyodide_js._module.pyproxy_alloc_map.size,
-            }
-
+    async with workerlib.pool("./pool_worker.py", 1, **pool_kills.UNBOUNDED) as started:
         pyodide_js._module.enable_pyproxy_allocation_tracing()
-        await die(20)
-        before = await counted()
+        await pool_kills.die_again_and_again(started, 20)
+        before = await pool_kills.held_by_page()
         begun = perf_counter()
-        await die(count)
+        await pool_kills.die_again_and_again(started, count)
         seconds = perf_counter() - begun
-        after = await counted()
+        after = await pool_kills.held_by_page()
         assert started.stats().restarts == count + 20
     return json.dumps({"before": before, "after": after, "each": seconds * 1e3 / count})

@@ -7,13 +7,9 @@ that has loaded the page before. The result has the form of suite.py's: rows and
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "browser"))
 
 from engines import AnyBrowser
 

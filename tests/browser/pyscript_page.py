@@ -39,6 +39,7 @@ SHARED_MODULES = [
             "suite",
             "unaware",
             "configured",
+            "pool_kills",
             "pools",
             "blocking_pools",
             "restarts",

@@ -133,94 +133,58 @@ async def test_sync_code_that_waits(name: str, workerlib: Any) -> None:
     await blocking_pools.TESTS[name](lambda **options: workerlib.pool("/shared/pool_worker.py", **options))
 
 
+MANY_SECONDS = 1800
+"""The time limit of tests with hundreds of kills, for a fast machine."""
+
+MANY = [pytest.mark.repeated, pytest.mark.timeout(2 * MANY_SECONDS)]
+
+
 @pytest.mark.parametrize(
-    ("wanted", "count"), [(8, 400), pytest.param(40, 2000, marks=pytest.mark.repeated)], ids=["few", "many"]
+    ("name", "kills", "items"),
+    [
+        ("double_slowly", 8, 400),
+        ("double", 8, 2000),
+        pytest.param("double_slowly", 200, 2000, marks=MANY),
+        pytest.param("double", 50, 20000, marks=MANY),
+    ],
+    ids=["few", "few-quick", "many", "many-quick"],
 )
-@in_page(page="plain_page")
-async def test_random_kills_lose_nothing(wanted: int, count: int, workerlib: Any) -> None:
+@in_page(page="plain_page", limit=MANY_SECONDS)
+async def test_random_kills_lose_nothing(name: str, kills: int, items: int, workerlib: Any) -> None:
     """Workers that are terminated at random moments during a map with retries: every result comes once, in its place.
 
-    `cargo xtask bench --only pools` kills 200 during a map of 2,000, for which a test takes too long.
+    Quick items travel in large chunks, and their outcomes share messages.
     """
-    import asyncio
-    import random
+    import pool_kills
 
-    killed = 0
-    chance = random.Random(20)
-    options = {"size": 2, "max_restarts": None, "backoff": None, "poison_after": None}
-    async with workerlib.pool("/shared/pool_worker.py", **options) as pool:
-
-        async def kill() -> None:
-            nonlocal killed
-            while killed < wanted:
-                await asyncio.sleep(chance.uniform(0, 0.05))
-                members = [place.member for place in pool._driver._places if place.member is not None]
-                members = [member for member in members if not member.is_gone]
-                if members:
-                    chance.choice(members).terminate()
-                    killed += 1
-
-        killing = asyncio.create_task(kill())
-
-        async def numbers() -> Any:
-            # The items last as long as the kills do.
-            for number in range(count):
-                yield number
-                if number == count // 2:
-                    await killing
-
-        results = [result async for result in pool.map(pool.double_slowly, numbers(), retries=10_000)]
-        assert results == [2 * number for number in range(count)]
-        assert killed == wanted
+    async with workerlib.pool("/shared/pool_worker.py", size=2, **pool_kills.UNBOUNDED) as pool:
+        results = await pool_kills.kill_during_map(pool, pool[name], kills=kills, items=items)
+        assert results == list(range(0, 2 * len(results), 2))
 
 
-@pytest.mark.parametrize("times", [8, pytest.param(40, marks=pytest.mark.repeated)])
-@in_page(page="plain_page")
+@pytest.mark.parametrize("times", [8, pytest.param(200, marks=MANY)])
+@in_page(page="plain_page", limit=MANY_SECONDS)
 async def test_many_restarts_leave_nothing(times: int, workerlib: Any) -> None:
     """A worker that dies and is started again, again and again, leaves no proxy and none of this library's objects in the page.
 
     Each of a thousand restarts would leave as much as each of these: `cargo xtask bench --only pools` makes a thousand.
     """
-    import asyncio
-    import gc
-
     import pyodide_js
 
-    options = {"size": 1, "max_restarts": None, "backoff": None, "poison_after": None}
-    async with workerlib.pool("/shared/pool_worker.py", **options) as pool:
+    import pool_kills
 
-        async def die(count: int) -> None:
-            for _ in range(count):
-                try:
-                    await pool.die(5)
-                except workerlib.WorkerDiedError:
-                    continue
-                raise AssertionError("the worker lives")
-            assert await pool.double(1) == 2
-
-        async def counted() -> tuple[int, int]:
-            smallest = None
-            # The frames of a call that has just ended are let go a little later.
-            for _ in range(10):
-                gc.collect()
-                own = sum(type(one).__module__.startswith("workerlib") for one in gc.get_objects())
-                now = pyodide_js._module.pyproxy_alloc_map.size, own
-                smallest = now if smallest is None else tuple(map(min, smallest, now))
-                await asyncio.sleep(0.02)
-            return smallest
-
+    async with workerlib.pool("/shared/pool_worker.py", size=1, **pool_kills.UNBOUNDED) as pool:
         pyodide_js._module.enable_pyproxy_allocation_tracing()
         try:
-            await die(3)
-            proxies, objects = await counted()
-            await die(times)
-            more_proxies, more_objects = await counted()
+            await pool_kills.die_again_and_again(pool, 3)
+            before = await pool_kills.held_by_page()
+            await pool_kills.die_again_and_again(pool, times)
+            after = await pool_kills.held_by_page()
         finally:
             pyodide_js._module.disable_pyproxy_allocation_tracing()
-        assert more_proxies <= proxies, f"{more_proxies - proxies} proxies are left of {times} restarts"
-        assert more_objects <= objects + times // 4, (
-            f"{more_objects - objects} objects are left of {times} restarts"
-        )
+        left = {what: after[what] - before[what] for what in after}
+        assert left["proxies"] <= 0, f"left of {times} restarts: {left}"
+        assert left["objects of workerlib"] <= min(times // 4, 20), f"left of {times} restarts: {left}"
         assert pool.stats().restarts == times + 3
 
 

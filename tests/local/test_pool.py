@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import workerlib
 
+import pool_kills
 import pools
 
 SCRIPT = Path(pools.__file__).with_name("pool_worker.py")
@@ -30,43 +28,31 @@ async def test_suite(name: str) -> None:
         await pools.run(name, pool, start)
 
 
-def processes(pool: workerlib.Pool) -> list[Any]:
-    """Gives the processes of the workers that run."""
-    members = [place.member for place in pool._driver._places]
-    return [member.connection.endpoint.process for member in members if member is not None]
+def kill(member: Any) -> None:
+    """Kills the process of a worker, as the system does."""
+    with contextlib.suppress(ProcessLookupError):
+        member.connection.endpoint.process.kill()
 
 
-@pytest.mark.timeout(480)
 @pytest.mark.parametrize(
-    ("wanted", "count"), [(40, 400), pytest.param(200, 2000, marks=pytest.mark.repeated)], ids=["40", "200"]
+    ("name", "kills", "items"),
+    [
+        ("double_slowly", 30, 400),
+        ("double", 10, 2000),
+        pytest.param("double_slowly", 200, 2000, marks=pytest.mark.repeated),
+        pytest.param("double", 50, 20000, marks=pytest.mark.repeated),
+    ],
+    ids=["few", "few-quick", "many", "many-quick"],
 )
-async def test_random_kills_lose_nothing(wanted: int, count: int) -> None:
-    """Workers are killed at random moments during a map with retries: every result comes once."""
-    kills = 0
-    chance = random.Random(20)
-    async with start(size=2, max_restarts=None, backoff=None, poison_after=None) as pool:
+@pytest.mark.timeout(480)
+async def test_random_kills_lose_nothing(name: str, kills: int, items: int) -> None:
+    """Workers are killed at random moments during a map with retries: every result comes once, in its place.
 
-        async def kill() -> None:
-            nonlocal kills
-            while kills < wanted:
-                await asyncio.sleep(chance.uniform(0, 0.02))
-                if running := processes(pool):
-                    with contextlib.suppress(ProcessLookupError):
-                        chance.choice(running).kill()
-                    kills += 1
-
-        killing = asyncio.create_task(kill())
-
-        async def numbers() -> AsyncIterator[int]:
-            # The items last as long as the kills do.
-            for number in range(count):
-                yield number
-                if number == count // 2:
-                    await killing
-
-        results = [result async for result in pool.map(pool.double_slowly, numbers(), retries=1000)]
-        assert results == [2 * number for number in range(count)]
-        assert kills == wanted
+    Quick items travel in large chunks, and their outcomes share messages.
+    """
+    async with start(size=2, **pool_kills.UNBOUNDED) as pool:
+        results = await pool_kills.kill_during_map(pool, pool[name], kills=kills, items=items, kill=kill)
+        assert results == list(range(0, 2 * len(results), 2))
 
 
 @pytest.mark.parametrize(("cores", "size"), [(1, 1), (3, 3), (4, 4), (64, 4)])

@@ -39,6 +39,49 @@ async def die(number: int, of: int = 5) -> int:
     return number
 
 
+@workerlib.export
+def can_die_at_once() -> bool:
+    """Tells whether sync code can end this worker: a browser waits for the end of the code."""
+    if sys.platform != "emscripten":
+        return True
+    import js
+
+    return hasattr(js, "process")
+
+
+@workerlib.export
+def die_at_once(number: int) -> int:
+    """Returns the number, or ends this worker without a turn of its event loop."""
+    if number == 20:
+        _end_process()
+    return number
+
+
+@workerlib.export
+def kinds(number: int) -> Any:
+    """Returns a value of another kind for each of nine numbers; of the lists it goes on to change the last one."""
+    state["list"] = state.get("list", [])
+    state["list"][:] = [number, 0]
+    match number % 9:
+        case 0:
+            return number
+        case 1:
+            return str(number)
+        case 2:
+            return state["list"]
+        case 3:
+            return {"n": number}
+        case 4:
+            return number, None
+        case 5:
+            return "x" * 5000
+        case 6:
+            return b"x" * number
+        case 7:
+            raise ValueError(f"no {number}")
+    return object()
+
+
 @workerlib.export(idempotent=True)
 async def die_once(number: int) -> int:
     """As `die`, but it may run again, and the page has said by then that it should live."""
@@ -131,11 +174,19 @@ async def _die() -> None:
     if sys.platform == "emscripten":
         import js
 
-        if hasattr(js, "process"):
-            js.process.exit(3)
-        js.self.close()
-        # A browser ends a worker when its script has returned to the event loop, which then stands.
-        await asyncio.sleep(3600)
+        if not hasattr(js, "process"):
+            js.self.close()
+            # A browser ends a worker when its script has returned to the event loop, which then stands.
+            await asyncio.sleep(3600)
+    _end_process()
+
+
+def _end_process() -> None:
+    """Ends the process or the thread of this worker, where sync code can."""
+    if sys.platform == "emscripten":
+        import js
+
+        js.process.exit(3)
     import os
 
     os._exit(3)

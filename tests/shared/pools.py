@@ -125,7 +125,7 @@ async def test_map_is_lazy(pool: Pool) -> None:
 
 
 async def test_map_of_an_async_iterable(pool: Pool) -> None:
-    """Items may come one by one; an error of theirs comes after the results of the items before."""
+    """Items may come one by one; an error of theirs, sync or async, comes after the results of the items before."""
 
     async def items() -> AsyncIterator[int]:
         for number in range(5):
@@ -133,11 +133,16 @@ async def test_map_of_an_async_iterable(pool: Pool) -> None:
             yield number
         raise LookupError("no more")
 
-    results = []
-    with raises(LookupError, "no more"):
-        async for result in pool.map(pool.double, items()):
-            results.append(result)
-    assert results == [0, 2, 4, 6, 8]
+    def sync_items() -> Iterator[int]:
+        yield from range(5)
+        raise LookupError("no more")
+
+    for source in (items(), sync_items()):
+        results = []
+        with raises(LookupError, "no more"):
+            async for result in pool.map(pool.double, source):
+                results.append(result)
+        assert results == [0, 2, 4, 6, 8]
 
 
 async def test_map_with_errors(pool: Pool) -> None:
@@ -152,6 +157,32 @@ async def test_map_with_errors(pool: Pool) -> None:
         async for result in pool.map(pool.check, range(20)):
             results.append(result)
     assert results == [0, 1, 2]
+
+
+async def test_map_of_quick_items(pool: Pool) -> None:
+    """Results of quick items share messages: each arrives as it was when its function returned, in its place."""
+    results = [result async for result in pool.map(pool.kinds, range(512), errors="yield", chunk=256)]
+    for number, result in enumerate(results):
+        expected = [
+            number,
+            str(number),
+            [number, 0],
+            {"n": number},
+            (number, None),
+            "x" * 5000,
+            b"x" * number,
+        ]
+        match number % 9:
+            case 7:
+                assert isinstance(result, ValueError)
+                assert str(result) == f"no {number}"
+            case 8:
+                assert isinstance(result, workerlib.UnsendableError)
+            case kind:
+                assert type(result) is type(expected[kind])
+                assert result == expected[kind]
+    assert results[2] is not results[11]
+    assert [result async for result in pool.map(pool.wait, [0] * 200, chunk=100)] == [0] * 200
 
 
 async def test_map_of_values_that_cannot_be_sent(pool: Pool) -> None:
@@ -232,6 +263,26 @@ async def test_a_death_costs_one_item(start: Start) -> None:
         assert pool.stats().restarts == 1
         with raises(workerlib.WorkerDiedError):
             await pool.die(5)
+
+
+async def test_a_death_in_a_large_chunk(start: Start) -> None:
+    """Of a large chunk some neighbours may be lost with the item that kills its worker; with retries that item alone is."""
+    async with start(size=1, backoff=None, max_restarts=None) as pool:
+        if not await pool.can_die_at_once():
+            return
+        results = [result async for result in pool.map(pool.die_at_once, range(64), errors="yield", chunk=64)]
+        lost = [number for number, result in enumerate(results) if result != number]
+        assert 20 in lost
+        assert lost == list(range(lost[0], lost[-1] + 1))
+        # A sixteenth of the chunk shares a message.
+        assert len(lost) <= 4
+        for number in lost:
+            assert isinstance(results[number], workerlib.WorkerDiedError)
+            assert "while it ran die_at_once()" in str(results[number])
+        mapped = pool.map(pool.die_at_once, range(64), errors="yield", chunk=64, retries=5)
+        results = [result async for result in mapped]
+        assert [number for number, result in enumerate(results) if result != number] == [20]
+        assert "not tried again" in str(results[20])
 
 
 async def test_poison(start: Start) -> None:

@@ -79,6 +79,9 @@ fn assemble(workspace: &Workspace, pyodide: Pyodide) -> Result<Outcome> {
     folder::copy(&benches.join("browser"), &bench)?;
     let _ = fs::remove_file(bench.join("drive.py"));
     folder::copy_file(&benches.join("python").join("shapes.py"), &bench.join("shapes.py"))?;
+    for name in ["pool_kills.py", "pool_worker.py"] {
+        folder::copy_file(&workspace.tests("shared").join(name), &bench.join(name))?;
+    }
     folder::copy_file(
         &modules.join("comlink").join("dist").join("esm").join("comlink.mjs"),
         &bench.join("comlink.mjs"),

@@ -11,19 +11,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from workerlib._pool.restarts import Policy, Restarts, policy
-from workerlib._pool.schedule import (
-    GRACE,
+from workerlib._pool.schedule import GRACE, Schedule, State
+from workerlib._pool.steps import (
     Break,
     Ending,
     Interrupt,
     Read,
     Run,
-    Schedule,
     Settle,
     Start,
-    State,
     Step,
     Terminate,
+    feed_of,
+    items_of,
 )
 
 AHEAD = 3
@@ -47,6 +47,7 @@ class World(RuleBasedStateMachine):
         self.starting: dict[int, int] = {}
         self.up: dict[int, int] = {}
         self.running: dict[int, list[int]] = {}
+        self.together: dict[int, int] = {}
         self.interrupted: set[int] = set()
         self.terminated: set[int] = set()
         self.starts: dict[int, list[float]] = {slot: [] for slot in range(SIZE)}
@@ -62,18 +63,22 @@ class World(RuleBasedStateMachine):
 
     def carry_out(self, step: Step) -> None:
         match step:
-            case Settle(task, ending):
-                assert task in self.tasks
-                self.endings.setdefault(task, []).append(ending)
-                for feed in self.feeds.values():
-                    if task in feed["read"]:
-                        feed["settled"].append(task)
+            case Settle(tasks, ending):
+                assert tasks
+                for task in tasks:
+                    assert task in self.tasks
+                    self.endings.setdefault(task, []).append(ending)
+                    for feed in self.feeds.values():
+                        if task in feed["read"]:
+                            feed["settled"].append(task)
             case Start(slot, incarnation):
                 assert slot not in self.up
                 assert not self.starting
                 self.starting[slot] = incarnation
                 self.starts[slot].append(self.now)
-            case Run(slot, incarnation, tasks, _):
+            case Run(slot, incarnation, tasks, is_chunk, together):
+                assert together == 1 or (is_chunk and together <= len(tasks) / 16)
+                self.together[slot] = together
                 # Nothing reaches a condemned worker, and no worker has two runs.
                 assert self.up[slot] == incarnation
                 assert slot not in self.running
@@ -90,7 +95,8 @@ class World(RuleBasedStateMachine):
             case Read(number, most):
                 feed = self.feeds[number]
                 assert not feed["ended"]
-                tasks = [self.new_task() for _ in range(min(most, feed["left"]))]
+                tasks = items_of(number, len(feed["read"]), min(most, feed["left"]))
+                self.tasks.update(tasks)
                 feed["left"] -= len(tasks)
                 feed["read"].update(tasks)
                 self.schedule.supply(number, tasks)
@@ -117,8 +123,13 @@ class World(RuleBasedStateMachine):
         self.schedule.submit(task, slot=slot)
         self.pump()
 
-    @rule(items=st.integers(0, 30), chunk=st.sampled_from([None, 1, 4]), retries=st.integers(0, 1))
-    def open_feed(self, items: int, chunk: int | None, retries: int) -> None:
+    @rule(
+        items=st.integers(0, 200),
+        chunk=st.sampled_from([None, 1, 4, 64]),
+        timeout=st.sampled_from([None, 1.0]),
+        retries=st.integers(0, 1),
+    )
+    def open_feed(self, items: int, chunk: int | None, timeout: float | None, retries: int) -> None:
         self.count += 1
         self.feeds[self.count] = {
             "left": items,
@@ -128,7 +139,7 @@ class World(RuleBasedStateMachine):
             "ended": False,
             "chunk": chunk,
         }
-        self.schedule.open_feed(self.count, AHEAD, chunk, 1.0, retries)
+        self.schedule.open_feed(self.count, AHEAD, chunk, timeout, retries)
         self.pump()
 
     @rule(data=st.data())
@@ -154,7 +165,7 @@ class World(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        open_tasks = sorted(self.tasks - self.endings.keys())
+        open_tasks = sorted(task for task in self.tasks - self.endings.keys() if not feed_of(task))
         if open_tasks:
             self.schedule.cancel(data.draw(st.sampled_from(open_tasks)))
             self.pump()
@@ -176,9 +187,12 @@ class World(RuleBasedStateMachine):
         if not slots:
             return
         slot = data.draw(st.sampled_from(slots))
-        task = self.running[slot].pop(0)
         was_interrupted = slot in self.interrupted and data.draw(st.booleans())
-        assert self.schedule.handle_outcome(slot, self.up[slot], task, was_interrupted)
+        most = 1 if was_interrupted else min(self.together[slot], len(self.running[slot]))
+        count = data.draw(st.integers(1, most))
+        task = self.running[slot][0]
+        del self.running[slot][:count]
+        assert self.schedule.handle_outcome(slot, self.up[slot], task, was_interrupted, count)
         if was_interrupted or not self.running[slot]:
             del self.running[slot]
             self.interrupted.discard(slot)
@@ -194,8 +208,9 @@ class World(RuleBasedStateMachine):
         tasks = self.running.pop(slot, [])
         if slot in self.terminated:
             self.free_starts[slot] += 1
-        elif tasks:
-            self.deaths_of[tasks[0]] = self.deaths_of.get(tasks[0], 0) + 1
+        else:
+            for task in tasks[: self.together.get(slot, 1)]:
+                self.deaths_of[task] = self.deaths_of.get(task, 0) + 1
         self.terminated.discard(slot)
         self.interrupted.discard(slot)
         self.schedule.handle_died(slot, incarnation)
@@ -285,29 +300,96 @@ def test_a_death_costs_the_running_task_alone() -> None:
     schedule, _ = started()
     schedule.open_feed(100, ahead=1, chunk=4)
     assert steps(schedule) == [Read(100, 4)]
-    schedule.supply(100, [1, 2, 3, 4])
-    assert steps(schedule) == [Run(0, 1, [1, 2, 3, 4], is_chunk=True)]
-    schedule.handle_outcome(0, 1, 1)
+    items = items_of(100, 0, 4)
+    schedule.supply(100, items)
+    assert steps(schedule) == [Run(0, 1, items, is_chunk=True)]
+    schedule.handle_outcome(0, 1, items[0])
     schedule.handle_died(0, 1)
-    assert steps(schedule) == [Settle(1, Ending.ANSWERED), Settle(2, Ending.DIED)]
+    assert steps(schedule) == [Settle(items[:1], Ending.ANSWERED), Settle(items[1:2], Ending.DIED)]
     schedule.handle_time(0.1)
     assert steps(schedule) == [Start(0, 2)]
     schedule.handle_started(0, 2)
-    assert steps(schedule) == [Run(0, 2, [3, 4], is_chunk=True)]
+    assert steps(schedule) == [Run(0, 2, items[2:], is_chunk=True)]
+
+
+def large_run(retries: float) -> tuple[Schedule, range]:
+    """Gives a schedule whose worker runs a chunk of 64 items, of which 4 may share a message."""
+    schedule, _ = started()
+    schedule.open_feed(100, ahead=1, chunk=64, retries=retries)
+    items = items_of(100, 0, 64)
+    assert steps(schedule) == [Read(100, 64)]
+    schedule.supply(100, items)
+    assert steps(schedule) == [Run(0, 1, items, is_chunk=True, together=4)]
+    return schedule, items
+
+
+def test_a_death_in_a_large_chunk_costs_what_shares_a_message() -> None:
+    """Of a large chunk those items are lost whose outcomes may have been about to be sent, and no other."""
+    schedule, items = large_run(retries=0)
+    assert schedule.handle_outcome(0, 1, items[0], count=3)
+    schedule.handle_died(0, 1)
+    assert steps(schedule) == [
+        Settle(items[:3], Ending.ANSWERED),
+        *(Settle(items[index : index + 1], Ending.LOST) for index in range(3, 7)),
+    ]
+    schedule.handle_time(0.1)
+    schedule.handle_started(*steps(schedule)[0])
+    assert steps(schedule) == [Run(0, 2, items[7:], is_chunk=True, together=3)]
+
+
+def test_items_that_may_have_killed_a_worker_run_alone() -> None:
+    """Each of them runs alone, so that the one that kills is found, and is poison after the second death."""
+    schedule, items = large_run(retries=9)
+    schedule.handle_died(0, 1)
+    schedule.handle_time(0.1)
+    schedule.handle_started(*steps(schedule)[0])
+    for index in range(2):
+        assert steps(schedule)[-1] == Run(0, 2, items[index : index + 1])
+        assert schedule.handle_outcome(0, 2, items[index])
+        schedule.handle_ended(0, 2)
+    assert steps(schedule)[-1] == Run(0, 2, items[2:3])
+    schedule.handle_died(0, 2)
+    assert steps(schedule) == [Settle(items[2:3], Ending.POISONED)]
+
+
+def test_a_time_limit_needs_an_outcome_of_each_item() -> None:
+    """With a time limit no outcome waits for another: the schedule has to know which item runs, and since when."""
+    schedule, _ = started()
+    schedule.open_feed(100, ahead=1, chunk=64, timeout=1.0)
+    steps(schedule)
+    schedule.supply(100, items_of(100, 0, 64))
+    assert steps(schedule) == [Run(0, 1, items_of(100, 0, 64), is_chunk=True, together=1)]
+
+
+def test_an_item_of_a_dropped_map_runs_no_more() -> None:
+    """The item after an interrupted one has not begun when its map is dropped; it is cancelled and waits nowhere."""
+    schedule, _ = started()
+    schedule.open_feed(100, ahead=1, chunk=2, timeout=1.0)
+    steps(schedule)
+    items = items_of(100, 0, 2)
+    schedule.supply(100, items)
+    assert steps(schedule) == [Run(0, 1, items, is_chunk=True)]
+    schedule.handle_time(1.0)
+    assert steps(schedule) == [Interrupt(0, 1)]
+    assert schedule.handle_outcome(0, 1, items[0])
+    schedule.close_feed(100)
+    schedule.handle_ended(0, 1)
+    assert steps(schedule) == [Settle(items[:1], Ending.ANSWERED), Settle(items[1:], Ending.CANCELLED)]
+    assert schedule.waiting() == 0
 
 
 def test_two_deaths_make_a_poison() -> None:
     """An item that kills its workers is not tried for ever, whatever its retries are; the numbers are the defaults."""
     schedule, _ = started()
     schedule.submit(1, retries=math.inf)
-    assert steps(schedule) == [Run(0, 1, [1])]
+    assert steps(schedule) == [Run(0, 1, range(1, 2))]
     schedule.handle_died(0, 1)
     schedule.handle_time(0.1)
     assert steps(schedule) == [Start(0, 2)]
     schedule.handle_started(0, 2)
-    assert steps(schedule) == [Run(0, 2, [1])]
+    assert steps(schedule) == [Run(0, 2, range(1, 2))]
     schedule.handle_died(0, 2)
-    assert steps(schedule) == [Settle(1, Ending.POISONED)]
+    assert steps(schedule) == [Settle(range(1, 2), Ending.POISONED)]
 
 
 def test_a_task_that_ends_too_late_is_terminated() -> None:
@@ -322,7 +404,7 @@ def test_a_task_that_ends_too_late_is_terminated() -> None:
     schedule.handle_time(1.0 + GRACE)
     assert steps(schedule) == [Terminate(0, 1)]
     schedule.handle_died(0, 1)
-    assert steps(schedule) == [Settle(1, Ending.TIMED_OUT), Start(0, 2)]
+    assert steps(schedule) == [Settle(range(1, 2), Ending.TIMED_OUT), Start(0, 2)]
 
 
 def test_parked_slots_and_a_broken_pool() -> None:
@@ -340,7 +422,7 @@ def test_parked_slots_and_a_broken_pool() -> None:
     assert steps(schedule) == [Break()]
     assert schedule.is_broken
     schedule.submit(1)
-    assert steps(schedule) == [Settle(1, Ending.BROKEN)]
+    assert steps(schedule) == [Settle(range(1, 2), Ending.BROKEN)]
 
 
 def test_chunks_grow_and_shrink() -> None:
@@ -348,14 +430,14 @@ def test_chunks_grow_and_shrink() -> None:
     schedule, _ = started(2)
     schedule.open_feed(1000, ahead=4)
     now, number, sizes = 0.0, 0, []
-    running: dict[int, list[int]] = {}
+    running: dict[int, range] = {}
     left = 200
     for _ in range(1000):
         for step in steps(schedule):
             if isinstance(step, Read):
                 count = min(step.most, left)
                 left -= count
-                schedule.supply(1000, range(number + 1, number + count + 1))
+                schedule.supply(1000, items_of(1000, number, count))
                 number += count
                 if not left:
                     schedule.end_feed(1000)

@@ -94,8 +94,9 @@ class Pool:
     ) -> PoolMap:
         """Calls a function for each item: `async for result in pool.map(pool.f, items):`.
 
-        Items are read only as far as there are workers for them. They travel in chunks; an exception, a
-        timeout or a death of a worker costs one item all the same.
+        Items are read only as far as there are workers for them. They travel in chunks; an exception or a
+        timeout costs one item all the same. So does the death of a worker, but of a chunk of more than 31
+        items up to a sixteenth may be lost with it.
 
         Args:
             function: A function of this pool.

@@ -1,8 +1,9 @@
 """Many items of a map in one call: the worker's side runs them, the page's side hears of each outcome.
 
-A small call costs a message each way and two iterations of an event loop. A chunk costs that once, and each
-outcome is a report of the chunk's call, which nobody answers. A report leaves before the next item begins, so
-that a death costs the item that runs and no other.
+A small call costs a message each way and two iterations of an event loop. A chunk costs that once, and its
+outcomes are reports of the chunk's call, which nobody answers. Results of quick items share a report, as far
+as the page allows it (`Run.together` of `_pool/steps.py`): a death costs the items whose outcomes have not
+been sent. An outcome that others have to wait for leaves before the next item begins.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from workerlib._errors import FrameError
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.incoming_call import Served
+from workerlib._rpc.serving import await_result, is_awaitable
 
 _BREATH = 0.004
 """For how many seconds a chunk computes before the event loop has a turn, in which a cancel can arrive."""
@@ -21,11 +23,24 @@ _BREATH = 0.004
 OUTCOME = "workerlib:outcome"
 """The first value of each report of a chunk, since the user's function may report as well."""
 
-# The kinds of outcomes.
-RAISED, RETURNED, INTERRUPTED, NOT_BEGUN = range(4)
+# The kinds of outcomes. `TOGETHER` has a list of results, those of consecutive items.
+RAISED, RETURNED, INTERRUPTED, NOT_BEGUN, TOGETHER = range(5)
+
+_SOON = 0.001
+"""For how many seconds a result may wait for the next ones, beside the time of the item that runs."""
+
+_LONGEST = 1024
+"""How long texts and bytes may be that share a report."""
+
+_FEW = 32
+"""How many values, and how long ones, a container may have that shares a report."""
+
+_SCALARS = frozenset({int, float, bool, complex, type(None)})
 
 
-async def run_chunk(connection: Connection, served: Served, name: str, items: list[Any]) -> float:
+async def run_chunk(
+    connection: Connection, served: Served, name: str, items: list[Any], together: int
+) -> float:
     """Runs a function for each item, in their order, and reports each outcome: the worker's side.
 
     Args:
@@ -33,39 +48,89 @@ async def run_chunk(connection: Connection, served: Served, name: str, items: li
         served: The call that this is.
         name: The name of the export.
         items: The items, each the only argument of its call.
+        together: How many results may share a report.
 
     Returns:
         How many seconds it took.
     """
     function = connection.exported(name)
-    start = breath = monotonic()
+    guard = connection._guard
+    start = breath = since = monotonic()
+    unsent: list[Any] = []
     for item in items:
         result: list[Any] = []
         try:
-            await connection.run_function(served, function, [(item,), {}], result)
+            result.append(guard.run(served, function, (item,), {}))
+            if type(result[0]) not in _SCALARS and is_awaitable(result[0]):
+                # It may take long.
+                _report_results(connection, served, unsent)
+                await await_result(connection, served, result)
         except BaseException as error:
+            _report_results(connection, served, unsent)
             if _is_cancelled(served):
                 _report(connection, served, INTERRUPTED, None)
                 raise
             _report(connection, served, RAISED, connection.describe_error(error))
         else:
-            _report(connection, served, RETURNED, result.pop())
+            if together > 1 and _may_wait(result[0]):
+                unsent.append(_copied(result.pop()))
+            else:
+                _report_results(connection, served, unsent)
+                _report(connection, served, RETURNED, result.pop())
         if _is_cancelled(served):
             # The function has caught what interrupted it, and has an outcome.
+            _report_results(connection, served, unsent)
             _report(connection, served, NOT_BEGUN, None)
             raise asyncio.CancelledError
-        if monotonic() - breath > _BREATH:
+        now = monotonic()
+        if len(unsent) >= together or now - since > _SOON:
+            _report_results(connection, served, unsent)
+            since = now
+        if now - breath > _BREATH:
             try:
                 await asyncio.sleep(0)
             except asyncio.CancelledError:
+                _report_results(connection, served, unsent)
                 _report(connection, served, NOT_BEGUN, None)
                 raise
             breath = monotonic()
+    _report_results(connection, served, unsent)
     return monotonic() - start
+
+
+def _may_wait(result: Any) -> bool:
+    """Tells whether a result can share a report: any page can read it, and it is small."""
+    kind = type(result)
+    if kind in _SCALARS:
+        return True
+    if kind is str or kind is bytes:
+        return len(result) <= _LONGEST
+    if kind is list or kind is tuple:
+        return len(result) <= _FEW and all(map(_is_small, result))
+    if kind is dict:
+        return len(result) <= _FEW and all(map(_is_small, (*result, *result.values())))
+    return False
+
+
+def _is_small(value: Any) -> bool:
+    kind = type(value)
+    return kind in _SCALARS or ((kind is str or kind is bytes) and len(value) <= _FEW)
+
+
+def _copied(result: Any) -> Any:
+    """Returns a result that stays as it is, whatever the function does with it later."""
+    return result.copy() if type(result) is list or type(result) is dict else result
 
 
 def _is_cancelled(served: Served) -> bool:
     return served.interrupt is not None or served.cancels_heard > 0
+
+
+def _report_results(connection: Connection, served: Served, results: list[Any]) -> None:
+    """Reports the results that have not been sent."""
+    if results:
+        connection.report(served.call, (OUTCOME, TOGETHER, results))
+        results.clear()
 
 
 def _report(connection: Connection, served: Served, kind: int, value: Any) -> None:

@@ -186,9 +186,9 @@ class ClusterMember(Member):
         return value
 
     async def run_chunk(
-        self, function: str, items: list[Any], on_outcome: Callable[[int, Any], None]
+        self, function: str, items: list[Any], together: int, on_outcome: Callable[[int, Any], None]
     ) -> float | None:
-        """Calls an export for each item, in one task of the cluster's."""
+        """Calls an export for each item, in one task of the cluster's: all outcomes come at its end."""
         cluster = self._cluster
         refuse_live_values(tuple(items), {})
         outcomes = await cluster.submit(cluster_tasks.call_for_each, cluster.module, function, items)

@@ -21,23 +21,22 @@ from workerlib._errors import (
     PoolBrokenError,
     WorkerDiedError,
 )
-from workerlib._pool.jobs import Answer, Job, OnEnd, Stats
+from workerlib._pool.jobs import Answer, Items, Job, OnEnd, Stats
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy
 from workerlib._pool.run import TaskRun, Told
-from workerlib._pool.schedule import (
-    TARGET,
+from workerlib._pool.schedule import TARGET, Schedule, State
+from workerlib._pool.steps import (
     Break,
     Ending,
     Interrupt,
     Read,
     Run,
-    Schedule,
     Settle,
     Start,
-    State,
     Step,
     Terminate,
+    feed_of,
 )
 from workerlib._rpc.timers import Timer, call_at
 from workerlib._values.safe_text import class_name, text_of
@@ -104,8 +103,8 @@ class Driver:
         self._recycle_above = recycle_above
         self._places = [_Place() for _ in range(size)]
         self._jobs: dict[int, Job] = {}
-        self._told = Told(self.schedule, self._jobs, self.loop.time, self.pump, self._pump_soon)
-        self._readers: dict[int, Callable[[int], None]] = {}
+        self._sources: dict[int, Items] = {}
+        self._told = Told(self.schedule, self._job, self._sources, self.loop.time, self.pump, self._pump_soon)
         self._count = 0
         self._timer: Timer | asyncio.TimerHandle | None = None
         self._is_pumping = False
@@ -164,7 +163,9 @@ class Driver:
         Returns:
             The task's number.
         """
-        number = self.number(job)
+        self._count += 1
+        number = self._count
+        self._jobs[number] = job
         if job.function in self.idempotent:
             retries = math.inf
         self.schedule.handle_time(self.loop.time())
@@ -202,16 +203,9 @@ class Driver:
         self.schedule.cancel(number)
         self.pump()
 
-    def number(self, job: Job) -> int:
-        """Gives a task its number."""
-        self._count += 1
-        self._jobs[self._count] = job
-        return self._count
-
     def open_feed(
         self,
-        read: Callable[[int], None],
-        function: str,
+        source: Items,
         *,
         ahead: int,
         chunk: int | None,
@@ -221,8 +215,7 @@ class Driver:
         """Adds a source of tasks.
 
         Args:
-            read: Reads so many further items, and gives them by `supply`.
-            function: The name of the function that runs for each item.
+            source: The items.
             ahead: How many chunks may have been read and not been taken.
             chunk: The number of items of a chunk; None to choose it by the time that items take.
             timeout: The number of seconds that each item may run.
@@ -231,17 +224,17 @@ class Driver:
         Returns:
             The feed's number.
         """
-        if function in self.idempotent:
+        if source.function in self.idempotent:
             retries = math.inf
         self._count += 1
-        self._readers[self._count] = read
+        self._sources[self._count] = source
         self.schedule.handle_time(self.loop.time())
         self.schedule.open_feed(self._count, ahead, chunk, timeout, retries)
         return self._count
 
-    def take(self, feed: int) -> None:
-        """Notes that a result of a feed has been taken."""
-        self.schedule.take(feed)
+    def take(self, feed: int, count: int) -> None:
+        """Notes that so many results of a feed have been taken."""
+        self.schedule.take(feed, count)
         self._pump_soon()
 
     def check_open(self) -> None:
@@ -267,7 +260,7 @@ class Driver:
 
     def close_feed(self, feed: int) -> None:
         """Drops a source of tasks."""
-        if self._readers.pop(feed, None) is not None:
+        if self._sources.pop(feed, None) is not None:
             self.schedule.handle_time(self.loop.time())
             self.schedule.close_feed(feed)
             self.pump()
@@ -360,8 +353,8 @@ class Driver:
             case Run():
                 self._run(step)
             case Read():
-                if (read := self._readers.get(step.feed)) is not None:
-                    read(step.most)
+                if (source := self._sources.get(step.feed)) is not None:
+                    source.read(step.most)
             case Start():
                 self._spawn(self._bring_up(step))
             case Interrupt():
@@ -385,12 +378,25 @@ class Driver:
         self._timer = self.loop.call_later(0, self.loop.call_soon, self.pump)
 
     def _settle(self, step: Settle) -> None:
-        job = self._jobs.pop(step.task)
-        if step.ending is Ending.ANSWERED:
-            self.stats.done += 1
+        tasks, ending = step
+        if ending is Ending.ANSWERED:
+            self.stats.done += len(tasks)
         else:
-            self.stats.lost += 1
-        job.on_end(job, step.ending)
+            self.stats.lost += len(tasks)
+        feed = feed_of(tasks.start)
+        if not feed:
+            job = self._jobs.pop(tasks.start)
+            job.on_end(job, ending)
+        elif (source := self._sources.get(feed)) is not None:
+            source.settle(tasks, ending)
+
+    def _job(self, number: int) -> Job | None:
+        """Returns a task that has not settled; None if it has."""
+        feed = feed_of(number)
+        if not feed:
+            return self._jobs.get(number)
+        source = self._sources.get(feed)
+        return None if source is None else source.job(number)
 
     def error_of(self, job: Job, ending: Ending) -> BaseException | None:
         """Makes the exception by which the caller of a task hears of its end; None if it returned."""
@@ -400,6 +406,11 @@ class Driver:
         match ending:
             case Ending.DIED:
                 return WorkerDiedError(f"the worker died while it ran {called}: {job.fate}")
+            case Ending.LOST:
+                return WorkerDiedError(
+                    f"the worker died while it ran {called} or had just run it, and the outcome is lost;"
+                    f" with retries=1 it would run again: {job.fate}"
+                )
             case Ending.POISONED:
                 return WorkerDiedError(
                     f"{called} is not tried again, since each worker that ran it with these arguments died;"
@@ -507,9 +518,7 @@ class Driver:
             return
         place.member, place.is_up = None, False
         if place.run is not None:
-            for number in place.run.step.tasks:
-                if (job := self._jobs.get(number)) is not None:
-                    job.fate = member.fate
+            place.run.note_fate(member.fate)
             place.run = None
         self._cause = WorkerDiedError(member.fate)
         # Its process is waited for, so that nothing is left of it.

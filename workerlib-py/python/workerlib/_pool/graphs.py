@@ -19,7 +19,8 @@ from workerlib._errors import NotSupportedError, WorkerDiedError
 from workerlib._pool.driver import Driver
 from workerlib._pool.graph_tasks import Packed, unpack
 from workerlib._pool.jobs import Job
-from workerlib._pool.schedule import Ending, State
+from workerlib._pool.schedule import State
+from workerlib._pool.steps import Ending
 
 _LONGEST_CHAIN = 16
 """How many tasks that follow each other a worker gets at a time."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from workerlib._pool.schedule import Ending
+from workerlib._pool.steps import Ending
 
 
 class Answer(asyncio.Future[Any]):
@@ -53,6 +53,31 @@ class Job:
     """The function's name for messages, if it is no export."""
     fate: str = ""
     """How the worker died that ran it last."""
+
+
+class Items(Protocol):
+    """A source of tasks as the driver knows it: items for each of which a function runs."""
+
+    function: str
+    """The function's name."""
+
+    def read(self, most: int) -> None:
+        """Reads so many further items, or fewer, and gives them to the schedule."""
+
+    def values(self, numbers: range) -> list[Any] | None:
+        """Returns items by their numbers; None if one of them has settled."""
+
+    def hold(self, first: int, answers: list[Any]) -> None:
+        """Keeps the results of consecutive items until the schedule settles them."""
+
+    def job(self, number: int) -> Job | None:
+        """Makes a task of an item to which something has happened; None if it has settled.
+
+        Until the item settles, that task has the outcome.
+        """
+
+    def settle(self, numbers: range, ending: Ending) -> None:
+        """Hears of the end of items."""
 
 
 @dataclass(slots=True)

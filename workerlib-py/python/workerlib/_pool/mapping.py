@@ -11,22 +11,31 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from operator import length_hint
 from types import TracebackType
 from typing import Any, Literal
 
 from workerlib._pool.driver import Driver
 from workerlib._pool.jobs import Job
-from workerlib._pool.schedule import Ending
+from workerlib._pool.steps import Ending, feed_of, items_of
 
 Errors = Literal["raise", "yield"]
 OnProgress = Callable[[int, int | None], object]
 """Is called with the number of items that have ended, and the number of all if it is known."""
 
 
-@dataclass(slots=True)
-class _Item(Job):
-    index: int = 0
+_TAKEN = 32
+"""After how many results at the latest the pool hears that they have been taken."""
+
+
+class _Error:
+    """An exception that comes in the place of a result."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -43,18 +52,24 @@ class MapOptions:
 
 
 class _Feed:
-    """A map as the pool knows it."""
+    """A map as the pool knows it: an `Items` of `_pool/jobs.py`.
+
+    An item is known by its number in the pool. Most items return, and many of them at a time: these cost no
+    object of their own. An item to which something else happens has a `Job`.
+    """
 
     def __init__(
         self, driver: Driver, function: str, items: Iterable[Any] | AsyncIterable[Any], options: MapOptions
     ) -> None:
+        self.function = function
         self.options = options
         self.total = None if isinstance(items, AsyncIterable) else length_hint(items, -1)
         if self.total == -1:
             self.total = None
         self.done = 0
+        self.ready: deque[Any] = deque()
+        """The results that can be given, in their order; an `_Error` for each that is none."""
         self._driver = driver
-        self._function = function
         self._items = items
         self._iterator: Iterator[Any] | AsyncIterator[Any] | None = None
         self._number: int | None = None
@@ -63,9 +78,18 @@ class _Feed:
         self._read = 0
         self._source_ended = False
         self._source_error: BaseException | None = None
-        self._yielded = 0
-        self._results: dict[int, tuple[bool, Any]] = {}
-        self._order: deque[int] = deque()
+        self._values: dict[int, Any] = {}
+        """The items that have not settled, by number."""
+        self._held: dict[int, Any] = {}
+        """The results of items that are about to settle."""
+        self._jobs: dict[int, Job] = {}
+        self._next = 0
+        """The item behind those whose results are ready, if they are given in order."""
+        self._later: dict[int, list[Any]] = {}
+        """The results that come later, by the item with which they begin."""
+        self._taken = 0
+        """How many results have been given of which the pool has not heard."""
+        self._given = 0
         self._waiter: asyncio.Future[None] | None = None
         self._end: BaseException | None = None
         self.is_closed = False
@@ -77,8 +101,7 @@ class _Feed:
         items = self._items
         self._iterator = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         self._number = driver.open_feed(
-            self._read_items,
-            self._function,
+            self,
             ahead=options.ahead,
             chunk=options.chunk,
             timeout=options.timeout,
@@ -92,14 +115,13 @@ class _Feed:
         if self._number is None and not self.is_closed:
             self.begin()
         while True:
-            index = self.next_index()
-            if index is not None:
-                return self.give(index)
+            if self.ready:
+                return self.give()
             if self._end is not None:
                 end = self._end
                 self.close()
                 raise end
-            if self.is_closed or (self._source_ended and self._yielded == self._read):
+            if self.is_closed or (self._source_ended and self._given == self._read):
                 error, self._source_error = self._source_error, None
                 self.close()
                 if error is not None:
@@ -121,43 +143,44 @@ class _Feed:
         if self._number is not None:
             self._driver.on_end.remove(self._on_pool_end)
             self._driver.close_feed(self._number)
-        self._results.clear()
-        self._order.clear()
+        for kept in (self.ready, self._values, self._held, self._jobs, self._later):
+            kept.clear()
         self._wake()
 
-    def next_index(self) -> int | None:
-        """Returns the number of the item whose result is to be given next; None if it is not there yet."""
-        if not self.options.ordered:
-            return self._order.popleft() if self._order else None
-        return self._yielded if self._yielded in self._results else None
-
-    def give(self, index: int) -> Any:
-        """Returns a result that is there, or raises what came instead of it."""
-        is_error, value = self._results.pop(index)
-        self._yielded += 1
-        assert self._number is not None
-        self._driver.take(self._number)
-        if is_error and self.options.errors == "raise":
+    def give(self) -> Any:
+        """Returns the next of the results that are ready, or raises what came instead of it."""
+        result = self.ready.popleft()
+        self._given += 1
+        self._taken += 1
+        if self._taken == _TAKEN or not self.ready:
+            assert self._number is not None
+            self._driver.take(self._number, self._taken)
+            self._taken = 0
+        if type(result) is not _Error:
+            return result
+        if self.options.errors == "raise":
             self.close()
-            raise value
-        return value
+            raise result.error
+        return result.error
 
-    def _read_items(self, count: int) -> None:
-        self._wanted += count
+    def read(self, most: int) -> None:
+        """Reads items: `Items.read`."""
+        self._wanted += most
         if isinstance(self._iterator, AsyncIterator):
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.ensure_future(self._read_async(self._iterator))
             return
         assert self._iterator is not None
-        items = []
+        items: list[Any] = []
         try:
-            while self._wanted:
-                items.append(next(self._iterator))
-                self._wanted -= 1
-        except StopIteration:
-            self._end_source(None)
+            # What comes before an exception is in the list, too.
+            items.extend(islice(self._iterator, self._wanted))
         except BaseException as error:
             self._end_source(error)
+        else:
+            if len(items) < self._wanted:
+                self._end_source(None)
+        self._wanted = 0
         self._supply(items)
 
     async def _read_async(self, iterator: AsyncIterator[Any]) -> None:
@@ -187,33 +210,79 @@ class _Feed:
     def _supply(self, items: list[Any]) -> None:
         if self.is_closed or self._number is None:
             return
-        numbers = []
-        for item in items:
-            made = _Item(
-                self._function, (item,), {}, self._on_item_end, self.options.timeout, index=self._read
-            )
-            self._read += 1
-            numbers.append(self._driver.number(made))
+        numbers = items_of(self._number, self._read, len(items))
+        self._read += len(items)
+        self._values.update(zip(numbers, items, strict=True))
         self._driver.schedule.supply(self._number, numbers)
 
-    def _on_item_end(self, job: Job, ending: Ending) -> None:
-        assert isinstance(job, _Item)
+    def values(self, numbers: range) -> list[Any] | None:
+        """Returns items: `Items.values`."""
+        values = self._values
+        return None if self.is_closed else [values[number] for number in numbers]
+
+    def hold(self, first: int, answers: list[Any]) -> None:
+        """Keeps results: `Items.hold`."""
+        if not self.is_closed:
+            self._held.update(zip(range(first, first + len(answers)), answers, strict=True))
+
+    def job(self, number: int) -> Job | None:
+        """Makes a task of an item: `Items.job`."""
+        job = self._jobs.get(number)
+        if job is None and number in self._values:
+            job = Job(self.function, (self._values[number],), {}, _ignore, self.options.timeout)
+            self._jobs[number] = job
+        return job
+
+    def settle(self, numbers: range, ending: Ending) -> None:
+        """Hears of the end of items: `Items.settle`."""
         if self.is_closed:
             return
         if ending is Ending.BROKEN:
             self._end = self._end or self._driver.closing_error()
             self._wake()
             return
-        self.done += 1
-        error = self._driver.error_of(job, ending)
+        held = self._held
+        if ending is Ending.ANSWERED and not self._jobs:
+            results = [held.pop(number) for number in numbers]
+        else:
+            results = [self._result(number, ending) for number in numbers]
+        values = self._values
+        for number in numbers:
+            del values[number]
+        if self.options.ordered:
+            self._put_in_order(numbers.start - items_of(feed_of(numbers.start), 0, 0).start, results)
+        else:
+            self.ready.extend(results)
+        if self.ready:
+            self._wake()
+        if (on_progress := self.options.on_progress) is None:
+            self.done += len(numbers)
+            return
+        for _ in numbers:
+            self.done += 1
+            on_progress(self.done, self._read if self._source_ended else self.total)
+
+    def _result(self, number: int, ending: Ending) -> Any:
+        """Returns the result of an item that settles, or the error in its place."""
+        job = self._jobs.pop(number, None)
+        if ending is Ending.ANSWERED:
+            if number in self._held:
+                return self._held.pop(number)
+            assert job is not None
+            return _Error(job.answer) if job.is_error else job.answer
         if ending is Ending.CANCELLED:
-            error = asyncio.CancelledError()
-        self._results[job.index] = (False, job.answer) if error is None else (True, error)
-        if not self.options.ordered:
-            self._order.append(job.index)
-        self._wake()
-        if self.options.on_progress is not None:
-            self.options.on_progress(self.done, self._read if self._source_ended else self.total)
+            return _Error(asyncio.CancelledError())
+        if job is None:
+            job = Job(self.function, (), {}, _ignore, self.options.timeout)
+        error = self._driver.error_of(job, ending)
+        assert error is not None
+        return _Error(error)
+
+    def _put_in_order(self, index: int, results: list[Any]) -> None:
+        self._later[index] = results
+        while (following := self._later.pop(self._next, None)) is not None:
+            self.ready.extend(following)
+            self._next += len(following)
 
     def _on_pool_end(self) -> None:
         self._end = self._end or self._driver.closing_error()
@@ -222,6 +291,10 @@ class _Feed:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _ignore(_job: Job, _ending: Ending) -> None:
+    """Hears of the end of an item's task, of which its feed hears."""
 
 
 class PoolMap:
@@ -261,8 +334,7 @@ class PoolMap:
     async def __anext__(self) -> Any:
         feed = self._feed
         # Results often come many at a time: those that are there need no further coroutine.
-        index = feed.next_index()
-        return await feed.next() if index is None else feed.give(index)
+        return feed.give() if feed.ready else await feed.next()
 
     async def aclose(self) -> None:
         """Ends the map."""

@@ -76,13 +76,14 @@ class Member:
         return await self.connection.call(function, args, kwargs)
 
     async def run_chunk(
-        self, function: str, items: list[Any], on_outcome: Callable[[int, Any], None]
+        self, function: str, items: list[Any], together: int, on_outcome: Callable[[int, Any], None]
     ) -> float | None:
         """Calls an export for each item.
 
         Args:
             function: The name of the export.
             items: The items, each the only argument of its call.
+            together: Of how many items the outcomes may come in one message.
             on_outcome: Is called with the kind of each outcome (`_pool/chunks.py`) and its value.
 
         Returns:
@@ -94,7 +95,8 @@ class Member:
             if type(mark) is str and mark == OUTCOME:
                 on_outcome(kind, value)
 
-        return float(await self.connection.call("workerlib:chunk", (function, items), {}, on_report=hear))
+        arguments = (function, items, together)
+        return float(await self.connection.call("workerlib:chunk", arguments, {}, on_report=hear))
 
     async def wait_until_idle(self) -> None:
         """Returns when the worker runs no call; if it is gone, at once."""

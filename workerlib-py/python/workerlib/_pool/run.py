@@ -7,13 +7,13 @@ ended, when it is interrupted, or when its worker dies. The driver decides what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workerlib._pool import schedule
-from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN, RETURNED
-from workerlib._pool.jobs import Job
+from workerlib._pool import schedule, steps
+from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN, RETURNED, TOGETHER
+from workerlib._pool.jobs import Items, Job
 from workerlib._pool.member import Member, TasksLostError
 
 
@@ -22,8 +22,10 @@ class Told:
     """The objects that hear of the outcomes of a run."""
 
     schedule: schedule.Schedule
-    jobs: Mapping[int, Job]
-    """The tasks that have not settled, by their numbers."""
+    job: Callable[[int], Job | None]
+    """Returns a task by its number; None if it has settled."""
+    sources: Mapping[int, Items]
+    """The sources of tasks by the numbers of their feeds."""
     now: Callable[[], float]
     """The time in seconds."""
     pump: Callable[[], None]
@@ -36,7 +38,7 @@ class Told:
 class TaskRun:
     """Tasks that a worker runs one after the other."""
 
-    step: schedule.Run
+    step: steps.Run
     """The worker and the tasks, as the schedule has chosen them."""
     member: Member
     """The worker."""
@@ -46,15 +48,24 @@ class TaskRun:
     seconds: float | None = None
     """How long it took in the worker, if the worker has said so."""
     is_interrupted: bool = False
+    outcomes: int = 0
+    """How many tasks have an outcome."""
     _has_begun: bool = field(default=False)
 
     def begin(self) -> None:
         """Tells the tasks that they begin."""
-        for number in self.step.tasks:
-            job = self.told.jobs[number]
-            if job.on_begin is not None:
-                job.on_begin()
-                job.on_begin = None
+        if self.step.is_chunk:
+            return
+        job = self.told.job(self.step.tasks.start)
+        if job is not None and job.on_begin is not None:
+            job.on_begin()
+            job.on_begin = None
+
+    def note_fate(self, fate: str) -> None:
+        """Notes how the worker died, for the tasks that it may have run."""
+        for number in self.step.tasks[self.outcomes :][: self.step.together]:
+            if (job := self.told.job(number)) is not None:
+                job.fate = fate
 
     def interrupt(self) -> None:
         """Interrupts what the worker runs."""
@@ -71,20 +82,24 @@ class TaskRun:
             Whether the worker lives.
         """
         self._has_begun = True
-        jobs = [self.told.jobs.get(number) for number in self.step.tasks]
-        if self.step.is_chunk and self.member.takes_chunks and None not in jobs:
-            return await self._run_chunk()
+        tasks = self.step.tasks
+        source = self.told.sources.get(steps.feed_of(tasks.start))
+        if self.step.is_chunk and self.member.takes_chunks and source is not None:
+            items = source.values(tasks)
+            if items is not None:
+                return await self._run_chunk(source, items)
         return await self._run_one_by_one()
 
     async def _run_one_by_one(self) -> bool:
         """Makes a call for each task; returns whether the worker lives."""
-        slot, incarnation, tasks, _ = self.step
+        slot, incarnation, tasks, _, _ = self.step
         told, member = self.told, self.member
         for number in tasks:
-            job = told.jobs.get(number)
+            job = told.job(number)
             if job is None:
                 # Cancelled before its turn.
                 told.schedule.skip(slot, incarnation, number)
+                self.outcomes += 1
                 continue
             was_interrupted = False
             try:
@@ -97,7 +112,7 @@ class TaskRun:
                     raise
                 was_interrupted = True
             except TasksLostError as lost:
-                self._lose([job], lost)
+                self._lose([number], lost)
                 return True
             except BaseException as error:
                 if member.is_gone:
@@ -105,40 +120,41 @@ class TaskRun:
                 job.answer, job.is_error = error, True
             told.schedule.handle_time(told.now())
             told.schedule.handle_outcome(slot, incarnation, number, was_interrupted)
+            self.outcomes += 1
             if self.is_interrupted:
                 break
             told.pump()
         return True
 
-    async def _run_chunk(self) -> bool:
+    async def _run_chunk(self, source: Items, items: list[Any]) -> bool:
         """Makes one call for several items of a feed; returns whether the worker lives."""
-        slot, incarnation, tasks, _ = self.step
+        slot, incarnation, tasks, _, together = self.step
         told, member = self.told, self.member
         now, pump_soon = told.now, told.pump_soon
-        jobs = [told.jobs[number] for number in tasks]
-        outcomes = 0
         has_stopped = False
 
         def hear(kind: int, value: Any) -> None:
-            nonlocal outcomes, has_stopped
-            if kind == NOT_BEGUN or outcomes == len(jobs):
+            nonlocal has_stopped
+            count = len(value) if kind == TOGETHER else 1
+            if kind == NOT_BEGUN or self.outcomes + count > len(tasks):
                 has_stopped = True
                 return
-            job, number = jobs[outcomes], tasks[outcomes]
-            outcomes += 1
+            number = tasks[self.outcomes]
+            self.outcomes += count
             has_stopped = kind == INTERRUPTED
-            if kind == RETURNED:
-                job.is_error, job.answer = False, value
-            elif not has_stopped:
-                job.is_error, job.answer = member.read_outcome(kind, value)
             told.schedule.handle_time(now())
-            told.schedule.handle_outcome(slot, incarnation, number, has_stopped)
+            counts = told.schedule.handle_outcome(slot, incarnation, number, has_stopped, count)
+            if kind in {TOGETHER, RETURNED}:
+                if counts:
+                    source.hold(number, value if kind == TOGETHER else [value])
+            elif counts and not has_stopped and (job := source.job(number)) is not None:
+                job.is_error, job.answer = member.read_outcome(kind, value)
             pump_soon()
 
         try:
             if self.is_interrupted:
                 raise asyncio.CancelledError
-            self.seconds = await member.run_chunk(jobs[0].function, [job.args[0] for job in jobs], hear)
+            self.seconds = await member.run_chunk(source.function, items, together, hear)
         except asyncio.CancelledError:
             if not self.is_interrupted:
                 raise
@@ -146,22 +162,24 @@ class TaskRun:
                 # The worker computes and has said nothing: the item has begun.
                 hear(INTERRUPTED, None)
         except TasksLostError as lost:
-            self._lose(jobs, lost)
+            self._lose(tasks, lost)
         except BaseException as error:
             if member.is_gone:
                 return False
-            if not outcomes:
+            if not self.outcomes:
                 # An item that cannot be sent or read, so that no item has begun.
                 told.schedule.handle_not_begun(slot, incarnation)
                 return True
             # An outcome that cannot be read. The items after it may have run.
-            for job, number in zip(jobs[outcomes:], tasks[outcomes:], strict=True):
-                job.answer, job.is_error = error, True
+            for number in tasks[self.outcomes :]:
+                if (job := source.job(number)) is not None:
+                    job.answer, job.is_error = error, True
                 told.schedule.handle_outcome(slot, incarnation, number)
         return True
 
-    def _lose(self, jobs: list[Job], lost: TasksLostError) -> None:
-        for job in jobs:
-            job.fate = str(lost)
+    def _lose(self, numbers: Iterable[int], lost: TasksLostError) -> None:
+        for number in numbers:
+            if (job := self.told.job(number)) is not None:
+                job.fate = str(lost)
         self.told.schedule.handle_time(self.told.now())
         self.told.schedule.handle_lost(self.step.slot, self.step.incarnation)

@@ -2,13 +2,15 @@
 
 `Schedule` is a state machine without I/O and without a clock: the driver (`_pool/driver.py`) tells it what
 has happened and when, and carries out the steps that `poll()` returns. Tasks are numbers here; the driver
-keeps their functions, arguments and results.
+keeps their functions, arguments and results. The items of a feed are ranges of numbers (`items_of`): a chunk
+of items costs here as much as one of them.
 
 It holds these invariants, whatever happens in whichever order:
 
 - Each task settles once.
 - A condemned worker (one that is being interrupted, has died or is parked) gets no task.
-- Each worker runs one task at a time, so a death has one suspect.
+- Each worker runs one task at a time. A death has one suspect, or so many as outcomes may travel together
+  (`Run.together`): nothing tells which of these the worker ran.
 - Of each feed at most `ahead` chunks of items have been read and not been taken by their consumer.
 - A worker is started again at most `max_restarts` times in a minute.
 """
@@ -17,12 +19,21 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import NamedTuple
 
 from workerlib._pool.restarts import Policy, Restarts
+from workerlib._pool.steps import (
+    Break,
+    Ending,
+    Interrupt,
+    Read,
+    Run,
+    Settle,
+    Start,
+    Step,
+    Terminate,
+)
 
 TARGET = 0.01
 """How many seconds a chunk of items should take."""
@@ -30,79 +41,8 @@ LARGEST = 1024
 """The largest number of items of a chunk whose size the schedule chooses."""
 GRACE = 2.0
 """How many seconds an interrupted worker has to become idle before it is terminated."""
-
-
-class Ending(Enum):
-    """How a task settles."""
-
-    ANSWERED = "answered"
-    """The function returned or raised: the driver has the answer."""
-    DIED = "died"
-    """Its worker died while it ran."""
-    POISONED = "poisoned"
-    """So many workers died while it ran that it is not tried again."""
-    TIMED_OUT = "timed out"
-    """It ran for longer than it may."""
-    CANCELLED = "cancelled"
-    """Its caller cancelled it."""
-    DISTURBED = "disturbed"
-    """It began in the moment in which the task before it was interrupted, and was interrupted instead."""
-    GONE = "gone"
-    """It was for one worker, which died before the task began."""
-    BROKEN = "broken"
-    """The pool has no worker left."""
-
-
-class Start(NamedTuple):
-    """Start a worker."""
-
-    slot: int
-    incarnation: int
-
-
-class Run(NamedTuple):
-    """Have a worker run tasks, one after the other."""
-
-    slot: int
-    incarnation: int
-    tasks: list[int]
-    is_chunk: bool = False
-    """Whether they are items of a feed, which may travel in one call."""
-
-
-class Interrupt(NamedTuple):
-    """Interrupt what a worker runs, and say by `handle_ended` when it is idle."""
-
-    slot: int
-    incarnation: int
-
-
-class Terminate(NamedTuple):
-    """Terminate a worker, and say by `handle_died` when it is gone."""
-
-    slot: int
-    incarnation: int
-
-
-class Settle(NamedTuple):
-    """Tell the caller of a task how it ended."""
-
-    task: int
-    ending: Ending
-
-
-class Read(NamedTuple):
-    """Read further items of a feed, and give them by `supply`: `most` of them, or fewer."""
-
-    feed: int
-    most: int
-
-
-class Break(NamedTuple):
-    """Tell everybody that no worker is left."""
-
-
-Step = Start | Run | Interrupt | Terminate | Settle | Read | Break
+_PARTS = 16
+"""In how many parts the outcomes of a chunk travel at least."""
 
 
 class State(Enum):
@@ -121,16 +61,29 @@ class State(Enum):
 
 @dataclass(slots=True, eq=False)
 class _Task:
-    number: int
+    """A task that was submitted alone, or items of a feed to which the same has happened."""
+
+    numbers: range
     timeout: float | None
     retries: float
     feed: _Feed | None = None
     slot: int | None = None
     """The slot for whose worker it is; None for any."""
     deaths: int = 0
-    is_settled: bool = False
-    is_running: bool = False
     where: _Slot | None = None
+    """The slot whose worker runs it."""
+    settled_from: float = math.inf
+    """The first of the numbers at the end that have settled already: they were cancelled."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left of it."""
+        return not self.numbers or self.settled_from <= self.numbers.start
+
+    def split_off(self, count: int) -> _Task:
+        """Takes out the first of its items."""
+        first, self.numbers = self.numbers[:count], self.numbers[count:]
+        return replace(self, numbers=first)
 
 
 @dataclass(slots=True, eq=False)
@@ -141,13 +94,13 @@ class _Feed:
     timeout: float | None
     retries: float
     buffer: deque[_Task] = field(default_factory=deque)
+    """Items that have been read and wait, in their order."""
     size: int = 1
     """How many items the next chunk has."""
     untaken: int = 0
     """How many items have been read, and not been taken."""
     requested: int = 0
     has_ended: bool = False
-    is_closed: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -157,19 +110,21 @@ class _Slot:
     state: State = State.WAITING
     incarnation: int = 0
     start_at: float = 0.0
-    tasks: deque[_Task] = field(default_factory=deque)
-    """The tasks that its worker has been given and has not answered; the first one runs."""
+    task: _Task | None = None
+    """What its worker has been given and has not answered; the first of these items runs."""
     pinned: deque[_Task] = field(default_factory=deque)
     """Tasks for its worker and no other."""
     begun_at: float = 0.0
-    """When the first of `tasks` began."""
+    """When the first item of `task` began."""
     run_at: float = 0.0
     """When the run began."""
     run_of: int = 0
     """How many tasks the run had."""
     run_feed: _Feed | None = None
     """The feed of the run's tasks, if they are of one."""
-    meant: _Task | None = None
+    together: int = 1
+    """Of how many items the outcomes may travel in one message."""
+    meant: int | None = None
     """The task for which the worker is being interrupted."""
     meaning: Ending = Ending.CANCELLED
     grace_ends: float = math.inf
@@ -195,6 +150,8 @@ class Schedule:
         self._slots = [_Slot(number, Restarts(policy)) for number in range(size)]
         self._poison_after = poison_after
         self._tasks: dict[int, _Task] = {}
+        """The tasks that were submitted alone and have not settled."""
+        self._unsettled = 0
         self._feeds: dict[int, _Feed] = {}
         self._again: deque[_Task] = deque()
         """Tasks that run alone and before all others: they ran when a worker died."""
@@ -216,12 +173,13 @@ class Schedule:
         """Adds a task.
 
         Args:
-            task: A number that no other task has.
+            task: A number that no other task has, below the numbers of items.
             timeout: The number of seconds that it may run; None for any.
             retries: How often it runs again after the death of its worker.
             slot: The slot for whose worker it is; None for any.
         """
-        made = self._tasks[task] = _Task(task, timeout, retries, slot=slot)
+        made = self._tasks[task] = _Task(range(task, task + 1), timeout, retries, slot=slot)
+        self._unsettled += 1
         if self.is_broken or self.is_closed:
             self._settle(made, Ending.BROKEN)
         elif slot is None:
@@ -232,12 +190,12 @@ class Schedule:
             self._settle(made, Ending.GONE)
 
     def cancel(self, task: int) -> None:
-        """Cancels a task; one that runs is interrupted."""
+        """Cancels a task that was submitted alone; one that runs is interrupted."""
         known = self._tasks.get(task)
         if known is None:
             return
-        if known.is_running and known.where is not None:
-            self._interrupt(known.where, known, Ending.CANCELLED)
+        if known.where is not None:
+            self._interrupt(known.where, task, Ending.CANCELLED)
         else:
             self._settle(known, Ending.CANCELLED)
 
@@ -262,19 +220,18 @@ class Schedule:
         made.size = chunk or 1
         self._turns.append(made)
 
-    def supply(self, feed: int, tasks: Iterable[int]) -> None:
-        """Gives items of a feed that `Read` has asked for."""
+    def supply(self, feed: int, tasks: range) -> None:
+        """Gives items of a feed that `Read` has asked for: the next ones of its numbers (`items_of`)."""
         known = self._feeds[feed]
-        for number in tasks:
-            task = self._tasks[number] = _Task(number, known.timeout, known.retries, known)
-            known.untaken += 1
-            known.requested -= 1
-            if self.is_broken or self.is_closed:
-                self._settle(task, Ending.BROKEN)
-            elif known.is_closed:
-                self._settle(task, Ending.CANCELLED)
-            else:
-                known.buffer.append(task)
+        known.untaken += len(tasks)
+        known.requested -= len(tasks)
+        self._unsettled += len(tasks)
+        task = _Task(tasks, known.timeout, known.retries, known)
+        if self.is_broken or self.is_closed:
+            self._settle(task, Ending.BROKEN)
+        else:
+            known.buffer.append(task)
+            self._join(known.buffer, -2)
 
     def end_feed(self, feed: int) -> None:
         """Notes that a feed has no further items."""
@@ -291,10 +248,17 @@ class Schedule:
         known = self._feeds.pop(feed, None)
         if known is None:
             return
-        known.is_closed = known.has_ended = True
         self._turns.remove(known)
-        for task in [task for task in self._tasks.values() if task.feed is known]:
-            self.cancel(task.number)
+        for task in [*known.buffer, *(task for task in self._again if task.feed is known)]:
+            self._settle(task, Ending.CANCELLED)
+        known.buffer.clear()
+        for slot in self._slots:
+            running = slot.task
+            if running is not None and running.feed is known and not running.is_settled:
+                first = running.numbers.start
+                self._settle_numbers(running, running.numbers[1:], Ending.CANCELLED)
+                running.settled_from = min(running.settled_from, first + 1)
+                self._interrupt(slot, first, Ending.CANCELLED)
 
     def recycle(self, slot: int, incarnation: int) -> None:
         """Replaces an idle worker by a new one, which counts as no death."""
@@ -331,30 +295,35 @@ class Schedule:
         else:
             self._wait(known, is_death=True)
 
-    def handle_outcome(self, slot: int, incarnation: int, task: int, was_interrupted: bool = False) -> bool:
-        """Notes that the task that runs has ended.
+    def handle_outcome(
+        self, slot: int, incarnation: int, task: int, was_interrupted: bool = False, count: int = 1
+    ) -> bool:
+        """Notes that the task that runs has ended, and perhaps items that came after it.
 
         Args:
             slot: The slot of its worker.
             incarnation: Which of the slot's workers it is.
             task: The task.
             was_interrupted: Whether it ended because of an `Interrupt`, without an answer.
+            count: How many items have ended, of which this one is the first.
 
         Returns:
             Whether the answer counts: it does not if the worker has been replaced meanwhile.
         """
         known = self._current(slot, incarnation)
-        if known is None or not known.tasks or known.tasks[0].number != task:
+        running = None if known is None else known.task
+        if known is None or running is None or not running.numbers or running.numbers.start != task:
             return False
-        ended = known.tasks.popleft()
+        ended = running if count == len(running.numbers) else running.split_off(count)
+        if ended is running:
+            known.task = None
+        ended.where = None
         known.begun_at = self._now
-        if known.tasks:
-            known.tasks[0].is_running = True
         if not was_interrupted:
             self._settle(ended, Ending.ANSWERED)
-        elif ended is known.meant:
+        elif known.meant == task:
             self._settle(ended, known.meaning)
-        elif ended.retries > 0:
+        elif not ended.is_settled and ended.retries > 0:
             self._run_again(ended)
         else:
             self._settle(ended, Ending.DISTURBED)
@@ -375,11 +344,11 @@ class Schedule:
         known = self._current(slot, incarnation)
         if known is None or known.state not in {State.BUSY, State.CONDEMNED} or known.is_own_kill:
             return
-        if known.state is State.BUSY and not known.tasks:
+        if known.state is State.BUSY and known.task is None:
             self._learn(known, self._now - known.run_at if seconds is None else seconds)
-        if known.meant is not None:
+        if known.task is not None and known.meant == known.task.numbers.start:
             # Interrupted before it had begun.
-            self._settle(known.meant, known.meaning)
+            self._settle(known.task.split_off(1), known.meaning)
         self._put_back(known)
         known.state = State.IDLE
         known.meant = None
@@ -388,12 +357,9 @@ class Schedule:
     def handle_not_begun(self, slot: int, incarnation: int) -> None:
         """Notes that a run could not begin, because of one of its tasks: each is tried alone."""
         known = self._current(slot, incarnation)
-        if known is None:
+        if known is None or known.task is None:
             return
-        for task in reversed(known.tasks):
-            task.is_running, task.where = False, None
-            self._again.appendleft(task)
-        known.tasks.clear()
+        self._again.extendleft(reversed(self._singled_out(known, math.inf)))
 
     def handle_lost(self, slot: int, incarnation: int) -> None:
         """Notes that the tasks of a run are lost though their slot has a worker: of a cluster.
@@ -403,17 +369,11 @@ class Schedule:
         known = self._current(slot, incarnation)
         if known is None:
             return
-        tasks, known.tasks = known.tasks, deque()
-        for task in tasks:
-            task.deaths += 1
-            if task.is_settled:
-                continue
-            if task is known.meant:
+        for task in self._singled_out(known, math.inf):
+            if task.numbers.start == known.meant:
                 self._settle(task, known.meaning)
-            elif task.deaths >= self._poison_after:
-                self._settle(task, Ending.POISONED)
             else:
-                self._run_again_or(task, Ending.DIED)
+                self._suspect(task, Ending.DIED)
 
     def handle_died(self, slot: int, incarnation: int) -> None:
         """Notes that a worker is gone."""
@@ -421,19 +381,15 @@ class Schedule:
         if known is None or known.state in {State.WAITING, State.PARKED}:
             return
         is_death = not known.is_own_kill
-        if known.tasks:
-            suspect = known.tasks.popleft()
-            if suspect is known.meant:
-                self._settle(suspect, known.meaning)
+        suspects = self._singled_out(known, known.together)
+        for task in suspects:
+            if task.numbers.start == known.meant:
+                self._settle(task, known.meaning)
             elif not is_death:
                 # Terminated because the task before it could not be interrupted, and it had begun since.
-                self._run_again_or(suspect, Ending.DISTURBED)
+                self._run_again_or(task, Ending.DISTURBED)
             else:
-                suspect.deaths += 1
-                if suspect.deaths >= self._poison_after:
-                    self._settle(suspect, Ending.POISONED)
-                else:
-                    self._run_again_or(suspect, Ending.DIED)
+                self._suspect(task, Ending.DIED if len(suspects) == 1 else Ending.LOST)
         self._put_back(known)
         for task in known.pinned:
             self._settle(task, Ending.GONE)
@@ -446,10 +402,10 @@ class Schedule:
         for slot in self._slots:
             if slot.grace_ends <= now:
                 self._terminate(slot)
-            elif slot.state is State.BUSY and slot.tasks:
-                task = slot.tasks[0]
+            elif slot.state is State.BUSY and slot.task is not None:
+                task = slot.task
                 if task.timeout is not None and slot.begun_at + task.timeout <= now:
-                    self._interrupt(slot, task, Ending.TIMED_OUT)
+                    self._interrupt(slot, task.numbers.start, Ending.TIMED_OUT)
 
     def deadline(self) -> float:
         """Returns the time of the next `handle_time`; infinity if there is none."""
@@ -458,8 +414,8 @@ class Schedule:
         for slot in self._slots:
             if slot.state is State.WAITING and not is_starting and not self.is_closed:
                 times.append(slot.start_at)
-            elif slot.state is State.BUSY and slot.tasks and slot.tasks[0].timeout is not None:
-                times.append(slot.begun_at + slot.tasks[0].timeout)
+            elif slot.state is State.BUSY and slot.task is not None and slot.task.timeout is not None:
+                times.append(slot.begun_at + slot.task.timeout)
             times.append(slot.grace_ends)
         return min(times)
 
@@ -480,29 +436,71 @@ class Schedule:
 
     def waiting(self) -> int:
         """Returns the number of tasks that have been read or submitted and do not run."""
-        return sum(not task.is_running for task in self._tasks.values())
+        running = sum(slot.task is not None and not slot.task.is_settled for slot in self._slots)
+        return self._unsettled - running
 
     def _current(self, slot: int, incarnation: int) -> _Slot | None:
         known = self._slots[slot]
         return known if known.incarnation == incarnation else None
 
     def _settle(self, task: _Task, ending: Ending) -> None:
-        if self._tasks.pop(task.number, None) is not None:
-            task.is_settled, task.is_running, task.where = True, False, None
-            self._steps.append(Settle(task.number, ending))
+        self._settle_numbers(task, task.numbers, ending)
+        task.settled_from = -math.inf
+        task.where = None
+        self._tasks.pop(task.numbers.start, None)
+
+    def _settle_numbers(self, task: _Task, numbers: range, ending: Ending) -> None:
+        if numbers.stop > task.settled_from:
+            numbers = range(numbers.start, int(max(numbers.start, task.settled_from)))
+        if numbers:
+            self._unsettled -= len(numbers)
+            self._steps.append(Settle(numbers, ending))
 
     def _settle_all(self, ending: Ending) -> None:
-        for task in list(self._tasks.values()):
+        waiting = [*self._tasks.values(), *self._again]
+        waiting += [slot.task for slot in self._slots if slot.task is not None]
+        waiting += [task for feed in self._feeds.values() for task in feed.buffer]
+        for task in waiting:
             self._settle(task, ending)
         for slot in self._slots:
-            slot.tasks.clear()
+            slot.task = None
             slot.pinned.clear()
         self._again.clear()
         self._singles.clear()
         for feed in self._feeds.values():
             feed.buffer.clear()
 
-    def _interrupt(self, slot: _Slot, task: _Task, meaning: Ending) -> None:
+    def _singled_out(self, slot: _Slot, count: float) -> list[_Task]:
+        """Takes the first items of a run out of it, each as a task of its own."""
+        singled: list[_Task] = []
+        while slot.task is not None and len(singled) < count:
+            task = slot.task if len(slot.task.numbers) == 1 else slot.task.split_off(1)
+            if task is slot.task:
+                slot.task = None
+            task.where = None
+            if task.is_settled:
+                break
+            singled.append(task)
+        return singled
+
+    def _suspect(self, task: _Task, ending: Ending) -> None:
+        """Notes that the worker died that ran a task, or may have run it."""
+        task.deaths += 1
+        if task.deaths >= self._poison_after:
+            self._settle(task, Ending.POISONED)
+        else:
+            self._run_again_or(task, ending)
+
+    def _join(self, line: deque[_Task], index: int) -> None:
+        """Makes one of two neighbours, if items follow each other to which nothing has happened yet."""
+        if len(line) < 2:
+            return
+        left, right = line[index], line[index + 1]
+        if left.numbers.stop == right.numbers.start and left.retries == right.retries:
+            left.numbers = range(left.numbers.start, right.numbers.stop)
+            del line[index + 1]
+
+    def _interrupt(self, slot: _Slot, task: int, meaning: Ending) -> None:
         if slot.state is not State.BUSY:
             return
         slot.state = State.CONDEMNED
@@ -535,17 +533,19 @@ class Schedule:
 
     def _put_back(self, slot: _Slot) -> None:
         """Puts tasks that a worker has not begun where they were before."""
-        while slot.tasks:
-            task = slot.tasks.pop()
-            task.is_running, task.where = False, None
-            if task.is_settled:
-                continue
-            if task.slot is not None:
-                slot.pinned.appendleft(task)
-            elif task.feed is not None and not task.deaths:
-                task.feed.buffer.appendleft(task)
-            else:
-                self._again.appendleft(task)
+        task, slot.task = slot.task, None
+        if task is None or task.is_settled:
+            return
+        task.where = None
+        if self._settle_dropped(task):
+            return
+        if task.slot is not None:
+            slot.pinned.appendleft(task)
+        elif task.feed is not None and not task.deaths:
+            task.feed.buffer.appendleft(task)
+            self._join(task.feed.buffer, 0)
+        else:
+            self._again.appendleft(task)
 
     def _run_again_or(self, task: _Task, ending: Ending) -> None:
         if task.retries > 0 and task.slot is None:
@@ -555,8 +555,16 @@ class Schedule:
 
     def _run_again(self, task: _Task) -> None:
         task.retries -= 1
-        task.is_running, task.where = False, None
-        self._again.append(task)
+        task.where = None
+        if not self._settle_dropped(task):
+            self._again.append(task)
+
+    def _settle_dropped(self, task: _Task) -> bool:
+        """Cancels items whose feed has been dropped while they were in a run; tells whether it was."""
+        if task.feed is None or task.feed.number in self._feeds:
+            return False
+        self._settle(task, Ending.CANCELLED)
+        return True
 
     def _learn(self, slot: _Slot, seconds: float) -> None:
         """Chooses the size of a feed's next chunk by the time that the last one took."""
@@ -564,7 +572,7 @@ class Schedule:
         if feed is None or feed.chunk is not None or slot.run_of == 0:
             return
         each = seconds / slot.run_of
-        fitting = LARGEST if each <= 0 else int(self._target / each)
+        fitting = LARGEST if each <= 0 else round(self._target / each)
         # From one chunk to the next it grows by two at most: one quick item says little of the others.
         feed.size = max(1, min(fitting, 2 * slot.run_of, LARGEST))
 
@@ -590,26 +598,26 @@ class Schedule:
         for slot in self._slots:
             if slot.state is not State.IDLE:
                 continue
-            tasks, feed = self._choose(slot)
-            if tasks:
+            task, feed = self._choose(slot)
+            if task is not None:
                 slot.state = State.BUSY
-                slot.tasks.extend(tasks)
-                for task in tasks:
-                    task.where = slot
-                tasks[0].is_running = True
+                slot.task, task.where = task, slot
                 slot.run_at = slot.begun_at = self._now
-                slot.run_of = len(tasks)
+                slot.run_of = len(task.numbers)
                 slot.run_feed = feed
-                numbers = [task.number for task in tasks]
-                self._steps.append(Run(slot.number, slot.incarnation, numbers, feed is not None))
+                # A time limit needs to know which item runs.
+                is_exact = feed is None or feed.timeout is not None
+                slot.together = 1 if is_exact else max(1, slot.run_of // _PARTS)
+                chunk = feed is not None
+                self._steps.append(Run(slot.number, slot.incarnation, task.numbers, chunk, slot.together))
 
-    def _choose(self, slot: _Slot) -> tuple[list[_Task], _Feed | None]:
-        """Takes out what an idle worker runs next: tasks, and their feed if they are its next chunk."""
+    def _choose(self, slot: _Slot) -> tuple[_Task | None, _Feed | None]:
+        """Takes out what an idle worker runs next, and its feed if it is the next chunk of that."""
         for line in (slot.pinned, self._again):
             while line:
                 task = line.popleft()
                 if not task.is_settled:
-                    return [task], None
+                    return task, None
         for _ in range(len(self._turns)):
             feed = self._turns[0]
             self._turns.rotate(-1)
@@ -617,18 +625,19 @@ class Schedule:
                 while self._singles:
                     task = self._singles.popleft()
                     if not task.is_settled:
-                        return [task], None
-            elif tasks := self._chunk(feed):
-                return tasks, feed
-        return [], None
+                        return task, None
+            elif (chunk := self._chunk(feed)) is not None:
+                return chunk, feed
+        return None, None
 
-    def _chunk(self, feed: _Feed) -> list[_Task]:
-        while feed.buffer and feed.buffer[0].is_settled:
-            feed.buffer.popleft()
-        count = min(feed.size, len(feed.buffer))
+    def _chunk(self, feed: _Feed) -> _Task | None:
+        if not feed.buffer:
+            return None
+        first = feed.buffer[0]
+        count = min(feed.size, len(first.numbers))
         if feed.has_ended and feed.chunk is None:
             # Towards the end the chunks become smaller, so that all workers end at about the same time.
             workers = sum(slot.state in {State.IDLE, State.BUSY} for slot in self._slots)
-            count = min(count, math.ceil(len(feed.buffer) / (2 * workers)))
-        tasks = [feed.buffer.popleft() for _ in range(count)]
-        return [task for task in tasks if not task.is_settled]
+            left = sum(len(task.numbers) for task in feed.buffer)
+            count = min(count, math.ceil(left / (2 * workers)))
+        return feed.buffer.popleft() if count == len(first.numbers) else first.split_off(count)
