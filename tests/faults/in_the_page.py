@@ -545,3 +545,84 @@ async def echoed(size):
     came_back = await worker.echo(sent)
     await worker.close()
     return came_back == sent
+
+
+async def throttle_timers():
+    """Has the page's timers run at most once in a second, as browsers do in a hidden page."""
+    js.eval("""
+        const original = globalThis.setTimeout;
+        globalThis.setTimeout = (callback, delay = 0, ...all) =>
+          original(callback, 1000 * Math.ceil(Math.max(delay, 1) / 1000), ...all);
+    """)
+
+
+async def stand(seconds):
+    """Does not let the page's thread do anything for so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+async def begin_work(heartbeat):
+    """Starts calls of each kind, which stop half way; a heartbeat watches a worker without calls."""
+    kept["idle"] = await workerlib.spawn("/faults/worker.py", name="idle", heartbeat=heartbeat)
+    kept["busy"] = worker = await workerlib.spawn("/faults/worker.py", name="busy")
+    go_on = kept["go on"] = asyncio.Event()
+
+    async def half_way(number, all_of_them):
+        if number == all_of_them // 2:
+            await go_on.wait()
+
+    async def calls():
+        results = []
+        for number in range(200):
+            await half_way(number, 200)
+            results.append(await worker.add(number, 1))
+        return results
+
+    async def items():
+        taken = []
+        async for item in worker.count(2_000):
+            await half_way(item, 2_000)
+            taken.append(item)
+        return taken
+
+    async def callbacks():
+        async def one(number):
+            await half_way(number, 200)
+            return number
+
+        return await worker.use(one, 200)
+
+    async def in_time():
+        # The time of a call is no less in a hidden page, only longer.
+        return await worker.add_slowly.options(timeout=120)(1, 2)
+
+    async def out_of_time():
+        try:
+            await worker.wait.options(timeout=0.2)()
+        except TimeoutError:
+            return "TimeoutError"
+
+    kept["tasks"] = [
+        asyncio.ensure_future(kind()) for kind in (calls, items, callbacks, in_time, out_of_time)
+    ]
+
+
+async def end_work(idle):
+    """Has that work go on and waits for it, and then for so many seconds: the results, and a call of the watched worker."""
+    kept.pop("go on").set()
+    results = await asyncio.wait_for(asyncio.gather(*kept.pop("tasks")), 120)
+    await asyncio.sleep(idle)
+    answer = await asyncio.wait_for(kept["idle"].add(20, 22), 60)
+    await kept["idle"].close()
+    await kept["busy"].close()
+    calls, items, callbacks, in_time, out_of_time = results
+    return [
+        calls == list(range(1, 201)),
+        items == list(range(2_000)),
+        callbacks,
+        in_time,
+        out_of_time,
+        answer,
+    ]

@@ -1,0 +1,90 @@
+"""A page that the visitor does not look at: its timers are slow, or it stands altogether, and no call is lost for it.
+
+The browser hides and freezes the page. A further page has the timers of a hidden one, and a thread that stands.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+from fault_page import FaultPage
+from hideable import HideableBrowser, HideableTab
+
+from engines import CHROMIUM_FLAGS, AnyBrowser
+from pace import PACE
+
+pytestmark = pytest.mark.timeout(300)
+
+HEARTBEAT = 2 * PACE
+"""So long is nobody silent who is only busy."""
+
+WORK_IS_DONE = [True, True, sum(range(200)), 3, "TimeoutError", 42]
+"""The result of `end_work`."""
+
+NOTE_FREEZING = """() => {
+    window.seen = [];
+    for (const event of ["freeze", "resume"]) document.addEventListener(event, () => window.seen.push(event));
+}"""
+
+
+@pytest.fixture(scope="module")
+def hideable(browser: AnyBrowser, site: str) -> Iterator[FaultPage]:
+    """A page in a browser that can hide it."""
+    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    own = HideableBrowser(browser, path, CHROMIUM_FLAGS)
+    try:
+        with FaultPage(own, site, "spawn.html") as page:
+            yield page
+    finally:
+        own.close()
+
+
+def hide(page: FaultPage) -> HideableTab:
+    """Has another tab in front of the page; returns that tab."""
+    front = page._context.new_page()
+    page.wait_for("() => document.hidden")
+    return front
+
+
+def test_a_hidden_page(hideable: FaultPage) -> None:
+    """Calls, streams, callbacks, timeouts and a heartbeat go on in a page that gets behind another tab."""
+    hideable.call("begin_work", limit=120, heartbeat=HEARTBEAT)
+    hide(hideable)
+    assert hideable.call("end_work", limit=240, idle=3 * HEARTBEAT) == WORK_IS_DONE
+    assert hideable.page.evaluate("() => document.visibilityState") == "hidden"
+    hideable.page.show()
+    hideable.wait_for("() => !document.hidden")
+
+
+def test_a_frozen_page(hideable: FaultPage) -> None:
+    """A page that the browser freezes in the midst of calls, for longer than its heartbeat, goes on afterwards."""
+    hideable.page.evaluate(NOTE_FREEZING)
+    hideable.call("begin_work", limit=120, heartbeat=HEARTBEAT)
+    hide(hideable)
+    hideable.page.freeze(True)
+    time.sleep(2 * HEARTBEAT)
+    hideable.page.freeze(False)
+    hideable.page.show()
+    assert hideable.call("end_work", limit=240, idle=HEARTBEAT) == WORK_IS_DONE
+    assert hideable.page.evaluate("() => window.seen") == ["freeze", "resume"]
+
+
+@pytest.fixture
+def own(browser: AnyBrowser, site: str) -> Iterator[FaultPage]:
+    """A page of the test's own."""
+    with FaultPage(browser, site, "spawn.html") as page:
+        yield page
+
+
+@pytest.mark.repeated
+def test_slow_timers_and_a_thread_that_stands(own: FaultPage) -> None:
+    """A thread that stands for longer than the heartbeat, then slow timers: the work is done all the same."""
+    own.call("begin_work", limit=120, heartbeat=HEARTBEAT)
+    own.call("stand", seconds=2 * HEARTBEAT)
+    assert own.call("end_work", limit=240, idle=HEARTBEAT) == WORK_IS_DONE
+    own.call("throttle_timers")
+    own.call("begin_work", limit=120, heartbeat=HEARTBEAT)
+    assert own.call("end_work", limit=240, idle=3 * HEARTBEAT) == WORK_IS_DONE
