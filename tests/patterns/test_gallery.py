@@ -189,7 +189,7 @@ def test_a_phone_shows_the_whole_page(shown: Page) -> None:
 
 @pytest.mark.parametrize(
     ("shown", "name"),
-    [(_address(name), name) for name in (*VISITS, "plain_pyodide")],
+    [(_address(name), name) for name in (*VISITS, "plain_pyodide", "comlink_rpc")],
     indirect=["shown"],
     scope="module",
 )
