@@ -204,6 +204,8 @@ class Connection:
                 if type(sent) is Unfinished:
                     await self._send_with_deferred(call, function, sent, reports_start, credit)
                 self._transmit_after(sent)
+                # It holds the buffers, and the caller may resize what they were taken from.
+                del sent
                 outcome = await answer
         finally:
             if self.streams.unsent:
