@@ -1,7 +1,5 @@
 """The page's script: a pool of workers paints the stripes, also while the visitor kills its workers."""
 
-import asyncio
-
 import js
 import workerlib
 from pyscript import document, ffi, when
@@ -25,13 +23,6 @@ def show_worker(colour):
         pool.share(victims=victims)
 
 
-async def all_ready():
-    """Waits for all workers: the first one would paint most of the picture before the others have started."""
-    while (stats := pool.stats()).starting:
-        status.textContent = f"Workers ready: {stats.idle} of {stats.size}"
-        await asyncio.sleep(0.05)
-
-
 @when("click", again)
 async def paint():
     again.disabled = True
@@ -53,5 +44,4 @@ try:
 except workerlib.WorkerlibError as error:
     js.showTrouble(str(error))
     raise
-await all_ready()
 await paint()
