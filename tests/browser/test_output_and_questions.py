@@ -1,4 +1,4 @@
-"""A worker's output in an element of the page, an upload whose progress is reported, and `input()` by the browser's dialog."""
+"""A worker's output in the console and in an element, an upload whose progress is reported, and `input()` by the dialog."""
 
 from __future__ import annotations
 
@@ -68,6 +68,39 @@ async def test_output_in_an_element(workerlib: Any, tags: Any, raises: Any, scri
     finally:
         log.remove()
         field.remove()
+
+
+@pytest.mark.parametrize("script", [SPEAKER], ids=["speaker"])
+@in_page(page="mishaps")
+async def test_output_in_the_console(workerlib: Any, tags: Any, script: str) -> None:
+    """Without `on_output` the page's console has it: what is printed as a message, errors and warnings as warnings."""
+    import js
+    from pyodide.ffi import create_proxy
+
+    config = {
+        "packages": ["workerlib"],
+        "packages_cache": "passthrough",
+        "workerlib": {"forward": ["print", "log", "warnings"]},
+    }
+    tags.worker("speaker to the console", script, config=config)
+    said: list[tuple[str, str]] = []
+    kinds = ("log", "warn")
+    real = [getattr(js.console, kind) for kind in kinds]
+    proxies = [create_proxy(lambda *texts, kind=kind: said.append((kind, str(texts[0])))) for kind in kinds]
+    for kind, proxy in zip(kinds, proxies, strict=True):
+        setattr(js.console, kind, proxy)
+    try:
+        async with workerlib.connect("speaker to the console") as worker:
+            await worker.speak("in a call")
+    finally:
+        for kind, function in zip(kinds, real, strict=True):
+            setattr(js.console, kind, function)
+        for proxy in proxies:
+            proxy.destroy()
+    printed = [text for kind, text in said if kind == "log"]
+    assert printed.index("by the script") < printed.index("in a call")
+    assert any(kind == "warn" and "UserWarning: mind" in text for kind, text in said), said
+    assert any("careful" in text for _, text in said), said
 
 
 def recipe(title: str) -> str:
