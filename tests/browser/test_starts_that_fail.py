@@ -183,6 +183,16 @@ async def test_a_page_in_the_place_of_the_script_ends_the_wait_at_once(
 
 
 @in_page(page="mishaps")
+async def test_a_module_that_pyscript_does_not_place(workerlib: Any, tags: Any, raises: Any) -> None:
+    """A script that imports a module of the site fails with the place where the module has to be listed."""
+    tags.worker("lonely", "import workerlib\nimport no_such_module_of_the_site\n")
+    hint = r"No module named 'no_such_module_of_the_site'.* a module of the site must stand under \[files\]"
+    with raises(workerlib.WorkerStartError, hint) as caught:
+        await workerlib.connect("lonely")
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+@in_page(page="mishaps")
 async def test_two_tags_of_one_name(workerlib: Any, tags: Any, raises: Any) -> None:
     """Nobody could tell which of them is meant."""
     for _ in range(2):
