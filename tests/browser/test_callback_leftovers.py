@@ -81,7 +81,7 @@ async def test_nothing_is_left_of_a_thousand_connections(
         before = await count()
         for _ in range(1_000):
             await cycle()
-        # What a loop has to do once more comes a little later; the limit of the test ends this.
+        # The loop may have callbacks left, which run a little later; the limit of the test ends this.
         while more := +(await count() - before):
             left = dict(more)
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fault_page import FaultPage, Records, settled_within
 
@@ -33,16 +35,22 @@ def test_a_termination(spawning: FaultPage, records: Records, how: str, during: 
     assert record["seconds"] < 0.3 * PACE, record
 
 
-@pytest.mark.parametrize("during", ["nothing", "a function that computes"])
-def test_a_termination_that_only_the_lock_tells(spawning: FaultPage, records: Records, during: str) -> None:
-    """A frame's own `terminate` passes the page's hook. The Web Lock tells, of a worker that computes after seconds."""
-    how = "another realm's terminate()"
-    record = spawning.call("terminated", how=how, during=during)
+def terminated(page: FaultPage, records: Records, how: str, during: str) -> dict[str, Any]:
+    """Terminates a worker while something is under way: whatever waits ends with a WorkerDiedError."""
+    record: dict[str, Any] = page.call("terminated", how=how, during=during)
     record["seen"] = [record["under way"], ""]
     records.add("spawn()", f"{how}, during {during}", record)
     assert record["under way"] == "WorkerDiedError", record
     assert record["unsettled"] == [], record
     assert record["waiting"] == ["WorkerDiedError"], record
+    return record
+
+
+@pytest.mark.parametrize("during", ["nothing", "a function that computes"])
+def test_a_termination_that_only_the_lock_tells(spawning: FaultPage, records: Records, during: str) -> None:
+    """A frame's own `terminate` passes the page's hook. The Web Lock tells, of a worker that computes after seconds."""
+    how = "another realm's terminate()"
+    record = terminated(spawning, records, how, during)
     assert not record["alive"]
     assert record["proxies"] <= 0, record
 
@@ -53,11 +61,6 @@ def test_a_termination_during_what_goes_both_ways(
     spawning: FaultPage, records: Records, how: str, during: str
 ) -> None:
     """Streams, callbacks and objects: the step or call that waits raises the error, and the page's own side of it ends."""
-    record = spawning.call("terminated", how=how, during=during)
-    record["seen"] = [record["under way"], ""]
-    records.add("spawn()", f"{how}, during {during}", record)
-    assert record["under way"] == "WorkerDiedError", record
-    assert record["unsettled"] == [], record
-    assert record["waiting"] == ["WorkerDiedError"], record
+    record = terminated(spawning, records, how, during)
     assert record["ended"] == TWO_WAY[during], record
     assert record["proxies"] <= 0, record

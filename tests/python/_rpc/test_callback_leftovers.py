@@ -52,7 +52,7 @@ async def test_nothing_is_left_of_a_thousand_connections(connect: Any) -> None:
     for _ in range(_CYCLES):
         await cycle()
     async with asyncio.timeout(seconds(20)):
-        # What a loop has to do once more comes a little later.
+        # The loop may have callbacks left, which run a little later.
         while (more := _left() - before).total() > 0:
             await asyncio.sleep(0.05)
     assert not more

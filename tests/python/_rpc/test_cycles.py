@@ -1,4 +1,4 @@
-"""What an error leaves behind is freed with its last reference: none of the frames that it passed waits for the collector.
+"""An error is freed with its last reference: none of the frames that it passed waits for the collector.
 
 An exception refers to the frames of its traceback, and these to their variables. A variable of one of workerlib's frames that
 leads back to the exception would keep the arguments of the call alive, and with them callbacks and handles of the other side.

@@ -163,8 +163,8 @@ def connect(
     overrides = {"strict": strict, "max_in_flight": max_in_flight}
     signs = heartbeat_of(heartbeat, heartbeat_in_calls)
 
-    def first() -> Coroutine[Any, Any, Worker]:
-        return _connect(name, interface, timeout, config, on_progress, on_output, overrides, signs)
+    def start(chosen: Any) -> Coroutine[Any, Any, Worker]:
+        return _connect(chosen, interface, timeout, config, on_progress, on_output, overrides, signs)
 
     def another(dead: str) -> Coroutine[Any, Any, Worker]:
         chosen = name
@@ -172,9 +172,9 @@ def connect(
             from workerlib._hosts.pyscript.copies import copy_of
 
             chosen = copy_of(dead)
-        return _connect(chosen, interface, timeout, config, on_progress, on_output, overrides, signs)
+        return start(chosen)
 
-    return Connecting(start_again_by(first, another, restart))
+    return Connecting(start_again_by(partial(start, name), another, restart))
 
 
 async def start_again_by(

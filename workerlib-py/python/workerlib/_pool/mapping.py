@@ -173,7 +173,7 @@ class _Feed:
         assert self._iterator is not None
         items: list[Any] = []
         try:
-            # What comes before an exception is in the list, too.
+            # The list has the items before an exception, too.
             items.extend(islice(self._iterator, self._wanted))
         except BaseException as error:
             self._end_source(error)

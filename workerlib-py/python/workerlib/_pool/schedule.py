@@ -111,7 +111,7 @@ class _Slot:
     incarnation: int = 0
     start_at: float = 0.0
     task: _Task | None = None
-    """What its worker has been given and has not answered; the first of these items runs."""
+    """The items that its worker has been given and has not answered; the first of them runs."""
     pinned: deque[_Task] = field(default_factory=deque)
     """Tasks for its worker and no other."""
     begun_at: float = 0.0

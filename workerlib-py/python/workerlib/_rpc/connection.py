@@ -211,7 +211,7 @@ class Connection:
             if self.streams.unsent:
                 self.streams.withdraw()
             pending = self._calls.pop(call)
-            # One of them may be what this call raises, and refer to this frame.
+            # This call may raise such an error, which refers to this frame.
             pending.callback_errors = None
             if pending.timers:
                 pending.forget_timers()

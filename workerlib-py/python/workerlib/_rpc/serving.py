@@ -267,8 +267,8 @@ def _answer(
     """Answers with a result.
 
     Returns:
-        What `Session.return_value` says: whether Python would overflow the stack if it freed the result, the
-        message to send, or the result whose adapters have to be awaited first. Then the invocations whose
+        The answer of `Session.return_value`: whether Python would overflow the stack if it freed the result,
+        the message to send, or the result whose adapters have to be awaited first. Then the invocations whose
         answers nobody has taken.
     """
     if served.reporter is not None or connection.outlet is not None:
