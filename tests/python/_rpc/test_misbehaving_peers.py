@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import linecache
 import random
 import traceback
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import workerlib
@@ -276,6 +280,26 @@ async def test_calls_that_cannot_be_read(payload: bytes) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("name", ["g", "", "__init__", "os.system", "f.__globals__", "workerlib:f"])
+async def test_calls_of_what_is_not_exported(name: str) -> None:
+    """Whatever name a call has, nothing runs but an export; the answer is an exception, and the connection goes on."""
+    calls: list[object] = []
+    end, serving_end = loopback_channel()
+    frames: asyncio.Queue[bytes] = asyncio.Queue()
+    end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
+    connection = _listening(serving_end, calls)
+    end.post(HELLO, [])
+    assert (await frames.get())[1] == 1
+    values = TABLE + b"\xd4\x10\x00\x80"
+    end.post(b"\x93\x03\x05" + bytes([0xA0 + len(name)]) + name.encode() + values, [])
+    assert (await frames.get())[:3] == b"\x92\x05\x05"
+    assert calls == []
+    end.post(b"\x93\x03\x06\xa1f" + values, [])
+    assert (await frames.get())[:3] == b"\x92\x04\x06"
+    assert calls == [((), {})]
+    connection.close()
+
+
 @pytest.mark.parametrize("make", ["serving", "calling"])
 async def test_noise(make: str) -> None:
     """Damaged frames of every kind, from either side: each connection goes on or ends in order."""
@@ -349,17 +373,76 @@ async def test_an_export_that_is_described_wrongly(parameters: object) -> None:
         await serving.closed
 
 
-async def test_a_description_that_is_too_large() -> None:
-    """Too many exports, or a docstring of 20 MB, end the handshake: the page does not keep them."""
-    for exports, message in (
-        ([("f" + str(number), None, None, None, 0) for number in range(20_000)], "10,000 exports"),
-        ([("f", "x" * 20_000_000, None, None, 0)], "16 MiB"),
-    ):
-        end, page_end = loopback_channel()
-        serving = Connection(Session.listen(__version__, exports, adapters=[]), end, {})
-        calling = Connection(Session.connect(__version__), page_end, {})
+MILLION = 1_000_000
+
+
+def million_exports() -> bytes:
+    """Describes them as in an envelope (docs/wire-format.md, section 3)."""
+    names = (b"\x94\xa7%07d\xc0\xc0\xc0" % number for number in range(MILLION))
+    return b"\xdd" + MILLION.to_bytes(4, "big") + b"".join(names)
+
+
+def long_docstring() -> bytes:
+    """Describes one export, by 100 MB."""
+    length = 100 * MILLION
+    return b"\x91\x94\xa1f\xdb" + length.to_bytes(4, "big") + b"x" * length + b"\xc0\xc0"
+
+
+TOO_LARGE = {million_exports: "10,000 exports", long_docstring: "16 MiB"}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["handshake", "later"])
+@pytest.mark.parametrize("describe", TOO_LARGE)
+async def test_a_description_that_is_too_large(describe: Callable[[], bytes], late: bool) -> None:
+    """A million exports, or a docstring of 100 MB, end the connection; this side makes nothing of them."""
+    exports, message = describe(), TOO_LARGE[describe]
+    peer = Peer()
+    waiting: asyncio.Future[Any] = peer.connection.opened
+    if late:
+        await peer.open()
+        waiting, _ = await peer.called()
+    frame = b"\x92\x0f" + exports if late else b"\x96\x01\x01\xa10" + exports + b"\x08\x90"
+    peer.say(frame)
+    tracemalloc.start()
+    try:
         with pytest.raises(workerlib.ConnectionClosedError, match=message):
-            await calling.opened
+            await waiting
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The test's own channel may copy the frame.
+    assert peak < len(frame) + MILLION, f"{peak} bytes for a frame of {len(frame)}"
+
+
+async def test_exports_that_are_too_many_together() -> None:
+    """Messages that are each small enough may not describe more than 10,000 functions, nor text without end."""
+    for names, doc, message in (
+        ((f"f{number}" for number in range(MILLION)), None, "more than 10,000 functions"),
+        (("f" for _ in range(MILLION)), "x" * 1_000_000, "more than 64 MiB of text"),
+    ):
+        listening = Session.listen(__version__, describing([]), adapters=[])
+        end, page_end = loopback_channel()
+        serving = Connection(listening, end, {"f": asyncio.sleep})
+        opening = Found("odd", page_end, None)
+
+        async def found(opening: Found = opening) -> Found:
+            return opening
+
+        worker = await establish(found, Progress("odd"), Settings(), AdapterSet(), interface=None, timeout=5)
+        told = 0
+        while not worker.closed and told < 200:
+            # Another description, or it would not be told again.
+            some = [
+                (name, f"{doc}{told}", None, None, 0)
+                for name in itertools.islice(names, 1_000 if doc is None else 1)
+            ]
+            listening.announce(some)
+            serving._carry_out()
+            told += 1
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert message in await worker._connection.closed
+        assert len(worker._connection.functions_there) <= 10_000
         await serving.closed
 
 

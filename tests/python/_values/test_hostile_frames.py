@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import random
 import tracemalloc
@@ -157,6 +158,42 @@ def test_memory_stays_in_proportion() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 1_000_000
+
+
+# Values that take much more memory than bytes, and the bound for their kind (docs/wire-format.md, section 6).
+DENSE = {
+    "empty list": (b"\x90", 120),
+    "empty dict": (b"\x80", 120),
+    "lists in each other": (b"\x91" * 150 + b"\x90", 120),
+    "dicts in each other": (b"\x81\x00" * 150 + b"\x80", 120),
+    "dict of one empty dict": (b"\x81\x00\x80", 120),
+    "tuple of one empty list": (b"\xd4\x10\x01\x90", 120),
+    "empty set": (b"\xd4\x11\x00", 120),
+    "set of one frozenset": (b"\xd4\x11\x01\xd4\x12\x00", 120),
+    "short str": (b"\xa2xy", 120),
+    "float": (b"\xcb" + b"\x01" * 8, 120),
+    "OrderedDict of one item": (b"\xd4\x14\x03\xc0\x00\x80", 192),
+    "empty deque": (b"\xd4\x13\x01\xc0", 192),
+}
+
+
+@pytest.mark.skipif(UNDER_VALGRIND, reason="it takes hours")
+@pytest.mark.parametrize("name", DENSE)
+def test_memory_of_a_good_frame(name: str) -> None:
+    """The objects of a frame take at most so many bytes for each of its bytes."""
+    value, bound = DENSE[name]
+    count = 60_000 // len(value)
+    frame = TABLE + b"\xdd" + count.to_bytes(4, "big") + value * count
+    decode(frame, [])
+    gc.collect()
+    tracemalloc.start()
+    try:
+        kept = decode(frame, [])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(kept) == count
+    assert peak <= bound * len(frame) + 100_000, f"{peak / len(frame):.0f} bytes for each byte"
 
 
 def test_random_bytes() -> None:

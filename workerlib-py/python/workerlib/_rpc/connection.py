@@ -59,6 +59,8 @@ _T = TypeVar("_T")
 # How many seconds the other side has to say that it has passed a cancel on. A side that does not say so is
 # busy with something that cannot be cancelled: the call is given up then.
 _GRACE = 0.5
+_MOST_LATE_TEXT = 64 << 20
+"""The most characters by which the other side may describe exports after the handshake, all in all."""
 _SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
 """The titles of the other side and of this one, by whether this one connects."""
 
@@ -138,6 +140,7 @@ class Connection:
         """Done when the connection has ended: with the reason."""
         self.on_exports: Callable[[list[ExportDescription]], None] | None = None
         """Called when the other side exports more than the handshake told."""
+        self._late_text = 0
         self.outlet: Any = None
         """This side's output that has not been sent yet (`_rpc/output.py`)."""
         self.on_output: Callable[[str, str], object] = lambda _stream, _text: None
@@ -458,10 +461,16 @@ class Connection:
             self._session.close(str(error))
 
     def _on_exports(self, exports: list[ExportDescription]) -> None:
-        if self.opened.done() and not self.opened.cancelled() and not self.opened.exception():
-            # The task that awaits the handshake may not have looked at its result yet.
-            self.opened.result().extend(exports)
-        if self.on_exports is not None:
+        self._late_text += len(str(exports))
+        if self._late_text > _MOST_LATE_TEXT:
+            self._session.close(
+                "the other side has described exports again and again, with more than 64 MiB of text"
+            )
+        elif self.on_exports is None:
+            # The task that awaits the handshake has not looked at its result yet.
+            if self.opened.done() and not self.opened.cancelled() and not self.opened.exception():
+                self.opened.result().extend(exports)
+        else:
             try:
                 self.on_exports(exports)
             except ProtocolError as error:

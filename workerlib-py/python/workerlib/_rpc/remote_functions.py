@@ -22,6 +22,9 @@ from workerlib._rpc.streams_consumed import AHEAD, Stream
 from workerlib._values.functions import mark_remote
 from workerlib._values.references import References
 
+_MOST_EXPORTS = 10_000
+"""The most functions that the other side may export: one message may describe as many."""
+
 OnReport = Callable[..., object]
 """Is called with what a function reports: `CallOptions.on_report`."""
 
@@ -94,9 +97,11 @@ def learn(connection: Caller, name: str, title: str, exports: list[ExportDescrip
         exports: The descriptions, as the other side has sent them.
 
     Raises:
-        ProtocolError: If a description is one that no function has.
+        ProtocolError: If a description is one that no function has, or there are too many.
     """
     for export in exports:
+        if len(connection.functions_there) == _MOST_EXPORTS and export[0] not in connection.functions_there:
+            raise ProtocolError(f"{title} exports more than {_MOST_EXPORTS:,} functions")
         try:
             connection.functions_there[export[0]] = _remote_function(connection, name, export)
         except (ValueError, TypeError) as error:
