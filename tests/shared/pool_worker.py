@@ -24,6 +24,14 @@ async def double_slowly(number: int) -> int:
 
 
 @workerlib.export
+def steps(number: int) -> int:
+    """Reports each step."""
+    for step in range(number):
+        workerlib.report(step, number)
+    return number
+
+
+@workerlib.export
 def check(number: int) -> int:
     """Refuses every tenth number."""
     if number % 10 == 3:

@@ -196,6 +196,37 @@ async def test_map_of_values_that_cannot_be_sent(pool: Pool) -> None:
     assert list(results[1]) == [0]
 
 
+async def test_errors_name_the_places_that_users_know(pool: Pool) -> None:
+    """A pool sends values inside of calls of its own; an error names the user's argument, value or result."""
+    with raises(workerlib.UnsendableError, "^args.0.: object cannot be sent"):
+        await pool.double(object())
+    with raises(workerlib.UnsendableError, "^args.1..'key'.: object cannot be sent"):
+        await pool.run(max, 1, {"key": object()})
+    with raises(workerlib.UnsendableError, "^kwargs.'key'.: object cannot be sent"):
+        await pool.run(max, 1, key=object())
+    with raises(workerlib.UnsendableError, "^shared.'limit'.: object cannot be sent"):
+        pool.share(limit=object())
+    async for result in pool.map(pool.unsendable, [0, 0], errors="yield", chunk=2):
+        assert str(result).startswith("result: "), result
+
+
+async def test_reports(pool: Pool) -> None:
+    """A call's `on_report` hears what the function reports, on whichever worker it runs."""
+    heard: list[tuple[int, int]] = []
+
+    def hear(done: int, total: int) -> None:
+        heard.append((done, total))
+
+    assert await asyncio.gather(*(pool.steps.options(on_report=hear)(3) for _ in range(2))) == [3, 3]
+    assert sorted(heard) == [(0, 3), (0, 3), (1, 3), (1, 3), (2, 3), (2, 3)]
+
+    def refuse(*_: int) -> None:
+        raise LookupError("no bar")
+
+    with raises(LookupError, "no bar"):
+        await pool.steps.options(on_report=refuse)(3)
+
+
 async def test_break_ends_a_map(pool: Pool) -> None:
     """After `break` the items that wait are dropped, and the worker is free for others."""
     async for _ in pool.map(pool.wait, [0, 60, 60, 60, 60]):

@@ -18,7 +18,7 @@ from workerlib._pool.driver import Driver
 from workerlib._pool.jobs import Answer, Job, OnEnd
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy
-from workerlib._pool.sent_functions import By, describe_function
+from workerlib._pool.sent_functions import RUN, By, describe_function
 
 
 class ClusterPool(Pool):
@@ -92,7 +92,7 @@ class ClusterPool(Pool):
         title = getattr(function, "__qualname__", repr(function))
 
         def job(end: OnEnd) -> Job:
-            return Job("workerlib:run", (function, args, kwargs), {}, end, on_begin=on_begin, title=title)
+            return Job(RUN, (function, args, kwargs), {}, end, on_begin=on_begin, title=title)
 
         return self._driver.call(job)
 

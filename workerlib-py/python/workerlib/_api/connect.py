@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from workerlib import _exports
 from workerlib._api.opening import Opening
 from workerlib._api.worker import Worker
+from workerlib._arguments import require_callable, require_seconds
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import Settings, settings
 from workerlib._errors import ConnectError, ConnectTimeoutError
@@ -161,6 +162,7 @@ def connect(
             `config` is given in a page.
     """
     overrides = {"strict": strict, "max_in_flight": max_in_flight}
+    check_waiting(timeout, on_progress)
     signs = heartbeat_of(heartbeat, heartbeat_in_calls)
 
     def start(chosen: Any) -> Coroutine[Any, Any, Worker]:
@@ -261,6 +263,22 @@ def _writer(on_output: Any) -> OnOutput:
     return on_output  # type: ignore[no-any-return]
 
 
+def check_waiting(timeout: float | None, on_progress: OnProgress | None) -> None:
+    """Checks two arguments of `connect()` and `spawn()`, before anything is started.
+
+    Args:
+        timeout: The number of seconds that each step of the start may take; None for any.
+        on_progress: A function, or None.
+
+    Raises:
+        TypeError: If one of them is something else.
+        ValueError: If the timeout is no number.
+    """
+    if timeout is not None:
+        require_seconds("timeout", timeout)
+    require_callable("on_progress", on_progress)
+
+
 def heartbeat_of(limit: float | None, in_calls: bool) -> Heartbeat | None:
     """Reads the two arguments of `connect()` and `spawn()`.
 
@@ -269,8 +287,8 @@ def heartbeat_of(limit: float | None, in_calls: bool) -> Heartbeat | None:
     """
     if limit is None:
         return None
-    if not limit > 0:
-        raise ValueError(f"heartbeat={limit}: a worker cannot give a sign of life in that time")
+    if require_seconds("heartbeat", limit) <= 0:
+        raise ValueError(f"heartbeat={limit!r}: a worker cannot give a sign of life in that time")
     return Heartbeat(limit, in_calls)
 
 

@@ -18,6 +18,7 @@ from workerlib._api.opening import Opening
 from workerlib._api.spawn import spawn
 from workerlib._api.worker import Worker
 from workerlib._api.worker_pool import Pool
+from workerlib._arguments import require_count, require_number
 from workerlib._pool.driver import Driver
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy, policy
@@ -84,17 +85,17 @@ def pool(
         ConnectError: If the first worker cannot be started: one of its kinds, as `spawn()` and `connect()`.
         NotSupportedError: If an argument is not for the cluster that `client` gives.
         ConfigError: If a section of the configuration is malformed, or names something that does not exist.
+        TypeError: If there is no such option, or an option is of another type.
         ValueError: If a number is none that makes sense.
     """
     look_at(sys._getframe(1))
     chosen = policy(max_restarts, backoff)
     cluster_size = size
-    if size is None:
-        size = default_size()
-    if size < 1:
-        raise ValueError(f"size={size!r}: a pool has at least one worker")
-    if poison_after is not None and poison_after < 1:
-        raise ValueError(f"poison_after={poison_after!r}: write a number from 1 on, or None for any number")
+    size = default_size() if size is None else require_count("size", size, 1)
+    if poison_after is not None:
+        require_count("poison_after", poison_after, 1)
+    if recycle_above is not None and require_number("recycle_above", recycle_above, "of megabytes") <= 0:
+        raise ValueError(f"recycle_above={recycle_above!r}: every Pyodide uses more memory than that")
     poison = float("inf") if poison_after is None else poison_after
     if client is not None:
         # Imported here, because most pools have workers of their own.
@@ -104,7 +105,18 @@ def pool(
         own["recycle_above"] = (recycle_above, None)
         given = {**{name: value for name, (value, default) in own.items() if value != default}, **options}
         return Starting(start_on_cluster(client, script, cluster_size, given, poison))
+    _check_options(options)
     return Starting(_start(script, size, chosen, options, poison_after=poison, recycle_above=recycle_above))
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Refuses options that neither `spawn()` nor `connect()` has, and one that the pool has itself."""
+    known = {*(connect.__kwdefaults__ or ()), *(spawn.__kwdefaults__ or ())}
+    for name in options:
+        if name == "restart":
+            raise TypeError("restart= is for a single worker: a pool restarts its own; write max_restarts=")
+        if name not in known:
+            raise TypeError(f"pool() got an unexpected keyword argument {name!r}")
 
 
 async def _start(

@@ -15,7 +15,7 @@ from pathlib import PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from workerlib._api.connect import Connecting, establish, heartbeat_of, start_again_by
+from workerlib._api.connect import Connecting, check_waiting, establish, heartbeat_of, start_again_by
 from workerlib._api.worker import Worker
 from workerlib._config.adapters import load_adapters
 from workerlib._config.files import files
@@ -137,6 +137,7 @@ def spawn(
         raise ConnectError("spawn() needs Pyodide; outside of a browser, connect() starts a worker")
     overrides = {"strict": strict, "max_in_flight": max_in_flight, "snapshot": snapshot}
     given = [*packages], [*index_urls]
+    check_waiting(timeout, on_progress)
     signs = heartbeat_of(heartbeat, heartbeat_in_calls)
 
     def start() -> Coroutine[Any, Any, Worker]:

@@ -9,15 +9,16 @@ import asyncio
 import sys
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Never, Protocol
 
+from workerlib._arguments import require_callable, require_count, require_seconds
 from workerlib._errors import NotSupportedError
 from workerlib._pool.driver import Driver
 from workerlib._pool.executor import PoolExecutor, run_blocking
 from workerlib._pool.jobs import Answer, Job, OnEnd, Stats
 from workerlib._pool.mapping import Errors, MapOptions, OnProgress, PoolMap
-from workerlib._pool.sent_functions import By, describe_function
-from workerlib._rpc.remote_functions import not_exported
+from workerlib._pool.sent_functions import RUN, By, describe_function
+from workerlib._rpc.remote_functions import OnReport, not_exported
 from workerlib._rpc.starts import look_at
 
 
@@ -29,7 +30,9 @@ class PoolFunction(Protocol):
     def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Makes a call, which starts when it is awaited or becomes a task."""
 
-    def options(self, *, timeout: float | None = None, retries: int = 0) -> PoolFunction:
+    def options(
+        self, *, timeout: float | None = None, retries: int = 0, on_report: OnReport | None = None
+    ) -> PoolFunction:
         """Returns the function with other options: `await pool.f.options(timeout=5)(1)`.
 
         Args:
@@ -38,9 +41,13 @@ class PoolFunction(Protocol):
                 replaced.
             retries: How often a call runs again if its worker dies. By default it raises WorkerDiedError
                 then, except for exports that are `idempotent`.
+            on_report: A function that is called with the arguments of each `workerlib.report(...)` of the
+                running call. A call that runs again reports again.
 
         Raises:
             ValueError: If the timeout is not positive, or `retries` is negative.
+            TypeError: If one of them is no number, or `on_report` is no function.
+            NotSupportedError: If the pool is a cluster's, and `timeout` or `on_report` is given.
         """
 
 
@@ -83,7 +90,7 @@ class Pool:
         function: PoolFunction,
         items: Iterable[Any] | AsyncIterable[Any],
         /,
-        *,
+        *further: Never,
         ordered: bool = True,
         errors: Errors = "raise",
         ahead: int | None = None,
@@ -101,6 +108,7 @@ class Pool:
         Args:
             function: A function of this pool.
             items: The items: an iterable, or an async iterable.
+            further: Further iterables, as `map()` takes them, are refused: have the function take a tuple.
             ordered: Whether results come in the order of their items; otherwise as they are ready.
             errors: `"raise"` to raise the first error and end the map; `"yield"` to yield exceptions in place
                 of results.
@@ -113,16 +121,23 @@ class Pool:
                 all, or None while that is not known.
 
         Raises:
-            TypeError: If `function` is no function of this pool.
+            TypeError: If `function` is no function of this pool, if there is more than one iterable, or if a
+                number is none.
             ValueError: If an option is none of these.
         """
         look_at(sys._getframe(1))
-        name = self._name_of(function)
+        if further:
+            raise TypeError(
+                f"pool.map() takes one iterable of items, and {1 + len(further)} were given: have the"
+                " exported function take a tuple, and write pool.map(pool.f, zip(…))"
+            )
+        name = self._name_of(function, "map")
         if errors not in ("raise", "yield"):
             raise ValueError(f'errors={errors!r}: write "raise" or "yield"')
         for option, value in (("ahead", ahead), ("chunk", chunk)):
-            if value is not None and value < 1:
-                raise ValueError(f"{option}={value!r}: write a number from 1 on")
+            if value is not None:
+                require_count(option, value, 1)
+        require_callable("on_progress", on_progress)
         _check(self._driver, name, timeout, retries)
         options = MapOptions(ordered, errors, ahead or 2 * self.size, chunk, timeout, retries, on_progress)
         return PoolMap(self._driver, name, items, options)
@@ -139,7 +154,7 @@ class Pool:
             TypeError: If `function` is no function of this pool.
         """
         look_at(sys._getframe(1))
-        self._name_of(function)
+        self._name_of(function, "submit")
         return asyncio.ensure_future(function(*args, **kwargs))
 
     async def run(self, function: Callable[..., Any], /, *args: Any, by: By = "module", **kwargs: Any) -> Any:
@@ -173,7 +188,7 @@ class Pool:
         title = getattr(function, "__qualname__", repr(function))
 
         def job(end: OnEnd) -> Job:
-            return Job("workerlib:run", (described, args, kwargs), {}, end, on_begin=on_begin, title=title)
+            return Job(RUN, (described, args, kwargs), {}, end, on_begin=on_begin, title=title)
 
         return self._driver.call(job)
 
@@ -318,11 +333,11 @@ class Pool:
         state = "closed" if self.closed else f"{self.size} workers"
         return f"<workerlib.Pool {self._driver.name!r}, {state}, exports {functions}>"
 
-    def _name_of(self, function: Any) -> str:
+    def _name_of(self, function: Any, method: str) -> str:
         if getattr(function, "_pool", None) is not self._driver:
             raise TypeError(
-                f"{function!r} is no function of this pool: write pool.map(pool.f, …) with an export of its"
-                " workers"
+                f"{function!r} is no function of this pool: write pool.{method}(pool.f, …) with an export of"
+                " its workers; pool.run(…) runs a function that they do not export"
             )
         return str(function.__name__)
 
@@ -363,34 +378,47 @@ class Each:
         return self[name]
 
 
-def _check(driver: Driver, name: str, timeout: float | None, retries: int) -> None:
+def _check(
+    driver: Driver, name: str, timeout: float | None, retries: int, on_report: OnReport | None = None
+) -> None:
+    if on_report is not None and not driver.interrupts:
+        raise NotSupportedError(
+            f"on_report= of {name}(): nothing comes from a cluster's task before its result, so return it"
+        )
+    require_callable("on_report", on_report)
     if timeout is not None and not driver.interrupts:
         raise NotSupportedError(
             f"timeout= of {name}(): a cluster interrupts no task that runs; have the function look at the"
             " time itself"
         )
-    if timeout is not None and timeout <= 0:
+    if timeout is not None and require_seconds("timeout", timeout) <= 0:
         raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
-    if retries < 0:
-        raise ValueError(f"retries={retries!r}: write how often a call runs again, from 0 on")
+    require_count("retries", retries, 0)
 
 
-def _pool_function(driver: Driver, name: str, timeout: float | None, retries: int) -> Any:
+def _pool_function(
+    driver: Driver, name: str, timeout: float | None, retries: int, on_report: OnReport | None = None
+) -> Any:
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], on_begin: Callable[[], object] | None) -> Answer:
         driver.check_open()
-        return driver.call(lambda end: Job(name, args, kwargs, end, timeout, on_begin=on_begin), retries)
+
+        def job(end: OnEnd) -> Job:
+            return Job(name, args, kwargs, end, timeout, on_begin=on_begin, on_report=on_report)
+
+        return driver.call(job, retries)
 
     async def function(*args: Any, **kwargs: Any) -> Any:
         look_at(sys._getframe(1))
         return await call(args, kwargs, None)
 
-    def options(*, timeout: float | None = None, retries: int = 0) -> Any:
-        _check(driver, name, timeout, retries)
-        return _pool_function(driver, name, timeout, retries)
+    def options(*, timeout: float | None = None, retries: int = 0, on_report: OnReport | None = None) -> Any:
+        _check(driver, name, timeout, retries, on_report)
+        return _pool_function(driver, name, timeout, retries, on_report)
 
     function.__name__ = name
     function.__qualname__ = f"{driver.name}.{name}"
     function.__module__ = __name__
+    options.__qualname__ = f"{function.__qualname__}.options"
     function.options = options  # type: ignore[attr-defined]
     function._pool = driver  # type: ignore[attr-defined]
     function._call = call  # type: ignore[attr-defined]

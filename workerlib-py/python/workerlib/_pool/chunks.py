@@ -12,7 +12,8 @@ import asyncio
 from time import monotonic
 from typing import Any
 
-from workerlib._errors import FrameError
+from workerlib._errors import FrameError, UnsendableError
+from workerlib._pool.places import placed
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.serving import await_result, is_awaitable
@@ -138,7 +139,9 @@ def _report(connection: Connection, served: Served, kind: int, value: Any) -> No
     try:
         connection.report(served.call, (OUTCOME, kind, value))
     except BaseException as error:
-        connection.report(served.call, (OUTCOME, RAISED, connection.describe_error(error)))
+        # The report is this module's own: its user knows a result.
+        told = placed(error, "report[2]", "result") if isinstance(error, UnsendableError) else error
+        connection.report(served.call, (OUTCOME, RAISED, connection.describe_error(told)))
 
 
 def read_outcome(connection: Connection, kind: int, value: Any) -> tuple[bool, Any]:

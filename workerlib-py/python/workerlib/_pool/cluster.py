@@ -25,6 +25,8 @@ from workerlib._exports import STREAM
 from workerlib._pool import cluster_tasks
 from workerlib._pool.chunks import RAISED
 from workerlib._pool.member import Member, TasksLostError
+from workerlib._pool.sent_functions import RUN
+from workerlib._rpc.remote_functions import OnReport
 from workerlib._values.exceptions import raise_remote, rebuild
 
 
@@ -166,14 +168,26 @@ class ClusterMember(Member):
         """Reads an outcome of a chunk: whether the item raised, and its result or exception."""
         return (True, rebuild(value)) if kind == RAISED else (False, value)
 
-    async def call(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def call(
+        self,
+        function: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        on_report: OnReport | None = None,
+    ) -> Any:
         """Calls an export, or a function that the script does not export.
+
+        Args:
+            function: The name of the export.
+            args: The positional arguments.
+            kwargs: The keyword arguments.
+            on_report: None, since nothing comes from a cluster before the result.
 
         Raises:
             NotSupportedError: If an argument is a callback or a stream.
         """
         cluster = self._cluster
-        if function == "workerlib:run":
+        if function == RUN:
             sent, args, kwargs = args
             refuse_live_values(args, kwargs)
             outcome = await cluster.submit(cluster_tasks.call_function, sent, args, kwargs)

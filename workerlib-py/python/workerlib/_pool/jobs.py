@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from workerlib._pool.steps import Ending
+from workerlib._rpc.remote_functions import OnReport
 
 
 class Answer(asyncio.Future[Any]):
@@ -49,6 +50,8 @@ class Job:
     """The result or the exception, once it is there."""
     on_begin: Callable[[], object] | None = None
     """Is called when the task is given to a worker, the first time."""
+    on_report: OnReport | None = None
+    """Is called with what the function reports while it runs."""
     title: str = ""
     """The function's name for messages, if it is no export."""
     fate: str = ""

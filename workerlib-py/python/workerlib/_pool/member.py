@@ -11,9 +11,12 @@ import types
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable
 from typing import Any, TypeVar
 
-from workerlib._errors import ConnectionClosedError
+from workerlib._errors import ConnectionClosedError, UnsendableError
 from workerlib._pool.chunks import OUTCOME, read_outcome
+from workerlib._pool.places import placed
+from workerlib._pool.sent_functions import RUN
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.remote_functions import OnReport
 
 _T = TypeVar("_T")
 
@@ -71,9 +74,27 @@ class Member:
         """Reads an outcome of a chunk: whether the item raised, and its result or exception."""
         return read_outcome(self.connection, kind, value)
 
-    async def call(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Calls an export."""
-        return await self.connection.call(function, args, kwargs)
+    async def call(
+        self,
+        function: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        on_report: OnReport | None = None,
+    ) -> Any:
+        """Calls an export.
+
+        Args:
+            function: Its name.
+            args: The positional arguments.
+            kwargs: The keyword arguments.
+            on_report: Is called with what the function reports while it runs.
+        """
+        try:
+            return await self.connection.call(function, args, kwargs, on_report=on_report)
+        except UnsendableError as error:
+            if function != RUN:
+                raise
+            raise placed(placed(error, "args[1]", "args"), "args[2]", "kwargs") from None
 
     async def run_chunk(
         self, function: str, items: list[Any], together: int, on_outcome: Callable[[int, Any], None]
@@ -128,7 +149,10 @@ class Member:
         Raises:
             UnsendableError: If a value cannot be sent.
         """
-        return started(self.connection.call("workerlib:share", (version, values), {}))
+        try:
+            return started(self.connection.call("workerlib:share", (version, values), {}))
+        except UnsendableError as error:
+            raise placed(error, "args[1]", "shared") from None
 
 
 def started(coroutine: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:

@@ -10,6 +10,8 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+from workerlib._arguments import require_count, require_number
+
 WINDOW = 60.0
 """For how many seconds a death counts."""
 
@@ -34,20 +36,18 @@ def policy(max_restarts: int | None, backoff: float | tuple[float, float] | None
         backoff: The first and the longest delay in seconds, or one number for both; None for no delay.
 
     Raises:
+        TypeError: If one of them is no number.
         ValueError: If a number is negative, or the longest delay is shorter than the first.
     """
-    first, longest = (
-        (0.0, 0.0) if backoff is None else (backoff if isinstance(backoff, tuple) else (backoff, backoff))
-    )
-    if not 0 <= first <= longest:
+    given = (0.0, 0.0) if backoff is None else backoff if isinstance(backoff, tuple) else (backoff, backoff)
+    delays = [require_number("backoff", delay, "of seconds, or two: (0.1, 5)") for delay in given]
+    if len(delays) != 2 or not 0 <= delays[0] <= delays[1]:
         raise ValueError(
             f"backoff={backoff!r}: write the first and the longest delay in seconds, such as (0.1, 5)"
         )
-    if max_restarts is not None and max_restarts < 0:
-        raise ValueError(
-            f"max_restarts={max_restarts!r}: write the number of restarts in a minute, or None for any"
-        )
-    return Policy(math.inf if max_restarts is None else max_restarts, first, longest)
+    if max_restarts is not None:
+        require_count("max_restarts", max_restarts, 0)
+    return Policy(math.inf if max_restarts is None else max_restarts, *delays)
 
 
 class Restarts:

@@ -105,7 +105,8 @@ class TaskRun:
             try:
                 if self.is_interrupted:
                     raise asyncio.CancelledError
-                job.answer, job.is_error = await member.call(job.function, job.args, job.kwargs), False
+                job.answer = await member.call(job.function, job.args, job.kwargs, job.on_report)
+                job.is_error = False
             except asyncio.CancelledError:
                 if not self.is_interrupted:
                     # The pool is being closed.

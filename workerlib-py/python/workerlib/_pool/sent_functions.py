@@ -19,6 +19,9 @@ from workerlib._rpc.incoming_call import Served
 
 By = Literal["module", "cloudpickle"]
 
+RUN = "workerlib:run"
+"""The function of a pool's worker that runs others: `run_function()`."""
+
 
 def describe_function(function: Callable[..., Any], by: By) -> tuple[str, str | bytes]:
     """Describes a function for the worker: the page's side.

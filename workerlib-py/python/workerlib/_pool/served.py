@@ -15,7 +15,7 @@ from typing import Any
 from workerlib import _exports
 from workerlib._pool.chunks import run_chunk
 from workerlib._pool.graph_tasks import free, run_tasks, take
-from workerlib._pool.sent_functions import run_function
+from workerlib._pool.sent_functions import RUN, run_function
 from workerlib._pool.shared import shared
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.incoming_call import Served
@@ -56,7 +56,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "workerlib:chunk": run_chunk,
     "workerlib:idle": _idle,
     "workerlib:memory": _memory,
-    "workerlib:run": run_function,
+    RUN: run_function,
     "workerlib:free": free,
     "workerlib:take": take,
     "workerlib:tasks": run_tasks,

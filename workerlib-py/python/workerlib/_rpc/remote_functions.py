@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, cast
 
+from workerlib._arguments import require_callable, require_count, require_seconds
 from workerlib._errors import NotExportedError, ProtocolError
 from workerlib._exports import STREAM, ExportDescription
 from workerlib._rpc import starts
@@ -141,12 +142,13 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
     def with_options(
         *, timeout: float | None = None, on_report: OnReport | None = None, ahead: int | None = None
     ) -> RemoteFunction:
-        if timeout is not None and timeout <= 0:
+        if timeout is not None and require_seconds("timeout", timeout) <= 0:
             raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
         if ahead is not None and not is_stream:
             raise TypeError(f"{name}() is no stream: ahead= is for functions with a `yield`")
-        if ahead is not None and not 0 < ahead < 1 << 32:
-            raise ValueError(f"{name}() cannot be {ahead} items ahead: at least 1")
+        if ahead is not None and require_count("ahead", ahead, 1) >= 1 << 32:
+            raise ValueError(f"ahead={ahead!r}: write a number below 2**32")
+        require_callable("on_report", on_report)
 
         def open_stream(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stream[Any]:
             def open_(stream: Stream[Any]) -> Coroutine[Any, Any, Any]:
@@ -175,6 +177,8 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
             return call
 
         called = function.__qualname__ = f"{other}.{name}"
+        # Python's errors about its arguments show it.
+        with_options.__qualname__ = f"{called}.options"
         function.__name__ = name
         function.__module__ = __name__
         function.__doc__ = doc
