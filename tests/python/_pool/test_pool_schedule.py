@@ -473,6 +473,19 @@ def test_a_policy_is_read_from_its_arguments() -> None:
             policy(max_restarts, backoff)
 
 
+def test_a_feed_without_items_runs_nothing() -> None:
+    """No worker is busy with a chunk of no items."""
+    schedule = Schedule(1, Policy(), 2)
+    schedule.handle_time(0.0)
+    assert schedule.poll() == Start(0, 1)
+    schedule.handle_started(0, 1)
+    schedule.open_feed(1, 2, None, None, 0)
+    assert schedule.poll() == Read(1, 2)
+    schedule.supply(1, range(0))
+    schedule.end_feed(1)
+    assert schedule.poll() is None
+
+
 def test_the_delay_doubles_and_is_bounded() -> None:
     """0.1 s before the first restart, at most 5 s, and deaths of more than a minute ago are forgotten."""
     restarts = Restarts(Policy(math.inf, 0.1, 5.0))

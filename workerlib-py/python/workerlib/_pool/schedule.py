@@ -222,6 +222,9 @@ class Schedule:
 
     def supply(self, feed: int, tasks: range) -> None:
         """Gives items of a feed that `Read` has asked for: the next ones of its numbers (`items_of`)."""
+        if not tasks:
+            # The source had no more. A worker that is to run nothing would be busy all the same.
+            return
         known = self._feeds[feed]
         known.untaken += len(tasks)
         known.requested -= len(tasks)
