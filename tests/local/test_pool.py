@@ -55,6 +55,20 @@ async def test_random_kills_lose_nothing(name: str, kills: int, items: int) -> N
         assert results == list(range(0, 2 * len(results), 2))
 
 
+@pytest.mark.parametrize("times", [20, pytest.param(1000, marks=pytest.mark.repeated)])
+@pytest.mark.timeout(1200)
+async def test_many_restarts_leave_nothing(times: int) -> None:
+    """A worker that dies and is started again, again and again, leaves no object, task, thread or open file here."""
+    async with start(size=1, **pool_kills.UNBOUNDED) as pool:
+        await pool_kills.die_again_and_again(pool, 3)
+        before = await pool_kills.held_by_process()
+        await pool_kills.die_again_and_again(pool, times)
+        after = await pool_kills.held_by_process()
+        left = {what: after[what] - before[what] for what in after}
+        assert all(count <= 2 for count in left.values()), f"left of {times} restarts: {left}"
+        assert pool.stats().restarts == times + 3
+
+
 @pytest.mark.parametrize(("cores", "size"), [(1, 1), (3, 3), (4, 4), (64, 4)])
 def test_the_size_that_nobody_gives(monkeypatch: pytest.MonkeyPatch, cores: int, size: int) -> None:
     """A pool has as many workers as this process has cores, and four at most."""

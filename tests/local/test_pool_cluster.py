@@ -38,13 +38,17 @@ def cluster(allowed_failures: int) -> Iterator[str]:
     """Runs a cluster; gives its scheduler's address."""
     command = [sys.executable, str(HERE / "cluster.py"), str(allowed_failures)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        assert address.startswith("tcp://127.0.0.1:")
-        yield address
         assert process.stdin is not None
-        process.stdin.close()
-        process.wait(60)
+        assert process.stdout is not None
+        try:
+            address = process.stdout.readline().strip()
+            assert address.startswith("tcp://127.0.0.1:")
+            yield address
+            process.stdin.close()
+            process.wait(60)
+        finally:
+            # Popen itself waits for its process without a limit, also after an error.
+            process.kill()
 
 
 @pytest.fixture(scope="module")

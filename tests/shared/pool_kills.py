@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import random
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -83,6 +85,26 @@ async def die_again_and_again(pool: Pool, times: int) -> None:
         raise AssertionError("the worker lives")
 
 
+def _objects_of_workerlib(objects: list[Any]) -> int:
+    return sum(str(type(one).__module__).startswith("workerlib") for one in objects)
+
+
+async def held_by_process() -> dict[str, int]:
+    """Returns how many objects of this library, tasks, threads and open files this process has, outside of a browser."""
+    smallest: dict[str, int] = {}
+    for _ in range(10):
+        await asyncio.sleep(0.02)
+        gc.collect()
+        now = {
+            "objects of workerlib": _objects_of_workerlib(gc.get_objects()),
+            "tasks": len(asyncio.all_tasks()),
+            "threads": threading.active_count(),
+            "files": len(os.listdir("/dev/fd")),
+        }
+        smallest = {what: min(count, smallest.get(what, count)) for what, count in now.items()}
+    return smallest
+
+
 async def held_by_page() -> dict[str, int]:
     """Returns how large the page's heap is, and of how many objects it consists: all, this library's, and proxies.
 
@@ -99,7 +121,7 @@ async def held_by_page() -> dict[str, int]:
         now = {
             "heap": pyodide_js._module.HEAPU8.byteLength,
             "objects": len(objects),
-            "objects of workerlib": sum(type(one).__module__.startswith("workerlib") for one in objects),
+            "objects of workerlib": _objects_of_workerlib(objects),
             "proxies": pyodide_js._module.pyproxy_alloc_map.size,
         }
         del objects
