@@ -210,7 +210,8 @@ class Pool:
             WorkerDiedError: If two workers died of a task.
             BaseException: Any exception of a task.
         """
-        from workerlib._pool.graphs import GraphRun, arranged, flat
+        from workerlib._pool.graph_run import GraphRun
+        from workerlib._pool.graphs import arranged, flat
 
         look_at(sys._getframe(1))
         return arranged(keys, await GraphRun(self._driver, graph, flat(keys)).run())
