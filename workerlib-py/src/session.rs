@@ -3,26 +3,25 @@
 //! Frames come in and go out as bytes with a list of buffers; calls and results are Python's objects. The
 //! rules are `workerlib_core::Session`'s: nothing is decided here.
 
-mod steps;
+mod incoming;
+mod outgoing;
 
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
-use workerlib_codec::envelope;
 use workerlib_core::{
-    Adapter, CallId, CancelEffect, Credit, Departure, Event, Message, Outcome, Peer, RefId, Request,
-    SessionError, Starts, Step, StopKind, StreamEnd, StreamId,
+    Adapter, CallId, CancelEffect, Credit, Outcome, Peer, RefId, StopKind, StreamEnd, StreamId,
 };
 
-use crate::deep::DEEP;
+use self::outgoing::Sending;
 use crate::deferred::Unfinished;
 use crate::descriptions::{read_adapters, read_exports};
-use crate::errors::{closed_error, session_error};
-use crate::frame::{Frame, Values};
+use crate::errors::closed_error;
+use crate::frame::Frame;
 use crate::settings::{Settings, lock};
-use crate::streams::{self, Batch};
+use crate::streams::Batch;
 
 /// One side of a connection.
 #[pyclass(module = "workerlib._native")]
@@ -37,117 +36,6 @@ pub(crate) struct Session {
     traces: Vec<(u32, String)>,
     /// The trace of the call that `poll` has told last.
     arrived_trace: Option<String>,
-}
-
-/// A call that is about to be sent: its id, the function, whether its start is to be reported, and the items and bytes
-/// of the credit if it asks for a stream.
-struct Sending<'f> {
-    id: u32,
-    function: &'f str,
-    reports_start: bool,
-    credit: Option<(u32, u32)>,
-}
-
-impl Session {
-    /// Sends a call, with what stands before the values: its deferred values.
-    fn put(&mut self, py: Python<'_>, call: &Sending<'_>, before: &[u8], mut values: Values) -> PyResult<()> {
-        let Sending { id, function, reports_start, credit } = *call;
-        let id = CallId(id);
-        let (given, carried) = (std::mem::take(&mut values.given), std::mem::take(&mut values.carried));
-        let size = before.len() + values.size(py);
-        // A side that does not trace has none.
-        let at = self.traces.iter().position(|(call, _)| *call == id.0);
-        let trace = at.map(|at| self.traces.swap_remove(at).1);
-        let mut request =
-            Request::new(function, size).giving(&given).carrying(&carried).in_trace(trace.as_deref());
-        if reports_start {
-            request = request.reporting_start();
-        }
-        if let Some((items, bytes)) = credit {
-            request = request.streaming(Credit { items, bytes });
-        }
-        let sent = self.core.send(id, &request, |departure| -> Result<Frame, CallError> {
-            let (reports_start, credit) = (request.reports_start(), request.credit());
-            let (function, trace) = (function.to_owned(), trace.clone());
-            let message = Message::Call { id, function, payload: (), reports_start, credit, trace };
-            let mut frame = Frame::new(py, &message, before, values).map_err(CallError::Raised)?;
-            if departure == Departure::Later {
-                frame.copy_buffers(py).map_err(CallError::Raised)?;
-            }
-            Ok(frame)
-        });
-        if sent.is_err() {
-            given.into_iter().for_each(|reference| self.core.take_back(reference));
-        }
-        sent.map_err(|error| error.into_python(py))
-    }
-
-    /// Answers a call of the other side with a result; returns whether that is deep.
-    fn answer(
-        &mut self,
-        py: Python<'_>,
-        id: u32,
-        before: &[u8],
-        mut values: Values,
-        unheard: Option<Vec<u32>>,
-    ) -> PyResult<bool> {
-        let id = CallId(id);
-        let is_deep = values.deepest > DEEP;
-        let given = std::mem::take(&mut values.given);
-        let mut message =
-            Message::Return { id, payload: (), unheard: unheard.into_iter().flatten().map(CallId).collect() };
-        let frame = Frame::new(py, &message, before, values)?;
-        let unheard = match &mut message {
-            Message::Return { unheard, .. } => std::mem::take(unheard),
-            _ => Vec::new(),
-        };
-        if !self.core.finish_unheard(id, frame, unheard) {
-            given.into_iter().for_each(|reference| self.core.take_back(reference));
-        }
-        Ok(is_deep)
-    }
-
-    /// Takes in what the other side sent: bytes, and the buffers beside them.
-    fn take_in(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
-        match envelope::read(bytes.as_bytes()) {
-            Ok((message, body)) => {
-                let py = bytes.py();
-                let frame = Frame { bytes: bytes.unbind(), body, buffers };
-                let size = if let Message::Items { .. } = message { streams::size_of(py, &frame) } else { 0 };
-                let mut message = message.map(|()| frame);
-                if let Message::Items { bytes, .. } = &mut message {
-                    *bytes = size;
-                }
-                self.core.handle_message(message);
-            }
-            Err(violation) => self.core.fail(&violation.to_string()),
-        }
-    }
-
-    /// Takes out the message to send, if there is one and no other: the driver needs not ask for further ones then.
-    fn only_transmit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let only = if self.core.has_one_transmit() { self.poll_transmit(py)? } else { None };
-        Ok(only.map(Bound::into_any))
-    }
-
-    /// Takes back what values would have given that have not been sent.
-    fn take_back_unsent(&mut self) {
-        let unsent = std::mem::take(&mut lock(&self.settings.written).unsent);
-        unsent.into_iter().for_each(|reference| self.core.take_back(reference));
-    }
-
-    /// Encodes the values of a message, while the session is not borrowed: adapters may use it.
-    fn encode<'py>(
-        slf: &Bound<'py, Self>,
-        values: &[(&str, &Bound<'py, PyAny>)],
-        settings: &Settings,
-    ) -> PyResult<Values> {
-        let encoded = Values::encode(slf.py(), values, settings, None);
-        if encoded.is_err() {
-            slf.borrow_mut().take_back_unsent();
-        }
-        encoded
-    }
 }
 
 #[pymethods]
@@ -347,21 +235,7 @@ impl Session {
     // With `is_stream` the number is that of a stream of this side's, which it ends.
     #[pyo3(signature = (id, error, is_stream = false))]
     fn raise_error(&mut self, id: u32, error: &Bound<'_, PyAny>, is_stream: bool) -> PyResult<bool> {
-        let py = error.py();
-        let values = Values::encode(py, &[("exception", error)], &Settings::default(), None)?;
-        let values = values.without_deferred(py)?;
-        let (call, stream) = (CallId(id), StreamId(id));
-        let message = if is_stream {
-            Message::Fail { stream, payload: () }
-        } else {
-            Message::Raise { id: call, payload: () }
-        };
-        let frame = Frame::new(py, &message, &[], values)?;
-        Ok(if is_stream {
-            self.core.end_stream(stream, StreamEnd::Fail(frame))
-        } else {
-            self.core.finish(call, Outcome::Raise(frame))
-        })
+        self.put_error(id, error, is_stream)
     }
 
     // Answers a call that the other side has cancelled by that; returns false if it has not, and the call
@@ -372,19 +246,7 @@ impl Session {
 
     // Tells the caller of a call of the other side's something; returns false if no such call runs.
     fn report<'py>(slf: &Bound<'py, Self>, id: u32, values: &Bound<'py, PyTuple>) -> PyResult<bool> {
-        let py = slf.py();
-        let settings = Arc::clone(&slf.borrow().settings);
-        let id = CallId(id);
-        let values = Self::encode(slf, &[("report", values.as_any())], &settings)?;
-        let mut values = values.without_deferred(py)?;
-        let given = std::mem::take(&mut values.given);
-        let frame = Frame::new(py, &Message::Report { id, payload: () }, &[], values)?;
-        let mut this = slf.borrow_mut();
-        let is_sent = this.core.report(id, frame);
-        if !is_sent {
-            given.into_iter().for_each(|reference| this.core.take_back(reference));
-        }
-        Ok(is_sent)
+        Self::put_report(slf, CallId(id), values)
     }
 
     // Tells the other side of text that this one has written; returns false if the session is not open.
@@ -457,23 +319,7 @@ impl Session {
         kwargs: &Bound<'py, PyDict>,
         is_urgent: bool,
     ) -> PyResult<u32> {
-        let py = slf.py();
-        let settings = Arc::clone(&slf.borrow().settings);
-        let values = Self::encode(slf, &[("args", args.as_any()), ("kwargs", kwargs.as_any())], &settings)?;
-        let mut values = values.without_deferred(py)?;
-        let (given, carried) = (std::mem::take(&mut values.given), std::mem::take(&mut values.carried));
-        let request = Request::new(member, 0).giving(&given).carrying(&carried);
-        let mut this = slf.borrow_mut();
-        let reference = RefId(reference);
-        let sent = this.core.invoke(reference, &request, is_urgent, |id| -> Result<Frame, CallError> {
-            let member = member.to_owned();
-            let message = Message::Invoke { id, reference, member, is_urgent, payload: () };
-            Frame::new(py, &message, &[], values).map_err(CallError::Raised)
-        });
-        if sent.is_err() {
-            given.into_iter().for_each(|reference| this.core.take_back(reference));
-        }
-        sent.map(|CallId(id)| id).map_err(|error| error.into_python(py))
+        Self::put_invocation(slf, RefId(reference), member, (args, kwargs), is_urgent)
     }
 
     // Answers an invocation that returned None; returns false if there is nothing to answer.
@@ -538,22 +384,7 @@ impl Session {
         items: &Bound<'_, PyAny>,
         deferred: Option<&Bound<'_, PyList>>,
     ) -> PyResult<()> {
-        let py = items.py();
-        let (count, before, mut values) = match deferred {
-            Some(deferred) => {
-                let (before, values) = items.cast::<Unfinished>()?.borrow_mut().finish(deferred)?;
-                (1, before, values)
-            }
-            None => items.cast::<Batch>()?.borrow_mut().take(py)?,
-        };
-        let given = std::mem::take(&mut values.given);
-        let (stream, bytes) = (StreamId(stream), before.len() + values.size(py));
-        let message = Message::Items { stream, count, bytes, payload: () };
-        let frame = Frame::new(py, &message, &before, values)?;
-        if !self.core.produce(stream, count, bytes, frame) {
-            given.into_iter().for_each(|reference| self.core.take_back(reference));
-        }
-        Ok(())
+        self.put_items(StreamId(stream), items, deferred)
     }
 
     // Does something with a stream that needs no values; the words are those of the core's methods.
@@ -620,40 +451,7 @@ impl Session {
     //
     // With `may_start` it may be a call of the other side.
     fn poll<'py>(slf: &Bound<'py, Self>, may_start: bool) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let py = slf.py();
-        // Not borrowed while values are decoded: adapters may use the session.
-        let starts = if may_start { Starts::Allowed } else { Starts::Held };
-        let step = slf.borrow_mut().core.poll(starts);
-        let (name, arguments) = match step {
-            None => return Ok(None),
-            Some(Step::Transmit(message)) => {
-                let tells_answers = slf.borrow().tells_answers;
-                let first = Self::transmit(py, message, tells_answers)?;
-                if tells_answers {
-                    return Ok(Some((PyString::new(py, "transmit"), first).into_pyobject(py)?));
-                }
-                let mut further = None;
-                while let Some(message) = slf.borrow_mut().core.poll_transmit() {
-                    let all = further.get_or_insert_with(|| PyList::empty(py));
-                    all.append(Self::transmit(py, message, false)?)?;
-                }
-                match further {
-                    None => (PyString::new(py, "transmit"), first),
-                    Some(all) => {
-                        all.insert(0, first)?;
-                        (PyString::new(py, "transmit_all"), (all,).into_pyobject(py)?)
-                    }
-                }
-            }
-            Some(Step::Event(Event::Dropped { payload })) => {
-                Self::release_references(slf, &payload);
-                return Self::poll(slf, may_start);
-            }
-            Some(Step::Event(event)) => Self::describe_event(slf, event)?,
-            Some(Step::Start(call)) => Self::describe_call(slf, call)?,
-            Some(_) => return Err(session_error()),
-        };
-        Ok(Some((name, arguments).into_pyobject(py)?))
+        Self::next_step(slf, may_start)
     }
 
     // Whether this is the side that connects.
@@ -684,26 +482,5 @@ impl Session {
     #[getter]
     fn serving(&self) -> usize {
         self.core.serving()
-    }
-}
-
-/// Why a call could not be started.
-enum CallError {
-    Session(SessionError),
-    Raised(PyErr),
-}
-
-impl CallError {
-    fn into_python(self, py: Python<'_>) -> PyErr {
-        match self {
-            Self::Raised(error) => error,
-            Self::Session(error) => closed_error(py, &error),
-        }
-    }
-}
-
-impl From<SessionError> for CallError {
-    fn from(error: SessionError) -> Self {
-        Self::Session(error)
     }
 }

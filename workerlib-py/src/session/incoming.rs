@@ -1,4 +1,4 @@
-//! What the driver is told to do next, as Python's objects: messages to send, events, and calls to start.
+//! What arrives, and what the driver is told to do next, as Python's objects: messages to send, events, and calls to start.
 //!
 //! Values are decoded here, while the session is not borrowed: adapters may use it.
 
@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFrozenSet, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PyString, PyTuple};
 use workerlib_codec::envelope;
-use workerlib_core::{Arrived, CallId, CloseReason, Event, Message, RefId, StopKind, StreamId};
+use workerlib_core::{Arrived, CallId, CloseReason, Event, Message, RefId, Starts, Step, StopKind, StreamId};
 
 use crate::deep::{DEEP, dismantle};
 use crate::deferred::Arrival;
 use crate::descriptions::{describe_adapters, describe_exports};
 use crate::errors::{frame_error, session_error};
-use crate::frame::{Frame, Values};
+use crate::frame::Frame;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::streams;
@@ -23,37 +23,62 @@ use crate::streams;
 type Described<'py> = (Bound<'py, PyString>, Bound<'py, PyTuple>);
 
 impl Session {
-    /// Gives what is sent: bytes, and a list of the buffers beside them; if that is to be told, the calls that it answers.
-    #[inline(never)]
-    pub(super) fn transmit<'py>(
-        py: Python<'py>,
-        message: Message<Frame>,
-        tells_answers: bool,
-    ) -> PyResult<Bound<'py, PyTuple>> {
-        let answered = match &message {
-            _ if !tells_answers => None,
-            Message::Return { id, .. } | Message::Raise { id, .. } | Message::Cancelled { id } => {
-                Some(vec![id.0])
+    /// Takes in what the other side sent: bytes, and the buffers beside them.
+    pub(super) fn take_in(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
+        match envelope::read(bytes.as_bytes()) {
+            Ok((message, body)) => {
+                let py = bytes.py();
+                let frame = Frame { bytes: bytes.unbind(), body, buffers };
+                let size = if let Message::Items { .. } = message { streams::size_of(py, &frame) } else { 0 };
+                let mut message = message.map(|()| frame);
+                if let Message::Items { bytes, .. } = &mut message {
+                    *bytes = size;
+                }
+                self.core.handle_message(message);
             }
-            Message::Heard { ids } => Some(ids.iter().map(|id| id.0).collect()),
-            Message::Started { .. } | Message::Cancelling { .. } | Message::Close { .. } => Some(Vec::new()),
-            _ => None,
-        };
-        let frame = match message {
-            Message::Call { payload, .. }
-            | Message::Return { payload, .. }
-            | Message::Raise { payload, .. }
-            | Message::Report { payload, .. }
-            | Message::Items { payload, .. }
-            | Message::Fail { payload, .. }
-            | Message::Invoke { payload, .. } => payload,
-            message => Frame::new(py, &message, &[], Values::default())?,
-        };
-        let buffers = PyList::new(py, frame.buffers)?;
-        match answered {
-            Some(calls) => (frame.bytes, buffers, calls).into_pyobject(py),
-            None => (frame.bytes, buffers).into_pyobject(py),
+            Err(violation) => self.core.fail(&violation.to_string()),
         }
+    }
+
+    /// Takes out what is to be done next: `poll`.
+    pub(super) fn next_step<'py>(
+        slf: &Bound<'py, Self>,
+        may_start: bool,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let py = slf.py();
+        // Not borrowed while values are decoded: adapters may use the session.
+        let starts = if may_start { Starts::Allowed } else { Starts::Held };
+        let step = slf.borrow_mut().core.poll(starts);
+        let (name, arguments) = match step {
+            None => return Ok(None),
+            Some(Step::Transmit(message)) => {
+                let tells_answers = slf.borrow().tells_answers;
+                let first = Self::transmit(py, message, tells_answers)?;
+                if tells_answers {
+                    return Ok(Some((PyString::new(py, "transmit"), first).into_pyobject(py)?));
+                }
+                let mut further = None;
+                while let Some(message) = slf.borrow_mut().core.poll_transmit() {
+                    let all = further.get_or_insert_with(|| PyList::empty(py));
+                    all.append(Self::transmit(py, message, false)?)?;
+                }
+                match further {
+                    None => (PyString::new(py, "transmit"), first),
+                    Some(all) => {
+                        all.insert(0, first)?;
+                        (PyString::new(py, "transmit_all"), (all,).into_pyobject(py)?)
+                    }
+                }
+            }
+            Some(Step::Event(Event::Dropped { payload })) => {
+                Self::release_references(slf, &payload);
+                return Self::next_step(slf, may_start);
+            }
+            Some(Step::Event(event)) => Self::describe_event(slf, event)?,
+            Some(Step::Start(call)) => Self::describe_call(slf, call)?,
+            Some(_) => return Err(session_error()),
+        };
+        Ok(Some((name, arguments).into_pyobject(py)?))
     }
 
     /// Describes an event.

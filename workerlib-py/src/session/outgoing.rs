@@ -1,0 +1,263 @@
+//! What leaves: calls, answers and other messages with values are encoded, and given to the core to be sent.
+//!
+//! Values are encoded while the session is not borrowed: adapters may use it.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use workerlib_core::{
+    CallId, Credit, Departure, Message, Outcome, RefId, Request, SessionError, StreamEnd, StreamId,
+};
+
+use crate::deep::DEEP;
+use crate::deferred::Unfinished;
+use crate::errors::closed_error;
+use crate::frame::{Frame, Values};
+use crate::session::Session;
+use crate::settings::{Settings, lock};
+use crate::streams::Batch;
+
+/// A call that is about to be sent: its id, the function, whether its start is to be reported, and the items and bytes
+/// of the credit if it asks for a stream.
+pub(super) struct Sending<'f> {
+    pub(super) id: u32,
+    pub(super) function: &'f str,
+    pub(super) reports_start: bool,
+    pub(super) credit: Option<(u32, u32)>,
+}
+
+impl Session {
+    /// Sends a call, with what stands before the values: its deferred values.
+    pub(super) fn put(
+        &mut self,
+        py: Python<'_>,
+        call: &Sending<'_>,
+        before: &[u8],
+        mut values: Values,
+    ) -> PyResult<()> {
+        let Sending { id, function, reports_start, credit } = *call;
+        let id = CallId(id);
+        let (given, carried) = (std::mem::take(&mut values.given), std::mem::take(&mut values.carried));
+        let size = before.len() + values.size(py);
+        // A side that does not trace has none.
+        let at = self.traces.iter().position(|(call, _)| *call == id.0);
+        let trace = at.map(|at| self.traces.swap_remove(at).1);
+        let mut request =
+            Request::new(function, size).giving(&given).carrying(&carried).in_trace(trace.as_deref());
+        if reports_start {
+            request = request.reporting_start();
+        }
+        if let Some((items, bytes)) = credit {
+            request = request.streaming(Credit { items, bytes });
+        }
+        let sent = self.core.send(id, &request, |departure| -> Result<Frame, CallError> {
+            let (reports_start, credit) = (request.reports_start(), request.credit());
+            let (function, trace) = (function.to_owned(), trace.clone());
+            let message = Message::Call { id, function, payload: (), reports_start, credit, trace };
+            let mut frame = Frame::new(py, &message, before, values).map_err(CallError::Raised)?;
+            if departure == Departure::Later {
+                frame.copy_buffers(py).map_err(CallError::Raised)?;
+            }
+            Ok(frame)
+        });
+        if sent.is_err() {
+            given.into_iter().for_each(|reference| self.core.take_back(reference));
+        }
+        sent.map_err(|error| error.into_python(py))
+    }
+
+    /// Answers a call of the other side with a result; returns whether that is deep.
+    pub(super) fn answer(
+        &mut self,
+        py: Python<'_>,
+        id: u32,
+        before: &[u8],
+        mut values: Values,
+        unheard: Option<Vec<u32>>,
+    ) -> PyResult<bool> {
+        let id = CallId(id);
+        let is_deep = values.deepest > DEEP;
+        let given = std::mem::take(&mut values.given);
+        let mut message =
+            Message::Return { id, payload: (), unheard: unheard.into_iter().flatten().map(CallId).collect() };
+        let frame = Frame::new(py, &message, before, values)?;
+        let unheard = match &mut message {
+            Message::Return { unheard, .. } => std::mem::take(unheard),
+            _ => Vec::new(),
+        };
+        if !self.core.finish_unheard(id, frame, unheard) {
+            given.into_iter().for_each(|reference| self.core.take_back(reference));
+        }
+        Ok(is_deep)
+    }
+
+    /// Answers a call with an exception, or ends a stream by it: `raise_error`.
+    pub(super) fn put_error(&mut self, id: u32, error: &Bound<'_, PyAny>, is_stream: bool) -> PyResult<bool> {
+        let py = error.py();
+        let values = Values::encode(py, &[("exception", error)], &Settings::default(), None)?;
+        let values = values.without_deferred(py)?;
+        let (call, stream) = (CallId(id), StreamId(id));
+        let message = if is_stream {
+            Message::Fail { stream, payload: () }
+        } else {
+            Message::Raise { id: call, payload: () }
+        };
+        let frame = Frame::new(py, &message, &[], values)?;
+        Ok(if is_stream {
+            self.core.end_stream(stream, StreamEnd::Fail(frame))
+        } else {
+            self.core.finish(call, Outcome::Raise(frame))
+        })
+    }
+
+    /// Tells the caller of a call something: `report`.
+    pub(super) fn put_report(
+        slf: &Bound<'_, Self>,
+        id: CallId,
+        values: &Bound<'_, PyTuple>,
+    ) -> PyResult<bool> {
+        let py = slf.py();
+        let settings = Arc::clone(&slf.borrow().settings);
+        let values = Self::encode(slf, &[("report", values.as_any())], &settings)?;
+        let mut values = values.without_deferred(py)?;
+        let given = std::mem::take(&mut values.given);
+        let frame = Frame::new(py, &Message::Report { id, payload: () }, &[], values)?;
+        let mut this = slf.borrow_mut();
+        let is_sent = this.core.report(id, frame);
+        if !is_sent {
+            given.into_iter().for_each(|reference| this.core.take_back(reference));
+        }
+        Ok(is_sent)
+    }
+
+    /// Sends an invocation of something that the other side has given, and gives its id: `invoke`.
+    pub(super) fn put_invocation(
+        slf: &Bound<'_, Self>,
+        reference: RefId,
+        member: &str,
+        (args, kwargs): (&Bound<'_, PyTuple>, &Bound<'_, PyDict>),
+        is_urgent: bool,
+    ) -> PyResult<u32> {
+        let py = slf.py();
+        let settings = Arc::clone(&slf.borrow().settings);
+        let values = Self::encode(slf, &[("args", args.as_any()), ("kwargs", kwargs.as_any())], &settings)?;
+        let mut values = values.without_deferred(py)?;
+        let (given, carried) = (std::mem::take(&mut values.given), std::mem::take(&mut values.carried));
+        let request = Request::new(member, 0).giving(&given).carrying(&carried);
+        let mut this = slf.borrow_mut();
+        let sent = this.core.invoke(reference, &request, is_urgent, |id| -> Result<Frame, CallError> {
+            let member = member.to_owned();
+            let message = Message::Invoke { id, reference, member, is_urgent, payload: () };
+            Frame::new(py, &message, &[], values).map_err(CallError::Raised)
+        });
+        if sent.is_err() {
+            given.into_iter().for_each(|reference| this.core.take_back(reference));
+        }
+        sent.map(|CallId(id)| id).map_err(|error| error.into_python(py))
+    }
+
+    /// Sends the items of a batch, or an unfinished item: `send_items`.
+    pub(super) fn put_items(
+        &mut self,
+        stream: StreamId,
+        items: &Bound<'_, PyAny>,
+        deferred: Option<&Bound<'_, PyList>>,
+    ) -> PyResult<()> {
+        let py = items.py();
+        let (count, before, mut values) = match deferred {
+            Some(deferred) => {
+                let (before, values) = items.cast::<Unfinished>()?.borrow_mut().finish(deferred)?;
+                (1, before, values)
+            }
+            None => items.cast::<Batch>()?.borrow_mut().take(py)?,
+        };
+        let given = std::mem::take(&mut values.given);
+        let bytes = before.len() + values.size(py);
+        let message = Message::Items { stream, count, bytes, payload: () };
+        let frame = Frame::new(py, &message, &before, values)?;
+        if !self.core.produce(stream, count, bytes, frame) {
+            given.into_iter().for_each(|reference| self.core.take_back(reference));
+        }
+        Ok(())
+    }
+
+    /// Takes out the message to send, if there is one and no other: the driver needs not ask for further ones then.
+    pub(super) fn only_transmit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let only = if self.core.has_one_transmit() { self.poll_transmit(py)? } else { None };
+        Ok(only.map(Bound::into_any))
+    }
+
+    /// Takes back what values would have given that have not been sent.
+    pub(super) fn take_back_unsent(&mut self) {
+        let unsent = std::mem::take(&mut lock(&self.settings.written).unsent);
+        unsent.into_iter().for_each(|reference| self.core.take_back(reference));
+    }
+
+    /// Encodes the values of a message, while the session is not borrowed: adapters may use it.
+    pub(super) fn encode<'py>(
+        slf: &Bound<'py, Self>,
+        values: &[(&str, &Bound<'py, PyAny>)],
+        settings: &Settings,
+    ) -> PyResult<Values> {
+        let encoded = Values::encode(slf.py(), values, settings, None);
+        if encoded.is_err() {
+            slf.borrow_mut().take_back_unsent();
+        }
+        encoded
+    }
+
+    /// Gives what is sent: bytes, and a list of the buffers beside them; if that is to be told, the calls that it answers.
+    #[inline(never)]
+    pub(super) fn transmit<'py>(
+        py: Python<'py>,
+        message: Message<Frame>,
+        tells_answers: bool,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let answered = match &message {
+            _ if !tells_answers => None,
+            Message::Return { id, .. } | Message::Raise { id, .. } | Message::Cancelled { id } => {
+                Some(vec![id.0])
+            }
+            Message::Heard { ids } => Some(ids.iter().map(|id| id.0).collect()),
+            Message::Started { .. } | Message::Cancelling { .. } | Message::Close { .. } => Some(Vec::new()),
+            _ => None,
+        };
+        let frame = match message {
+            Message::Call { payload, .. }
+            | Message::Return { payload, .. }
+            | Message::Raise { payload, .. }
+            | Message::Report { payload, .. }
+            | Message::Items { payload, .. }
+            | Message::Fail { payload, .. }
+            | Message::Invoke { payload, .. } => payload,
+            message => Frame::new(py, &message, &[], Values::default())?,
+        };
+        let buffers = PyList::new(py, frame.buffers)?;
+        match answered {
+            Some(calls) => (frame.bytes, buffers, calls).into_pyobject(py),
+            None => (frame.bytes, buffers).into_pyobject(py),
+        }
+    }
+}
+
+/// Why a call could not be started.
+pub(super) enum CallError {
+    Session(SessionError),
+    Raised(PyErr),
+}
+
+impl CallError {
+    pub(super) fn into_python(self, py: Python<'_>) -> PyErr {
+        match self {
+            Self::Raised(error) => error,
+            Self::Session(error) => closed_error(py, &error),
+        }
+    }
+}
+
+impl From<SessionError> for CallError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
