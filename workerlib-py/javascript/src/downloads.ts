@@ -2,7 +2,8 @@
  * Counts the bytes that a worker downloads while it starts, by standing in for `fetch`.
  *
  * It is used only where the page asks for progress. A file's size is what the server says of it; where it says none, or sends
- * the file compressed, the total is not known.
+ * the file compressed, the total is not known. A server of another origin may not let a page see that it compresses: a file
+ * that turns out larger than its size was one of these.
  */
 
 /** How many bytes have arrived, and how many there are in the files that have been asked for so far. */
@@ -33,15 +34,19 @@ export function countDownloads(report: (file: string, downloaded: Downloaded) =>
     told = now;
     report(file, { loadedBytes: loaded, ...(isKnown && { totalBytes: total }) });
   };
-  const counting = (file: string): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> =>
-    new TransformStream({
+  const counting = (file: string, size: number): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> => {
+    let arrived = 0;
+    return new TransformStream({
       transform(chunk, controller) {
         loaded += chunk.byteLength;
+        arrived += chunk.byteLength;
+        if (size > 0 && arrived > size) isKnown = false;
         tell(file);
         controller.enqueue(chunk);
       },
       flush: () => tell(file, true),
     });
+  };
   globalThis.fetch = async (input, init) => {
     const response = await original(input, init);
     if (!response.ok || response.body === null) return response;
@@ -51,11 +56,11 @@ export function countDownloads(report: (file: string, downloaded: Downloaded) =>
     else isKnown = false;
     if (response.headers.get("content-type")?.startsWith("application/wasm")) {
       // Browsers keep compiled code for a response that is their own, so the bytes of a second one are counted.
-      void response.clone().body!.pipeThrough(counting(file)).pipeTo(new WritableStream()).catch(() => {});
+      void response.clone().body!.pipeThrough(counting(file, size)).pipeTo(new WritableStream()).catch(() => {});
       return response;
     }
     const { status, statusText, headers } = response;
-    const counted = new Response(response.body.pipeThrough(counting(file)), { status, statusText, headers });
+    const counted = new Response(response.body.pipeThrough(counting(file, size)), { status, statusText, headers });
     Object.defineProperty(counted, "url", { value: response.url });
     return counted;
   };
