@@ -234,7 +234,7 @@ def test_the_first_call_of_an_export_starts_by_the_loop_and_later_ones_as_is_fou
     assert [decide.at_once("far", module.far) for _ in range(3)] == [False, False, False]
     assert decide.at_once("no such export", None)
     assert told == [
-        "calls of add() start in the event of their message: nothing that it reaches can block",
+        "calls of add() start as soon as their message arrives: nothing that it reaches can block",
         "calls of far() start by the event loop: far → middle → block → host.block",
     ]
 
@@ -300,9 +300,9 @@ def test_calls_with_a_callback_have_a_decision_of_their_own() -> None:
     assert [decide.at_once("takes", _asks_in_sync_code) for _ in range(2)] == [False, True]
     assert not any(decide.at_once("sync", _take, has_callback=True) for _ in range(3))
     assert told == [
-        "calls of asks() with a callback start in the event of their message: nothing that it reaches can block",
+        "calls of asks() with a callback start as soon as their message arrives: nothing that it reaches can block",
         "calls of takes() with a callback start by the event loop: _asks_in_sync_code → _take → ….result",
-        "calls of takes() start in the event of their message: nothing that it reaches can block",
+        "calls of takes() start as soon as their message arrives: nothing that it reaches can block",
     ]
 
 

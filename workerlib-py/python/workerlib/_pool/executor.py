@@ -128,7 +128,7 @@ class PoolExecutor(concurrent.futures.Executor):
         """
         if getattr(fn, "__module__", None) == "dask.local":
             raise NotSupportedError(
-                "dask.compute(…, scheduler=pool.executor): dask's own objects do not travel; write"
+                "dask.compute(…, scheduler=pool.executor): dask's own objects cannot be sent; write"
                 " scheduler=pool.scheduler, or await pool.compute(…)"
             )
         future = PoolFuture(self._loop, self._thread)

@@ -178,7 +178,7 @@ class Starts:
         text = reason
         if key is not None:
             which = f"{key[0]}() with a callback" if key[1] else f"{key[0]}()"
-            how = "in the event of their message" if is_at_once else "by the event loop"
+            how = "as soon as their message arrives" if is_at_once else "by the event loop"
             text = f"calls of {which} start {how}: {reason}"
         if text not in self._told:
             self._told.add(text)

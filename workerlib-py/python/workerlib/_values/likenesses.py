@@ -60,7 +60,7 @@ def find_likeness(cls: type, lists: bool) -> Likeness | None:
 
 def _find(cls: type, lists: bool) -> Likeness | None:
     if issubclass(cls, NoValue):
-        return _refused("it is an answer that is not there yet: send what `await` or its `result()` gives")
+        return _refused("it is an answer that has not arrived yet: send what `await` or its `result()` gives")
     if issubclass(cls, type | types.GenericAlias) or cls.__module__ == "typing":
         # An Enum iterates over its members, list[int] and typing.List[int] over themselves.
         return None
@@ -81,7 +81,7 @@ def _find(cls: type, lists: bool) -> Likeness | None:
                 f" all that it is, or give it an adapter (docs/adapters.md){called}"
             )
         if called:
-            return _refused(f"objects of this class do not travel: send what it is made of{called}")
+            return _refused(f"send what it is made of{called}")
     return likeness
 
 

@@ -240,7 +240,7 @@ def take_apart_namedtuple(value: Any) -> tuple[Any, ...]:
     # The results of scipy's tests have the module of their arrays among their attributes.
     for name, attribute in state.items():
         if isinstance(attribute, types.ModuleType):
-            raise _refused(f"its attribute {name} is a module, which does not travel: send its _asdict()")
+            raise _refused(f"its attribute {name} is a module: send its _asdict()")
     return (key, fields, *values, *((state,) if state else ()))
 
 

@@ -149,7 +149,7 @@ def take_apart_array(array: Any) -> Parts:
         values = array.to_numpy()
         return ("numpy", values.tolist() if values.dtype.hasobject else writeable(values))
     remedy = "; make it dense by sparse.to_dense()" if isinstance(array, arrays.SparseArray) else ""
-    raise RefusedError(f"an array of dtype {array.dtype} is none of those that travel{remedy}")
+    raise RefusedError(f"arrays of dtype {array.dtype} are not supported{remedy}")
 
 
 def build_array(kind: Any, *parts: Any) -> Any:

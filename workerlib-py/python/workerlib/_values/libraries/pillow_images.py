@@ -37,7 +37,7 @@ def take_apart_image(image: Any) -> tuple[Any, ...]:
     # An image of a file reads its pixels, and its palette, when they are asked for first.
     image.load()
     if image.mode not in _BITS:
-        raise RefusedError(f"images of mode {image.mode} do not travel: convert() it first")
+        raise RefusedError(f"the mode {image.mode} is not supported: convert() it first")
     palette = None
     if image.mode in ("P", "PA") and image.palette is not None:
         mode = image.palette.mode
