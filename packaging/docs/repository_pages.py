@@ -45,6 +45,11 @@ SECTIONS = {"docs/adr/": "Decisions", "benches/results/": "Explanation"}
 FENCE = re.compile(r"^(\s*)(```+|~~~+)(\w+) ([\w./-]+)$", re.MULTILINE)
 # Blocks of code, then code in a line: what looks like a link in them is none.
 CODE = re.compile(r"^\s*(```+|~~~+).*?^\s*\1\s*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+# A picture for each colour scheme, as the repository's host shows it. The source of the dark one stands first.
+PICTURE = re.compile(
+    r"<picture>\s*<source [^>]*?dark[^>]*? srcset=\"(?P<dark>[^\"]+)\">"
+    r"\s*<img alt=\"(?P<text>[^\"]*)\" src=\"(?P<light>[^\"]+)\">\s*</picture>"
+)
 LINK = re.compile(r"\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
 
 
@@ -104,7 +109,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Makes a block's second word, which is the name of a file, its title, and a link to a folder one to its README.
+    """Writes in the site's way what the repository's host shows in its own.
+
+    The second word of a block, which is the name of a file, becomes its title. A link to a folder becomes one to its README. A
+    picture for each colour scheme becomes two pictures of the theme's, which follow the switch of the site.
 
     Args:
         markdown: The text of the page.
@@ -124,7 +132,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return f"]({target.rstrip('/')}/README.md)"
         return link[0]
 
-    return FENCE.sub(r'\1\2\3 title="\4"', LINK.sub(to_page, markdown))
+    return FENCE.sub(r'\1\2\3 title="\4"', LINK.sub(to_page, _with_two_pictures(markdown)))
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
@@ -141,6 +149,12 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     return output.replace('role="dialog">', 'role="dialog" aria-label="Search">', 1)
 
 
+def _with_two_pictures(markdown: str) -> str:
+    # The one that does not show is not fetched.
+    one = r"![\g<text>](\g<{0}>#only-{0}){{ loading=lazy }}"
+    return PICTURE.sub(f"{one.format('light')}\n{one.format('dark')}", markdown)
+
+
 def _page(path: Path, name: str, config: MkDocsConfig) -> File:
     file = File.generated(config, name, abs_src_path=str(path))
     plain = name.removesuffix(".md")
@@ -155,7 +169,7 @@ def _page(path: Path, name: str, config: MkDocsConfig) -> File:
 
 def _linked_files(page: Path) -> set[str]:
     """The files of the repository that a page links to and that are no pages."""
-    text = CODE.sub("", page.read_text("utf-8"))
+    text = _with_two_pictures(CODE.sub("", page.read_text("utf-8")))
     names = set()
     for target in LINK.findall(text):
         if "://" in target or target.startswith(("#", "mailto:")):

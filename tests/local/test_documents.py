@@ -1,8 +1,13 @@
-"""The documents: each relative link leads to a file, and each anchor to a heading or a named place in it."""
+"""The documents: each relative link leads to a file, each anchor to a place in it, and each block of code can be read."""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+import textwrap
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +20,8 @@ DOCUMENTS = sorted(str(file.relative_to(ROOT)) for pattern in PATTERNS for file 
 _FENCE = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+(?:\([^()\s]*\))?)\)")
 _REFERENCE = re.compile(r"^\[[^\]]+\]: (\S+)$", re.MULTILINE)
+_PICTURE = re.compile(r'<(?:img|source) [^>]*?\bsrc(?:set)?="([^"]+)"')
+_CODE = re.compile(r"^( *)```(python|toml|json)\b[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
 def _anchors(document: Path) -> set[str]:
@@ -33,7 +40,7 @@ def test_links_lead_somewhere(name: str) -> None:
     # Code may look like a link: `worker["close"](…)`.
     text = re.sub(r"`[^`\n]*`", "", _FENCE.sub("", document.read_text(encoding="utf-8")))
     broken = []
-    for link in [*_LINK.findall(text), *_REFERENCE.findall(text)]:
+    for link in [*_LINK.findall(text), *_REFERENCE.findall(text), *_PICTURE.findall(text)]:
         path, _, anchor = link.partition("#")
         if re.match(r"[a-z]+:", link):
             continue
@@ -44,13 +51,33 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 def test_a_broken_link_would_be_found(tmp_path: Path) -> None:
-    """The patterns above see links in text, in references and with anchors, and none in code."""
+    """The patterns above see links in text, in references, with anchors and of pictures, and none in code."""
     text = "[a](b.md) and [`c`](d.md#e-f)\n\n[g]: h.md\n\n```sh\n[no](link.md)\n```\n"
+    assert _PICTURE.findall('<source media="x" srcset="i.png">\n<img alt="x" src="j.png">') == [
+        "i.png",
+        "j.png",
+    ]
     bare = _FENCE.sub("", text)
     assert [*_LINK.findall(bare), *_REFERENCE.findall(bare)] == ["b.md", "d.md#e-f", "h.md"]
     document = tmp_path / "d.md"
     document.write_text('## E `f`!\n\n<a id="g"></a>\n')
     assert _anchors(document) == {"e-f", "g"}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_code_can_be_read(name: str) -> None:
+    """A block of Python, TOML or JSON that a reader copies has no mistake of syntax, also where no test runs it."""
+    readers: dict[str, Callable[[str], object]] = {
+        "toml": tomllib.loads,
+        "json": json.loads,
+        "python": _parse,
+    }
+    for _, language, code in _CODE.findall((ROOT / name).read_text(encoding="utf-8")):
+        readers[language](textwrap.dedent(code))
+
+
+def _parse(code: str) -> object:
+    return compile(code, "a block", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | ast.PyCF_ONLY_AST)
 
 
 def test_the_documented_names_of_a_worker_are_those_of_the_class() -> None:

@@ -1,5 +1,7 @@
 """Makes the pictures of the documents: docs/demo.png, and docs/trace.png, which shows traced calls in Chromium's developer tools.
 
+Each has a second picture for the dark colour scheme, such as docs/demo-dark.png.
+
 Run by `cargo xtask docs --pictures` as `python pictures.py URL FOLDER`: the address of the site, which has the page of `trace/` as
 `/pictures/trace/`, and the folder of the pictures. CHROMIUM, if it is set, is the program.
 
@@ -13,9 +15,11 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import Browser, sync_playwright
+
+Scheme = Literal["light", "dark"]
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 CATEGORIES = [
@@ -26,13 +30,15 @@ CATEGORIES = [
     "v8.execute",
 ]
 LIMIT = 120_000
+# The end of a picture's name, by the colour scheme that it is for.
+ENDS: dict[Scheme, str] = {"light": ".png", "dark": "-dark.png"}
 # Where the panel paints the heads of two tracks, in pixels from the top.
 CALLS_TRACK, MAIN_TRACK = 129, 150
 
 
-def show_demo(browser: Browser, url: str, file: Path) -> None:
+def show_demo(browser: Browser, url: str, file: Path, scheme: Scheme) -> None:
     """Takes a picture of the demo page that has counted its flights."""
-    page = browser.new_page(viewport={"width": 1200, "height": 820}, color_scheme="light")
+    page = browser.new_page(viewport={"width": 1200, "height": 820}, color_scheme=scheme)
     page.goto(url, timeout=LIMIT)
     page.wait_for_function(
         "/counted in the worker/.test(document.querySelector('#flights-status').textContent)", timeout=LIMIT
@@ -55,10 +61,10 @@ def record(browser: Browser, url: str) -> dict[str, Any]:
     return recorded
 
 
-def show_panel(browser: Browser, tools: str, recorded: dict[str, Any], file: Path) -> None:
+def show_panel(browser: Browser, tools: str, recorded: dict[str, Any], file: Path, scheme: Scheme) -> None:
     """Takes a picture of the performance panel with a recording: the calls' track is open, and an entry is chosen."""
     content = json.dumps(recorded).encode()
-    page = browser.new_page(viewport={"width": 1200, "height": 560}, color_scheme="light")
+    page = browser.new_page(viewport={"width": 1200, "height": 560}, color_scheme=scheme)
     page.set_default_timeout(LIMIT)
     page.goto(f"{tools}?panel=timeline")
     with page.expect_file_chooser() as chooser:
@@ -95,8 +101,10 @@ def main() -> int:
             args=[*FLAGS, f"--remote-debugging-port={port}"],
         )
         tools = f"http://127.0.0.1:{port}/devtools/devtools_app.html"
-        show_demo(browser, url, folder / "demo.png")
-        show_panel(browser, tools, record(browser, url), folder / "trace.png")
+        recorded = record(browser, url)
+        for scheme, end in ENDS.items():
+            show_demo(browser, url, folder / f"demo{end}", scheme)
+            show_panel(browser, tools, recorded, folder / f"trace{end}", scheme)
         browser.close()
     return 0
 
