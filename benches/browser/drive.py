@@ -9,6 +9,7 @@ more.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 from pathlib import Path
@@ -51,6 +52,7 @@ def main() -> None:
         if options.only in ("", "pools"):
             for key, more in pools.measure(browser, options.url, options.quick).items():
                 results[key] += more
+    results["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     print(json.dumps(results, indent=1))
 
 

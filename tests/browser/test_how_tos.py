@@ -1,23 +1,25 @@
-"""The documents of docs/how-to work as they are written: the code of each runs in a page, and a visitor's actions follow.
+"""docs/how-to and README.md work as they are written: the code of each runs in a page, and a visitor's actions follow.
 
-The document for pages in JavaScript is a site of its own. Documents that need pandas, matplotlib, dask or pytest run natively
-(tests/local/test_how_tos.py).
+Code for pages in JavaScript is a site of its own. Documents that need pandas, matplotlib, dask or pytest run natively
+(tests/local/test_how_tos.py), and README's first page is a site of its own too (test_installing.py).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page
 
-import how_to_documents
+import documents
 from in_page import in_page
 from pyscript_page import LOAD_MILLISECONDS
 from static_host import Cdn, StaticHost
 
-# The steps of a visitor in the page of a document, in the page's Python behind main.py.
+# The steps of a visitor in the page of a document of docs/how-to, in the page's Python behind main.py.
 VISITS = {
     "cancel-button": """
 document.querySelector("#start").click()
@@ -113,22 +115,66 @@ await shows("body", "the worker is free: 42" if js.crossOriginIsolated else "the
 NATIVE = {"dataframe-to-chart", "matplotlib", "from-dask", "testing"}
 JAVASCRIPT = {"from-comlink"}
 
+# The same for the sections of README.md. A section without a worker.py has that of the first page.
+README_VISITS = {
+    "What you can do": """
+assert means == [1.5, 6.0]
+assert worker.closed
+""",
+    "Progress, output, and calls to the page": """
+assert bar.value == bar.max == 100
+""",
+    "Streams and objects": """
+await shows("body", "workerlib")
+await shows("body", "library")
+await shows("body", "sees")
+""",
+    "Many workers": """
+await shows("body", "1.5")
+await shows("body", "6.0")
+assert pool.closed
+""",
+}
+README_ELSEWHERE = {
+    "Install": "test_installing.py",
+    "Testing your worker": "tests/local/test_how_tos.py",
+    "Without PyScript, and from JavaScript": "below",
+}
+
+
+def readme_page(section: str) -> dict[str, str]:
+    """The files of a section of README.md, with the worker of its first page if it has none."""
+    sections = documents.readme()
+    worker = sections["Install"]["worker.py"]
+    return {"index.html": "<progress></progress>", "worker.py": worker, **sections[section]}
+
 
 def test_each_document_is_run() -> None:
     """A new document is tried here or natively, or this fails."""
-    assert how_to_documents.documents() == VISITS.keys() | NATIVE | JAVASCRIPT
+    assert documents.documents() == VISITS.keys() | NATIVE | JAVASCRIPT
+
+
+def test_each_block_of_the_readme_is_run() -> None:
+    """A new block of code in README.md is tried here or elsewhere, or `NOT_RUN` says why nothing can run it."""
+    assert (
+        documents.readme().keys() == README_VISITS.keys() | README_ELSEWHERE.keys() | documents.NOT_RUN.keys()
+    )
 
 
 @pytest.mark.parametrize(
     ("files", "visit"),
     [
         pytest.param(
-            how_to_documents.files_of(name),
+            documents.files_of(name),
             visit,
             id=name,
             marks=[pytest.mark.isolation("chromium")] if name == "isolation" else [],
         )
         for name, visit in VISITS.items()
+    ]
+    + [
+        pytest.param(readme_page(section), visit, id=f"readme: {section}")
+        for section, visit in README_VISITS.items()
     ],
 )
 @in_page
@@ -172,23 +218,43 @@ async def test_a_document(workerlib: Any, tags: Any, pace: Any, files: dict[str,
         frame.remove()
 
 
-def test_a_page_in_javascript_that_comes_from_comlink(browser: Any, site: str, tmp_path: Path) -> None:
-    """The document's files, and the npm package's folder beside them, make a page whose worker calls back and answers."""
-    package = Path(os.environ["WORKERLIB_NPM_PACKAGE"]) / "dist"
+def package() -> dict[str, str | bytes]:
+    """The files of the npm package, in the folder that a page without a bundler has beside it."""
+    folder = Path(os.environ["WORKERLIB_NPM_PACKAGE"]) / "dist"
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return {f"workerlib/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}
+
+
+@pytest.fixture
+def javascript_page(browser: Any, site: str, tmp_path: Path) -> Iterator[tuple[StaticHost, Page]]:
+    """A host that has the npm package, and a page that gets all files with https from the CDN's stand-in, and no others."""
     cdn = Cdn(site)
     context = browser.new_context()
     cdn.answer_for(context)
-    page = context.new_page()
     with StaticHost(tmp_path) as host:
-        host.write(dict(how_to_documents.files_of("from-comlink")))
-        files = [file for file in package.rglob("*") if file.is_file()]
-        host.write({f"workerlib/{file.relative_to(package).as_posix()}": file.read_bytes() for file in files})
-        page.goto(host.address)
-        for selector, text in (("#counts", '{"to":2,"be":2,"or":1,"not":1}'), ("#progress", "6 words")):
-            page.wait_for_function(
-                "([selector, text]) => document.querySelector(selector)?.textContent === text",
-                arg=[selector, text],
-                timeout=LOAD_MILLISECONDS,
-            )
+        host.write(package())
+        yield host, context.new_page()
     assert cdn.elsewhere == []
     context.close()
+
+
+def test_a_page_in_javascript_that_comes_from_comlink(javascript_page: tuple[StaticHost, Page]) -> None:
+    """The document's files, and the npm package's folder beside them, make a page whose worker calls back and answers."""
+    host, page = javascript_page
+    host.write(dict(documents.files_of("from-comlink")))
+    page.goto(host.address)
+    for selector, text in (("#counts", '{"to":2,"be":2,"or":1,"not":1}'), ("#progress", "6 words")):
+        page.wait_for_function(
+            "([selector, text]) => document.querySelector(selector)?.textContent === text",
+            arg=[selector, text],
+            timeout=LOAD_MILLISECONDS,
+        )
+
+
+def test_the_page_in_javascript_of_the_readme(javascript_page: tuple[StaticHost, Page]) -> None:
+    """README's module calls the worker of README's first page, and writes the mean to the console."""
+    host, page = javascript_page
+    files = readme_page("Without PyScript, and from JavaScript")
+    host.write({**files, "index.html": '<!doctype html><script type="module" src="./main.js"></script>'})
+    with page.expect_console_message(lambda told: told.text.startswith("2.58"), timeout=LOAD_MILLISECONDS):
+        page.goto(host.address)

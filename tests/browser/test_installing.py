@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page
 
+import documents
 from pace import PACE
 from pyscript_page import LOAD_MILLISECONDS
 from static_host import SUB_PATH, Cdn, StaticHost, blocks
@@ -59,7 +60,7 @@ def assert_only_the_wheel(host: StaticHost, cdn: Cdn, times: int) -> None:
 
 def test_the_readme(host: StaticHost, cdn: Cdn, page: Page) -> None:
     """README's four files and the wheel, in a folder under a sub-path, make a page that calls its worker."""
-    files = blocks("README.md")
+    files = documents.readme()["Install"]
     assert set(files) == {"worker.py", "main.py", "pyscript.toml", "index.html"}
     assert cdn.wheel()[0] in files["pyscript.toml"], "README names a wheel that is not the one that is built"
     host.write(dict(files))
@@ -74,7 +75,7 @@ def test_a_returning_browser_takes_a_new_wheel_of_the_same_name(
     host: StaticHost, cdn: Cdn, page: Page
 ) -> None:
     """PyScript keeps a lock file in the browser; a wheel that is built anew under its old name still installs."""
-    host.write(dict(blocks("README.md")))
+    host.write(dict(documents.readme()["Install"]))
     page.goto(host.address)
     shows(page, "2.58")
     name, content = cdn.wheel()
@@ -172,7 +173,9 @@ def test_a_progress_bar_of_25_lines(host: StaticHost, cdn: Cdn, page: Page) -> N
     assert sum(text.count("\n") for text in PROGRESS.values()) <= 25
     # A busy machine shows fewer steps of a function that computes for a moment only.
     slowly = PROGRESS["worker.py"].replace("+ 0.1", f"+ {0.1 * PACE}")
-    host.write({**PROGRESS, "worker.py": slowly, "pyscript.toml": blocks("README.md")["pyscript.toml"]})
+    host.write(
+        {**PROGRESS, "worker.py": slowly, "pyscript.toml": documents.readme()["Install"]["pyscript.toml"]}
+    )
     page.add_init_script("""
         window.seen = [];
         setInterval(() => {

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 import documented_errors
+import documents
 from pace import PACE
 from pyscript_page import LOAD_MILLISECONDS
-from static_host import TYPES, Cdn, StaticHost, blocks
+from static_host import TYPES, Cdn, StaticHost
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SYMPTOMS: dict[str, str] = dict(
@@ -107,7 +108,7 @@ def test_each_symptom_is_reproduced() -> None:
 
 
 def _with(setting: Setting) -> dict[str, str | bytes]:
-    files: dict[str, str | bytes] = dict(blocks("README.md"))
+    files: dict[str, str | bytes] = dict(documents.readme()["Install"])
     page = str(files["index.html"])
     for name, config in [("main", setting.page), ("worker", setting.worker)]:
         page = re.sub(

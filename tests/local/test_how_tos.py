@@ -1,4 +1,4 @@
-"""The documents of docs/how-to that need pandas or matplotlib, natively: their wheels for Pyodide are on its CDN only.
+"""README's tests and the documents of docs/how-to that need pandas or matplotlib, natively: their wheels for Pyodide are on its CDN only.
 
 The page's code runs with stand-ins for the names that it imports of PyScript.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-import how_to_documents
+import documents
 from pace import PACE
 
 
@@ -42,7 +42,7 @@ def pyscript(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 async def run(document: str, folder: Path) -> dict[str, Any]:
     """Runs a document's page against its worker, and returns the page's names."""
-    files = how_to_documents.files_of(document)
+    files = documents.files_of(document)
     script = folder / "worker.py"
     script.write_text(files["worker.py"], encoding="utf-8")
     name = {"dataframe-to-chart": "sales", "matplotlib": "drawing"}.get(document, "./worker.py")
@@ -58,10 +58,12 @@ async def run(document: str, folder: Path) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.parametrize(("document", "passed"), [("tutorial", 1), ("how-to/testing", 4)])
+@pytest.mark.parametrize(
+    ("document", "passed"), [("README", 2), ("docs/tutorial", 1), ("docs/how-to/testing", 4)]
+)
 def test_the_tests_of_a_document_pass(tmp_path: Path, document: str, passed: int) -> None:
-    """The reader's folder has a worker, a conftest.py and tests, and `pytest` says that they passed."""
-    text = (how_to_documents.FOLDER.parent / f"{document}.md").read_text(encoding="utf-8")
+    """The reader's folder has the document's first worker, a conftest.py and tests, and `pytest` says that they passed."""
+    text = (documents.README.parent / f"{document}.md").read_text(encoding="utf-8")
     for name in ("worker.py", "conftest.py", "test_worker.py"):
         found = re.search(rf"^```python {name}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
         assert found is not None

@@ -27,6 +27,7 @@ use crate::workspace::Workspace;
 
 mod browser;
 mod criterion;
+mod readme;
 
 /// The longest that one run may take.
 const LIMIT: Duration = Duration::from_secs(1500);
@@ -72,7 +73,7 @@ enum Benchmark {
     Compare,
     /// Starts of workers under Node
     Node,
-    /// Draws the charts of the committed results anew
+    /// Draws the charts of the committed results anew, and writes the figures of README.md
     Charts,
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::readme;
 use crate::process::{self, Limit};
 use crate::pyodide::Pyodide;
 use crate::server::{self, Site};
@@ -26,7 +27,7 @@ use crate::workspace::Workspace;
 /// The longest that one page may take.
 const LIMIT: Duration = Duration::from_secs(3600);
 /// Whose times the ratios are of.
-const OWN: &str = "workerlib";
+pub(super) const OWN: &str = "workerlib";
 /// The pages that are measured: what they are called, and whether they are isolated.
 const PAGES: [(&str, bool); 2] = [("isolated", true), ("plain", false)];
 
@@ -63,6 +64,9 @@ pub(super) fn main(
         let title = format!("Calls between a page and its worker, in {}", engine.name());
         let text = write(&folder, engine.name(), &title, &sections, quick)?;
         draw(workspace, &folder, engine.name())?;
+        if engine == Engine::Chromium && !quick && only.is_none() {
+            readme::write(workspace)?;
+        }
         println!("\n{text}");
     }
     Ok(ExitCode::SUCCESS)
@@ -92,7 +96,7 @@ pub(super) fn node(workspace: &Workspace, quick: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Draws the charts of the committed results anew.
+/// Draws the charts of the committed results anew, and writes the figures of README.md.
 ///
 /// # Errors
 /// If there is no Node, or a file of results is not what it should be.
@@ -103,6 +107,7 @@ pub(super) fn charts(workspace: &Workspace) -> Result<ExitCode> {
             draw(workspace, &folder, name)?;
         }
     }
+    readme::write(workspace)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -249,12 +254,12 @@ fn missing(rows: &[Value]) -> String {
     if text.is_empty() { text } else { format!("{text}\n") }
 }
 
-fn word(value: &Value) -> &str {
+pub(super) fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
 /// Writes a number with three digits that count.
-fn digits(value: f64) -> String {
+pub(super) fn digits(value: f64) -> String {
     match value {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
