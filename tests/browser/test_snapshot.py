@@ -297,6 +297,9 @@ async def starts(workerlib: Any, had_snapshot: bool) -> None:
     assert await worker.double(["a"]) == ["aa"]
     assert [("_workerlib_snapshot" in sys.modules), await worker.had_snapshot()] == [had_snapshot] * 2
     if had_snapshot:
+        # The modules are older than the package, which the script has imported.
+        order = list(sys.modules)
+        assert order.index("workerlib._rpc.connection") < order.index("pyscript") < order.index("workerlib")
         import os
         import random
         import tempfile

@@ -57,7 +57,8 @@ function make() {
   const module = JSON.stringify(new URL(INTERPRETER, location.href).href);
   const script = `
     import(${module})
-      .then((interpreter) => interpreter.keepSnapshot())
+      .then(async ({ loadPyodide, installedIn, keepSnapshot }) =>
+        keepSnapshot(installedIn(await loadPyodide({ packages: ["workerlib"] }))))
       .then(() => postMessage(""), (error) => postMessage(String(error)));`;
   const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })), { type: "module" });
   return new Promise((resolve) => {

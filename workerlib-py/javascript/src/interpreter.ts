@@ -5,12 +5,22 @@
  *
  * It loads the Pyodide of `?pyodide=FOLDER`, an address that starts from this file's own, or that of a fixed version from
  * its CDN. The first visit starts as with Pyodide's own module; afterwards a worker makes a snapshot and keeps it for the
- * Pythons that start later, in the page and in workers. This file passes on every option, and knows nothing of workerlib.
+ * Pythons that start later, in the page and in workers. This file passes on every option.
+ *
+ * If workerlib is installed, the snapshot has its modules in it, and a script's `import workerlib` runs the package's first file
+ * only. A Python that has no workerlib, or another one, forgets these modules.
  */
 import { FORM, read, type Image } from "./snapshot/image.js";
-import { FRESH, importPyodide, makeSnapshot, startFromSnapshot, unknownOption, type Interpreter } from "./snapshot/python.js";
+import {
+  FRESH,
+  importPyodide,
+  makeSnapshot,
+  startFromSnapshot,
+  unknownOption,
+  type Interpreter,
+} from "./snapshot/python.js";
 import { digest, openStore, type Store } from "./snapshot/store.js";
-import { lastLine, PYODIDE_VERSION } from "./start.js";
+import { EXTENSION, lastLine, PYODIDE_VERSION } from "./start.js";
 
 /**
  * How many milliseconds after the start of Python the snapshot is made at the earliest, and how many times as long as the
@@ -37,8 +47,30 @@ const here = new URL(import.meta.url);
 const asked = here.searchParams.get("pyodide");
 const address = asked ?? `https://cdn.jsdelivr.net/pyodide/v${PYODIDE_VERSION}/full/`;
 const folder = new URL(address.replace(/\/?$/, "/"), here).href;
-const pyodide = await importPyodide(folder, asked === null ? PYODIDE_VERSION : undefined);
-const nothing = { install: (): Promise<void> => Promise.resolve() };
+const pyodide = await importPyodide<Python>(folder, asked === null ? PYODIDE_VERSION : undefined);
+
+/** The package whose modules are in the snapshot, and the module that has PyScript's Pythons need the others. */
+const PACKAGE = "workerlib";
+const ENTRY = "workerlib._hosts.pyscript.worker";
+
+/** The parts of Pyodide that are used here. */
+interface Python extends Interpreter {
+  FS: {
+    readdir(path: string): string[];
+    readFile(path: string): Uint8Array<ArrayBuffer>;
+    writeFile(path: string, data: Uint8Array): void;
+    mkdirTree(path: string): void;
+    analyzePath(path: string): { exists: boolean };
+  };
+  /** With the folder that packages are installed in. */
+  _api: { sitepackages: string };
+}
+
+/** A package that is installed: its files, and the list of them with their digests that its wheel has. */
+interface Installed {
+  files: [path: string, content: Uint8Array<ArrayBuffer>][];
+  record: string;
+}
 
 /** Pyodide's version, as its own module exports it. */
 export const version: string = pyodide.version;
@@ -46,19 +78,22 @@ export const version: string = pyodide.version;
 /** The snapshot that is kept, if there is one. */
 interface Found {
   store: Store;
-  key: string;
-  image: Promise<Image> | undefined;
+  kept?: { key: string; image: Promise<Image> };
 }
 
-/** Looks for the kept snapshot, and begins to read it; undefined where none can be kept. */
+/** Looks for a kept snapshot, and begins to read it; undefined where none can be kept. */
 async function look(): Promise<Found | undefined> {
   const store = await openStore();
   if (store === undefined) return undefined;
-  const key = await keyOfSnapshot();
-  const image = (await store.has(key)) ? store.read(key).then(read) : undefined;
+  const start = await keyOfSnapshot();
+  const keys = (await store.keys()).filter((one) => one.startsWith(start));
+  // The newest with workerlib in it: a page with another workerlib may have kept one, too.
+  const key = keys.filter((one) => one !== start).at(-1) ?? keys.at(-1);
+  if (key === undefined) return { store };
+  const image = store.read(key).then(read);
   // The start is told of it.
-  image?.catch(() => {});
-  return { store, key, image };
+  image.catch(() => {});
+  return { store, kept: { key, image } };
 }
 
 /** The result for the first Python: the snapshot is read while PyScript gets ready. */
@@ -79,61 +114,123 @@ export async function loadPyodide(options: object = {}): Promise<Interpreter> {
   looked = undefined;
   const found = await looking.catch(startsWithout);
   if (found === undefined) return pyodide.loadPyodide(given);
-  const { store, key, image } = found;
-  if (image !== undefined) {
+  const { store, kept } = found;
+  const begun = performance.now();
+  const later = (): number => Math.max(LATER, TIMES_LATER * (performance.now() - begun));
+  if (kept !== undefined) {
     try {
-      return (await startFromSnapshot(pyodide, given, nothing, image)).loaded;
+      const { loaded, isSame } = await startFromSnapshot(pyodide, given, { install() {}, record: recordOf }, kept.image);
+      // Without the package there is nothing to gain by another snapshot.
+      if (!isSame && recordOf(loaded) !== "") haveSnapshotMade(store, loaded, later());
+      return loaded;
     } catch (error) {
       startsWithout(error);
-      await store.remove(key).catch(() => {});
+      await store.remove(kept.key).catch(() => {});
     }
   }
-  const begun = performance.now();
   const loaded = await pyodide.loadPyodide(given);
-  const later = Math.max(LATER, TIMES_LATER * (performance.now() - begun));
-  setTimeout(() => void haveSnapshotMade(store, key), later);
+  haveSnapshotMade(store, loaded, later());
   return loaded;
+}
+
+/** Returns the list of the package's files, with their digests; an empty text if it is not installed. */
+function recordOf({ FS, _api }: Python): string {
+  const folder = _api.sitepackages;
+  const lists = FS.readdir(folder).map((name) => `${folder}/${name}/RECORD`);
+  // Whatever name its distribution has.
+  const records = lists.filter((path) => path.includes(".dist-info/") && FS.analyzePath(path).exists).map((path) => textOf(FS, path));
+  return records.find((record) => record.includes(`${PACKAGE}/_native.pyi,`)) ?? "";
+}
+
+function textOf(FS: Python["FS"], path: string): string {
+  return new TextDecoder().decode(FS.readFile(path));
+}
+
+/** Returns the package as it is installed in a Python. */
+export function installedIn(python: Python): Installed {
+  const { FS, _api } = python;
+  const record = recordOf(python);
+  const paths = record.split("\n").map((line) => `${_api.sitepackages}/${line.slice(0, line.indexOf(","))}`);
+  const present = paths.filter((path) => !path.endsWith("/") && FS.analyzePath(path).exists);
+  return { record, files: present.map((path) => [path, FS.readFile(path)]) };
 }
 
 /**
  * Makes a snapshot and keeps it. The worker in which this is called can do nothing else.
  *
+ * @param installed the package whose modules are in the snapshot, if it has files
  * @throws Error if it cannot be made or kept
  */
-export async function keepSnapshot(): Promise<void> {
+export async function keepSnapshot({ files, record }: Installed): Promise<void> {
   const store = await openStore();
-  const content = { ...nothing, modules: [], optional: MODULES, extension: "" };
+  const content = {
+    optional: MODULES,
+    record: () => record,
+    install({ FS }: Python) {
+      for (const [path, bytes] of files) {
+        FS.mkdirTree(path.slice(0, path.lastIndexOf("/")));
+        FS.writeFile(path, bytes);
+      }
+    },
+    // The package's first file looks for PyScript's bridge, and calls what the script's configuration names.
+    ...(record === "" ? { modules: [], extension: "" } : { modules: [ENTRY], extension: EXTENSION, again: [PACKAGE] }),
+  };
   const { bytes } = await makeSnapshot(pyodide, { indexURL: folder }, content);
-  await store?.write(await keyOfSnapshot(), bytes);
+  await store?.write(await keyWith(record), bytes);
 }
 
-/** Has a worker make a snapshot, unless there is one, or another page or worker has one made. */
-async function haveSnapshotMade(store: Store, key: string): Promise<void> {
-  const options: LockOptions = { ifAvailable: true };
-  await navigator.locks.request(`workerlib ${key}`, options, async (lock) => {
-    if (lock === null || (await store.has(key))) return;
-    const script = `
-      import(${JSON.stringify(here.href)})
-        .then((module) => module.keepSnapshot())
-        .then(() => postMessage(""), (error) => postMessage(String(error)));`;
-    const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
-    const worker = new Worker(address, { type: "module", name: "workerlib's snapshot" });
-    const cause = await new Promise<string>((resolve) => {
-      worker.onmessage = ({ data }) => resolve(String(data));
-      worker.onerror = ({ message }) => resolve(message || "the worker's script could not be loaded");
+/** Has a worker make a snapshot after some milliseconds, unless there is one, or another page or worker has one made. */
+function haveSnapshotMade(store: Store, python: Python, later: number): void {
+  const make = async (): Promise<void> => {
+    const key = await keyWith(recordOf(python));
+    const options: LockOptions = { ifAvailable: true };
+    await navigator.locks.request(`workerlib ${key}`, options, async (lock) => {
+      // A Python without workerlib starts from a snapshot with it, too.
+      if (lock === null || (await store.keys()).some((one) => one.startsWith(key))) return;
+      await makeInWorker(installedIn(python));
     });
-    worker.terminate();
-    URL.revokeObjectURL(address);
-    if (cause !== "") console.warn(`workerlib: no memory snapshot can be made: ${lastLine(cause)}`);
+  };
+  const tell = (error: unknown): void => console.warn(`workerlib: no memory snapshot can be made: ${lastLine(error)}`);
+  setTimeout(() => void make().catch(tell), later);
+}
+
+/** Makes and keeps a snapshot in a worker. @throws Error if it cannot */
+async function makeInWorker(installed: Installed): Promise<void> {
+  const script = `
+    onmessage = ({ data }) =>
+      import(${JSON.stringify(here.href)})
+        .then((module) => module.keepSnapshot(data))
+        .then(() => postMessage(""), (error) => postMessage(String(error)));`;
+  const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+  const worker = new Worker(address, { type: "module", name: "workerlib's snapshot" });
+  const cause = await new Promise<string>((resolve) => {
+    worker.onmessage = ({ data }) => resolve(String(data));
+    worker.onerror = ({ message }) => resolve(message || "the worker's script could not be loaded");
+    worker.postMessage(
+      installed,
+      installed.files.map(([, { buffer }]) => buffer),
+    );
   });
+  worker.terminate();
+  URL.revokeObjectURL(address);
+  if (cause !== "") throw new Error(cause);
 }
 
 /**
- * Names the snapshot. No lock file has a part in it: its packages are not in the snapshot, and PyScript hands over another
- * one on each visit. That Pyodide's build is the same is checked by Pyodide.
+ * Tells how the keys of this file's snapshots begin. No lock file has a part in it: its packages are not in the snapshot, and
+ * PyScript hands over another one on each visit. That Pyodide's build is the same is checked by Pyodide.
  */
 async function keyOfSnapshot(): Promise<string> {
-  const text = FRESH + JSON.stringify([FORM, folder, MODULES]);
-  const part = await digest(new TextEncoder().encode(text));
-  return `${version}-${part.slice(0, 16)}`;
+  const text = FRESH + JSON.stringify([FORM, folder, MODULES, ENTRY]);
+  return `${version}-${await shortDigest(text)}`;
+}
+
+/** Names the snapshot that has the modules of an installed package in it, by the list of its files. */
+async function keyWith(record: string): Promise<string> {
+  const start = await keyOfSnapshot();
+  return record === "" ? start : `${start}-${await shortDigest(record)}`;
+}
+
+async function shortDigest(text: string): Promise<string> {
+  return (await digest(new TextEncoder().encode(text))).slice(0, 16);
 }

@@ -125,7 +125,7 @@ export interface Started {
 }
 
 /** The extension module of which workerlib's modules import names. */
-const EXTENSION = "workerlib._native";
+export const EXTENSION = "workerlib._native";
 /** Modules of the standard library that scripts import and that would be the same in two workers: `fresh.py` renews them. */
 const OPTIONAL = ["random", "tempfile", "uuid"];
 

@@ -39,6 +39,10 @@ _places: list[tuple[dict[str, Any], str, str]] = []
 _generators: list[random.Random] = []
 """The random number generators that there are already."""
 _modules: frozenset[str] = frozenset()
+_again: list[str] = []
+"""The packages that scripts import anew."""
+_record = ""
+"""Identifies the files of the modules."""
 _version = ""
 
 
@@ -48,15 +52,17 @@ def keep(told: str) -> None:
     Args:
         told: JSON with `version`, that of Pyodide; `modules`, the names of the modules; `extension`, the name
             of an extension module from which they import names, or an empty text; `optional`, modules that
-            not every Python has.
+            not every Python has; `again`, packages whose `__init__` scripts are to run by importing them;
+            `record`, a text that identifies the files of the modules.
 
     Raises:
         ImportError: If a module cannot be imported.
         RuntimeError: If a module does more with the extension module's names than to import them.
     """
-    global _extension, _version, _modules
+    global _extension, _version, _modules, _record
     order = json.loads(told)
-    _extension, _version = order["extension"], order["version"]
+    _extension, _version, _record = order["extension"], order["version"], order["record"]
+    _again.extend(order["again"])
     for name in order["optional"]:
         try:
             importlib.import_module(name)
@@ -103,14 +109,26 @@ def renew(told: str) -> None:
     _check()
 
 
-def complete() -> None:
+def complete(told: str) -> bool:
     """Imports the extension module and gives its names to the modules that import them.
 
+    The packages that scripts import anew have to be there until then: the extension module is in one of them.
+
+    Args:
+        told: JSON with `record`, a text that identifies the files that are installed now.
+
+    Returns:
+        Whether these are the files that the snapshot's modules are of. Otherwise the modules are forgotten.
+
     Raises:
-        ImportError: If it cannot be imported, or lacks a name.
+        ImportError: If the extension module cannot be imported, or lacks a name.
     """
+    is_same: bool = json.loads(told)["record"] == _record
     if not _extension:
-        return
+        return is_same
+    if not is_same:
+        _forget_package(_extension.partition(".")[0])
+        return False
     # Files have been installed. importlib.invalidate_caches() would forget the standard library's archive
     # too, and import importlib.metadata: three times the work of the import below.
     _forget_folders()
@@ -121,6 +139,21 @@ def complete() -> None:
         except AttributeError:
             raise ImportError(f"cannot import name {wanted!r} from {_extension!r}") from None
     _places.clear()
+    for name in _again:
+        del sys.modules[name]
+    return True
+
+
+def _forget_package(package: str) -> None:
+    """Has a package, and all modules in it, imported from its files when a script imports them."""
+    for name in [*sys.modules]:
+        if name == package or name.startswith(f"{package}."):
+            del sys.modules[name]
+    _places.clear()
+    for path in [*sys.path_importer_cache]:
+        if f"/{package}" in path:
+            del sys.path_importer_cache[path]
+    _forget_folders()
 
 
 def _forget_folders() -> None:

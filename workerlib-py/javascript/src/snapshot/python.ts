@@ -51,8 +51,12 @@ export interface Content<P extends Interpreter = Interpreter> {
   optional: string[];
   /** The extension module of which these import names, if there is one. */
   extension: string;
+  /** Packages whose first file scripts run anew, by importing them; their other modules stay imported. */
+  again?: string[];
   /** Puts files in place, before the import and in each Python that starts from the snapshot. */
-  install(pyodide: P): Promise<void>;
+  install(pyodide: P): Promise<void> | void;
+  /** Identifies the files that are in place. The modules are forgotten in a Python in which they are others. */
+  record?(pyodide: P): string;
 }
 
 const MODULE = "_workerlib_snapshot";
@@ -115,13 +119,15 @@ export async function makeSnapshot<P extends Interpreter>(
   const { loaded, module } = await withModule(compiled, () => pyodide.loadPyodide({ ...options, _makeSnapshot: true }));
   almost();
   await content.install(loaded);
-  const { modules, optional, extension } = content;
+  const { modules, optional, extension, again = [] } = content;
+  const record = content.record?.(loaded) ?? "";
   define(loaded);
-  call(loaded, "keep", { version: pyodide.version, modules, optional, extension });
+  call(loaded, "keep", { version: pyodide.version, modules, optional, extension, again, record });
   const written = loaded.makeMemorySnapshot();
   const bytes = pack(written, written.length - loaded._module.HEAPU8.length);
   const image = await shareable(bytes);
-  await startFromSnapshot(pyodide, options, content, Promise.resolve(read(image)), module);
+  const check = await startFromSnapshot(pyodide, options, content, Promise.resolve(read(image)), module);
+  for (const name of again) check.loaded.pyimport(name).destroy();
   return { bytes, snapshot: { image, module } };
 }
 
@@ -135,15 +141,17 @@ export async function shareable(image: Uint8Array<ArrayBuffer>): Promise<Kept> {
  *
  * @param image the snapshot's image, which Pyodide's own code does not have to wait for
  * @param module Pyodide's compiled module, where there is one
+ * @returns the Python, Pyodide's compiled module where it could be seen, and whether the snapshot's modules are of the files
+ *   that are in place
  * @throws Error if it does not start, or does not work
  */
 export async function startFromSnapshot<P extends Interpreter>(
   pyodide: PyodideModule<P>,
   options: object,
-  content: Pick<Content<P>, "install">,
+  content: Pick<Content<P>, "install" | "record">,
   image: Promise<Image>,
   module?: WebAssembly.Module,
-): Promise<{ loaded: P; module: WebAssembly.Module | undefined }> {
+): Promise<{ loaded: P; module: WebAssembly.Module | undefined; isSame: boolean }> {
   const { env = {}, args = null } = options as { env?: Record<string, string>; args?: string[] | null };
   // Pyodide may fail before it asks for it.
   image.catch(() => {});
@@ -155,8 +163,8 @@ export async function startFromSnapshot<P extends Interpreter>(
   const environment = { ...language(), ...env };
   call(started.loaded, "renew", { version: pyodide.version, environment, arguments: args });
   await content.install(started.loaded);
-  call(started.loaded, "complete");
-  return started;
+  const record = content.record?.(started.loaded) ?? "";
+  return { ...started, isSame: call(started.loaded, "complete", { record }) === true };
 }
 
 /**
@@ -197,12 +205,11 @@ function define(pyodide: Interpreter): void {
   for (const proxy of [namespace, made, types, builtins, sys]) proxy.destroy();
 }
 
-/** Calls a function of `fresh.py`, which gets and returns nothing but texts: no object of JavaScript's may stay. */
-function call(pyodide: Interpreter, name: string, told?: object): void {
+/** Calls a function of `fresh.py`, which gets a text and returns a plain value: no object of JavaScript's may stay. */
+function call(pyodide: Interpreter, name: string, told: object): unknown {
   const module = pyodide.pyimport(MODULE);
   try {
-    if (told === undefined) module[name]();
-    else module[name](JSON.stringify(told));
+    return module[name](JSON.stringify(told));
   } finally {
     module.destroy();
   }

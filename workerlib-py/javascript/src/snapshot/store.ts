@@ -24,6 +24,8 @@ export interface Store {
   remove(key: string): Promise<void>;
   /** Tells whether there is an image, damaged or not. */
   has(key: string): Promise<boolean>;
+  /** Lists the keys of the images, those that were written last at the end. */
+  keys(): Promise<string[]>;
 }
 
 /** Opens this host's store; undefined where it has none, such as in a page that is not secure. */
@@ -47,7 +49,8 @@ export async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 
 function inCache(cache: Cache): Store {
   // The name is reserved (RFC 6761), so that no page has this address.
-  const address = (key: string): string => `https://snapshots.workerlib.invalid/${encodeURIComponent(key)}`;
+  const start = "https://snapshots.workerlib.invalid/";
+  const address = (key: string): string => `${start}${encodeURIComponent(key)}`;
   return {
     async read(key) {
       const response = await cache.match(address(key));
@@ -67,6 +70,7 @@ function inCache(cache: Cache): Store {
       await cache.delete(address(key));
     },
     has: async (key) => (await cache.match(address(key))) !== undefined,
+    keys: async () => (await cache.keys()).map(({ url }) => decodeURIComponent(url.slice(start.length))),
   };
 }
 
@@ -93,6 +97,13 @@ async function openFolder(): Promise<Store | undefined> {
   const folder = `${process.env["XDG_CACHE_HOME"] || `${os.homedir()}/.cache`}/workerlib`;
   const path = (key: string): string => `${folder}/${key.replaceAll(/[^\w.-]/g, "_")}${ENDING}`;
   const remove = (name: string): Promise<void> => files.rm(name, { force: true });
+  const names = async (): Promise<string[]> => {
+    const all = (await files.readdir(folder)).filter((name) => name.endsWith(ENDING));
+    const dated = await Promise.all(
+      all.map(async (name) => ({ name, date: (await files.stat(`${folder}/${name}`)).mtimeMs })),
+    );
+    return dated.sort((one, other) => one.date - other.date).map(({ name }) => name);
+  };
   try {
     await files.mkdir(folder, { recursive: true, mode: 0o700 });
   } catch {
@@ -120,13 +131,10 @@ async function openFolder(): Promise<Store | undefined> {
         await remove(unfinished);
         throw error;
       }
-      const names = (await files.readdir(folder)).filter((name) => name.endsWith(ENDING));
-      const dated = await Promise.all(
-        names.map(async (name) => ({ name, date: (await files.stat(`${folder}/${name}`)).mtimeMs })),
-      );
-      const old = dated.sort((one, other) => other.date - one.date).slice(MOST);
-      await Promise.all(old.map(({ name }) => remove(`${folder}/${name}`)));
+      const old = (await names()).slice(0, -MOST);
+      await Promise.all(old.map((name) => remove(`${folder}/${name}`)));
     },
+    keys: async () => (await names()).map((name) => name.slice(0, -ENDING.length)),
     remove: (key) => remove(path(key)),
     has: (key) =>
       files.stat(path(key)).then(

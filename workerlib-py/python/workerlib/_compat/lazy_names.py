@@ -53,6 +53,9 @@ def value_of(name: str) -> Any:
         return value
     if name in _VALUES:
         return _resolve(_VALUES[name])()
+    # After a start from a memory snapshot the package is made anew, and its modules are there already.
+    if (module := sys.modules.get(f"workerlib.{name}")) is not None:
+        return module
     raise AttributeError(f"module 'workerlib' has no attribute {name!r}")
 
 
