@@ -53,6 +53,11 @@ def newer(a: str, b: str) -> bool:
 @workerlib.export
 def echo(value: object) -> object:
     return value
+
+@workerlib.export
+async def wait(seconds: float) -> None:
+    import asyncio
+    await asyncio.sleep(seconds)
 """
 
 
@@ -94,6 +99,11 @@ async def first() -> None:
         imported = set(await worker.modules())
         # Each takes longer to import than most of workerlib's own modules.
         assert not {"email.message", "pickle", "tomllib"} & imported
+        # The maker has the processor after calls that are in flight.
+        while snapshots._maker is None:
+            await asyncio.sleep(0.01)
+        await worker.wait(3)
+        assert snapshots._soon is None and not snapshots.is_ready
     await made()
     steps, others = Steps(), Steps()
     async with (

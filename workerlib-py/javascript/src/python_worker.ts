@@ -69,6 +69,7 @@ type Told =
   | ["died", reason: string]
   | ["ready"]
   | ["almost"]
+  | ["turn"]
   | ["compiled", module: WebAssembly.Module]
   | ["snapshot", image: Kept, module: WebAssembly.Module | undefined]
   | ["no_snapshot", cause: string];
@@ -135,9 +136,16 @@ async function fetchContent([address, path]: [string, string], base: string): Pr
   return [path, new Uint8Array(await response.arrayBuffer())];
 }
 
-/** Makes a snapshot, and sends it. */
+/** Goes on with making a snapshot, while the caller's turn is awaited. */
+let goOn: (() => void) | undefined;
+
+/** Makes a snapshot, and sends it. Each step waits for the caller, which has it wait for calls that are in flight. */
 async function make(order: SnapshotOrder, host: Host): Promise<void> {
-  const { image, module } = await makeSnapshotOf(planOf(order), order.compiled, () => host.postMessage(["almost"]));
+  const { image, module } = await makeSnapshotOf(planOf(order), order.compiled, (step) => {
+    if (step === "write") host.postMessage(["almost"]);
+    host.postMessage(["turn"]);
+    return new Promise((resolve) => (goOn = resolve));
+  });
   host.postMessage(["snapshot", image, module]);
 }
 
@@ -145,6 +153,7 @@ function listen(host: Host): void {
   const tell = (...told: Told): void => host.postMessage(told);
   let isOrdered = false;
   host.addEventListener("message", ({ data }) => {
+    goOn?.();
     // The first message is the order. All others are the script's own, or a connection's.
     if (isOrdered || typeof data !== "object" || data === null || !Array.isArray(data.files)) return;
     isOrdered = true;

@@ -9,7 +9,16 @@ import type { FatalApi } from "./fatal_errors.js";
 import { readFile } from "./relative.js";
 import { withModule } from "./snapshot/compiled.js";
 import { FORM, read } from "./snapshot/image.js";
-import { FRESH, importPyodide, makeSnapshot, shareable, startFromSnapshot, type PyodideModule, type Snapshot } from "./snapshot/python.js";
+import {
+  FRESH,
+  importPyodide,
+  makeSnapshot,
+  shareable,
+  startFromSnapshot,
+  type Before,
+  type PyodideModule,
+  type Snapshot,
+} from "./snapshot/python.js";
 import { digest, openStore } from "./snapshot/store.js";
 
 /** The Pyodide that is loaded where nobody says which. */
@@ -190,16 +199,17 @@ async function startFromAny(
  * Makes the snapshot from which workers of this plan can start, and keeps it for the next visit where that is possible.
  *
  * @param compiled Pyodide's compiled module, where there is one
- * @param almost is called when most of the work is done
+ * @param before is called before each step
  */
 export async function makeSnapshotOf(
   plan: Plan,
   compiled: WebAssembly.Module | undefined,
-  almost: () => void,
+  before: Before,
 ): Promise<Snapshot> {
   const imported = await prepare(plan.source, plan.base);
   const content = { modules: [plan.entry], optional: OPTIONAL, extension: EXTENSION, install: plan.install };
-  const { bytes, snapshot } = await makeSnapshot(imported.module, imported.options, content, compiled, almost);
+  const { bytes, snapshot } = await makeSnapshot(imported.module, imported.options, content, compiled, before);
+  await before("keep");
   try {
     const store = await openStore();
     await store?.write(await keyOf(imported, plan), bytes);

@@ -242,7 +242,9 @@ export class PyodideWorker {
     compiled?: WebAssembly.Module,
     onAlmost?: () => void,
   ): Promise<Snapshot> {
-    return makeSnapshotOf(this.#plan(options), compiled, () => onAlmost?.());
+    return makeSnapshotOf(this.#plan(options), compiled, (step) => {
+      if (step === "write") onAlmost?.();
+    });
   }
 
   /** Calls an exported function. */

@@ -59,6 +59,11 @@ export interface Content<P extends Interpreter = Interpreter> {
   record?(pyodide: P): string;
 }
 
+/** The steps of making a snapshot. Each keeps a processor busy for some tenths of a second, the first for seconds. */
+export type Step = "load" | "write" | "check" | "keep";
+/** Is called before each step, which waits for it. */
+export type Before = (step: Step) => Promise<void> | void;
+
 const MODULE = "_workerlib_snapshot";
 /** Identifies the code that is in a snapshot with it. */
 export const FRESH: string = fresh;
@@ -105,7 +110,7 @@ export async function importPyodide<P extends Interpreter>(folder: string, expec
  * Makes a snapshot, and checks it by starting from it.
  *
  * @param compiled Pyodide's compiled module, where there is one
- * @param almost is called when Pyodide has started, which is most of the work
+ * @param before is called before each step but the last one, which is the caller's
  * @returns the image's bytes, and the snapshot as it is handed on
  * @throws Error if it cannot be made, or does not start
  */
@@ -114,10 +119,11 @@ export async function makeSnapshot<P extends Interpreter>(
   options: object,
   content: Content<P>,
   compiled?: WebAssembly.Module,
-  almost: () => void = () => {},
+  before: Before = () => {},
 ): Promise<{ bytes: Uint8Array<ArrayBuffer>; snapshot: Snapshot }> {
+  await before("load");
   const { loaded, module } = await withModule(compiled, () => pyodide.loadPyodide({ ...options, _makeSnapshot: true }));
-  almost();
+  await before("write");
   await content.install(loaded);
   const { modules, optional, extension, again = [] } = content;
   const record = content.record?.(loaded) ?? "";
@@ -126,6 +132,7 @@ export async function makeSnapshot<P extends Interpreter>(
   const written = loaded.makeMemorySnapshot();
   const bytes = pack(written, written.length - loaded._module.HEAPU8.length);
   const image = await shareable(bytes);
+  await before("check");
   const check = await startFromSnapshot(pyodide, options, content, Promise.resolve(read(image)), module);
   for (const name of again) check.loaded.pyimport(name).destroy();
   return { bytes, snapshot: { image, module } };

@@ -54,6 +54,11 @@ def note_connection(worker: Any, connection: Connection) -> None:
     connection.closed.add_done_callback(forget)
 
 
+def is_calling() -> bool:
+    """Returns whether a call to any worker has no answer yet."""
+    return any(connection.is_calling for others in _calling.values() for connection in others)
+
+
 def watch(
     heartbeat: Heartbeat,
     worker: Any,

@@ -1,9 +1,10 @@
 """Knows the memory snapshot from which the workers of `spawn()` start, and has it made.
 
 The first worker starts Pyodide anew. When no worker has been starting for a moment, another worker makes the
-snapshot, hands it over and ends; from then on each worker gets it with its order. If a snapshot has been kept
-since an earlier visit, the first worker finds it and hands it over. How a snapshot is made and used is the
-workers' business (javascript/src/start.ts). Its bytes stay in JavaScript.
+snapshot, hands it over and ends; each of its steps waits for calls that are in flight. From then on each
+worker gets it with its order. If a snapshot has been kept since an earlier visit, the first worker finds it
+and hands it over. How a snapshot is made and used is the workers' business (javascript/src/start.ts). Its
+bytes stay in JavaScript.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import js
 from pyodide.ffi import create_once_callable, jsnull, to_js
 
 from workerlib._hosts.browser.web_worker import NodeWorker, WebWorker, new_worker
+from workerlib._rpc.heartbeat import is_calling
 
 # After how many milliseconds without a start of a worker the snapshot is made.
 _QUIET = 500
 # For how many seconds a worker waits for a snapshot that is nearly made.
 _PATIENCE = 5.0
+# For how many milliseconds a step of the maker's waits for calls in flight, and how often it looks for them.
+_LONGEST_TURN = 5000
+_LOOK = 50
 
 
 class Snapshots:
@@ -110,16 +116,15 @@ class Snapshots:
             self._make(script(), equipment())
 
         if self._kept is None and not self._cannot:
-            timer = js.setTimeout(create_once_callable(make), _QUIET)
-            # Node does not end while a timer runs.
-            if hasattr(timer, "unref"):
-                timer.unref()
+            _later(make, _QUIET)
 
     def _make(self, script: str, equipment: dict[str, Any]) -> None:
         def receive(message: Any) -> None:
             kind, *details = message
             if kind == "almost":
                 self._soon = asyncio.get_running_loop().create_future()
+            elif kind == "turn":
+                self._give_turn()
             elif kind == "snapshot":
                 self.keep(*details)
                 end()
@@ -148,6 +153,27 @@ class Snapshots:
             dict_converter=js.Object.fromEntries,
         )
         self._maker.post(order, to_js([]))
+
+    def _give_turn(self, waited: int = 0) -> None:
+        """Has the maker go on with its next step, after calls in flight: they may need the processor.
+
+        Args:
+            waited: For how many milliseconds the step has waited.
+        """
+        if self._maker is None:
+            return
+        # A worker that starts waits for the maker.
+        if is_calling() and not self._starting and waited < _LONGEST_TURN:
+            _later(partial(self._give_turn, waited + _LOOK), _LOOK)
+        else:
+            self._maker.post(js.Object.new(), to_js([]))
+
+
+def _later(function: Callable[[], None], milliseconds: int) -> None:
+    """Calls a function after some time, for which Node does not wait."""
+    timer = js.setTimeout(create_once_callable(function), milliseconds)
+    if hasattr(timer, "unref"):
+        timer.unref()
 
 
 snapshots = Snapshots()
