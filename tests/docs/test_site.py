@@ -59,6 +59,32 @@ def test_pages_fit_their_screen_and_ask_this_host_only(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_picture_is_the_one_of_the_colour_scheme(
+    chromium: Browser, site: str, folder: Path, scheme: str
+) -> None:
+    """Protects readers of dark pages from a bright picture, and readers of both from a picture that is missing."""
+    context = chromium.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(LIMIT)
+    page = context.new_page()
+    for name, picture in (("", "demo"), ("tracing/", "trace")):
+        page.goto(site + name)
+        # The other picture has no place on the page. A picture is fetched when it is scrolled to.
+        shown = page.evaluate_handle(
+            "(picture) => [...document.querySelectorAll(`article img[src*='${picture}']`)]"
+            ".filter((image) => getComputedStyle(image).display !== 'none')",
+            picture,
+        )
+        page.evaluate("(images) => images[0].scrollIntoView()", shown)
+        page.wait_for_function("(images) => images[0].naturalWidth > 0", arg=shown)
+        sources = page.evaluate("(images) => images.map((image) => image.getAttribute('src'))", shown)
+        end = f"{picture}{'-dark' if scheme == 'dark' else ''}.png#only-{scheme}"
+        assert [source.rpartition("/")[2] for source in sources] == [end]
+    context.close()
+    # The site's own switch does not reach such an element.
+    assert [file for file in folder.rglob("*.html") if "<picture>" in file.read_text("utf-8")] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(chromium: Browser, site: str, scheme: str) -> None:
     """Protects readers who need contrast or the keyboard: code of each colour, links to names in code, and wide tables."""
     axe = Path(os.environ["WORKERLIB_AXE"]).read_text(encoding="utf-8")
