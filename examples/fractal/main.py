@@ -1,11 +1,14 @@
-"""The page's script: a pool of workers paints the stripes, also while the visitor kills its workers."""
+"""The page's script: a pool of workers paints the stripes, also while the visitor kills its workers.
+
+The first worker begins while the others start. When all are there, they paint the picture together.
+"""
 
 import js
 import workerlib
 from pyscript import document, ffi, when
 
 canvas, status, workers, again = map(document.querySelector, ("#picture", "#status", "#workers", "#paint"))
-known, victims = [], []
+known, victims, paper = [], [], canvas.getContext("2d")
 
 
 def show_worker(colour):
@@ -26,13 +29,12 @@ def show_worker(colour):
 @when("click", again)
 async def paint():
     again.disabled = True
-    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height)
+    paper.clearRect(0, 0, canvas.width, canvas.height)
     stripes = pool.map(pool.stripe, range(0, canvas.height, 10), ordered=False)
     async for top, colour, pixels in stripes:
         if colour not in known:
             show_worker(colour)
-        data = js.ImageData.new(js.Uint8ClampedArray.new(ffi.to_js(pixels)), canvas.width, 10)
-        canvas.getContext("2d").putImageData(data, 0, top)
+        paper.putImageData(js.ImageData.new(js.Uint8ClampedArray.new(ffi.to_js(pixels)), 480), 0, top)
         status.textContent = f"Painting: {stripes.done} of {stripes.total} stripes"
     status.textContent = f"Painted {stripes.done} stripes; workers started anew: {pool.stats().restarts}."
     again.disabled = False
@@ -44,4 +46,6 @@ try:
 except workerlib.WorkerlibError as error:
     js.showTrouble(str(error))
     raise
+while pool.stats().starting:
+    await paint()
 await paint()

@@ -10,7 +10,7 @@ import random
 import js
 import workerlib
 
-WIDTH, HEIGHT, ROWS, STEPS = 480, 300, 10, 60
+WIDTH, ROWS, STEPS = 480, 10, 60
 COLOUR = [random.SystemRandom().randrange(70, 256) for _ in range(3)]
 SHADES = [bytes(part * (n < STEPS) * (20 + n) // 80 for part in COLOUR) + b"\xff" for n in range(STEPS + 1)]
 
@@ -32,8 +32,7 @@ async def stripe(top: int) -> tuple[int, list[int], bytes]:
     """
     pixels = bytearray()
     for y in range(top, top + ROWS):
-        for x in range(WIDTH):
-            pixels += SHADES[steps(complex(3.2 * x / WIDTH - 2.2, 2 * y / HEIGHT - 1))]
+        pixels += b"".join(SHADES[steps(complex(x / 150 - 2.2, y / 150 - 1))] for x in range(WIDTH))
         # Nothing is shared before the first kill.
         if COLOUR in getattr(workerlib.shared, "victims", []):
             js.self.close()

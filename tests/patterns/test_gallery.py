@@ -40,7 +40,16 @@ VISITS = {
         """,
         r"^six\n42\nTraceback .*ZeroDivisionError: division by zero",
     ),
-    "fractal": ("return says(/Painted/)", r"^Painted 30 stripes; workers started anew: 0\.$"),
+    "fractal": (
+        """
+        // Without a click all three workers paint in the end, each of which has a button then.
+        while (document.querySelectorAll("#workers button").length < 3) {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+        return says(/^Painted/);
+        """,
+        r"^Painted 30 stripes; workers started anew: 0\.$",
+    ),
     "stream": (
         """
         click("#start");
@@ -212,7 +221,10 @@ def test_a_visitor_kills_a_worker_of_the_pool(new_page: Page) -> None:
         + """
         const canvas = document.querySelector("#picture");
         const pixels = () => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-        await says(/^Painted/);
+        const wait = () => new Promise((resolve) => setTimeout(resolve, 50));
+        // The page paints again until all workers are there, and disables the button meanwhile.
+        while (document.querySelectorAll("#workers button").length < 3) await wait();
+        while (document.querySelector("#paint").disabled) await wait();
         click("#paint");
         await says(/^Painting/);
         click("#workers button");
