@@ -20,17 +20,39 @@ import pools
 SCRIPT = Path(pools.__file__).with_name("pool_worker.py")
 HERE = Path(__file__).parent
 
-# What a cluster can do as any other pool, of the suite that every pool has to pass; test_the_table has the rest.
-SUITE = (
-    "calls_and_names",
-    "submit",
-    "map_in_order",
-    "map_is_lazy",
-    "map_of_an_async_iterable",
-    "map_with_errors",
-    "progress",
-    "break_ends_a_map_soon",
-)
+TABLE = Path(__file__).parents[2] / "docs" / "scaling.md"
+
+# The tests of the suite that every pool has to pass which are none for a cluster, by the row of the table that says why.
+OTHERWISE = {
+    "which worker runs a call": {"both_workers_work", "map_as_completed", "two_workers_are_faster_than_one"},
+    "arguments and results": {
+        "map_of_quick_items",
+        "map_of_values_that_cannot_be_sent",
+        "errors_name_the_places_that_users_know",
+    },
+    "functions and streams among arguments": {"callbacks_and_streams"},
+    "reports": {"reports"},
+    "cancel": {"break_ends_a_map", "cancel", "closing"},
+    "`timeout=`": {"time_limits", "a_task_that_cannot_be_interrupted"},
+    "`each`, `share`": {
+        "each_and_share_reach_later_workers",
+        "shared_values",
+        "an_idempotent_export_runs_again",
+    },
+    "the death of a worker costs": {"a_death_costs_one_item", "a_death_in_a_large_chunk", "poison"},
+    "restarts": {"a_broken_pool", "deaths_with_the_defaults", "recycling"},
+}
+SUITE = [*(set(pools.TESTS) - set().union(*OTHERWISE.values())), "break_ends_a_map_soon"]
+
+
+def test_the_documents_say_what_is_other_on_a_cluster() -> None:
+    """Each test of the suite runs on a cluster, or a row of the documents' table says what a cluster does instead."""
+    text = TABLE.read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("|")]
+    for start, names in OTHERWISE.items():
+        (row,) = [row for row in rows if row[1].startswith(start)]
+        assert not row[4].startswith("yes"), row
+        assert names <= set(pools.TESTS)
 
 
 @contextlib.contextmanager
@@ -81,7 +103,7 @@ async def test_break_ends_a_map_soon(pool: workerlib.Pool) -> None:
 test_break_ends_a_map_soon.__test__ = False  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", SUITE)
+@pytest.mark.parametrize("name", sorted(SUITE))
 async def test_suite(client: Any, name: str) -> None:
     """Calls and maps are those of every pool."""
     async with workerlib.pool(SCRIPT, client=client) as pool:

@@ -10,6 +10,9 @@ from typing import Any
 
 from workerlib._errors import NotSupportedError
 
+_DATA = frozenset({str, bytes, int, float, bool, type(None), list, tuple, dict})
+"""Types of arguments in which no task is."""
+
 
 def nodes_of(graph: Any) -> dict[Any, Any]:
     """Reads a graph in any of dask's forms: an expression, a high-level graph, or a dict of tasks.
@@ -59,20 +62,20 @@ def _converted(task: Any, graph: Mapping[Any, Any], key: Any = None) -> Any:
 
 
 def _uses_files(node: Any) -> bool:
-    """Tells whether a task writes to or reads from partd, dask's store of files."""
+    """Tells whether a task writes to or reads from partd, dask's store of files.
+
+    Tasks inside of it are looked at, data is not: the first task of a shuffle calls a class of partd's.
+    """
     waiting = [node]
     while waiting:
         part = waiting.pop()
-        function = getattr(part, "func", None)
-        if any((getattr(one, "__module__", None) or "").startswith("partd") for one in (function, part)):
+        if type(part) in _DATA:
+            continue
+        if (getattr(part, "__module__", None) or "").startswith("partd"):
             return True
+        function = getattr(part, "func", None)
         if function is not None:
-            waiting += [*getattr(part, "args", ()), *getattr(part, "kwargs", {}).values()]
-            waiting.append(function)
-        elif isinstance(part, (list, tuple)):
-            waiting += part
-        if hasattr(part, "value") and type(part).__name__ == "DataNode":
-            waiting.append(part.value)
+            waiting += [function, *getattr(part, "args", ()), *getattr(part, "kwargs", {}).values()]
     return False
 
 
