@@ -1,8 +1,8 @@
 """Opens the demo page in Chromium, uses it as a person would, and prints what it shows.
 
-Run as `python drive.py URL [--screenshot FILE]`; the environment's CHROMIUM names the browser. The exit code is
-not 0 if anything was wrong: a number other than the one recomputed here from the same files, an error or a
-warning in the console, a failed request, or a request that leaves the site.
+Run as `python drive.py URL [--screenshot FILE]`; the environment's CHROMIUM names the browser, and WORKERLIB_TEST_PACE says
+how many times slower than usual the machine is. The exit code is not 0 if anything was wrong: a number other than the one
+recomputed here from the same files, an error or a warning in the console, a failed request, or a request that leaves the site.
 Invariant: what is expected is computed from the served data by the code of this file alone, not by the page's.
 It judges no absolute speed; it only checks that the page's frames went on while the worker worked.
 """
@@ -37,8 +37,10 @@ FLAGS = [
 # PyScript's own words on every page that is not isolated; its `sync_main_only`, which should silence them, is not
 # seen in a worker whose tag has a config attribute.
 WARNING_WITHOUT_ISOLATION = "Unable to use `window` or `document` in worker. This requires SharedArrayBuffer"
-START_TIMEOUT_MS = 180_000
-ANSWER_TIMEOUT_S = 120.0
+# How many times slower this machine is than a quiet, fast one (`cargo xtask test` measures it).
+PACE = max(1.0, float(os.environ.get("WORKERLIB_TEST_PACE", "1")))
+START_TIMEOUT_MS = 180_000 * PACE
+ANSWER_TIMEOUT_S = 120.0 * PACE
 READ_BARS = """id => [...document.querySelectorAll(`#${id} .bar`)].map(bar => ({
     label: bar.dataset.label, value: bar.dataset.value === "" ? null : Number(bar.dataset.value),
     size: Number(bar.getAttribute("height"))}))"""

@@ -5,16 +5,26 @@ the site's snapshots from the `Shelf` and puts them into the context's Cache Sto
 (docs/starting.md), `spawn()` and the npm package find them. On the first page of a site the keeper has the snapshot of the
 interpreter module made. In Chromium the shelf also gets the snapshots that pages have made for their workers.
 
+WORKERLIB_KEPT_SNAPSHOTS is the folder in which the shelf finds what other parts of the test run have made in this engine, and leaves
+its own.
+
 The keeper stays open as long as the context: a session of WebKit's driver forgets what a site has stored when the site's
 last page closes.
 """
 
 from __future__ import annotations
 
+import atexit
 import functools
+import hashlib
 import http.server
 import json
+import os
+import tempfile
 import threading
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Error as PlaywrightError
@@ -28,20 +38,27 @@ INTERPRETER = "/workerlib/workerlib-pyodide.mjs?pyodide=/pyodide"
 
 
 class Shelf:
-    """Keeps the entries of sites' Cache Storages: a server for this machine, which knows a site by its origin."""
+    """Keeps the entries of sites' Cache Storages in a folder: a server for this machine, which knows a site by its origin.
 
-    def __init__(self) -> None:
-        sites: dict[str, dict[str, tuple[str, bytes]]] = {}
+    The folder is that of the run, if there is one, so that a part of the test run finds the snapshots of other parts. An entry is
+    a file, written whole: its address and digest in the first line, then its content.
+    """
 
+    def __init__(self, folder: Path) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
             def log_message(self, *_: object) -> None:
                 pass
 
             def do_POST(self) -> None:
                 """Takes an entry of a site, whose address and digest are in a header."""
-                address, digest = json.loads(self.headers["X-Entry"])
+                entry = self.headers["X-Entry"].encode()
                 content = self.rfile.read(int(self.headers["Content-Length"]))
-                sites.setdefault(self.headers["Origin"], {})[address] = digest, content
+                site = self._site()
+                site.mkdir(parents=True, exist_ok=True)
+                with tempfile.NamedTemporaryFile(dir=site, prefix=".", delete=False) as file:
+                    file.write(entry + b"\n" + content)
+                # Parts that run side by side may make the same snapshot.
+                os.replace(file.name, site / hashlib.sha256(json.loads(entry)[0].encode()).hexdigest()[:16])
                 self._answer(b"")
 
             def do_OPTIONS(self) -> None:
@@ -49,14 +66,23 @@ class Shelf:
                 self._answer(b"")
 
             def do_GET(self) -> None:
-                """Gives the content of an entry by its number, or the list of the addresses and digests of all entries."""
-                entries = sites.get(self.headers["Origin"], {})
-                number = self.path.removeprefix("/")
-                if number:
-                    self._answer(list(entries.values())[int(number)][1])
+                """Gives the content of an entry by its name, or the list of the names, addresses and digests of all entries."""
+                name = self.path.removeprefix("/")
+                if name:
+                    with (self._site() / name).open("rb") as file:
+                        file.readline()
+                        self._answer(file.read())
                 else:
-                    listed = [(address, digest) for address, (digest, _) in entries.items()]
-                    self._answer(json.dumps(listed).encode())
+                    self._answer(json.dumps(list(self._listed())).encode())
+
+            def _listed(self) -> Iterator[tuple[str, str, str]]:
+                for path in sorted(self._site().glob("[!.]*")):
+                    with path.open("rb") as file:
+                        address, digest = json.loads(file.readline())
+                    yield path.name, address, digest
+
+            def _site(self) -> Path:
+                return folder / urllib.parse.quote(self.headers["Origin"], safe="")
 
             def _answer(self, content: bytes) -> None:
                 self.send_response(200)
@@ -75,7 +101,12 @@ class Shelf:
 
 @functools.cache
 def _shelf() -> Shelf:
-    return Shelf()
+    folder = os.environ.get("WORKERLIB_KEPT_SNAPSHOTS")
+    if folder:
+        return Shelf(Path(folder))
+    own = tempfile.TemporaryDirectory(prefix="workerlib-snapshots-")
+    atexit.register(own.cleanup)
+    return Shelf(Path(own.name))
 
 
 _open: dict[str, list[Page]] = {}

@@ -23,7 +23,7 @@ use crate::setup::{self, node};
 use crate::site;
 use crate::steps::{Outcome, Steps};
 use crate::wheel::{self, Kind};
-use crate::workspace::Workspace;
+use crate::workspace::{BYTECODE, Workspace};
 
 mod browser;
 mod criterion;
@@ -186,7 +186,7 @@ fn measure(
 ) -> Result<Outcome> {
     command
         .args(quick.then_some("--quick"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env(BYTECODE, workspace.bytecode())
         .current_dir(workspace.target());
     let process::Run { succeeded, output, .. } =
         process::capture_within(workspace, &format!("bench-{name}"), &mut command, Limit::Total(LIMIT))?;

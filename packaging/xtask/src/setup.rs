@@ -15,25 +15,41 @@ pub(crate) mod system;
 
 /// Adds the steps that put the given things in place.
 pub(crate) fn add<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, needs: &[Need]) {
+    add_programs(steps, workspace, needs);
+    add_python_tools(steps, workspace, needs);
+    add_wheels(steps, workspace, needs);
+    add_packages(steps, workspace, needs);
+}
+
+/// Adds the step that looks for the system's programs, which comes before all others.
+pub(crate) fn add_programs<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, needs: &[Need]) {
     let needs = needs.to_vec();
-    let has = |need| needs.contains(&need);
-    let release = has(Need::ReleasePackages);
-    let docs = has(Need::DocsTools);
-    let (python, node, wheels) = (has(Need::PythonTools), has(Need::NodePackages), has(Need::PyodideWheels));
     steps.add("looking for the system's programs", move || system::ensure(workspace, &needs));
-    if python {
+}
+
+/// Adds the steps that install the tools that are written in Python.
+pub(crate) fn add_python_tools<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, needs: &[Need]) {
+    if needs.contains(&Need::PythonTools) {
         steps.add("installing the Python tools", || python::ensure_tools(workspace));
     }
-    if docs {
+    if needs.contains(&Need::DocsTools) {
         steps.add("installing the builder of the documentation", || python::ensure_docs_tools(workspace));
     }
-    if release {
-        steps.add("fetching what checks workflows and releases", || node::ensure_release_packages(workspace));
-    }
-    if wheels {
+}
+
+/// Adds the step that fetches the wheels for Pyodide by the Python tools.
+pub(crate) fn add_wheels<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, needs: &[Need]) {
+    if needs.contains(&Need::PyodideWheels) {
         steps.add("fetching wheels for Pyodide", || python::ensure_pyodide_wheels(workspace));
     }
-    if node {
+}
+
+/// Adds the steps that fetch packages from npm.
+pub(crate) fn add_packages<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, needs: &[Need]) {
+    if needs.contains(&Need::ReleasePackages) {
+        steps.add("fetching what checks workflows and releases", || node::ensure_release_packages(workspace));
+    }
+    if needs.contains(&Need::NodePackages) {
         steps.add("fetching Pyodide, PyScript and data", || node::ensure_packages(workspace));
     }
 }

@@ -13,7 +13,7 @@ use crate::server::{self, Site};
 use crate::setup::browser::Engine;
 use crate::site;
 use crate::steps::Steps;
-use crate::workspace::Workspace;
+use crate::workspace::{BYTECODE, Workspace};
 
 /// The time for all that is not soaking.
 const BEYOND: Duration = Duration::from_secs(600);
@@ -56,7 +56,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         let path = ["browser", "python", "shared"].map(|folder| workspace.tests(folder));
         drive.env("PYTHONPATH", std::env::join_paths(path).context("a path with a colon")?);
         drive.envs(engine.find().with_context(|| format!("{} is missing", engine.name()))?);
-        drive.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(workspace.target());
+        drive.env(BYTECODE, workspace.bytecode()).current_dir(workspace.target());
         let limit = BEYOND + Duration::from_secs_f64(options.minutes * 60.0);
         let run = process::capture_within(
             workspace,

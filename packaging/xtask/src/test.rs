@@ -4,6 +4,8 @@
 //! the slowness of the machine (see `pace`); a part is ended only when its log no longer grows.
 
 use std::collections::BTreeSet;
+use std::env;
+use std::fs;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -13,11 +15,12 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use self::context::Context;
-use self::lanes::{Job, Place, Stage, Step};
+use self::lanes::{Job, Stage};
 use self::memory::{Memory, Selection};
 use self::pace::{Measure, Pace};
 use self::parts::{Part, Product};
 use self::report::{Ending, Report};
+use self::sites::Sites;
 use self::table::Row;
 use crate::pyodide::{self, Pyodide};
 use crate::setup::{self, need::Need};
@@ -40,6 +43,7 @@ pub(crate) mod pytest;
 mod python;
 mod report;
 mod rust;
+mod sites;
 mod table;
 mod transport;
 mod workflows;
@@ -128,15 +132,18 @@ fn run(
     parts: &[&'static Part],
     selections: &[Selection],
 ) -> Result<Vec<Row>> {
+    // It belongs to modules that the tests of earlier runs have written.
+    let _ = fs::remove_dir_all(workspace.bytecode_of(&env::temp_dir()));
     // A test that the user names runs, wherever it repeats another.
     let is_full = options.full || options.rerun_failed || options.matrix || !options.pytest.is_empty();
     let lanes = options.lanes.map_or_else(lanes_of_this_machine, NonZero::get).min(parts.len());
     // The few limits of parts that run before anything is built know of the lanes only.
     let pace = Mutex::new(pace::of_lanes(lanes));
     let first_error: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+    let sites = Sites::default();
     let reports: Vec<OnceLock<(f64, Report)>> = parts.iter().map(|_| OnceLock::new()).collect();
     let mut jobs = Vec::new();
-    let (pace, error) = (&pace, &first_error);
+    let (pace, error, sites) = (&pace, &first_error, &sites);
     let succeeds = move |result: Result<()>| {
         let succeeded = result.is_ok();
         if let Err(why) = result {
@@ -144,28 +151,32 @@ fn run(
         }
         succeeded
     };
-    let needed = parts.iter().filter_map(|part| stage_of(part)).max();
-    for stage in Stage::ALL.into_iter().filter(|stage| Some(*stage) <= needed) {
+    let stages = stages_of(parts);
+    for stage in stages {
         let work = move || {
-            let steps = match stage {
-                Stage::SetUp => setup_of(workspace, parts),
-                Stage::Installed => install(workspace, parts, lanes, pace),
-                Stage::Built => build(workspace, parts, lanes, pace),
-            };
+            let mut steps = Steps::default();
+            let needs = needs_of(parts);
+            match stage {
+                Stage::Programs => setup::add_programs(&mut steps, workspace, &needs),
+                Stage::Tools => setup::add_python_tools(&mut steps, workspace, &needs),
+                Stage::Packages => setup::add_packages(&mut steps, workspace, &needs),
+                Stage::Installed => add_install(&mut steps, workspace, parts, lanes, pace),
+                Stage::Built => {
+                    setup::add_wheels(&mut steps, workspace, &needs);
+                    add_build(&mut steps, workspace, parts, lanes, pace);
+                }
+            }
             succeeds(steps.run_beside_others())
         };
-        jobs.push(Job {
-            seconds: 0,
-            place: Place::Beside,
-            uses: None,
-            step: Step::Makes(stage),
-            work: Box::new(work),
-        });
+        // Of two that may start, the one on which more waits is first.
+        let seconds = if stage == Stage::Packages { 0 } else { 1 };
+        let (needs, work) = (stage.needs().to_vec(), Box::new(work));
+        jobs.push(Job { seconds, uses: None, needs, makes: Some(stage), work });
     }
     for ((part, selection), report) in parts.iter().zip(selections).zip(&reports) {
         let work = move || {
             let pace = *pace.lock().unwrap_or_else(PoisonError::into_inner);
-            let context = Context { workspace, pace, is_full, arguments: &options.pytest, selection };
+            let context = Context { workspace, pace, is_full, arguments: &options.pytest, selection, sites };
             println!("start   {}", part.name);
             let start = Instant::now();
             // A part that cannot run is a part that failed; the others still have something to tell.
@@ -176,9 +187,9 @@ fn run(
             let _ = report.set((seconds, result));
             true
         };
-        let (seconds, place, uses) = (part.seconds, part.place, part.uses);
-        let step = stage_of(part).map_or(Step::NeedsNothing, Step::Needs);
-        jobs.push(Job { seconds, place, uses, step, work: Box::new(work) });
+        let (seconds, uses) = (part.seconds, part.uses);
+        let needs = stages_for(part).into_iter().collect();
+        jobs.push(Job { seconds, uses, needs, makes: None, work: Box::new(work) });
     }
     lanes::run(jobs, lanes);
     if let Some(error) = first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -197,15 +208,27 @@ fn lanes_of_this_machine() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(LANES)
 }
 
-/// The stage that a part waits for.
-fn stage_of(part: &Part) -> Option<Stage> {
-    let is_native = |product: &Product| matches!(product, Product::NativeWheel | Product::Installed);
-    match (part.needs, part.products) {
-        ([], []) => None,
-        (_, []) => Some(Stage::SetUp),
-        (_, products) if products.iter().all(is_native) => Some(Stage::Installed),
-        _ => Some(Stage::Built),
-    }
+/// The stages that a part waits for.
+fn stages_for(part: &Part) -> BTreeSet<Stage> {
+    let of_need = |need: &Need| match need {
+        Need::PythonTools | Need::DocsTools => Some(Stage::Tools),
+        Need::NodePackages | Need::ReleasePackages => Some(Stage::Packages),
+        Need::PyodideWheels => Some(Stage::Built),
+        // Nobody installs them here: they are there, or the part says what is missing.
+        Need::RustLints => None,
+        _ => Some(Stage::Programs),
+    };
+    let of_product = |product: &Product| match product {
+        Product::NativeWheel | Product::Installed => Stage::Installed,
+        _ => Stage::Built,
+    };
+    part.needs.iter().filter_map(of_need).chain(part.products.iter().map(of_product)).collect()
+}
+
+/// The stages that parts wait for, with those before them.
+fn stages_of(parts: &[&Part]) -> Vec<Stage> {
+    let needed: BTreeSet<Stage> = parts.iter().flat_map(|part| stages_for(part)).collect();
+    Stage::ALL.into_iter().filter(|stage| needed.iter().any(|other| stage.leads_to(*other))).collect()
 }
 
 /// Tells what a part came to: of a failure its own lines first, then how to run it alone.
@@ -247,23 +270,23 @@ fn in_quotes(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The steps that set up what the parts need.
-fn setup_of<'a>(workspace: &'a Workspace, parts: &[&Part]) -> Steps<'a> {
+/// The needs of the parts.
+fn needs_of(parts: &[&Part]) -> Vec<Need> {
     let needs: BTreeSet<Need> = parts.iter().flat_map(|part| part.needs).copied().collect();
-    let needs: Vec<Need> = needs.into_iter().collect();
-    let mut steps = Steps::default();
-    if !needs.is_empty() {
-        setup::add(&mut steps, workspace, &needs);
-    }
-    steps
+    needs.into_iter().collect()
 }
 
-/// The steps that build the native wheel and install it, if a part uses it.
+/// Adds the steps that build the native wheel and install it, if a part uses it.
 ///
 /// It comes before the wheel for Pyodide, whose build takes several times as long: meanwhile the tests of the native one run.
-fn install<'a>(workspace: &'a Workspace, parts: &[&Part], lanes: usize, pace: &'a Mutex<f64>) -> Steps<'a> {
+fn add_install<'a>(
+    steps: &mut Steps<'a>,
+    workspace: &'a Workspace,
+    parts: &[&Part],
+    lanes: usize,
+    pace: &'a Mutex<f64>,
+) {
     let products = products_of(parts);
-    let mut steps = Steps::default();
     if products.contains(&Product::NativeWheel) || products.contains(&Product::Installed) {
         steps.add("building the native wheel", || wheel::build(workspace, Kind::Native));
     }
@@ -271,27 +294,30 @@ fn install<'a>(workspace: &'a Workspace, parts: &[&Part], lanes: usize, pace: &'
         steps.add("installing the native wheel", || {
             setup::python::ensure_library(workspace, &wheel::find(workspace, Kind::Native)?)
         });
-        add_measurement(&mut steps, workspace, Measure::Python, lanes, pace);
+        add_measurement(steps, workspace, Measure::Python, lanes, pace);
     }
-    steps
 }
 
-/// The steps that build the other products that the parts use, each once.
-fn build<'a>(workspace: &'a Workspace, parts: &[&Part], lanes: usize, pace: &'a Mutex<f64>) -> Steps<'a> {
+/// Adds the steps that build the other products that the parts use, each once.
+fn add_build<'a>(
+    steps: &mut Steps<'a>,
+    workspace: &'a Workspace,
+    parts: &[&Part],
+    lanes: usize,
+    pace: &'a Mutex<f64>,
+) {
     let products = products_of(parts);
     let any = |wanted: &[Product]| wanted.iter().any(|product| products.contains(product));
-    let mut steps = Steps::default();
     steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
     if any(&[Product::Pyodide029]) {
         steps.add("adding the wheel to Pyodide 0.29", || pyodide::assemble(workspace, Pyodide::V0_29));
     }
     if any(&[Product::Site]) {
-        site::add_assembly(&mut steps, workspace, Pyodide::V314);
+        site::add_assembly(steps, workspace, Pyodide::V314);
     } else if any(&[Product::Pyodide314]) {
         steps.add("adding the wheel to Pyodide 314", || pyodide::assemble(workspace, Pyodide::V314));
     }
-    add_measurement(&mut steps, workspace, Measure::Pyodide, lanes, pace);
-    steps
+    add_measurement(steps, workspace, Measure::Pyodide, lanes, pace);
 }
 
 fn products_of(parts: &[&Part]) -> BTreeSet<Product> {

@@ -4,9 +4,12 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+
+/// The variable that tells Python where to keep bytecode, so that nothing is left beside the sources.
+pub(crate) const BYTECODE: &str = "PYTHONPYCACHEPREFIX";
 
 /// Names the folders of one checkout.
 #[derive(Clone, Debug)]
@@ -103,6 +106,18 @@ impl Workspace {
     /// The virtual environment of the tools.
     pub(crate) fn venv(&self) -> PathBuf {
         self.target().join("venv")
+    }
+
+    /// The folder of the bytecode that Python makes of modules when they are first imported, wherever those lie. Its programs are told
+    /// by the variable `BYTECODE`.
+    pub(crate) fn bytecode(&self) -> PathBuf {
+        self.target().join("bytecode")
+    }
+
+    /// The part of that folder for modules below another folder.
+    pub(crate) fn bytecode_of(&self, folder: &Path) -> PathBuf {
+        let names = folder.components().filter(|component| matches!(component, Component::Normal(_)));
+        self.bytecode().join(names.collect::<PathBuf>())
     }
 
     /// The folder of libraries that users have and the package does not need.

@@ -13,16 +13,16 @@ async function hold() {
 /** Takes the snapshots from the shelf. */
 async function provide(shelf) {
   await hold();
-  for (const [number, [address, digest]] of (await list(shelf)).entries()) {
+  for (const [name, address, digest] of await list(shelf)) {
     if (address === MADE) continue;
-    const content = await (await fetch(`${shelf}${number}`)).arrayBuffer();
+    const content = await (await fetch(`${shelf}${name}`)).arrayBuffer();
     await cache.put(address, new Response(content, { headers: { [DIGEST]: digest } }));
   }
 }
 
 /** Has the snapshot of the interpreter module made if the shelf has none, and puts it there. Returns what went wrong, or null. */
 async function provideInterpreter(shelf) {
-  if ((await list(shelf)).some(([address]) => address === MADE)) return null;
+  if ((await list(shelf)).some(([, address]) => address === MADE)) return null;
   const before = (await cache.keys()).length;
   const trouble = await make();
   if (trouble) return trouble;
@@ -32,7 +32,7 @@ async function provideInterpreter(shelf) {
   return null;
 }
 
-/** Lists the addresses and digests of the shelf. */
+/** Lists the names, addresses and digests of the shelf's entries. */
 async function list(shelf) {
   return (await fetch(shelf)).json();
 }
@@ -40,7 +40,7 @@ async function list(shelf) {
 /** Puts the snapshots of this site on the shelf that are not there. */
 async function collect(shelf) {
   await hold();
-  const there = new Set((await list(shelf)).map(([address]) => address));
+  const there = new Set((await list(shelf)).map(([, address]) => address));
   for (const request of await cache.keys()) {
     if (there.has(request.url)) continue;
     const kept = await cache.match(request);
@@ -67,4 +67,9 @@ function make() {
   }).finally(() => worker.terminate());
 }
 
-window.keeper = { hold, provide, provideInterpreter, collect };
+/** Compiles a module of WebAssembly and holds it: pages of this process that compile the same bytes get it. */
+async function compile(address) {
+  window.compiled = await WebAssembly.compileStreaming(fetch(address));
+}
+
+window.keeper = { hold, provide, provideInterpreter, collect, compile };

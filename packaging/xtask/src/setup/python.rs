@@ -77,7 +77,7 @@ pub(crate) fn ensure_environment(
         Command::new(python).args(["-m", "venv", "--clear"]).arg(venv),
     )?;
     let mut pip = pip_of(&python_of(venv));
-    pip.args(["install", "--require-hashes", "--only-binary=:all:", "-r"]).arg(requirements);
+    pip.args(["install", "--no-compile", "--require-hashes", "--only-binary=:all:", "-r"]).arg(requirements);
     process::run(workspace, &format!("{name}-filled"), &mut pip)?;
     stamp::set(venv, &fingerprint)?;
     Ok(Outcome::Done)
@@ -111,7 +111,7 @@ fn ensure_beside(workspace: &Workspace, requirements: &str, folder: &Path) -> Re
         fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
     let mut pip = pip(workspace);
-    pip.args(["install", "--require-hashes", "--only-binary=:all:", "--target"]).arg(folder);
+    pip.args(["install", "--no-compile", "--require-hashes", "--only-binary=:all:", "--target"]).arg(folder);
     process::run(workspace, "pip-beside", pip.arg("-r").arg(&requirements))?;
     stamp::set(folder, &fingerprint)?;
     Ok(Outcome::Done)
@@ -130,7 +130,7 @@ pub(crate) fn ensure_library(workspace: &Workspace, library: &Path) -> Result<Ou
     stamp::clear(&mark);
     let mut pip = pip(workspace);
     // The version stays while the content changes, so pip has to be told to install it again.
-    pip.args(["install", "--no-index", "--no-deps", "--force-reinstall"]);
+    pip.args(["install", "--no-compile", "--no-index", "--no-deps", "--force-reinstall"]);
     process::run(workspace, "pip-workerlib", pip.arg(library))?;
     fs::write(&mark, "")?;
     stamp::set(&mark, &fingerprint)?;
@@ -204,6 +204,7 @@ fn fetch_wheels(workspace: &Workspace, list: &str, folder: &Path, options: &[&st
     Ok(Outcome::Done)
 }
 
+/// Makes the command of pip. It compiles nothing that it installs: few of the modules are ever imported (`Workspace::bytecode`).
 fn pip(workspace: &Workspace) -> Command {
     pip_of(&workspace.python())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::memory::Selection;
+use super::sites::Sites;
 use crate::process::Limit;
 use crate::workspace::Workspace;
 
@@ -30,6 +31,8 @@ pub(super) struct Context<'a> {
     pub(super) arguments: &'a [String],
     /// Which tests of the part are to run.
     pub(super) selection: &'a Selection,
+    /// The servers of the site.
+    pub(super) sites: &'a Sites,
 }
 
 impl Context<'_> {

@@ -6,11 +6,12 @@ use super::context::Context;
 use super::pytest::{self, Suite};
 use super::report::Report;
 use crate::docs;
-use crate::setup::{browser::Engine, node};
+use crate::setup::{self, browser::Engine, node};
 
 /// Builds the site, and runs its tests in Chromium.
 pub(super) fn check(context: &Context<'_>) -> Result<Report> {
     let workspace = context.workspace;
+    setup::python::ensure_docs_tools(workspace)?;
     let run = docs::build(workspace)?;
     let mut all = Report::of(run.succeeded, "the site, strictly", docs::complaints(&run.output));
     if run.succeeded {

@@ -1,4 +1,4 @@
-//! Runs jobs in lanes side by side, then those that must run alone.
+//! Runs jobs in lanes side by side.
 //!
 //! The longest job starts first, so that the lanes end at about the same time. Two jobs that use the same thing never run at the
 //! same time; a job waits for the set-up, or for a build behind it, if it needs that. Jobs report by themselves: nothing is
@@ -8,15 +8,6 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-
-/// Where a job may run.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Place {
-    /// Beside any other.
-    Beside,
-    /// With no other at the same time, behind all others: it measures time.
-    Alone,
-}
 
 /// Something of which one job at a time makes use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,18 +20,24 @@ pub(super) enum Resource {
 pub(super) struct Job<'a> {
     /// About how long it takes: it decides the order only.
     pub(super) seconds: u32,
-    pub(super) place: Place,
     pub(super) uses: Option<Resource>,
-    pub(super) step: Step,
+    /// The stages that the job waits for.
+    pub(super) needs: Vec<Stage>,
+    /// The stage that the job makes. There is one such job for each stage at most, and it starts before all that make none.
+    pub(super) makes: Option<Stage>,
     /// Does the work. A job that makes a stage returns whether the jobs that wait for it may start.
     pub(super) work: Box<dyn FnOnce() -> bool + Send + 'a>,
 }
 
-/// Something that one job makes and others wait for. A stage waits for the one before it.
+/// Something that one job makes and others wait for.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Stage {
-    /// The tools are installed.
-    SetUp,
+    /// The system's programs are installed.
+    Programs,
+    /// The Python tools are installed.
+    Tools,
+    /// The npm packages are installed.
+    Packages,
     /// The native wheel is built and installed.
     Installed,
     /// The wheel for Pyodide, and all that is made of it, is built.
@@ -48,24 +45,24 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// All stages, in their order.
-    pub(super) const ALL: [Self; 3] = [Self::SetUp, Self::Installed, Self::Built];
+    /// All stages; each stands behind those that it waits for.
+    pub(super) const ALL: [Self; 5] =
+        [Self::Programs, Self::Tools, Self::Packages, Self::Installed, Self::Built];
 
-    /// The stage before this one.
-    fn before(self) -> Option<Self> {
-        Self::ALL.into_iter().rfind(|stage| *stage < self)
+    /// The stages that have to be reached before this one is made.
+    pub(super) fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Programs => &[],
+            Self::Tools | Self::Packages => &[Self::Programs],
+            Self::Installed => &[Self::Tools],
+            Self::Built => &[Self::Installed, Self::Packages],
+        }
     }
-}
 
-/// How a job depends on the stages, which are jobs as well.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Step {
-    /// The job waits for nothing.
-    NeedsNothing,
-    /// The job waits for a stage.
-    Needs(Stage),
-    /// The job makes a stage. There is one such job for each stage at most, and it starts before all that make none.
-    Makes(Stage),
+    /// Tells whether this stage is another one, or has to be reached before it.
+    pub(super) fn leads_to(self, other: Self) -> bool {
+        self == other || other.needs().iter().any(|stage| self.leads_to(*stage))
+    }
 }
 
 struct State<'a> {
@@ -80,47 +77,36 @@ impl<'a> State<'a> {
     /// Takes the next job that may start now.
     fn next(&mut self) -> Option<Job<'a>> {
         let is_free = |job: &Job<'_>| !job.uses.is_some_and(|resource| self.used.contains(&resource));
-        let may_start = |job: &Job<'_>| stage_before(job.step).is_none_or(|stage| self.has_reached(stage));
+        let may_start = |job: &Job<'_>| job.needs.iter().all(|stage| self.has_reached(*stage));
         let ready = self.waiting.iter().enumerate().filter(|(_, job)| is_free(job) && may_start(job));
         // Stages are first, since most jobs wait for them.
-        let (index, _) = ready.max_by_key(|(_, job)| (matches!(job.step, Step::Makes(_)), job.seconds))?;
+        let (index, _) = ready.max_by_key(|(_, job)| (job.makes.is_some(), job.seconds))?;
         let job = self.waiting.swap_remove(index);
         self.used.extend(job.uses);
         Some(job)
     }
 
-    /// Tells whether a stage, and with it those before it, succeeded.
+    /// Tells whether a stage, and with it those that it needs, succeeded.
     fn has_reached(&self, stage: Stage) -> bool {
-        Stage::ALL.into_iter().filter(|one| *one <= stage).all(|one| self.reached.get(&one) == Some(&true))
-    }
-}
-
-/// The stage that has to be reached before a job may start.
-fn stage_before(step: Step) -> Option<Stage> {
-    match step {
-        Step::NeedsNothing => None,
-        Step::Needs(stage) => Some(stage),
-        Step::Makes(stage) => stage.before(),
+        Stage::ALL
+            .into_iter()
+            .filter(|one| one.leads_to(stage))
+            .all(|one| self.reached.get(&one) == Some(&true))
     }
 }
 
 /// Runs the jobs; if a stage fails, the jobs that need it do not run.
 pub(super) fn run(jobs: Vec<Job<'_>>, lanes: usize) {
-    let (alone, beside): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.place == Place::Alone);
-    let has = |step| beside.iter().any(|job| job.step == step);
-    let reached = Stage::ALL.into_iter().filter(|stage| !has(Step::Makes(*stage))).map(|stage| (stage, true));
+    let has = |stage| jobs.iter().any(|job| job.makes == Some(stage));
+    let reached = Stage::ALL.into_iter().filter(|stage| !has(*stage)).map(|stage| (stage, true));
     let reached = reached.collect();
-    let state = Mutex::new(State { waiting: beside, used: Vec::new(), reached });
+    let state = Mutex::new(State { waiting: jobs, used: Vec::new(), reached });
     let changed = Condvar::new();
     thread::scope(|scope| {
         for _ in 0..lanes.max(1) {
             scope.spawn(|| run_lane(&state, &changed));
         }
     });
-    let mut now = lock(&state);
-    now.waiting = alone;
-    drop(now);
-    run_lane(&state, &changed);
 }
 
 /// Does a job's work. A panic, whose message has been printed, ends the job and not the lane, for which others may wait.
@@ -140,11 +126,11 @@ fn run_lane<'a>(state: &Mutex<State<'a>>, changed: &Condvar) {
             continue;
         };
         drop(now);
-        let (uses, step) = (job.uses, job.step);
+        let (uses, makes) = (job.uses, job.makes);
         let succeeded = carry_out(job);
         now = lock(state);
         now.used.retain(|resource| Some(*resource) != uses);
-        if let Step::Makes(stage) = step {
+        if let Some(stage) = makes {
             now.reached.insert(stage, succeeded);
         }
         changed.notify_all();
@@ -161,18 +147,18 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    fn job<'a>(
-        seconds: u32,
-        step: Step,
-        uses: Option<Resource>,
-        work: impl FnOnce() -> bool + Send + 'a,
-    ) -> Job<'a> {
-        Job { seconds, place: Place::Beside, uses, step, work: Box::new(work) }
+    fn job<'a>(seconds: u32, needs: &[Stage], work: impl FnOnce() -> bool + Send + 'a) -> Job<'a> {
+        let needs = needs.to_vec();
+        Job { seconds, uses: None, needs, makes: None, work: Box::new(work) }
     }
 
-    /// The longest starts first, the set-up and the build before all, and a job that runs alone after all.
+    fn making<'a>(stage: Stage, work: impl FnOnce() -> bool + Send + 'a) -> Job<'a> {
+        Job { makes: Some(stage), ..job(0, stage.needs(), work) }
+    }
+
+    /// The longest starts first, the set-up and the build before all.
     #[test]
-    fn the_order_is_set_up_then_build_then_longest_then_alone() {
+    fn the_order_is_set_up_then_build_then_longest() {
         let order = Mutex::new(Vec::new());
         let note = |name: &'static str| {
             let order = &order;
@@ -181,19 +167,16 @@ mod tests {
                 true
             }
         };
-        let mut alone = job(99, Step::Needs(Stage::Built), None, note("alone"));
-        alone.place = Place::Alone;
         run(
             vec![
-                alone,
-                job(1, Step::NeedsNothing, None, note("short")),
-                job(9, Step::Needs(Stage::Built), None, note("long")),
-                job(0, Step::Makes(Stage::Built), None, note("build")),
-                job(0, Step::Makes(Stage::SetUp), None, note("set-up")),
+                job(1, &[], note("short")),
+                job(9, &[Stage::Built], note("long")),
+                making(Stage::Built, note("build")),
+                making(Stage::Programs, note("set-up")),
             ],
             1,
         );
-        assert_eq!(*order.lock().expect("no panic"), ["set-up", "build", "long", "short", "alone"]);
+        assert_eq!(*order.lock().expect("no panic"), ["set-up", "build", "long", "short"]);
     }
 
     /// Without the set-up or the build only the jobs run that do not need it, and the lanes end.
@@ -205,16 +188,13 @@ mod tests {
                 ran.fetch_add(1, Ordering::Relaxed);
                 true
             };
-            let mut alone = job(1, Step::Needs(Stage::Built), None, count);
-            alone.place = Place::Alone;
             run(
                 vec![
-                    job(0, Step::Makes(Stage::SetUp), None, move || sets_up),
-                    job(0, Step::Makes(Stage::Built), None, || false),
-                    job(1, Step::Needs(Stage::Built), None, count),
-                    job(1, Step::Needs(Stage::SetUp), None, count),
-                    job(1, Step::NeedsNothing, None, count),
-                    alone,
+                    making(Stage::Programs, move || sets_up),
+                    making(Stage::Built, || false),
+                    job(1, &[Stage::Built], count),
+                    job(1, &[Stage::Programs], count),
+                    job(1, &[], count),
                 ],
                 2,
             );
@@ -229,7 +209,7 @@ mod tests {
         let met = AtomicUsize::new(0);
         run(
             vec![
-                job(0, Step::Makes(Stage::SetUp), None, {
+                making(Stage::Programs, {
                     let met = &met;
                     move || {
                         let has_met = receiver.recv_timeout(Duration::from_secs(60)).is_ok();
@@ -237,7 +217,7 @@ mod tests {
                         true
                     }
                 }),
-                job(1, Step::NeedsNothing, None, move || sender.send(()).is_ok()),
+                job(1, &[], move || sender.send(()).is_ok()),
             ],
             2,
         );
@@ -253,20 +233,20 @@ mod tests {
         let note = move |name: &'static str| order.lock().expect("no panic").push(name);
         run(
             vec![
-                job(0, Step::Makes(Stage::Built), None, move || {
+                making(Stage::Built, move || {
                     let has_met = receiver.recv_timeout(Duration::from_secs(60)).is_ok();
                     note("built");
                     has_met
                 }),
-                job(1, Step::Needs(Stage::Built), None, move || {
+                job(1, &[Stage::Built], move || {
                     note("page");
                     true
                 }),
-                job(9, Step::Needs(Stage::Installed), None, move || {
+                job(9, &[Stage::Installed], move || {
                     note("native");
                     sender.send(()).is_ok()
                 }),
-                job(0, Step::Makes(Stage::Installed), None, move || {
+                making(Stage::Installed, move || {
                     note("installed");
                     true
                 }),
@@ -274,6 +254,34 @@ mod tests {
             2,
         );
         assert_eq!(*order.lock().expect("no panic"), ["installed", "native", "built", "page"]);
+    }
+
+    /// The Python tools and the npm packages are installed side by side; what is built waits for both.
+    #[test]
+    fn stages_that_do_not_need_each_other_have_company() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let order = Mutex::new(Vec::new());
+        let order = &order;
+        let note = move |name: &'static str| order.lock().expect("no panic").push(name);
+        run(
+            vec![
+                making(Stage::Built, move || {
+                    note("built");
+                    true
+                }),
+                making(Stage::Tools, move || {
+                    let has_met = receiver.recv_timeout(Duration::from_secs(60)).is_ok();
+                    note("tools");
+                    has_met
+                }),
+                making(Stage::Packages, move || {
+                    note("packages");
+                    sender.send(()).is_ok()
+                }),
+            ],
+            2,
+        );
+        assert_eq!(*order.lock().expect("no panic"), ["packages", "tools", "built"]);
     }
 
     /// Two users of cargo never meet, though two lanes are free.
@@ -286,7 +294,7 @@ mod tests {
             now.fetch_sub(1, Ordering::SeqCst);
             true
         };
-        let jobs = (0..4).map(|_| job(1, Step::NeedsNothing, Some(Resource::Cargo), work)).collect();
+        let jobs = (0..4).map(|_| Job { uses: Some(Resource::Cargo), ..job(1, &[], work) }).collect();
         run(jobs, 2);
         assert_eq!(most.into_inner(), 1);
     }

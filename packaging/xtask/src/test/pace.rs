@@ -1,7 +1,7 @@
 //! Measures how slow the machine is, so that limits of tests grow with it.
 //!
 //! The measure is a start of Pyodide under Node, which is most of the work of the slow tests. For parts that need no Pyodide, it
-//! is a loop of Python's.
+//! is a loop of Python's. Both programs tell the processor time that they took, which other work on the machine does not lengthen.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -24,7 +24,11 @@ const START_OF_PYODIDE: Duration = Duration::from_millis(2000);
 const LOOP_OF_PYTHON: Duration = Duration::from_millis(500);
 
 /// A loop that takes Python about as long as the constant says.
-const LOOP: &str = "total = 0\nfor number in range(8_000_000): total += number";
+const LOOP: &str =
+    "import time\ntotal = 0\nfor number in range(8_000_000): total += number\nprint(time.process_time())";
+
+/// How many times as long as in the measurement things may take later, when others have more of the machine.
+const MORE_LOAD: f64 = 1.5;
 
 /// How many times as long as on a quiet, fast machine things may take here, and how that is known.
 pub(super) struct Pace {
@@ -69,16 +73,31 @@ pub(super) fn measure(workspace: &Workspace, measure: Measure, lanes: usize) -> 
         }
     };
     let start = Instant::now();
-    process::run(workspace, "pace", &mut command)?;
-    let taken = start.elapsed();
-    let factor = of(taken, reference, lanes);
+    let output = process::run(workspace, "pace", &mut command)?;
+    let elapsed = start.elapsed();
+    let processor = processor_time(&output).with_context(|| format!("the program told no time: {output}"))?;
+    let factor = of(elapsed, processor, reference, lanes);
     let beside = if lanes > 1 { format!(", {lanes} lanes") } else { String::new() };
-    Ok(Pace { factor, reason: format!("{what} in {:.1} s{beside}", taken.as_secs_f64()) })
+    let (elapsed, processor) = (elapsed.as_secs_f64(), processor.as_secs_f64());
+    Ok(Pace {
+        factor,
+        reason: format!("{what} in {elapsed:.1} s, {processor:.1} s of them computing{beside}"),
+    })
+}
+
+/// Reads the seconds of processor time in the last line of what a program wrote.
+fn processor_time(output: &str) -> Option<Duration> {
+    let seconds: f64 = output.trim_end().lines().last()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// Computes the pace from the time that something took and should take.
-fn of(taken: Duration, reference: Duration, lanes: usize) -> f64 {
-    (taken.as_secs_f64() / reference.as_secs_f64()).max(1.0) * of_lanes(lanes)
+///
+/// The processor's time tells how fast the machine is, of which each lane has a part. The elapsed time tells how much of the
+/// machine others have now. The other lane may be one of them, and does not count twice.
+fn of(elapsed: Duration, processor: Duration, reference: Duration, lanes: usize) -> f64 {
+    let of_machine = (processor.as_secs_f64() / reference.as_secs_f64()).max(1.0) * of_lanes(lanes);
+    of_machine.max(MORE_LOAD * elapsed.as_secs_f64() / reference.as_secs_f64())
 }
 
 /// How many times as long things take in each of so many lanes, at most.
@@ -95,8 +114,25 @@ mod tests {
     fn the_pace_is_at_least_one_for_each_lane() {
         let second = Duration::from_secs(1);
         let close = |pace: f64, expected: f64| (pace - expected).abs() < 1e-9;
-        assert!(close(of(second / 2, second, 1), 1.0));
-        assert!(close(of(second / 2, second, 2), 2.0));
-        assert!(close(of(second * 3, second, 2), 6.0));
+        assert!(close(of(second / 2, second / 2, second, 1), 1.0));
+        assert!(close(of(second / 2, second / 2, second, 2), 2.0));
+        assert!(close(of(second * 3, second * 3, second, 2), 6.0));
+    }
+
+    /// What the measurement waited for the other lane is in the number of lanes already; what it waited for others is not.
+    #[test]
+    fn a_busy_machine_counts_once() {
+        let second = Duration::from_secs(1);
+        assert!((of(second, second, second, 2) - 2.0).abs() < 1e-9);
+        assert!((of(second * 2, second, second, 2) - 3.0).abs() < 1e-9);
+        assert!((of(second * 6, second, second, 2) - 9.0).abs() < 1e-9);
+    }
+
+    /// The time is in the last line, behind whatever the program said.
+    #[test]
+    fn the_programs_tell_their_time() {
+        assert_eq!(processor_time("a warning\n1.25\n"), Some(Duration::from_millis(1250)));
+        assert_eq!(processor_time(""), None);
+        assert_eq!(processor_time("-1"), None);
     }
 }

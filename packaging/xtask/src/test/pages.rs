@@ -2,29 +2,23 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 
 use super::context::Context;
 use super::pytest::{self, Suite};
 use super::report::Report;
+use super::sites::{self, Pair};
 use crate::demo;
 use crate::javascript;
 use crate::process;
-use crate::publish;
 use crate::pyodide::Pyodide;
-use crate::server::{self, Running, Site};
+use crate::server::{self, Site};
 use crate::setup::browser::Engine;
 use crate::setup::node;
 use crate::site;
 use crate::workspace::Workspace;
-
-/// The page whose policy comes as a header, and the policy of strict_csp.html.
-const STRICT: (&str, &str) = (
-    "/tests/strict_csp_by_header.html",
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; connect-src 'self'; \
-     style-src 'self' 'unsafe-inline'; img-src data:",
-);
 
 /// Which tests run, and where.
 struct Run<'a> {
@@ -129,12 +123,16 @@ fn run(context: &Context<'_>, run: &Run<'_>) -> Result<Report> {
         pytest.env("WORKERLIB_PYSCRIPT", node::version_of(&package)?);
         instead = vec![("/pyscript/", package.join("dist")), ("/pyodide/", pyodide.folder(workspace))];
     }
-    let isolated = serve(workspace, &name, true, &instead)?;
-    let plain = serve(workspace, &name, false, &instead)?;
-    pytest.env("WORKERLIB_SITE_ISOLATED", isolated.url()).env("WORKERLIB_SITE_PLAIN", plain.url());
+    let pair = match run.instead {
+        None => context.sites.pair(workspace)?,
+        Some(_) => Arc::new(Pair::start(workspace, &name, &instead)?),
+    };
+    pytest.env("WORKERLIB_SITE_ISOLATED", pair.isolated.url());
+    pytest.env("WORKERLIB_SITE_PLAIN", pair.plain.url());
+    pytest.env("WORKERLIB_KEPT_SNAPSHOTS", sites::kept_snapshots(workspace).join(engine.name()));
     pytest
         .env("WORKERLIB_NPM_PACKAGE", javascript::npm_folder(workspace))
-        .env("WORKERLIB_FRESH", fresh(workspace));
+        .env("WORKERLIB_FRESH", sites::fresh(workspace));
     pytest.env("WORKERLIB_ENGINE", engine.name()).envs(programs);
     pytest.env("WORKERLIB_FAULT_FIGURES", figures(workspace, &name));
     pytest.env("WORKERLIB_WHEELS", workspace.wheels_of_314());
@@ -168,13 +166,14 @@ pub(super) fn online(context: &Context<'_>) -> Result<Report> {
     Ok(report)
 }
 
-/// Drives the demo page, with isolation headers and without.
+/// Drives the demo page with isolation headers, by which the work that a visitor gives up is interrupted; in a full run also without.
 pub(super) fn demo(context: &Context<'_>) -> Result<Report> {
     let workspace = context.workspace;
+    let pair = context.sites.pair(workspace)?;
     let mut all = Report::default();
-    for (name, isolated) in [("isolated", true), ("plain", false)] {
+    let visits = [("isolated", &pair.isolated), ("plain", &pair.plain)];
+    for (name, server) in &visits[..if context.is_full { 2 } else { 1 }] {
         let log = format!("demo-{name}");
-        let server = serve(workspace, &log, isolated, &[])?;
         let mut drive = demo::drive(workspace, &server.url())?;
         drive.envs(context.environment());
         let run = process::capture_within(workspace, &log, &mut drive, context.limit())?;
@@ -182,42 +181,4 @@ pub(super) fn demo(context: &Context<'_>) -> Result<Report> {
         all.add(Report::of(run.succeeded, format!("the demo page, {name}"), output));
     }
     Ok(all)
-}
-
-/// The fresh project into which a test installs the npm package.
-fn fresh(workspace: &Workspace) -> PathBuf {
-    workspace.target().join("npm-fresh")
-}
-
-/// Serves the site and the pages of the tests to one run; `instead` comes before the site's own folders.
-fn serve(
-    workspace: &Workspace,
-    run: &str,
-    isolated: bool,
-    instead: &[(&'static str, PathBuf)],
-) -> Result<Running> {
-    let micropython = workspace.node_modules().join("@micropython").join("micropython-webassembly-pyscript");
-    let published = workspace.target().join("published").join(run);
-    let published = published.join(if isolated { "isolated" } else { "plain" });
-    let mut mounts = vec![
-        ("/tests/", workspace.tests("browser").join("pages")),
-        ("/shared/", workspace.tests("shared")),
-        ("/wheels/", workspace.wheels_of_314()),
-        ("/faults/", workspace.tests("faults").join("pages")),
-        ("/patterns/", workspace.tests("patterns").join("pages")),
-        ("/fresh/", fresh(workspace).join("dist")),
-        ("/pyodide-0.29/", Pyodide::V0_29.folder(workspace)),
-        ("/pyodide-315/", workspace.node_modules().join("pyodide-315")),
-        // As a user would have put it beside the page.
-        ("/tests/document/", publish::starter(workspace)),
-        ("/tests/reference/", publish::starter(workspace)),
-        ("/micropython/", micropython),
-        ("/published/", published.clone()),
-    ];
-    mounts.extend_from_slice(instead);
-    mounts.push(("/", site::folder(workspace)));
-    let server = server::start(Site { mounts, isolated, policies: vec![STRICT] }, 0)?;
-    // Its address stands in it, and the port is known only now.
-    publish::write(workspace, &published, &format!("{}/published/", server.url()))?;
-    Ok(server)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, bail};
 
 use super::context::Context;
-use super::lanes::{Place, Resource};
+use super::lanes::Resource;
 use super::report::Report;
 use super::{artefacts, docs, javascript, pages, python, rust, transport, workflows};
 use crate::pyodide::Pyodide;
@@ -33,7 +33,6 @@ pub(super) struct Part {
     pub(super) products: &'static [Product],
     /// About how long it takes on two quiet cores, beside another: it decides the order only.
     pub(super) seconds: u32,
-    pub(super) place: Place,
     pub(super) uses: Option<Resource>,
     /// Whether only `--full` runs it.
     pub(super) is_slow: bool,
@@ -48,12 +47,7 @@ impl Part {
         products: &'static [Product],
         run: Check,
     ) -> Self {
-        Self { name, needs, products, seconds, place: Place::Beside, uses: None, is_slow: false, run }
-    }
-
-    /// Makes it run with no other beside it.
-    const fn alone(self) -> Self {
-        Self { place: Place::Alone, ..self }
+        Self { name, needs, products, seconds, uses: None, is_slow: false, run }
     }
 
     /// Makes it wait while another part uses cargo.
@@ -70,10 +64,10 @@ impl Part {
 /// The parts, in the order in which they are listed.
 pub(super) const PARTS: &[Part] = &[
     Part::new("rustfmt", 2, &[Need::RustLints], &[], rust::format),
-    Part::new("clippy", 30, &[Need::RustLints], &[], rust::lint).with_cargo(),
-    Part::new("cargo-test", 60, &[], &[], rust::test).with_cargo(),
-    Part::new("session-model", 45, &[], &[], rust::session_model).with_cargo(),
-    Part::new("crates", 30, &[], &[], rust::crates).with_cargo(),
+    Part::new("clippy", 15, &[Need::RustLints], &[], rust::lint).with_cargo(),
+    Part::new("cargo-test", 40, &[], &[], rust::test).with_cargo(),
+    Part::new("session-model", 15, &[], &[], rust::session_model).with_cargo(),
+    Part::new("crates", 15, &[], &[], rust::crates).with_cargo(),
     Part::new("ruff", 1, &[Need::PythonTools], &[], python::lint),
     Part::new("arrows", 3, &[Need::PythonTools], &[], python::arrows),
     Part::new("mypy", 10, &[Need::PythonTools], &[], python::types),
@@ -85,27 +79,27 @@ pub(super) const PARTS: &[Part] = &[
         python::checkers,
     ),
     Part::new("stubtest", 3, &[Need::PythonTools], &[Product::Installed], python::stubs),
-    Part::new("pytest", 100, &[Need::PythonTools], &[Product::Installed], python::suite),
+    Part::new("pytest", 76, &[Need::PythonTools], &[Product::Installed], python::suite),
     Part::new("pandas-2", 30, &[Need::PythonTools], &[Product::Installed], python::suite_with_pandas_2),
-    Part::new("local", 110, &[Need::PythonTools], &[Product::Installed], python::subprocesses),
-    Part::new("pyodide-314", 115, &site::NEEDS, &[Product::Pyodide314], python::suite_in_314),
+    Part::new("local", 140, &[Need::PythonTools], &[Product::Installed], python::subprocesses),
+    Part::new("pyodide-314", 125, &site::NEEDS, &[Product::Pyodide314], python::suite_in_314),
     Part::new("pyodide-0.29", 110, &site::NEEDS, &[Product::Pyodide029], python::suite_in_029).slow(),
     Part::new("spawn-node", 35, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node),
-    Part::new("node-jspi", 25, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node_with_jspi),
-    Part::new("snapshot-314", 90, &site::NEEDS, &[Product::Pyodide314], python::snapshots_in_314),
+    Part::new("node-jspi", 25, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node_with_jspi).slow(),
+    Part::new("snapshot-314", 60, &site::NEEDS, &[Product::Pyodide314], python::snapshots_in_314),
     Part::new("snapshot-0.29", 50, &site::NEEDS, &[Product::Pyodide029], python::snapshots_in_029).slow(),
     Part::new("javascript", 8, &[Need::NodePackages], &[], javascript::check),
     Part::new("transport", 20, &[Need::NodePackages], &[], transport::check),
-    Part::new("browser", 550, &PAGES, &SITE, pages::browser),
-    Part::new("firefox", 170, &FIREFOX, &SITE, pages::firefox),
-    Part::new("webkit", 330, &WEBKIT, &SITE, pages::webkit),
-    Part::new("patterns", 220, &PATTERNS, &PAIR, pages::patterns),
-    Part::new("patterns-firefox", 80, &FIREFOX, &PAIR, pages::patterns_in_firefox),
-    Part::new("patterns-webkit", 120, &WEBKIT, &PAIR, pages::patterns_in_webkit),
-    Part::new("faults", 150, &PAGES, &SITE, pages::faults),
-    Part::new("faults-firefox", 60, &FIREFOX, &SITE, pages::faults_in_firefox),
-    Part::new("faults-webkit", 90, &WEBKIT, &SITE, pages::faults_in_webkit),
-    Part::new("demo", 30, &PAGES, &SITE, pages::demo).alone(),
+    Part::new("browser", 400, &PAGES, &SITE, pages::browser),
+    Part::new("firefox", 110, &FIREFOX, &SITE, pages::firefox),
+    Part::new("webkit", 150, &WEBKIT, &SITE, pages::webkit),
+    Part::new("patterns", 170, &PATTERNS, &PAIR, pages::patterns),
+    Part::new("patterns-firefox", 60, &FIREFOX, &PAIR, pages::patterns_in_firefox),
+    Part::new("patterns-webkit", 70, &WEBKIT, &PAIR, pages::patterns_in_webkit),
+    Part::new("faults", 130, &PAGES, &SITE, pages::faults),
+    Part::new("faults-firefox", 45, &FIREFOX, &SITE, pages::faults_in_firefox),
+    Part::new("faults-webkit", 50, &WEBKIT, &SITE, pages::faults_in_webkit),
+    Part::new("demo", 15, &PAGES, &SITE, pages::demo),
     Part::new("online", 5, &PAGES, &SITE, pages::online),
     Part::new("docs", 40, &DOCS, &[Product::Installed], docs::check),
     Part::new("workflows", 3, &[Need::ReleasePackages], &[], workflows::check),
@@ -140,8 +134,8 @@ const MATRIX: &[Part] = &[
 
 const SITE: [Product; 1] = [Product::Site];
 const PAIR: [Product; 2] = [Product::Site, Product::Pyodide029];
-/// With axe-core, too.
-const DOCS: [Need; 4] = [Need::PythonTools, Need::DocsTools, Need::Browser, Need::ReleasePackages];
+/// With axe-core, too. The builder of the documentation has no other use, so the part itself installs it.
+const DOCS: [Need; 3] = [Need::PythonTools, Need::Browser, Need::ReleasePackages];
 const WHEELS: [Need; 3] = [Need::PythonTools, Need::WasmCompiler, Need::NodePackages];
 const PAGES: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Browser];
@@ -204,7 +198,7 @@ mod tests {
     fn slow_parts_run_when_they_are_asked_for() {
         let all = all(false);
         let (chosen, left_out) = choose(&all, &[], false).expect("no names");
-        assert_eq!(names(&left_out), ["pyodide-0.29", "snapshot-0.29", "leaks", "reproducible"]);
+        assert_eq!(names(&left_out), ["pyodide-0.29", "node-jspi", "snapshot-0.29", "leaks", "reproducible"]);
         assert_eq!(chosen.len() + left_out.len(), PARTS.len());
         let (chosen, left_out) = choose(&all, &[], true).expect("no names");
         assert!(left_out.is_empty() && chosen.len() == PARTS.len());

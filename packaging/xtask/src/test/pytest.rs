@@ -16,7 +16,7 @@ use super::counts::Counts;
 use super::report::{Ending, Report, Test};
 use crate::process;
 use crate::stamp;
-use crate::workspace::Workspace;
+use crate::workspace::{BYTECODE, Workspace};
 
 /// The lines of a failed run that are shown at most; all are in its log.
 const MOST_LINES: usize = 400;
@@ -69,7 +69,7 @@ pub(super) fn command(workspace: &Workspace) -> Command {
 /// Does the same with a Python that runs in some way of its own.
 pub(crate) fn command_by(workspace: &Workspace, mut pytest: Command) -> Command {
     pytest.args(["-m", "pytest"]).current_dir(workspace.target());
-    pytest.env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest.env(BYTECODE, workspace.bytecode());
     pytest.env("HYPOTHESIS_STORAGE_DIRECTORY", workspace.target().join("hypothesis"));
     pytest
 }
@@ -223,6 +223,7 @@ fn failure(workspace: &Workspace, run: &str, output: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::memory::Selection;
+    use super::super::sites::Sites;
     use super::*;
 
     const RECORD: &str = concat!(
@@ -292,6 +293,7 @@ mod tests {
             is_full: false,
             arguments: &given,
             selection: &Selection::Whole,
+            sites: &Sites::default(),
         };
         let suite = Suite::native(&context, "r", Path::new("/w/tests/browser"), "tests");
         let arguments = arguments(&context, &suite).expect("it is not left out");
