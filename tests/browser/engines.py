@@ -27,6 +27,8 @@ CHROMIUM_FLAGS = [
 ]
 
 
+# The certificate of the CDN's stand-in (cdn.py) is nobody's; the sites of the tests have none.
+_ANY_CERTIFICATE = "--ignore-certificate-errors"
 # The pages of a site in a browser context run in one process, which compiles Pyodide's module once for all of them.
 _ONE_PROCESS = "--process-per-site"
 
@@ -47,7 +49,7 @@ def launch(engine: str, shares_processes: bool = False) -> Iterator[AnyBrowser]:
     else:
         with sync_playwright() as playwright:
             path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-            flags = [*CHROMIUM_FLAGS, *([_ONE_PROCESS] if shares_processes else [])]
+            flags = [*CHROMIUM_FLAGS, _ANY_CERTIFICATE, *([_ONE_PROCESS] if shares_processes else [])]
             chromium = playwright.chromium.launch(executable_path=path, args=flags)
             yield chromium
             chromium.close()

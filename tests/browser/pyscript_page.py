@@ -50,7 +50,7 @@ SHARED_MODULES = [
 
 
 # Chromium itself asks this host about the fields of forms, at times that no page decides.
-_FOR_THE_BROWSER = "content-autofill."
+FOR_THE_BROWSER = "content-autofill."
 
 
 class OffSiteProxy(AbstractContextManager["OffSiteProxy"]):
@@ -63,7 +63,7 @@ class OffSiteProxy(AbstractContextManager["OffSiteProxy"]):
         class Refuse(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 first = self.rfile.readline(8192).decode("latin-1").strip()
-                if first and _FOR_THE_BROWSER not in first:
+                if first and FOR_THE_BROWSER not in first:
                     requests.append(first)
                 self.wfile.write(
                     b"HTTP/1.1 502 off the site\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -113,8 +113,8 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         has_harness: Whether the page has harness.py, and is ready when that is.
         has_snapshot: Whether the context holds the site's memory snapshots before the page opens (kept_snapshots.py).
         keeps_storage: Whether the context keeps in every engine what the page stores, until the page's next visit.
-        shares_context: Whether the page may share its context, and so its process and its storage, with other pages that have
-            snapshots and the same `faultless`; in Chromium only.
+        shares_context: Whether the page shares its context, and so its process and its storage, with other pages of the same
+            `faultless`; in Chromium only. Without an argument, pages do that have snapshots.
     """
 
     def __init__(
@@ -127,17 +127,20 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         has_harness: bool = True,
         has_snapshot: bool = False,
         keeps_storage: bool = False,
-        shares_context: bool = True,
+        shares_context: bool | None = None,
     ) -> None:
         self.site = site
         self.console: list[str] = []
         self.faults: list[str] = []
         self.fetched: list[str] = []
+        self._address = f"{site}/tests/{path}"
         self._faultless = faultless
+        self._has_harness = has_harness
         self._keeper: Any = None
         self._is_sharing = False
         self.page: Any = None
-        if has_snapshot and shares_context and isinstance(browser, Browser):
+        shares_context = has_snapshot if shares_context is None else shares_context
+        if shares_context and isinstance(browser, Browser):
             self._is_sharing = True
             shared = _SharedContext.of(browser, site, faultless)
             self.off_site, self._context, self._keeper = shared.off_site, shared.context, shared.keeper
@@ -153,15 +156,7 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
             self.page.on("console", self._note_console)
             self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
             self.page.on("response", lambda answer: self._note_answer(answer.status, answer.url))
-            self.page.goto(f"{site}/tests/{path}", timeout=LOAD_MILLISECONDS)
-            if not has_harness:
-                return
-            self.wait_for("() => window.harness")
-            self.page.evaluate("pace => window.harness.set_pace(pace)", PACE)
-            self.page.evaluate(
-                "modules => modules.forEach(([name, source]) => window.harness.add_module(name, source))",
-                [[module.stem, module.read_text()] for module in SHARED_MODULES],
-            )
+            self.visit()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -175,6 +170,18 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
             self.off_site.__exit__()
         elif self.page is not None:
             self.page.close()
+
+    def visit(self) -> None:
+        """Opens the page, or opens it again as a visitor does who comes back, and waits until it is ready."""
+        self.page.goto(self._address, timeout=LOAD_MILLISECONDS)
+        if not self._has_harness:
+            return
+        self.wait_for("() => window.harness")
+        self.page.evaluate("pace => window.harness.set_pace(pace)", PACE)
+        self.page.evaluate(
+            "modules => modules.forEach(([name, source]) => window.harness.add_module(name, source))",
+            [[module.stem, module.read_text()] for module in SHARED_MODULES],
+        )
 
     def run(self, request: dict[str, Any]) -> None:
         """Runs a test function in the page (see in_page) and fails with its traceback if it fails."""

@@ -1,29 +1,22 @@
-"""A host of static files, such as GitHub Pages, and a stand-in for the CDN that its pages take PyScript and Pyodide from.
+"""A host of static files, such as GitHub Pages.
 
-`tests/browser/test_installing.py` and `test_troubleshooting.py` use both. Neither knows anything of workerlib: the wheel
-lies among the files of the page, as it would for a user.
+It knows nothing of workerlib: the wheel lies among the files of the page, as it would for a user. `cdn.py` has the host that
+such a page takes PyScript and Pyodide from.
 """
 
 from __future__ import annotations
 
 import functools
 import http.server
-import json
 import re
 import threading
 import time
-import urllib.error
-import urllib.request
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
-
-from playwright.sync_api import BrowserContext, Route
+from typing import ClassVar
 
 # The folder under which the host serves its files: a project's site on GitHub Pages is never at the root.
 SUB_PATH = "project"
-_PYODIDE = re.compile(r"https://cdn\.jsdelivr\.net/pyodide/v[\d.]+/full/(?P<file>[^?]+)")
-_PYSCRIPT = re.compile(r"https://cdn\.jsdelivr\.net/npm/@pyscript/core@[\d.]+/dist/(?P<file>[^?]+)")
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript",
@@ -38,7 +31,7 @@ TYPES = {
 
 
 class StaticHost(AbstractContextManager["StaticHost"]):
-    """Serves a folder on this machine under a sub-path, with no header but the type and ten minutes in the cache."""
+    """Serves a folder on this machine under a sub-path, with no header but the type and `seconds_kept` in the cache."""
 
     def __init__(self, root: Path, types: dict[str, str] | None = None) -> None:
         self.folder = root / SUB_PATH
@@ -46,7 +39,9 @@ class StaticHost(AbstractContextManager["StaticHost"]):
         self.fetched: list[str] = []
         self.seconds_late: dict[str, float] = {}
         """How long an answer takes, by the name of the file, where it does not come at once."""
-        fetched, seconds_late = self.fetched, self.seconds_late
+        self.seconds_kept = [600]
+        """How long browsers may keep an answer."""
+        fetched, seconds_late, seconds_kept = self.fetched, self.seconds_late, self.seconds_kept
 
         class Handler(http.server.SimpleHTTPRequestHandler):
             extensions_map: ClassVar[dict[str, str]] = {
@@ -63,7 +58,7 @@ class StaticHost(AbstractContextManager["StaticHost"]):
                 super().do_GET()
 
             def end_headers(self) -> None:
-                self.send_header("Cache-Control", "max-age=600")
+                self.send_header("Cache-Control", f"max-age={seconds_kept[0]}")
                 super().end_headers()
 
         handler = functools.partial(Handler, directory=str(root))
@@ -82,85 +77,6 @@ class StaticHost(AbstractContextManager["StaticHost"]):
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-class Cdn:
-    """Answers for the CDN of PyScript and Pyodide, and for PyPI, from the files of a site of this suite.
-
-    Pyodide's lock file is the published one but for two things: micropip and packaging have the checksums of the wheels that this
-    machine has (npm's package of Pyodide comes without them), and workerlib's entry, which the site has, is taken out.
-    """
-
-    def __init__(self, site: str) -> None:
-        self._site = site
-        self._was_given = False
-        self.elsewhere: list[str] = []
-        """The requests that were for none of the files of the CDN."""
-        self.index: dict[str, dict[str, Any]] = {}
-        """The files of PyPI: for each package the answer of its index, and for each file its content."""
-        self.files: dict[str, bytes] = {}
-        self.withheld = ""
-        """The end of an address that is answered once, for the page, and never again."""
-
-    def wheel(self) -> tuple[str, bytes]:
-        """Gives the name and the content of the wheel that was built for Pyodide."""
-        name = self._lock()["packages"]["workerlib"]["file_name"]
-        return name, self._get(f"/pyodide/{name}")
-
-    def file_of_pyodide(self, name: str) -> bytes:
-        """Gives a file as the CDN has it."""
-        content, _ = self._content(f"https://cdn.jsdelivr.net/pyodide/v0/full/{name}")
-        return content
-
-    def answer_for(self, context: BrowserContext) -> None:
-        """Takes all requests of a browser context to addresses with https."""
-        context.route(re.compile("^https://"), self._answer)
-
-    def _answer(self, route: Route) -> None:
-        url = route.request.url
-        if self.withheld and url.endswith(self.withheld):
-            if self._was_given:
-                return
-            self._was_given = True
-        headers = {"Access-Control-Allow-Origin": "*"}
-        try:
-            content, kind = self._content(url)
-        except KeyError:
-            self.elsewhere.append(url)
-            route.fulfill(status=404, headers=headers)
-        else:
-            route.fulfill(body=content, headers={**headers, "Content-Type": kind})
-
-    def _content(self, url: str) -> tuple[bytes, str]:
-        if found := _PYSCRIPT.match(url):
-            return self._get(f"/pyscript/{found['file']}"), TYPES[".mjs"]
-        if found := _PYODIDE.match(url):
-            if found["file"] == "pyodide-lock.json":
-                lock = self._lock()
-                del lock["packages"]["workerlib"]
-                return json.dumps(lock).encode(), TYPES[".json"]
-            return self._get(f"/pyodide/{found['file']}"), TYPES[Path(found["file"]).suffix]
-        if url.startswith("https://pypi.org/simple/"):
-            answer = self.index[url.removeprefix("https://pypi.org/simple/").strip("/")]
-            return json.dumps(answer).encode(), "application/vnd.pypi.simple.v1+json"
-        return self.files[url], "application/octet-stream"
-
-    def _lock(self) -> Any:
-        return json.loads(self._get("/pyodide/pyodide-lock.json"))
-
-    def _get(self, path: str) -> bytes:
-        return _fetch(self._site + path)
-
-
-@functools.cache
-def _fetch(address: str) -> bytes:
-    try:
-        with urllib.request.urlopen(address) as answer:
-            content: bytes = answer.read()
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise KeyError(address) from None
-    return content
 
 
 def blocks(document: str) -> dict[str, str]:

@@ -15,9 +15,10 @@ import pytest
 from playwright.sync_api import Page
 
 import documents
+from cdn import Cdn
 from in_page import in_page
 from pyscript_page import LOAD_MILLISECONDS
-from static_host import Cdn, StaticHost
+from static_host import StaticHost
 
 # The steps of a visitor in the page of a document of docs/how-to, in the page's Python behind main.py.
 VISITS = {
@@ -228,14 +229,14 @@ def package() -> dict[str, str | bytes]:
 @pytest.fixture
 def javascript_page(browser: Any, site: str, tmp_path: Path) -> Iterator[tuple[StaticHost, Page]]:
     """A host that has the npm package, and a page that gets all files with https from the CDN's stand-in, and no others."""
-    cdn = Cdn(site)
-    context = browser.new_context()
-    cdn.answer_for(context)
+    cdn = Cdn.of(browser, site)
+    cdn.begin()
+    page = cdn.context.new_page()
     with StaticHost(tmp_path) as host:
         host.write(package())
-        yield host, context.new_page()
+        yield host, page
+    page.close()
     assert cdn.elsewhere == []
-    context.close()
 
 
 def test_a_page_in_javascript_that_comes_from_comlink(javascript_page: tuple[StaticHost, Page]) -> None:

@@ -12,15 +12,18 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page
 
 import documents
+from cdn import Cdn
 from pace import PACE
 from pyscript_page import LOAD_MILLISECONDS
-from static_host import SUB_PATH, Cdn, StaticHost, blocks
+from static_host import SUB_PATH, StaticHost, blocks
 
 
 @pytest.fixture
-def cdn(site: str) -> Cdn:
+def cdn(browser: Any, site: str) -> Cdn:
     """The CDN of PyScript and Pyodide."""
-    return Cdn(site)
+    cdn = Cdn.of(browser, site)
+    cdn.begin()
+    return cdn
 
 
 @pytest.fixture
@@ -32,13 +35,11 @@ def host(tmp_path: Path, cdn: Cdn) -> Iterator[StaticHost]:
 
 
 @pytest.fixture
-def page(browser: Any, cdn: Cdn) -> Iterator[Page]:
+def page(cdn: Cdn) -> Iterator[Page]:
     """A new page, whose requests with https the CDN answers."""
-    context = browser.new_context()
-    cdn.answer_for(context)
-    page = context.new_page()
+    page = cdn.context.new_page()
     yield page
-    context.close()
+    page.close()
 
 
 def shows(page: Page, text: str) -> None:
@@ -51,10 +52,10 @@ def shows(page: Page, text: str) -> None:
         pytest.fail(f"{error}\nthe page shows:\n{page.inner_text('body')}", pytrace=False)
 
 
-def assert_only_the_wheel(host: StaticHost, cdn: Cdn, times: int) -> None:
-    """The wheel was fetched from beside the page, and no other host than the CDN was asked for anything."""
+def assert_only_the_wheel(host: StaticHost, cdn: Cdn) -> None:
+    """The wheel was fetched from beside the page, once for page and worker, and no other host than the CDN was asked for anything."""
     name, _ = cdn.wheel()
-    assert host.fetched.count(f"/{SUB_PATH}/{name}") == times
+    assert host.fetched.count(f"/{SUB_PATH}/{name}") == 1
     assert cdn.elsewhere == []
 
 
@@ -66,7 +67,7 @@ def test_the_readme(host: StaticHost, cdn: Cdn, page: Page) -> None:
     host.write(dict(files))
     page.goto(host.address)
     shows(page, "2.58")
-    assert_only_the_wheel(host, cdn, 2)
+    assert_only_the_wheel(host, cdn)
 
 
 # PyScript's own storage decides it, and PyScript's version is locked.
@@ -75,6 +76,7 @@ def test_a_returning_browser_takes_a_new_wheel_of_the_same_name(
     host: StaticHost, cdn: Cdn, page: Page
 ) -> None:
     """PyScript keeps a lock file in the browser; a wheel that is built anew under its old name still installs."""
+    host.seconds_kept[0] = 0
     host.write(dict(documents.readme()["Install"]))
     page.goto(host.address)
     shows(page, "2.58")
@@ -82,8 +84,10 @@ def test_a_returning_browser_takes_a_new_wheel_of_the_same_name(
     # Bytes in front of an archive change its checksum and nothing that zipfile reads.
     host.write({name: b"\0" + content})
     page.goto("about:blank")
+    before = host.fetched.count(f"/{SUB_PATH}/{name}")
     page.goto(host.address)
     shows(page, "2.58")
+    assert host.fetched.count(f"/{SUB_PATH}/{name}") > before
 
 
 def test_github_pages(host: StaticHost, cdn: Cdn, page: Page) -> None:
@@ -128,7 +132,7 @@ def test_plain_pyodide(host: StaticHost, cdn: Cdn, page: Page) -> None:
     host.write(dict(blocks("docs/installing.md")))
     page.goto(f"{host.address}plain.html")
     shows(page, "2.58")
-    assert_only_the_wheel(host, cdn, 1)
+    assert_only_the_wheel(host, cdn)
 
 
 PROGRESS = {

@@ -16,9 +16,10 @@ import pytest
 
 import documented_errors
 import documents
+from cdn import Cdn
 from pace import PACE
 from pyscript_page import LOAD_MILLISECONDS
-from static_host import TYPES, Cdn, StaticHost
+from static_host import TYPES, StaticHost
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SYMPTOMS: dict[str, str] = dict(
@@ -26,7 +27,7 @@ SYMPTOMS: dict[str, str] = dict(
 )
 # The worker has told that it fetches Pyodide before that time is over, on a slow machine too.
 SPAWN = f"""import workerlib
-await workerlib.spawn("./worker.py", timeout={5 * PACE})
+await workerlib.spawn("./worker.py", timeout={3 * PACE})
 """
 # How long a page is watched after it has told of an error and has said nothing new, on a fast machine.
 SILENCE_SECONDS = 15
@@ -101,6 +102,14 @@ SETTINGS: dict[str, Callable[[str], Setting]] = {
 }
 
 
+@pytest.fixture
+def cdn(browser: Any, site: str) -> Cdn:
+    """The CDN of PyScript and Pyodide, and PyPI."""
+    cdn = Cdn.of(browser, site)
+    cdn.begin()
+    return cdn
+
+
 def test_each_symptom_is_reproduced() -> None:
     """The document has a text for each heading of the third level, and this module a page for each."""
     assert set(SYMPTOMS) == set(re.findall(r"^### ([^\n]*)$", DOCUMENT, re.MULTILINE))
@@ -159,9 +168,8 @@ OF_OTHERS = {
     "symptom",
     [pytest.param(name, marks=pytest.mark.repeated if name in OF_OTHERS else ()) for name in SYMPTOMS],
 )
-def test_symptom(symptom: str, browser: Any, site: str, tmp_path: Path) -> None:
+def test_symptom(symptom: str, cdn: Cdn, tmp_path: Path) -> None:
     """A page with that mistake shows that text, on the page or in the console."""
-    cdn = Cdn(site)
     name, content = cdn.wheel()
     setting = SETTINGS[symptom](name)
     _pypi(cdn)
@@ -170,7 +178,7 @@ def test_symptom(symptom: str, browser: Any, site: str, tmp_path: Path) -> None:
         host.write({name: content, **_with(setting)})
         if "interpreter" in setting.page:
             host.write({f"pyodide/{needed}": cdn.file_of_pyodide(needed) for needed in NEEDED})
-        shown = _shown(browser, cdn, host, re.compile(_pattern(SYMPTOMS[symptom]), re.DOTALL))
+        shown = _shown(cdn, host, re.compile(_pattern(SYMPTOMS[symptom]), re.DOTALL))
     assert shown is None, shown
 
 
@@ -179,14 +187,12 @@ def _pattern(shown: str) -> str:
     return documented_errors.pattern_of(shown).removesuffix(r"\n?\Z")
 
 
-def _shown(browser: Any, cdn: Cdn, host: StaticHost, pattern: re.Pattern[str]) -> str | None:
+def _shown(cdn: Cdn, host: StaticHost, pattern: re.Pattern[str]) -> str | None:
     """Opens the page and waits until the pattern shows.
 
     Gives all that was shown instead if it does not show in time, or if the page has told of another error and is silent.
     """
-    context = browser.new_context()
-    cdn.answer_for(context)
-    page = context.new_page()
+    page = cdn.context.new_page()
     said: list[str] = []
     errors: list[str] = []
     page.on("console", lambda message: (errors if message.type == "error" else said).append(message.text))
@@ -206,15 +212,14 @@ def _shown(browser: Any, cdn: Cdn, host: StaticHost, pattern: re.Pattern[str]) -
                 break
             page.wait_for_timeout(100)
     finally:
-        context.close()
+        page.close()
     return f"{pattern.pattern}\nis not in\n{everything}"
 
 
 # The pages of test_page_policies.py have the same remedy.
 @pytest.mark.repeated
-def test_the_remedy_for_a_policy_without_unsafe_eval(browser: Any, site: str, tmp_path: Path) -> None:
+def test_the_remedy_for_a_policy_without_unsafe_eval(cdn: Cdn, tmp_path: Path) -> None:
     """With PyScript's function away, as docs/migrating.md says, README's page works, however late the module loads."""
-    cdn = Cdn(site)
     name, content = cdn.wheel()
     files = _with(SETTINGS["A policy without `unsafe-eval`"](name))
     core = "https://cdn.jsdelivr.net/npm/@pyscript/core@0.7.31/dist/core.js"
@@ -226,5 +231,5 @@ def test_the_remedy_for_a_policy_without_unsafe_eval(browser: Any, site: str, tm
         # PyScript would have met the worker's tag by then.
         host.seconds_late["strict.js"] = 3.0
         host.write({name: content, **files})
-        shown = _shown(browser, cdn, host, re.compile(r"^2\.58", re.MULTILINE))
+        shown = _shown(cdn, host, re.compile(r"^2\.58", re.MULTILINE))
     assert shown is None, shown

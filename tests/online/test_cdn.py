@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 import documents
+from cdn import Cdn
 from engines import launch
 from pace import PACE
-from static_host import Cdn, StaticHost
+from static_host import StaticHost
 
 SECONDS = 300 * PACE
 # For each document of docs/how-to that needs libraries: their names, and what its page shows in the end, in JavaScript.
