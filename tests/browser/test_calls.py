@@ -13,14 +13,15 @@ from in_page import in_page
 @pytest.mark.isolation("chromium")
 @in_page
 async def test_the_page_never_freezes(worker: Any, frames: Any, pace: Any) -> None:
-    """The page's animation goes on while the worker computes for two seconds, or longer on a slow machine."""
-    seconds = 2 * pace.PACE
-    frames.start()
-    assert await worker.busy(seconds) > 0
-    frames.stop()
-    # 120 at 60 Hz; a busy machine with two cores may give far fewer, a frozen page at most two.
-    assert frames.count >= 20, (frames.count, frames.longest)
-    assert frames.longest < seconds / 2 * 1000, (frames.count, frames.longest)
+    """The page's animation goes on while the worker computes for a second, or longer on a busy machine."""
+    for seconds in (1, 4, 4 * pace.PACE):
+        frames.start()
+        assert await worker.busy(seconds) > 0
+        frames.stop()
+        # 60 at 60 Hz; a busy machine with two cores may give far fewer, a frozen page at most two.
+        if frames.count >= 20 and frames.longest < seconds / 2 * 1000:
+            return
+    raise AssertionError((frames.count, frames.longest))
 
 
 @in_page

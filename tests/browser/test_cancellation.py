@@ -187,7 +187,7 @@ async def test_a_clean_up_is_neither_interrupted_nor_cancelled(
 
 @in_page
 async def test_a_function_that_waits_by_run_sync(
-    tags: Any, words: Any, raises: Any, pace: Any, script: str
+    tags: Any, words: Any, pace: Any, grace: Any, script: str
 ) -> None:
     """No message reaches it: it is interrupted when it computes again, or given up."""
     import asyncio
@@ -195,16 +195,25 @@ async def test_a_function_that_waits_by_run_sync(
     import js
 
     worker = await tags.shared(script)
-    call = asyncio.ensure_future(worker.sleep_and_compute(3 * pace.PACE))
-    await words.hear()
-    with raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await call
     is_isolated = js.crossOriginIsolated and hasattr(js, "SharedArrayBuffer")
-    while worker._connection._session.in_flight:
-        await asyncio.sleep(0.05)
-    notes = await worker.noted()
-    assert notes == ([] if is_isolated else ["computed"]), notes
+    # The interrupt, or on a busy machine the end of the caller's patience, has to come before the function has computed.
+    for seconds in [30 * pace.PACE] if is_isolated else [1, 3 * pace.PACE]:
+        call = asyncio.ensure_future(worker.sleep_and_compute(seconds))
+        await words.hear()
+        is_ended = False
+        with grace(0.3):
+            try:
+                async with asyncio.timeout(0.1):
+                    await call
+            except TimeoutError:
+                is_ended = True
+        while worker._connection._session.in_flight:
+            await asyncio.sleep(0.05)
+        notes = await worker.noted()
+        assert notes == ([] if is_isolated else ["computed"]), notes
+        if is_ended:
+            return
+    raise AssertionError("the caller has waited")
 
 
 @in_page
@@ -272,43 +281,53 @@ async def test_no_interrupt_hits_another_call(tags: Any, script: str) -> None:
 
 @pytest.mark.every_engine
 @in_page
-async def test_a_function_may_clean_up(tags: Any, words: Any, raises: Any, pace: Any, script: str) -> None:
+async def test_a_function_may_clean_up(
+    tags: Any, words: Any, raises: Any, pace: Any, grace: Any, script: str
+) -> None:
     """An async function gets CancelledError at its await, and its caller waits for what it does then."""
     import asyncio
 
     worker = await tags.shared(script)
-    # Longer than a caller waits for a worker that says nothing.
-    call = asyncio.ensure_future(worker.wait_and_tidy(0.7 * pace.PACE))
-    await words.hear()
-    with raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await call
-    assert await worker.noted() == ["tidied"]
+    # On a busy machine the worker's word may need longer.
+    for seconds in (0.2, pace.PACE):
+        # Longer than a caller waits for a worker that says nothing.
+        call = asyncio.ensure_future(worker.wait_and_tidy(1.5 * seconds))
+        await words.hear()
+        with grace(seconds), raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await call
+        was_waited_for = await worker.noted() == ["tidied"]
+        if was_waited_for:
+            return
+        while not await worker.noted():
+            await asyncio.sleep(0.05)
+    raise AssertionError("the caller has not waited")
 
 
 @pytest.mark.every_engine
 @pytest.mark.isolation("chromium")
 @in_page
-async def test_what_cannot_be_interrupted_is_given_up(tags: Any, raises: Any, pace: Any, script: str) -> None:
-    """The caller goes on after half a second; the worker is busy until the function ends, and lives on."""
+async def test_what_cannot_be_interrupted_is_given_up(
+    tags: Any, raises: Any, grace: Any, script: str
+) -> None:
+    """The caller goes on after its patience; the worker is busy until the function ends, and lives on."""
     import asyncio
     import time
 
     worker = await tags.shared(script)
-    # A page of these tests waits half a second of a fast machine.
-    count, seconds, grace = 500_000, 0.0, 0.5 * pace.PACE
-    while seconds < 0.3:
+    count, seconds, patience = 500_000, 0.0, 0.3
+    while seconds < 0.2:
         count *= 2
         start = time.perf_counter()
         await worker.sum_up(count)
         seconds = time.perf_counter() - start
     start = time.perf_counter()
-    with raises(TimeoutError, "sum_up"):
-        await worker.sum_up.options(timeout=0.1)(round(count / seconds * 5 * grace))
+    with grace(patience), raises(TimeoutError, "sum_up"):
+        await worker.sum_up.options(timeout=0.1)(round(count / seconds * 5 * patience))
     given_up = time.perf_counter() - start
     behind = asyncio.ensure_future(worker.add(1, 2))
     assert await behind == 3
-    assert grace < given_up < time.perf_counter() - start
+    assert patience < given_up < time.perf_counter() - start
 
 
 @in_page

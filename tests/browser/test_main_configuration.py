@@ -99,6 +99,6 @@ def test_a_main_script_in_micropython(browser: Browser, site: str, page: str) ->
 
 def test_a_main_script_in_micropython_without_workerlib(browser: Browser, site: str) -> None:
     """It calls what a worker of workerlib's exports by PyScript's own object."""
-    page = PyScriptPage(browser, site, "document/micropython_page.html", faultless=False, has_harness=False)
-    with page:
+    path = "document/micropython_page.html"
+    with PyScriptPage(browser, site, path, faultless=False, has_harness=False, shares_context=True) as page:
         page.wait_for_console("The worker says TEXT 3")

@@ -25,7 +25,7 @@ STRICT_PAGES = [
 @pytest.fixture(scope="module", params=STRICT_PAGES)
 def strict(request: pytest.FixtureRequest, browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """A page that forbids to evaluate strings."""
-    with PyScriptPage(browser, site, request.param, faultless=False) as page:
+    with PyScriptPage(browser, site, request.param, faultless=False, shares_context=True) as page:
         yield page
 
 

@@ -19,7 +19,9 @@ def no_blob_workers(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
         yield page
 
 
+# It has a page of its own, which costs other engines as much as thirty tests.
 @pytest.mark.every_engine
+@pytest.mark.repeated("firefox", "webkit")
 @in_page(page="no_blob_workers")
 async def test_a_policy_without_blob_workers(workerlib: Any, raises: Any, pace: Any) -> None:
     """The browser says nothing but that: the error names the policy, at once and not after a minute."""

@@ -518,20 +518,26 @@ def ask():
 
 @pytest.mark.isolation("chromium")
 @in_page(page="swift")
-async def test_the_buffers_of_a_late_result_are_used_again(worker: Any, words: Any, pace: Any) -> None:
+async def test_the_buffers_of_a_late_result_are_used_again(
+    worker: Any, words: Any, pace: Any, grace: Any
+) -> None:
     """What a call returns that was given up is dropped, and the memory it came in goes back."""
     import asyncio
 
-    # It computes for three times as long as its caller waits for a word.
-    late = asyncio.ensure_future(worker.compute_in_spite_of_all(1.5 * pace.PACE))
-    await words.hear()
-    late.cancel()
-    try:
-        await late
-    except asyncio.CancelledError:
-        pass
-    else:
-        raise AssertionError("it was not given up")
+    async def is_given_up(patience: float) -> bool:
+        # It computes for three times as long as its caller waits for a word.
+        late = asyncio.ensure_future(worker.compute_in_spite_of_all(3 * patience))
+        await words.hear()
+        late.cancel()
+        with grace(patience):
+            try:
+                await late
+            except asyncio.CancelledError:
+                return True
+        return False
+
+    # A page that gets no processor for so long hears of the result first.
+    assert await is_given_up(0.2) or await is_given_up(1) or await is_given_up(pace.PACE)
     # Behind the late result, which comes first.
     assert await worker.add(1, 2) == 3
     channel = worker._connection.endpoint._channel

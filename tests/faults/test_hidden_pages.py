@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from fault_page import FaultPage
@@ -18,8 +18,8 @@ from pace import PACE
 
 pytestmark = pytest.mark.timeout(300)
 
-HEARTBEAT = 2 * PACE
-"""So long is nobody silent who is only busy."""
+HEARTBEATS = (2, 2 * PACE)
+"""So long is nobody silent who is only busy: the first on a quiet machine, the last on each."""
 
 WORK_IS_DONE = [True, True, sum(range(200)), 3, "TimeoutError", 42]
 """The result of `end_work`."""
@@ -49,27 +49,46 @@ def hide(page: FaultPage) -> HideableTab:
     return front
 
 
+def try_heartbeats(work: Callable[[float], object]) -> None:
+    """Does some work under a heartbeat, and once more under a longer one if a call has failed."""
+    try:
+        work(HEARTBEATS[0])
+    except pytest.fail.Exception:
+        work(HEARTBEATS[-1])
+
+
 def test_a_hidden_page(hideable: FaultPage) -> None:
     """Calls, streams, callbacks, timeouts and a heartbeat go on in a page that gets behind another tab."""
-    hideable.call("begin_work", limit=120, heartbeat=HEARTBEAT)
-    hide(hideable)
-    assert hideable.call("end_work", limit=240, idle=3 * HEARTBEAT) == WORK_IS_DONE
-    assert hideable.page.evaluate("() => document.visibilityState") == "hidden"
-    hideable.page.show()
-    hideable.wait_for("() => !document.hidden")
+
+    def work(heartbeat: float) -> None:
+        hideable.call("begin_work", limit=120, heartbeat=heartbeat)
+        hide(hideable)
+        try:
+            assert hideable.call("end_work", limit=240, idle=3 * heartbeat) == WORK_IS_DONE
+            assert hideable.page.evaluate("() => document.visibilityState") == "hidden"
+        finally:
+            hideable.page.show()
+            hideable.wait_for("() => !document.hidden")
+
+    try_heartbeats(work)
 
 
 def test_a_frozen_page(hideable: FaultPage) -> None:
     """A page that the browser freezes in the midst of calls, for longer than its heartbeat, goes on afterwards."""
     hideable.page.evaluate(NOTE_FREEZING)
-    hideable.call("begin_work", limit=120, heartbeat=HEARTBEAT)
-    hide(hideable)
-    hideable.page.freeze(True)
-    time.sleep(2 * HEARTBEAT)
-    hideable.page.freeze(False)
-    hideable.page.show()
-    assert hideable.call("end_work", limit=240, idle=HEARTBEAT) == WORK_IS_DONE
-    assert hideable.page.evaluate("() => window.seen") == ["freeze", "resume"]
+
+    def work(heartbeat: float) -> None:
+        hideable.page.evaluate("() => { window.seen.length = 0; }")
+        hideable.call("begin_work", limit=120, heartbeat=heartbeat)
+        hide(hideable)
+        hideable.page.freeze(True)
+        time.sleep(2 * heartbeat)
+        hideable.page.freeze(False)
+        hideable.page.show()
+        assert hideable.call("end_work", limit=240, idle=heartbeat) == WORK_IS_DONE
+        assert hideable.page.evaluate("() => window.seen") == ["freeze", "resume"]
+
+    try_heartbeats(work)
 
 
 @pytest.fixture
@@ -82,9 +101,10 @@ def own(browser: AnyBrowser, site: str) -> Iterator[FaultPage]:
 @pytest.mark.repeated
 def test_slow_timers_and_a_thread_that_stands(own: FaultPage) -> None:
     """A thread that stands for longer than the heartbeat, then slow timers: the work is done all the same."""
-    own.call("begin_work", limit=120, heartbeat=HEARTBEAT)
-    own.call("stand", seconds=2 * HEARTBEAT)
-    assert own.call("end_work", limit=240, idle=HEARTBEAT) == WORK_IS_DONE
+    heartbeat = HEARTBEATS[-1]
+    own.call("begin_work", limit=120, heartbeat=heartbeat)
+    own.call("stand", seconds=2 * heartbeat)
+    assert own.call("end_work", limit=240, idle=heartbeat) == WORK_IS_DONE
     own.call("throttle_timers")
-    own.call("begin_work", limit=120, heartbeat=HEARTBEAT)
-    assert own.call("end_work", limit=240, idle=3 * HEARTBEAT) == WORK_IS_DONE
+    own.call("begin_work", limit=120, heartbeat=heartbeat)
+    assert own.call("end_work", limit=240, idle=3 * heartbeat) == WORK_IS_DONE

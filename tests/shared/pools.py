@@ -250,11 +250,16 @@ async def test_time_limits(pool: Pool) -> None:
     """A call that runs for too long raises TimeoutError, also one that computes; the pool goes on."""
     with raises(TimeoutError, "wait.. was still running after 0.05 seconds"):
         await pool.wait.options(timeout=0.05)(600)
-    results = [
-        result
-        async for result in pool.map(pool.wait, [0, 600, 0, 0], timeout=2.0 * PACE, errors="yield", chunk=4)
-    ]
-    assert [type(result) for result in results] == [int, TimeoutError, int, int]
+    # A busy machine may need longer than a short limit for a short call.
+    for seconds in (0.2, 2.0 * PACE):
+        results = [
+            result
+            async for result in pool.map(pool.wait, [0, 600, 0, 0], timeout=seconds, errors="yield", chunk=4)
+        ]
+        kinds = [type(result) for result in results]
+        if kinds == [int, TimeoutError, int, int]:
+            break
+    assert kinds == [int, TimeoutError, int, int]
     with raises(ValueError, "is over before"):
         pool.wait.options(timeout=0)
 

@@ -73,10 +73,15 @@ async def test_a_timeout_for_one_call(worker: Worker) -> None:
         await worker.hold.options(timeout=0.05)("timed out")
     while "timed out" in await worker.held():
         pass
-    busy = asyncio.ensure_future(worker.busy(1.5 * PACE))
-    await asyncio.sleep(0)
-    assert await worker.add.options(timeout=PACE)(1, 2) == 3
-    assert await busy > 0
+    # On a busy machine a short call may take longer than a short limit.
+    for seconds in (0.2, 1, PACE):
+        busy = asyncio.ensure_future(worker.busy(1.5 * seconds))
+        await asyncio.sleep(0)
+        result = await asyncio.gather(worker.add.options(timeout=seconds)(1, 2), return_exceptions=True)
+        assert await busy > 0
+        if result == [3]:
+            return
+    raise AssertionError(result)
 
 
 async def test_more_calls_than_may_be_in_flight(connect: Connect) -> None:

@@ -2,13 +2,14 @@
 
 A test function takes what it needs by name, as a pytest test takes fixtures: `worker` (a connection to the worker
 "bench", shared by the page's tests), `workerlib`, `values`, `exact` and `pace` (the modules of tests/python), `raises`
-(tests/shared/expecting.py), `tags` (adds script tags, removed when the test ends), `words` (hears workers that compute), `frames` (frames.js). The tests of
+(tests/shared/expecting.py), `tags` (adds script tags, removed when the test ends), `words` (hears workers that compute), `grace` (how long a caller waits for a worker's word), `frames` (frames.js). The tests of
 tests/shared are run by their names.
 """
 
 import __future__
 
 import asyncio
+import contextlib
 import importlib
 import importlib.machinery
 import itertools
@@ -136,6 +137,8 @@ async def provide(name, tags, words):
         return tags
     if name == "frames":
         return js.frameMeter
+    if name == "grace":
+        return grace
     return importlib.import_module(name)
 
 
@@ -182,6 +185,21 @@ def set_pace(pace):
 
     os.environ["WORKERLIB_TEST_PACE"] = str(pace)
     connection._GRACE *= pace
+
+
+@contextlib.contextmanager
+def grace(seconds):
+    """Has callers of this page wait for so long for the word of a worker that is to end a call, until the block ends.
+
+    The page's own time is as long as a slow machine needs. This one is for functions that cannot answer anyway.
+    """
+    from workerlib._rpc import connection
+
+    before, connection._GRACE = connection._GRACE, seconds
+    try:
+        yield
+    finally:
+        connection._GRACE = before
 
 
 class Modules:

@@ -374,15 +374,18 @@ def test_a_termination_past_the_library(page: Page) -> None:
 
 def test_heartbeat(page: Page) -> None:
     """A worker that gives no sign of life is ended; one that only waits is not."""
-    heartbeat = round(1000 * PACE)
-    outcome = page.run(
-        """
-        const worker = await spawn({ script: "./functions.py", heartbeat: given, heartbeatInCalls: true });
-        const waited = await worker.sleep(given / 500, "alive");
-        return [waited, await failure(worker.compute(given)), await worker.closed];
-        """,
-        heartbeat,
-    )
+    # A worker that waits may not get to answer in time on a busy machine.
+    for heartbeat in (400, round(2000 * PACE)):
+        outcome = page.run(
+            """
+            const worker = await spawn({ script: "./functions.py", heartbeat: given, heartbeatInCalls: true });
+            const waited = await worker.sleep(given / 500, "alive").catch(String);
+            return [waited, await failure(worker.compute(given)), await worker.closed];
+            """,
+            heartbeat,
+        )
+        if outcome[0] == "alive":
+            break
     assert outcome[0] == "alive"
     assert outcome[1]["name"] == "WorkerDiedError"
     assert outcome[2] == f"it gave no sign of life for {heartbeat} ms"
