@@ -27,13 +27,15 @@ use crate::workspace::{BYTECODE, Workspace};
 
 mod browser;
 mod criterion;
+mod figures;
 mod readme;
+
+use figures::OWN;
 
 /// The longest that one run may take.
 const LIMIT: Duration = Duration::from_secs(1500);
 
-/// The names of the library and of the peer that the goals are measured against.
-const OWN: &str = "workerlib";
+/// The peer that the goals are measured against.
 const PICKLE: &str = "pickle 5";
 
 /// The shape that has a goal of its own in Pyodide, and by how much it should be faster than pickle there.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::figures::{OWN, digits, word};
 use super::readme;
 use crate::process::{self, Limit};
 use crate::pyodide::Pyodide;
@@ -26,8 +27,6 @@ use crate::workspace::{BYTECODE, Workspace};
 
 /// The longest that one page may take.
 const LIMIT: Duration = Duration::from_secs(3600);
-/// Whose times the ratios are of.
-pub(super) const OWN: &str = "workerlib";
 /// The pages that are measured: what they are called, and whether they are isolated.
 const PAGES: [(&str, bool); 2] = [("isolated", true), ("plain", false)];
 
@@ -252,19 +251,6 @@ fn missing(rows: &[Value]) -> String {
         }
     }
     if text.is_empty() { text } else { format!("{text}\n") }
-}
-
-pub(super) fn word(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-/// Writes a number with three digits that count.
-pub(super) fn digits(value: f64) -> String {
-    match value {
-        100.0.. => format!("{value:.0}"),
-        10.0.. => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::browser::{OWN, digits, word};
+use super::figures::{OWN, digits, word};
 use crate::workspace::Workspace;
 
 const START: &str = "<!-- the figures: written by `cargo xtask bench --browser chromium` -->\n";

@@ -1,0 +1,20 @@
+//! What tables of results are written with: names, texts and numbers of `benches/results/*.json`.
+
+use serde_json::Value;
+
+/// The name of the library among the peers: ratios are of its times.
+pub(super) const OWN: &str = "workerlib";
+
+/// Reads a text; what is none is empty.
+pub(super) fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Writes a number with three digits that count.
+pub(super) fn digits(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
