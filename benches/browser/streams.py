@@ -24,7 +24,7 @@ SMALL_CALL = "a small call"
 SLOW = "memory of a slow loop"
 MANY, FEW = 100_000, 5_000
 BLOCKS, MEGABYTE = 64, 1 << 20
-SLOW_ITEMS, AHEAD = 1_000_000, 256
+SLOW_ITEMS, AHEAD = 1_000_000, 1_024
 
 
 @dataclass(frozen=True)

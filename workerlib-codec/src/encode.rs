@@ -18,8 +18,8 @@ use crate::write::{
 
 /// Writes the values of one frame; what they share is written once.
 #[derive(Debug)]
-pub struct Encoder<'l> {
-    limits: &'l Limits,
+pub struct Encoder {
+    limits: Limits,
     memo: Memo,
     buffers: u32,
     deepest: usize,
@@ -32,11 +32,19 @@ pub struct Encoder<'l> {
     late: usize,
 }
 
-impl<'l> Encoder<'l> {
+/// How much an [`Encoder`] has written at some moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    written: usize,
+    late: usize,
+    shared: usize,
+}
+
+impl Encoder {
     /// Starts a frame's values, for which it makes room for `capacity` bytes.
-    pub fn new(limits: &'l Limits, capacity: usize) -> Self {
+    pub fn new(limits: &Limits, capacity: usize) -> Self {
         Self {
-            limits,
+            limits: *limits,
             memo: Memo::default(),
             buffers: 0,
             deepest: 0,
@@ -52,9 +60,9 @@ impl<'l> Encoder<'l> {
         self.deepest
     }
 
-    /// Where in the frame's values the next one will stand.
+    /// How many bytes the values have so far: where the next one will stand.
     #[inline]
-    fn position(&self) -> usize {
+    pub fn position(&self) -> usize {
         self.out.len() + self.late
     }
 
@@ -62,8 +70,46 @@ impl<'l> Encoder<'l> {
     /// values, into which the source puts what was left out by [`PlainWriter::late_str`].
     pub fn finish(self) -> (Vec<u8>, Vec<u8>) {
         let mut table = Vec::new();
-        write_positions(&mut table, &self.memo.into_shared());
+        write_positions(&mut table, &self.memo.into_shared(), 0);
         (table, self.out)
+    }
+
+    // For a list whose elements come one after the other, and may be changed by then: a run of a stream's items.
+
+    /// Ends values that are the elements of a list: returns the sharing table with the header of the list, and the elements,
+    /// as [`Encoder::finish`] does.
+    pub fn finish_list(self, count: usize) -> (Vec<u8>, Vec<u8>) {
+        let mut header = Vec::new();
+        // A frame has no more elements than bytes, and is refused beyond 4 GiB.
+        let written = write_header(&mut header, Container::List, count);
+        debug_assert!(written.is_ok(), "{written:?}");
+        let mut table = Vec::new();
+        write_positions(&mut table, &self.memo.into_shared(), header.len());
+        table.append(&mut header);
+        (table, self.out)
+    }
+
+    /// Tells how much there is, for [`Encoder::take_back`].
+    pub fn mark(&self) -> Mark {
+        Mark { written: self.out.len(), late: self.late, shared: self.memo.shared() }
+    }
+
+    /// Drops what was written since `mark`, such as the beginning of a value that cannot be encoded. Nothing can be written
+    /// behind it.
+    pub fn take_back(&mut self, mark: Mark) {
+        self.out.truncate(mark.written);
+        self.late = mark.late;
+        self.memo.take_back(mark.shared);
+    }
+
+    /// Has no later value refer to the one with that identity, which may change or end.
+    pub fn forget(&mut self, identity: usize) {
+        self.memo.forget(identity);
+    }
+
+    /// Gives a writer for a value that is plain, and that nothing refers to.
+    pub fn plain(&mut self) -> PlainWriter<'_> {
+        PlainWriter { out: &mut self.out, memo: &mut self.memo, late: &mut self.late }
     }
 
     /// Writes a value.

@@ -22,7 +22,7 @@ mod write;
 
 pub use buffer::{Buffer, ViewHeader};
 pub use decode::Decoder;
-pub use encode::Encoder;
+pub use encode::{Encoder, Mark};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use limits::Limits;
 pub use path::{Path, Step};

@@ -4,7 +4,7 @@ use crate::cost::Nesting;
 
 /// The values of a frame that something may refer to again, by their identity.
 ///
-/// A table with linear probing, never more than half full: nothing is ever taken out of it, and the encoder
+/// A table with linear probing, never more than half full: no slot is ever free again, and the encoder
 /// asks it for each key of each dict.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
@@ -25,6 +25,8 @@ struct Slot {
 const FREE: u32 = u32::MAX;
 /// A number that no value has: nothing refers to it so far.
 const UNSHARED: u32 = u32::MAX;
+/// An identity that no value has: the one that was there is forgotten.
+const NOBODY: usize = usize::MAX;
 
 impl Memo {
     /// Returns the number in the sharing table of a value that was written before, and what there is in it.
@@ -84,6 +86,27 @@ impl Memo {
         self.slots[index] = Slot { identity, position, number: UNSHARED, nesting };
     }
 
+    /// Forgets a value, if it is known.
+    pub(crate) fn forget(&mut self, identity: usize) {
+        if !self.slots.is_empty() {
+            let index = self.find(identity);
+            if self.slots[index].position != FREE {
+                // Others may have been put behind it, which are found by way of this slot.
+                self.slots[index].identity = NOBODY;
+            }
+        }
+    }
+
+    /// How many values were referred to.
+    pub(crate) fn shared(&self) -> usize {
+        self.shared.len()
+    }
+
+    /// Drops what was referred to since there were so many.
+    pub(crate) fn take_back(&mut self, shared: usize) {
+        self.shared.truncate(shared);
+    }
+
     /// The positions of the values that were referred to, by their number.
     pub(crate) fn into_shared(self) -> Vec<u32> {
         self.shared
@@ -109,11 +132,56 @@ impl Memo {
     fn grow(&mut self) {
         let free = Slot { identity: 0, position: FREE, number: UNSHARED, nesting: Nesting::FLAT };
         let larger = vec![free; (self.slots.len() * 2).max(16)];
+        self.used = 0;
         for slot in std::mem::replace(&mut self.slots, larger) {
-            if slot.position != FREE {
+            if slot.position != FREE && slot.identity != NOBODY {
                 let index = self.find(slot.identity);
                 self.slots[index] = slot;
+                self.used += 1;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Protects streams: what a generator may have changed is written anew, and its place still leads to others.
+    #[test]
+    fn forgotten_values_are_not_known() {
+        let mut memo = Memo::default();
+        for identity in 1..=100 {
+            memo.insert(identity * 8, identity, Nesting::FLAT);
+        }
+        for identity in (2..=100).step_by(2) {
+            memo.forget(identity * 8);
+        }
+        memo.forget(4);
+        for identity in 1..=100 {
+            assert_eq!(memo.is_known(identity * 8), identity % 2 == 1, "{identity}");
+        }
+        memo.insert(16, 7, Nesting::FLAT);
+        assert_eq!(memo.refer(16).map(|(number, _)| number), Some(0));
+        // So many that the table grows.
+        for identity in 101..=1_000 {
+            memo.insert(identity * 8, identity, Nesting::FLAT);
+            memo.forget(identity * 8);
+        }
+        assert!((3..=100).all(|identity| memo.is_known(identity * 8) == (identity % 2 == 1)));
+        assert_eq!(memo.into_shared(), [7]);
+    }
+
+    /// Protects the reader of a run: a value that was dropped leaves none of its references in the sharing table.
+    #[test]
+    fn references_are_taken_back() {
+        let mut memo = Memo::default();
+        memo.insert(8, 1, Nesting::FLAT);
+        memo.insert(16, 2, Nesting::FLAT);
+        memo.refer(8);
+        let shared = memo.shared();
+        memo.refer(16);
+        memo.take_back(shared);
+        assert_eq!(memo.into_shared(), [1]);
     }
 }

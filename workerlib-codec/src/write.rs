@@ -141,12 +141,12 @@ fn write_view_header(out: &mut Vec<u8>, header: &ViewHeader) -> Result<(), TooLo
     Ok(())
 }
 
-/// Writes a sharing table: an array of positions.
-pub(crate) fn write_positions(out: &mut Vec<u8>, positions: &[u32]) {
+/// Writes a sharing table: an array of positions, each of them behind `before` bytes that they do not count.
+pub(crate) fn write_positions(out: &mut Vec<u8>, positions: &[u32], before: usize) {
     // A frame has no more of them than bytes.
     let written = write_header(out, Container::List, positions.len());
     debug_assert!(written.is_ok(), "{written:?}");
-    positions.iter().for_each(|&position| write_uint(out, u64::from(position)));
+    positions.iter().for_each(|&position| write_uint(out, u64::from(position) + before as u64));
 }
 
 #[inline]

@@ -21,6 +21,8 @@ pub(crate) enum Refusal {
     Raised(PyErr),
     /// The encoder of the adapter with that key raised.
     Adapter(String, PyErr),
+    /// Python code would have to run, in a walk in which none may.
+    NotPlain,
 }
 
 impl From<PyErr> for Refusal {

@@ -45,6 +45,8 @@ pub(crate) struct Values {
     pub(crate) given: Vec<RefId>,
     /// The references that they carry and the other side has given.
     pub(crate) carried: Vec<RefId>,
+    /// Whether no Python code can have run for them.
+    pub(crate) is_plain: bool,
 }
 
 impl Values {
@@ -83,6 +85,7 @@ impl Values {
         EXPECTED.store(body.len().clamp(64, MOST_EXPECTED), Ordering::Relaxed);
         let outgoing = outgoing.map(Bound::unbind);
         let (given, carried) = source.types.take_references();
+        let is_plain = source.is_plain();
         Ok(Self {
             table,
             body,
@@ -92,13 +95,14 @@ impl Values {
             outgoing,
             given,
             carried,
+            is_plain,
         })
     }
 
     fn walk<'py>(
         py: Python<'py>,
         source: &mut PySource<'py>,
-        encoder: &mut Encoder<'_>,
+        encoder: &mut Encoder,
         values: &[(&str, &Bound<'py, PyAny>)],
         is_row: bool,
     ) -> PyResult<()> {
@@ -119,9 +123,14 @@ impl Values {
         Ok(())
     }
 
-    /// Stands for values that are encoded already, with their buffers.
-    pub(crate) fn of_buffers(buffers: Vec<Py<PyAny>>) -> Self {
-        Self { buffers, ..Self::default() }
+    /// Takes what an encoder has written: the sharing table with all that stands before the body, and the body; the long strs
+    /// whose content belongs into that, and the buffers beside it.
+    pub(crate) fn of_encoded(
+        (table, body): (Vec<u8>, Vec<u8>),
+        late: Vec<(usize, Py<PyAny>)>,
+        buffers: Vec<Py<PyAny>>,
+    ) -> Self {
+        Self { table, body, late, buffers, ..Self::default() }
     }
 
     /// Returns whether there are objects in it that are encoded when they have been awaited.

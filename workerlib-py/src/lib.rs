@@ -13,6 +13,7 @@ mod frequent;
 mod gc_pause;
 mod hooks;
 mod interpreter;
+mod item_queue;
 mod objects;
 mod plain;
 mod session;
@@ -38,6 +39,8 @@ mod _native {
     use crate::deferred::{Arrival, Unfinished};
     #[pymodule_export]
     use crate::frame::{decode, encode};
+    #[pymodule_export]
+    use crate::item_queue::{ItemQueue, steps_of};
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]

@@ -365,6 +365,11 @@ impl Session {
         Ok(opened.map(|StreamId(stream)| stream))
     }
 
+    // Whether the first item of the stream that a call asks for may be sent.
+    fn may_begin(&self, call: u32) -> bool {
+        self.core.call_credit(CallId(call)).is_some_and(|credit| credit.items > 0 && credit.bytes > 0)
+    }
+
     // The credit of a stream of this side's, in items and bytes; None if it is not to be produced any more.
     fn credit(&self, stream: u32) -> Option<(u64, u64)> {
         self.core.credit(StreamId(stream))

@@ -89,6 +89,8 @@ pub(crate) struct PySource<'py> {
     kept: Vec<Py<PyAny>>,
     /// Whether Python code ran: what is remembered or open must be owned then.
     owning: bool,
+    /// Whether nodes are refused for which Python code has to run.
+    is_plain_only: bool,
     /// The weight of all patterns together.
     patterns: usize,
     pub(crate) types: Types<'py>,
@@ -127,6 +129,7 @@ impl<'py> PySource<'py> {
             open: Vec::new(),
             kept: Vec::new(),
             owning: false,
+            is_plain_only: false,
             patterns: 0,
             types,
             plans: Vec::new(),
@@ -138,6 +141,35 @@ impl<'py> PySource<'py> {
             adapted: Vec::new(),
             slot: None,
         }
+    }
+
+    /// Starts walks, one after the other, over values for which no Python code has to run: all others are refused. `None` if
+    /// it has to run for each value.
+    pub(crate) fn plain_only(py: Python<'py>, settings: &Settings) -> Option<Self> {
+        let source = Self::new(py, settings);
+        source.builtins.is_none().then_some(Self { is_plain_only: true, ..source })
+    }
+
+    /// Ends such a walk, after which all values may change. Strs cannot: the next walk may refer to them, so they get into `texts`.
+    /// `forget` hears of all others that are remembered.
+    pub(crate) fn end_walk(&mut self, texts: &mut Vec<Py<PyAny>>, mut forget: impl FnMut(usize)) {
+        let mut nodes = std::mem::take(&mut self.remembered);
+        for node in nodes.drain(..) {
+            // SAFETY: a node is a live object, since no Python code has run.
+            if ptr::eq(unsafe { ffi::Py_TYPE(node) }, &raw mut ffi::PyUnicode_Type) {
+                texts.push(self.owned(node).unbind());
+            } else {
+                forget(node as usize);
+            }
+        }
+        self.remembered = nodes;
+        self.kept.clear();
+        self.held = None;
+    }
+
+    /// Returns whether no Python code can have run.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.owning
     }
 
     fn owned(&self, node: Object) -> Bound<'py, PyAny> {
@@ -310,7 +342,7 @@ impl<'py> PySource<'py> {
 
     /// Writes a node if it is plain; nothing is written, and no error left, if it is not, or null.
     #[inline(always)]
-    fn write_plain(&mut self, node: Object, owners: usize, writer: &mut PlainWriter<'_>) -> bool {
+    pub(crate) fn write_plain(&mut self, node: Object, owners: usize, writer: &mut PlainWriter<'_>) -> bool {
         if node.is_null() {
             drop(PyErr::take(self.py));
             return false;

@@ -292,6 +292,10 @@ async def test_a_stream_in_a_result_that_nobody_waits_for() -> None:
         await call
 
 
+def count(most: int) -> Iterator[int]:
+    yield from range(most)
+
+
 async def rows(count: int) -> AsyncIterator[int]:
     for number in range(count):
         yield number
@@ -353,6 +357,209 @@ async def test_a_batch_holds_what_was_added() -> None:
     with pytest.raises(workerlib.UnsendableError, match="item: object"):
         batch.add(object())
     assert len(batch) == 10
+
+
+def sent_by(connection: Connection, batch: Any) -> bytes:
+    """Has a batch sent by a stream of its own, and returns the frame without its envelope."""
+    session = connection._session
+    stream = session.open_stream()
+    assert stream is not None
+    # Credit for 4,096 items and a mebibyte.
+    session.handle(bytes([0x94, 0x10, stream, 0xCD, 0x10, 0x00, 0xCE, 0x00, 0x10, 0x00, 0x00]), [])
+    session.send_items(stream, batch)
+    while (transmit := session.poll_transmit()) is not None:
+        if transmit[0][1] == 17:
+            return bytes(transmit[0])
+    raise AssertionError("nothing was sent")
+
+
+async def test_items_of_a_message_share_strs() -> None:
+    """Equal keys are written once for all records of a message, which are few bytes then."""
+    peer = Producing()
+    await peer.open()
+    batch = peer.connection._session.batch()
+    for number in range(100):
+        assert batch.add({"identifier": number, "description": None}) == 0
+    frame = sent_by(peer.connection, batch)
+    assert frame.count(b"identifier") == frame.count(b"description") == 1
+    assert len(frame) < 100 * 12
+    # The next message is read without this one.
+    batch.add({"identifier": 1, "description": None})
+    assert sent_by(peer.connection, batch).count(b"identifier") == 1
+
+
+@workerlib.portable
+class Thing:
+    """An object whose encoding needs Python code."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Thing and other.number == self.number
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def shared_in_many_ways() -> Iterator[Any]:
+    """Gives items that hold the same objects, which change between them, end, and have their addresses used again."""
+    tags = ["first"]
+    text, long_text = "a text of its own", "long " * 200
+    key = (1, text)
+    for number in range(200):
+        yield {"tags": tags, text: tags, "key": key, long_text: number}
+        tags.append(text)
+        if number % 10 == 0:
+            tags.clear()
+        yield [[number], [number]]
+        yield number
+        yield (tags, text, long_text, {text}, b"bytes" * number, bytearray(b"b"), memoryview(b"m"), 1 << 99)
+        if number % 7 == 0:
+            yield [Thing(number), text]
+        if number % 50 == 0:
+            yield {"large": b"x" * 30_000, text: bytearray(20_000)}
+            yield ["\ud800", "\ud800 and more", text]
+            nested: list[Any] = [text]
+            for _ in range(250):
+                nested = [nested]
+            yield nested
+        cycle: list[Any] = [text, tags]
+        cycle.append(cycle)
+        yield cycle
+
+
+async def test_items_that_hold_the_same_objects() -> None:
+    """Each item is what it was when it was produced, whatever others hold, and shares nothing with them that can change."""
+    workerlib.export(shared_in_many_ways)
+    async with connected(loopback_channel) as worker:
+        received = [item async for item in worker.shared_in_many_ways()]
+    for item, own in zip(received, shared_in_many_ways(), strict=True):
+        if isinstance(own, list) and own[-1] is own:
+            assert item[-1] is item
+            assert item[:-1] == own[:-1]
+        else:
+            assert item == own
+    assert received[0]["tags"] is received[0]["a text of its own"], "within an item they are shared"
+    lists = [id(one["tags"]) for one in received if type(one) is dict and "tags" in one]
+    assert len(set(lists)) == len(lists) == 200
+
+
+async def test_an_item_that_cannot_be_sent_leaves_no_trace() -> None:
+    """Its beginning is not sent, and those before it are what they were."""
+
+    def items_and_a_thing() -> Iterator[Any]:
+        yield {"a": 1}
+        for number in range(50):
+            yield {"a": number, "b": "b"}
+        yield {"a": 1, "b": ["b", "c", object()]}
+
+    workerlib.export(items_and_a_thing)
+    async with connected(loopback_channel) as worker:
+        received = []
+        with pytest.raises(workerlib.UnsendableError, match=r"item\['b'\]\[2\]: object"):
+            async for item in worker.items_and_a_thing():
+                received.append(item)
+    assert received == [{"a": 1}, *({"a": number, "b": "b"} for number in range(50))]
+
+
+def count_and_note(steps: list[int]) -> Iterator[int]:
+    for number in range(3):
+        steps.append(number)
+        yield number
+
+
+async def test_the_first_item_goes_with_the_answer() -> None:
+    """The other side hears of both at once; a generator whose first step fails answers by the error."""
+    steps: list[int] = []
+    peer = Consuming(lambda: count_and_note(steps))
+    await peer.open(b"\x92\x01\x01")
+    assert steps == [0]
+    assert (await peer.frames.get())[:4] == b"\x93\x11\x01\x01", "an item"
+    peer.connection.close()
+
+    def fails() -> Iterator[int]:
+        raise LookupError("at once")
+        yield 1
+
+    workerlib.export(fails)
+    async with connected(loopback_channel) as worker:
+        stream = worker.fails()
+        with pytest.raises(LookupError, match="at once"):
+            await anext(stream)
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+
+
+async def test_a_sync_generator_without_credit() -> None:
+    """It is not begun before there is credit."""
+    steps: list[int] = []
+    peer = Consuming(lambda: count_and_note(steps))
+    await peer.open(b"\x92\x00\x00")
+    await asyncio.sleep(0.01)
+    assert steps == []
+    peer.say(b"\x94\x10\x01\x01\x01")
+    while (await peer.frames.get())[1] != 17:
+        pass
+    assert steps == [0]
+    peer.connection.close()
+
+
+async def test_steps_are_awaitables() -> None:
+    """A step of `aiter(stream)` can be a task, be awaited late, or never: it takes its item when it is awaited."""
+    workerlib.export(count)
+    async with connected(loopback_channel) as worker:
+        stream = worker.count(100)
+        iterator = aiter(stream)
+        assert aiter(iterator) is iterator
+        assert await anext(iterator) == 0
+        assert await asyncio.create_task(anext(iterator)) == 1
+        assert await asyncio.gather(anext(iterator), anext(stream)) == [2, 3]
+        async with asyncio.timeout(10 * PACE):
+            assert await asyncio.wait_for(anext(iterator), 10 * PACE) == 4
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            anext(iterator)
+        late = anext(iterator)
+        with pytest.raises(StopIteration) as given:
+            late.send(None)  # type: ignore[attr-defined]
+        assert given.value.value == 5
+        with pytest.raises(LookupError):
+            anext(iterator).throw(LookupError("thrown"))  # type: ignore[attr-defined]
+        step = asyncio.ensure_future(anext(iterator))
+        step.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await step
+        assert [row async for row in stream] == list(range(6, 100)), "no item was lost"
+        with pytest.raises(StopAsyncIteration):
+            await anext(iterator)
+        await iterator.aclose()  # type: ignore[attr-defined]
+
+
+async def test_two_steps_that_find_the_same_item() -> None:
+    """One of them gets it, and the other an error."""
+    workerlib.export(count)
+    async with connected(loopback_channel) as worker:
+        iterator = aiter(worker.count(2))
+        assert await anext(iterator) == 0
+        await asyncio.sleep(0.01)
+        one, other = anext(iterator), anext(iterator)
+        assert await one == 1
+        with pytest.raises(RuntimeError, match="another step"):
+            await other
+
+
+async def test_an_iterator_and_its_stream_are_collected() -> None:
+    """Also where each of them refers to the other: the generator ends then."""
+    workerlib.export(count)
+    async with connected(loopback_channel) as worker:
+        stream: Any = worker.count(1_000_000)
+        stream.iterator = aiter(stream)
+        assert await anext(stream.iterator) == 0
+        del stream
+        gc.collect()
+        async with asyncio.timeout(10 * PACE):
+            while worker._connection._session.streams != (0, 0):
+                await asyncio.sleep(0.001)
 
 
 def test_streams_belong_to_connections() -> None:

@@ -20,6 +20,11 @@ impl<P> Session<P> {
         Some(stream)
     }
 
+    /// The credit that came with a call of the peer that asks for a stream, as long as it is not answered.
+    pub fn call_credit(&self, id: CallId) -> Option<Credit> {
+        self.serving.credit(id)
+    }
+
     /// Opens a stream that this side produces, and whose id it sends among values. It has no credit yet.
     ///
     /// # Errors

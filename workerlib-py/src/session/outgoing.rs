@@ -170,7 +170,7 @@ impl Session {
                 let (before, values) = items.cast::<Unfinished>()?.borrow_mut().finish(deferred)?;
                 (1, before, values)
             }
-            None => items.cast::<Batch>()?.borrow_mut().take(py)?,
+            None => items.cast::<Batch>()?.borrow_mut().take(),
         };
         let given = std::mem::take(&mut values.given);
         let bytes = before.len() + values.size(py);

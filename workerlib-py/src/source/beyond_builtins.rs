@@ -62,6 +62,9 @@ impl<'py> PySource<'py> {
     /// Asks `workerlib/_values/table.py` what an object of another type is sent as.
     #[cold]
     pub(super) fn other(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
+        if self.is_plain_only {
+            return Err(Refusal::NotPlain);
+        }
         let object = self.owned(node);
         if let Some(sending) = self.types.known(&object.get_type())
             && let Some(kind) = sending.kind

@@ -8,8 +8,10 @@ nothing is produced before the page asks for the next batch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
+from time import monotonic
 from types import GeneratorType
 from typing import Any
 
@@ -128,6 +130,22 @@ class PageStream:
         # Large items move, and are worth a message of their own.
         return int(bool(self._buffers))
 
+    def fill(self, iterator: Iterator[Any], most: int, seconds: float) -> bool:
+        """Takes at most so many steps, until items are to be sent or the time is over.
+
+        Returns:
+            Whether there are no more items.
+        """
+        end = monotonic() + seconds
+        for _ in range(most):
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return True
+            if self.add(item) or monotonic() >= end:
+                break
+        return False
+
     def credit(self, _stream: int) -> tuple[int, int] | None:
         """Tells how many items are wanted; None if the page wants no more."""
         return None if self._is_stopped else (self._wanted, self._wanted)
@@ -157,6 +175,10 @@ class PageStream:
         """Hears that nothing follows."""
         self._has_ended = True
         self._tell()
+
+    def together(self) -> AbstractContextManager[None]:
+        """Returns a block in which tasks become ready as they do elsewhere."""
+        return nullcontext()
 
     def transmit(self) -> None:
         """Does nothing: the page asks."""

@@ -18,12 +18,12 @@ from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.outgoing_call import Pending
 from workerlib._rpc.serving import answer_error
 from workerlib._rpc.streams_consumed import AHEAD, BYTES_AHEAD, Inbox, Step, Stream
-from workerlib._rpc.streams_produced import Producer, served_key
+from workerlib._rpc.streams_produced import FirstStep, Producer, served_key
 from workerlib._values.exceptions import rebuild
 from workerlib._values.functions import enter, leave
 from workerlib._values.row import RefusedError
 from workerlib._values.safe_text import class_name
-from workerlib._values.streams import is_stream
+from workerlib._values.streams import Streamed, is_stream
 
 
 class Streams:
@@ -41,6 +41,8 @@ class Streams:
         self.loop = connection._loop
         self.table = connection._table
         self.adapters = connection._table.adapters
+        self.together = connection._together
+        """Has the tasks that become ready in a block go on at its end: `Endpoint.together`."""
         self.unsent: list[int] = []
         """The streams among the values that are being encoded."""
         self._producers: dict[int, tuple[Producer, Context]] = {}
@@ -87,12 +89,16 @@ class Streams:
             arguments: The positional and the keyword arguments, to which nothing else refers.
             is_deep: Whether Python would overflow the stack if it freed them.
         """
-        producer = None
+        producer = first = None
         current_call.set(served)
         try:
             source = await self._source(served, name, arguments)
+            steps = source.iterator if type(source) is Streamed else source
+            if not is_stream(type(steps)) and self.session.may_begin(served.call):
+                # Its item goes with the answer, and its error is the answer.
+                first = FirstStep(self, served, steps)
             if (stream := self.session.open_stream(served.call)) is not None:
-                producer = Producer(self, stream, source, name)
+                producer = Producer(self, stream, source, name, first=first)
                 self._producers[stream] = producer, copy_context()
         except BaseException as error:
             if served.interrupt is not None:
@@ -106,8 +112,9 @@ class Streams:
             served.interrupt = None
         try:
             if producer is not None:
-                # A function that computes says nothing meanwhile.
-                self.transmit()
+                if first is None:
+                    # A generator that computes says nothing meanwhile.
+                    self.transmit()
                 await producer.run()
         finally:
             if served.brought is not None:

@@ -14,14 +14,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from workerlib._errors import CannotBlockError
-from workerlib._native import Arrival, dismantle
+from workerlib._native import Arrival, ItemQueue, dismantle, steps_of
 from workerlib._rpc.outgoing_call import Pending, driver
 from workerlib._values.async_adapters import restore
 from workerlib._values.exceptions import raise_remote
 
 _T_co = TypeVar("_T_co", covariant=True)
 
-AHEAD = 256
+AHEAD = 1024
 """How many items a stream may be ahead of its consumer, if nobody says otherwise."""
 BYTES_AHEAD = 4 << 20
 """How many bytes it may be ahead; one item may be larger."""
@@ -58,11 +58,9 @@ class Inbox:
         self._streams = streams
         self.stream = stream
         self.name = name
-        self.items: deque[Any] = deque()
-        self.taken = 0
-        """How many items were taken."""
-        self.grant_at = 0
-        """At how many taken items more are to be granted."""
+        self._half = _half_of(ahead)
+        self.queue = ItemQueue(self._half)
+        """The items, which knows how many were taken, and at how many of these more are to be granted."""
         self.step: Step | None = None
         """The future of the next item, or of the end, if somebody waits."""
         self.is_over = False
@@ -72,7 +70,6 @@ class Inbox:
         self.stops = 0
         """How often the producer was asked to end."""
         self._ahead = ahead
-        self._half = max(ahead // 2, 1)
         self._is_granted = is_granted
         self._granted = 0
         self._arrived = 0
@@ -80,16 +77,23 @@ class Inbox:
         self._messages: deque[tuple[int, int]] = deque()
         self._bytes = 0
         self._is_deep = False
-        self.grant_at = self._half
 
-    def grant(self) -> None:
+    def take(self) -> Any:
+        """Takes out the next item, which is there; grants credit if half of it has been used."""
+        queue = self.queue
+        item = queue.take()
+        if queue.taken >= queue.grant_at:
+            self._grant(queue.taken)
+        return item
+
+    def _grant(self, taken: int) -> None:
         """Grants credit for the items that were taken."""
-        items, self._granted = self.taken - self._granted, self.taken
+        items, self._granted = taken - self._granted, taken
         size = 0
-        while self._messages and self._messages[0][0] <= self.taken:
+        while self._messages and self._messages[0][0] <= taken:
             size += self._messages.popleft()[1]
         self._bytes -= size
-        self.grant_at = self.taken + self._half
+        self.queue.grant_at = taken + self._half
         self._plan()
         self._streams.grant(self.stream, items, size)
 
@@ -98,12 +102,12 @@ class Inbox:
         if not self._is_granted:
             self._is_granted = True
             self._ahead = ahead or self._ahead
-            self._half = self.grant_at = max(self._ahead // 2, 1)
+            self._half = self.queue.grant_at = _half_of(self._ahead)
             self._streams.grant(self.stream, self._ahead, BYTES_AHEAD)
 
     def receive(self, items: list[Any], size: int, is_deep: bool) -> None:
         """Takes in the items of a message."""
-        self.items.extend(items)
+        self.queue.extend(items)
         self._arrived += len(items)
         self._messages.append((self._arrived, size))
         self._bytes += size
@@ -114,7 +118,7 @@ class Inbox:
     def _plan(self) -> None:
         # Few large items use up the bytes long before half of the items is taken.
         if self._bytes >= BYTES_AHEAD // 2:
-            self.grant_at = min(self.grant_at, self._arrived)
+            self.queue.grant_at = min(self.queue.grant_at, self._arrived)
 
     def end(self, error: BaseException | None = None) -> None:
         """Notes the end of the stream, or what it raised, and that nothing follows."""
@@ -138,8 +142,7 @@ class Inbox:
 
     def clear(self) -> None:
         """Drops the items that were not taken."""
-        items = list(self.items)
-        self.items.clear()
+        items = self.queue.clear()
         if self._is_deep:
             dismantle(items)
 
@@ -194,17 +197,20 @@ class Stream(Generic[_T_co]):
         """The items that have arrived; None before the first step."""
         return self._inbox
 
+    @property
+    def queue(self) -> ItemQueue | None:
+        """The queue of these items, for `__aiter__`."""
+        return None if self._inbox is None else self._inbox.queue
+
     def __aiter__(self) -> AsyncIterator[_T_co]:
-        return self
+        # It takes the items that are there, and comes back here for the others.
+        return steps_of(self)
 
     async def __anext__(self) -> _T_co:
         inbox = self._inbox
-        if inbox is None or not inbox.items or self._is_stepping:
+        if inbox is None or not inbox.queue or self._is_stepping:
             return await self._next()  # type: ignore[no-any-return]
-        inbox.taken += 1
-        if inbox.taken >= inbox.grant_at:
-            inbox.grant()
-        item = inbox.items.popleft()
+        item = inbox.take()
         return await self._restored(item) if type(item) is Arrival else item  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
@@ -273,17 +279,14 @@ class Stream(Generic[_T_co]):
             inbox = self._inbox
             if inbox is None:
                 inbox = await self._opened()
-            while not inbox.items:
+            while not inbox.queue:
                 if inbox.is_over or inbox.stops or self._is_closed:
                     if not self._is_closed:
                         self._raise(inbox)
                     raise StopAsyncIteration
                 inbox.ask()
                 await inbox._streams.wait(inbox, self._timeout)
-            inbox.taken += 1
-            if inbox.taken >= inbox.grant_at:
-                inbox.grant()
-            item = inbox.items.popleft()
+            item = inbox.take()
             return await self._restored(item) if type(item) is Arrival else item
         finally:
             self._is_stepping = False
@@ -331,6 +334,11 @@ class Stream(Generic[_T_co]):
 
 STEPS = frozenset({Stream.__anext__.__code__, Stream.aclose.__code__})
 """The code of the coroutines that cannot be waited for while the event loop stands."""
+
+
+def _half_of(ahead: int) -> int:
+    """Tells after how many taken items more are granted."""
+    return min(max(ahead // 2, 1), 1 << 32)
 
 
 def cannot_step() -> CannotBlockError:

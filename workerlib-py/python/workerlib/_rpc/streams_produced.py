@@ -2,15 +2,16 @@
 
 One task takes all steps of a stream, and closes it, so that tokens, timeouts and scopes in a generator hold.
 No step is taken without credit. Items go together until the generator awaits, or until they have 64 KiB or
-4 ms; the first ones go alone. Between two such messages the event loop has a turn. The state of a stream is
-the session's.
+4 ms; the first ones go alone. After 4 ms at the latest the event loop has a turn. The first step of a sync
+generator is part of the call that asks for the stream, so that the answer and the first item go together. The
+state of a stream is the session's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextvars import Context, copy_context
 from time import monotonic
 from typing import Any
@@ -24,10 +25,11 @@ from workerlib._values.exceptions import describe
 from workerlib._values.safe_text import class_name, text_of
 from workerlib._values.streams import Streamed, is_stream
 
-# How many seconds a generator may go on before its items are sent.
+# How many seconds a generator may go on before its items are sent, and the event loop has a turn.
 _SECONDS = 0.004
-# How many items go in one message at most.
+# How many items go in one message at most, and how many times as many as in the one before.
 _MOST = 1024
+_GROWTH = 4
 # The flag in a batch of an item that Python cannot free by recursion.
 _DEEP = 2
 
@@ -37,11 +39,38 @@ def served_key(stream: int) -> int:
     return -1 - stream
 
 
+class FirstStep:
+    """The first step of a sync generator, taken as a part of the call that asks for the stream."""
+
+    def __init__(self, streams: Any, served: Served, iterator: Iterator[Any]) -> None:
+        """Takes it.
+
+        Args:
+            streams: The streams of the connection.
+            served: The call.
+            iterator: The generator, or another iterator.
+
+        Raises:
+            BaseException: Any exception of the generator.
+        """
+        self.batch: Batch = streams.session.batch()
+        """The item, unless it is unfinished."""
+        self.outcome = streams.guard.run(served, self.batch.fill, (iterator, 1, 0.0), {})
+        """The outcome of `Batch.fill`."""
+
+
 class Producer:
     """One stream that this side produces."""
 
     def __init__(
-        self, streams: Any, stream: int, source: Any, name: str, served: Served | None = None
+        self,
+        streams: Any,
+        stream: int,
+        source: Any,
+        name: str,
+        served: Served | None = None,
+        *,
+        first: FirstStep | None = None,
     ) -> None:
         """Makes one, which does nothing before it runs.
 
@@ -51,6 +80,7 @@ class Producer:
             source: An async iterable, or an iterator that is no async one.
             name: The stream's name in messages.
             served: By what the other side interrupts the steps, if it is not the stream's id.
+            first: The first step, if it has been taken.
         """
         self._streams = streams
         self._session = streams.session
@@ -59,7 +89,8 @@ class Producer:
         self._source = self.source = source
         self._name = name
         self._served = Served(served_key(stream)) if served is None else served
-        self._batch: Batch = self._session.batch()
+        self._first = first
+        self._batch: Batch = self._session.batch() if first is None else first.batch
         self._steps: Any = None
         self._unfinished: Unfinished | None = None
         self._has_ended = False
@@ -120,10 +151,11 @@ class Producer:
                 # The message that says why may still be on its way.
                 while not self._is_stopped:
                     await self._wait(self._streams.loop.create_future())
-            self._flush()
             if failure is None and self._has_ended:
+                self._send_items()
                 self._session.stream("end", self._stream)
             else:
+                self._flush()
                 await self._end_early(failure)
         finally:
             self._streams.forget(self._stream, self.source)
@@ -136,43 +168,74 @@ class Producer:
         source = self._source
         if type(source) is Streamed:
             self._source = source.iterator
-            await self._take_steps(source.iterator.__next__, is_async=False)
         elif is_stream(type(source)):
             iterate = type(source).__aiter__
             self._source = self._guard.run(self._served, iterate, (source,), {})
-            await self._take_steps(self._source.__anext__, is_async=True)
-        else:
-            await self._take_steps(source.__next__, is_async=False)
+            await self._take_steps(self._source.__anext__)
+            return
+        await self._take_steps(None)
 
-    async def _take_steps(self, step: Callable[[], Any], *, is_async: bool) -> None:
-        """Takes steps until there are no more items, or the consumer wants no more."""
+    async def _take_steps(self, step: Callable[[], Any] | None) -> None:
+        """Takes steps until there are no more items, or the consumer wants no more.
+
+        Args:
+            step: The method of an async generator that takes one; None for a sync one.
+        """
         most = 1
+        # When the event loop is to have a turn. Where a step has waited for anything, it has had one.
+        end = monotonic() + _SECONDS
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._note(first.outcome)
+            if await self._send():
+                return
+            most *= _GROWTH
         while (credit := self._session.credit(self._stream)) is not None:
             items, size = credit
             if not items or not size:
                 await self._wait(self._streams.loop.create_future())
+                end = monotonic() + _SECONDS
                 continue
-            if is_async:
+            has_waited = False
+            if step is None:
+                arguments = (self._source, min(items, most), end - monotonic())
+                self._note(self._guard.run(self._served, self._batch.fill, arguments, {}))
+            else:
                 has_waited = await self._advance(step, min(items, most))
                 if has_waited and len(self._batch):
                     await self._wait_for_bytes()
-            else:
-                has_waited = False
-                self._guard.run(self._served, self._fill, (step, min(items, most)), {})
-            self._flush()
-            if self._has_ended:
+            if await self._send():
                 return
-            if self._unfinished is not None:
-                unfinished, self._unfinished = self._unfinished, None
-                deferred = await finish(unfinished)
-                self._session.send_items(self._stream, unfinished, deferred)
-                self._streams.transmit()
-            elif not has_waited:
-                # Messages that have arrived meanwhile come first.
-                turn = self._streams.loop.create_future()
-                self._streams.loop.call_later(0, _finish, turn)
-                await self._wait(turn)
-            most = min(most * 2, _MOST)
+            if has_waited or monotonic() >= end:
+                if not has_waited:
+                    await self._turn()
+                end = monotonic() + _SECONDS
+            most = min(most * _GROWTH, _MOST)
+
+    async def _send(self) -> bool:
+        """Sends what was produced; returns whether nothing follows."""
+        if self._has_ended:
+            # It goes with the message that says so.
+            return True
+        self._flush()
+        if self._unfinished is not None:
+            unfinished, self._unfinished = self._unfinished, None
+            deferred = await finish(unfinished)
+            self._session.send_items(self._stream, unfinished, deferred)
+            self._streams.transmit()
+        return False
+
+    async def _turn(self) -> None:
+        """Gives the event loop a turn: messages that have arrived meanwhile come first."""
+        turn = self._streams.loop.create_future()
+        self._streams.loop.call_later(0, self._end_turn, turn)
+        await self._wait(turn)
+
+    def _end_turn(self, turn: asyncio.Future[None]) -> None:
+        """Goes on at the end of a turn, without another one."""
+        with self._streams.together():
+            if not turn.done():
+                turn.set_result(None)
 
     async def _wait_for_bytes(self) -> None:
         """Waits until an item may be sent that was being produced when others used up the credit in bytes."""
@@ -186,22 +249,6 @@ class Producer:
             await future
         finally:
             self._waiting = None
-
-    def _fill(self, step: Callable[[], Any], most: int) -> None:
-        """Takes steps of a sync generator until its items are to be sent."""
-        add, end = self._batch.add, monotonic() + _SECONDS
-        for _ in range(most):
-            try:
-                item = step()
-            except StopIteration:
-                self._has_ended = True
-                return
-            if code := add(item):
-                held, item = [item], None
-                self._note(code, held)
-                return
-            if monotonic() >= end:
-                return
 
     @types.coroutine
     def _advance(self, step: Callable[[], Any], most: int) -> Generator[Any, Any, bool]:
@@ -245,7 +292,9 @@ class Producer:
                     item = done.value
                 if code := add(item):
                     held, item = [item], None
-                    self._note(code, held)
+                    if code == _DEEP:
+                        dismantle(held)
+                    self._note(code)
                     break
                 if monotonic() >= end:
                     break
@@ -254,17 +303,21 @@ class Producer:
         self._steps = None
         return None
 
-    def _note(self, code: int | Unfinished, held: list[Any]) -> None:
-        """Notes what the batch said of an item, which nothing else of this module refers to."""
-        if isinstance(code, Unfinished):
-            self._unfinished = code
-        elif code == _DEEP:
-            dismantle(held)
+    def _note(self, outcome: int | Unfinished) -> None:
+        """Notes what the batch said of an item: it is unfinished, no more follow (`True`), or neither."""
+        if isinstance(outcome, Unfinished):
+            self._unfinished = outcome
+        elif outcome is True:
+            self._has_ended = True
+
+    def _send_items(self) -> None:
+        """Hands the items that were produced to the session, which has them sent."""
+        if len(self._batch):
+            self._session.send_items(self._stream, self._batch)
 
     def _flush(self) -> None:
         """Sends the items that were produced."""
-        if len(self._batch):
-            self._session.send_items(self._stream, self._batch)
+        self._send_items()
         self._streams.transmit()
 
     async def _end_early(self, failure: BaseException | None) -> None:
@@ -323,9 +376,4 @@ class Producer:
             self._session.raise_error(self._stream, describe(RuntimeError(text)), is_stream=True)
 
 
-STEPPING.update((Producer._fill.__code__, Producer._fill_async.__code__))
-
-
-def _finish(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+STEPPING.add(Producer._fill_async.__code__)
