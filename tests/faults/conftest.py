@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_page import FaultPage, Records
+from fault_page import HOSTS, FaultPage, Records
+from javascript_page import AnyPage, JavaScriptPage
 
 from engines import ENGINE, AnyBrowser, launch
 
@@ -45,6 +46,22 @@ def scripted(browser: AnyBrowser, site: str) -> Iterator[FaultPage]:
         yield page
 
 
+@pytest.fixture(scope="session")
+def javascript(browser: AnyBrowser, site: str) -> Iterator[JavaScriptPage]:
+    """The page in JavaScript, whose workers start from a snapshot."""
+    with JavaScriptPage(browser, site) as page:
+        assert page.call("warm_up")
+        yield page
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, site: str, host: str) -> AnyPage:
+    """The page whose workers come in the way that a test's parameter `host` names, on the site."""
+    fixture = dict(zip(HOSTS, ("spawning", "scripted", "javascript"), strict=True))[host]
+    found: AnyPage = request.getfixturevalue(fixture)
+    return found
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Compares the documented table last, when all faults have been injected."""
     items.sort(key=lambda item: item.path.name == "test_the_table.py")
@@ -62,7 +79,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     )
     terminalreporter.section(f"faults in {ENGINE}")
     terminalreporter.line(text)
-    for host, fault, seen, seconds in figures.rows:
-        terminalreporter.line(f"  {host}: {fault}: {seen} after {seconds:.2f} s")
+    for (fault, when), row in figures.functions.cells.items():
+        terminalreporter.line(
+            f"  {fault} {when}: {'; '.join(f'{host}: {cell}' for host, cell in row.items())}"
+        )
+    for (host, fault), row in figures.others.cells.items():
+        terminalreporter.line(f"  {host}: {fault}: {row['the caller sees']} after {row['after']}")
     if target := os.environ.get("WORKERLIB_FAULT_FIGURES"):
         Path(target).write_text(text)

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fault_table import FaultTable
+
 from engines import AnyBrowser
 from pace import PACE
 from pyscript_page import LOAD_MILLISECONDS, PyScriptPage
 
+SPAWN, PYSCRIPT, JAVASCRIPT = HOSTS = ("spawn()", "PyScript", "JavaScript's spawn()")
+"""The ways to a worker: the records name them, and so does a page's function that can go more than one."""
 _HERE = Path(__file__).parent
 _CALL = """
 async def call(tags, name, arguments):
     import importlib
+    import inspect
     import json
     import js
 
-    if name in ("under_pyscript", "forged_handshakes", "dead_before") or arguments.get("host") == "under_pyscript":
-        arguments["tags"] = tags
     module, _, function = name.rpartition(".")
     called = getattr(importlib.import_module(module or "in_the_page"), function)
+    if "tags" in inspect.signature(called).parameters:
+        arguments["tags"] = tags
     js.window.faultRecord = json.dumps(await called(**arguments))
 """
 
@@ -47,7 +53,7 @@ class FaultPage(PyScriptPage):
         return page
 
     def _add_modules(self) -> None:
-        for name in ("injecting", "in_the_page"):
+        for name in ("injecting", "in_the_page", "enemies_in_the_page"):
             self.page.evaluate(
                 "([name, source]) => window.harness.add_module(name, source)",
                 [name, (_HERE / f"{name}.py").read_text()],
@@ -113,27 +119,48 @@ def settled_within(seconds: float, inject: Callable[[], dict[str, Any]]) -> dict
 
 @dataclass
 class Records:
-    """The figures of a run of the suite."""
+    """The figures of a run of the suite, and its tables."""
 
     faults: int = 0
     calls: int = 0
     unsettled: int = 0
     proxies: int = 0
     slowest: float = 0.0
-    rows: list[tuple[str, str, str, float]] = field(default_factory=list)
-    """The table of docs/reliability.md: host, fault, what the caller sees, how soon."""
+    functions: FaultTable = field(
+        default_factory=lambda: FaultTable("faults of a function", ("fault", "when"), HOSTS)
+    )
+    others: FaultTable = field(
+        default_factory=lambda: FaultTable(
+            "other faults", ("where", "fault"), ("the caller sees", "after", "test")
+        )
+    )
 
     def add(self, host: str, fault: str, record: dict[str, Any]) -> None:
-        """Adds one injected fault to the figures."""
-        self.faults += 1
-        self.calls += record["calls"]
-        self.unsettled += len(record["unsettled"])
-        self.proxies += max(0, record.get("proxies", 0))
-        self.slowest = max(self.slowest, record["seconds"])
-        self.rows.append((host, fault.replace("_", " "), record["seen"][0], record["seconds"]))
+        """Adds one injected fault and the calls that were under way."""
+        self._count(record)
+        self._tell(host, fault, record["seen"][0], record["seconds"])
+
+    def add_of_function(self, host: str, fault: str, when: str, record: dict[str, Any]) -> None:
+        """Adds a fault of an exported function, in the worker of a host."""
+        self._count(record)
+        text = f"{record['seen'][0]}, {record['seconds']:.2f} s"
+        self.functions.add((fault.replace("_", " "), when), {host: text})
 
     def note(self, host: str, fault: str, seen: str, seconds: float) -> None:
         """Adds a fault that ends its connection by itself."""
         self.faults += 1
         self.slowest = max(self.slowest, seconds)
-        self.rows.append((host, fault.replace("_", " "), seen, seconds))
+        self._tell(host, fault, seen, seconds)
+
+    def _count(self, record: dict[str, Any]) -> None:
+        self.faults += 1
+        self.calls += record["calls"]
+        self.unsettled += len(record["unsettled"])
+        self.proxies += max(0, record.get("proxies", 0))
+        self.slowest = max(self.slowest, record["seconds"])
+
+    def _tell(self, host: str, fault: str, seen: str, seconds: float) -> None:
+        # "tests/faults/test_load.py::test_a_flood[…] (call)"
+        test = os.environ["PYTEST_CURRENT_TEST"].rpartition("/")[2].partition("[")[0].partition(" ")[0]
+        cells = {"the caller sees": seen, "after": f"{seconds:.2f} s", "test": f"`{test}`"}
+        self.others.add((host, fault.replace("_", " ")), cells)

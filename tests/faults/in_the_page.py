@@ -13,6 +13,7 @@ import pyodide_js
 import workerlib
 from pyodide.ffi import create_once_callable
 
+SPAWN, PYSCRIPT = "spawn()", "PyScript"
 _fresh = itertools.count(1)
 _module = pyodide_js._module
 
@@ -36,48 +37,75 @@ async def _counted(injected):
     return record
 
 
-async def spawned(fault, export):
-    """A fault in a worker of `spawn()`."""
-
-    async def injected():
-        before = _proxies()
-        worker = await workerlib.spawn("/faults/worker.py", name="mortal")
-        return {**await injecting.inject(worker, worker[export](fault)), "before": before}
-
-    return await _counted(injected())
-
-
 async def warm_up():
     """Starts a worker so that the next ones start from a snapshot, and begins to count."""
     (await workerlib.spawn("/faults/worker.py")).close()
     _module.enable_pyproxy_allocation_tracing()
 
 
-async def under_pyscript(fault, export, tags):
-    """A fault in a worker of PyScript's."""
-    name = f"mortal {next(_fresh)}"
+async def _worker_of(host, tags, name="mortal", **options):
+    """Connects to a fresh worker.
+
+    Args:
+        host: `SPAWN` for one of `spawn()`, or `PYSCRIPT` for one of PyScript's.
+        tags: Makes a tag of PyScript's.
+        name: Its name, or the beginning of it: no two tags have the same.
+        options: Options of `spawn()` and `connect()`.
+    """
+    if host == SPAWN:
+        return await workerlib.spawn("/faults/worker.py", name=name, **options)
+    name = f"{name} {next(_fresh)}"
     tags.worker(name, src="/faults/worker.py")
+    return await workerlib.connect(name, **options)
+
+
+async def _lasting_worker(tags):
+    """Connects to the worker of PyScript's whose faults do not end it: such a worker takes seconds to start."""
+    if "lasting" not in kept:
+        tags.worker("lasting", src="/faults/worker.py")
+        # Else it would end with this call of the page.
+        kept["lasting"] = tags.elements.pop()
+    return await workerlib.connect("lasting")
+
+
+async def of_function(host, fault, export, dies, tags):
+    """A fault of an exported function, in a worker of a host. A worker of PyScript's has a second connection meanwhile."""
 
     async def injected():
-        worker = await workerlib.connect(name)
         before = _proxies()
-        return {**await injecting.inject(worker, worker[export](fault)), "before": before}
+        if host == SPAWN:
+            worker = await _worker_of(host, tags)
+            return {**await injecting.inject(worker, worker[export](fault)), "before": before}
+        worker = await (_worker_of(host, tags) if dies else _lasting_worker(tags))
+        # A tag's worker has proxies of PyScript's.
+        before = _proxies()
+        other = await workerlib.connect(worker.name)
+        elsewhere = asyncio.ensure_future(other.wait())
+        record = await injecting.inject(worker, worker[export](fault))
+        if not dies:
+            assert await other.add(20, 22) == 42
+            await other.close()
+        await asyncio.wait([elsewhere], timeout=30)
+        if elsewhere.done():
+            record["waiting"] = sorted({*record["waiting"], type(elsewhere.exception()).__name__})
+        else:
+            record["unsettled"].append("the call of the other connection")
+        return {**record, "calls": record["calls"] + 2, "before": before}
 
     return await _counted(injected())
 
 
-async def standing(export, heartbeat):
+async def standing(host, export, heartbeat, tags):
     """A worker whose event loop stands, without a call in flight."""
-    worker = await workerlib.spawn("/faults/worker.py", name="standing", heartbeat=heartbeat)
+    worker = await _worker_of(host, tags, "standing", heartbeat=heartbeat)
     await worker[export]()
     return await _until_closed(worker)
 
 
-async def computing(heartbeat, in_calls):
+async def computing(host, heartbeat, in_calls, tags):
     """A worker that computes for longer than it may be silent."""
-    worker = await workerlib.spawn(
-        "/faults/worker.py", name="computing", heartbeat=heartbeat, heartbeat_in_calls=in_calls
-    )
+    options = {"heartbeat": heartbeat, "heartbeat_in_calls": in_calls}
+    worker = await _worker_of(host, tags, "computing", **options)
     start = time.monotonic()
     try:
         return [repr(await worker.compute((30 if in_calls else 3) * heartbeat)), time.monotonic() - start]
@@ -93,15 +121,17 @@ async def _until_closed(worker):
     return [reason, time.monotonic() - start]
 
 
-async def starting(script, host, tags=None, limit=30, terminate_at=None):
+async def starting(script, host, tags, limit=30, terminate_at=None, of_frame=False):
     """A worker that dies before its handshake.
 
     Args:
         script: Its script's text.
-        host: "spawned", or "under_pyscript".
+        host: `SPAWN`, or `PYSCRIPT`.
         tags: Makes a tag.
         limit: After how many seconds `connect()` or `spawn()` would give up.
-        terminate_at: At which stage to terminate the worker, by the prototype's method.
+        terminate_at: At which stage to terminate the worker, by the prototype's method; a tag's worker as soon as PyScript
+            has made it.
+        of_frame: Whether the method is that of another realm.
 
     Returns:
         The error's class and text, and how many seconds after the worker's death it came, or after the call.
@@ -109,23 +139,38 @@ async def starting(script, host, tags=None, limit=30, terminate_at=None):
     name = f"mortal {next(_fresh)}"
     start = time.monotonic()
 
-    def on_progress(step):
+    def terminate(worker):
         nonlocal start
-        if step.stage == terminate_at:
-            start = time.monotonic()
-            js.Worker.prototype.terminate.call(js.lastWorker)
+        start = time.monotonic()
+        TERMINATIONS["another realm's terminate()" if of_frame else "Worker.prototype.terminate"](worker)
 
-    if host == "spawned":
+    def on_progress(step):
+        nonlocal terminating
+        if step.stage == terminate_at and host == SPAWN:
+            terminate(js.lastWorker)
+        elif step.stage == terminate_at:
+            terminating = asyncio.ensure_future(terminate_when_made())
+
+    async def terminate_when_made():
+        while not getattr(tag, "xworker", None):
+            await asyncio.sleep(0.01)
+        terminate(tag.xworker)
+
+    terminating = None
+    if host == SPAWN:
         path = Path(f"{name}.py")
         path.write_text(script)
         connecting = workerlib.spawn(path, timeout=limit, on_progress=on_progress)
     else:
-        tags.worker(name, script)
+        tag = tags.worker(name, script)
         connecting = workerlib.connect(name, timeout=limit, on_progress=on_progress)
     try:
         worker = await connecting
     except workerlib.WorkerlibError as error:
         return [type(error).__name__, str(error), time.monotonic() - start]
+    finally:
+        if terminating is not None:
+            terminating.cancel()
     worker.close()
     return ["connected", "", time.monotonic() - start]
 
@@ -176,7 +221,7 @@ TERMINATIONS = {
     "worker.worker.terminate()": lambda worker: worker.worker.terminate(),
     "Worker.prototype.terminate": lambda worker: js.eval(
         "(worker) => Worker.prototype.terminate.call(worker)"
-    )(worker.worker),
+    )(worker),
     "another realm's terminate()": lambda worker: js.eval("""
         (worker) => {
           const frame = document.createElement("iframe");
@@ -184,16 +229,22 @@ TERMINATIONS = {
           frame.contentWindow.Worker.prototype.terminate.call(worker);
           frame.remove();
         }
-    """)(worker.worker),
+    """)(worker),
 }
 
 
-async def terminated(how, during):
-    """A worker of `spawn()` that is terminated while calls of one kind are under way."""
+OF_THE_HANDLE = ("worker.terminate()", "worker.worker.terminate()")
+"""The ways that take workerlib's own object; the others take the browser's."""
+
+
+async def terminated(host, how, during, tags):
+    """A worker that is terminated while calls of one kind are under way."""
 
     async def injected():
         before = _proxies()
-        worker = await workerlib.spawn("/faults/worker.py", name="mortal")
+        worker = await _worker_of(host, tags)
+        if host == PYSCRIPT:
+            before = _proxies()
         large = bytes(64 << 20)
         begun, ended = asyncio.Event(), []
 
@@ -242,7 +293,7 @@ async def terminated(how, during):
         }
 
         def end():
-            TERMINATIONS[how](worker)
+            TERMINATIONS[how](worker if how in OF_THE_HANDLE else worker.worker)
 
         under_way = asyncio.ensure_future(calls[during]())
         under_way.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -250,7 +301,9 @@ async def terminated(how, during):
             await asyncio.wait_for(begun.wait(), 60)
         else:
             await asyncio.sleep(0.02)
-        record = await injecting.inject(worker, end, small=5, ready=during != "a function that computes")
+        # An answer to another call would come when the large value has.
+        ready = during != "a function that computes" and not during.startswith("64 MB")
+        record = await injecting.inject(worker, end, small=5, ready=ready)
         try:
             # Not the value itself: 64 MB of bytes have a repr of 256 MB, at which the browser's driver breaks.
             record["under way"] = f"returned a value of {type(await asyncio.wait_for(under_way, 30))}"
@@ -354,7 +407,17 @@ async def flooded_by(kind, count):
 
 
 async def connect_cycles(count):
-    """Connects and closes again and again: how many objects and proxies that leaves on the page."""
+    """Connects and closes again and again.
+
+    Returns:
+        How many objects, proxies and locks that leaves on the page, how many ports have not been closed, and the classes of
+        which there are more objects.
+    """
+    js.eval("""
+        globalThis.closedPorts = new Set();
+        const { close } = MessagePort.prototype;
+        MessagePort.prototype.close = function () { closedPorts.add(this); close.call(this); };
+    """)
 
     async def connect():
         worker = await workerlib.connect("bench")
@@ -365,17 +428,23 @@ async def connect_cycles(count):
         for _ in range(10):
             await asyncio.sleep(0.02)
         gc.collect()
-        return Counter(type(one).__qualname__ for one in gc.get_objects()), _proxies()
+        return Counter(type(one).__qualname__ for one in gc.get_objects()), _proxies(), await locks()
 
     _module.enable_pyproxy_allocation_tracing()
     for _ in range(10):
         await connect()
-    objects, proxies = await counted()
+    objects, proxies, held = await counted()
+    js.closedPorts.clear()
     for _ in range(count):
         await connect()
-    more_objects, more_proxies = await counted()
-    grown = (more_objects - objects).most_common(8)
-    return [more_objects.total() - objects.total(), more_proxies - proxies, grown]
+    more_objects, more_proxies, more_held = await counted()
+    return {
+        "objects": more_objects.total() - objects.total(),
+        "proxies": more_proxies - proxies,
+        "locks": more_held - held,
+        "ports": count - js.closedPorts.size,
+        "grown": (more_objects - objects).most_common(8),
+    }
 
 
 async def dropped():
@@ -406,93 +475,6 @@ async def dropped():
 async def one_liner():
     """A call of a Worker that nobody holds."""
     return await (await workerlib.spawn("/faults/worker.py")).add(20, 22)
-
-
-async def between_garbage():
-    """Odd messages on every channel, both ways, while calls are under way: how many calls were answered as they should."""
-    worker = await workerlib.spawn("/faults/worker.py", name="noisy")
-    answered = 0
-    frame = js.document.createElement("iframe")
-    js.document.body.append(frame)
-    odd = js.JSON.parse(
-        """[null, 0, "x", [], {}, [true, "gone"], {"makeSnapshot": true}, {"files": []}, {"files": 1}, "ping",
-            {"mark": "workerlib_connect:1"}, {"workerlib": "x", "data": 1}, {"workerlib_died": "gone"}]"""
-    )
-    for _ in range(5):
-        calls = [asyncio.ensure_future(worker.add(n, 1)) for n in range(20)]
-        for message in odd:
-            worker.worker.postMessage(message)
-            # From another frame, and to this page itself.
-            frame.contentWindow.eval("(message) => parent.postMessage(message, '*')")(message)
-            js.window.postMessage(message, "*")
-        await worker.post_garbage()
-        answered += sum(result == n + 1 for n, result in enumerate(await asyncio.gather(*calls)))
-    frame.remove()
-    is_open = not worker.closed
-    await worker.close()
-    return [answered, is_open]
-
-
-async def forged_handshakes(tags):
-    """Marks of handshakes that were never asked for, and one that is replayed: what a later connection does."""
-    name = f"forging {next(_fresh)}"
-    tags.worker(name, FORGING)
-    worker = await workerlib.connect(name)
-    # The worker repeats the message of this handshake, with a port of its own, and posts those of handshakes to come.
-    await worker.forge()
-    again = await workerlib.connect(name)
-    sums = [await worker.add(1, 2), await again.add(3, 4)]
-    await worker.close()
-    await again.close()
-    return sums
-
-
-FORGING = """
-import js
-import workerlib
-from pyodide.ffi import to_js
-from polyscript import xworker
-
-marks = []
-post = xworker.postMessage
-
-
-@workerlib.export
-def add(left, right):
-    return left + right
-
-
-@workerlib.export
-def forge():
-    for number in range(1, 50):
-        channel = js.MessageChannel.new()
-        link = {"mark": f"workerlib_connect:{number}", "lifeline": "", "memory": None}
-        # Nobody asks yet: such a message belongs to no handshake, or to one that is over.
-        post(to_js(link, dict_converter=js.Object.fromEntries), to_js([channel.port2]))
-"""
-
-
-async def second_handshake():
-    """Frames of a handshake on a connection that is open: what ends, and what goes on."""
-    one = await workerlib.connect("bench")
-    other = await workerlib.connect("bench")
-    send = one._connection.endpoint.post
-    from workerlib._native import Session
-
-    session = Session.connect("forged")
-    kind, (frame, buffers) = session.poll(False)
-    assert kind == "transmit", kind
-    waiting = asyncio.ensure_future(one.hold("a second handshake"))
-    await asyncio.sleep(0.05)
-    send(frame, buffers)
-    try:
-        await asyncio.wait_for(waiting, 20)
-        ended = "returned"
-    except workerlib.WorkerlibError as error:
-        ended = f"{type(error).__name__}: {error}"
-    goes_on = await other.add(1, 2)
-    await other.close()
-    return [ended, goes_on]
 
 
 kept = {}

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import pytest
-from fault_page import FaultPage, Records
+from fault_page import JAVASCRIPT, PYSCRIPT, SPAWN, Records
+from javascript_page import AnyPage
 
 from pace import PACE
 
 HEARTBEAT = 0.4 * PACE
 
+# The heartbeat of connect() is that of spawn(); that of a page in JavaScript is another one.
+HOSTS = [SPAWN, pytest.param(PYSCRIPT, marks=pytest.mark.repeated), JAVASCRIPT]
+IN_EACH_ENGINE = pytest.param(
+    SPAWN, marks=[pytest.mark.every_engine, pytest.mark.repeated("firefox", "webkit")]
+)
 
-@pytest.mark.every_engine
-@pytest.mark.repeated("firefox", "webkit")
+
+@pytest.mark.parametrize("host", [IN_EACH_ENGINE, *HOSTS[1:]])
 @pytest.mark.parametrize("export", ["stand_behind", "stop_the_loop"])
-def test_a_loop_that_stands(spawning: FaultPage, records: Records, export: str) -> None:
+def test_a_loop_that_stands(page: AnyPage, records: Records, host: str, export: str) -> None:
     """A thread that computes for ever, and a loop that runs nothing though messages arrive, end their worker."""
-    reason, seconds = spawning.call("standing", export=export, heartbeat=HEARTBEAT)
-    records.note("spawn()", f"{export}, under a heartbeat", "WorkerDiedError", seconds)
+    reason, seconds = page.call("standing", host=host, export=export, heartbeat=HEARTBEAT)
+    records.note(host, f"{export}, under a heartbeat", "WorkerDiedError", seconds)
     assert "gave no sign of life" in reason
     assert seconds < 15 * HEARTBEAT
 
 
-def test_a_function_may_compute(spawning: FaultPage) -> None:
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_function_may_compute(page: AnyPage, host: str) -> None:
     """A call that is in flight may compute for as long as it likes: the heartbeat does not count that time."""
-    result, _ = spawning.call("computing", heartbeat=HEARTBEAT, in_calls=False)
-    assert result == "None"
+    result, _ = page.call("computing", host=host, heartbeat=HEARTBEAT, in_calls=False)
+    assert result in ("None", "undefined")
 
 
-def test_unless_that_counts(spawning: FaultPage) -> None:
+@pytest.mark.parametrize("host", HOSTS)
+def test_unless_that_counts(page: AnyPage, host: str) -> None:
     """Where the user asks for it, such a function ends its worker."""
-    result, seconds = spawning.call("computing", heartbeat=HEARTBEAT, in_calls=True)
+    result, seconds = page.call("computing", host=host, heartbeat=HEARTBEAT, in_calls=True)
     assert "gave no sign of life" in result
     assert seconds < 15 * HEARTBEAT

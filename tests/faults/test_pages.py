@@ -36,15 +36,23 @@ def test_a_page_that_is_left(own: FaultPage, how: str) -> None:
 
 
 def test_two_pages_with_the_same_names(own: FaultPage) -> None:
-    """Two pages of one origin, whose workers have the same name, never meet."""
+    """Two pages of one origin, whose workers have the same name, never meet; one that is closed frees its workers."""
     other = FaultPage.beside(own)
     try:
-        for page in (own, other):
-            page.call("keep_busy", name="same")
+        held = own.call("keep_busy", name="same")
+        assert other.call("keep_busy", name="same") > held
         for number, page in enumerate((own, other)):
             assert page.call("say", name="same", value=f"page {number}") == f"page {number}"
     finally:
         other.page.close()
+    own.page.wait_for_function(
+        """async (count) => {
+            const { held, pending } = await navigator.locks.query();
+            return [...held, ...pending].filter(({ name }) => name.startsWith("workerlib")).length <= count;
+        }""",
+        arg=held,
+        timeout=20_000 * PACE,
+    )
     # The other page's end is no news for this one.
     assert own.call("say", name="same", value="alone") == "alone"
     assert own.call("kept_worker", name="same") == ["answers", 42]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from fault_page import FaultPage, Records
+from fault_page import JAVASCRIPT, PYSCRIPT, SPAWN, FaultPage, Records
+from javascript_page import AnyPage
 
 from pace import PACE
 
@@ -17,30 +20,39 @@ SCRIPTS = {
     ),
     "exits": ("import workerlib\nimport os\nos._exit(3)\n", "has exited"),
 }
+STEPS = {
+    SPAWN: "spawn() was running",
+    PYSCRIPT: "connect() was waiting for the worker's script",
+    JAVASCRIPT: "it was running",
+}
+"""The words of each host for the step at which its worker died."""
+REPEATED = {
+    *((PYSCRIPT, what) for what in ("traps", "exits")),
+    *((JAVASCRIPT, what) for what in ("traps after an await", "exits")),
+}
+"""The cases that the same code and another case show: only `--full` runs them."""
 
 
-@pytest.mark.parametrize("what", SCRIPTS)
-def test_over_spawn(spawning: FaultPage, records: Records, what: str) -> None:
-    """A spawned worker whose script ends its Python."""
+def cases() -> list[Any]:
+    """Makes the parameters of a test: each of the causes under each host."""
+    return [
+        pytest.param(host, what, marks=[pytest.mark.repeated] if (host, what) in REPEATED else [])
+        for host in STEPS
+        for what in SCRIPTS
+    ]
+
+
+@pytest.mark.parametrize(("host", "what"), cases())
+def test_a_script_that_ends(page: AnyPage, records: Records, host: str, what: str) -> None:
+    """A worker whose script ends its Python, or the worker: the error says why, and at which step."""
     script, reason = SCRIPTS[what]
-    kind, text, seconds = spawning.call("starting", host="spawned", script=script, limit=60 * PACE)
-    records.note("spawn()", f"the script {what}", kind, seconds)
+    kind, text, seconds = page.call("starting", host=host, script=script, limit=60 * PACE)
+    records.note(host, f"the script {what}", kind, seconds)
     assert kind == "WorkerDiedError", text
     assert reason in text, text
-    assert "spawn() was running" in text, text
-    assert seconds < 10 * PACE
-
-
-@pytest.mark.parametrize("what", ["closes itself", "traps after an await"])
-def test_under_pyscript(scripted: FaultPage, records: Records, what: str) -> None:
-    """A worker of PyScript's whose script does."""
-    script, reason = SCRIPTS[what]
-    kind, text, seconds = scripted.call("starting", host="under_pyscript", script=script, limit=60 * PACE)
-    records.note("PyScript", f"the script {what}", kind, seconds)
-    assert kind == "WorkerDiedError", text
-    assert reason in text, text
-    assert "connect() was waiting for the worker's script" in text, text
-    assert seconds < 30 * PACE
+    assert STEPS[host] in text, text
+    # `connect()` waits for the start of Pyodide too.
+    assert seconds < (30 if host == PYSCRIPT else 10) * PACE
 
 
 HOLDS_A_LOCK = """
@@ -79,22 +91,53 @@ def test_dead_before_anybody_connects(
     assert seconds < 10 * PACE
 
 
-def test_memory_that_ends_in_the_script(spawning: FaultPage, records: Records) -> None:
+@pytest.mark.parametrize(
+    "host", [SPAWN, *(pytest.param(host, marks=pytest.mark.repeated) for host in (PYSCRIPT, JAVASCRIPT))]
+)
+def test_memory_that_ends_in_the_script(page: AnyPage, records: Records, host: str) -> None:
     """A script for which memory does not suffice fails with its own MemoryError."""
     script = "import workerlib\nheld = [bytearray(1 << 30) for _ in range(8)]\n"
-    kind, text, seconds = spawning.call("starting", host="spawned", script=script, limit=60 * PACE)
-    records.note("spawn()", "the script exhausts memory", kind, seconds)
+    kind, text, seconds = page.call("starting", host=host, script=script, limit=60 * PACE)
+    records.note(host, "the script exhausts memory", kind, seconds)
     assert kind == "WorkerStartError", text
     assert "MemoryError" in text, text
 
 
-@pytest.mark.parametrize("stage", ["download", "import"])
-def test_a_termination(spawning: FaultPage, records: Records, stage: str) -> None:
+STAGES = {
+    (SPAWN, "download"): "spawn() was fetching",
+    (SPAWN, "import"): "spawn() was running",
+    (PYSCRIPT, "download"): "connect() was waiting",
+    (JAVASCRIPT, "download"): "it was fetching",
+    (JAVASCRIPT, "import"): "it was running",
+}
+"""The stages at which a worker is terminated, and the words of the error for each."""
+
+
+@pytest.mark.parametrize(("host", "stage"), STAGES)
+def test_a_termination(page: AnyPage, records: Records, host: str, stage: str) -> None:
     """A worker that is terminated while it starts, by the prototype's method."""
-    kind, text, seconds = spawning.call(
-        "starting", host="spawned", script="import workerlib\n", limit=60 * PACE, terminate_at=stage
-    )
-    records.note("spawn()", f"terminated while it starts ({stage})", kind, seconds)
+    script = "import workerlib\n"
+    kind, text, seconds = page.call("starting", host=host, script=script, limit=60 * PACE, terminate_at=stage)
+    records.note(host, f"terminated while it starts ({stage})", kind, seconds)
     assert kind == "WorkerDiedError", text
     assert "it was terminated" in text, text
+    assert STAGES[host, stage] in text, text
+    assert seconds < 10 * PACE
+
+
+@pytest.mark.parametrize("host", [SPAWN, JAVASCRIPT])
+def test_a_termination_that_only_the_lock_tells(page: AnyPage, records: Records, host: str) -> None:
+    """A frame's own `terminate` passes the page's hook: the lock tells, and not the time limit of the start."""
+    script = "import workerlib\nimport asyncio\nawait asyncio.Event().wait()\n"
+    kind, text, seconds = page.call(
+        "starting",
+        host=host,
+        script=script,
+        limit=60 * PACE,
+        terminate_at="import",
+        of_frame=True,
+    )
+    records.note(host, "terminated by another realm while it starts", kind, seconds)
+    assert kind == "WorkerDiedError", text
+    assert STAGES[host, "import"] in text, text
     assert seconds < 10 * PACE

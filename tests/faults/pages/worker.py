@@ -51,10 +51,6 @@ def compile_sum():
     compile("+".join(["1"] * 50_000), "a long sum", "eval")
 
 
-def compile_brackets():
-    compile("(" * 5_000 + ")" * 5_000, "deep brackets", "eval")
-
-
 def exit_at_once():
     os._exit(3)
 
@@ -72,6 +68,11 @@ def exit_in_a_callback():
 
 
 def exhaust_memory():
+    if sys.platform != "emscripten":
+        import resource
+
+        # Else it would take the machine's.
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
     held = []
     try:
         while True:
@@ -84,13 +85,6 @@ def close_itself():
     import js
 
     js.close()
-
-
-def close_itself_unseen():
-    """In a way that no JavaScript of workerlib's can see."""
-    import js
-
-    js.DedicatedWorkerGlobalScope.prototype.close.call(js.globalThis)
 
 
 def interrupt_itself():
@@ -106,14 +100,12 @@ FAULTS = {
         recurse,
         recurse_plainly,
         compile_sum,
-        compile_brackets,
         exit_at_once,
         abort,
         exit_politely,
         exit_in_a_callback,
         exhaust_memory,
         close_itself,
-        close_itself_unseen,
         interrupt_itself,
     )
 }
@@ -141,7 +133,7 @@ async def harm_in_a_task(fault):
 @workerlib.export
 async def harm_behind(fault):
     """In a callback, after the function has returned."""
-    asyncio.get_running_loop().call_later(0.001, FAULTS[fault])
+    asyncio.get_running_loop().call_later(0.1, FAULTS[fault])
 
 
 @workerlib.export
@@ -152,14 +144,18 @@ def stand_behind():
         while True:
             pass
 
-    asyncio.get_running_loop().call_later(0.001, spin)
+    asyncio.get_running_loop().call_later(0.1, spin)
 
 
 @workerlib.export
 def stop_the_loop():
     """After the answer, no task and no callback runs any more, though messages still arrive."""
     loop = asyncio.get_running_loop()
-    loop.call_later = loop.call_soon = loop.call_at = lambda *_, **__: asyncio.Handle(print, (), loop)
+
+    def stop():
+        loop.call_later = loop.call_soon = loop.call_at = lambda *_, **__: asyncio.Handle(print, (), loop)
+
+    loop.call_later(0.1, stop)
 
 
 def _odd_messages():
@@ -175,13 +171,24 @@ def _odd_messages():
 
 
 @workerlib.export
-def post_garbage():
-    """Posts odd messages on the worker's own channel, and to whoever listens to a BroadcastChannel of its page."""
+def post_garbage(broadcast):
+    """Posts odd messages on the worker's own channel, and on a BroadcastChannel of this name."""
     import js
 
+    channel = js.BroadcastChannel.new(broadcast)
     for message in _odd_messages():
         js.self.postMessage(message)
+        channel.postMessage(message)
+    channel.close()
     return len(_odd_messages())
+
+
+@workerlib.export
+def post_on_channel(message):
+    """Posts a message, given as JavaScript, on the channel of the connection that calls this."""
+    import js
+
+    workerlib.page()._connection.endpoint._channel.port.postMessage(js.eval(f"({message})"))
 
 
 @workerlib.export

@@ -107,6 +107,9 @@ export class Connection {
     const loading = new AbortController();
     this.worker.addEventListener("error", (event) => this.#failToLoad(event), { signal: loading.signal });
     const started = snapshots?.begin();
+    const watching = this.#watch(timeout);
+    // Where the worker dies, the start itself tells of it.
+    watching.catch(() => {});
     const start = async (): Promise<string[]> =>
       this.#remote.start(
         { ...options, snapshot: (await snapshots?.offer()) ?? null },
@@ -122,15 +125,16 @@ export class Connection {
           beginAnew = renew;
         },
       });
+      await watching;
     } catch (error) {
-      throw isNamed(error, "WorkerStartError") ? new WorkerStartError(error.message, error.traceback) : error;
+      if (isNamed(error, "WorkerStartError")) throw new WorkerStartError(error.message, error.traceback);
+      throw error instanceof WorkerDiedError ? new WorkerDiedError(`${error.message}; it was ${this.#step}`) : error;
     } finally {
       loading.abort();
       started?.();
     }
     const makeWorker = (): Worker => newWorker(this.#options.worker, "workerlib's snapshot");
     void snapshots?.follow(this.#remote, makeWorker, equipment);
-    await this.#watch(timeout);
     if (heartbeat !== undefined) this.#expectHeartbeat(heartbeat);
   }
 
