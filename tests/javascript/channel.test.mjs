@@ -109,6 +109,63 @@ test("a small frame arrives in the inbox", LIMIT, async (t) => {
   assert.deepEqual(other.memory.read(other.channel.inbox, 40), frame);
 });
 
+/** Has small frames go past the handlers of a side, into a list. */
+function shorten({ channel, memory }) {
+  const { HEAPU8 } = memory;
+  const size = (address) => HEAPU8.slice(address, address + 4).reduceRight((sum, byte) => 256 * sum + byte, 0);
+  memory.addFunction = (callback) => {
+    memory.post = callback;
+    return 7;
+  };
+  memory._PyObject_CallNoArgs = (inlet) => {
+    assert.equal(inlet, 42);
+    const length = size(memory.inbox - 4);
+    if (length > 0) memory.delivered.push({ alone: memory.read(memory.inbox, length) });
+    for (let at = memory.inbox; length === 0 && size(at) > 0; at += 4 + size(at)) {
+      memory.delivered.push({ among: memory.read(at + 4, size(at)) });
+    }
+    memory.heard();
+    return 1;
+  };
+  return channel.shorten(42);
+}
+
+test("small frames go past the handlers, alone and together", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const frames = [bytes(40), bytes(1, 2), bytes(300, 3)];
+  const [place, number] = shorten(one);
+  assert.equal(place, 7);
+  shorten(other);
+  const regions = frames.flatMap((frame) => [one.memory.write(frame), frame.length]);
+  assert.equal(one.memory.post(number, regions[0], regions[1], 0), 0);
+  one.channel.sendTogether(...regions);
+  await other.memory.until(4);
+  assert.deepEqual(other.memory.delivered, [{ alone: frames[0] }, ...frames.map((among) => ({ among }))]);
+  // A Python may send by a channel that has been closed.
+  one.channel.close();
+  assert.equal(one.memory.post(number, regions[0], regions[1], 0), 0);
+});
+
+test("frames of one event: the first goes at once, the others together, and all in their order", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const frames = Array.from({ length: 12 }, (_, index) => bytes(10 + index, index));
+  for (const frame of frames) one.channel.hold(one.memory.write(frame), frame.length);
+  // What is sent otherwise does not overtake them.
+  one.channel.send(one.memory.write(bytes(5)), 5);
+  one.channel.hold(one.memory.write(bytes(6)), 6);
+  await other.memory.until(14);
+  const { delivered } = other.memory;
+  assert.deepEqual([delivered[0].size, delivered[12].size], [10, 5]);
+  assert.deepEqual(delivered.slice(1, 12).map(({ together }) => together), frames.slice(1));
+  assert.equal(delivered[13].size, 6);
+  // The next event's first goes at once again.
+  one.channel.hold(one.memory.write(frames[0]), 10);
+  await other.memory.until(15);
+  assert.equal(delivered[14].size, 10);
+});
+
 test("a Python that has failed fatally says so, and nothing after that", LIMIT, async (t) => {
   const [one, other] = [new Memory(), new Memory()].map((memory) => ({ memory }));
   for (const { memory } of [one, other]) memory.inbox = memory.place(8192);
@@ -160,11 +217,12 @@ test("frames that are sent together arrive in their order, in few messages", LIM
   // What happens to the memory afterwards is not sent.
   one.memory.HEAPU8.fill(0);
   await other.memory.until(sizes.length);
-  const large = (size, rooms) => ({ size, first: 0, lengths: [], rooms });
   const { rooms } = other.memory.delivered[5];
+  // The last three have no neighbour that fits.
+  const alone = (index) => ({ size: sizes[index], first: 0, lengths: [], rooms: index === 5 ? rooms : [] });
   assert.deepEqual(
     other.memory.delivered,
-    frames.map((frame, index) => (index === 5 ? large(9000, rooms) : { together: frame })),
+    frames.map((frame, index) => (index < 4 ? { together: frame } : alone(index))),
   );
   assert.deepEqual(other.memory.read(rooms[0], 9000), frames[5]);
 });

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 
 const read = (name) =>
   readFileSync(new URL(`../../workerlib-py/python/workerlib/_channels/${name}`, import.meta.url), "utf8");
-const [port, pool, wakefulness] = ["message_port.js", "buffer_pool.js", "wakefulness.js"].map(read);
+const [port, ...parts] = ["message_port.js", "buffer_pool.js", "wakefulness.js", "arriving_parts.js"].map(read);
 const evaluate = (source) => (0, eval)(source);
 
 /** Returns what `message_port.js` offers. */
-export const evaluateChannel = () => evaluate(port)(evaluate(pool), evaluate(wakefulness));
+export const evaluateChannel = () => evaluate(port)(...parts.map(evaluate));

@@ -206,5 +206,5 @@ async def test_log_is_for_all_of_them(capfd: pytest.CaptureFixture[str]) -> None
         await workers["none"].back(1)
         assert "Transferred" in capfd.readouterr().out
     finally:
-        call_log._by_call = None
+        call_log.switch(None)
         await closed(workers)

@@ -452,6 +452,11 @@ impl<P> Session<P> {
         self.transmits.len() == 1 && !self.references.has_news()
     }
 
+    /// Returns whether there is a message to send.
+    pub fn has_transmits(&self) -> bool {
+        !self.transmits.is_empty() || self.references.has_news()
+    }
+
     /// The number of the peer's calls that wait to be started.
     pub fn waiting(&self) -> usize {
         self.serving.waiting()

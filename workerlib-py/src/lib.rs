@@ -4,23 +4,28 @@
 //! `workerlib-core`'s, and the user's view is the Python package's (`python/workerlib`).
 
 mod block;
+mod call;
 mod deep;
 mod deferred;
 mod descriptions;
+mod direct;
 mod errors;
 mod frame;
 mod frequent;
 mod gc_pause;
 mod hooks;
+mod inlet;
 mod interpreter;
 mod item_queue;
 mod objects;
 mod plain;
+mod sending;
 mod session;
 mod settings;
 mod sink;
 mod source;
 mod streams;
+mod turn;
 mod types;
 
 use pyo3::prelude::*;
@@ -38,13 +43,19 @@ mod _native {
     #[pymodule_export]
     use crate::deferred::{Arrival, Unfinished};
     #[pymodule_export]
+    use crate::direct::{Direct, send_together};
+    #[pymodule_export]
     use crate::frame::{decode, encode};
+    #[pymodule_export]
+    use crate::inlet::Inlet;
     #[pymodule_export]
     use crate::item_queue::{ItemQueue, steps_of};
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]
     use crate::streams::Batch;
+    #[pymodule_export]
+    use crate::turn::Turn;
 
     #[pymodule_export]
     use crate::types::adapt_builtins;

@@ -15,11 +15,11 @@ use workerlib_core::{
     Adapter, CallId, CancelEffect, Credit, Outcome, Peer, RefId, StopKind, StreamEnd, StreamId,
 };
 
-use self::outgoing::Sending;
 use crate::deferred::Unfinished;
 use crate::descriptions::{read_adapters, read_exports};
 use crate::errors::closed_error;
 use crate::frame::Frame;
+use crate::sending::Sending;
 use crate::settings::{Settings, lock};
 use crate::streams::Batch;
 
@@ -36,6 +36,10 @@ pub(crate) struct Session {
     traces: Vec<(u32, String)>,
     /// The trace of the call that `poll` has told last.
     arrived_trace: Option<String>,
+    /// Whether no call of the other side may start now.
+    holds_starts: bool,
+    /// A `Direct`, which does the commonest steps without Python, if the connection has such a path.
+    direct: Option<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -43,6 +47,7 @@ impl Session {
     // Shows the garbage collector the objects that wait to be sent, told or started.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.core.payloads().try_for_each(|frame| frame.traverse(&visit))?;
+        visit.call(&self.direct)?;
         self.settings.traverse(&visit)
     }
 
@@ -51,6 +56,7 @@ impl Session {
         self.core.die("it was collected");
         while self.core.poll_event().is_some() {}
         self.settings = Arc::default();
+        self.direct = None;
     }
 
     // Makes the side that connects, and tells it what it exports.
@@ -80,6 +86,8 @@ impl Session {
             tells_answers: false,
             traces: Vec::new(),
             arrived_trace: None,
+            holds_starts: false,
+            direct: None,
         })
     }
 
@@ -106,6 +114,8 @@ impl Session {
             tells_answers: false,
             traces: Vec::new(),
             arrived_trace: None,
+            holds_starts: false,
+            direct: None,
         })
     }
 
@@ -122,6 +132,20 @@ impl Session {
         let begun = if nested { self.core.begin_nested() } else { self.core.begin() };
         let begun = begun.map_err(|error| closed_error(py, &error))?;
         Ok((begun.id.0, begun.is_ready))
+    }
+
+    // Begins a call and, if its turn has come, sends it at once: the future of its outcome. Otherwise it returns what
+    // `begin` would, and what is unfinished of the call if an adapter is async: that is for `send_with_deferred`. `parent` is
+    // the other side's call on whose behalf it is made.
+    fn call<'py>(
+        slf: &Bound<'py, Self>,
+        connection: &Bound<'py, PyAny>,
+        function: &str,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+        parent: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::call_directly(slf, connection, function, (args, kwargs), parent)
     }
 
     // Sends a call whose turn has come, with a copy of the arguments as they are now.
@@ -202,14 +226,11 @@ impl Session {
         unheard: Option<Vec<u32>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let settings = Arc::clone(&slf.borrow().settings);
-        let values = Self::encode(slf, &[("result", value)], &settings)?;
-        if values.needs_deferred(py)? {
-            return Ok(Bound::new(py, Unfinished::new(py, values, settings)?)?.into_any());
+        let (unfinished, is_deep) = Self::answer_with(slf, id, value, unheard)?;
+        if let Some(unfinished) = unfinished {
+            return Ok(unfinished.into_any());
         }
-        let mut this = slf.borrow_mut();
-        let is_deep = this.answer(py, id, &[], values, unheard)?;
-        match if is_deep { None } else { this.only_transmit(py)? } {
+        match if is_deep { None } else { slf.borrow_mut().only_transmit(py)? } {
             Some(transmit) => Ok(transmit),
             None => Ok(is_deep.into_pyobject(py)?.to_owned().into_any()),
         }
@@ -445,6 +466,33 @@ impl Session {
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         slf.borrow_mut().take_in(bytes, buffers);
         may_start.map_or(Ok(None), |may_start| Self::poll(slf, may_start))
+    }
+
+    // Has the commonest steps done without Python: by `receive`.
+    fn be_direct(&mut self, direct: Py<PyAny>) {
+        self.direct = Some(direct);
+    }
+
+    // Takes in what the other side sent to a connection, and does what can be done without Python. It returns the first
+    // step that cannot, as `poll` would; further ones may follow.
+    fn receive<'py>(
+        slf: &Bound<'py, Self>,
+        connection: &Bound<'py, PyAny>,
+        bytes: Bound<'py, PyBytes>,
+        buffers: Vec<Py<PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        Self::take_in_and_carry_out(slf, connection, bytes, buffers)
+    }
+
+    // Whether no call of the other side may start now: one is being started, or this side sleeps.
+    #[getter]
+    fn holds_starts(&self) -> bool {
+        self.holds_starts
+    }
+
+    #[setter]
+    fn set_holds_starts(&mut self, holds: bool) {
+        self.holds_starts = holds;
     }
 
     // Takes out the next frame to send, if there is one: bytes, and a list of the buffers beside them.

@@ -13,6 +13,10 @@ use workerlib_core::RefId;
 /// are safe there, and the user's code may drop a value at any time.
 const RECEIVED: usize = if cfg!(target_os = "emscripten") { 1_000 } else { 1_000_000 };
 
+/// From how many bytes on the content of a buffer travels beside a message, and not within its frame: below, two more copies
+/// take less time than the second part of a message.
+const BESIDE: usize = 48 << 10;
+
 /// The settings of one side, and facts about the other one that encoding depends on.
 #[derive(Default)]
 pub(crate) struct Settings {
@@ -49,7 +53,7 @@ pub(crate) fn lock(references: &Mutex<References>) -> MutexGuard<'_, References>
 impl Settings {
     /// Makes the settings of a connection; `depth` is for values in both directions, if the program says it.
     pub(crate) fn new(table: Option<Py<PyAny>>, depth: Option<usize>) -> Self {
-        let limits = Limits::default();
+        let limits = Limits::default().with_out_of_band(BESIDE);
         let sent = limits.with_depth(depth.unwrap_or(limits.depth));
         let received = limits.with_depth(depth.unwrap_or(RECEIVED));
         Self { sent, received, table, ..Self::default() }

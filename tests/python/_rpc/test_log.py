@@ -19,7 +19,7 @@ def logged() -> Iterator[None]:
     """Turns the log on, and leaves it as it was."""
     workerlib.log()
     yield
-    call_log._by_call = None
+    call_log.switch(None)
 
 
 def without_times(text: str) -> str:
@@ -67,11 +67,11 @@ async def test_the_callers_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_last_word_is_the_calls() -> None:
     """`log()` counts for every connection, whatever its configuration says."""
     logs = [call_log.CallLog("stats", on) for on in (True, False)]
-    assert [log.is_on() for log in logs] == [True, True]
+    assert [log.is_on for log in logs] == [True, True]
     workerlib.log(False)
-    assert [log.is_on() for log in logs] == [False, False]
-    call_log._by_call = None
-    assert [log.is_on() for log in logs] == [True, False]
+    assert [log.is_on for log in logs] == [False, False]
+    call_log.switch(None)
+    assert [log.is_on for log in logs] == [True, False]
 
 
 async def test_functions_as_values_are_themselves_while_the_log_is_on(

@@ -1,7 +1,8 @@
 """The part of workerlib that is written in Rust; its names are private to the package."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from asyncio import Handle
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, final
 from weakref import ReferenceType
 
@@ -15,14 +16,18 @@ __all__ = [
     "Arrival",
     "Batch",
     "Block",
+    "Direct",
+    "Inlet",
     "ItemQueue",
     "Session",
+    "Turn",
     "Unfinished",
     "adapt_builtins",
     "decode",
     "dismantle",
     "encode",
     "region",
+    "send_together",
     "steps_of",
 ]
 
@@ -36,6 +41,27 @@ class Block:
     def __len__(self) -> int: ...
     if sys.version_info >= (3, 12):
         def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Direct:
+    """Does the commonest steps of a connection: `_rpc/serving.py` makes one."""
+
+    def __new__(cls, parts: tuple[Any, ...], poster: tuple[int, int] | None, may_call: bool) -> Direct: ...
+    def __call__(self, *of_call: Any) -> None: ...
+
+@final
+class Inlet:
+    """Takes in small frames that JavaScript has written."""
+
+    def __new__(
+        cls,
+        room: bytearray,
+        session: Session,
+        connection: Any,
+        turn: Turn,
+        on_broken: Callable[[str], object],
+    ) -> Inlet: ...
+    def __call__(self) -> None: ...
 
 @final
 class Session:
@@ -62,6 +88,14 @@ class Session:
     ) -> Session: ...
     def belong_to(self, connection: ReferenceType[Any]) -> None: ...
     def begin(self, nested: bool) -> tuple[int, bool]: ...
+    def call(
+        self,
+        connection: Any,
+        function: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        parent: Any | None,
+    ) -> Any: ...
     def send(
         self,
         id: int,
@@ -133,6 +167,14 @@ class Session:
     def handle(
         self, bytes: bytes, buffers: list[Any], may_start: bool | None = None
     ) -> tuple[str, tuple[Any, ...]] | None: ...
+    def be_direct(self, direct: Direct) -> None: ...
+    def receive(
+        self, connection: Any, bytes: bytes, buffers: list[Any]
+    ) -> tuple[str, tuple[Any, ...]] | None: ...
+    @property
+    def holds_starts(self) -> bool: ...
+    @holds_starts.setter
+    def holds_starts(self, holds: bool) -> None: ...
     def poll_transmit(self) -> tuple[bytes, list[Any]] | tuple[bytes, list[Any], list[int]] | None: ...
     def poll(self, may_start: bool) -> tuple[str, tuple[Any, ...]] | None: ...
     @property
@@ -173,6 +215,17 @@ class ItemQueue:
     def clear(self) -> list[Any]: ...
 
 @final
+class Turn:
+    """Collects the callbacks that become ready while a message is handled, and runs them then."""
+
+    def __new__(cls, attributes: dict[str, Any], ready: list[Any], rest: Any) -> Turn: ...
+    @property
+    def shadowed(self) -> Callable[..., Handle] | None: ...
+    def begin(self) -> None: ...
+    def end(self) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Handle | None: ...
+
+@final
 class Unfinished:
     """Arguments or a result of which a part has to be awaited before it can be encoded."""
 
@@ -197,5 +250,6 @@ def encode(
 ) -> tuple[bytes, list[Any]]: ...
 def decode(bytes: bytes, buffers: list[Any], *, table: SendingTable | None = None) -> Any: ...
 def dismantle(values: list[Any]) -> None: ...
+def send_together(is_on: bool) -> None: ...
 def region(object: Any) -> tuple[int, int]: ...
 def steps_of(stream: AsyncIterator[Any]) -> AsyncIterator[Any]: ...

@@ -13,6 +13,7 @@ use workerlib_core::{Arrived, CallId, CloseReason, Event, Message, RefId, Starts
 use crate::deep::{DEEP, dismantle};
 use crate::deferred::Arrival;
 use crate::descriptions::{describe_adapters, describe_exports};
+use crate::direct::Direct;
 use crate::errors::{frame_error, session_error};
 use crate::frame::Frame;
 use crate::session::Session;
@@ -24,6 +25,7 @@ type Described<'py> = (Bound<'py, PyString>, Bound<'py, PyTuple>);
 
 impl Session {
     /// Takes in what the other side sent: bytes, and the buffers beside them.
+    #[inline(never)]
     pub(super) fn take_in(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
         match envelope::read(bytes.as_bytes()) {
             Ok((message, body)) => {
@@ -41,21 +43,93 @@ impl Session {
     }
 
     /// Takes out what is to be done next: `poll`.
+    #[inline(never)]
     pub(super) fn next_step<'py>(
         slf: &Bound<'py, Self>,
         may_start: bool,
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let starts = if may_start { Starts::Allowed } else { Starts::Held };
+        loop {
+            let step = slf.borrow_mut().core.poll(starts);
+            let Some(step) = step else { return Ok(None) };
+            if let Some(described) = Self::describe_step(slf, step)? {
+                return described.into_pyobject(slf.py()).map(Some);
+            }
+        }
+    }
+
+    /// Takes in what the other side sent, and does what can be done without Python; returns the first step that cannot:
+    /// `receive`.
+    #[inline(never)]
+    pub(crate) fn take_in_and_carry_out<'py>(
+        slf: &Bound<'py, Self>,
+        connection: &Bound<'py, PyAny>,
+        bytes: Bound<'py, PyBytes>,
+        buffers: Vec<Py<PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let py = slf.py();
+        slf.borrow_mut().take_in(bytes, buffers);
+        loop {
+            let (step, direct, is_alone) = {
+                let mut this = slf.borrow_mut();
+                let starts = if this.holds_starts { Starts::Held } else { Starts::Allowed };
+                let step = this.core.poll(starts);
+                let is_alone = this.core.waiting() == 0 && !this.core.has_transmits();
+                (step, this.direct_path(py)?, is_alone)
+            };
+            let described = match (step, direct) {
+                (None, _) => return Ok(None),
+                (Some(Step::Event(Event::Return { id, payload })), Some(direct)) if !payload.has_rows(py) => {
+                    let settings = Arc::clone(&slf.borrow().settings);
+                    match payload.decode(py, ["result"], &settings) {
+                        Ok(([value], deepest)) => {
+                            direct.get().settle(id, &PyList::new(py, [value])?, deepest)?;
+                            None
+                        }
+                        Err(error) => Some(about_error("bad_answer", id.0, py, error)?),
+                    }
+                }
+                (Some(Step::Start(call)), Some(direct)) if is_alone => {
+                    match direct.get().function(py, &call)? {
+                        Some(function) => {
+                            let (id, name) = (call.id, call.function.clone());
+                            let mut serve = |arguments: &Bound<'py, PyTuple>| {
+                                Direct::serve(&direct, slf, connection, (id, &name), &function, arguments)
+                            };
+                            Self::describe_call(slf, call, &mut serve)?
+                        }
+                        None => Self::describe_call(slf, call, &mut |_| Ok(false))?,
+                    }
+                }
+                (Some(step), _) => Self::describe_step(slf, step)?,
+            };
+            if let Some(described) = described {
+                return described.into_pyobject(py).map(Some);
+            }
+        }
+    }
+
+    /// Returns whether a call of the other side waits to be started.
+    pub(crate) fn has_waiting(slf: &Bound<'_, Self>) -> bool {
+        slf.borrow().core.waiting() > 0
+    }
+
+    /// Has no call of the other side start from now on, or lets them start.
+    pub(crate) fn hold_starts(slf: &Bound<'_, Self>, holds: bool) {
+        slf.borrow_mut().holds_starts = holds;
+    }
+
+    /// Describes a step; `None` if there is nothing to be done for it.
+    #[inline(never)]
+    fn describe_step<'py>(slf: &Bound<'py, Self>, step: Step<Frame>) -> PyResult<Option<Described<'py>>> {
         let py = slf.py();
         // Not borrowed while values are decoded: adapters may use the session.
-        let starts = if may_start { Starts::Allowed } else { Starts::Held };
-        let step = slf.borrow_mut().core.poll(starts);
-        let (name, arguments) = match step {
-            None => return Ok(None),
-            Some(Step::Transmit(message)) => {
+        Ok(Some(match step {
+            Step::Transmit(message) => {
                 let tells_answers = slf.borrow().tells_answers;
                 let first = Self::transmit(py, message, tells_answers)?;
                 if tells_answers {
-                    return Ok(Some((PyString::new(py, "transmit"), first).into_pyobject(py)?));
+                    return Ok(Some((PyString::new(py, "transmit"), first)));
                 }
                 let mut further = None;
                 while let Some(message) = slf.borrow_mut().core.poll_transmit() {
@@ -70,15 +144,14 @@ impl Session {
                     }
                 }
             }
-            Some(Step::Event(Event::Dropped { payload })) => {
+            Step::Event(Event::Dropped { payload }) => {
                 Self::release_references(slf, &payload);
-                return Self::next_step(slf, may_start);
+                return Ok(None);
             }
-            Some(Step::Event(event)) => Self::describe_event(slf, event)?,
-            Some(Step::Start(call)) => Self::describe_call(slf, call)?,
-            Some(_) => return Err(session_error()),
-        };
-        Ok(Some((name, arguments).into_pyobject(py)?))
+            Step::Event(event) => Self::describe_event(slf, event)?,
+            Step::Start(call) => return Self::describe_call(slf, call, &mut |_| Ok(false)),
+            _ => return Err(session_error()),
+        }))
     }
 
     /// Describes an event.
@@ -126,13 +199,13 @@ impl Session {
                     (intern!(py, "return").clone(), (id, result, deepest > DEEP).into_pyobject(py)?)
                 }
                 Err(error) => {
-                    return about_with("bad_answer", id, error.into_value(py).into_bound(py).into_any());
+                    return about_error("bad_answer", id, py, error);
                 }
             },
             Event::Raise { id: CallId(id), payload } => match payload.decode(py, ["exception"], &settings) {
                 Ok(([error], _)) => return about_with("raise", id, error),
                 Err(error) => {
-                    return about_with("bad_answer", id, error.into_value(py).into_bound(py).into_any());
+                    return about_error("bad_answer", id, py, error);
                 }
             },
             Event::Report { id, payload } => return describe_report(py, id, payload, &settings),
@@ -168,12 +241,14 @@ impl Session {
         })
     }
 
-    /// Describes a call of the other side: as "bad_call" if its arguments cannot be read.
+    /// Describes a call of the other side: as "bad_call" if its arguments cannot be read. `serve` may serve the call of
+    /// these arguments, the positional and the keyword ones; then there is nothing to describe.
     #[inline(never)]
-    pub(super) fn describe_call<'py>(
+    fn describe_call<'py>(
         slf: &Bound<'py, Session>,
         call: Arrived<Frame>,
-    ) -> PyResult<Described<'py>> {
+        serve: &mut dyn FnMut(&Bound<'py, PyTuple>) -> PyResult<bool>,
+    ) -> PyResult<Option<Described<'py>>> {
         let py = slf.py();
         let settings = {
             let mut session = slf.borrow_mut();
@@ -184,23 +259,26 @@ impl Session {
         if call.payload.has_rows(py) {
             let arrival = Arrival::new(py, call.payload, settings);
             let arguments = (id, function, arrival, call.credit.is_some()).into_pyobject(py)?;
-            return Ok((PyString::new(py, "call_with_deferred"), arguments));
+            return Ok(Some((PyString::new(py, "call_with_deferred"), arguments)));
         }
         let error = match call.payload.decode(py, ["args", "kwargs"], &settings) {
-            Ok(([args, kwargs], deepest))
-                if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
+            Ok((values, deepest))
+                if values[0].is_instance_of::<PyTuple>() && values[1].is_instance_of::<PyDict>() =>
             {
+                if deepest <= DEEP && serve(&PyTuple::new(py, &values)?)? {
+                    return Ok(None);
+                }
                 // In a list, out of which they can be taken without that anything else holds them.
-                let arguments = PyList::new(py, [args, kwargs])?;
+                let arguments = PyList::new(py, values)?;
                 let name =
                     if call.credit.is_none() { intern!(py, "call") } else { intern!(py, "stream_call") };
                 let call = (id, function, arguments, deepest > DEEP).into_pyobject(py)?;
-                return Ok((name.clone(), call));
+                return Ok(Some((name.clone(), call)));
             }
             Ok(_) => frame_error(py, "a call without a tuple and a dict"),
             Err(error) => error,
         };
-        Ok((PyString::new(py, "bad_call"), (id, function, error).into_pyobject(py)?))
+        Ok(Some((PyString::new(py, "bad_call"), (id, function, error).into_pyobject(py)?)))
     }
 
     /// Releases the references in a payload that nobody will use, by building and dropping its values.
@@ -244,6 +322,12 @@ fn about_with<'py>(name: &str, id: u32, what: Bound<'py, PyAny>) -> PyResult<Des
     Ok((PyString::new(py, name), (id, what).into_pyobject(py)?))
 }
 
+/// Describes an error in what is known by its call.
+#[inline(never)]
+fn about_error<'py>(name: &str, id: u32, py: Python<'py>, error: PyErr) -> PyResult<Described<'py>> {
+    about_with(name, id, error.into_value(py).into_bound(py).into_any())
+}
+
 /// Describes a report: as "bad_report" if it is no tuple, or cannot be read.
 #[inline(never)]
 fn describe_report<'py>(
@@ -284,14 +368,14 @@ fn describe_stream_event<'py>(
                     let arguments = (stream, items, bytes, is_deep).into_pyobject(py)?;
                     Ok((intern!(py, "items").clone(), arguments))
                 }
-                Err(error) => about_with("bad_items", stream, error.into_value(py).into_bound(py).into_any()),
+                Err(error) => about_error("bad_items", stream, py, error),
             }
         }
         Event::Ended { stream } => of("ended", stream),
         Event::Failed { stream: StreamId(stream), payload } => {
             match payload.decode(py, ["exception"], &settings) {
                 Ok(([error], _)) => about_with("failed", stream, error),
-                Err(error) => about_with("bad_items", stream, error.into_value(py).into_bound(py).into_any()),
+                Err(error) => about_error("bad_items", stream, py, error),
             }
         }
         Event::Stopping { stream } => of("stopping", stream),

@@ -12,24 +12,26 @@ use workerlib_core::{
 
 use crate::deep::DEEP;
 use crate::deferred::Unfinished;
+use crate::direct::Direct;
 use crate::errors::closed_error;
 use crate::frame::{Frame, Values};
+use crate::sending::Sending;
 use crate::session::Session;
 use crate::settings::{Settings, lock};
 use crate::streams::Batch;
 
-/// A call that is about to be sent: its id, the function, whether its start is to be reported, and the items and bytes
-/// of the credit if it asks for a stream.
-pub(super) struct Sending<'f> {
-    pub(super) id: u32,
-    pub(super) function: &'f str,
-    pub(super) reports_start: bool,
-    pub(super) credit: Option<(u32, u32)>,
-}
-
 impl Session {
+    /// Returns what does the commonest steps without Python, if the connection has such a path.
+    pub(super) fn direct_path<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, Direct>>> {
+        Ok(match &self.direct {
+            Some(direct) => Some(direct.bind(py).clone().cast_into()?),
+            None => None,
+        })
+    }
+
     /// Sends a call, with what stands before the values: its deferred values.
-    pub(super) fn put(
+    #[inline(never)]
+    pub(crate) fn put(
         &mut self,
         py: Python<'_>,
         call: &Sending<'_>,
@@ -68,6 +70,7 @@ impl Session {
     }
 
     /// Answers a call of the other side with a result; returns whether that is deep.
+    #[inline(never)]
     pub(super) fn answer(
         &mut self,
         py: Python<'_>,
@@ -92,7 +95,59 @@ impl Session {
         Ok(is_deep)
     }
 
+    /// Begins a call and sends it, if its turn has come: `call`.
+    #[inline(never)]
+    pub(super) fn call_directly<'py>(
+        slf: &Bound<'py, Self>,
+        connection: &Bound<'py, PyAny>,
+        function: &str,
+        (args, kwargs): (&Bound<'py, PyTuple>, &Bound<'py, PyDict>),
+        parent: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let (id, is_ready) = slf.borrow_mut().begin(py, parent.is_some())?;
+        let (direct, settings) = {
+            let this = slf.borrow();
+            (this.direct_path(py)?, Arc::clone(&this.settings))
+        };
+        let Some(direct) = direct.filter(|direct| is_ready && direct.get().may_call()) else {
+            return Ok((id, is_ready).into_pyobject(py)?.into_any());
+        };
+        let encoded = Self::encode(slf, &[("args", args.as_any()), ("kwargs", kwargs.as_any())], &settings);
+        let sent = encoded.and_then(|values| {
+            if values.needs_deferred(py)? {
+                let unfinished = Unfinished::new(py, values, settings)?;
+                return Ok((id, is_ready, unfinished).into_pyobject(py)?.into_any());
+            }
+            let call = Sending { id, function, reports_start: false, credit: None };
+            direct.get().call(slf, connection, &call, parent.as_ref(), values)
+        });
+        if sent.is_err() {
+            slf.borrow_mut().give_up(id);
+        }
+        sent
+    }
+
+    /// Answers a call of the other side with a result: what is unfinished of it if an adapter is async, and whether the
+    /// result is deep.
+    #[inline(never)]
+    pub(crate) fn answer_with<'py>(
+        slf: &Bound<'py, Self>,
+        id: u32,
+        value: &Bound<'py, PyAny>,
+        unheard: Option<Vec<u32>>,
+    ) -> PyResult<(Option<Bound<'py, Unfinished>>, bool)> {
+        let py = slf.py();
+        let settings = Arc::clone(&slf.borrow().settings);
+        let values = Self::encode(slf, &[("result", value)], &settings)?;
+        if values.needs_deferred(py)? {
+            return Ok((Some(Bound::new(py, Unfinished::new(py, values, settings)?)?), false));
+        }
+        Ok((None, slf.borrow_mut().answer(py, id, &[], values, unheard)?))
+    }
+
     /// Answers a call with an exception, or ends a stream by it: `raise_error`.
+    #[inline(never)]
     pub(super) fn put_error(&mut self, id: u32, error: &Bound<'_, PyAny>, is_stream: bool) -> PyResult<bool> {
         let py = error.py();
         let values = Values::encode(py, &[("exception", error)], &Settings::default(), None)?;
@@ -112,6 +167,7 @@ impl Session {
     }
 
     /// Tells the caller of a call something: `report`.
+    #[inline(never)]
     pub(super) fn put_report(
         slf: &Bound<'_, Self>,
         id: CallId,
@@ -132,6 +188,7 @@ impl Session {
     }
 
     /// Sends an invocation of something that the other side has given, and gives its id: `invoke`.
+    #[inline(never)]
     pub(super) fn put_invocation(
         slf: &Bound<'_, Self>,
         reference: RefId,
@@ -158,6 +215,7 @@ impl Session {
     }
 
     /// Sends the items of a batch, or an unfinished item: `send_items`.
+    #[inline(never)]
     pub(super) fn put_items(
         &mut self,
         stream: StreamId,
@@ -182,7 +240,18 @@ impl Session {
         Ok(())
     }
 
+    /// Takes out the next message to send, if there is one.
+    #[inline(never)]
+    pub(crate) fn next_transmit<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let (message, tells_answers) = {
+            let mut this = slf.borrow_mut();
+            (this.core.poll_transmit(), this.tells_answers)
+        };
+        message.map(|message| Self::transmit(slf.py(), message, tells_answers)).transpose()
+    }
+
     /// Takes out the message to send, if there is one and no other: the driver needs not ask for further ones then.
+    #[inline(never)]
     pub(super) fn only_transmit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let only = if self.core.has_one_transmit() { self.poll_transmit(py)? } else { None };
         Ok(only.map(Bound::into_any))
@@ -195,6 +264,7 @@ impl Session {
     }
 
     /// Encodes the values of a message, while the session is not borrowed: adapters may use it.
+    #[inline(never)]
     pub(super) fn encode<'py>(
         slf: &Bound<'py, Self>,
         values: &[(&str, &Bound<'py, PyAny>)],

@@ -29,6 +29,7 @@ import pyodide.ffi
 from pyodide.ffi import create_proxy
 
 from workerlib._channels.suspended_stacks import suspend
+from workerlib._native import Turn, send_together
 from workerlib._rpc import starts as _starts
 from workerlib._rpc.incoming_call import current_call
 from workerlib._rpc.outgoing_call import Pending
@@ -130,91 +131,70 @@ _Entry = asyncio.Handle | tuple[Callable[..., object], Pending, Context]
 """A callback that is ready: of a call's future, or any other."""
 
 
-class Turn:
-    """Collects between `begin` and `end`, and runs then."""
+def turn_of(loop: asyncio.AbstractEventLoop) -> Turn:
+    """Makes what collects the callbacks that become ready between its `begin` and `end`, and runs them then.
+
+    Args:
+        loop: The loop, which must be one that takes attributes, as Pyodide's does.
+    """
+    return _Rest(loop).turn
+
+
+class _Rest:
+    """Does what a `Turn` leaves to Python: all callbacks but those of calls' futures."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Names the loop, which must be one that takes attributes, as Pyodide's does."""
         self._loop: Any = loop
         self._ready: list[_Entry] = []
-        self._is_early = False
-        self._shadowed: Any = None
-        self._attributes: dict[str, Any] = self._loop.__dict__
-        self._collecting = self._collect
-        self._collecting_wakeups = self._collect_wakeup
+        # The turn asks for these by their names.
+        self.pending = Pending
+        self.started_by_loop = started_by_loop
+        self.may_block = starts.may_block if _can_block else None
+        self.turn = Turn(self._loop.__dict__, self._ready, self)
+        """It holds this object, too."""
 
-    def begin(self) -> None:
-        """Begins to collect, unless this Python's own code may block."""
-        self._is_early = not (_can_block and starts.may_block())
-        if self._is_early:
-            # `_shadow` and `_unshadow` are written out: this runs twice for each message.
-            attributes = self._attributes
-            self._shadowed = attributes.get("call_soon")
-            attributes["call_soon"] = self._collecting
+    def run(self, entry: asyncio.Handle) -> None:
+        """Runs a callback."""
+        _run(self._give_to_loop, entry)
 
-    def end(self) -> None:
-        """Runs what was collected."""
-        if not self._is_early:
-            return
-        if not self._ready:
-            # Such as on the side of a sync function, whose answer has left.
-            _unshadow(self._loop, self._shadowed)
-            return
-        self._attributes["call_soon"] = self._collecting_wakeups
-        try:
-            for _ in range(_LEVELS):
-                if not self._ready:
-                    break
-                ready, self._ready = self._ready, []
-                for entry in ready:
-                    if isinstance(entry, tuple):
-                        self._wake(*entry)
-                    else:
-                        _run(self._give_to_loop, entry)
-        finally:
-            _unshadow(self._loop, self._shadowed)
-            late, self._ready = self._ready, []
-            for entry in late:
-                if isinstance(entry, tuple):
-                    callback, pending, context = entry
-                    self._loop.call_soon(callback, pending, context=context)
-                else:
-                    self._loop.call_soon(_run, self._loop.call_soon, entry)
-
-    def _wake(self, callback: Callable[..., object], pending: Pending, context: Context) -> None:
-        """Runs the callback of a call's future as a handle of the loop does."""
-        try:
-            context.run(callback, pending)
-        except (SystemExit, KeyboardInterrupt) as error:
+    def fail(self, callback: Callable[..., object], pending: Pending, error: BaseException) -> None:
+        """Does with an error of a future's callback what a handle of the loop does."""
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
             self._give_to_loop(_raise, error)
-        except BaseException as error:
+        else:
             told = {"message": f"Exception in callback {callback!r}", "exception": error, "future": pending}
             self._loop.call_exception_handler(told)
 
-    def _collect(
+    def give_late(self, entry: _Entry) -> None:
+        """Leaves to the loop what is ready after the last level."""
+        if isinstance(entry, tuple):
+            callback, pending, context = entry
+            self._loop.call_soon(callback, pending, context=context)
+        else:
+            self._loop.call_soon(_run, self._loop.call_soon, entry)
+
+    def collect(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle | None:
+    ) -> asyncio.Handle:
+        """Stands for `call_soon` while a message is handled."""
         if _is_left_to_loop(context):
             return self._give_to_loop(callback, *args, context=context)
-        if context is not None and args and type(args[0]) is Pending:
-            # A caller goes on. The future is workerlib's own: nobody keeps the handle of its callbacks.
-            self._ready.append((callback, args[0], context))
-            return None
         handle = asyncio.Handle(callback, args, self._loop, context)
         self._ready.append(handle)
         return handle
 
-    def _collect_wakeup(
+    def collect_wakeup(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle | None:
+        """Stands for `call_soon` while callbacks run."""
         if len(args) == 1 and asyncio.isfuture(args[0]):
-            return self._collect(callback, *args, context=context)
+            return self.turn(callback, *args, context=context)
         return self._give_to_loop(callback, *args, context=context)
 
     def _give_to_loop(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        give = self._shadowed or partial(type(self._loop).call_soon, self._loop)
+        give = self.turn.shadowed or partial(type(self._loop).call_soon, self._loop)
         return cast("asyncio.Handle", give(callback, *args, context=context))
 
 
@@ -257,15 +237,13 @@ class _Starter:
         global _is_burst
         steps, self._steps = self._steps, []
         _is_burst = True
+        send_together(True)
         try:
             for handle in steps:
                 _run(self._loop.call_soon, handle)
         finally:
             _is_burst = False
-            ends = _ends_of_burst.copy()
-            _ends_of_burst.clear()
-            for end in ends:
-                end()
+            send_together(False)
 
 
 def start_together(loop: asyncio.AbstractEventLoop, code: CodeType) -> None:
@@ -284,17 +262,11 @@ def start_together(loop: asyncio.AbstractEventLoop, code: CodeType) -> None:
 
 
 _is_burst = False
-_ends_of_burst: list[Callable[[], None]] = []
 
 
 def is_burst() -> bool:
     """Tells whether what runs is the first step of one of several calls, which others follow at once."""
     return _is_burst
-
-
-def at_end_of_burst(end: Callable[[], None]) -> None:
-    """Has a function called when the last of them is over."""
-    _ends_of_burst.append(end)
 
 
 def _run(call_soon: Callable[..., object], handle: asyncio.Handle) -> None:

@@ -12,8 +12,8 @@
  * believed: each type and length is checked before a byte is written, no memory is used that somebody else may still see
  * or resize, and the heap grows with the bytes that have come, not with those that are announced. A message that breaks
  * these rules ends its connection and no other. This file knows nothing of what frames mean, and is a script whose value is
- * a function: Python evaluates it and calls it with the values of `buffer_pool.js` and `wakefulness.js`
- * (workerlib/_channels/message_port.py).
+ * a function: Python evaluates it and calls it with the values of `buffer_pool.js`, `wakefulness.js`
+ * and `arriving_parts.js` (workerlib/_channels/message_port.py).
  *
  * @typedef {object} Pool - ArrayBuffers that are kept for the next message (`buffer_pool.js`).
  * @property {number} least - How large the smallest of them are.
@@ -22,8 +22,30 @@
  *
  * @typedef {{around(handle: () => void): void}} Wakefulness - Runs what handles a message (`wakefulness.js`).
  *
- * @typedef {object} Heap - Pyodide's module, of which only the memory is used.
+ * @typedef {object} Room - The place of a buffer that comes in pieces (`arriving_parts.js`).
+ * @property {number} length - How many bytes are announced.
+ * @property {number} arrived - How many have come.
+ * @property {Uint8Array<ArrayBuffer>[]} held - What has come and is not copied yet.
+ * @property {number | undefined} address - Where the next piece is copied to, once there is room.
+ * @property {boolean} isBelieved - Whether enough has come to make room for the rest.
+ * @property {(piece: Uint8Array<ArrayBuffer>) => void} add - Takes in what comes next.
+ *
+ * @typedef {object} ArrivingParts - Checks of what the other side has posted (`arriving_parts.js`).
+ * @property {number} IN_PIECES - From how many bytes on a buffer goes in pieces.
+ * @property {number} PIECE - How large these are.
+ * @property {new (length: number, largest: number) => Room} Room - The place of a buffer that comes in pieces.
+ * @property {(part: any, what: string) => Uint8Array<ArrayBuffer>} bytesOf - Checks that a part has bytes of its own.
+ * @property {(buffer: any) => buffer is ArrayBuffer} isOwn - Tells whether only this side can write to memory.
+ * @property {(part: any) => part is Transferred} isTransferred - Tells whether a part is an object of the user's.
+ *
+ * @typedef {object} Heap - Pyodide's module: the memory, and what of it calls Python and is called by it.
  * @property {Uint8Array} HEAPU8 - The memory as it is now.
+ * @property {(callable: number) => number} [_PyObject_CallNoArgs] - Calls an object by its address; 0 if it raised an error.
+ * @property {() => void} [_PyErr_Print] - Prints that error and forgets it.
+ * @property {(callback: (...values: number[]) => number, types: string) => number} [addFunction] - Puts a function into the
+ *   table of functions of WebAssembly; returns its place.
+ * @property {{maybe_fatal_error(error: unknown): void}} [API] - Hears of what ends a Python.
+ * @property {{value: boolean}} [validSuspender] - Whether the running stack may be suspended.
  *
  * @typedef {object} Handlers - Functions of Python's.
  * @property {(size: number, first: number, ...lengths: number[]) => void} deliver - Takes a message: the frame's size, the
@@ -45,91 +67,60 @@
  *   close?: () => void}} Port
  */
 
-(/** @type {Pool} */ pool, /** @type {Wakefulness} */ wakefulness) => {
+(/** @type {Pool} */ pool, /** @type {Wakefulness} */ wakefulness, /** @type {ArrivingParts} */ arriving) => {
   /** From how many bytes on a part is transferred: below, two copies of a clone are cheaper than a transfer. */
   const TRANSFERRED = pool.least;
-  /** From how many bytes on a buffer goes in pieces, and how large they are: a processor's cache holds some of them. */
-  const IN_PIECES = 2 << 20;
-  const PIECE = 1 << 20;
-  /**
-   * Room for a buffer in pieces is made when it is at most so large, or so many times larger than what has come of it, or no
-   * larger than one that has come whole before: for that the heap has grown already.
-   */
-  const BELIEVED = 16 << 20;
-  const TIMES_BELIEVED = 4;
+  const { IN_PIECES, PIECE, Room, bytesOf, isOwn, isTransferred } = arriving;
   /** How many parts a message has at most: an array can say that it has billions, and have none. */
   const MOST_PARTS = 1 << 17;
-  /** How many bytes of frames go in one message at most. */
+  /** How many bytes of frames go in one message at most, and how many frames of an event: others are handled meanwhile. */
   const TOGETHER = 8 << 10;
+  const MOST_TOGETHER = 8;
 
   /**
-   * Tells whether a part of a message is an object of the user's, in its wrapping.
+   * Writes a size for Python.
    *
-   * @param {any} part - The part.
-   * @returns {part is Transferred} Whether it is.
+   * @param {Uint8Array} heap - The memory.
+   * @param {number} address - Where to: four bytes, little-endian.
+   * @param {number} size - The size.
    */
-  const isTransferred = (part) =>
-    Object.prototype.toString.call(part) === "[object Object]" &&
-    ("object" in part || typeof part.refused === "string");
-
-  /**
-   * Tells whether a value is memory that only this side can write to, and whose length stays what it is.
-   *
-   * @param {any} buffer - The value.
-   * @returns {buffer is ArrayBuffer} Whether it is: not if it is shared, or can be resized.
-   */
-  const isOwn = (buffer) => buffer instanceof ArrayBuffer && /** @type {any} */ (buffer).resizable !== true;
-
-  /**
-   * Checks that a part of a message has bytes that stay what they are until they have been copied.
-   *
-   * @param {any} part - The part.
-   * @param {string} what - What it should be, for the error.
-   * @returns {Uint8Array<ArrayBuffer>} The part.
-   */
-  const bytesOf = (part, what) => {
-    if (!(part instanceof Uint8Array && isOwn(part.buffer))) throw new TypeError(`${what} that has no bytes of its own`);
-    return /** @type {Uint8Array<ArrayBuffer>} */ (part);
+  const writeSize = (heap, address, size) => {
+    for (let index = 0; index < 4; index += 1) heap[address + index] = size >> (8 * index);
   };
-
-  /** The place of a buffer that comes in pieces. */
-  class Room {
-    /**
-     * @param {number} length - How many bytes are announced.
-     * @param {number} largest - How many the largest buffer had that has come whole.
-     */
-    constructor(length, largest) {
-      if (!Number.isSafeInteger(length) || length < IN_PIECES) throw new TypeError(`pieces of ${length} bytes in all`);
-      this.length = length;
-      this.largest = largest;
-      /** How many bytes have come. */
-      this.arrived = 0;
-      /** @type {Uint8Array<ArrayBuffer>[]} What has come and is not copied yet. */
-      this.held = [];
-      /** @type {number | undefined} Where the next piece is copied to, once there is room. */
-      this.address = undefined;
-    }
-
-    /** Tells whether enough has come to make room for the rest. */
-    get isBelieved() {
-      return this.length <= Math.max(BELIEVED, this.largest, TIMES_BELIEVED * this.arrived);
-    }
-
-    /**
-     * Takes in what comes next.
-     *
-     * @param {Uint8Array<ArrayBuffer>} piece - It.
-     */
-    add(piece) {
-      const expected = Math.min(PIECE, this.length - this.arrived);
-      if (piece.length !== expected) throw new TypeError(`a piece of ${piece.length} bytes, where ${expected} follow`);
-      this.held.push(piece);
-      this.arrived += expected;
-    }
-  }
 
   /** @type {Port} The port of a Python that has failed fatally. */
   const MUTE = { postMessage() {}, addEventListener() {}, removeEventListener() {} };
+  /**
+   * The open channels by number, for Python: it may send by one that has been closed.
+   *
+   * @type {Map<number, Channel>}
+   */
+  const channels = new Map();
+  /** The number of the channel that is opened next. */
+  let next = 1;
+  /** @type {number | undefined} The place of `post` in the table of functions of WebAssembly. */
+  let poster;
+
+  /**
+   * Sends a small frame, called by WebAssembly; returns 1 if that failed, and Python is to see how.
+   *
+   * @param {...number} values - The channel's number, the frame's address and length, and when it is sent: 0 for now, 1 for
+   *   together with others of the same event (`hold`). With a length of 0, what is held is sent now.
+   * @returns {number} Whether it failed.
+   */
+  const post = (...values) => {
+    const [number, address, length, isHeld] = /** @type {[number, number, number, number]} */ (values);
+    const channel = channels.get(number);
+    try {
+      if (length === 0) channel?.flush();
+      else if (isHeld) channel?.hold(address, length);
+      else channel?.send(address, length);
+      return 0;
+    } catch {
+      return 1;
+    }
+  };
+
   /** How much of the other side's words about its end is passed on. */
   const LONGEST_REASON = 1000;
 
@@ -155,6 +146,16 @@
       /** Where small frames are put for Python. */
       this.inbox = 0;
       this.inboxSize = 0;
+      /** @type {Uint8Array<ArrayBuffer>[]} Small frames that go together, at the end of this event at the latest. */
+      this.held = [];
+      this.heldBytes = 0;
+      /** Whether one of this event has been sent. */
+      this.isHolding = false;
+      /** The address of what takes in small frames, an object of Python's; 0 if they are delivered like others. */
+      this.inlet = 0;
+      /** What Python knows it by. */
+      this.number = next;
+      next += 1;
       /** @type {{frame: Uint8Array<ArrayBuffer>, lengths: number[], first: number, rooms: Room[]} | null} The message
        *   whose pieces are coming. */
       this.coming = null;
@@ -182,18 +183,125 @@
     }
 
     /**
+     * Has small frames go past the handlers, by Python's C interface: without proxies, which take as long as the rest.
+     *
+     * @param {number} inlet - The address of an object of Python's that is called when a frame is in the inbox, and its size
+     *   in the four bytes before. It lives until the channel is closed.
+     * @returns {[number, number] | undefined} The place of a function that sends a frame, and what it knows the channel by.
+     */
+    shorten(inlet) {
+      const { addFunction, _PyObject_CallNoArgs } = this.heap;
+      if (addFunction === undefined || _PyObject_CallNoArgs === undefined) return undefined;
+      poster ??= addFunction(post, "iiiii");
+      channels.set(this.number, this);
+      this.inlet = inlet;
+      return [poster, this.number];
+    }
+
+    /**
+     * Has Python take in the frame in the inbox.
+     *
+     * @param {number} size - Its size; 0 if there are several, each behind its size, and a size of 0 at the end.
+     */
+    enter(size) {
+      const { heap, inbox } = this;
+      writeSize(heap.HEAPU8, inbox - 4, size);
+      // As Pyodide's own proxies do it: no stack can be suspended in here, and a trap is the end of this Python.
+      const suspender = heap.validSuspender ?? { value: false };
+      const before = suspender.value;
+      suspender.value = false;
+      let result = 0;
+      try {
+        result = /** @type {any} */ (heap)._PyObject_CallNoArgs(this.inlet);
+      } catch (error) {
+        heap.API?.maybe_fatal_error(error);
+        throw error;
+      } finally {
+        suspender.value = before;
+      }
+      if (result === 0) {
+        heap._PyErr_Print?.();
+        throw new Error("Python could not take it in");
+      }
+    }
+
+    /**
      * Sends a frame without buffers.
      *
      * @param {number} address - Where it is.
      * @param {number} length - How many bytes it has.
      */
     send(address, length) {
+      const { heap } = this;
+      this.flush();
       if (length >= TRANSFERRED) {
-        this.sendAll(address, length, 0);
+        const copy = this.copy(heap.HEAPU8, address, length);
+        this.port.postMessage(copy, [copy.buffer]);
+      } else this.port.postMessage(heap.HEAPU8.slice(address, address + length));
+      this.returnSoon();
+    }
+
+    /**
+     * Sends a frame without buffers together with others of the same event. The first goes at once: the other side can begin.
+     *
+     * @param {number} address - Where it is.
+     * @param {number} length - How many bytes it has.
+     */
+    hold(address, length) {
+      if (!this.isHolding || length >= TRANSFERRED) {
+        this.send(address, length);
+        if (this.isHolding) return;
+        this.isHolding = true;
+        queueMicrotask(() => this.release());
         return;
       }
-      this.port.postMessage(this.heap.HEAPU8.slice(address, address + length));
-      this.returnSoon();
+      this.add(address, length);
+      if (this.held.length === MOST_TOGETHER) this.flush();
+    }
+
+    /**
+     * Has a frame go together with others that are small, too.
+     *
+     * @param {number} address - Where it is.
+     * @param {number} length - How many bytes it has.
+     */
+    add(address, length) {
+      if (this.heldBytes + length > TOGETHER) this.flush();
+      if (length > TOGETHER) {
+        this.send(address, length);
+        return;
+      }
+      this.held.push(this.heap.HEAPU8.slice(address, address + length));
+      this.heldBytes += length;
+    }
+
+    /** Sends what is held, at the end of the event. */
+    release() {
+      this.isHolding = false;
+      try {
+        this.flush();
+      } catch (error) {
+        this.fail(`the channel failed: ${error}`);
+      }
+    }
+
+    /** Sends what is held. */
+    flush() {
+      const { held, heldBytes } = this;
+      if (held.length === 0) return;
+      this.held = [];
+      this.heldBytes = 0;
+      if (held.length === 1) {
+        this.port.postMessage(held[0]);
+        return;
+      }
+      const frames = new Uint8Array(heldBytes);
+      let end = 0;
+      for (const frame of held) {
+        frames.set(frame, end);
+        end += frame.length;
+      }
+      this.port.postMessage([held.map((frame) => frame.length), frames]);
     }
 
     /** Has what was borrowed given back at the end of this event: a large answer may follow at once, which can use it. */
@@ -226,32 +334,11 @@
      * @param {...number} regions - Address and length of each.
      */
     sendTogether(...regions) {
-      const heap = this.heap.HEAPU8;
-      for (let index = 0; index < regions.length; ) {
-        const start = index;
-        /** @type {number[]} */
-        const sizes = [];
-        let total = 0;
-        for (; index < regions.length; index += 2) {
-          const length = /** @type {number} */ (regions[index + 1]);
-          if (total + length > TOGETHER) break;
-          sizes.push(length);
-          total += length;
-        }
-        if (sizes.length === 0) {
-          this.send(.../** @type {[number, number]} */ (regions.slice(index, index + 2)));
-          index += 2;
-          continue;
-        }
-        const frames = new Uint8Array(total);
-        let end = 0;
-        for (const [number, length] of sizes.entries()) {
-          const address = /** @type {number} */ (regions[start + 2 * number]);
-          frames.set(heap.subarray(address, address + length), end);
-          end += length;
-        }
-        this.port.postMessage([sizes, frames]);
+      this.flush();
+      for (let index = 0; index < regions.length; index += 2) {
+        this.add(.../** @type {[number, number]} */ (regions.slice(index, index + 2)));
       }
+      this.flush();
       this.returnSoon();
     }
 
@@ -262,6 +349,7 @@
      *   of an object that is to be transferred: the object, -1, 0.
      */
     sendAll(...regions) {
+      this.flush();
       const heap = this.heap.HEAPU8;
       /** @type {any[]} */
       const parts = [];
@@ -492,7 +580,8 @@
       const address = size <= this.inboxSize ? this.inbox : this.handlers.room(size);
       this.heap.HEAPU8.set(frame, address);
       if (size >= TRANSFERRED) this.borrowed.push(frame.buffer);
-      this.handlers.deliver(size, first, ...lengths);
+      if (this.inlet !== 0 && lengths.length === 0 && address === this.inbox) this.enter(size);
+      else this.handlers.deliver(size, first, ...lengths);
     }
 
     /**
@@ -512,8 +601,23 @@
       if (frames.length !== total || total > most) {
         throw new TypeError("frames of other sizes than they should have");
       }
-      this.heap.HEAPU8.set(frames, this.inbox);
-      this.handlers.deliverAll(...sizes);
+      if (this.inlet === 0) {
+        this.heap.HEAPU8.set(frames, this.inbox);
+        this.handlers.deliverAll(...sizes);
+        return;
+      }
+      // Each frame stands behind its size; a size of 0 in front of the inbox says that there are several.
+      const heap = this.heap.HEAPU8;
+      let end = this.inbox;
+      let start = 0;
+      for (const size of sizes) {
+        writeSize(heap, end, size);
+        heap.set(frames.subarray(start, start + size), end + 4);
+        start += size;
+        end += 4 + size;
+      }
+      writeSize(heap, end, 0);
+      this.enter(0);
     }
 
     /**
@@ -555,7 +659,10 @@
     /** Closes the port; what was posted before is delivered. */
     close() {
       if (this.isClosed) return;
+      this.release();
       this.stopListening();
+      channels.delete(this.number);
+      this.inlet = 0;
       this.port.close?.();
       this.arrived.clear();
       this.borrowed.forEach((buffer) => pool.put(buffer));
@@ -586,6 +693,7 @@
      * @param {string} reason - Why.
      */
     die(reason) {
+      this.release();
       this.port.postMessage([true, reason]);
       this.stopListening();
       this.port = MUTE;

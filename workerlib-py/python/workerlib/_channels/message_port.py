@@ -27,14 +27,14 @@ from workerlib._channels.proxies import destroy_later
 from workerlib._errors import CannotBlockError
 from workerlib._exports import Function
 from workerlib._files import text_of
-from workerlib._native import region
+from workerlib._native import Inlet, Session, region
 from workerlib._rpc.connection import Connection
 from workerlib._values.transfer import Transfer
 
+# How many bytes the size of a frame takes in front of it.
+_HEAD = 4
 # Frames up to this size arrive where they can be read without making room for them first.
 _INBOX = 64 << 10
-# How many frames go together at most: the other side handles them while further ones are made.
-_TOGETHER = 8
 
 # Asks for a sign of life, and gives one.
 _QUESTION, _ANSWER = 1, 2
@@ -71,7 +71,8 @@ def _open(port: Any, handlers: dict[str, Any]) -> Any:
         return Channel(port, handlers)
     global _channels
     if _channels is None:
-        _channels = script(_script("buffer_pool.js"), _script("wakefulness.js"))
+        parts = ("buffer_pool.js", "wakefulness.js", "arriving_parts.js")
+        _channels = script(*map(_script, parts))
     functions = to_js(handlers, dict_converter=js.Object.fromEntries)
     return _channels.open(pyodide_js._module, port, functions, fatal_errors.watch())
 
@@ -169,12 +170,12 @@ class PortEndpoint:
         loop_shortcuts.watch()
         loop = asyncio.get_running_loop()
         loop_shortcuts.start_together(loop, Connection.call.__code__)
-        self._turn = loop_shortcuts.Turn(loop)
-        self._inbox = bytearray(_INBOX)
-        self._view = memoryview(self._inbox)
+        self._turn = loop_shortcuts.turn_of(loop)
+        # In front of a frame that goes past this class, JavaScript writes its size.
+        self._memory = bytearray(_HEAD + _INBOX)
+        self._view = memoryview(self._memory)[_HEAD:]
+        self._inlet: Inlet | None = None
         self._rooms: list[bytes] = []
-        self._held: list[tuple[bytes, list[Any]]] = []
-        self._is_holding = False
         self.answers: Answers | None = None
         """Where the page writes what this worker waits for while its thread sleeps."""
         self._on_message: Callable[[bytes, list[Any]], None]
@@ -228,26 +229,21 @@ class PortEndpoint:
     ) -> None:
         """Starts to deliver; what arrived before is delivered too."""
         self._on_message, self._on_broken, self._on_death = on_message, on_broken, on_death
-        self._channel.listen(region(self._inbox)[0], _INBOX)
+        self._channel.listen(region(self._view)[0], _INBOX)
+
+    def shorten(self, session: Session, connection: Any) -> tuple[int, int] | None:
+        """Has small frames go between JavaScript and a session directly: `ShortEndpoint.shorten`."""
+        if not hasattr(self._channel, "shorten"):
+            return None
+        self._inlet = Inlet(self._memory, session, connection, self._turn, self._broken)
+        poster = self._channel.shorten(id(self._inlet))
+        return None if poster is None else (poster[0], poster[1])
 
     def post(self, frame: bytes, buffers: list[Any]) -> None:
         """Copies and sends; what many calls begin with goes together."""
-        if not buffers and not self._held and not loop_shortcuts.is_burst():
-            self._send(*region(frame))
-            return
-        if not buffers and loop_shortcuts.is_burst():
-            if self._is_holding:
-                self._held.append((frame, buffers))
-                if len(self._held) == _TOGETHER:
-                    self.post_all([])
-                return
-            # The first goes at once: the other side can begin.
-            self._is_holding = True
-            loop_shortcuts.at_end_of_burst(self._release)
-        if self._held:
-            self.post_all([])
         if not buffers:
-            self._send(*region(frame))
+            send = self._channel.hold if loop_shortcuts.is_burst() else self._send
+            send(*region(frame))
             return
         regions: list[Any] = [*region(frame), 0]
         for buffer in buffers:
@@ -259,16 +255,8 @@ class PortEndpoint:
             regions += (*region(buffer), int(type(buffer) is bytes))
         self._channel.sendAll(*regions)
 
-    def _release(self) -> None:
-        self._is_holding = False
-        try:
-            self.post_all([])
-        except JsException as error:
-            self._broken(f"the channel failed: {error}")
-
     def post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
-        """Copies and sends, behind what is held: what has no buffers, together."""
-        messages, self._held = [*self._held, *messages], []
+        """Copies and sends: what has no buffers, together."""
         together: list[int] = []
         for frame, buffers in messages:
             if not buffers:
@@ -284,7 +272,7 @@ class PortEndpoint:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Has the tasks that become ready in the block go on at its end: `Endpoint.together`."""
-        turn = loop_shortcuts.Turn(asyncio.get_running_loop())
+        turn = loop_shortcuts.turn_of(asyncio.get_running_loop())
         turn.begin()
         try:
             yield
@@ -293,8 +281,9 @@ class PortEndpoint:
 
     def close(self) -> None:
         """Closes the port; JavaScript delivers what was posted before."""
-        self._release()
         self._channel.close()
+        # It may be running: then Rust holds it.
+        self._inlet = None
         self._rooms.clear()
         proxies, self._proxies = self._proxies, []
         # One of them may be what is calling this.

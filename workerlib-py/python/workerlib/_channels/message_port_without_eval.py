@@ -121,6 +121,10 @@ class Channel:
         """Sends a frame without buffers."""
         self.sendAll(address, length, 0)
 
+    def hold(self, address: int, length: int) -> None:
+        """Sends a frame without buffers, which the script would send together with others of the event."""
+        self.send(address, length)
+
     def sendTogether(self, *regions: int) -> None:  # noqa: N802 - the script's name
         """Sends frames without buffers: address and length of each."""
         for address, length in zip(regions[::2], regions[1::2], strict=True):

@@ -13,11 +13,14 @@ import sys
 import time
 from collections.abc import Awaitable
 from typing import Any
+from weakref import WeakSet
 
 from workerlib._exports import Function
 from workerlib._values.safe_text import class_name, text_of
 
 _by_call: bool | None = None
+_logs: WeakSet[CallLog] = WeakSet()
+"""The logs of the connections, whose switches follow `log()`."""
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 200
@@ -30,8 +33,19 @@ def log(on: bool = True) -> None:
     Args:
         on: Whether each call is to be logged.
     """
+    switch(on)
+
+
+def switch(on: bool | None) -> None:
+    """Turns all logs on or off; None has each follow its configuration.
+
+    Args:
+        on: Whether each call is to be logged.
+    """
     global _by_call
     _by_call = on
+    for each in _logs:
+        each.follow()
 
 
 def elapsed_time(start_time: float) -> str:
@@ -62,10 +76,14 @@ class CallLog:
         self.worker = worker
         """The name of the worker."""
         self._on = on
+        self.is_on = on
+        """Whether calls are logged: a plain field, since each call asks."""
+        self.follow()
+        _logs.add(self)
 
-    def is_on(self) -> bool:
-        """Returns whether calls are logged."""
-        return self._on if _by_call is None else _by_call
+    def follow(self) -> None:
+        """Follows `log()`, or the configuration if nobody has called that."""
+        self.is_on = self._on if _by_call is None else _by_call
 
     async def waiting(self, function: str, answer: Awaitable[Any]) -> Any:
         """Awaits the answer of a worker and logs how long that took, the ways of the values included.

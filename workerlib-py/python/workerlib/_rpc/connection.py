@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -33,6 +31,7 @@ from workerlib._exports import (
 from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._rpc import invocations
 from workerlib._rpc.call_log import CallLog
+from workerlib._rpc.calls_in_steps import send_in_steps, unless_settled
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
 from workerlib._rpc.guarded_steps import guarded_steps
 from workerlib._rpc.incoming_call import Served, current_call, on_serving, serving_connections
@@ -42,7 +41,7 @@ from workerlib._rpc.outgoing_call import Outcome, Pending, driver
 from workerlib._rpc.references import References
 from workerlib._rpc.remote_functions import OnReport, learn, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
-from workerlib._rpc.serving import STARTED_BY, await_result, is_awaitable, start_call
+from workerlib._rpc.serving import STARTED_BY, await_result, direct_path, is_awaitable, start_call
 from workerlib._rpc.streams import DONE_BY as STREAMS_DONE_BY
 from workerlib._rpc.streams import Streams
 from workerlib._rpc.streams_consumed import Stream
@@ -128,7 +127,6 @@ class Connection:
         """The functions and objects that one side has given to the other to call."""
         self._brought = self.references.brought
         self._served: dict[int, Served] = {}
-        self._is_starting = False
         self.streams = Streams(self)
         """The streams, in both directions."""
         self._is_hearing = False
@@ -186,30 +184,23 @@ class Connection:
         if asyncio.get_running_loop() is not self._loop:
             self._refuse_loop(function)
         running = current_call.get()
-        parent = running and self._parent(running, function)
-        call, is_ready = self._session.begin(parent is not None)
+        parent = None if running is None else self._parent(running, function)
+        if timeout is None and on_report is None and stream is None and not driver.is_on:
+            begun = self._begin(function, args, kwargs, parent)
+        else:
+            begun = self._session.begin(parent is not None)
+        is_sent = type(begun) is not tuple
+        call = begun.call if is_sent else begun[0]
         outcome = None
         try:
-            outcome = None if is_ready else await self._expect(call, function, timeout)
-            if outcome is None:
-                # Before anything is sent: a channel that fails settles the call in no time.
-                answer = self._expect(call, function, timeout)
-                answer.parent = parent
-                if on_report is not None:
-                    answer.on_report = partial(_run_in, contextvars.copy_context(), on_report)
-                if driver.is_on:
-                    # The other side has to know before it does anything about the call.
-                    self._session.block(call)
-                reports_start = timeout is not None
-                arguments = self._table.adapters.wrap_arguments(args, kwargs)
-                credit = None if stream is None else self.streams.begin_opening(stream, answer)
-                sent = self._session.send(call, function, *arguments, reports_start, credit)
-                if type(sent) is Unfinished:
-                    await self._send_with_deferred(call, function, sent, reports_start, credit)
-                self._transmit_after(sent)
-                # It holds the buffers, and the caller may resize what they were taken from.
-                del sent
-                outcome = await answer
+            if is_sent:
+                outcome = await begun
+            else:
+                options = timeout, on_report, stream
+                rest = send_in_steps(self, begun, function, (args, kwargs), options, parent=parent)
+                # It may hold buffers, and the caller may resize what they were taken from.
+                begun = None
+                outcome = await rest
         finally:
             if self.streams.unsent:
                 self.streams.withdraw()
@@ -237,6 +228,21 @@ class Connection:
             return value
         return result
 
+    def _begin(
+        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], parent: Served | None
+    ) -> Any:
+        """Begins a call that needs nothing but its arguments, and sends it if that needs no further step.
+
+        Returns:
+            The future of its outcome; or what `Session.begin` would return, and what is unfinished of the
+            call if there is such.
+        """
+        try:
+            return self._session.call(self, function, args, kwargs, parent)
+        except BaseException:
+            self.streams.withdraw()
+            raise
+
     async def _send_with_deferred(
         self,
         call: int,
@@ -246,28 +252,9 @@ class Connection:
         credit: tuple[int, int] | None,
     ) -> None:
         """Sends a call of which an adapter is async; waits for no longer than the call is to be sent."""
-        deferred = await self._unless_settled(call, finish(unfinished))
+        deferred = await unless_settled(self, call, finish(unfinished))
         if deferred is not None:
             self._session.send_with_deferred(call, function, unfinished, deferred, reports_start, credit)
-
-    async def _unless_settled(self, call: int, work: Coroutine[Any, Any, _T]) -> _T | None:
-        """Awaits what a call needs to be sent; None if it is settled before that is there."""
-        task = asyncio.ensure_future(work)
-        pending = self._calls[call]
-
-        def end(_: object) -> None:
-            task.cancel()
-
-        pending.add_done_callback(end)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            if not pending.done() or _is_being_cancelled():
-                raise
-            return None
-        finally:
-            pending.remove_done_callback(end)
-            task.cancel()
 
     def _parent(self, running: Served, function: str) -> Served | None:
         """Returns the other side's call on whose behalf one is made, if it came over this connection."""
@@ -310,7 +297,7 @@ class Connection:
         """Says that this thread sleeps until a call has been answered: no call of the other side starts."""
         self._flush(current_call.get())
         self._session.block(call)
-        was_starting, self._is_starting = self._is_starting, True
+        was_starting, self._session.holds_starts = self._session.holds_starts, True
         # The callback that waits may wait for one of those that come after it.
         was_hearing, self._is_hearing = self._is_hearing, False
         self._transmit()
@@ -360,7 +347,7 @@ class Connection:
         if self._is_hearing:
             self._session.handle(frame, buffers)
             self._transmit()
-        elif (step := self._session.handle(frame, buffers, not self._is_starting)) is not None:
+        elif (step := self._session.receive(self, frame, buffers)) is not None:
             self._carry_out_from(step)
 
     def _carry_out(self) -> None:
@@ -368,7 +355,7 @@ class Connection:
         if self._is_hearing:
             # A callback runs: what has arrived after its call comes after it.
             self._transmit()
-        elif (step := self._session.poll(not self._is_starting)) is not None:
+        elif (step := self._session.poll(not self._session.holds_starts)) is not None:
             self._carry_out_from(step)
 
     def _carry_out_from(self, step: tuple[str, tuple[Any, ...]] | None) -> None:
@@ -383,7 +370,7 @@ class Connection:
                 start_call(self, since, STARTED_BY[name], arguments)
             else:
                 _DONE_BY[name](self, *arguments)
-            step = session.poll(not self._is_starting)
+            step = session.poll(not session.holds_starts)
 
     def _transmit(self) -> None:
         """Sends what the session wants sent, and does nothing else."""
@@ -438,6 +425,7 @@ class Connection:
         theirs: list[AdapterDescription],
     ) -> None:
         self.needs_deferred = any(is_async for _key, _entry, is_async in (*ours, *theirs))
+        self._be_direct()
         try:
             check_peer(ours, theirs, *_SIDES[self._session.connects])
         except ConfigError as error:
@@ -453,6 +441,10 @@ class Connection:
             self.closed.add_done_callback(lambda _: serving_connections.remove(self))
         if not self.opened.done():
             self.opened.set_result(exports)
+
+    def _be_direct(self) -> None:
+        """Has the commonest steps done without Python, which a connection that sees each step does not."""
+        self._session.be_direct(direct_path(self))
 
     def _learn(self, exports: list[ExportDescription]) -> None:
         try:
@@ -607,7 +599,7 @@ class Connection:
         self._transmit()
 
     def _go_on(self) -> None:
-        self._is_starting = False
+        self._session.holds_starts = False
         self._carry_out()
 
     def _flush(self, served: Served | None) -> None:
@@ -648,7 +640,7 @@ class Connection:
         if function is None:
             raise not_exported(name, self.functions, _SIDES[self._session.connects][1])
         # Not in the table of functions: a function among values must be found there as itself.
-        return self.log.logged(name, function) if self.log.is_on() else function
+        return self.log.logged(name, function) if self.log.is_on else function
 
     def steps(self, served: Served, coroutine: Coroutine[Any, Any, Any]) -> Awaitable[Any]:
         """Gives what awaits a coroutine of the user's, each of whose steps may be interrupted."""
@@ -680,13 +672,3 @@ _DONE_BY: dict[str, Callable[..., None]] = {
     **STREAMS_DONE_BY,
 }
 """The functions that do the session's steps, by name, except for calls that arrive."""
-
-
-def _run_in(context: contextvars.Context, function: Callable[..., object], *args: Any) -> object:
-    """Calls a function in a copy of a context, since the context may be running already."""
-    return context.copy().run(function, *args)
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from workerlib._exports import Function
+from workerlib._native import Session
 
 
 class Endpoint(Protocol):
@@ -57,3 +58,19 @@ class BlockingEndpoint(Endpoint, Protocol):
 
     def take_in(self) -> None:
         """Delivers what has arrived, to what `listen` was given."""
+
+
+class ShortEndpoint(Endpoint, Protocol):
+    """An endpoint past which small frames can go: between JavaScript and the session."""
+
+    def shorten(self, session: Session, connection: Any) -> tuple[int, int] | None:
+        """Has small frames go past this endpoint from now on.
+
+        Args:
+            session: Takes them in.
+            connection: The connection, which does what the session leaves to it.
+
+        Returns:
+            The place of a function in WebAssembly's table that sends a frame, and what it knows this channel
+            by. None if there is no such function.
+        """

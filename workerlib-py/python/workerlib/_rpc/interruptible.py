@@ -24,7 +24,16 @@ from workerlib._rpc.incoming_call import Served
 _UNTOUCHABLE = frozenset(
     f"workerlib._rpc.{name}"
     for name in (
-        *("connection", "serving", "guarded_steps", "references", "invocations", "output", "wakeup"),
+        *(
+            "connection",
+            "calls_in_steps",
+            "serving",
+            "guarded_steps",
+            "references",
+            "invocations",
+            "output",
+            "wakeup",
+        ),
         *("streams", "streams_consumed", "streams_produced"),
     )
 )

@@ -40,7 +40,7 @@ class Pending(asyncio.Future[Outcome | None]):
     """The call's id."""
     name: str
     """The name of the function, for messages."""
-    timeout: float | None
+    timeout: float | None = None
     """How many seconds it may run."""
     ahead = 0
     """How many items the stream that it returns may be ahead of its consumer, if it asks for one."""

@@ -170,7 +170,7 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
             if is_stream:
                 return open_stream(args, kwargs)
             call: Any = connection.call(name, args, kwargs, timeout, on_report)
-            if connection.log.is_on():
+            if connection.log.is_on:
                 call = connection.log.waiting(name, call)
             # Python's warning for a coroutine that was never awaited shows this name.
             call.__qualname__ = called

@@ -16,13 +16,17 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from workerlib._exports import INTERNAL, Function
-from workerlib._native import Arrival, Unfinished, dismantle
+from workerlib._native import Arrival, Direct, Unfinished, dismantle
+from workerlib._rpc.call_log import CallLog
+from workerlib._rpc.endpoint import Endpoint
 from workerlib._rpc.incoming_call import Served, current_call
+from workerlib._rpc.interruptible import Guard
+from workerlib._rpc.outgoing_call import Pending
 from workerlib._rpc.remote_functions import not_exported
-from workerlib._rpc.starts import started_by_loop
+from workerlib._rpc.starts import started_by_loop, without_task
 from workerlib._values.async_adapters import finish, restore
 from workerlib._values.exceptions import describe
 from workerlib._values.safe_text import add_note, class_name, text_of
@@ -50,7 +54,7 @@ def start_call(
         start: One of `STARTED_BY`.
         arguments: Its arguments, but for the first ones.
     """
-    connection._is_starting = True
+    connection._session.holds_starts = True
     # The peer may have asked to be told, and a function that computes says nothing meanwhile.
     connection._transmit()
     name = arguments[1]
@@ -61,7 +65,7 @@ def start_call(
         if connection._session.is_waiting if since is None else monotonic() - since > _BRIEF:
             connection._loop.call_later(0, connection._go_on)
         else:
-            connection._is_starting = False
+            connection._session.holds_starts = False
         return
     since = since or monotonic()
     context = copy_context()
@@ -98,6 +102,9 @@ def _on_call(
         and asyncio.current_task(connection._loop) is None
     ):
         served.name = function
+        if (exported := connection.functions.get(function)) is not None:
+            # From the next call on, the native part does the same (`direct_path`).
+            without_task[function] = exported
         copy_context().run(_serve_at_once, connection, served, function, arguments, is_deep)
     else:
         _start(served, context, function, _serve(connection, served, function, arguments, is_deep, result=[]))
@@ -195,6 +202,50 @@ def _serve_at_once(
     except BaseException as error:
         _fail(connection, served, error)
     _end(connection, served, arguments, is_deep)
+
+
+def direct_path(connection: Connection) -> Direct:
+    """Makes what serves calls without a task, and settles calls that have returned, without this module.
+
+    Args:
+        connection: The connection, whose handshake has ended.
+    """
+    guard, functions = connection._guard, connection.functions
+    may_call = not connection.needs_deferred and connection._table.adapters.find_total() is None
+    may_serve = may_call and type(functions) is dict
+    endpoint = connection.endpoint
+    parts = _Parts(
+        connection._calls,
+        connection._served,
+        connection._brought,
+        connection.streams.unsent,
+        functions if may_serve else {},
+        without_task if may_serve else {},
+        connection.log,
+        None if type(guard) is Guard else guard.run,
+        connection._loop,
+        {"loop": connection._loop},
+        endpoint,
+    )
+    poster = endpoint.shorten(connection._session, connection) if hasattr(endpoint, "shorten") else None
+    return Direct(parts, poster, may_call)
+
+
+def _hand_over(connection: Connection, served: Served, arguments: tuple[Any, Any], result: list[Any]) -> None:
+    """Has a task await what a function has given that was called without one."""
+    _go_on(served, served.name, _serve(connection, served, served.name, [*arguments], False, result=result))
+
+
+def _finish_later(
+    connection: Connection,
+    served: Served,
+    arguments: tuple[Any, Any],
+    result: list[Any],
+    unfinished: Unfinished,
+) -> None:
+    """Has a task answer a call whose result needs an adapter that is awaited, against its word."""
+    end = partial(_end, connection, served, [*arguments], False)
+    _go_on(served, served.name, _finish(connection, served, result, (unfinished, None), end))
 
 
 def _is_async(function: Function | None) -> bool:
@@ -374,3 +425,28 @@ def is_awaitable(value: object) -> bool:
     if kind is types.GeneratorType:
         return inspect.isawaitable(value)
     return hasattr(kind, "__await__")
+
+
+class _Parts(NamedTuple):
+    """What the native part uses, by its place: see `Part` in `src/direct.rs`."""
+
+    calls: dict[int, Any]
+    served: dict[int, Served]
+    brought: list[Any]
+    unsent: list[int]
+    functions: dict[str, Function]
+    at_once: dict[str, Function]
+    log: CallLog
+    guard: Callable[..., Any] | None
+    event_loop: asyncio.AbstractEventLoop
+    of_loop: dict[str, asyncio.AbstractEventLoop]
+    endpoint: Endpoint
+    make_served: Callable[[int, Connection], Served] = Served
+    enter: Callable[[Served], object] = current_call.set
+    copy_context: Callable[[], Context] = copy_context
+    current_task: Callable[[Any], object] = asyncio.current_task
+    is_awaitable: Callable[[object], bool] = is_awaitable
+    hand_over: Callable[..., None] = _hand_over
+    finish_later: Callable[..., None] = _finish_later
+    fail: Callable[[Connection, Served, BaseException], None] = _fail
+    pending: type[Pending] = Pending

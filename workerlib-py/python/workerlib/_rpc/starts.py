@@ -31,6 +31,12 @@ known_callers: set[CodeType] = set()
 on_new_caller: Callable[[FrameType | None], object] | None = None
 """Is called with the frame of code that calls a worker for the first time. None where nobody can block."""
 
+without_task: dict[str, Function] = {}
+"""The exports whose calls start in the event of their message and have no task, by name.
+
+`_rpc/serving.py` notes an export here when it has served a call of it so.
+"""
+
 _said: bool | None = None
 
 _Key = tuple[str, bool]
@@ -97,6 +103,7 @@ class Starts:
         from workerlib._rpc.blocking import Reason
 
         function = _exports.functions.get(name)
+        without_task.pop(name, None)
         if function is not None:
             for key in ((name, False), (name, True)):
                 self._at_once.pop(key, None)

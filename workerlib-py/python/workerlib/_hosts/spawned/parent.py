@@ -39,7 +39,7 @@ from workerlib._hosts.host import (
 )
 from workerlib._hosts.spawned.snapshots import snapshots
 from workerlib._hosts.spawned.wanted import Wanted
-from workerlib._native import decode
+from workerlib._native import Session, decode
 from workerlib._rpc.timers import call_later
 from workerlib._values.exceptions import rebuild
 
@@ -148,6 +148,10 @@ class SpawnedWorker:
     ) -> None:
         """Starts to deliver: `Endpoint.listen`."""
         self._port.listen(on_message, on_broken, on_death)
+
+    def shorten(self, session: Session, connection: Any) -> tuple[int, int] | None:
+        """Has small frames take a shorter way: `ShortEndpoint.shorten`."""
+        return self._port.shorten(session, connection)
 
     def post(self, frame: bytes, buffers: list[Any]) -> None:
         """Copies and sends: `Endpoint.post`."""

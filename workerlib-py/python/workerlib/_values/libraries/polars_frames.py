@@ -1,7 +1,7 @@
 """Takes apart and builds frames and series of polars; imported only where polars is, or comes in a frame.
 
 Both travel as the stream of Arrow's (IPC) that polars writes and reads itself, without pyarrow: one buffer,
-which goes out of band from 16 KiB on. `arrow_streams` checks its lengths before polars reads it.
+which goes out of band if it is large. `arrow_streams` checks its lengths before polars reads it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,87 @@
+"use strict";
+/**
+ * @file Checks the parts of a message that has arrived, and keeps the place of a buffer that comes in pieces.
+ *
+ * Python (workerlib/_channels/message_port.py) evaluates this script and hands its value to `message_port.js`. Nothing that
+ * comes from the other side is believed. It copies nothing.
+ */
+
+(() => {
+  /** From how many bytes on a buffer goes in pieces, and how large they are: a processor's cache holds some of them. */
+  const IN_PIECES = 2 << 20;
+  const PIECE = 1 << 20;
+  /**
+   * Room for a buffer in pieces is made when it is at most so large, or so many times larger than what has come of it, or no
+   * larger than one that has come whole before: for that the heap has grown already.
+   */
+  const BELIEVED = 16 << 20;
+  const TIMES_BELIEVED = 4;
+
+  /**
+   * Tells whether a part of a message is an object of the user's, in its wrapping.
+   *
+   * @param {any} part - The part.
+   * @returns {part is Transferred} Whether it is.
+   */
+  const isTransferred = (part) =>
+    Object.prototype.toString.call(part) === "[object Object]" &&
+    ("object" in part || typeof part.refused === "string");
+
+  /**
+   * Tells whether a value is memory that only this side can write to, and whose length stays what it is.
+   *
+   * @param {any} buffer - The value.
+   * @returns {buffer is ArrayBuffer} Whether it is: not if it is shared, or can be resized.
+   */
+  const isOwn = (buffer) => buffer instanceof ArrayBuffer && /** @type {any} */ (buffer).resizable !== true;
+
+  /**
+   * Checks that a part of a message has bytes that stay what they are until they have been copied.
+   *
+   * @param {any} part - The part.
+   * @param {string} what - What it should be, for the error.
+   * @returns {Uint8Array<ArrayBuffer>} The part.
+   */
+  const bytesOf = (part, what) => {
+    if (!(part instanceof Uint8Array && isOwn(part.buffer))) throw new TypeError(`${what} that has no bytes of its own`);
+    return /** @type {Uint8Array<ArrayBuffer>} */ (part);
+  };
+
+  /** The place of a buffer that comes in pieces. */
+  class Room {
+    /**
+     * @param {number} length - How many bytes are announced.
+     * @param {number} largest - How many the largest buffer had that has come whole.
+     */
+    constructor(length, largest) {
+      if (!Number.isSafeInteger(length) || length < IN_PIECES) throw new TypeError(`pieces of ${length} bytes in all`);
+      this.length = length;
+      this.largest = largest;
+      /** How many bytes have come. */
+      this.arrived = 0;
+      /** @type {Uint8Array<ArrayBuffer>[]} What has come and is not copied yet. */
+      this.held = [];
+      /** @type {number | undefined} Where the next piece is copied to, once there is room. */
+      this.address = undefined;
+    }
+
+    /** Tells whether enough has come to make room for the rest. */
+    get isBelieved() {
+      return this.length <= Math.max(BELIEVED, this.largest, TIMES_BELIEVED * this.arrived);
+    }
+
+    /**
+     * Takes in what comes next.
+     *
+     * @param {Uint8Array<ArrayBuffer>} piece - It.
+     */
+    add(piece) {
+      const expected = Math.min(PIECE, this.length - this.arrived);
+      if (piece.length !== expected) throw new TypeError(`a piece of ${piece.length} bytes, where ${expected} follow`);
+      this.held.push(piece);
+      this.arrived += expected;
+    }
+  }
+
+  return { IN_PIECES, PIECE, Room, bytesOf, isOwn, isTransferred };
+})();

@@ -1,0 +1,402 @@
+//! Carries out the commonest steps of a session without Python code in between: a call of a sync function that may start
+//! in the event of its message, and the answer of a call that returned.
+//!
+//! It does what `_rpc/serving.py` and `Connection._on_return` do, for calls that need nothing else of these: no callback, no
+//! stream, no trace, no log. Every other step is described for Python, which does it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
+use workerlib_core::{Arrived, CallId};
+
+use crate::call::{call, is_none, method, set, tuple};
+use crate::deep::{DEEP, dismantle};
+use crate::frame::{Frame, Values};
+use crate::sending::Sending;
+use crate::session::Session;
+
+/// How long a function may take for which the answers of other calls wait.
+const BRIEF: Duration = Duration::from_micros(100);
+
+/// What the direct path uses of a connection and of Python's code, by its place in the tuple `Parts` of `_rpc/serving.py`.
+#[derive(Clone, Copy)]
+enum Part {
+    /// The futures of this side's calls, by id.
+    Calls,
+    /// The other side's calls that run here, by id: each a `Served`.
+    Served,
+    /// The callbacks among the values that were decoded last.
+    Brought,
+    /// The streams among the values that were encoded last.
+    Unsent,
+    /// The functions that the other side may call, by name.
+    Functions,
+    /// The functions whose calls may start in the event of their message, and have no task.
+    AtOnce,
+    /// The connection's log of calls.
+    Log,
+    /// Runs a function so that it can be interrupted; None if nobody can interrupt it.
+    Guard,
+    /// The event loop.
+    EventLoop,
+    /// The keyword arguments with which the future of a call is made: the loop.
+    OfLoop,
+    /// The endpoint, which sends what has buffers.
+    Endpoint,
+    /// Makes what stands for a call that is served, of its id and the connection.
+    MakeServed,
+    /// Notes that the code that follows runs for such a call.
+    Enter,
+    CopyContext,
+    CurrentTask,
+    IsAwaitable,
+    /// Has the awaitable awaited that a function has returned.
+    HandOver,
+    /// Has the adapters awaited that a result needs.
+    FinishLater,
+    /// Answers a call with an exception.
+    Fail,
+    /// The class of the futures that calls of this side wait for.
+    Pending,
+}
+
+/// Does the commonest steps of one connection.
+#[pyclass(module = "workerlib._native", frozen)]
+pub(crate) struct Direct {
+    parts: Py<PyTuple>,
+    /// Sends small frames, where that needs no Python.
+    poster: Option<Poster>,
+    /// The function that ran last while frames went together, by its address, if it took little time.
+    brief: AtomicUsize,
+    /// Whether arguments are sent as they are: no adapter is for all of them, and none has to be awaited.
+    may_call: bool,
+}
+
+#[pymethods]
+impl Direct {
+    #[new]
+    fn new(parts: Py<PyTuple>, poster: Option<(usize, u32)>, may_call: bool) -> Self {
+        let poster = poster.and_then(|(function, channel)| Poster::new(function, channel));
+        Self { parts, poster, brief: AtomicUsize::new(0), may_call }
+    }
+
+    // Shows the garbage collector the objects of the connection.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.parts)
+    }
+
+    // Runs the function of a call and answers the call, in the call's context. It is called with the session, the
+    // connection, the call as it is served, its id, the function, and the positional and the keyword arguments.
+    #[pyo3(signature = (*of_call))]
+    fn __call__(slf: &Bound<'_, Self>, of_call: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let (connection, served) = (of_call.get_item(1)?, of_call.get_item(2)?);
+        let yes = PyBool::new(py, true);
+        set(&served, intern!(py, "has_begun"), &yes)?;
+        call(&this.part(py, Part::Enter)?, &[&served])?;
+        match this.run(of_call) {
+            Ok(true) => {}
+            // A task does the rest.
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                let error = error.into_value(py).into_bound(py);
+                call(&this.part(py, Part::Fail)?, &[&connection, &served, &error])?;
+            }
+        }
+        this.dict(py, Part::Served)?.del_item(of_call.get_item(3)?)?;
+        set(&served, intern!(py, "has_ended"), &yes)?;
+        if !this.part(py, Part::Guard)?.is_none() {
+            // It refers to the frames in which it was raised, and these to the call.
+            set(&served, intern!(py, "interrupt"), py.None().bind(py))?;
+        }
+        Ok(())
+    }
+}
+
+impl Direct {
+    #[inline(never)]
+    fn part<'py>(&self, py: Python<'py>, part: Part) -> PyResult<Bound<'py, PyAny>> {
+        self.parts.bind(py).get_item(part as usize)
+    }
+
+    fn dict<'py>(&self, py: Python<'py>, part: Part) -> PyResult<Bound<'py, PyDict>> {
+        Ok(self.part(py, part)?.cast_into()?)
+    }
+
+    /// Empties a list.
+    fn clear(&self, py: Python<'_>, part: Part) -> PyResult<()> {
+        let part = self.part(py, part)?;
+        let list = part.cast::<PyList>()?;
+        if list.is_empty() { Ok(()) } else { list.del_slice(0, list.len()) }
+    }
+
+    /// Runs the function and answers; returns false if something has to be awaited first.
+    #[inline(never)]
+    fn run(&self, of_call: &Bound<'_, PyTuple>) -> PyResult<bool> {
+        let py = of_call.py();
+        let (session, connection, served) =
+            (of_call.get_item(0)?, of_call.get_item(1)?, of_call.get_item(2)?);
+        let session = session.cast::<Session>()?;
+        let (id, function, arguments) = (of_call.get_item(3)?, of_call.get_item(4)?, of_call.get_item(5)?);
+        let (args, kwargs) = (arguments.get_item(0)?, arguments.get_item(1)?);
+        let guard = self.part(py, Part::Guard)?;
+        let result = if guard.is_none() {
+            let is_computing = intern!(py, "is_computing");
+            set(&served, is_computing, &PyBool::new(py, true))?;
+            let result = function.call(args.cast::<PyTuple>()?, Some(kwargs.cast::<PyDict>()?));
+            set(&served, is_computing, &PyBool::new(py, false))?;
+            result?
+        } else {
+            call(&guard, &[&served, &function, &args, &kwargs])?
+        };
+        let may_be_awaitable = !is_plain(&result);
+        if may_be_awaitable && call(&self.part(py, Part::IsAwaitable)?, &[&result])?.is_truthy()? {
+            let result = PyList::new(py, [result])?;
+            call(&self.part(py, Part::HandOver)?, &[&connection, &served, &arguments, &result])?;
+            return Ok(false);
+        }
+        if !is_none(&served, intern!(py, "reporter"))? || !is_none(&connection, intern!(py, "outlet"))? {
+            method(&connection, intern!(py, "_flush"), &[&served])?;
+        }
+        let (unfinished, is_deep) = Session::answer_with(session, id.extract()?, &result, None)?;
+        let result = PyList::new(py, [result])?;
+        if let Some(unfinished) = unfinished {
+            // An adapter has given an awaitable, which no adapter has said before.
+            let finish = self.part(py, Part::FinishLater)?;
+            call(&finish, &[&connection, &served, &arguments, &result, &unfinished])?;
+            return Ok(false);
+        }
+        if is_deep {
+            dismantle(&result)?;
+        }
+        self.send_all(session, &connection)?;
+        Ok(true)
+    }
+
+    /// Sends what the session wants sent.
+    #[inline(never)]
+    fn send_all(&self, session: &Bound<'_, Session>, connection: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = session.py();
+        self.clear(py, Part::Unsent)?;
+        while let Some(message) = Session::next_transmit(session)? {
+            if message.len() > 2 {
+                // The other side may sleep: it is told which calls these are the answers of.
+                connection.getattr(intern!(py, "_post"))?.call1(message)?;
+                continue;
+            }
+            if let Some(poster) = &self.poster
+                && poster.post(&message)?
+            {
+                continue;
+            }
+            let endpoint = self.part(py, Part::Endpoint)?;
+            if let Err(error) = endpoint.getattr(intern!(py, "post"))?.call1(message) {
+                if !error.is_instance_of::<PyException>(py) {
+                    return Err(error);
+                }
+                method(connection, intern!(py, "_fail"), &[&error.into_value(py).into_bound(py)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a call of this side, which has begun and is sent with these values: the future of its outcome.
+    #[inline(never)]
+    pub(crate) fn call<'py>(
+        &self,
+        session: &Bound<'py, Session>,
+        connection: &Bound<'py, PyAny>,
+        sending: &Sending<'_>,
+        parent: Option<&Bound<'py, PyAny>>,
+        values: Values,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = session.py();
+        let id = sending.id.into_pyobject(py)?;
+        let of_loop = self.dict(py, Part::OfLoop)?;
+        let pending = self.part(py, Part::Pending)?.call((), Some(&of_loop))?;
+        set(&pending, intern!(py, "call"), &id)?;
+        set(&pending, intern!(py, "name"), &PyString::new(py, sending.function))?;
+        set(&pending, intern!(py, "connection"), connection)?;
+        if let Some(parent) = parent {
+            set(&pending, intern!(py, "parent"), parent)?;
+        }
+        let calls = self.dict(py, Part::Calls)?;
+        // Before anything is sent: a channel that fails settles the call in no time.
+        calls.as_any().set_item(&id, &pending)?;
+        let put = session.borrow_mut().put(py, sending, &[], values);
+        if let Err(error) = put {
+            calls.as_any().del_item(&id)?;
+            return Err(error);
+        }
+        self.send_all(session, connection)?;
+        Ok(pending)
+    }
+
+    /// Returns whether a call of this side may be made here.
+    pub(crate) fn may_call(&self) -> bool {
+        self.may_call
+    }
+
+    /// Settles a call of this side with what was returned: in a list, out of which it can be taken without that anything
+    /// else holds it.
+    #[inline(never)]
+    pub(crate) fn settle(&self, id: CallId, result: &Bound<'_, PyList>, deepest: usize) -> PyResult<()> {
+        let py = result.py();
+        self.clear(py, Part::Brought)?;
+        if let Some(pending) = self.dict(py, Part::Calls)?.get_item(id.0.into_pyobject(py)?)?
+            && !method(&pending, intern!(py, "done"), &[])?.is_truthy()?
+        {
+            let outcome = tuple(py, &[&PyBool::new(py, true), result])?;
+            method(&pending, intern!(py, "set_result"), &[&outcome])?;
+        } else if deepest > DEEP {
+            // Its caller was cancelled in this turn of the loop.
+            dismantle(result)?;
+        }
+        Ok(())
+    }
+
+    /// Begins to run a function while frames go together: answers wait for it only if it took little time before.
+    fn begin_together(&self, function: &Bound<'_, PyAny>) -> Option<Instant> {
+        if !IS_TOGETHER.load(Ordering::Relaxed) {
+            return None;
+        }
+        if self.brief.load(Ordering::Relaxed) != function.as_ptr() as usize
+            && let Some(poster) = &self.poster
+        {
+            poster.flush();
+        }
+        Some(Instant::now())
+    }
+
+    /// Returns the function of a call that may be served here, as far as is known before its arguments are read.
+    #[inline(never)]
+    pub(crate) fn function<'py>(
+        &self,
+        py: Python<'py>,
+        arrived: &Arrived<Frame>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if arrived.credit.is_some() || arrived.reports_start || arrived.payload.has_rows(py) {
+            return Ok(None);
+        }
+        let name = PyString::new(py, &arrived.function);
+        let Some(function) = self.dict(py, Part::AtOnce)?.get_item(&name)? else { return Ok(None) };
+        let exported = self.dict(py, Part::Functions)?.get_item(&name)?;
+        if !exported.is_some_and(|exported| exported.is(&function)) {
+            return Ok(None);
+        }
+        let is_logged = self.part(py, Part::Log)?.getattr(intern!(py, "is_on"))?.is_truthy()?;
+        Ok((!is_logged).then_some(function))
+    }
+
+    /// Serves a call, if it may be served here; returns false if Python has to.
+    #[inline(never)]
+    pub(crate) fn serve<'py>(
+        slf: &Bound<'py, Self>,
+        session: &Bound<'py, Session>,
+        connection: &Bound<'py, PyAny>,
+        (id, name): (CallId, &str),
+        function: &Bound<'py, PyAny>,
+        arguments: &Bound<'py, PyTuple>,
+    ) -> PyResult<bool> {
+        let (py, this) = (slf.py(), slf.get());
+        // The function must not take the task of somebody else for its own.
+        if !this.part(py, Part::Brought)?.cast::<PyList>()?.is_empty()
+            || !call(&this.part(py, Part::CurrentTask)?, &[&this.part(py, Part::EventLoop)?])?.is_none()
+        {
+            return Ok(false);
+        }
+        let id = id.0.into_pyobject(py)?;
+        let served = call(&this.part(py, Part::MakeServed)?, &[&id, connection])?;
+        set(&served, intern!(py, "name"), &PyString::new(py, name))?;
+        this.dict(py, Part::Served)?.as_any().set_item(&id, &served)?;
+        Session::hold_starts(session, true);
+        let began = this.begin_together(function);
+        let context = this.part(py, Part::CopyContext)?.call0()?;
+        method(
+            &context,
+            intern!(py, "run"),
+            &[slf.as_any(), session, connection, &served, &id, function, arguments],
+        )?;
+        if let Some(began) = began {
+            let brief = if began.elapsed() < BRIEF { function.as_ptr() as usize } else { 0 };
+            this.brief.store(brief, Ordering::Relaxed);
+        }
+        if Session::has_waiting(session) {
+            let (later, go_on) = (0i32.into_pyobject(py)?, connection.getattr(intern!(py, "_go_on"))?);
+            method(&this.part(py, Part::EventLoop)?, intern!(py, "call_later"), &[&later, &go_on])?;
+        } else {
+            Session::hold_starts(session, false);
+        }
+        Ok(true)
+    }
+}
+
+/// Returns whether a value is of a builtin type whose objects nobody can await.
+fn is_plain(value: &Bound<'_, PyAny>) -> bool {
+    value.is_none()
+        || value.is_exact_instance_of::<PyInt>()
+        || value.is_exact_instance_of::<PyFloat>()
+        || value.is_exact_instance_of::<PyBool>()
+        || value.is_exact_instance_of::<PyString>()
+        || value.is_exact_instance_of::<PyBytes>()
+        || value.is_exact_instance_of::<PyDict>()
+        || value.is_exact_instance_of::<PyList>()
+        || value.is_exact_instance_of::<PyTuple>()
+}
+
+/// Whether frames go together that are sent in the same event.
+static IS_TOGETHER: AtomicBool = AtomicBool::new(false);
+
+/// Has small frames go together from now on that are sent in the same event, or lets each go at once.
+#[pyfunction]
+pub(crate) fn send_together(is_on: bool) {
+    IS_TOGETHER.store(is_on, Ordering::Relaxed);
+}
+
+/// A function of JavaScript's that sends a frame, in the table of functions that all of WebAssembly shares.
+struct Poster {
+    #[cfg_attr(not(target_os = "emscripten"), allow(dead_code, reason = "there is no JavaScript"))]
+    function: usize,
+    #[cfg_attr(not(target_os = "emscripten"), allow(dead_code, reason = "there is no JavaScript"))]
+    channel: u32,
+}
+
+impl Poster {
+    fn new(function: usize, channel: u32) -> Option<Self> {
+        (function != 0).then_some(Self { function, channel })
+    }
+
+    /// Sends a message that has no buffers; returns false if it has to be sent by Python.
+    fn post(&self, message: &Bound<'_, PyTuple>) -> PyResult<bool> {
+        let (frame, buffers) = (message.get_item(0)?, message.get_item(1)?);
+        if !buffers.cast::<PyList>()?.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.call(frame.cast::<PyBytes>()?.as_bytes()))
+    }
+
+    /// Sends the frames that were to go together with others.
+    fn flush(&self) {
+        self.call(&[]);
+    }
+
+    /// Has JavaScript send a frame, or what it holds; returns whether it could.
+    #[cfg(target_os = "emscripten")]
+    fn call(&self, frame: &[u8]) -> bool {
+        type Post = extern "C" fn(u32, *const u8, usize, u32) -> i32;
+        // SAFETY: `message_port.js` has put a function of that type there, for as long as this Python lives.
+        let post = unsafe { std::mem::transmute::<usize, Post>(self.function) };
+        let is_held = IS_TOGETHER.load(Ordering::Relaxed);
+        post(self.channel, frame.as_ptr(), frame.len(), is_held.into()) == 0
+    }
+
+    #[cfg(not(target_os = "emscripten"))]
+    fn call(&self, _frame: &[u8]) -> bool {
+        false
+    }
+}

@@ -1,0 +1,121 @@
+//! Where JavaScript calls this library: a small frame that has arrived goes to its session without a proxy of Pyodide's.
+//!
+//! `_channels/message_port.js` writes the frame into memory that Python has given it, and calls an [`Inlet`] by its address,
+//! by Python's own C interface. A frame with buffers goes to `_channels/message_port.py`.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyList, PyString};
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::call::{call, method};
+use crate::direct::send_together;
+use crate::errors::frame_error;
+use crate::session::Session;
+use crate::turn::Turn;
+
+/// How many bytes in front of a frame tell its size, little-endian.
+const HEAD: usize = 4;
+
+/// Takes in frames for a connection.
+#[pyclass(module = "workerlib._native", frozen)]
+pub(crate) struct Inlet {
+    /// The size of the frame, and the frame.
+    room: Py<PyByteArray>,
+    session: Py<Session>,
+    connection: Py<PyAny>,
+    /// Runs the callbacks that a message schedules.
+    turn: Py<Turn>,
+    /// Ends the connection with the reason.
+    on_broken: Py<PyAny>,
+}
+
+#[pymethods]
+impl Inlet {
+    #[new]
+    fn new(
+        room: Py<PyByteArray>,
+        session: Py<Session>,
+        connection: Py<PyAny>,
+        turn: Py<Turn>,
+        on_broken: Py<PyAny>,
+    ) -> Self {
+        Self { room, session, connection, turn, on_broken }
+    }
+
+    // Shows the garbage collector the objects of the connection.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.session)?;
+        visit.call(&self.connection)?;
+        visit.call(&self.turn)?;
+        visit.call(&self.on_broken)
+    }
+
+    // Takes in the frame that JavaScript has written. Nothing is raised: JavaScript could not read it.
+    fn __call__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        // The connection may let go of it meanwhile.
+        let this = slf.clone();
+        if let Err(error) = this.get().arrive(py) {
+            let reason = format!("a message could not be taken in: {error}");
+            call(this.get().on_broken.bind(py), &[&PyString::new(py, &reason)])?;
+        }
+        Ok(())
+    }
+}
+
+impl Inlet {
+    fn arrive(&self, py: Python<'_>) -> PyResult<()> {
+        let frames = {
+            // SAFETY: nothing runs meanwhile that could write to it, or change its size.
+            let room = unsafe { self.room.bind(py).as_bytes() };
+            read_frames(py, room).ok_or_else(|| frame_error(py, "a frame that has no room"))?
+        };
+        let turn = self.turn.bind(py);
+        let is_together = frames.len() > 1;
+        Turn::begin(turn)?;
+        if is_together {
+            send_together(true);
+        }
+        let done = frames.into_iter().try_for_each(|frame| self.take_in(py, frame));
+        if is_together {
+            send_together(false);
+        }
+        Turn::end(turn)?;
+        done
+    }
+
+    fn take_in(&self, py: Python<'_>, frame: Bound<'_, PyBytes>) -> PyResult<()> {
+        let connection = self.connection.bind(py);
+        if connection.getattr(intern!(py, "_is_hearing"))?.is_truthy()? {
+            method(connection, intern!(py, "_receive"), &[&frame, &PyList::empty(py)])?;
+        } else if let Some(step) =
+            Session::take_in_and_carry_out(self.session.bind(py), connection, frame, Vec::new())?
+        {
+            method(connection, intern!(py, "_carry_out_from"), &[&step])?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the frames that have arrived: one behind its size, or behind a size of 0 several, each behind its size, and a size
+/// of 0 at the end. `None` if they do not fit.
+fn read_frames<'py>(py: Python<'py>, room: &[u8]) -> Option<Vec<Bound<'py, PyBytes>>> {
+    let frame = |at: usize| {
+        let (head, rest) = room.get(at..)?.split_first_chunk::<HEAD>()?;
+        rest.get(..u32::from_le_bytes(*head) as usize)
+    };
+    let first = frame(0)?;
+    if !first.is_empty() {
+        return Some(vec![PyBytes::new(py, first)]);
+    }
+    let (mut frames, mut at) = (Vec::new(), HEAD);
+    loop {
+        let next = frame(at)?;
+        if next.is_empty() {
+            return Some(frames);
+        }
+        frames.push(PyBytes::new(py, next));
+        at += HEAD + next.len();
+    }
+}
