@@ -86,7 +86,7 @@ async def open_channel(progress: Progress, worker: Any = None) -> Found:
         tag, xworker = js.document.createElement("script"), worker
         name = progress.name = progress.name or "PyWorker"
     if is_dead(xworker):
-        raise _died(name, told_before(xworker)[1])
+        raise _died(name, told_before(xworker)[1], progress.step)
     with Start(progress, name, xworker) as start:
         step = "waiting for the worker's script to run to its end"
         progress.enter(step, SpawnProgress("import", f"the script of {name!r}"))
@@ -122,8 +122,8 @@ def _fate(name: str, reason: str = "") -> str:
     return f"the worker {name!r} is gone: {reason or 'it was terminated, or it crashed'}"
 
 
-def _died(name: str, reason: str) -> WorkerDiedError:
-    return WorkerDiedError(f"{_fate(name, reason)}; {_ANEW}")
+def _died(name: str, reason: str, step: str) -> WorkerDiedError:
+    return WorkerDiedError(f"{_fate(name, reason)}; connect() was {step}; {_ANEW}")
 
 
 async def _find_tag(name: str | None) -> Any:
@@ -337,8 +337,7 @@ class Start:
 
     def _die(self, reason: str) -> None:
         mark_dead(self._xworker)
-        during = f"connect() was {self._progress.step}"
-        self._fail(WorkerDiedError(f"the worker {self._name!r} is gone: {reason}; {during}; {_ANEW}"))
+        self._fail(_died(self._name, reason, self._progress.step))
 
     def _fail(self, error: Exception) -> None:
         if self._error is None:
