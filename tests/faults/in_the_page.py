@@ -293,7 +293,13 @@ async def terminated(host, how, during, tags):
         }
 
         def end():
-            TERMINATIONS[how](worker if how in OF_THE_HANDLE else worker.worker)
+            if how in OF_THE_HANDLE:
+                TERMINATIONS[how](worker)
+            elif host == SPAWN:
+                TERMINATIONS[how](worker.worker)
+            else:
+                # `worker.worker` is PyScript's own object there; the tag has the browser's Worker.
+                TERMINATIONS[how](js.document.querySelector(f"script[name='{worker.name}']").xworker)
 
         under_way = asyncio.ensure_future(calls[during]())
         under_way.add_done_callback(lambda task: task.cancelled() or task.exception())
