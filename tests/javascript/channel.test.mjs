@@ -152,7 +152,7 @@ test("frames of one event: the first goes at once, the others together, and all 
   t.after(() => one.channel.close());
   const frames = Array.from({ length: 12 }, (_, index) => bytes(10 + index, index));
   for (const frame of frames) one.channel.hold(one.memory.write(frame), frame.length);
-  // What is sent otherwise does not overtake them.
+  // Messages that are sent in other ways do not overtake them.
   one.channel.send(one.memory.write(bytes(5)), 5);
   one.channel.hold(one.memory.write(bytes(6)), 6);
   await other.memory.until(14);

@@ -59,7 +59,7 @@ class Visit:
         return False
 
     def told(self) -> str:
-        """What the page shows and says, for a test that fails."""
+        """Returns the text of the page and of its console, for a test that fails."""
         return "\n".join([self.page.inner_text("body"), *self.console[-40:]])
 
 

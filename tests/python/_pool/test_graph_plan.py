@@ -169,7 +169,7 @@ def test_a_tree_is_shared_by_whole_branches() -> None:
 
 
 def test_tasks_that_use_one_result_are_shared_by_all_workers() -> None:
-    """What follows a task, and could follow it elsewhere, is not taken into its batch beyond the time of a batch."""
+    """A batch does not grow beyond its time by tasks that could follow elsewhere."""
     entries = {0: Entry([], 0, "root"), **{key: Entry([0], key, "leaf") for key in range(1, 101)}}
     plan = Plan(entries, range(1, 101))
     batch = plan.next_batch(Place(0, 1), {0, 1}, 2)

@@ -258,11 +258,12 @@ def _listening(page_end: LoopbackEndpoint, calls: list[object]) -> Connection:
 HELLO = b"\x96\x00\x01\xa10\x90\x08\x90"
 
 
-@pytest.mark.parametrize(
-    "payload", [b"", b"\xc0\xc0", b"\x90\x80", b"\xd4\x10\x00\x90", b"\xd4\x10\x00", b"\xc1"], ids=repr
-)
-async def test_calls_that_cannot_be_read(payload: bytes) -> None:
-    """A serving side answers them by an exception, calls nothing, and goes on."""
+async def _greeted() -> tuple[list[object], Any, asyncio.Queue[bytes], Connection]:
+    """Opens a connection that serves `f`, to a peer whose frames are written by hand, and greets it.
+
+    Returns:
+        The arguments of each call of `f`, the peer's end, the frames that the peer gets, and the connection.
+    """
     calls: list[object] = []
     end, serving_end = loopback_channel()
     frames: asyncio.Queue[bytes] = asyncio.Queue()
@@ -270,6 +271,15 @@ async def test_calls_that_cannot_be_read(payload: bytes) -> None:
     connection = _listening(serving_end, calls)
     end.post(HELLO, [])
     assert (await frames.get())[1] == 1
+    return calls, end, frames, connection
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xc0\xc0", b"\x90\x80", b"\xd4\x10\x00\x90", b"\xd4\x10\x00", b"\xc1"], ids=repr
+)
+async def test_calls_that_cannot_be_read(payload: bytes) -> None:
+    """A serving side answers them by an exception, calls nothing, and goes on."""
+    calls, end, frames, connection = await _greeted()
     end.post(b"\x93\x03\x05\xa1f" + TABLE + payload, [])
     answer = await frames.get()
     assert answer[:3] == b"\x92\x05\x05"
@@ -282,14 +292,8 @@ async def test_calls_that_cannot_be_read(payload: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["g", "", "__init__", "os.system", "f.__globals__", "workerlib:f"])
 async def test_calls_of_what_is_not_exported(name: str) -> None:
-    """Whatever name a call has, nothing runs but an export; the answer is an exception, and the connection goes on."""
-    calls: list[object] = []
-    end, serving_end = loopback_channel()
-    frames: asyncio.Queue[bytes] = asyncio.Queue()
-    end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
-    connection = _listening(serving_end, calls)
-    end.post(HELLO, [])
-    assert (await frames.get())[1] == 1
+    """Only exports run, by any name: the answer is an exception, and the connection goes on."""
+    calls, end, frames, connection = await _greeted()
     values = TABLE + b"\xd4\x10\x00\x80"
     end.post(b"\x93\x03\x05" + bytes([0xA0 + len(name)]) + name.encode() + values, [])
     assert (await frames.get())[:3] == b"\x92\x05\x05"

@@ -536,7 +536,7 @@ async def test_steps_are_awaitables() -> None:
 
 
 async def test_two_steps_that_find_the_same_item() -> None:
-    """One of them gets it, and the other an error."""
+    """The item goes to one of the two steps; the other step raises an error."""
     workerlib.export(count)
     async with connected(loopback_channel) as worker:
         iterator = aiter(worker.count(2))

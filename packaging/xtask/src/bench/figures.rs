@@ -1,4 +1,4 @@
-//! What tables of results are written with: names, texts and numbers of `benches/results/*.json`.
+//! The pieces that tables of results are made of: names, texts and numbers of `benches/results/*.json`.
 
 use serde_json::Value;
 

@@ -119,7 +119,7 @@ mod tests {
         assert!(close(of(second * 3, second * 3, second, 2), 6.0));
     }
 
-    /// What the measurement waited for the other lane is in the number of lanes already; what it waited for others is not.
+    /// The wait for the other lane is in the number of lanes already; the wait for other programs is not.
     #[test]
     fn a_busy_machine_counts_once() {
         let second = Duration::from_secs(1);

@@ -267,7 +267,7 @@ class GraphRun:
         """Has a worker run tasks.
 
         Returns:
-            What `run_tasks` has returned, how the call ended, and how the worker died.
+            The result of `run_tasks`, how the call ended, and how the worker died.
         """
         driver = self._driver
         outcome: asyncio.Future[tuple[Any, Ending, str]] = driver.loop.create_future()
