@@ -86,7 +86,7 @@ fn lack_of(need: Need) -> Option<Lack> {
         Need::Browser => browser::find().is_none().then(|| Lack {
             what: "Chromium".into(),
             why: "the demo and the browser tests drive it",
-            debian: &["chromium", "fonts-dejavu-core"],
+            debian: &["chromium", "fonts-dejavu-core", "openssl"],
             elsewhere: format!("install Chromium or Chrome, or name its program by {}", browser::OVERRIDE),
         }),
         Need::Firefox => Engine::Firefox.find().is_none().then(|| Lack {
