@@ -328,6 +328,8 @@ def test_pages_of_pyscript(interpreter: PyScriptPage) -> None:
     assert not any("jsdelivr" in request for request in interpreter.off_site.requests)
 
 
+# test_pages_of_pyscript has the module with the Pyodide that the project is built for.
+@pytest.mark.repeated
 @pytest.mark.parametrize(
     ("folder", "version"), [("/pyodide-0.29", "0.29."), ("/pyodide-315", "315.")], ids=["0.29", "315"]
 )

@@ -37,8 +37,8 @@ def kill(member: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "kills", "items"),
     [
-        ("double_slowly", 30, 400),
-        ("double", 10, 2000),
+        ("double_slowly", 12, 200),
+        ("double", 6, 1200),
         pytest.param("double_slowly", 200, 2000, marks=pytest.mark.repeated),
         pytest.param("double", 50, 20000, marks=pytest.mark.repeated),
     ],
@@ -55,7 +55,7 @@ async def test_random_kills_lose_nothing(name: str, kills: int, items: int) -> N
         assert results == list(range(0, 2 * len(results), 2))
 
 
-@pytest.mark.parametrize("times", [20, pytest.param(200, marks=pytest.mark.repeated)])
+@pytest.mark.parametrize("times", [8, pytest.param(200, marks=pytest.mark.repeated)])
 @pytest.mark.timeout(1200)
 async def test_many_restarts_leave_nothing(times: int) -> None:
     """A worker that dies and is started again, again and again, leaves no object, task, thread or open file here."""

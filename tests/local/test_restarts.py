@@ -25,7 +25,8 @@ async def test_suite(name: str) -> None:
     await restarts.TESTS[name](start)
 
 
-async def test_restarts_leave_nothing_behind() -> None:
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.repeated)])
+async def test_restarts_leave_nothing_behind(times: int) -> None:
     """The number of objects stays what it is, however often a worker is started again."""
     async with start() as worker:
 
@@ -37,7 +38,7 @@ async def test_restarts_leave_nothing_behind() -> None:
         for _ in range(3):
             await worker.restart()
         before = await objects()
-        for _ in range(20):
+        for _ in range(times):
             await worker.restart()
         # A connection with its functions has more than a hundred.
         assert await objects() - before < 100
