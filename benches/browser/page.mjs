@@ -1,4 +1,4 @@
-// What people see of the benchmark, and what `cargo xtask bench` calls: `bench.run(quick)` gives the results as JSON,
+// The benchmark's page for people, and the functions that `cargo xtask bench` calls: `bench.run(quick)` gives the results as JSON,
 // `bench.charts(results)` their charts.
 import { charts, table } from "./charts.mjs";
 

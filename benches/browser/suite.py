@@ -1,4 +1,4 @@
-"""What is measured, in one run on one page: all ways to the worker take turns, round by round.
+"""The measurements of one run on one page: all ways to the worker take turns, round by round.
 
 The result is plain data: rows of medians with their ratios, and what became of the goals.
 """
@@ -227,7 +227,7 @@ class Suite:
             await self.memory(bytes(MEGABYTE), "1 MB each")
 
     async def memory(self, value: Any, name: str) -> None:
-        """What the heaps of both sides have grown by after many calls."""
+        """Measures by how much the heaps of both sides have grown after many calls."""
         calls = self.effort.memory_calls
         worker = self.ways.worker
         self.tell(f"memory: {calls:,} calls with {name}")

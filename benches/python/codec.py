@@ -34,7 +34,7 @@ def processor_clock() -> Callable[[], float]:
         return process_time
     import js
 
-    # What WebAssembly has under that name is the time of day; codec.mjs asks Node.
+    # WebAssembly's clock of that name is the time of day; codec.mjs asks Node.
     clock: Callable[[], float] = js.processorSeconds
     return clock
 

@@ -144,7 +144,7 @@ def same(shown: list[Any], expected: list[Any]) -> bool:
     )
 
 
-# What is expected, recomputed
+# The expected values, computed anew
 
 
 def by_hour(flights: list[dict[str, Any]], passes: Callable[[dict[str, Any]], bool]) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""What the page shows: every line that writes to the document, and what the controls say.
+"""The view of the demo page: every line that writes to the document, and the readings of the controls.
 
 Invariant: it only shows what it is given; it asks nothing of the desk and computes no result.
 """

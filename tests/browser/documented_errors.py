@@ -14,7 +14,7 @@ _BLOCK = re.compile(
 
 
 class Example(NamedTuple):
-    """What the page does, and what it raises as a traceback shows it."""
+    """A code of the page, and the traceback that it shows."""
 
     code: str
     shown: str

@@ -18,7 +18,7 @@ from typing import Any
 
 from pace import PACE
 
-# What the page gives by name: modules, and harness.py's own things.
+# The names that the page gives: modules, and harness.py's own things.
 PROVIDED = frozenset(
     {"worker", "workerlib", "values", "exact", "pace", "raises", "tags", "words", "grace", "frames"}
 )

@@ -32,7 +32,7 @@ def one_adapter(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
 
 @in_page(page="one_adapter")
 async def test_any_class_objects_would_not_pass_through(worker: Any, workerlib: Any, raises: Any) -> None:
-    """Those you've created yourself would cause an error; here it says where they stand, and nothing is sent."""
+    """Instances of one's own class cause an error as in the seed, which says where they stand, and nothing is sent."""
 
     class Own:
         pass

@@ -257,7 +257,7 @@ async def test_improve_exception_handling() -> None:
 
 @in_page(page="document")
 async def test_names_of_the_public_client() -> None:
-    """What the reference library's one public client imports: its public names and four private ones."""
+    """The imports of the reference library's one public client work: its public names and four private ones."""
     from workerlib import (
         P,
         Worker,

@@ -45,7 +45,7 @@ def spin_and_tidy():
 
 @workerlib.export
 async def spin_behind_a_busy_loop(seconds):
-    # What the worker does besides its calls is not interrupted; the next step comes before any message.
+    # Code that the worker runs besides its calls is not interrupted; the next step comes before any message.
     asyncio.get_running_loop().call_soon(count, seconds)
     await asyncio.sleep(0)
     spin()

@@ -1,4 +1,4 @@
-"""What docs/errors.md shows is what a user sees: its examples are run in a page, against a worker with its script."""
+"""The examples of docs/errors.md show what a user sees: they run in a page, against a worker with their script."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def script() -> str:
 
 @pytest.fixture
 def examples() -> list[tuple[str, str]]:
-    """What the page does, and a pattern for what it shows."""
+    """The code of each example, and a pattern for the traceback that it shows."""
     return [(example.code, documented_errors.pattern_of(example.shown)) for example in EXAMPLES]
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a call, as far as it needs a page; the rest is in tests/shared."""
+"""Errors of calls, as far as they need a page; tests/shared has the others."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_an_endless_test_fails(mishaps: PyScriptPage) -> None:
 
 
 def test_console_errors_are_noted(mishaps: PyScriptPage) -> None:
-    """What the page logs as an error is kept as a fault."""
+    """An error that the page logs is kept as a fault."""
     before = len(mishaps.faults)
     with mishaps.page.expect_console_message():
         mishaps.page.evaluate("console.error('the canary speaks')")

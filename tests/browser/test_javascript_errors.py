@@ -1,4 +1,4 @@
-"""What goes wrong in JavaScript becomes the call's error: nothing is left to the console of page or worker.
+"""Errors in JavaScript become errors of the call: nothing is left to the console of page or worker.
 
 The page of these tests fails at any console error, page error or rejection that nobody handles.
 """

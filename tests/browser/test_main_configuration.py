@@ -70,7 +70,7 @@ async def test_the_original_worker_object(workerlib: Any, tags: Any, script: str
 @pytest.mark.isolation("chromium")
 @in_page
 async def test_a_page_without_workerlib(tags: Any, script: str) -> None:
-    """What a worker exports can be called by `pyscript.workers`, as if its script had said `__export__`."""
+    """The functions that a worker exports can be called by `pyscript.workers`, as if its script had said `__export__`."""
     from pyscript import workers
 
     tags.worker("for anybody", script)

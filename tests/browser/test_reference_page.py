@@ -17,7 +17,7 @@ from pyscript_page import PYSCRIPT, PyScriptPage
 
 PAGES = Path(__file__).parent / "pages" / "reference"
 
-# What the configurations said of installation when workerlib.py was that library itself.
+# The lines of the configurations that installed workerlib.py when it was that library itself.
 BESIDE_THE_PAGE = ""
 REMOTE = (
     'experimental_remote_packages = true\npackages = ["https://jolaf.github.io/workerlib/workerlib.toml"]\n'

@@ -125,7 +125,7 @@ async def test_what_computes_is_interrupted(workerlib: Any, raises: Any) -> None
 )
 @in_page(page="spawn_mishaps", limit=120)
 async def test_configuration(name: str) -> None:
-    """What a spawned worker's configuration says (tests/shared/configured.py)."""
+    """A spawned worker follows its configuration (tests/shared/configured.py)."""
     import importlib
 
     await getattr(importlib.import_module("configured"), name)("/shared/")

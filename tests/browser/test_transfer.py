@@ -44,7 +44,7 @@ async def test_a_result_may_be_transferred(worker: Any) -> None:
 
 @in_page(page="swift")
 async def test_it_may_stand_within_other_values_and_twice(worker: Any) -> None:
-    """What occurs twice is one object there, and large bytes beside it arrive too."""
+    """An object that occurs twice is one object there, and large bytes beside it arrive too."""
     import js
     from workerlib import transfer
 
@@ -57,7 +57,7 @@ async def test_it_may_stand_within_other_values_and_twice(worker: Any) -> None:
 
 @in_page(page="swift")
 async def test_a_message_port_works_on_the_other_side(worker: Any) -> None:
-    """What is posted here is heard there, and answered."""
+    """A message that is posted here is heard there, and answered."""
     import asyncio
 
     import js

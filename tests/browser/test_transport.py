@@ -93,7 +93,7 @@ async def test_a_thousand_in_flight(worker: Any) -> None:
 
 @in_page(page="swift")
 async def test_waiting_in_every_way(worker: Any, raises: Any) -> None:
-    """What asyncio offers to wait with finds a call's answer, at once or too late."""
+    """Each of asyncio's ways to wait sees the answer of a call, also where it comes too late."""
     import asyncio
 
     assert await asyncio.wait_for(worker.add(1, 2), 60) == 3
@@ -521,7 +521,7 @@ def ask():
 async def test_the_buffers_of_a_late_result_are_used_again(
     worker: Any, words: Any, pace: Any, grace: Any
 ) -> None:
-    """What a call returns that was given up is dropped, and the memory it came in goes back."""
+    """The result of a call that was given up is dropped, and the memory it came in goes back."""
     import asyncio
 
     async def is_given_up(patience: float) -> bool:

@@ -226,7 +226,7 @@ def make(name, value):
             await worker.late(1, 2)
         assert await other.make("another", "a") is None
         assert await other.late() == 21
-        # What was told on this connection before the answer is known by then.
+        # The exports that were announced on this connection before the answer are known by then.
         await worker.make("third", 3)
         assert await worker.another(3) == "aaa"
         assert await worker.worker.late() == 21
@@ -252,7 +252,7 @@ IMPORTS = (
 @pytest.mark.parametrize("config", [IMPORTS], ids=[""])
 @in_page(page="document")
 async def test_imports_section(workerlib: Any, tags: Any, config: str) -> None:
-    """What `[imports]` names is among the names of the script, from `import workerlib` on."""
+    """The objects that `[imports]` names are among the names of the script, from `import workerlib` on."""
     script = """
 from workerlib import export
 export(func3, Account)

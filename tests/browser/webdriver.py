@@ -23,7 +23,7 @@ START_SECONDS = 60 * PACE
 
 
 class WebDriverError(Exception):
-    """What the browser answered, or what a page's script raised."""
+    """An error that the browser answered, or that a page's script raised."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Driver(Protocol):
 
 
 class Output:
-    """What a browser says on its standard output, which is where it tells of its pages' consoles.
+    """The standard output of a browser, which is where it tells of its pages' consoles.
 
     `console` matches such a line, with the groups `type` and `text`.
     """

@@ -25,7 +25,7 @@ class Memory {
     if (this.top > this.HEAPU8.length) {
       const grown = new Uint8Array(2 * this.top);
       grown.set(this.HEAPU8);
-      // What still looks at the old memory reads nonsense.
+      // A view of the old memory reads nonsense.
       this.HEAPU8.fill(0xee);
       this.HEAPU8 = grown;
     }
@@ -49,7 +49,7 @@ class Memory {
       this.heard();
     },
     deliverAll: (...sizes) => {
-      // What comes next is put in the same place.
+      // The next message is put in the same place.
       let address = this.inbox;
       for (const size of sizes) {
         this.delivered.push({ together: this.read(address, size) });
@@ -184,7 +184,7 @@ test("a Python that has failed fatally says so, and nothing after that", LIMIT, 
   const heard = script.open(other.memory, port2, other.memory.handlers);
   heard.listen(other.memory.inbox, 8192);
   listeners[0]("a trap");
-  // Whatever a broken Python still sends, or is sent, reaches nobody.
+  // Messages that a broken Python still sends, or is sent, reach nobody.
   dying.send(one.memory.write(bytes(40)), 40);
   dying.sendTogether(one.memory.write(bytes(40)), 40);
   dying.sendAll(one.memory.write(bytes(40)), 40, 0);
@@ -214,7 +214,7 @@ test("frames that are sent together arrive in their order, in few messages", LIM
   const sizes = [10, 20, 3000, 5000, 300, 9000, 5];
   const frames = sizes.map((size, index) => bytes(size, index));
   one.channel.sendTogether(...frames.flatMap((frame) => [one.memory.write(frame), frame.length]));
-  // What happens to the memory afterwards is not sent.
+  // Later changes of the memory are not sent.
   one.memory.HEAPU8.fill(0);
   await other.memory.until(sizes.length);
   const { rooms } = other.memory.delivered[5];
@@ -241,7 +241,7 @@ test("buffers keep their content while the memory of both sides grows and moves"
   const contents = [bytes(10, 2), bytes(20_000, 3), bytes(5 * MEGABYTE + 7, 4), bytes(300_000, 5)];
   const regions = contents.flatMap((content, index) => [one.memory.write(content), content.length, index === 2 ? 1 : 0]);
   one.channel.sendAll(one.memory.write(bytes(30)), 30, 0, ...regions);
-  // What happens to the memory afterwards is not sent.
+  // Later changes of the memory are not sent.
   one.memory.HEAPU8.fill(0);
   await other.memory.until(1);
   const [{ lengths, first, rooms }] = other.memory.delivered;

@@ -14,7 +14,7 @@ SCRIPT = Path(suite.__file__).with_name("worker.py")
 
 
 async def test_the_death_of_the_worker() -> None:
-    """What waits raises WorkerDiedError, and so does each later call; an async callback is cancelled; nothing is held."""
+    """Pending and later calls raise WorkerDiedError; an async callback is cancelled; nothing is held."""
     ended: list[str] = []
     asked = asyncio.Event()
 

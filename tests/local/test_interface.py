@@ -61,7 +61,7 @@ async def test_a_worker_that_does_not_fit(script: Path) -> None:
 
 @pytest.fixture
 def written_interface(script: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What `python -m workerlib.stubs` writes, as a module."""
+    """Runs `python -m workerlib.stubs`, and returns its output as a module."""
     command = [sys.executable, "-m", "workerlib.stubs", str(script)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60 * PACE)
     script.with_name("written_interface.py").write_text(done.stdout)

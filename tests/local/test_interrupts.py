@@ -64,7 +64,7 @@ async def compute_in_async_function():
 
 @workerlib.export
 async def compute_behind_a_busy_loop():
-    # What the worker does besides its calls is not interrupted; the next step follows before any message is read.
+    # Code that the worker runs besides its calls is not interrupted; the next step follows before any message is read.
     asyncio.get_running_loop().call_soon(wait_for_release)
     await asyncio.sleep(0)
     compute()

@@ -1,4 +1,4 @@
-"""What tests/online checks in a page, with a subprocess as the worker: so it is right where there is no network."""
+"""The checks of tests/online, with a subprocess as the worker: so they are right where there is no network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def test_the_checks_of_the_online_page(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_the_checks_of_the_online_page_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is another value in the worker is noticed there."""
+    """The worker notices a value that is not the one that was sent."""
     monkeypatch.syspath_prepend(str(PAGE))
     checks = importlib.import_module("checks")
     async with workerlib.connect(PAGE / "worker.py") as worker:

@@ -151,7 +151,7 @@ async def test_both_sides_send_at_once() -> None:
 
 
 async def test_a_side_that_does_not_read() -> None:
-    """What is sent waits here, without copies of what cannot change, and the socket's buffer stays small."""
+    """Sent messages wait here, without copies of immutable content, and the socket's buffer stays small."""
     async with pair() as (one, other):
         other._transport.pause_reading()  # type: ignore[union-attr]
         payload = b"x" * 20_000_000

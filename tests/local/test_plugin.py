@@ -342,7 +342,7 @@ def test_async_tests(project: Project, mark: str, options: tuple[str, ...]) -> N
 
 
 def test_what_a_failing_test_shows(project: Project) -> None:
-    """What the worker printed, and where it failed."""
+    """The report shows the worker's output, and the line where it failed."""
     printed = project(
         """
         def test_that_fails(start_worker):
@@ -366,7 +366,7 @@ def test_a_user_who_stops_waiting(project: Project, tmp_path: Path) -> None:
         """
         import os, pathlib, signal, threading, time
 
-        # What was started in the background of a shell ignores Ctrl-C, and so do its children.
+        # A program that was started in the background of a shell ignores Ctrl-C, and so do its children.
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
         def stop_when_it_has_begun():

@@ -115,7 +115,7 @@ async def test_suite(client: Any, name: str) -> None:
 
 
 async def test_the_table(client: Any) -> None:
-    """Whatever needs a connection to a worker is refused before a task is submitted."""
+    """Everything that needs a connection to a worker is refused before a task is submitted."""
 
     async def items() -> AsyncIterator[int]:
         yield 1

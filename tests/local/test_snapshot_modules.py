@@ -1,4 +1,4 @@
-"""What becomes of the modules in a memory snapshot: `keep` and `complete` of javascript/src/snapshot/fresh.py.
+"""The modules of a Python that starts from a memory snapshot: `keep` and `complete` of javascript/src/snapshot/fresh.py.
 
 Each test has a process of its own, in which no memory is written: `keep` and `complete` run one after the other there.
 """

@@ -416,7 +416,7 @@ async def test_wrong_configurations(write: Write) -> None:
             await workerlib.connect("worker.py", config=config)
 
 
-# What it prints.
+# The worker's output.
 
 
 def test_what_a_worker_prints(write: Write) -> None:
@@ -460,7 +460,7 @@ async def test_closing_ends_the_process(write: Write) -> None:
 
 
 async def test_functions_clean_up_when_the_connection_ends(write: Write) -> None:
-    """What runs in the worker is cancelled, and its `finally` runs."""
+    """Functions that run in the worker are cancelled, and their `finally` blocks run."""
     write(
         """
         import asyncio, atexit, workerlib

@@ -93,12 +93,12 @@ async def test_sync_code_waits_for_the_page(worker: Worker) -> None:
 
 
 async def test_large_values_pass_while_the_loop_stands(worker: Worker) -> None:
-    """What the socket does not take at once is written while the thread sleeps."""
+    """Bytes that the socket does not take at once are written while the thread sleeps."""
     assert await worker.send(20_000_000) == 20_000_000
 
 
 async def test_answers_of_other_calls_are_kept(worker: Worker) -> None:
-    """What arrives for others while one waits reaches them afterwards."""
+    """Messages that arrive for other calls during a wait reach them afterwards."""
     assert await worker.gather(1, 2, 3) == ("waited", [1, 2, 3])
 
 

@@ -30,7 +30,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-# What an object is by itself, and the objects that it holds, each with the step that leads to it.
+# The content of an object by itself, and the objects that it holds, each with the step that leads to it.
 Parts = list[tuple[str, Any]]
 Apart = tuple[object, Parts]
 
@@ -138,7 +138,7 @@ def _take_apart_other(value: Any) -> Apart:
     if isinstance(value, functools.partial):
         return None, [(".func", value.func), (".args", value.args), (".keywords", value.keywords)]
     if isinstance(value, tzinfo):
-        # Those of pytz and dateutil.
+        # The zones of pytz and dateutil.
         return (repr(value), value.tzname(None)), []
     raise TypeError(f"assert_alike knows no {type(value).__name__}")
 

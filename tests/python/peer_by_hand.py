@@ -13,7 +13,7 @@ from loopback import LoopbackEndpoint, loopback_channel
 # Envelopes, written by hand (docs/wire-format.md, section 3).
 WELCOME = b"\x96\x01\x01\xa10\x91\x94\xa1f\xc0\xc0\xc0\x08\x90"
 
-# What stands before the values of a frame in which nothing is shared (section 4.5).
+# The sharing table of a frame in which nothing is shared (section 4.5); it stands before the values.
 TABLE = b"\x90"
 
 

@@ -38,7 +38,7 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_differences_are_seen(one: object, other: object) -> None:
-    """What `==` overlooks is a difference here, in both directions."""
+    """Differences that `==` overlooks are seen here, in both directions."""
     with pytest.raises(AssertionError):
         assert_same(one, other)
     with pytest.raises(AssertionError):

@@ -1,4 +1,4 @@
-"""What importing workerlib imports: a page waits for it."""
+"""The modules that importing workerlib imports: a page waits for them."""
 
 from __future__ import annotations
 

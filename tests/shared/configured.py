@@ -1,4 +1,4 @@
-"""What the configuration of a spawned worker says is so: tests for pages and for Node.
+"""Checks that a spawned worker follows its configuration: tests for pages and for Node.
 
 Each takes the address of the folder in which this file is, as the spawning Python has to write it.
 """
@@ -11,7 +11,7 @@ import workerlib
 
 from expecting import raises
 
-# What the worker prints can be asked for, whatever its host does with it.
+# The worker's output can be asked for, whatever its host does with it.
 _LISTENING = """
 import io, sys
 import workerlib

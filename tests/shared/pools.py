@@ -1,4 +1,4 @@
-"""What every pool must do, wherever its workers run: tests that know no host and no pytest.
+"""The duties of every pool, wherever its workers run: tests that know no host and no pytest.
 
 Each is an async function that takes by name what it needs:
 
@@ -383,7 +383,7 @@ async def test_deaths_with_the_defaults(start: Start) -> None:
 
 
 async def test_each_and_share_reach_later_workers(start: Start) -> None:
-    """What all workers ran or were given, those that start later have before anything else."""
+    """Workers that start later get the calls and values that all workers were given, before anything else."""
     async with start(size=2, backoff=None) as pool:
         await all_up(pool)
         assert await pool.each.set_up("a") == [1, 1]

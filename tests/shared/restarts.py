@@ -51,7 +51,7 @@ async def test_restarts_are_bounded(start: Start) -> None:
             await worker.die(5)
         await asyncio.sleep(1.5)
         assert worker.closed
-        # Whoever asks for it gets a new one all the same.
+        # A restart that the user asks for gives a new one all the same.
         await worker.restart()
         assert await worker.double(1) == 2
 

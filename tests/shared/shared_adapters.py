@@ -1,4 +1,4 @@
-"""What passes through users' adapters arrives as what they make of it, whatever carries it."""
+"""Values that pass through users' adapters arrive as what these make of them, whatever carries them."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ async def test_a_timeout_for_one_call(worker: Worker) -> None:
 
 
 async def test_more_calls_than_may_be_in_flight(connect: Connect) -> None:
-    """Those beyond wait for their turn, and none is lost."""
+    """The calls beyond the limit wait for their turn, and none is lost."""
     async with connect(max_in_flight=2) as worker:
         calls = [worker.note("window", number) for number in range(20)]
         slow = [worker.add_slowly(number, 1) for number in range(20)]

@@ -1,4 +1,4 @@
-"""What goes wrong in a call is raised in its caller, whatever carries it, and the worker lives on."""
+"""The errors of calls are raised in the caller, whatever carries them, and the worker lives on."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ async def test_the_last_handle_closes(worker: Worker) -> None:
 
 
 async def test_the_end_of_the_connection_closes(worker: Worker, connect: Any) -> None:
-    """What a connection held is closed with it, where the worker goes on; a method raises then."""
+    """The objects that a connection held are closed with it, where the worker goes on; their methods raise then."""
     async with connect() as other:
         table = await other.Table("left")
         model = await other.load_model()

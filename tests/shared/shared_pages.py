@@ -168,7 +168,7 @@ async def test_sync_code_waits_for_the_page(worker: Worker) -> None:
 
 
 async def test_large_values_for_code_that_waits(worker: Worker) -> None:
-    """What is large comes too."""
+    """Large values arrive too."""
     if await can_wait(worker):
         (data, rows), _ = await worker.wait_for_page("page_echo", bytes(3_000_000), [*range(50_000)])
         assert data == bytes(3_000_000)

@@ -1,4 +1,4 @@
-"""What is sent arrives as itself, in type, content and identity, whatever carries it."""
+"""Values arrive as themselves, in type, content and identity, whatever carries them."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ async def test_the_worker_sees_the_types(worker: Worker) -> None:
 
 
 async def test_arguments_are_copies(worker: Worker) -> None:
-    """What the worker does to its argument is not seen here."""
+    """The caller does not see the worker's changes of an argument."""
     items = ["mine"]
     assert await worker.change(items) == 2
     assert items == ["mine"]
 
 
 async def test_identity_within_a_call(worker: Worker) -> None:
-    """What occurs twice arrives as one object, and what contains itself does so there too."""
+    """An object that occurs twice arrives as one object, and an object that contains itself does so there too."""
     shared: list[Any] = [1]
     cycle: dict[str, Any] = {"rows": [shared, shared]}
     cycle["self"] = cycle
@@ -132,7 +132,7 @@ async def test_large_buffers_in_both_directions_at_once(worker: Worker) -> None:
 
 
 async def test_buffers_of_every_size_around_the_limits(worker: Worker) -> None:
-    """What stays in the frame, what leaves it, and what is larger than any piece in which it may be carried."""
+    """Buffers that stay in the frame, that leave it, and that are larger than any piece in which they may be carried."""
     edges = [1 << power for power in (4, 8, 12, 14, 15, 16, 17, 18, 20)]
     sizes = [edge + step for edge in edges for step in (-1, 0, 1)]
     everything = [bytes([size % 251]) * size for size in sizes]

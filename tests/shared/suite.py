@@ -1,4 +1,4 @@
-"""What every connection must do, whatever carries it: the tests, and the way to run one of them.
+"""The duties of every connection, whatever carries it: the tests, and the way to run one of them.
 
 The tests know no host and no pytest, so that they run in a page of PyScript's too. Each is an async function that
 takes by name what it needs:

@@ -94,7 +94,7 @@ def written(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_a_written_interface_does_the_same(checker: Checker, written: Path) -> None:
-    """What is made of the worker's script rejects and accepts what the one by hand does."""
+    """The interface made of the worker's script rejects and accepts the same lines as the one written by hand."""
     assert checker(written / "interfaces.py") == set()
     assert checker(written / "accepted.py") == set()
     rejected = written / "rejected.py"

@@ -177,9 +177,9 @@ struct Keys {
 /// The hashes of keys.
 #[derive(Debug)]
 enum Hashes {
-    /// Those of a container that has few keys at most.
+    /// The hashes of a container that has few keys at most.
     Few(Vec<usize>),
-    /// Those of a container with more keys, in the places that they take.
+    /// The hashes of a container with more keys, in the places that they take.
     Many(Slots),
 }
 

@@ -1,4 +1,4 @@
-//! What is true of every value and of every sequence of bytes.
+//! Properties of every value and of every sequence of bytes.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -186,7 +186,7 @@ fn depth_beyond_the_limit_is_refused_both_ways() {
     assert!(nested(3).encode(&limits).is_ok());
 }
 
-/// What a reader would count behind a reference, the writer counts too.
+/// The writer counts the levels behind a reference as a reader does.
 #[test]
 fn the_levels_of_what_is_referred_to_are_counted_both_ways() {
     let nested = |depth| (0..depth).fold(Value::Nil, |inner, _| Value::Tuple(vec![inner]));

@@ -113,7 +113,7 @@ fn golden_bytes_are_read_as_their_values() {
     }
 }
 
-/// What Python wrote is read and written again to the letter, references and cycles included.
+/// Values that Python wrote are read and written again to the letter, references and cycles included.
 #[test]
 fn shared_and_library_values_are_kept_as_they_are() {
     let vectors = vectors();

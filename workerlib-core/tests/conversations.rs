@@ -1,4 +1,4 @@
-//! What two peers can do to each other, one case at a time; `schedules.rs` tries all that can happen.
+//! The things that two peers can do to each other, one case at a time; `schedules.rs` tries all that can happen.
 
 mod pair;
 

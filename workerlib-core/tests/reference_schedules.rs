@@ -62,7 +62,7 @@ enum Step {
     Carry(usize),
     /// A side begins a call that gives something, and cannot be sent.
     FailToGive,
-    /// What the other side sent first arrives.
+    /// The oldest message of the other side arrives.
     Deliver,
     /// A side starts the next call that has arrived.
     Start,
@@ -120,7 +120,7 @@ struct Object {
     is_revoked: bool,
 }
 
-/// What the test knows of one side.
+/// The test's own account of one side.
 #[derive(Default)]
 struct Ledger {
     /// Its calls and invocations that have not settled.
@@ -128,14 +128,14 @@ struct Ledger {
     invocations: HashSet<CallId>,
     begun: u32,
     settled: u32,
-    /// What it serves, and what of that are invocations, of which reference.
+    /// The calls that it serves, and those of them that are invocations, of which reference.
     running: Vec<CallId>,
     invoked: HashMap<CallId, RefId>,
-    /// What it has given, by number, until the session says that it is gone.
+    /// The objects that it has given, by number, until the session says that they are gone.
     objects: BTreeMap<RefId, Object>,
-    /// What it holds of the other's, each time that it got it.
+    /// The other side's objects that it holds, each as often as it got them.
     holding: Vec<RefId>,
-    /// What it has given and revoked, and is gone.
+    /// The objects that it has given and revoked, and that are gone.
     revoked: HashSet<RefId>,
     is_closed: bool,
 }
@@ -164,7 +164,7 @@ struct Model {
     ledgers: [Ledger; 2],
     /// How many payloads that give a reference of a side have not been read.
     in_transit: HashMap<(usize, RefId), u32>,
-    /// What each call or invocation of a side gives.
+    /// The gifts of each call or invocation of a side.
     gifts: HashMap<(usize, CallId), RefId>,
 }
 
@@ -222,7 +222,7 @@ impl Model {
                 }
             }
             Luggage::Carried(reference) => {
-                // What may be revoked may be gone when it comes back.
+                // An object that may be revoked may be gone when it comes back.
                 let is_there = ledger.objects.contains_key(&reference);
                 let was_revoked = ledger.revoked.contains(&reference);
                 assert!(is_there || was_revoked || ledger.is_closed, "{reference:?} is gone");

@@ -1,4 +1,4 @@
-//! What a peer may do to what it was given, and what it may not.
+//! The uses that a peer may make of references that it was given, and those that it may not.
 
 mod pair;
 

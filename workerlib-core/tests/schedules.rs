@@ -46,7 +46,7 @@ enum Step {
     FailToSend,
     /// A call that a side serves reports something.
     Report(usize),
-    /// What the other side sent first arrives.
+    /// The oldest message of the other side arrives.
     Deliver,
     /// A side starts the next call that has arrived.
     Start,
@@ -57,7 +57,7 @@ enum Step {
     /// A side cancels a call of its own, or gives it up.
     Cancel(usize),
     GiveUp(usize),
-    /// What the other side sent first arrives twice, or never.
+    /// The oldest message of the other side arrives twice, or never.
     Duplicate,
     Drop,
     /// A side closes the session, or finds out that the other is gone.
@@ -103,7 +103,7 @@ fn read(number: u16) -> (usize, Step) {
     }
 }
 
-/// What the test knows of one side.
+/// The test's own account of one side.
 #[derive(Default)]
 struct Ledger {
     /// Its calls that have not settled, and whether they have been sent.

@@ -1,4 +1,4 @@
-//! What the two sides of a stream can do to each other, one case at a time; `schedules.rs` tries all that can happen.
+//! The things that the two sides of a stream can do to each other, one case at a time; `schedules.rs` tries all that can happen.
 
 mod pair;
 

@@ -23,7 +23,7 @@ use crate::session::Session;
 /// How long a function may take for which the answers of other calls wait.
 const BRIEF: Duration = Duration::from_micros(100);
 
-/// What the direct path uses of a connection and of Python's code, by its place in the tuple `Parts` of `_rpc/serving.py`.
+/// The objects of a connection and of Python that the direct path uses, by their place in `Parts` of `_rpc/serving.py`.
 #[derive(Clone, Copy)]
 enum Part {
     /// The futures of this side's calls, by id.

@@ -102,7 +102,7 @@ pub(crate) struct PySource<'py> {
     is_structure: bool,
     /// Tuples whose elements, and dicts whose keys, are something of ours, by their addresses.
     structures: HashMap<usize, u32>,
-    /// Those of them that are the first values of users' objects.
+    /// The numbers of those structures that are the first values of users' objects.
     firsts: HashMap<usize, u32>,
     /// The objects whose adapters' values are being walked.
     adapted: Vec<Object>,

@@ -33,7 +33,7 @@ pub(crate) struct Turn {
     /// Tells whether this Python's own code may block; None where no code can.
     may_block: Py<PyAny>,
     is_early: AtomicBool,
-    /// What stood in the place of `call_soon` among the attributes.
+    /// The entry of the loop's attributes that `call_soon` replaces.
     shadowed: Mutex<Option<Py<PyAny>>>,
 }
 
@@ -64,7 +64,7 @@ impl Turn {
             .try_for_each(|one| visit.call(one))
     }
 
-    // What stood in the place of `call_soon` among the loop's attributes.
+    // The entry of the loop's attributes that `call_soon` replaces.
     #[getter]
     fn shadowed(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.shadowed.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|one| one.clone_ref(py))

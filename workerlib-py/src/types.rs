@@ -47,7 +47,7 @@ pub(crate) struct Types<'py> {
     entered: OnceCell<Bound<'py, PyAny>>,
     /// The references in the connection's values that are being encoded.
     written: Arc<Mutex<References>>,
-    /// Those of the values around these, in which Python code began to encode or decode these.
+    /// The references of the values around these, in which Python code began to encode or decode these.
     outer: RefCell<References>,
     /// The types that were met so far, and how their objects are sent.
     known: RefCell<Vec<(Bound<'py, PyType>, Sending<'py>)>>,

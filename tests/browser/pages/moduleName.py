@@ -1,4 +1,4 @@
-"""What the configurations of adapters.html and one_adapter.html name: the same module on both sides."""
+"""The module that the configurations of adapters.html and one_adapter.html name: the same on both sides."""
 
 import array
 import asyncio

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from conftest import Page
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "vite-typescript"
-# What the compiler has to refuse, and the line of its complaint.
+# The lines that the compiler has to refuse, each with its complaint.
 WRONG = {
     'await worker.mean("text");': "Argument of type 'string' is not assignable to parameter of type 'number[]'",
     "await worker.maen([1]);": "Property 'maen' does not exist",
@@ -78,7 +78,7 @@ def test_what_is_in_the_package(project: Path) -> None:
 
 @pytest.fixture(scope="session")
 def complaints(project: Path) -> list[str]:
-    """What tsc --strict says of the wrong lines, each in a file of its own."""
+    """Compiles each wrong line in a file of its own with tsc --strict, and returns the complaints."""
     sources = [project / "src" / f"wrong{number}.ts" for number in range(len(WRONG))]
     for source, line in zip(sources, WRONG, strict=True):
         source.write_text(

@@ -1,4 +1,4 @@
-// What the tests of pages in JavaScript find in their page.
+// The functions that the tests of pages in JavaScript call in their page.
 import * as workerlib from "/workerlib/workerlib.js";
 
 const PYODIDE = { indexURL: "/pyodide/" };
@@ -6,7 +6,7 @@ const PYODIDE = { indexURL: "/pyodide/" };
 /** Starts a worker with the site's own Pyodide. */
 const spawn = (options = {}) => workerlib.spawn({ pyodide: PYODIDE, ...options });
 
-/** What an awaited promise is rejected with, as the tests compare it. */
+/** The error with which an awaited promise is rejected, as the tests compare it. */
 async function failure(promise) {
   try {
     await promise;

@@ -1,4 +1,4 @@
-"""What arrives as what between Python and JavaScript: the tables of docs/javascript.md, row by row."""
+"""Conversions between Python and JavaScript: the tables of docs/javascript.md, row by row."""
 
 from __future__ import annotations
 

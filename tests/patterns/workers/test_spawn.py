@@ -59,7 +59,7 @@ def test_a_callback_is_called_from_sync_code(page: Page) -> None:
 
 
 def test_an_answer_of_a_callback_is_no_value(page: Page) -> None:
-    """What uses it as one gets a TypeError that says what to write."""
+    """Code that uses the answer as a value gets a TypeError that says what to write."""
     told = page.run("return (await sharedWorker()).misuse((item) => item)")
     assert "await" in told
     assert ".result()" in told

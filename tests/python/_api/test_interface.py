@@ -1,4 +1,4 @@
-"""What `connect(interface=…)` checks, and what `python -m workerlib.stubs` writes."""
+"""The checks of `connect(interface=…)`, and the interface that `python -m workerlib.stubs` writes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_interface_that_fits(interface: object) -> None:
 
 
 def test_all_that_differs_is_listed() -> None:
-    """What is missing, and the parameters of both sides."""
+    """The error lists the missing functions, and the parameters of both sides."""
     message = refused(Unlike)
     assert message.startswith("the worker 'stats' does not fit Unlike: ")
     assert "mean(values, weight, *, digits=…) is mean(values, /, weight=…, *, digits=…) there" in message
@@ -135,7 +135,7 @@ def test_a_name_that_every_worker_has() -> None:
 
 
 def test_a_module_that_exports() -> None:
-    """What it exports is what the worker should have."""
+    """A module as an interface: the worker should have the module's exports."""
     module = types.ModuleType("stats_module")
     exec("import workerlib\n@workerlib.export\ndef median(values): ...\ndef other(): ...", vars(module))  # noqa: S102
     exported = _exports.describe_exports()
@@ -179,7 +179,7 @@ def written(source: str) -> str:
 
 
 def test_a_script_is_read_and_not_run() -> None:
-    """What it imports need not be here; what it exports by any way is in the interface."""
+    """The script's imports need not be here; exports made in any way are in the interface."""
     interface = written(
         """
         import workerlib

@@ -73,7 +73,7 @@ def test_a_name_without_an_object_is_refused(module: str, name: str, message: st
 
 
 def test_a_module_that_raises_is_refused(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What its own code raised stands in the message, and is the cause."""
+    """The error of the module's own code stands in the message, and is the cause."""
     monkeypatch.syspath_prepend(str(tmp_path))
     with open(f"{tmp_path}/raising_module.py", "w") as file:
         file.write("1 / 0\n")

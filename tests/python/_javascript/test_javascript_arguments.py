@@ -138,7 +138,7 @@ def test_annotations_that_cannot_be_resolved() -> None:
 
 
 def test_a_callable_without_weak_references() -> None:
-    """Whatever can be exported can be called."""
+    """Every callable that can be exported can be called, also one that has no weak references."""
 
     class Slotted:
         __slots__ = ()

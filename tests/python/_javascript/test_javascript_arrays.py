@@ -26,7 +26,7 @@ ARRAYS = [
 
 @pytest.mark.parametrize("expression", ARRAYS)
 def test_parts_make_the_same_array(expression: str) -> None:
-    """What an array was taken apart into is made into an equal one, which may be written to."""
+    """The parts of an array become an equal array, which may be written to."""
     from workerlib._javascript.arrays import from_parts, parts
 
     array = eval(expression, {"np": np})

@@ -160,7 +160,7 @@ class World(RuleBasedStateMachine):
             self.pump()
             del self.feeds[number]
             first = {tasks[0] for tasks in self.running.values() if tasks}
-            # Whatever does not run has ended.
+            # Each task that does not run has ended.
             assert all(task in self.endings or task in first for task in read)
 
     @rule(data=st.data())
@@ -263,7 +263,7 @@ class World(RuleBasedStateMachine):
             assert not self.tasks - self.endings.keys() - started - self.for_one
 
     def teardown(self) -> None:
-        """Whatever is left ends when the pool closes."""
+        """All tasks that are left end when the pool closes."""
         self.schedule.close()
         self.pump()
         assert self.tasks == self.endings.keys()

@@ -256,7 +256,7 @@ def test_the_user_says_which_exports_block(module: Any, monkeypatch: pytest.Monk
 
 
 def test_an_export_that_has_blocked_is_started_by_the_loop_from_then_on(module: Any) -> None:
-    """Whatever the search has found."""
+    """A block that was seen overrules the search through the code."""
     workerlib.export(module.neighbours)
     decide = Starts(lambda _: None)
     assert [decide.at_once("neighbours", module.neighbours) for _ in range(2)] == [False, True]
@@ -292,7 +292,7 @@ def test_input_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_calls_with_a_callback_have_a_decision_of_their_own() -> None:
-    """Those of async code that only awaits answers start at once; where `result()` or room may be waited for, none does."""
+    """Calls of async code that only awaits answers start at once; those that may wait for `result()` or for room do not."""
     told: list[str] = []
     decide = Starts(told.append)
     assert [decide.at_once("asks", _asks, has_callback=True) for _ in range(3)] == [False, True, True]

@@ -269,7 +269,7 @@ async def test_a_call_cancelled_before_it_is_sent(connect: Connect) -> None:
 
 
 async def test_closing_ends_calls_in_flight(connect: Connect) -> None:
-    """Whoever waits gets a ConnectionClosedError, and so does whoever calls later."""
+    """Pending calls get a ConnectionClosedError, and so do later ones."""
     started = asyncio.Semaphore(0)
 
     @workerlib.export
@@ -324,7 +324,7 @@ async def test_nothing_exported(connect: Connect) -> None:
 
 
 async def test_a_function_that_vanished(connect: Connect) -> None:
-    """What is no longer exported when the call arrives is an AttributeError from the worker."""
+    """A function that is no longer exported when the call arrives raises the worker's AttributeError."""
     from workerlib import _exports
 
     workerlib.export(add, echo)
@@ -376,7 +376,7 @@ async def test_exported_functions_stay_what_they_are(connect: Connect) -> None:
 
 
 def test_wrong_exports() -> None:
-    """What cannot be exported is refused where it stands in the worker's script."""
+    """An object that cannot be exported is refused where it stands in the worker's script."""
     with pytest.raises(TypeError, match="int"):
         workerlib.export(3)  # type: ignore[type-var]
     with pytest.raises(TypeError, match="name"):

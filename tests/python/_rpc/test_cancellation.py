@@ -204,7 +204,7 @@ async def test_calls_that_have_not_started_never_do(connect: Connect, gate: Gate
         assert results[0] == 0
         assert {type(result) for result in results[1:]} == {asyncio.CancelledError}
         assert gate.begun == list(range(len(gate.begun)))
-        # Those that wait at the worker may begin before the cancel gets there, over a port.
+        # Calls that wait at the worker may begin before the cancel gets there, over a port.
         assert len(gate.begun) <= 64
 
 

@@ -1,4 +1,4 @@
-"""What a caller finds when its call ends with the connection."""
+"""The outcomes of calls that end with their connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an interrupt hits and what it does not: the guard itself, with a worker's memory or signal, in one Python."""
+"""The guard that says which code an interrupt may hit, with a worker's memory or signal, in one Python."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def compute(turns: int = 100_000) -> str:
 
 
 def test_what_computes_is_interrupted_once_for_each_cancel(guarded: tuple[Guard, Interrupt]) -> None:
-    """What it does then is not disturbed by repetitions; by a second cancel it is."""
+    """Repetitions do not disturb the function's clean-up; a second cancel does."""
     guard, interrupt = guarded
     seen: list[str] = []
 

@@ -193,7 +193,7 @@ async def test_exceptions_cannot_name_what_is_called(change: dict[str, object]) 
 
 
 async def test_the_sources_of_many_files_are_not_kept() -> None:
-    """What a peer says about source lines takes only so much memory."""
+    """Source lines that a peer sends take only so much memory."""
     for number in range(300):
         frames = [("f", f"<file {number}>", 20_000, None, None, None, "x\n")]
         assert isinstance(await raised([described(frames=frames)]), ValueError)

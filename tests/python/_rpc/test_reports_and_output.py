@@ -63,7 +63,7 @@ async def test_reports_of_calls_that_are_none() -> None:
 
 @pytest.mark.parametrize("value", [encode([1])[0], encode(None)[0], b"\x90\xc1", b"\x90", b""], ids=repr)
 async def test_reports_that_are_no_arguments(value: bytes) -> None:
-    """What is no tuple, or no value, is a FrameError of its call alone."""
+    """A report that is no tuple, or no value, is a FrameError of its call alone."""
     peer = Peer()
     await peer.open()
     task, call = await called(peer, print)
@@ -88,7 +88,7 @@ async def test_envelopes_without_their_fields(frame: bytes) -> None:
 
 
 async def test_a_flood_of_reports_and_output_keeps_no_memory() -> None:
-    """What nobody listens to is dropped as it comes, and a peer may be blocked for whatever it likes."""
+    """Reports that nobody listens to are dropped as they come; a peer may say that it is blocked as often as it likes."""
     peer = Peer()
     await peer.open()
     task, call = await called(peer, None)

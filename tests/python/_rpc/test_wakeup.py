@@ -1,4 +1,4 @@
-"""What a page writes for a worker whose thread sleeps: what it waits for, in whatever order the messages come."""
+"""The words that a page writes for a worker whose thread sleeps, in whatever order the messages come."""
 
 from __future__ import annotations
 

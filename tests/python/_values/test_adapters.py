@@ -48,7 +48,7 @@ def echo(*args: Any, **kwargs: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def exported(no_exports: None) -> None:
-    """What the tests call."""
+    """Exports the functions that the tests call."""
     workerlib.export(echo)
 
 
@@ -254,7 +254,7 @@ async def test_some_types_may_not_require_any_encoders_or_decoders(
 
 
 async def test_none_as_encoder_sends_the_value(connect: Connect, configure: Configure) -> None:
-    """What the decoder gets then is the enum's value, or the value of the builtin base."""
+    """The decoder gets the enum's value, or the value of the builtin base."""
     names = ", ".join(f'["{name}", "None", "shout"]' for name in ("Colour", "Level", "Metres", "Names"))
     configure(f'[adapters]\n"kinds" = [{names}]', kinds=KINDS)
     kinds = module("kinds")
@@ -483,7 +483,7 @@ async def decode(data):
 async def test_arguments_are_what_they_are_at_the_moment_of_the_call(
     connect: Connect, configure: Configure
 ) -> None:
-    """What is beside an object of an async adapter does not change while its encoder is awaited."""
+    """Values beside an object of an async adapter do not change while its encoder is awaited."""
     source = MODULE.replace("def typeEncoder(obj):", "async def typeEncoder(obj):\n    await gate.wait()")
     configure(CONFIG, moduleName="import asyncio\ngate = asyncio.Event()\n" + source)
     small, large = [1], bytearray(100_000)

@@ -39,7 +39,7 @@ def echo(*args: Any, **kwargs: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def exported(no_exports: None, no_adapters: None) -> None:
-    """What the tests call."""
+    """Exports the functions that the tests call."""
     workerlib.export(echo)
 
 
@@ -56,7 +56,7 @@ async def test_registered_before_or_after_connecting(connect: Connect) -> None:
 
 
 async def test_registered_for_a_class_that_needed_none(connect: Connect) -> None:
-    """What was sent as itself passes through the adapter from its registration on."""
+    """An object that was sent as itself passes through the adapter from its registration on."""
     import dataclasses
     import datetime
 
@@ -225,7 +225,7 @@ async def test_an_encoder_that_mutates_what_is_being_walked(connect: Connect) ->
 
 
 async def test_adapters_that_keep_the_buffers_they_are_given(connect: Connect) -> None:
-    """What an encoder returned, and what a decoder got, stays whole."""
+    """The object that an encoder returned, and the one that a decoder got, stay whole."""
     kept: list[Any] = []
 
     def keep(data: Any) -> Any:

@@ -63,7 +63,7 @@ KINDS = ("dataclass", "attrs", "pydantic", "portable", "enum", "namedtuple", "ex
 
 
 def test_the_frames_of_these_tests_are_right() -> None:
-    """What is refused below is not refused for a mistake in the making."""
+    """The frames of the tests below are refused for their content, and not for a mistake in the making."""
     point = (("dataclass", "users_classes:Point", FIELDS), "x", 1, "y", 2)
     assert decode(frame(OBJECT, *point), []) == Point(1, 2)
     assert decode(frame(ENUM, "users_classes:Colour", "RED"), []) is Colour.RED
@@ -160,7 +160,7 @@ def test_looking_for_a_class_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_classes_of_no_kind_are_refused(kind: str, key: str) -> None:
-    """Whatever a frame says that they are."""
+    """Classes of no kind are refused, whatever a frame says that they are."""
     assert subprocess.Popen
     extension, values = named(kind, key)
     refused(extension, *values)
@@ -378,7 +378,7 @@ def test_classes_as_values_that_lie(values: tuple[object, ...]) -> None:
 
 
 def test_a_class_of_the_same_name_that_was_registered_later() -> None:
-    """What is registered comes before what the module has, if it is of the kind."""
+    """A registered class comes before the module's own, if it is of the kind."""
     other = workerlib.portable(enum.Enum("Late", "RED", module=__name__, qualname="Nested.Late"))
     back = round_trip(other.RED)  # type: ignore[attr-defined]
     assert back is other.RED  # type: ignore[attr-defined]

@@ -78,7 +78,7 @@ def test_fields_that_are_no_arguments() -> None:
 
 
 def test_a_cached_property_arrives_computed() -> None:
-    """What stands in the `__dict__` travels, whether it is a field or not."""
+    """Values in the `__dict__` travel, whether they are fields or not."""
     value = users.Derived(5)
     assert value.half == 2.5
     back = trip(value)
@@ -131,7 +131,7 @@ def test_many_instances_say_once_what_they_are() -> None:
     "value", [Pair(1, [2]), Pair(left=None, right=Pair(1, 2)), Typed("a"), Typed("b", size=4)], ids=repr
 )
 def test_a_named_tuple_arrives_as_itself(value: Any) -> None:
-    """Those of collections and those of typing."""
+    """Named tuples of collections and of typing."""
     back = trip(value)
     assert back == value
     assert back._asdict() == value._asdict()
@@ -147,7 +147,7 @@ def test_a_named_tuple_of_a_class_with_code() -> None:
 
 
 def test_a_named_tuple_of_the_standard_library() -> None:
-    """What both sides have imported needs no preparation."""
+    """Classes that both sides have imported need no preparation."""
     parts = urlsplit("http://user@host:80/path?query#fragment")
     assert trip(parts) == parts
     assert trip(parts).hostname == "host"
@@ -216,7 +216,7 @@ def test_flags_arrive_combined(flags: enum.Flag) -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_an_exception_arrives_as_itself(error: Any) -> None:
-    """Whatever its constructor takes: with its `args`, its attributes and its text."""
+    """Exceptions with constructors of any kind arrive with their `args`, attributes and text."""
     back = trip(error)
     assert back.args == error.args
     assert vars(back) == vars(error)
@@ -335,7 +335,7 @@ def test_a_portable_class_with_a_dict() -> None:
 
 
 def test_a_portable_class_with_slots() -> None:
-    """Those of its bases too; an empty slot stays empty."""
+    """The slots of its bases travel too; an empty slot stays empty."""
     value = Slots()
     value.filled, value.base = "f", "b"
     value.hide("h")
@@ -454,7 +454,7 @@ def test_an_object_that_contains_itself() -> None:
 
 
 def test_sharing_is_kept() -> None:
-    """What is one object stays one, what is two stays two."""
+    """One object stays one, and two stay two."""
     point, tags = Point(1), ["shared"]
     one, other = Place(1, tags=tags, parent=point), Place(2, tags=tags, parent=point)
     back = trip([one, other, Pair(point, Point(1))])
@@ -515,7 +515,7 @@ def test_a_class_of_no_kind_is_refused() -> None:
         round_trip([users.Plain])
 
 
-# What cannot be sent.
+# Values that cannot be sent.
 
 
 def test_the_path_leads_through_attributes() -> None:

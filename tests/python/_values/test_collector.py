@@ -127,7 +127,7 @@ def test_what_an_adapter_does_to_the_collector_stays(before: bool, wanted: bool)
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.usefixtures("collector")
 def test_an_iterable_of_a_user_finds_the_collector_as_it_is(before: bool) -> None:
-    """What is converted by the user's own iteration may set the collector too."""
+    """The user's own iteration, which converts an object, may set the collector too."""
 
     class Numbers:
         def __iter__(self) -> Iterator[int]:

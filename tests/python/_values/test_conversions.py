@@ -1,4 +1,4 @@
-"""What is not a listed type arrives as something like it, with a warning, or is refused; nothing crashes the walk."""
+"""Values of other types arrive as a listed type, with a warning, or are refused; nothing crashes the walk."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def own(base: type, **methods: object) -> type:
 
 
 def convertible() -> dict[str, tuple[object, object]]:
-    """What is sent, and what arrives."""
+    """Makes pairs of a value that is sent and the value that arrives."""
     return {
         "generator": ((n * n for n in range(4)), [0, 1, 4, 9]),
         "map": (map(str, (1, 2)), ["1", "2"]),
@@ -240,7 +240,7 @@ def test_converted_keys_and_elements() -> None:
 
 
 def refused() -> dict[str, object]:
-    """What is like nothing that can be sent."""
+    """Makes objects that are like nothing that can be sent."""
 
     async def coroutine() -> None: ...
 
@@ -331,7 +331,7 @@ def test_what_iterating_raises_is_told_with_path_and_type(error: BaseException) 
     "base", [int, float, complex, str, bytes, tuple, list, set, frozenset], ids=lambda one: one.__name__
 )
 def test_methods_of_a_subclass_are_not_asked(base: Any) -> None:
-    """What a subclass says about itself is not what it is."""
+    """The methods of a subclass do not decide as what its instances are sent."""
     names = (
         "__iter__",
         "__len__",
@@ -364,7 +364,7 @@ class Slots:
 
 
 def mutators() -> dict[str, Callable[[list[Any]], object]]:
-    """What a class's methods may do to the list that is being walked."""
+    """The changes that a class's methods may make to the list that is being walked."""
     return {
         "clear": list.clear,
         "append": lambda walked: walked.append(object()),
@@ -435,7 +435,7 @@ def test_a_dict_that_changes_under_the_walk(name: str) -> None:
     ids=["set", "frozenset", "deque", "OrderedDict"],
 )
 def test_other_containers_that_change_under_the_walk(make: Any) -> None:
-    """What was copied when the walk came to it stays alive."""
+    """Content that was copied when the walk came to it stays alive."""
     holder: list[Any] = []
 
     def change(_: object) -> Iterator[int]:
@@ -463,7 +463,7 @@ def test_other_containers_that_change_under_the_walk(make: Any) -> None:
     ids=["clear", "append", "pop", "another", "fill"],
 )
 def test_an_object_that_changes_under_the_walk(change: Callable[[Any], object], place: int) -> None:
-    """What stands in its `__dict__` is walked as a dict is: an error or a value, never a crash."""
+    """The object's `__dict__` is walked as a dict is: an error or a value, never a crash."""
 
     def iterate(_: object) -> Iterator[int]:
         change(holder)
@@ -581,7 +581,7 @@ def test_a_subclass_of_an_ordered_dict_keeps_its_order() -> None:
 
 LIGHT = """
 import sys
-# What the package needs for itself brings some of them along.
+# The package's own imports bring some of them along.
 import asyncio, importlib.metadata, pathlib, tomllib, urllib.parse
 before = set(sys.modules)
 import workerlib, workerlib._values.sending
@@ -622,7 +622,7 @@ def test_a_class_that_only_looks_like_numpys_is_refused() -> None:
 
 
 def test_an_iterable_of_its_own_kind() -> None:
-    """What yields itself for ever is refused, before memory runs out."""
+    """An iterable that yields itself for ever is refused, before memory runs out."""
 
     class Endless:
         def __iter__(self) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""What encoding takes grows with what is encoded, and not with its square."""
+"""The time of encoding grows with the size of the value, and not with its square."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_converted_values_at_every_depth() -> None:
 
 
 def test_an_adapter_for_a_builtin_type() -> None:
-    """What is the format's own, and not for adapters, was searched for among all that came before it."""
+    """Nodes of the format itself are not for adapters: once, each was searched for among all earlier nodes."""
     workerlib.register_adapter(
         complex, lambda number: [number.real, number.imag], lambda data: complex(*data)
     )

@@ -20,7 +20,7 @@ Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
 
 class Lock:
-    """What cannot be sent."""
+    """An object that cannot be sent."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -135,7 +135,7 @@ def test_no_code_of_the_class_runs_for_another_text() -> None:
 
 
 def test_it_can_be_raised_further() -> None:
-    """What came with a text of its own goes on to the next side as what it is."""
+    """An exception that came with a text of its own goes on to the next side with that text."""
     further = there_and_back(there_and_back(NeedsItsPartError(Lock("anna"))))
     assert isinstance(further, NeedsItsPartError)
     assert str(further) == "held by anna"
@@ -240,7 +240,7 @@ def test_an_object_that_can_be_taken_apart_no_more() -> None:
 
 
 def test_parts_that_cannot_be_sent_together() -> None:
-    """What is too deep is replaced, and the other arguments arrive."""
+    """An argument that is too deep is replaced, and the other arguments arrive."""
     deep: Any = Lock("a")
     for _ in range(300):
         deep = {"k": (deep,), frozenset({1}): 1}

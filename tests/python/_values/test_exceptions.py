@@ -1,4 +1,4 @@
-"""What a function raises is raised in its caller; what cannot be sent is an error there too."""
+"""The exception of a function is raised in its caller; one that cannot be sent is an error there too."""
 
 from __future__ import annotations
 
@@ -326,7 +326,7 @@ async def test_what_an_exception_came_from(connect: Connect) -> None:
 
 
 async def test_an_exception_in_the_handling_of_another(connect: Connect) -> None:
-    """What the caller was handling comes behind what the worker was, as if the function were a local one."""
+    """The exception that the caller was handling comes behind those of the worker, as if the function were a local one."""
 
     @workerlib.export
     def fail() -> None:

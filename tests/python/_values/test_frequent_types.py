@@ -65,7 +65,7 @@ def test_a_state_of_no_moment_is_refused(place: int, byte: int) -> None:
     ],
 )
 def test_other_values_than_a_state_and_a_zone_are_refused(values: tuple[object, ...]) -> None:
-    """Whatever a frame has in the place of state and zone gives an error of the frame, and no other object."""
+    """Other values in the place of state and zone are an error of the frame, and make no object."""
     with pytest.raises(workerlib.FrameError):
         decode(extension(52, *values), [])
 
@@ -115,7 +115,7 @@ def test_exceptions_with_a_constructor_of_their_own_keep_what_it_sets(error: Bas
 
 @pytest.mark.parametrize("name", ["int", "print", "eval", "ValueError ", "", "Warning:x"])
 def test_a_frame_names_no_other_builtin_as_an_exception(name: str) -> None:
-    """What stands among the builtins and is no exception is not called."""
+    """A builtin that is no exception is not called."""
     with pytest.raises(workerlib.FrameError):
         decode(extension(24, ("x", name), None, None, False, {}), [])
 

@@ -105,7 +105,7 @@ async def test_a_remote_function_in_an_argument_is_the_function_itself(connect: 
 
 @pytest.mark.usefixtures("worker_exports")
 async def test_a_function_that_both_sides_have(connect: Connect) -> None:
-    """What the worker exports, and the page has by the same module, arrives as itself; so does what both registered."""
+    """A function of the worker that the page has by the same module arrives as itself; so does one that both registered."""
     workerlib.register(halve)
     async with connect() as worker:
         assert await worker.apply(double, 4) == (8, f"{__name__}:double")
@@ -292,7 +292,7 @@ def test_references_that_lie(values: tuple[object, ...]) -> None:
 
 
 async def test_a_peer_that_names_what_is_not_there(connect: Connect) -> None:
-    """What a page calls its own is no function of the worker's, and what it takes for an export may be none."""
+    """A function that the page calls its own is none of the worker's, and the export that it names may not exist."""
 
     class Lie:
         pass

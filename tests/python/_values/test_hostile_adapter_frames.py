@@ -95,7 +95,7 @@ async def _answer(frame: bytes) -> tuple[int, bytes]:
 
 
 async def test_deferred_values_that_are_right() -> None:
-    """What the tests below spoil."""
+    """The right frames, which the tests below spoil."""
     assert (await _answer(CALL + b"\xd4\x54\x01" + _row() + SLOT))[1][-1:] == b"\x01"
     assert (await _answer(CALL + b"\xd4\x54\x00\xd4\x54\x01" + _row(key=b"\xa3m:L") + SLOT))[0] == 4
 

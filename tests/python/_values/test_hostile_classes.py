@@ -306,7 +306,7 @@ async def check(worker: Worker, given: dict[str, Any], what: str, thing: Any) ->
 @pytest.mark.filterwarnings("ignore::workerlib.ConversionWarning")
 @pytest.mark.parametrize("base", BASES)
 async def test_every_call_with_a_hostile_object_ends(base: str) -> None:
-    """Whatever user code does while a call or an answer is made, the call ends, and the connection lives on."""
+    """The call ends and the connection lives on, whatever user code does while a call or an answer is made."""
     tried = 0
     async with served() as (worker, given):
         for what, thing in objects(base):
@@ -335,7 +335,7 @@ async def test_a_page_in_javascript_hears_of_every_exception(base: str) -> None:
 
 
 async def test_an_exception_is_told_of_as_well_as_it_can_be() -> None:
-    """What of a hostile exception is not hostile arrives: its name, its arguments, its cause."""
+    """The harmless parts of a hostile exception arrive: its name, its arguments, its cause."""
 
     class Sly(Exception):
         def __getattribute__(self, name: str) -> Any:
@@ -366,7 +366,7 @@ async def test_a_hostile_export_can_be_connected_to(how: str, attribute: str) ->
     _exports.functions["add"] = lambda one, other: one + other
     async with asyncio.timeout(LIMIT), connected(loopback_channel) as worker:
         assert await worker.add(1, 2) == 3
-        # What it says of its own parameters may be nonsense.
+        # Its description of its own parameters may be nonsense.
         with contextlib.suppress(TypeError):
             assert await worker["hostile"]() == 0
 

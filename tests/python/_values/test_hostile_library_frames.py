@@ -27,7 +27,7 @@ RUNS = repeats(30_000)
 NUMBERS = range(128)
 SMALL = [frame for frame in map(frame_of, LIBRARY_VALUES.values()) if len(frame[0]) < 500 and not frame[1]]
 
-# What may stand where the table of types expects something else.
+# The values that may stand where the table of types expects something else.
 ARGUMENTS: list[object] = [
     *(
         None,
@@ -138,7 +138,7 @@ def test_extension_types_with_any_values() -> None:
 
 
 def test_good_frames_with_one_value_replaced() -> None:
-    """What is right but for one value."""
+    """Frames that are right but for one value."""
     chance = random.Random(4)
     refused = 0
     for _ in range(RUNS):
@@ -265,7 +265,7 @@ EXPENSIVE: dict[str, tuple[int, tuple[object, ...]]] = {
 
 @pytest.mark.parametrize("name", EXPENSIVE)
 def test_one_frame_takes_no_time_or_memory_out_of_proportion(name: str) -> None:
-    """What is long on the wire may take its length, but not its square."""
+    """A long frame may take time in proportion to its length, but not to its square."""
     kind, values = EXPENSIVE[name]
     data = b"\x90" + extension(kind, [frame_of(value)[0][1:] for value in values])
     start = time.perf_counter()

@@ -79,7 +79,7 @@ def resident() -> int:
 
 
 def watched() -> list[Any]:
-    """What would have another reference count after a leak: classes, constants, and what was sent."""
+    """The objects that would have another reference count after a leak: classes, constants, and sent values."""
     classes = {type(value) for value in [*LIBRARY_VALUES.values(), PLACE, *PLACE.parent]}
     return [*classes, *LIBRARY_VALUES.values(), None, True, ..., (), SHARED, *SHARED, SMALL]
 
@@ -197,7 +197,7 @@ def buffers_are_missing() -> None:
     "fail", [encode_fails, strict_fails, decode_fails, object_fails, buffers_are_missing]
 )
 def test_errors_leave_the_heap_where_it_was(fail: Callable[[], None]) -> None:
-    """What was begun is freed."""
+    """Objects that were begun before the error are freed."""
     assert_nothing_stays(fail, max(20, TRIPS // 10_000))
 
 

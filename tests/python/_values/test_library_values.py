@@ -245,7 +245,7 @@ def test_patterns_that_take_long_to_compile_are_refused(patterns: list[str]) -> 
 
 
 def test_patterns_of_programs_are_sent() -> None:
-    """What people write is far from the limit."""
+    """Patterns as people write them are far from the limit."""
     import re
 
     scripts = "[\u0370-\u03ff\u0400-\u04ff\u4e00-\u9fff\U0001f300-\U0001faff\uac00-\ud7af]+"

@@ -53,7 +53,7 @@ def test_what_is_shared_behind_a_long_text_is_found(length: int) -> None:
 
 
 def test_a_tuple_in_itself_behind_long_texts_arrives() -> None:
-    """What is written anew when a cycle is found stands behind what was left out."""
+    """An object that is written anew, since a cycle was found, stands behind the texts that were left out."""
     inner: list[Any] = ["a" * 1000]
     cycle = ("b" * 2000, inner, "c" * 3000)
     inner.append(cycle)

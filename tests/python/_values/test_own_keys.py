@@ -120,7 +120,7 @@ def test_the_dict_of_such_a_key() -> None:
 
 
 def test_damaged_frames_of_objects() -> None:
-    """Whatever the bytes are, there is an error, or objects that can be looked at."""
+    """Damaged bytes give an error, or objects that can be looked at."""
     chance = random.Random(20261122)
     place = Place(1, 2.5, "a place", ["x"])
     place.parent = [place, Slotted(1, Slotted(2)), FrozenSlotted(x=3, y=[{place.name: place}])]

@@ -1,4 +1,4 @@
-"""What hypothesis makes up of the listed types goes through the codec and comes out as it was."""
+"""Values of the listed types, made up by hypothesis, come out of the codec as they were."""
 
 from __future__ import annotations
 

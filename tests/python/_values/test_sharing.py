@@ -250,7 +250,7 @@ def test_an_object_in_many_places_arrives_as_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHARABLE)
 def test_equal_objects_stay_two(name: str) -> None:
-    """What can be changed must not be changed in two places at once."""
+    """Equal mutable objects stay two: a change of one must not change the other."""
     make = SHARABLE[name]
     assert_alike(round_trip([make(), make()]), [make(), make()])
 
@@ -358,7 +358,7 @@ def among_its_own_arguments() -> dict[str, BaseException]:
 
 @pytest.mark.parametrize("name", among_its_own_arguments())
 def test_an_exception_among_its_own_arguments(name: str) -> None:
-    """What `except ExceptionGroup as group: raise group.exceptions[0]` makes arrives as it was."""
+    """The exception of `except ExceptionGroup as group: raise group.exceptions[0]` arrives as it was."""
     error = among_its_own_arguments()[name]
     assert_alike(round_trip(error), error)
 
@@ -400,7 +400,7 @@ def test_two_calls_share_nothing() -> None:
 
 
 def test_temporary_objects_are_not_taken_for_each_other() -> None:
-    """What a conversion makes lives as long as the walk: its address is not used twice."""
+    """The objects that a conversion makes live as long as the walk: no address is used twice."""
     values = [Counter({index: 1}) for index in range(300)]
     mixed = [
         item

@@ -1,4 +1,4 @@
-"""What cannot be sent is named, with its type and the path to it."""
+"""The error for a value that cannot be sent names its type and the path to it."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ ROW = [1]
 )
 @pytest.mark.filterwarnings("ignore::workerlib.ConversionWarning")
 def test_a_key_that_would_arrive_without_a_hash(value: object, path: str) -> None:
-    """What can be hashed here and arrives as a list is the sender's error, not the receiver's."""
+    """A key that can be hashed here and would arrive as a list is the sender's error, not the receiver's."""
     with pytest.raises(workerlib.UnsendableError, match="cannot hash") as caught:
         encode(value)
     assert caught.value.path == path

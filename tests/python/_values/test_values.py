@@ -58,7 +58,7 @@ def test_large_view_that_is_not_contiguous() -> None:
 
 @pytest.mark.parametrize("size", [100, 100_000])
 def test_received_buffers_own_their_memory(size: int) -> None:
-    """What arrives can be written to where the source could, and shares no memory with it or with the frame."""
+    """Received buffers can be written to where the source could, and share no memory with it or with the frame."""
     source = bytearray(b"x" * size)
     data, buffers = encode([source, memoryview(source)])
     frame = [bytearray(memoryview(buffer)) for buffer in buffers]

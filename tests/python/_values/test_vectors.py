@@ -94,7 +94,7 @@ def test_golden_bytes_are_read_as_their_values(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", EXPRESSIONS, ids=[vector["name"] for vector in EXPRESSIONS])
 def test_expressions_have_their_golden_bytes(vector: dict[str, Any]) -> None:
-    """What is shared or of the standard library is written as these bytes, and so is what they are read as."""
+    """Shared values and those of the standard library are written as these bytes, and read back to values that are."""
     value = eval(vector["python"])
     assert frame_of(value) == (bytes.fromhex(vector["frame"]), [])
     back = decode(bytes.fromhex(vector["frame"]), [])

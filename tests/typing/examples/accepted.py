@@ -1,4 +1,4 @@
-"""What type checkers must accept, and know the types of."""
+"""Code that type checkers must accept, and whose types they must know."""
 
 from __future__ import annotations
 

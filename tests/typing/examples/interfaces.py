@@ -24,7 +24,7 @@ class TableHandle(Protocol):
 
 
 class Stats(Interface, Protocol):
-    """What the worker exports, as the page sees it."""
+    """The worker's exports, as the page sees them."""
 
     async def mean(self, values: list[float], /, weight: float = ..., *, digits: int = ...) -> float:
         """Returns the arithmetic mean, rounded."""

@@ -1,4 +1,4 @@
-"""What type checkers must reject: each line that says so, and no other."""
+"""Code that type checkers must reject: each line that says so, and no other."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import workerlib
 
 @dataclass
 class Summary:
-    """What `describe` returns."""
+    """The result of `describe`."""
 
     mean: float
     count: int

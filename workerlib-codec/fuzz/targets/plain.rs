@@ -37,7 +37,7 @@ fn reads_the_same(bytes: &[u8]) {
             assert_eq!(left, 0, "rmp-serde leaves bytes of {ours:?}");
             assert!(same(&ours, &theirs), "{ours:?}\nis to rmp-serde\n{theirs:?}");
         }
-        // What rmp-serde does not have, or refuses to go into: not plain MessagePack.
+        // Values that rmp-serde does not have, or refuses to go into, are not plain MessagePack.
         (Ok(_), Err(Refusal::DepthLimitExceeded)) => {}
         (Ok(ours), Err(refusal)) => assert!(!is_plain(&ours), "{ours:?}\nis to rmp-serde: {refusal}"),
         (Err(error), Ok((theirs, left))) => match error.kind {

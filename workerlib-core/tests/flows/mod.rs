@@ -6,7 +6,7 @@ use workerlib_core::{Credit, Event, StopKind, StreamEnd, StreamId};
 
 use crate::pair::Pair;
 
-/// What can happen to a stream.
+/// The events in the life of a stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Flow {
     /// A side opens a stream that goes with some values, which arrive at once.

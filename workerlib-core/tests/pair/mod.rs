@@ -11,7 +11,7 @@ use workerlib_core::{Arrived, CallId, Event, Message, Peer, Request, Session, Se
 /// Two connected sessions; side 0 has said Hello.
 pub(crate) struct Pair {
     pub(crate) sides: [Session<u32>; 2],
-    /// What each side has sent and the other has not received.
+    /// The messages that each side has sent and the other has not received.
     pub(crate) wires: [VecDeque<Message<u32>>; 2],
 }
 

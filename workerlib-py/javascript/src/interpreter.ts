@@ -137,7 +137,7 @@ export async function loadPyodide(options: object = {}): Promise<Interpreter> {
 function recordOf({ FS, _api }: Python): string {
   const folder = _api.sitepackages;
   const lists = FS.readdir(folder).map((name) => `${folder}/${name}/RECORD`);
-  // Whatever name its distribution has.
+  // The package's folder of metadata may have any name, since the distribution may.
   const records = lists.filter((path) => path.includes(".dist-info/") && FS.analyzePath(path).exists).map((path) => textOf(FS, path));
   return records.find((record) => record.includes(`${PACKAGE}/_native.pyi,`)) ?? "";
 }

@@ -1,4 +1,4 @@
-//! What arrives, and what the driver is told to do next, as Python's objects: messages to send, events, and calls to start.
+//! Incoming frames, and the driver's next steps as Python's objects: messages to send, events, and calls to start.
 //!
 //! Values are decoded here, while the session is not borrowed: adapters may use it.
 
@@ -20,7 +20,7 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::streams;
 
-/// What is to be done, by name, and what is to be known of it.
+/// A step of the driver: its name, and its details.
 type Described<'py> = (Bound<'py, PyString>, Bound<'py, PyTuple>);
 
 impl Session {

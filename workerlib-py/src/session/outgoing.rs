@@ -1,4 +1,4 @@
-//! What leaves: calls, answers and other messages with values are encoded, and given to the core to be sent.
+//! Outgoing messages: calls, answers and others with values are encoded, and given to the core to be sent.
 //!
 //! Values are encoded while the session is not borrowed: adapters may use it.
 

@@ -1,6 +1,6 @@
 //! Objects that are of no builtin type, and builtin ones that an adapter is for: what they are walked as.
 //!
-//! That is said by the plan of a user's class that is nothing but its attributes ([`crate::objects`]), else by
+//! An object is described by the plan of a user's class that is nothing but its attributes ([`crate::objects`]), else by
 //! `workerlib/_values/table.py`: the user's adapter, or a row of its table. It knows also which nodes are the format's own, such as
 //! the name of an attribute, and are not for adapters. How builtin types are read, and who owns what, is the parent's.
 

@@ -79,7 +79,7 @@ pub(super) fn faults_in_webkit(context: &Context<'_>) -> Result<Report> {
 /// Runs the fault suite, and reports what it has counted.
 fn faults_in(context: &Context<'_>, engine: Engine) -> Result<Report> {
     let figures = figures(context.workspace, &format!("faults-{}", engine.name()));
-    // Those of an earlier run would be shown for one that ended before it wrote its own.
+    // Figures of an earlier run would be shown for a run that ended before it wrote its own.
     let _ = fs::remove_file(&figures);
     let mut report = suite(context, engine, "faults")?;
     if let Ok(text) = fs::read_to_string(figures) {

@@ -1,4 +1,4 @@
-"""What the gallery can do; nothing in it tells that it runs in a worker."""
+"""The functions of the gallery; nothing in them tells that they run in a worker."""
 
 from pictures import Picture, Transpose
 

@@ -328,7 +328,7 @@ def test_a_model_of_a_peer_is_read() -> None:
     ids=repr,
 )
 def test_models_that_lie(wrong: dict[str, object]) -> None:
-    """What pydantic keeps of a model must be of the types that it believes in."""
+    """The state that pydantic keeps of a model must be of the types that pydantic relies on."""
     with pytest.raises(workerlib.FrameError):
         decode(model_frame({**STATE, **wrong}), [])
 

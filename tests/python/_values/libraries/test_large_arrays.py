@@ -44,7 +44,7 @@ SOURCES: dict[str, Callable[[bytes], Any]] = {
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("code", CODES)
 def test_a_large_array_arrives_as_itself(code: str, source: str) -> None:
-    """Whatever exports the buffer that came; what arrives owns its memory, and may grow."""
+    """Any object may export the buffer that came; the array owns its memory, and may grow."""
     sent = large(code)
     data, buffers = frame_of(sent)
     assert [len(buffer) for buffer in buffers] == [SIZE]

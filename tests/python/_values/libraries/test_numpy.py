@@ -319,7 +319,7 @@ def test_an_array_is_not_longer_than_its_content() -> None:
 @pytest.mark.parametrize("writeable", [True, False])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_content_beside_the_frame_is_put_into_the_array(order: str, writeable: bool) -> None:
-    """What arrives owns its memory, in the order and with the flag that it had."""
+    """The array owns its memory, and has the order and the flag of the array that was sent."""
     array = np.array(np.arange(24_000.0).reshape(200, 120), order=order)
     array.flags.writeable = writeable
     data, buffers = frame_of(array)

@@ -407,7 +407,7 @@ def test_descriptions_that_lie(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_parts_of_tables_in_other_places() -> None:
-    """Whatever stands where something else should, of pandas' own things too: an error, or a value that can be used."""
+    """Objects in wrong places, those of pandas too, give an error or a value that can be used."""
     parts = [
         None,
         1,

@@ -135,7 +135,7 @@ def test_rows_that_have_one_name() -> None:
     ],
 )
 def test_dtypes_are_values(name: str) -> None:
-    """Those of pandas and of numpy, which `df.dtypes` holds side by side."""
+    """The dtypes of pandas and of numpy, which `df.dtypes` holds side by side."""
     dtype = pd.api.types.pandas_dtype(name)
     back = strictly(dtype)
     assert type(back) is type(dtype)
@@ -172,7 +172,7 @@ def zones() -> list[Any]:
 
 
 def test_zones_of_pytz() -> None:
-    """Those with a name, and those that are an offset: in an index, a column and a scalar."""
+    """Zones with a name, and zones that are an offset: in an index, a column and a scalar."""
     for zone in zones():
         stamp = pd.Timestamp("2026-07-01 12:00", tz=zone)
         for value in (pd.DatetimeIndex([stamp]), pd.Series([stamp]), stamp):

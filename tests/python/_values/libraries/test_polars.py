@@ -84,7 +84,7 @@ def assert_same_frame(actual: Any, expected: Any) -> None:
     ids=["nothing", "rows only", "no rows", "two chunks", "a slice", "names"],
 )
 def test_frames_at_the_edge(frame: Any) -> None:
-    """Whatever polars can make a frame of."""
+    """Frames of every kind that polars can make."""
     assert_same_frame(round_trip(frame), frame)
 
 
@@ -117,7 +117,7 @@ def streams() -> list[bytes]:
 
 
 def test_streams_of_polars_pass_the_check() -> None:
-    """What is checked is what polars writes, with every type."""
+    """The check accepts the streams that polars writes, with every type."""
     for stream in streams():
         check_stream(memoryview(stream))
     check_stream(memoryview(b""))

@@ -44,7 +44,7 @@ export type Each<T> = {
   [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>[]> : never;
 };
 
-/** What every pool has besides the exported functions; one of the same name is reached by `call`. */
+/** The members that every pool has besides the exported functions; `call` reaches an export of the same name. */
 export interface PoolHandle<T> {
   /** The names that the script exports. */
   readonly exports: readonly string[];

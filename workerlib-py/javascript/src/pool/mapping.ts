@@ -37,7 +37,7 @@ export class ItemMap implements PoolMap<unknown> {
   readonly #results: AsyncGenerator<unknown, void, undefined>;
   /** The items that have been read and whose results have not been taken. */
   readonly #waiting: Promise<Outcome>[] = [];
-  /** Those of them that have ended, as they came. */
+  /** The outcomes that have come, in their order. */
   readonly #ready: Promise<Outcome>[] = [];
   #total: number | undefined;
   #read = 0;

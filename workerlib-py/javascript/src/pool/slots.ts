@@ -36,7 +36,7 @@ export interface Policy {
   poisonAfter: number;
 }
 
-/** What a pool has done and does, at one moment. */
+/** The counts of a pool's work at one moment. */
 export interface PoolStats {
   /** The number of workers that the pool should have. */
   size: number;

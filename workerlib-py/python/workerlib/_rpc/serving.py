@@ -428,7 +428,7 @@ def is_awaitable(value: object) -> bool:
 
 
 class _Parts(NamedTuple):
-    """What the native part uses, by its place: see `Part` in `src/direct.rs`."""
+    """The objects that the native part uses, by their place: see `Part` in `src/direct.rs`."""
 
     calls: dict[int, Any]
     served: dict[int, Served]

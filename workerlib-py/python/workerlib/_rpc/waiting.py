@@ -43,7 +43,7 @@ class Ways:
 
 
 ways = Ways()
-"""Those of this host, which replaces them."""
+"""The ways to wait in this host, which replaces them."""
 
 
 def wait(awaitable: Awaitable[_T]) -> _T:

@@ -54,7 +54,7 @@ class PageView:
             function: The function, whose first parameter is `self`.
         """
         arguments = function.args
-        # Whatever a default is: its kind is all that a caller's checker needs.
+        # The kind of a default is all that a caller's checker needs.
         arguments.defaults = [ast.Constant(...) for _ in arguments.defaults]
         arguments.kw_defaults = [default and ast.Constant(...) for default in arguments.kw_defaults]
         for one in _parameters(arguments):
@@ -151,7 +151,7 @@ class PageView:
             return self._callback(arguments[0], arguments[1], is_sent=is_sent)
         if subscript is None or found in ("typing.Literal", "typing_extensions.Literal"):
             return node
-        # What follows in Annotated is no type.
+        # The further arguments of Annotated are no types.
         types = arguments[:1] if found in ("typing.Annotated", "typing_extensions.Annotated") else arguments
         inner = [self.seen(one, is_sent=is_sent) for one in types] + arguments[len(types) :]
         return ast.Subscript(subscript.value, inner[0] if len(inner) == 1 else ast.Tuple(inner))

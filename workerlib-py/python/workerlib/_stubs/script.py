@@ -173,7 +173,7 @@ def is_stream(function: Function) -> bool:
         node = nodes.pop()
         if isinstance(node, ast.Yield | ast.YieldFrom):
             return True
-        # Those of functions in it are their own.
+        # Nested functions have scopes of their own.
         if not isinstance(node, Function | ast.Lambda | ast.ClassDef):
             nodes.extend(ast.iter_child_nodes(node))
     return False

@@ -24,7 +24,7 @@ HEAVIEST = 250_000
 _EACH = 32
 _EACH_SET = 64
 _PER_CHARACTER_OF_RANGE = 16
-# Those beyond are looked at by the ends of a range.
+# Larger ranges are judged by their ends.
 _LARGEST_RANGE = 65_536
 
 _CHARACTER = r"\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\N\{[^}]{0,99}\}|\\[0-7]{1,3}|\\.|."

@@ -33,7 +33,7 @@ def text_of(value: object, to_text: Callable[[Any], str] = str) -> str:
     """
     try:
         text = to_text(value)
-        # That may be an instance of a subclass, whose methods are the user's too.
+        # The text may be an instance of a subclass, whose methods are the user's too.
         return str.__str__(text)
     except BaseException:
         kind = _NAMES["__qualname__"].__get__(type(value))
