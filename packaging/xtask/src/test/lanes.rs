@@ -145,6 +145,7 @@ fn lock<'s, 'a>(state: &'s Mutex<State<'a>>) -> MutexGuard<'s, State<'a>> {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
     use std::time::Duration;
 
     fn job<'a>(seconds: u32, needs: &[Stage], work: impl FnOnce() -> bool + Send + 'a) -> Job<'a> {
@@ -156,27 +157,61 @@ mod tests {
         Job { makes: Some(stage), ..job(0, stage.needs(), work) }
     }
 
+    /// The names of jobs in the order in which they ended.
+    #[derive(Default)]
+    struct Order(Mutex<Vec<&'static str>>);
+
+    impl Order {
+        fn note(&self, name: &'static str) {
+            self.0.lock().expect("no panic").push(name);
+        }
+
+        /// The work of a job that notes its name.
+        fn noting(&self, name: &'static str) -> impl FnOnce() -> bool + Send {
+            move || {
+                self.note(name);
+                true
+            }
+        }
+
+        /// The works of two jobs that run side by side: the first waits for the second, and fails if it does not come.
+        fn meeting(
+            &self,
+            first: &'static str,
+            second: &'static str,
+        ) -> (impl FnOnce() -> bool + Send, impl FnOnce() -> bool + Send) {
+            let (sender, receiver) = mpsc::channel();
+            let wait = move || {
+                let has_met = receiver.recv_timeout(Duration::from_secs(60)).is_ok();
+                self.note(first);
+                has_met
+            };
+            let come = move || {
+                self.note(second);
+                sender.send(()).is_ok()
+            };
+            (wait, come)
+        }
+
+        fn names(self) -> Vec<&'static str> {
+            self.0.into_inner().expect("no panic")
+        }
+    }
+
     /// The longest starts first, the set-up and the build before all.
     #[test]
     fn the_order_is_set_up_then_build_then_longest() {
-        let order = Mutex::new(Vec::new());
-        let note = |name: &'static str| {
-            let order = &order;
-            move || {
-                order.lock().expect("no panic").push(name);
-                true
-            }
-        };
+        let order = Order::default();
         run(
             vec![
-                job(1, &[], note("short")),
-                job(9, &[Stage::Built], note("long")),
-                making(Stage::Built, note("build")),
-                making(Stage::Programs, note("set-up")),
+                job(1, &[], order.noting("short")),
+                job(9, &[Stage::Built], order.noting("long")),
+                making(Stage::Built, order.noting("build")),
+                making(Stage::Programs, order.noting("set-up")),
             ],
             1,
         );
-        assert_eq!(*order.lock().expect("no panic"), ["set-up", "build", "long", "short"]);
+        assert_eq!(order.names(), ["set-up", "build", "long", "short"]);
     }
 
     /// Without the set-up or the build only the jobs run that do not need it, and the lanes end.
@@ -205,83 +240,43 @@ mod tests {
     /// A job that needs nothing runs beside the set-up.
     #[test]
     fn the_set_up_has_company() {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let met = AtomicUsize::new(0);
-        run(
-            vec![
-                making(Stage::Programs, {
-                    let met = &met;
-                    move || {
-                        let has_met = receiver.recv_timeout(Duration::from_secs(60)).is_ok();
-                        met.store(usize::from(has_met), Ordering::Relaxed);
-                        true
-                    }
-                }),
-                job(1, &[], move || sender.send(()).is_ok()),
-            ],
-            2,
-        );
-        assert_eq!(met.into_inner(), 1);
+        let order = Order::default();
+        let (set_up, beside) = order.meeting("set-up", "beside");
+        run(vec![making(Stage::Programs, set_up), job(1, &[], beside)], 2);
+        assert_eq!(order.names(), ["beside", "set-up"]);
     }
 
     /// A job that needs the native wheel runs beside the build of the other wheel, which comes after the native one.
     #[test]
     fn the_second_build_has_company() {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let order = Mutex::new(Vec::new());
-        let order = &order;
-        let note = move |name: &'static str| order.lock().expect("no panic").push(name);
+        let order = Order::default();
+        let (built, native) = order.meeting("built", "native");
         run(
             vec![
-                making(Stage::Built, move || {
-                    let has_met = receiver.recv_timeout(Duration::from_secs(60)).is_ok();
-                    note("built");
-                    has_met
-                }),
-                job(1, &[Stage::Built], move || {
-                    note("page");
-                    true
-                }),
-                job(9, &[Stage::Installed], move || {
-                    note("native");
-                    sender.send(()).is_ok()
-                }),
-                making(Stage::Installed, move || {
-                    note("installed");
-                    true
-                }),
+                making(Stage::Built, built),
+                job(1, &[Stage::Built], order.noting("page")),
+                job(9, &[Stage::Installed], native),
+                making(Stage::Installed, order.noting("installed")),
             ],
             2,
         );
-        assert_eq!(*order.lock().expect("no panic"), ["installed", "native", "built", "page"]);
+        assert_eq!(order.names(), ["installed", "native", "built", "page"]);
     }
 
     /// The Python tools and the npm packages are installed side by side; what is built waits for both.
     #[test]
     fn stages_that_do_not_need_each_other_have_company() {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let order = Mutex::new(Vec::new());
-        let order = &order;
-        let note = move |name: &'static str| order.lock().expect("no panic").push(name);
+        let order = Order::default();
+        let (tools, packages) = order.meeting("tools", "packages");
         run(
             vec![
-                making(Stage::Built, move || {
-                    note("built");
-                    true
-                }),
-                making(Stage::Tools, move || {
-                    let has_met = receiver.recv_timeout(Duration::from_secs(60)).is_ok();
-                    note("tools");
-                    has_met
-                }),
-                making(Stage::Packages, move || {
-                    note("packages");
-                    sender.send(()).is_ok()
-                }),
+                making(Stage::Built, order.noting("built")),
+                making(Stage::Tools, tools),
+                making(Stage::Packages, packages),
             ],
             2,
         );
-        assert_eq!(*order.lock().expect("no panic"), ["packages", "tools", "built"]);
+        assert_eq!(order.names(), ["packages", "tools", "built"]);
     }
 
     /// Two users of cargo never meet, though two lanes are free.
