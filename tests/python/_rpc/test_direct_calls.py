@@ -19,6 +19,8 @@ from workerlib import Worker
 from workerlib._rpc import call_log, serving
 from workerlib._rpc.incoming_call import current_call
 
+from awaitables import Endless, Later, add_later
+
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
 mark: ContextVar[int] = ContextVar("mark", default=0)
@@ -97,39 +99,24 @@ async def test_exceptions_of_direct_calls(connect: Connect, kind: type[BaseExcep
 
 async def test_an_awaitable_that_a_direct_call_gives_is_awaited(connect: Connect) -> None:
     """A coroutine, and an object with `__await__`, give their outcome; a cancel reaches them."""
-    cancelled = asyncio.Event()
-
-    async def add(a: int, b: int) -> int:
-        await asyncio.sleep(0)
-        return a + b
-
-    class Later:
-        def __await__(self) -> Any:
-            return add(5, 6).__await__()
-
-    async def forever() -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
+    endless = Endless()
 
     def give(kind: str) -> Any:
         if kind == "object":
             return Later()
-        return forever() if kind == "wait" else add(1, 2)
+        return endless.wait() if kind == "wait" else add_later(1, 2)
 
     workerlib.export(give)
     async with connect() as worker:
         for _ in range(2):
+            endless.is_cancelled = False
             assert [await worker.give("object"), await worker.give("coroutine")] == [11, 3]
             waiting = asyncio.ensure_future(worker.give("wait"))
             await worker.give("object")
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-            assert cancelled.is_set()
-            cancelled.clear()
+            assert endless.is_cancelled
 
 
 async def test_an_export_that_is_replaced(connect: Connect) -> None:

@@ -14,6 +14,8 @@ import pytest
 import workerlib
 from workerlib import Worker
 
+from awaitables import Endless, Later, add_later
+
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
 mark: ContextVar[int] = ContextVar("mark", default=0)
@@ -89,36 +91,19 @@ async def test_a_call_leaves_nothing_to_the_collector(connect: Connect) -> None:
 
 async def test_an_awaitable_of_a_sync_function_is_awaited(connect: Connect) -> None:
     """A coroutine, a task and an object with __await__ give their outcome, errors too, and a cancel reaches them."""
-    cancelled = asyncio.Event()
-
-    async def add(a: int, b: int) -> int:
-        await asyncio.sleep(0)
-        if b < 0:
-            raise ValueError("negative")
-        return a + b
-
-    class Later:
-        def __await__(self) -> Any:
-            return add(5, 6).__await__()
-
-    async def forever() -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
+    endless = Endless()
 
     def coroutine(b: int) -> Awaitable[int]:
-        return add(1, b)
+        return add_later(1, b)
 
     def task() -> Awaitable[int]:
-        return asyncio.ensure_future(add(3, 4))
+        return asyncio.ensure_future(add_later(3, 4))
 
     def later() -> Awaitable[int]:
         return Later()
 
     def wait() -> Awaitable[None]:
-        return forever()
+        return endless.wait()
 
     workerlib.export(coroutine, task, later, wait)
     async with connect() as worker:
@@ -131,7 +116,7 @@ async def test_an_awaitable_of_a_sync_function_is_awaited(connect: Connect) -> N
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert cancelled.is_set()
+        assert endless.is_cancelled
 
 
 @pytest.mark.parametrize(
