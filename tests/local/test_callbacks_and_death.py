@@ -9,23 +9,14 @@ import pytest
 import workerlib
 
 import suite
+from shared_callbacks import unanswered
 
 SCRIPT = Path(suite.__file__).with_name("worker.py")
 
 
 async def test_the_death_of_the_worker() -> None:
     """Pending and later calls raise WorkerDiedError; an async callback is cancelled; nothing is held."""
-    ended: list[str] = []
-    asked = asyncio.Event()
-
-    async def never() -> None:
-        asked.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            ended.append("cancelled")
-            raise
-
+    never, asked, ended = unanswered()
     async with workerlib.connect(SCRIPT) as worker:
         add, table = await worker.make_adder(1), await worker.Table("dies")
         call = asyncio.ensure_future(worker.ask(never))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from workerlib import __version__
 from workerlib._native import Session, encode
@@ -25,12 +26,12 @@ def returns(call: int, value: object) -> bytes:
 class Peer:
     """The other end of a connection, in the hands of the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, interrupt: Callable[[int, int], None] | None = None) -> None:
         self.end, page_end = loopback_channel()
         self.frames: asyncio.Queue[bytes] = asyncio.Queue()
         self.end.listen(lambda frame, buffers: self.frames.put_nowait(frame), lambda reason: None)
         self.page_end: LoopbackEndpoint = page_end
-        self.connection = Connection(Session.connect(__version__), page_end, {})
+        self.connection = Connection(Session.connect(__version__), page_end, {}, interrupt=interrupt)
 
     def say(self, *frames: bytes) -> None:
         """Sends frames as they are."""

@@ -8,7 +8,7 @@ import contextvars
 import functools
 import gc
 import types
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import workerlib
@@ -25,6 +25,22 @@ async def _until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(seconds(20)):
         while not is_so():
             await asyncio.sleep(0.005)
+
+
+def unanswered() -> tuple[Callable[[], Awaitable[None]], asyncio.Event, list[str]]:
+    """Makes an async callback that never answers; gives also the event of its start, and a list that notes its cancel."""
+    asked = asyncio.Event()
+    ended: list[str] = []
+
+    async def never() -> None:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    return never, asked, ended
 
 
 async def test_progress_from_a_sync_function(worker: Worker) -> None:
@@ -327,17 +343,7 @@ async def test_a_cancel_revokes_the_callback(worker: Worker) -> None:
 
 async def test_a_cancel_of_the_call_cancels_the_question(worker: Worker) -> None:
     """The function that awaits the callback hears of the cancel, and so does the async callback."""
-    asked = asyncio.Event()
-    ended: list[str] = []
-
-    async def never() -> None:
-        asked.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            ended.append("cancelled")
-            raise
-
+    never, asked, ended = unanswered()
     call = asyncio.ensure_future(worker.ask_until_cancelled("question", never))
     await asked.wait()
     call.cancel()
@@ -349,17 +355,7 @@ async def test_a_cancel_of_the_call_cancels_the_question(worker: Worker) -> None
 
 async def test_a_question_can_be_cancelled(worker: Worker) -> None:
     """The worker cancels the await of a callback, which is cancelled on the page."""
-    asked = asyncio.Event()
-    ended: list[str] = []
-
-    async def never() -> None:
-        asked.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            ended.append("cancelled")
-            raise
-
+    never, asked, ended = unanswered()
     assert await worker.cancel_a_question(never, asked.wait) == "cancelled"
     assert ended == ["cancelled"]
 
@@ -473,17 +469,7 @@ async def test_strict_demands_a_mark(connect: Any) -> None:
 
 async def test_the_end_of_the_connection(connect: Any) -> None:
     """An answer that is not there raises, a later call too, and an async callback is cancelled."""
-    ended: list[str] = []
-    asked = asyncio.Event()
-
-    async def never() -> None:
-        asked.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            ended.append("cancelled")
-            raise
-
+    never, asked, ended = unanswered()
     async with connect() as worker:
         add = await worker.make_adder(1)
         call = asyncio.ensure_future(worker.ask(never))

@@ -11,18 +11,16 @@ from typing import Any
 import pytest
 import workerlib
 from workerlib import Worker, __version__, _exports
-from workerlib._native import Session, encode
+from workerlib._native import Session
 from workerlib._rpc import connection as driver
 from workerlib._rpc import repeated_interrupts
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.interruptible import InterruptibleGuard
 
-from loopback import LoopbackEndpoint, loopback_channel
+from loopback import loopback_channel
 from pace import PACE
-
-# The answer to a Hello, written by hand (docs/wire-format.md, section 3).
-WELCOME = b"\x96\x01\x01\xa10\x91\x94\xa1f\xc0\xc0\xc0\x08\x90"
+from peer_by_hand import Peer, returns
 
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
@@ -302,26 +300,21 @@ async def test_arguments_in_the_queue_are_what_they_were(connect: Connect, gate:
 async def test_a_worker_that_is_too_busy_to_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The call is given up after a grace; its late answer is dropped, and its id is free again."""
     monkeypatch.setattr(driver, "_GRACE", 0.05)
-    end, page_end = loopback_channel()
-    frames: asyncio.Queue[bytes] = asyncio.Queue()
-    end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
-    connection = Connection(Session.connect(__version__), page_end, {})
-    await frames.get()
-    end.post(WELCOME, [])
-    await connection.opened
-    task = asyncio.create_task(connection.call("f", (), {}))
-    call = (await frames.get())[2]
+    peer = Peer()
+    await peer.open()
+    session = peer.connection._session
+    task, call = await peer.called()
     task.cancel()
-    assert await frames.get() == bytes([0x92, 6, call])
+    assert await peer.frames.get() == bytes([0x92, 6, call])
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert connection._session.in_flight == 1
-    end.post(bytes([0x92, 4, call]) + encode("late")[0], [])
-    await until(lambda: connection._session.in_flight == 0)
-    other = asyncio.create_task(connection.call("f", (), {}))
-    end.post(bytes([0x92, 4, (await frames.get())[2]]) + encode("in time")[0], [])
+    assert session.in_flight == 1
+    peer.say(returns(call, "late"))
+    await until(lambda: session.in_flight == 0)
+    other, call = await peer.called()
+    peer.say(returns(call, "in time"))
     assert await other == "in time"
-    connection.close()
+    peer.connection.close()
 
 
 async def test_a_death_settles_every_call(gate: Gate) -> None:
@@ -430,36 +423,26 @@ async def test_a_start_is_told_before_the_function_runs() -> None:
 
 
 @contextlib.asynccontextmanager
-async def silent_worker() -> AsyncIterator[
-    tuple[Connection, LoopbackEndpoint, asyncio.Queue[bytes], list[tuple[int, int]]]
-]:
-    """Connects to a worker that the test plays; gives also what the worker is sent, and which calls are interrupted."""
+async def silent_worker() -> AsyncIterator[tuple[Peer, list[tuple[int, int]]]]:
+    """Connects to a worker that the test plays; gives also which calls are interrupted."""
     interrupted: list[tuple[int, int]] = []
-    end, page_end = loopback_channel()
-    frames: asyncio.Queue[bytes] = asyncio.Queue()
-    end.listen(lambda frame, buffers: frames.put_nowait(frame), lambda reason: None)
-    connection = Connection(
-        Session.connect(__version__), page_end, {}, interrupt=lambda *order: interrupted.append(order)
-    )
-    await frames.get()
-    end.post(WELCOME, [])
-    await connection.opened
-    yield connection, end, frames, interrupted
-    connection.close()
+    peer = Peer(interrupt=lambda *order: interrupted.append(order))
+    await peer.open()
+    yield peer, interrupted
+    peer.connection.close()
 
 
 async def test_who_does_not_answer_a_cancel_is_interrupted() -> None:
     """Again and again, until it says that it has passed the cancel on; never without a cancel."""
-    async with silent_worker() as (connection, end, frames, interrupted):
-        task = asyncio.create_task(connection.call("f", (), {}))
-        call = (await frames.get())[2]
+    async with silent_worker() as (peer, interrupted):
+        task, call = await peer.called()
         await asyncio.sleep(repeated_interrupts._PATIENCE * 2)
         assert interrupted == []
         task.cancel()
         await until(lambda: len(interrupted) == 3)
         assert set(interrupted) == {(call, 1)}
-        end.post(bytes([0x92, 9, call]), [])
-        await until(lambda: not end.other._arrived)
+        peer.say(bytes([0x92, 9, call]))
+        await until(lambda: not peer.page_end._arrived)
         # One more may have been due while the message was on its way.
         so_far = len(interrupted)
         await asyncio.sleep(repeated_interrupts._PATIENCE * 3)
@@ -467,7 +450,7 @@ async def test_who_does_not_answer_a_cancel_is_interrupted() -> None:
         task.cancel()
         await until(lambda: len(interrupted) == so_far + 2)
         assert interrupted[so_far:] == [(call, 2)] * 2
-        end.post(bytes([0x92, 10, call]), [])
+        peer.say(bytes([0x92, 10, call]))
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -480,16 +463,15 @@ async def test_who_was_given_up_is_interrupted_all_the_same(
     monkeypatch.setattr(driver, "_GRACE", 0.01)
     monkeypatch.setattr(repeated_interrupts, "_PATIENCE", 0.001)
     monkeypatch.setattr(repeated_interrupts, "_TIMES", 3)
-    async with silent_worker() as (connection, end, frames, interrupted):
-        task = asyncio.create_task(connection.call("f", (), {}))
-        call = (await frames.get())[2]
+    async with silent_worker() as (peer, interrupted):
+        task, call = await peer.called()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         so_far = len(interrupted)
         await until(lambda: len(interrupted) == so_far + 3)
-        end.post(bytes([0x92, answer, call]) + (encode("late")[0] if answer == 4 else b""), [])
-        await until(lambda: not end.other._arrived)
+        peer.say(returns(call, "late") if answer == 4 else bytes([0x92, answer, call]))
+        await until(lambda: not peer.page_end._arrived)
         so_far = len(interrupted)
         await asyncio.sleep(0.1)
         assert len(interrupted) == so_far

@@ -12,6 +12,8 @@ import pytest
 import workerlib
 from workerlib._native import Session, decode, encode
 
+from sessions import connected
+
 LONG = 20_000
 """So many bytes travel beside the frame."""
 
@@ -24,13 +26,7 @@ class Exporter(bytearray):
 
 def opened() -> tuple[Session, Session]:
     """Makes two sessions that are connected to each other."""
-    page, worker = Session.connect("1"), Session.listen("1", [])
-    for sender, receiver in ((page, worker), (worker, page)):
-        while frame := sender.poll_transmit():
-            receiver.handle(*frame)
-    while page.poll(False) or worker.poll(False):
-        pass
-    return page, worker
+    return connected(Session.connect("1"), Session.listen("1", []))
 
 
 def in_what_is_sent(exporter: Exporter) -> object:

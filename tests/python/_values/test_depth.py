@@ -10,26 +10,16 @@ import pytest
 import workerlib
 from workerlib._native import Session
 
+from sessions import connected
 from values import dismantle, nested_dicts, nested_lists, nested_tuples
 
 DEFAULT = 1_000 if sys.platform == "emscripten" else 1_000_000
 BUILDERS = [nested_lists, nested_tuples, nested_dicts]
 
 
-def connected(depth: int | None) -> tuple[Session, Session]:
-    """Makes two sessions that are connected, the second of which has that setting."""
-    page, worker = Session.connect("1"), Session.listen("1", [], max_depth=depth)
-    for sender, receiver in ((page, worker), (worker, page)):
-        while frame := sender.poll_transmit():
-            receiver.handle(*frame)
-    while page.poll(False) or worker.poll(False):
-        pass
-    return page, worker
-
-
 def arrival(depth: int | None, value: object) -> tuple[str, object]:
     """Sends a value to a side that has that setting; gives what it is told, and the value or the error."""
-    page, worker = connected(depth)
+    page, worker = connected(Session.connect("1"), Session.listen("1", [], max_depth=depth))
     identifier, _ = page.begin(False)
     frame: Any = page.send(identifier, "f", (value,), {}, False)
     step = worker.handle(*frame, may_start=True)

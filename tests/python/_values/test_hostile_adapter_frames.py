@@ -14,6 +14,7 @@ from workerlib._values.adapters import AdapterSet
 from workerlib._values.async_adapters import finish, restore
 
 from loopback import loopback_channel
+from sessions import connected
 
 
 class Thing:
@@ -146,11 +147,7 @@ async def test_any_bytes_after_deferred_values() -> None:
 
 async def test_slots_and_deferred_values_have_their_bytes() -> None:
     """The example of docs/wire-format.md, section 4.8."""
-    page, worker = Session.connect("0"), Session.listen("0", [])
-    for sender, receiver in ((page, worker), (worker, page)):
-        frame = sender.poll_transmit()
-        assert frame is not None
-        receiver.handle(*frame)
+    page, worker = connected(Session.connect("0"), Session.listen("0", []))
     call, _ = page.begin(False)
     sent: Any = page.send(call, "f", (), {}, False)
     worker.handle(*sent)

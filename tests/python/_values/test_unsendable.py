@@ -13,6 +13,7 @@ import pytest
 import workerlib
 from workerlib._native import Session, encode
 
+from sessions import connected
 from trip import round_trip
 
 
@@ -109,11 +110,7 @@ def test_the_way_to_what_is_too_deep() -> None:
     value: object = []
     for level in range(400):
         value = {"a key " + "x" * 30: value} if level % 2 else [value]
-    page, worker = Session.connect("1", max_depth=300), Session.listen("1", [])
-    for one, other in ((page, worker), (worker, page)):
-        message = one.poll_transmit()
-        assert message is not None
-        other.handle(*message)
+    page, _ = connected(Session.connect("1", max_depth=300), Session.listen("1", []))
     call, _ = page.begin(False)
     with pytest.raises(workerlib.UnsendableError) as caught:
         page.send(call, "f", (value,), {}, False)

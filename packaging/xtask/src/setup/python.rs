@@ -103,17 +103,24 @@ pub(crate) fn ensure_optional(workspace: &Workspace) -> Result<Outcome> {
 fn ensure_beside(workspace: &Workspace, requirements: &str, folder: &Path) -> Result<Outcome> {
     let requirements = workspace.packaging("python").join(requirements);
     let fingerprint = Fingerprint::new().path(&workspace.python())?.path(&requirements)?.finish();
-    if stamp::is_fresh(folder, &fingerprint) {
+    ensure_folder(folder, &fingerprint, || {
+        let mut pip = pip(workspace);
+        pip.args(["install", "--no-compile", "--require-hashes", "--only-binary=:all:", "--target"]);
+        process::run(workspace, "pip-beside", pip.arg(folder).arg("-r").arg(&requirements))
+    })
+}
+
+/// Fills a folder anew if it was made from other inputs than those of this fingerprint.
+fn ensure_folder(folder: &Path, fingerprint: &str, fill: impl FnOnce() -> Result<String>) -> Result<Outcome> {
+    if stamp::is_fresh(folder, fingerprint) {
         return Ok(Outcome::Unchanged);
     }
     stamp::clear(folder);
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
-    let mut pip = pip(workspace);
-    pip.args(["install", "--no-compile", "--require-hashes", "--only-binary=:all:", "--target"]).arg(folder);
-    process::run(workspace, "pip-beside", pip.arg("-r").arg(&requirements))?;
-    stamp::set(folder, &fingerprint)?;
+    fill()?;
+    stamp::set(folder, fingerprint)?;
     Ok(Outcome::Done)
 }
 
@@ -169,39 +176,25 @@ fn build_wheels(workspace: &Workspace, list: &str, folder: &Path) -> Result<Outc
     let requirements = workspace.packaging("python").join(list);
     let builder = workspace.packaging("python").join("builder.txt");
     let fingerprint = Fingerprint::new().path(&requirements)?.path(&builder)?.finish();
-    if stamp::is_fresh(folder, &fingerprint) {
-        return Ok(Outcome::Unchanged);
-    }
-    ensure_beside(workspace, "builder.txt", &workspace.builder())?;
-    stamp::clear(folder);
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
-    }
-    let mut pip = pip(workspace);
-    pip.args(["wheel", "--no-deps", "--require-hashes", "--no-binary=:all:", "--no-build-isolation"]);
-    // PyYAML is pure Python without its libyaml.
-    pip.envs([("PYYAML_FORCE_CYTHON", "0"), ("PYYAML_FORCE_LIBYAML", "0")]);
-    pip.env("PYTHONPATH", workspace.builder());
-    process::run(workspace, "pip-built", pip.arg("-r").arg(&requirements).arg("-w").arg(folder))?;
-    stamp::set(folder, &fingerprint)?;
-    Ok(Outcome::Done)
+    ensure_folder(folder, &fingerprint, || {
+        ensure_beside(workspace, "builder.txt", &workspace.builder())?;
+        let mut pip = pip(workspace);
+        pip.args(["wheel", "--no-deps", "--require-hashes", "--no-binary=:all:", "--no-build-isolation"]);
+        // PyYAML is pure Python without its libyaml.
+        pip.envs([("PYYAML_FORCE_CYTHON", "0"), ("PYYAML_FORCE_LIBYAML", "0")]);
+        pip.env("PYTHONPATH", workspace.builder());
+        process::run(workspace, "pip-built", pip.arg("-r").arg(&requirements).arg("-w").arg(folder))
+    })
 }
 
 fn fetch_wheels(workspace: &Workspace, list: &str, folder: &Path, options: &[&str]) -> Result<Outcome> {
     let requirements = workspace.packaging("python").join(list);
     let fingerprint = Fingerprint::new().path(&requirements)?.finish();
-    if stamp::is_fresh(folder, &fingerprint) {
-        return Ok(Outcome::Unchanged);
-    }
-    stamp::clear(folder);
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
-    }
-    let mut pip = pip(workspace);
-    pip.args(["download", "--no-deps", "--require-hashes", "--only-binary=:all:"]).args(options);
-    process::run(workspace, "pip-pyodide", pip.arg("-r").arg(&requirements).arg("-d").arg(folder))?;
-    stamp::set(folder, &fingerprint)?;
-    Ok(Outcome::Done)
+    ensure_folder(folder, &fingerprint, || {
+        let mut pip = pip(workspace);
+        pip.args(["download", "--no-deps", "--require-hashes", "--only-binary=:all:"]).args(options);
+        process::run(workspace, "pip-pyodide", pip.arg("-r").arg(&requirements).arg("-d").arg(folder))
+    })
 }
 
 /// Makes the command of pip. It compiles nothing that it installs: few of the modules are ever imported (`Workspace::bytecode`).
