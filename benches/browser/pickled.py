@@ -1,4 +1,4 @@
-"""Calls as a clever user would write them by hand: pickle 5 over PyScript's own calls, and over a port of one's own.
+"""Calls as a clever user would write them: pickle 5 over PyScript's own calls, and over a port of one's own.
 
 Each is as short as it can be and as fast as that allows; nothing is checked, and errors are lost.
 """

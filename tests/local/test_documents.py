@@ -76,6 +76,56 @@ def test_code_can_be_read(name: str) -> None:
         readers[language](textwrap.dedent(code))
 
 
+MAPS = {
+    "ARCHITECTURE.md": [
+        "workerlib-core/src",
+        "workerlib-codec/src",
+        "workerlib-py/src",
+        "workerlib-py/python/workerlib",
+        "workerlib-py/javascript/src",
+    ],
+    "packaging/README.md": ["packaging/xtask/src"],
+    "tests/README.md": [],
+}
+"""The documents that say which file is for what, and the folders whose modules each of them names."""
+_MODULES = {".rs", ".py", ".js", ".ts"}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_maps_name_only_what_is_there(name: str) -> None:
+    """A stranger looks for a file by the map: a file that is renamed or removed is renamed or removed there too."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w./-]+\.(?:rs|py|pyi|js|ts|mjs|md|toml))`", text))
+    roots = [ROOT, *(ROOT / folder for folder in ("packaging", "tests", "tests/python"))]
+    folders = [ROOT / folder for folder in MAPS["ARCHITECTURE.md"]]
+    # The map of a folder of modules names most of them without their room.
+    everywhere = {file.name for folder in [*roots[1:], *folders] for file in folder.rglob("*.*")}
+    places = [*roots, *folders, *(folder.parent for folder in folders)]
+    gone = {
+        file
+        for file in named
+        if not any((place / file).exists() for place in places) and ("/" in file or file not in everywhere)
+    }
+    assert gone == set()
+
+
+@pytest.mark.parametrize("name", [name for name, folders in MAPS.items() if folders])
+def test_maps_name_each_module(name: str) -> None:
+    """A new module gets a line: by its own name, or by that of the folder that it is in."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    quoted = re.findall(r"`([\w./*-]+)`", text)
+    named = {word.removesuffix("/*.rs").strip("/").rpartition("/")[2] for word in quoted}
+    unnamed = set()
+    for folder in MAPS[name]:
+        for file in (ROOT / folder).rglob("*"):
+            path = file.relative_to(ROOT / folder)
+            words = {path.name, path.stem, *path.parts[:-1]}
+            is_module = path.suffix in _MODULES and path.name not in {"__init__.py", "text.d.ts"}
+            if is_module and not words & named:
+                unnamed.add(f"{folder}/{path}")
+    assert unnamed == set()
+
+
 def _parse(code: str) -> object:
     return compile(code, "a block", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | ast.PyCF_ONLY_AST)
 

@@ -1,4 +1,4 @@
-//! Which interpreter of the process the module belongs to.
+//! Binds the module to the first interpreter of the process that loads it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

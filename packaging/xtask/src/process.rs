@@ -191,10 +191,12 @@ mod tests {
         let workspace = Workspace::at(folder.clone());
         let run = |name: &str, script: &str| {
             let mut sh = Command::new("sh");
-            let limit = Limit::Silence(Duration::from_millis(1500));
+            // A busy machine may keep a shell from its next word for seconds.
+            let limit = Limit::Silence(Duration::from_secs(3));
             capture_within(&workspace, name, sh.args(["-c", script]), limit).expect("there is a shell")
         };
-        let slow = run("slow", "for i in 1 2 3 4 5; do echo $i; sleep 0.5; done");
+        let slow =
+            run("slow", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do echo $i; sleep 0.2; done");
         assert!(slow.succeeded, "{}", slow.output);
         let stuck = run("stuck", "printf 'a.py::one PASSED\\na.py::two '; sleep 60");
         assert!(!stuck.succeeded);

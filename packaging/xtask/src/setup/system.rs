@@ -184,6 +184,8 @@ fn install(workspace: &Workspace, packages: &[&str]) -> Result<()> {
 
 fn apt() -> Command {
     let mut apt = Command::new("apt-get");
+    // A fresh system installs its own updates meanwhile, and a mirror may fail once.
+    apt.args(["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]);
     apt.env("DEBIAN_FRONTEND", "noninteractive");
     apt
 }
