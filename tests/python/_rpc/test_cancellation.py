@@ -505,12 +505,12 @@ def test_pauses_between_interrupts_grow(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_a_call_whose_coroutine_is_closed_is_interrupted() -> None:
     """Nobody waits for it, so it must not go on computing either; when the connection ends, that ends too."""
-    async with silent_worker() as (connection, _, frames, interrupted):
-        coroutine = connection.call("f", (), {})
+    async with silent_worker() as (peer, interrupted):
+        coroutine = peer.connection.call("f", (), {})
         coroutine.send(None)
-        call = (await frames.get())[2]
+        call = (await peer.frames.get())[2]
         coroutine.close()
-        assert await frames.get() == bytes([0x92, 6, call])
+        assert await peer.frames.get() == bytes([0x92, 6, call])
         await until(lambda: interrupted == [(call, 1)] * 2)
     await asyncio.sleep(repeated_interrupts._PATIENCE * 3)
     assert interrupted == [(call, 1)] * 2
