@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 import textwrap
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import workerlib
 from workerlib import Worker
 from workerlib._api.worker import OWN_NAMES
 
@@ -74,6 +76,15 @@ def test_code_can_be_read(name: str) -> None:
     }
     for _, language, code in _CODE.findall((ROOT / name).read_text(encoding="utf-8")):
         readers[language](textwrap.dedent(code))
+
+
+def test_the_documented_options_of_spawn_are_all() -> None:
+    """The table is the only place where a reader sees them side by side: a new option gets a line."""
+    text = (ROOT / "docs" / "javascript.md").read_text(encoding="utf-8")
+    table = text.partition("| option of `workerlib.spawn` | |\n")[2].partition("\n\n")[0]
+    cells = [line.split(" | ")[0] for line in table.splitlines()]
+    documented = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert documented == set(inspect.signature(workerlib.spawn).parameters)
 
 
 MAPS = {
