@@ -99,7 +99,9 @@ def export(
 
 def _export(function: _F, name: str | None, is_idempotent: bool, is_blocking: bool | None) -> _F:
     if not callable(function):
-        raise TypeError(f"export() takes functions, not {type(function).__qualname__}")
+        raise TypeError(
+            f"export() takes functions, classes and other callables, not {type(function).__qualname__}"
+        )
     if name is None:
         name = getattr(function, "__name__", None)
     if not isinstance(name, str) or not name or name == "<lambda>":

@@ -131,7 +131,7 @@ class BlockingObject(_Blocking):
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
-            raise AttributeError(name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         method = getattr(self._box[0], name)
 
         @functools.wraps(method)

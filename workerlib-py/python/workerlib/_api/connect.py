@@ -288,7 +288,7 @@ def heartbeat_of(limit: float | None, in_calls: bool) -> Heartbeat | None:
     if limit is None:
         return None
     if require_seconds("heartbeat", limit) <= 0:
-        raise ValueError(f"heartbeat={limit!r}: a worker cannot give a sign of life in that time")
+        raise ValueError(f"heartbeat={limit!r}: write a number of seconds above 0, or None for no watch")
     return Heartbeat(limit, in_calls)
 
 

@@ -39,7 +39,7 @@ class PageItems(AsyncIterator[Any]):
             JsException: If the page's iterator throws; the items before it come first.
         """
         if self._is_stepping:
-            raise RuntimeError("a step of the page's iterable is pending in another task")
+            raise RuntimeError("a step of the page's iterable is pending in another task: let one iterate")
         self._is_stepping = True
         try:
             while not self._items:

@@ -174,7 +174,7 @@ class _Outgoing:
             raise UnsendableError(
                 path,
                 _name(key),
-                "JavaScript's Map and Set compare such things by identity, so they are no keys",
+                "JavaScript's Map and Set compare such keys by identity: use a str or a number",
             )
         return None if made is jsnull else made
 

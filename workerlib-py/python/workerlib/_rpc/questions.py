@@ -51,7 +51,10 @@ def input_from_page(prompt: object = "", /) -> str:
     call = current_call.get()
     connections = serving_connections if call is None else [call.connection]
     if len(connections) != 1:
-        raise ConnectError("input() asks the page that makes the call, and no call says which page that is")
+        raise ConnectError(
+            "input() asks the page that makes the call, and no call says which page that is: use it in"
+            " the code of a call"
+        )
     connection: Any = connections[0]
     try:
         name = "input" if "input" in connection.functions_there else NAME

@@ -233,7 +233,7 @@ class References:
             )
         connection = self._connection()
         if connection is None:
-            raise ConnectionClosedError("the connection is closed")
+            raise ConnectionClosedError(f"{held.name}() is called after the end of its connection")
         if not self._session.may_invoke and self._session.is_open:
             self._wait_for_room(held)
         arguments = connection._table.adapters.wrap_arguments(args, kwargs)
@@ -280,7 +280,7 @@ class References:
         """Waits for an answer in async code; a cancel is passed on, as that of a call."""
         connection = self._connection()
         if connection is None:
-            raise ConnectionClosedError("the connection is closed")
+            raise ConnectionClosedError(f"the connection ended before {state.name}() answered")
         yield from wait_for_reply(connection, state)
 
     def forget_reply(self, state: ReplyState) -> None:

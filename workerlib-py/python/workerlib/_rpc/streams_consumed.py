@@ -273,7 +273,7 @@ class Stream(Generic[_T_co]):
         if driver.is_on:
             raise cannot_step()
         if self._is_stepping:
-            raise RuntimeError(f"a step of {self._name}() is pending in another task")
+            raise RuntimeError(f"a step of {self._name}() is pending in another task: let one iterate")
         self._is_stepping = True
         try:
             inbox = self._inbox

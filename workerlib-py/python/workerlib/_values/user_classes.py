@@ -557,7 +557,8 @@ def _fields(cls: Any, kind: str | None) -> tuple[str, ...] | None:
 def _check_fields(cls: type, theirs: object, ours: tuple[str, ...] | None) -> None:
     if theirs != ours:
         raise ValueError(
-            f"{key_of(cls)} has other fields on the two sides: {_listed(theirs)} there, {_listed(ours)} here"
+            f"{key_of(cls)} has other fields on the two sides: {_listed(theirs)} there, {_listed(ours)} here;"
+            " both need the same version of its module"
         )
 
 

@@ -20,6 +20,6 @@ else:
     # Not by the metadata: on PyPI the distribution has another name.
     spec = PathFinder.find_spec("workerlib", [folder for folder in sys.path if abspath(folder) != here])
     if spec is None or spec.loader is None or spec.submodule_search_locations is None:
-        raise ImportError('workerlib is not installed: the configuration needs packages = ["workerlib"]')
+        raise ImportError("workerlib is not installed: name its wheel under packages (docs/installing.md)")
     sys.modules["workerlib"] = package = module_from_spec(spec)
     spec.loader.exec_module(package)

@@ -28,7 +28,10 @@ def read_config() -> dict[str, Any]:
     try:
         import polyscript
     except ImportError:
-        raise ConnectError("connect() needs a page of PyScript's: this Pyodide runs without it") from None
+        raise ConnectError(
+            "connect() needs a page of PyScript's, and this Pyodide runs without it: start a worker by"
+            " `await workerlib.spawn('./worker.py')`"
+        ) from None
     raw = getattr(polyscript, "config", None)
     if raw is None:
         return {}
