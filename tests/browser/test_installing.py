@@ -70,6 +70,19 @@ def test_the_readme(host: StaticHost, cdn: Cdn, page: Page) -> None:
     assert_only_the_wheel(host, cdn)
 
 
+def test_the_documented_size_of_the_wheel(cdn: Cdn) -> None:
+    """A site owner decides by it: README and the recipe for GitHub Pages say the size of the wheel that is built."""
+    size = f"{len(cdn.wheel()[1]) / 1e6:.1f} MB"
+    said = [
+        re.search(pattern, (documents.ROOT / name).read_text(encoding="utf-8"))
+        for name, pattern in (
+            ("README.md", r"one file of ([\d.]+ MB)"),
+            ("docs/github-pages.md", r"whl` \| ([\d.]+ MB) \|"),
+        )
+    ]
+    assert [match and match[1] for match in said] == [size, size]
+
+
 # PyScript's own storage decides it, and PyScript's version is locked.
 @pytest.mark.repeated
 def test_a_returning_browser_takes_a_new_wheel_of_the_same_name(

@@ -67,7 +67,9 @@ impl Drop for Running {
 /// If the port is in use.
 pub(crate) fn start(site: Site, port: u16) -> Result<Running> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => anyhow!("port {port} is in use; name another one by --port"),
+        io::ErrorKind::AddrInUse => {
+            anyhow!("port {port} is in use; name another one by --port, or by --serve PORT of docs")
+        }
         _ => anyhow!("cannot listen on port {port}: {error}"),
     })?;
     let port = listener.local_addr()?.port();
