@@ -74,7 +74,7 @@ def test_the_documented_size_of_the_wheel(cdn: Cdn) -> None:
     """A site owner decides by it: README and the recipe for GitHub Pages say the size of the wheel that is built."""
     size = f"{len(cdn.wheel()[1]) / 1e6:.1f} MB"
     said = [
-        re.search(pattern, (documents.ROOT / name).read_text(encoding="utf-8"))
+        re.search(pattern, (documents.README.parent / name).read_text(encoding="utf-8"))
         for name, pattern in (
             ("README.md", r"one file of ([\d.]+ MB)"),
             ("docs/github-pages.md", r"whl` \| ([\d.]+ MB) \|"),
