@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import importlib.util
+import re
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,6 +213,88 @@ def test_a_module_that_is_not_loaded_counts_as_blocking_until_it_is(
     exec("def f(): return 1", later.__dict__)  # noqa: S102
     monkeypatch.setitem(sys.modules, "blocking_later", later)
     assert reason_to_block([module.lazy]) is None
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """A library of more functions than can be looked through, of a name that is trusted."""
+    made = types.ModuleType("dask")
+    many = "".join(
+        f"def helper_{number}(): return helper_{number + 1}\n"
+        for number in range(2 * blocking._MOST_FUNCTIONS)
+    )
+    source = (
+        many + "def compute(*values): return helper_0()\nclass Bag:\n def compute(self): return helper_0()\n"
+    )
+    exec(source, made.__dict__)  # noqa: S102 - a module without a file
+    config = types.ModuleType("dask.config")
+    config.config = {}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "dask", made)
+    monkeypatch.setitem(sys.modules, "dask.config", config)
+    yield made
+
+
+USES_OF_A_LIBRARY = """
+import dask
+from dask import compute, Bag
+bag = Bag()
+def by_function(): return compute(1)
+def by_module(): return dask.compute(1)
+def by_object(): return bag.compute()
+"""
+
+
+@pytest.mark.parametrize("name", ["by_function", "by_module", "by_object"])
+def test_a_trusted_library_is_not_looked_through(
+    module: Any, library: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its functions are thousands and none of them blocks, so that they would only cost time, and the short way to the page."""
+    exec(USES_OF_A_LIBRARY, module.__dict__)  # noqa: S102
+    assert reason_to_block([getattr(module, name)]) is None
+    # The same library under a name that nobody knows may do anything.
+    monkeypatch.setattr(blocking, "_TRUSTED_LIBRARIES", frozenset())
+    if name != "by_object":
+        reason = reason_to_block([getattr(module, name)])
+        assert reason is not None and "more functions than can be looked through" in reason.text
+
+
+@pytest.mark.parametrize("name", ["by_function", "by_module", "by_object"])
+def test_functions_that_a_trusted_library_gets_from_the_user_are_looked_at(
+    module: Any, library: Any, name: str
+) -> None:
+    """Those among arguments and on objects are in sight; dask's settings may name a scheduler, which its functions call."""
+    exec(  # noqa: S102
+        USES_OF_A_LIBRARY
+        + "def passes(): return compute(late)\n"
+        + "held = Bag()\nheld.callback = late\ndef by_held(): return held.compute()\n"
+        + "class Own(Bag):\n def value(self): return late()\nown = Own()\ndef by_own(): return own.compute()\n",
+        module.__dict__,
+    )
+    for each in ("passes", "by_held", "by_own"):
+        reason = reason_to_block([getattr(module, each)])
+        assert reason is not None and reason.is_final, each
+    settings: Any = sys.modules["dask.config"]
+    settings.config["scheduler"] = module.late
+    reason = reason_to_block([getattr(module, name)])
+    assert reason is not None and "dask.config.config" in reason.text
+
+
+@pytest.mark.skipif(sys.platform == "emscripten", reason="the same sources as natively, and fewer libraries")
+def test_no_trusted_library_names_what_blocks() -> None:
+    """The libraries that are installed here are as they are said to be: none of their modules waits for the event loop."""
+    waits = re.compile(r"\b(run_sync|syncify|run_until_complete|callPromising)\b|\basyncio\.run\(")
+    looked_at = 0
+    for name in blocking._TRUSTED_LIBRARIES:
+        found = importlib.util.find_spec(name)
+        if found is None or found.origin is None:
+            continue
+        for folder in found.submodule_search_locations or ():
+            for path in Path(folder).rglob("*.py"):
+                if "tests" in path.parts or path.name in ("conftest.py", "utils_test.py"):
+                    continue
+                looked_at += 1
+                assert waits.search(path.read_text(encoding="utf-8")) is None, path
+    assert looked_at > 500
 
 
 def test_nothing_of_the_users_is_executed(module: Any) -> None:

@@ -9,7 +9,8 @@ channel and no host.
 The search errs on the side of the event loop. A name that stands for nothing known, such as an attribute of
 an argument, means every method of that name in the user's modules. A module that is not loaded yet, code that
 is computed, and more functions than can be looked through count as blocking. Functions of the standard
-library and of Pyodide block only if they are among `BLOCKERS`.
+library, of Pyodide and of the libraries in `_TRUSTED_LIBRARIES` block only if they are among `BLOCKERS`. The
+users' functions that such a function holds, as a decorator does, are looked at all the same.
 """
 
 from __future__ import annotations
@@ -42,6 +43,15 @@ _LOOKS_UP_NAMES = {id(one) for one in (getattr, globals, locals, vars)}
 _TRUSTED = frozenset(
     {"workerlib", "pyodide", "_pyodide", "_pyodide_core", "pyodide_js", "js", "pyscript", "polyscript"}
 )
+_TRUSTED_LIBRARIES = frozenset(
+    {
+        *("dask", "cloudpickle", "toolz", "tlz", "fsspec", "locket", "partd", "yaml", "packaging", "click"),
+        *("importlib_metadata", "zipp", "numpy", "pandas", "scipy", "dateutil", "pytz", "six"),
+    }
+)
+"""Libraries of thousands of functions, none of which waits for the event loop. A test reads their sources."""
+_SETTINGS = {"dask": ("dask.config", "config")}
+"""The settings of trusted libraries that may be users' functions: a module's name, and its dict."""
 _DATA: tuple[type, ...] = (str, bytes, bytearray, int, float, complex, type(None), CodeType, ModuleType)
 _WITHOUT_EFFECT = frozenset({"PUSH_NULL", "CACHE", "EXTENDED_ARG", "SWAP", "COPY", "RESUME", "NOP"})
 """Instructions after which the object on top of the stack is the same."""
@@ -148,9 +158,11 @@ class _Search:
         if issubclass(kind, type):
             for base in _mro_of(one):
                 members = _members_of(base)
-                if not is_trusted(members.get("__module__")):
-                    for name, member in list(members.items()):
-                        self._add(member, f"{path}.{name}", 0)
+                if is_trusted(module := members.get("__module__")):
+                    self._add_settings(module, path)
+                    continue
+                for name, member in list(members.items()):
+                    self._add(member, f"{path}.{name}", 0)
         elif depth < _DEEPEST_DATA:
             for held in islice(_held_by(one), _MOST_ITEMS):
                 shown = _further(path, held) if type(held) is FunctionType else path
@@ -164,10 +176,20 @@ class _Search:
         # A decorator of the standard library holds the user's function.
         for held in (*cells.values(), *(function.__defaults__ or ()), *vars(function).values()):
             self._add(held, _further(path, held), 0)
-        if is_trusted(function.__globals__.get("__name__")):
+        module = function.__globals__.get("__name__")
+        if is_trusted(module):
+            self._add_settings(module, path)
             return None
         self._functions += 1
         return self._follow_code(function.__code__, function.__globals__, cells, path)
+
+    def _add_settings(self, module: object, path: str) -> None:
+        """Has the users' functions looked at that a trusted library calls since its settings say so."""
+        root = module.partition(".")[0] if type(module) is str else ""
+        if root in _SETTINGS:
+            name, settings = _SETTINGS[root]
+            if (loaded := sys.modules.get(name)) is not None:
+                self._add(vars(loaded).get(settings), f"{path} → {name}.{settings}", 0)
 
     def _follow_code(
         self, code: CodeType, names: dict[str, Any], known: dict[str, Any], path: str
@@ -182,6 +204,8 @@ class _Search:
                 if id(found) in _LOOKS_UP_NAMES:
                     for beside in list(names.values()):
                         self._add(beside, _further(path, beside), 0)
+                if _is_module(found):
+                    self._add_settings(vars(found).get("__name__"), shown)
                 self._add(found, shown, 0)
             elif name in self._blocking_attributes:
                 return Reason(f"{path} → ….{name}")
@@ -401,9 +425,9 @@ def _is_module(one: object) -> bool:
 
 
 def is_trusted(module: object) -> bool:
-    """Tells whether a module is of the standard library, of the host or of workerlib."""
+    """Tells whether a module is the standard library's, the host's, workerlib's or a trusted library's."""
     root = module.partition(".")[0] if type(module) is str else ""
-    return root in sys.stdlib_module_names or root in _TRUSTED
+    return root in sys.stdlib_module_names or root in _TRUSTED or root in _TRUSTED_LIBRARIES
 
 
 def _content(cell: Any) -> object:
