@@ -12,6 +12,7 @@ import argparse
 import datetime
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,23 @@ sys.path[:0] = [str(Path(__file__).parents[2] / "tests" / folder) for folder in 
 
 import pools
 import starts
-from engines import launch
+from engines import AnyBrowser, launch
 
 START_MILLISECONDS = 120_000
+
+
+def calls(browser: AnyBrowser, url: str, quick: bool, only: str) -> dict[str, Any]:
+    """Has the page of suite.py measure calls."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.on("console", lambda message: print(f"{message.type}: {message.text}", file=sys.stderr))
+    page.goto(f"{url}/bench/", timeout=START_MILLISECONDS)
+    page.wait_for_function("() => window.bench?.isReady", timeout=START_MILLISECONDS)
+    measured: dict[str, Any] = json.loads(
+        page.evaluate("(chosen) => window.bench.run(...chosen)", [quick, only])
+    )
+    context.close()
+    return measured
 
 
 def main() -> None:
@@ -33,25 +48,27 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="", help='parts of suite.py, "starts" or "pools"')
     options = parser.parse_args()
+    results: dict[str, Any] = {"rows": [], "goals": []}
+
+    def add(part: str, measure: Callable[[], dict[str, Any]]) -> None:
+        """Adds what a part has measured; its failure is a goal that is not met, and costs no other part."""
+        try:
+            measured = measure()
+        except Exception as error:
+            print(f"{part} failed: {error!r}", file=sys.stderr, flush=True)
+            name = f"{part}: measured at all ({type(error).__name__})"
+            measured = {"goals": [{"name": name, "goal": ">= 1", "value": 0, "met": False}]}
+        for key, value in measured.items():
+            results[key] = results[key] + value if key in ("rows", "goals") else value
+
     with launch(options.engine) as browser:
-        results: dict[str, Any] = {"rows": [], "goals": []}
         if options.only not in ("starts", "pools"):
-            context = browser.new_context()
-            page = context.new_page()
-            page.on("console", lambda message: print(f"{message.type}: {message.text}", file=sys.stderr))
-            page.goto(f"{options.url}/bench/", timeout=START_MILLISECONDS)
-            page.wait_for_function("() => window.bench?.isReady", timeout=START_MILLISECONDS)
-            results = json.loads(
-                page.evaluate("(chosen) => window.bench.run(...chosen)", [options.quick, options.only])
-            )
-            context.close()
+            add("calls", lambda: calls(browser, options.url, options.quick, options.only))
         if options.only in ("", "starts"):
-            started = starts.measure(browser, options.url, 3 if options.quick else 5, options.engine)
-            for key, more in started.items():
-                results[key] += more
+            rounds = 3 if options.quick else 5
+            add("starts", lambda: starts.measure(browser, options.url, rounds, options.engine))
         if options.only in ("", "pools"):
-            for key, more in pools.measure(browser, options.url, options.quick).items():
-                results[key] += more
+            add("pools", lambda: pools.measure(browser, options.url, options.quick))
     results["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     print(json.dumps(results, indent=1))
 

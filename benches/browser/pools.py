@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from engines import AnyBrowser
@@ -25,10 +26,13 @@ _MEGABYTE = 1 << 20
 
 Row = dict[str, Any]
 InPage = Callable[..., dict[str, Any]]
+Opened = Callable[[], AbstractContextManager[InPage]]
+Told = list[tuple[Row, list[tuple[str, str, float, float]]]]
+"""Rows, each with its goals: the name, `>=` or `<=`, the value and the wanted one."""
 
 
 def measure(browser: AnyBrowser, url: str, quick: bool) -> dict[str, list[Row]]:
-    """Measures all of it.
+    """Measures all of it. A measurement that fails, or takes too long, costs its own rows only.
 
     Args:
         browser: The browser.
@@ -40,61 +44,84 @@ def measure(browser: AnyBrowser, url: str, quick: bool) -> dict[str, list[Row]]:
     """
     rows: list[Row] = []
     goals: list[Row] = []
-
-    @contextmanager
-    def opened() -> Iterator[InPage]:
-        context = browser.new_context()
-        page = context.new_page()
-        page.on("console", lambda message: print(f"{message.type}: {message.text}", file=sys.stderr))
-        page.goto(f"{url}/bench/pools.html", timeout=_MILLISECONDS)
-        page.wait_for_function("() => window.pools", timeout=_MILLISECONDS)
-
-        def in_page(name: str, *arguments: Any) -> dict[str, Any]:
-            print(f"pools: {name}{arguments}", file=sys.stderr, flush=True)
-            script = "([name, given]) => window.pools[name](...given)"
-            told: dict[str, Any] = json.loads(page.evaluate(script, [name, list(arguments)]))
-            print(f"pools: {told}", file=sys.stderr, flush=True)
-            return told
-
-        yield in_page
-        context.close()
-
-    def add(row: Row, *wanted: tuple[str, str, float, float]) -> None:
-        rows.append(row)
-        for name, sign, value, goal in wanted:
-            is_met = value >= goal if sign == ">=" else value <= goal
-            goals.append({"name": name, "goal": f"{sign} {goal}", "value": value, "met": is_met})
-
-    with opened() as in_page:
-        _add_tasks(add, in_page, quick)
-    _add_graph(add, opened, quick)
-    # A death is the same on each site, and a thousand of them take minutes: the plain site has them all.
-    with opened() as in_page:
-        _add_deaths(add, in_page, quick or in_page("is_isolated")["is"])
+    for part in (_tasks, _tiny, _stragglers, _graph, _kills, _restarts):
+        try:
+            told = part(lambda: _Page(browser, url), quick)
+        except Exception as error:
+            print(f"pools: {part.__name__} failed: {error!r}", file=sys.stderr, flush=True)
+            name = f"{_NAMES[part.__name__]}: measured at all ({type(error).__name__})"
+            goals.append({"name": name, "goal": ">= 1", "value": 0, "met": False})
+            continue
+        for row, wanted in told:
+            rows.append(row)
+            for name, sign, value, goal in wanted:
+                is_met = value >= goal if sign == ">=" else value <= goal
+                goals.append({"name": name, "goal": f"{sign} {goal}", "value": value, "met": is_met})
     return {"rows": rows, "goals": goals}
 
 
-def _add_tasks(add: Callable[..., None], in_page: InPage, quick: bool) -> None:
-    rounds = 1 if quick else 3
+class _Page:
+    """A page of its own, in a browser context of its own."""
+
+    def __init__(self, browser: AnyBrowser, url: str) -> None:
+        self._browser = browser
+        self._url = url
+
+    def __enter__(self) -> InPage:
+        self._context = self._browser.new_context()
+        page = self._context.new_page()
+        page.on("console", lambda message: print(f"{message.type}: {message.text}", file=sys.stderr))
+        page.goto(f"{self._url}/bench/pools.html", timeout=_MILLISECONDS)
+        page.wait_for_function("() => window.pools", timeout=_MILLISECONDS)
+
+        def in_page(name: str, *arguments: Any, limit: int = 300) -> dict[str, Any]:
+            began = time.monotonic()
+            told: dict[str, Any] = json.loads(page.evaluate(_WITHIN, [name, list(arguments), limit * 1000]))
+            print(f"pools: {name}{arguments}: {told}", file=sys.stderr, flush=True)
+            print(f"pools: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            return told
+
+        return in_page
+
+    def __exit__(self, *_: object) -> None:
+        self._context.close()
+
+
+_WITHIN = """([name, given, limit]) => Promise.race([
+  window.pools[name](...given),
+  new Promise((_, reject) => setTimeout(() => reject(new Error(`${name} takes too long`)), limit)),
+])"""
+
+
+def _tasks(opened: Opened, quick: bool) -> Told:
     count = 50 if quick else 200
-    told = [in_page("tasks", count) for _ in range(rounds)]
+    with opened() as in_page:
+        told = [in_page("tasks", count) for _ in range(1 if quick else 3)]
     name = f"{count} tasks of 20 ms on two workers"
     row = _row(name, "ms", told, {_OWN: "two", _ONE: "one", _JAVASCRIPT: "peer"})
     speed = 1 / row["ratios"][_ONE]
-    add(row, ("tasks of 20 ms on two workers, times one worker's speed", ">=", speed, 1.7))
+    return [(row, [("tasks of 20 ms on two workers, times one worker's speed", ">=", speed, 1.7)])]
+
+
+def _tiny(opened: Opened, quick: bool) -> Told:
     count = 20_000 if quick else 100_000
-    told = [in_page("tiny", count) for _ in range(rounds)]
+    with opened() as in_page:
+        told = [in_page("tiny", count) for _ in range(1 if quick else 3)]
     name = f"{count:,} tiny tasks by map, each"
     row = _row(name, "us", told, {_OWN: "map", _SINGLE: "single", _JAVASCRIPT: "peer"})
     speed = 1 / row["ratios"][_SINGLE]
-    add(row, ("tiny tasks by map, times the rate of single calls", ">=", speed, 10))
-    told = [in_page("stragglers", 200 if quick else 400) for _ in range(rounds)]
+    return [(row, [("tiny tasks by map, times the rate of single calls", ">=", speed, 10)])]
+
+
+def _stragglers(opened: Opened, quick: bool) -> Told:
+    with opened() as in_page:
+        told = [in_page("stragglers", 200 if quick else 400) for _ in range(1 if quick else 3)]
     name = "one task in 50 takes 20 times as long"
     row = _row(name, "ms", told, {_OWN: "pool", _IDEAL: "ideal", _JAVASCRIPT: "peer"})
-    add(row, ("stragglers, times the ideal", "<=", row["ratios"][_IDEAL], 1.2))
+    return [(row, [("stragglers, times the ideal", "<=", row["ratios"][_IDEAL], 1.2)])]
 
 
-def _add_graph(add: Callable[..., None], opened: Callable[..., Any], quick: bool) -> None:
+def _graph(opened: Opened, quick: bool) -> Told:
     size = _MEGABYTE // 8 if quick else _MEGABYTE
     told: list[dict[str, float]] = []
     for _ in range(1 if quick else 3):
@@ -105,27 +132,50 @@ def _add_graph(add: Callable[..., None], opened: Callable[..., Any], quick: bool
             measured[f"{way} ms"], measured[f"{way} heap"] = one["ms"], one["after"] / _MEGABYTE
         told.append(measured)
     name = f"dask's graph: 100 chains of 10 tasks and a tree of 500, {size // 1024} KB between them"
-    row = _row(name, "ms", told, {_OWN: "workerlib ms", _PEER: "pyodide-pool ms"})
-    add(row, ("dask's graph, times pyodide-pool's speed", ">=", 1 / row["ratios"][_PEER], 2))
-    row = _row(
-        "that graph: the page's heap", "MB", told, {_OWN: "workerlib heap", _PEER: "pyodide-pool heap"}
-    )
-    add(row, ("the page's heap after that graph, times pyodide-pool's", "<=", row["ratios"][_PEER], 0.25))
+    time_row = _row(name, "ms", told, {_OWN: "workerlib ms", _PEER: "pyodide-pool ms"})
+    speed = 1 / time_row["ratios"][_PEER]
+    name = "that graph: the page's heap"
+    heap_row = _row(name, "MB", told, {_OWN: "workerlib heap", _PEER: "pyodide-pool heap"})
+    share = heap_row["ratios"][_PEER]
+    return [
+        (time_row, [("dask's graph, times pyodide-pool's speed", ">=", speed, 2)]),
+        (heap_row, [("the page's heap after that graph, times pyodide-pool's", "<=", share, 0.25)]),
+    ]
 
 
-def _add_deaths(add: Callable[..., None], in_page: InPage, few: bool) -> None:
-    kills, items = (20, 400) if few else (200, 2000)
-    told = in_page("kills", kills, items)
+def _kills(opened: Opened, quick: bool) -> Told:
+    with opened() as in_page:
+        kills, items = (20, 400) if quick or _has_few_deaths(in_page) else (200, 2000)
+        told = in_page("kills", kills, items, limit=900)
     row = _row(f"{kills} workers killed during a map", "s", [told], {_OWN: "seconds"})
     row["details"] = {"items": told["items"]}
-    add(row, (f"results lost or doubled in {kills} kills", "<=", told["wrong"], 0))
-    count = 20 if few else 1000
-    told = in_page("restarts", count)
+    return [(row, [(f"results lost or doubled in {kills} kills", "<=", told["wrong"], 0)])]
+
+
+def _has_few_deaths(in_page: InPage) -> bool:
+    """A death is the same on each site, and a thousand of them take minutes: the plain site has them all."""
+    return bool(in_page("is_isolated")["is"])
+
+
+def _restarts(opened: Opened, quick: bool) -> Told:
+    with opened() as in_page:
+        count = 20 if quick or _has_few_deaths(in_page) else 1000
+        told = in_page("restarts", count, limit=1500)
     row = _row(f"{count:,} restarts, each", "ms", [told], {_OWN: "each"})
     row["details"] = told
     grown = {what: told["after"][what] / max(1, told["before"][what]) for what in told["after"]}
     names = {what: f"the page's {what} after {count:,} restarts, times before" for what in grown}
-    add(row, *((names[what], "<=", grown[what], 1.05) for what in grown))
+    return [(row, [(names[what], "<=", grown[what], 1.05) for what in grown])]
+
+
+_NAMES = {
+    "_tasks": "tasks of 20 ms",
+    "_tiny": "tiny tasks by map",
+    "_stragglers": "stragglers",
+    "_graph": "dask's graph",
+    "_kills": "workers killed during a map",
+    "_restarts": "restarts",
+}
 
 
 def _row(name: str, unit: str, told: list[dict[str, float]], ways: dict[str, str]) -> Row:
