@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import workerlib
 from distributed import Client
 
 import pools
+from pace import PACE
 
 SCRIPT = Path(pools.__file__).with_name("pool_worker.py")
 HERE = Path(__file__).parent
@@ -36,6 +40,8 @@ OTHERWISE = {
     "`timeout=`": {"time_limits", "a_task_that_cannot_be_interrupted"},
     "`each`, `share`": {
         "each_and_share_reach_later_workers",
+        "each_while_a_worker_is_interrupted",
+        "each_that_fails",
         "shared_values",
         "an_idempotent_export_runs_again",
     },
@@ -56,21 +62,40 @@ def test_the_documents_say_what_is_other_on_a_cluster() -> None:
 
 
 @contextlib.contextmanager
-def cluster(allowed_failures: int) -> Iterator[str]:
-    """Runs a cluster; gives its scheduler's address."""
-    command = [sys.executable, str(HERE / "cluster.py"), str(allowed_failures)]
+def running_cluster(allowed_failures: int, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Runs a cluster; gives its scheduler's address, and the process of its scheduler."""
+    command = [sys.executable, str(HERE / "cluster.py"), str(allowed_failures), str(port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             address = process.stdout.readline().strip()
             assert address.startswith("tcp://127.0.0.1:")
-            yield address
+            yield address, process
             process.stdin.close()
             process.wait(60)
         finally:
             # Popen itself waits for its process without a limit, also after an error.
             process.kill()
+
+
+@contextlib.contextmanager
+def cluster(allowed_failures: int) -> Iterator[str]:
+    """Runs a cluster; gives its scheduler's address."""
+    with running_cluster(allowed_failures) as (address, _):
+        yield address
+
+
+@contextlib.asynccontextmanager
+async def connected(address: str, kind: str, timeout: float = 60) -> AsyncIterator[Any]:
+    """Gives a client of either kind, which tries for so many seconds to connect."""
+    if kind == "asynchronous":
+        async with Client(address, asynchronous=True, set_as_default=False, timeout=timeout) as client:
+            yield client
+    else:
+        client = await asyncio.to_thread(Client, address, set_as_default=False, timeout=timeout)
+        yield client
+        await asyncio.to_thread(client.close)
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +105,14 @@ def address() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=["asynchronous", "blocking"])
+KINDS = ["asynchronous", "blocking"]
+
+
+@pytest.fixture(params=KINDS)
 async def client(address: str, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     """A client of either kind."""
-    if request.param == "asynchronous":
-        async with Client(address, asynchronous=True, set_as_default=False) as client:
-            yield client
-    else:
-        client = await asyncio.to_thread(Client, address, set_as_default=False)
+    async with connected(address, request.param) as client:
         yield client
-        await asyncio.to_thread(client.close)
 
 
 async def test_break_ends_a_map_soon(pool: workerlib.Pool) -> None:
@@ -216,3 +239,133 @@ async def test_a_cluster_that_runs_tasks_again_unasked() -> None:
                 pool = await workerlib.pool(SCRIPT, client=client)
             assert await pool.double(4) == 8
             await pool.close()
+
+
+async def outcome(awaitable: Any) -> Any:
+    """Awaits something for as long as a test may take; returns its result or its exception."""
+    async with asyncio.timeout(60 * PACE):
+        (result,) = await asyncio.gather(awaitable, return_exceptions=True)
+        return result
+
+
+async def mapped(pool: workerlib.Pool) -> int:
+    """Maps over items without an end, of which each error is yielded; returns only if the map ends."""
+    count = 0
+    async for _ in pool.map(pool.wait, itertools.repeat(0.1), errors="yield"):
+        count += 1
+    return count
+
+
+async def all_begun(pool: workerlib.Pool, count: int) -> None:
+    """Waits until so many slots of the pool run tasks."""
+    while pool.stats().busy < count:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_that_its_user_closes(address: str, kind: str) -> None:
+    """Calls that run, that wait and that come later, maps and graphs raise errors of this library, and none hangs."""
+    async with connected(address, kind) as client, workerlib.pool(SCRIPT, client=client) as pool:
+        # The cluster's workers serve other tests as well, and nothing interrupts a task that runs.
+        running = [asyncio.ensure_future(outcome(pool.wait(5))) for _ in range(2)]
+        waiting = asyncio.ensure_future(outcome(pool.double(1)))
+        graph = asyncio.ensure_future(outcome(pool.compute(dask.delayed(time.sleep)(5))))
+        mapping = asyncio.ensure_future(outcome(mapped(pool)))
+        await all_begun(pool, 2)
+        await (client.close() if kind == "asynchronous" else asyncio.to_thread(client.close))
+        for error in await asyncio.gather(*running):
+            assert type(error) is workerlib.WorkerDiedError
+            assert "the client of the cluster is clos" in str(error)
+        assert type(await waiting) is workerlib.PoolBrokenError
+        assert type(await mapping) is workerlib.PoolBrokenError
+        assert type(await graph) is workerlib.ConnectionClosedError
+        await all_refused(pool, client)
+
+
+async def all_refused(pool: workerlib.Pool, client: Any) -> None:
+    """Checks that a pool which has lost its cluster for good says so whatever it is asked."""
+    assert pool.closed
+    for asked in (pool.double(1), pool.run(abs, -1), mapped(pool)):
+        error = await outcome(asked)
+        assert type(error) is workerlib.PoolBrokenError
+        assert "the client of the cluster is closed" in str(error)
+    for asked in (pool.compute(dask.delayed(abs)(-1)), pool.get({"x": 1}, "x")):
+        assert type(await outcome(asked)) is workerlib.ConnectionClosedError
+    # What no cluster does is refused as ever.
+    with pytest.raises(workerlib.NotSupportedError):
+        _ = pool.each
+    with pytest.raises(workerlib.NotSupportedError):
+        pool.share(limit=1)
+    future = pool.executor.submit(pool.double, 1)
+    assert type(await outcome(asyncio.wrap_future(future))) is workerlib.PoolBrokenError
+    with pytest.raises(workerlib.ConnectError, match="the client of the cluster is closed"):
+        await workerlib.pool(SCRIPT, client=client)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_scheduler_that_is_killed(kind: str) -> None:
+    """Calls that run raise WorkerDiedError at once; the pool is broken when the client has given up."""
+    with running_cluster(0) as (address, process):
+        async with (
+            connected(address, kind, timeout=1) as client,
+            workerlib.pool(SCRIPT, client=client) as pool,
+        ):
+            future = pool.executor.submit(pool.wait, 600)
+            running = asyncio.ensure_future(outcome(pool.wait(600)))
+            graph = asyncio.ensure_future(outcome(pool.compute(dask.delayed(time.sleep)(600))))
+            mapping = asyncio.ensure_future(outcome(mapped(pool)))
+            await all_begun(pool, 2)
+            process.kill()
+            for asked in (running, outcome(asyncio.wrap_future(future))):
+                error = await asked
+                assert type(error) is workerlib.WorkerDiedError
+                assert "the connection to the cluster's scheduler was lost" in str(error)
+            assert type(await graph) is workerlib.ConnectionClosedError
+            assert type(await mapping) is workerlib.PoolBrokenError
+            await all_refused(pool, client)
+
+
+async def test_a_scheduler_that_is_started_again() -> None:
+    """When the client has a connection again, the pool goes on: with its retries, and with what had not begun."""
+    with running_cluster(0) as (address, process):
+        async with connected(address, "asynchronous") as client:
+            pool = await workerlib.pool(SCRIPT, client=client)
+            running = asyncio.ensure_future(outcome(pool.wait(600)))
+            again = asyncio.ensure_future(outcome(pool.wait.options(retries=1)(1)))
+            await all_begun(pool, 2)
+            waiting = asyncio.ensure_future(outcome(pool.double(4)))
+            process.kill()
+            await asyncio.to_thread(process.wait)
+            assert type(await running) is workerlib.WorkerDiedError
+            with running_cluster(0, int(address.rpartition(":")[2])):
+                assert await again == 1
+                assert await waiting == 8
+                assert await pool.double(5) == 10
+                assert pool.stats().parked == 0
+                # A restart of all workers costs the calls that run.
+                running = asyncio.ensure_future(outcome(pool.wait(600)))
+                await all_begun(pool, 1)
+                await client.restart()
+                assert type(await running) is workerlib.WorkerDiedError
+                assert await pool.double(6) == 12
+                await pool.close()
+
+
+async def test_a_scheduler_that_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool that cannot be made says so: no connection yet, a scheduler that stands still, one that is gone."""
+    from workerlib._pool import cluster as module
+
+    with running_cluster(0) as (address, process):
+        early = Client(address, asynchronous=True, set_as_default=False)
+        with pytest.raises(workerlib.ConnectError, match="await it first"):
+            await workerlib.pool(SCRIPT, client=early)
+        await early
+        await early.close()
+        async with connected(address, "asynchronous", timeout=1) as client:
+            monkeypatch.setattr(module, "_ANSWER", 0.2)
+            process.send_signal(signal.SIGSTOP)
+            with pytest.raises(workerlib.ConnectTimeoutError, match="no answer within 0.2 seconds"):
+                await workerlib.pool(SCRIPT, client=client)
+            process.kill()
+            with pytest.raises(workerlib.ConnectError):
+                await workerlib.pool(SCRIPT, client=client)

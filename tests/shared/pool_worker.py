@@ -114,6 +114,22 @@ async def wait(seconds: float) -> float:
 
 
 @workerlib.export
+async def clean_up_slowly() -> None:
+    """Waits, and takes its time when it is cancelled."""
+    try:
+        await asyncio.sleep(600)
+    finally:
+        await asyncio.sleep(0.3)
+
+
+@workerlib.export
+async def die_later() -> None:
+    """Ends this worker after a moment."""
+    await asyncio.sleep(0.3)
+    await _die()
+
+
+@workerlib.export
 def set_up(value: Any) -> int:
     """Notes what each worker is set up with."""
     state["set up with"].append(value)

@@ -235,6 +235,33 @@ async def test_break_ends_a_map(pool: Pool) -> None:
         assert await asyncio.gather(*(pool.double(number) for number in range(4))) == [0, 2, 4, 6]
 
 
+async def test_progress_that_raises(pool: Pool) -> None:
+    """An exception of `on_progress` ends its map, as one of `on_report` ends its call, and costs nobody else anything."""
+
+    def refuse(done: int, _total: int | None) -> None:
+        if done == 3:
+            raise LookupError("no bar")
+
+    others = [pool.submit(pool.double, number) for number in range(20)]
+    for errors in ("raise", "yield"):
+        with raises(LookupError, "no bar"):
+            async for _ in pool.map(pool.double, range(100), on_progress=refuse, errors=errors, chunk=4):
+                pass
+    assert await asyncio.gather(*others) == [2 * number for number in range(20)]
+    assert [result async for result in pool.map(pool.double, range(3))] == [0, 2, 4]
+
+
+async def test_a_map_of_several_consumers(pool: Pool) -> None:
+    """Several tasks may take results of one map: each result comes once, and the end reaches all."""
+    results = pool.map(pool.double_slowly, range(40), chunk=1)
+
+    async def consume() -> list[int]:
+        return [result async for result in results]
+
+    taken = await asyncio.gather(*(consume() for _ in range(4)))
+    assert sorted(number for part in taken for number in part) == list(range(0, 80, 2))
+
+
 async def test_progress(pool: Pool) -> None:
     """A map tells how many items have ended, and of how many."""
     told: list[tuple[int, int | None]] = []
@@ -399,6 +426,40 @@ async def test_each_and_share_reach_later_workers(start: Start) -> None:
         assert (await pool.limits())[0] == 10
 
 
+async def test_each_while_a_worker_is_interrupted(start: Start) -> None:
+    """A worker that is being interrupted runs what all workers run as soon as it is idle."""
+    async with start(size=1) as pool:
+        running = pool.submit(pool.clean_up_slowly)
+        while not pool.stats().busy:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.sleep(0)
+        assert await pool.each.set_up("a") == [1]
+        assert await pool.set_up_with() == ["a"]
+        with raises(asyncio.CancelledError):
+            await running
+
+
+async def test_each_that_fails(start: Start) -> None:
+    """A set-up that raises everywhere is its caller's error, and not that of workers that start later."""
+    async with start(size=1, backoff=None, max_restarts=1) as pool:
+        with raises(ValueError, "3 is odd"):
+            await pool.each.check(3)
+        assert await pool.each.check(4) == [4]
+        with raises(workerlib.WorkerDiedError):
+            await pool.die(5)
+        assert await pool.double(1) == 2
+        assert pool.stats().restarts == 1
+        # A worker that dies before its turn has no result: the one in its place runs the set-up first of all.
+        dying = pool.submit(pool.die_later)
+        while not pool.stats().busy:
+            await asyncio.sleep(0.001)
+        assert await pool.each.set_up("a") == []
+        with raises(workerlib.WorkerDiedError):
+            await dying
+
+
 async def test_shared_values(pool: Pool) -> None:
     """Each call that is sent after `share` sees it, on each worker; a worker only reads."""
     for limit in range(20):
@@ -433,6 +494,8 @@ async def test_closing(start: Start) -> None:
             await task
     with raises(workerlib.ConnectionClosedError, "is closed"):
         await pool.double(1)
+    with raises(workerlib.ConnectionClosedError, "is closed"):
+        pool.share(limit=1)
     assert pool.closed
 
 

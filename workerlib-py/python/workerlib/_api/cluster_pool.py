@@ -6,7 +6,6 @@ refused. docs/scaling.md has the table of both.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any, NoReturn
@@ -52,16 +51,14 @@ class ClusterPool(Pool):
         """Computes a graph of dask's on the cluster, by its own scheduler: see `Pool.get()`."""
         client = self._cluster.client
         if client.asynchronous:
-            return await client.gather(client.get(graph, keys, sync=False))
-        return await asyncio.to_thread(client.get, graph, keys)
+            return await self._cluster.ask(lambda: client.gather(client.get(graph, keys, sync=False)))
+        return await self._cluster.ask(lambda: client.get(graph, keys))
 
     async def compute(self, *collections: Any, **options: Any) -> tuple[Any, ...]:
         """Computes dask's collections on the cluster, by its own scheduler: see `Pool.compute()`."""
         client = self._cluster.client
-        if client.asynchronous:
-            return tuple(await client.gather(client.compute(list(collections), **options)))
         return tuple(
-            await asyncio.to_thread(lambda: client.gather(client.compute(list(collections), **options)))
+            await self._cluster.ask(lambda: client.gather(client.compute(list(collections), **options)))
         )
 
     @property
@@ -71,11 +68,16 @@ class ClusterPool(Pool):
         Raises:
             NotSupportedError: If the client is asynchronous, so that nothing of it blocks.
         """
-        if self._cluster.client.asynchronous:
+        cluster = self._cluster
+        if cluster.client.asynchronous:
             raise NotSupportedError(
                 "the client is asynchronous, and dask's scheduler= blocks: await pool.compute(…)"
             )
-        return self._cluster.client.get  # type: ignore[no-any-return]
+
+        def schedule(graph: Any, keys: Any, **options: Any) -> Any:
+            return cluster.ask_blocking(lambda: cluster.client.get(graph, keys, **options))
+
+        return schedule
 
     def _send(
         self,
@@ -123,6 +125,7 @@ async def start_on_cluster(
     threads = await cluster.open()
 
     async def start() -> Member:
+        await cluster.open_again()
         return ClusterMember(cluster)
 
     driver = Driver(

@@ -12,12 +12,14 @@ from types import TracebackType
 from typing import Any, Never, Protocol
 
 from workerlib._arguments import require_callable, require_count, require_seconds
-from workerlib._errors import NotSupportedError
+from workerlib._errors import NotSupportedError, UnsendableError
 from workerlib._pool.driver import Driver
 from workerlib._pool.executor import PoolExecutor, run_blocking
 from workerlib._pool.jobs import Answer, Job, OnEnd, Stats
 from workerlib._pool.mapping import Errors, MapOptions, OnProgress, PoolMap
+from workerlib._pool.places import placed
 from workerlib._pool.sent_functions import RUN, By, describe_function
+from workerlib._pool.steps import Ending
 from workerlib._rpc.remote_functions import OnReport, not_exported
 from workerlib._rpc.starts import look_at
 
@@ -118,7 +120,7 @@ class Pool:
             timeout: The number of seconds that each item may run, counted from its start.
             retries: How often an item runs again if its worker dies.
             on_progress: A function that is called with the number of items that have ended, and the number of
-                all, or None while that is not known.
+                all, or None while that is not known. An exception of its own ends the map.
 
         Raises:
             TypeError: If `function` is no function of this pool, if there is more than one iterable, or if a
@@ -188,7 +190,9 @@ class Pool:
         title = getattr(function, "__qualname__", repr(function))
 
         def job(end: OnEnd) -> Job:
-            return Job(RUN, (described, args, kwargs), {}, end, on_begin=on_begin, title=title)
+            return Job(
+                RUN, (described, args, kwargs), {}, _naming_places(end), on_begin=on_begin, title=title
+            )
 
         return self._driver.call(job)
 
@@ -283,7 +287,9 @@ class Pool:
 
         Raises:
             UnsendableError: If a value cannot be sent; then none is shared.
+            ConnectionClosedError: If the pool is closed, or has no worker left.
         """
+        self._driver.check_open()
         self._driver.share(values)
 
     def stats(self) -> Stats:
@@ -367,7 +373,7 @@ class Each:
         async def on_each(*args: Any, **kwargs: Any) -> list[Any]:
             look_at(sys._getframe(1))
             driver.check_open()
-            return await asyncio.gather(*driver.call_each(name, args, kwargs))
+            return await driver.call_each(name, args, kwargs)
 
         on_each.__name__ = name
         on_each.__qualname__ = f"{driver.name}.each.{name}"
@@ -395,6 +401,17 @@ def _check(
     if timeout is not None and require_seconds("timeout", timeout) <= 0:
         raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
     require_count("retries", retries, 0)
+
+
+def _naming_places(end: OnEnd) -> OnEnd:
+    """Has the error of a call of `RUN` name the arguments as the caller of `Pool.run()` has written them."""
+
+    def named(job: Job, ending: Ending) -> None:
+        if job.is_error and isinstance(job.answer, UnsendableError):
+            job.answer = placed(placed(job.answer, "args[1]", "args"), "args[2]", "kwargs")
+        end(job, ending)
+
+    return named
 
 
 def _pool_function(

@@ -41,6 +41,8 @@ from workerlib._pool.steps import (
 from workerlib._rpc.timers import Timer, call_at
 from workerlib._values.safe_text import class_name, text_of
 
+_GONE = object()
+"""Stands for the result of a worker that died before its turn."""
 # After how many seconds the memory of a worker is looked at again.
 _LOOK = 1.0
 
@@ -265,23 +267,55 @@ class Driver:
             self.schedule.close_feed(feed)
             self.pump()
 
-    def call_each(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Answer]:
+    async def call_each(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """Has every worker run a function, also those that start later.
 
         Returns:
-            A future for each worker that runs now.
+            The results of the workers that run now. The result of one that dies before its turn is missing:
+            the worker in its place runs the function first of all.
+
+        Raises:
+            BaseException: The first exception of the function. Workers that start later run it all the same,
+                unless it has succeeded nowhere.
         """
 
         def ignore(_job: Job, _ending: Ending) -> None: ...
 
-        self._calls_for_each.append(Job(function, args, kwargs, ignore))
-        answers = []
-        for slot, place in enumerate(self._places):
-            state = self.schedule.states()[slot][0]
-            if state in {State.IDLE, State.BUSY} and place.member is not None:
-                place.heard_calls = len(self._calls_for_each)
-                answers.append(self.call(lambda end: Job(function, args, kwargs, end), slot=slot))
-        return answers
+        for_later = Job(function, args, kwargs, ignore)
+        self._calls_for_each.append(for_later)
+        answers = [
+            self._call_of_each(slot, place, for_later)
+            for slot, place in enumerate(self._places)
+            if place.member is not None and self.schedule.takes_calls(slot)
+        ]
+        outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if errors:
+            is_its_own = not any(isinstance(error, ConnectionClosedError) for error in errors)
+            if is_its_own and len(errors) == len(outcomes):
+                self._forget_for_each(for_later)
+            raise errors[0]
+        return [outcome for outcome in outcomes if outcome is not _GONE]
+
+    def _call_of_each(self, slot: int, place: _Place, call: Job) -> Answer:
+        place.heard_calls = len(self._calls_for_each)
+
+        def job(end: OnEnd) -> Job:
+            def ended(job: Job, ending: Ending) -> None:
+                if ending is Ending.GONE:
+                    job.answer, ending = _GONE, Ending.ANSWERED
+                end(job, ending)
+
+            return Job(call.function, call.args, call.kwargs, ended)
+
+        return self.call(job, slot=slot)
+
+    def _forget_for_each(self, call: Job) -> None:
+        """Drops a call that has failed on all workers: it would keep each later one from its work."""
+        index = next(index for index, one in enumerate(self._calls_for_each) if one is call)
+        del self._calls_for_each[index]
+        for place in self._places:
+            place.heard_calls -= place.heard_calls > index
 
     def member(self, slot: int, incarnation: int) -> Member | None:
         """Returns a worker that runs; None if it is gone.
@@ -511,7 +545,11 @@ class Driver:
         while place.heard_calls < len(self._calls_for_each):
             job = self._calls_for_each[place.heard_calls]
             place.heard_calls += 1
-            await member.call(job.function, job.args, job.kwargs)
+            try:
+                await member.call(job.function, job.args, job.kwargs)
+            except Exception:
+                if member.is_gone or any(one is job for one in self._calls_for_each):
+                    raise
 
     def _on_gone(self, slot: int, incarnation: int, place: _Place, member: Member) -> None:
         if self.schedule.is_closed:
@@ -542,6 +580,7 @@ class Driver:
         """Has a worker run tasks, and makes it idle again if it lives."""
         step, member = run.step, run.member
         if not await run.run():
+            self.pump()
             return
         if run.is_interrupted:
             self.pump()

@@ -90,7 +90,8 @@ class _Feed:
         self._taken = 0
         """How many results have been given of which the pool has not heard."""
         self._given = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        """Steps that wait for a result; several, if several tasks share the map."""
         self._end: BaseException | None = None
         self.is_closed = False
 
@@ -127,11 +128,9 @@ class _Feed:
                 if error is not None:
                     raise error
                 raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
 
     def close(self) -> None:
         """Ends the map: items that wait are dropped, items that run are interrupted."""
@@ -260,7 +259,13 @@ class _Feed:
             return
         for _ in numbers:
             self.done += 1
-            on_progress(self.done, self._read if self._source_ended else self.total)
+            try:
+                on_progress(self.done, self._read if self._source_ended else self.total)
+            except Exception as error:
+                # It ends the map, and not the pool's own work, in the midst of which it was called.
+                self._end = self._end or error
+                self._wake()
+                return
 
     def _result(self, number: int, ending: Ending) -> Any:
         """Returns the result of an item that settles, or the error in its place."""
@@ -289,8 +294,10 @@ class _Feed:
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 def _ignore(_job: Job, _ending: Ending) -> None:

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from workerlib._errors import ConnectionClosedError, UnsendableError
 from workerlib._pool.chunks import OUTCOME, read_outcome
 from workerlib._pool.places import placed
-from workerlib._pool.sent_functions import RUN
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.remote_functions import OnReport
 
@@ -89,12 +88,7 @@ class Member:
             kwargs: The keyword arguments.
             on_report: Is called with what the function reports while it runs.
         """
-        try:
-            return await self.connection.call(function, args, kwargs, on_report=on_report)
-        except UnsendableError as error:
-            if function != RUN:
-                raise
-            raise placed(placed(error, "args[1]", "args"), "args[2]", "kwargs") from None
+        return await self.connection.call(function, args, kwargs, on_report=on_report)
 
     async def run_chunk(
         self, function: str, items: list[Any], together: int, on_outcome: Callable[[int, Any], None]

@@ -184,10 +184,17 @@ class Schedule:
             self._settle(made, Ending.BROKEN)
         elif slot is None:
             self._singles.append(made)
-        elif self._slots[slot].state in {State.IDLE, State.BUSY}:
+        elif self.takes_calls(slot):
             self._slots[slot].pinned.append(made)
         else:
             self._settle(made, Ending.GONE)
+
+    def takes_calls(self, slot: int) -> bool:
+        """Tells whether a slot has a worker that runs tasks, or will when its interrupt has ended."""
+        known = self._slots[slot]
+        return known.state in {State.IDLE, State.BUSY} or (
+            known.state is State.CONDEMNED and not known.is_own_kill
+        )
 
     def cancel(self, task: int) -> None:
         """Cancels a task that was submitted alone; one that runs is interrupted."""
