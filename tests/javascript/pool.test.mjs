@@ -153,6 +153,23 @@ test("each() reaches every worker, and later ones before anything else", LIMIT, 
   assert.deepEqual(workers[2].calls.map(({ name, args }) => [name, args]), [["setUp", [7]]]);
 });
 
+test("each() that fails on all workers keeps no later one from its work, and one that dies first has no result", LIMIT, async () => {
+  const { slots, workers } = await open();
+  const failing = slots.each("f", ["wrong"]);
+  await until(() => workers.every(({ calls }) => calls.length === 1));
+  for (const worker of workers) worker.calls[0].fail(new RangeError("it is wrong"));
+  await assert.rejects(failing, RangeError);
+  await until(() => slots.stats().idle === 2);
+  // It waits for its turn behind a task, and the worker dies of the task.
+  const task = slots.run("f", [1]);
+  const setUp = slots.each("setUp", [7]);
+  workers[0].end("it crashed");
+  await assert.rejects(task, WorkerDiedError);
+  assert.deepEqual(await setUp, [undefined]);
+  await until(() => workers.length === 3 && slots.stats().idle === 2);
+  assert.deepEqual(workers[2].calls.map(({ name, args }) => [name, args]), [["setUp", [7]]]);
+});
+
 test("restart() replaces all workers, a busy one after its task, and counts no death", LIMIT, async () => {
   const { slots, workers } = await open({ maxRestarts: 0 });
   const running = slots.run("f", [1]);
@@ -291,6 +308,18 @@ test("a map throws the first error or yields errors, and ends by its signal", LI
   const next = map.next();
   setTimeout(() => abort.abort(new DOMException("enough", "AbortError")), 1);
   await assert.rejects(next, { name: "AbortError" });
+});
+
+test("an error of onProgress ends the map, and is thrown by it", LIMIT, async () => {
+  const run = async (item) => item;
+  const onProgress = (done) => {
+    if (done === 2) throw new RangeError("no bar");
+  };
+  for (const errors of ["throw", "yield"]) {
+    await assert.rejects(async () => {
+      for await (const one of mapped(run, [1, 2, 3, 4], { ahead: 2, errors, onProgress })) assert.ok(one < 4);
+    }, /no bar/);
+  }
 });
 
 test("return() ends a map whose result is being waited for", LIMIT, async () => {

@@ -14,7 +14,7 @@ export interface MapOptions extends Omit<TaskOptions, "onReport"> {
   errors?: "throw" | "yield";
   /** How many items may have been read without their results having been taken; by default four for each worker. */
   ahead?: number;
-  /** Is called with the number of items that have ended, and the number of all if it is known. */
+  /** Is called with the number of items that have ended, and the number of all if it is known; what it throws ends the map. */
   onProgress?: (done: number, total: number | undefined) => void;
 }
 
@@ -155,8 +155,13 @@ export class ItemMap implements PoolMap<unknown> {
       if (this.#end.signal.aborted) return;
       this.#done += 1;
       this.#ready.push(outcome);
+      try {
+        onProgress?.(this.#done, this.#hasEnded ? this.#read : this.#total);
+      } catch (error) {
+        // The page's error ends its map. Here nobody else would hear of it.
+        this.#end.abort(error);
+      }
       this.#wake();
-      onProgress?.(this.#done, this.#hasEnded ? this.#read : this.#total);
     });
   }
 

@@ -88,6 +88,18 @@ interface Slot {
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
+/** A call that every worker runs before anything else. */
+interface FirstCall {
+  name: string;
+  args: unknown[];
+  kwargs: Record<string, unknown>;
+  /** Whether it has failed on all workers: it would keep each later one from its work. */
+  isDropped: boolean;
+}
+
+/** Stands for the result of a worker that died before its turn. */
+const GONE = Symbol("gone");
+
 /** The workers of one pool. */
 export class Slots {
   readonly #policy: Policy;
@@ -95,7 +107,7 @@ export class Slots {
   readonly #slots: Slot[];
   readonly #queue: Task[] = [];
   /** The calls that every worker runs before anything else. */
-  readonly #first: [name: string, args: unknown[], kwargs: Record<string, unknown>][] = [];
+  readonly #first: FirstCall[] = [];
   readonly #exports: string[] = [];
   /** Workers start one after the other. */
   #starting: Promise<unknown> = Promise.resolve();
@@ -167,13 +179,25 @@ export class Slots {
     });
   }
 
-  /** Has every worker run a function, also those that start later. */
-  each(name: string, args: unknown[], kwargs: Record<string, unknown> = {}): Promise<unknown[]> {
+  /**
+   * Has every worker run a function, also those that start later, unless it fails on all.
+   *
+   * The result of a worker that dies before its turn is missing: the one in its place runs the function first of all.
+   */
+  async each(name: string, args: unknown[], kwargs: Record<string, unknown> = {}): Promise<unknown[]> {
     const closed = this.#closing ?? this.#broken();
-    if (closed !== undefined) return Promise.reject(closed);
-    this.#first.push([name, args, kwargs]);
+    if (closed !== undefined) throw closed;
+    const first: FirstCall = { name, args, kwargs, isDropped: false };
+    this.#first.push(first);
     const running = this.#slots.filter((slot) => slot.member !== undefined && slot.state !== "starting");
-    return Promise.all(running.map((slot) => this.run(name, args, kwargs, {}, slot)));
+    const outcomes = await Promise.allSettled(running.map((slot) => this.run(name, args, kwargs, {}, slot)));
+    const failed = outcomes.filter((outcome) => outcome.status === "rejected");
+    if (failed.length > 0) {
+      const isItsOwn = failed.every(({ reason }) => !(reason instanceof WorkerDiedError || reason instanceof PoolBrokenError));
+      if (isItsOwn && failed.length === outcomes.length) Object.assign(first, { args: [], kwargs: {}, isDropped: true });
+      throw failed[0]!.reason;
+    }
+    return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" && outcome.value !== GONE ? [outcome.value] : []));
   }
 
   /** Replaces every worker, those that run a task when it has ended; resolves when all have started. */
@@ -292,6 +316,15 @@ export class Slots {
     task.reject(error);
   }
 
+  async #runFirst(member: Member, first: FirstCall): Promise<void> {
+    if (first.isDropped) return;
+    try {
+      await member.call(first.name, first.args, first.kwargs, {});
+    } catch (error) {
+      if (!first.isDropped || (await settled(member.closed)) !== undefined) throw error;
+    }
+  }
+
   /** Starts a worker for a slot, which has run the calls for each worker before it gets a task. */
   #bringUp(slot: Slot): Promise<void> {
     slot.state = "starting";
@@ -301,7 +334,7 @@ export class Slots {
       try {
         member = await this.#start();
         slot.member = member;
-        for (let at = 0; at < this.#first.length; at += 1) await member.call(...this.#first[at]!, {});
+        for (let at = 0; at < this.#first.length; at += 1) await this.#runFirst(member, this.#first[at]!);
       } catch (error) {
         this.#cause = error;
         slot.member = undefined;
@@ -375,11 +408,12 @@ export class Slots {
     this.#revive(slot);
   }
 
-  /** Rejects tasks that were for a worker which is gone. */
+  /** Ends the calls that were for a worker which is gone. */
   #dropTasksOf(slot: Slot): void {
     for (const task of this.#queue.filter((task) => task.slot === slot)) {
       this.#queue.splice(this.#queue.indexOf(task), 1);
-      this.#lose(task, new WorkerDiedError(`the worker died before it ran ${task.name}()`));
+      this.#lost += 1;
+      task.resolve(GONE);
     }
   }
 
