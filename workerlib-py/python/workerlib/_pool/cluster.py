@@ -110,8 +110,9 @@ class Cluster:
             raise ConnectError(f"the scheduler of the cluster cannot be asked: {error}") from error
         if described[0] == RAISED:
             cause = rebuild(described[1])
-            error = WorkerStartError(f"the script {self.script.name!r} failed in the cluster: {cause}")
-            raise error from cause
+            raise WorkerStartError(
+                f"the script {self.script.name!r} failed in the cluster: {cause}"
+            ) from cause
         exports, idempotent = described
         self.exports.update(dict.fromkeys(name for name, _kind in exports))
         self.streams |= {name for name, kind in exports if kind == STREAM}
