@@ -210,6 +210,8 @@ test("close() settles all tasks", LIMIT, async () => {
   for (const task of tasks) await assert.rejects(task, WorkerDiedError);
   await slots.closed();
   assert.ok(workers[0].isEnded);
+  const { idle, busy, starting, waiting } = slots.stats();
+  assert.deepEqual([idle, busy, starting, waiting], [0, 0, 0, 0]);
   await assert.rejects(slots.run("f"), /the pool has ended: it was closed/);
 });
 
@@ -308,6 +310,34 @@ test("a map throws the first error or yields errors, and ends by its signal", LI
   const next = map.next();
   setTimeout(() => abort.abort(new DOMException("enough", "AbortError")), 1);
   await assert.rejects(next, { name: "AbortError" });
+});
+
+test("a map of endless items ends with its pool, also if errors are yielded", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1, maxRestarts: 0 });
+  function* endless() {
+    for (;;) yield "at once";
+  }
+  const run = (item, options) => slots.run("f", [item], {}, options);
+  let count = 0;
+  await assert.rejects(async () => {
+    for await (const one of mapped(run, endless(), { ahead: 2, errors: "yield" }, () => slots.ended)) {
+      assert.equal(one, "at once");
+      if ((count += 1) === 5) workers[0].end("it crashed");
+    }
+  }, PoolBrokenError);
+  assert.ok(count >= 5);
+});
+
+test("the characters of a string are items", LIMIT, async () => {
+  const told = [];
+  for await (const one of mapped(async (item) => item, "abc", { ahead: 2 })) told.push(one);
+  assert.deepEqual(told, ["a", "b", "c"]);
+});
+
+test("options of a map that make no sense are refused", LIMIT, () => {
+  const { run } = byHand();
+  for (const ahead of [undefined, 0, Number.NaN]) assert.throws(() => mapped(run, [1], { ahead }), RangeError);
+  assert.throws(() => mapped(run, [1], { ahead: 1, errors: "raise" }), /write "throw" or "yield"/);
 });
 
 test("an error of onProgress ends the map, and is thrown by it", LIMIT, async () => {

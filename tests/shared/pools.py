@@ -497,6 +497,8 @@ async def test_closing(start: Start) -> None:
     with raises(workerlib.ConnectionClosedError, "is closed"):
         pool.share(limit=1)
     assert pool.closed
+    stats = pool.stats()
+    assert (stats.idle, stats.busy, stats.starting, stats.waiting) == (0, 0, 0, 0)
 
 
 async def test_recycling(start: Start) -> None:

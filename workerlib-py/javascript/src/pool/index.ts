@@ -148,7 +148,12 @@ function handle<T>(slots: Slots, name: string, size: number, end: (reason: strin
       return Object.assign(slots.run(name, args, {}, { signal: abort.signal }), { cancel });
     },
     map: (name: string, items: Iterable<unknown> | AsyncIterable<unknown>, options: MapOptions = {}) =>
-      new ItemMap((item, rest) => slots.run(name, [item], {}, rest), items, { ahead: 4 * size, ...options }),
+      new ItemMap(
+        (item, rest) => slots.run(name, [item], {}, rest),
+        items,
+        { ...options, ahead: options.ahead ?? 4 * size },
+        () => slots.ended,
+      ),
     each: methodsOf({}, exports, (name, args) => slots.each(name, args)),
     stats: () => slots.stats(),
     restart: () => slots.restart(),

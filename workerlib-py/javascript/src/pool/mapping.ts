@@ -31,6 +31,7 @@ type Step = IteratorResult<unknown, void>;
 export class ItemMap implements PoolMap<unknown> {
   readonly #run: (item: unknown, options: TaskOptions) => Promise<unknown>;
   readonly #options: MapOptions & { ahead: number };
+  readonly #ended: () => Error | undefined;
   readonly #source: Iterator<unknown> | AsyncIterator<unknown>;
   /** Aborted when the map has ended. */
   readonly #end = new AbortController();
@@ -53,14 +54,21 @@ export class ItemMap implements PoolMap<unknown> {
    * @param run runs the function for one item
    * @param items the items, which may be endless
    * @param options how
+   * @param ended tells why nothing runs any more, once that is so
+   * @throws RangeError if an option is none that makes sense
    */
   constructor(
     run: (item: unknown, options: TaskOptions) => Promise<unknown>,
     items: Iterable<unknown> | AsyncIterable<unknown>,
     options: MapOptions & { ahead: number },
+    ended: () => Error | undefined = () => undefined,
   ) {
+    const { ahead, errors = "throw" } = options;
+    if (!(ahead >= 1)) throw new RangeError(`ahead: ${ahead}: write a number of items, from 1 on`);
+    if (!["throw", "yield"].includes(errors)) throw new RangeError(`errors: ${errors}: write "throw" or "yield"`);
     this.#run = run;
     this.#options = options;
+    this.#ended = ended;
     this.#source = iteratorOf(items);
     this.#total = lengthOf(items);
     this.#results = this.#give();
@@ -115,7 +123,12 @@ export class ItemMap implements PoolMap<unknown> {
       void this.#waiting.splice(this.#waiting.indexOf(taken), 1);
       void this.#ready.splice(this.#ready.indexOf(taken), 1);
       const outcome = await taken;
-      if ("error" in outcome && errors === "throw") throw outcome.error;
+      if ("error" in outcome) {
+        // Endless items would give endless errors.
+        const ended = this.#ended();
+        if (ended !== undefined) throw ended;
+        if (errors === "throw") throw outcome.error;
+      }
       yield "error" in outcome ? outcome.error : outcome.value;
     }
   }
@@ -183,5 +196,7 @@ function lengthOf(items: object): number | undefined {
 }
 
 function iteratorOf(items: Iterable<unknown> | AsyncIterable<unknown>): Iterator<unknown> | AsyncIterator<unknown> {
-  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+  // A string has no `in`.
+  const isAsync = Symbol.asyncIterator in Object(items);
+  return isAsync ? (items as AsyncIterable<unknown>)[Symbol.asyncIterator]() : (items as Iterable<unknown>)[Symbol.iterator]();
 }

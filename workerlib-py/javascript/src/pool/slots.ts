@@ -134,6 +134,11 @@ export class Slots {
     return this.#exports;
   }
 
+  /** Why no task runs any more: the pool is closed, or no worker is left. Undefined as long as it works. */
+  get ended(): Error | undefined {
+    return this.#closing ?? this.#broken();
+  }
+
   /** Starts the workers; resolves when the first one can run tasks, and rejects if it cannot be started. */
   async open(): Promise<void> {
     const [first, ...others] = this.#slots;
@@ -156,7 +161,7 @@ export class Slots {
   ): Promise<unknown> {
     const { signal } = options;
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
-    const closed = this.#closing ?? this.#broken();
+    const closed = this.ended;
     if (closed !== undefined) return Promise.reject(closed);
     return new Promise((resolve, reject) => {
       const task: Task = { name, args, kwargs, options, slot, deaths: 0, resolve, reject };
@@ -185,7 +190,7 @@ export class Slots {
    * The result of a worker that dies before its turn is missing: the one in its place runs the function first of all.
    */
   async each(name: string, args: unknown[], kwargs: Record<string, unknown> = {}): Promise<unknown[]> {
-    const closed = this.#closing ?? this.#broken();
+    const closed = this.ended;
     if (closed !== undefined) throw closed;
     const first: FirstCall = { name, args, kwargs, isDropped: false };
     this.#first.push(first);
@@ -202,7 +207,7 @@ export class Slots {
 
   /** Replaces every worker, those that run a task when it has ended; resolves when all have started. */
   async restart(): Promise<void> {
-    const closed = this.#closing ?? this.#broken();
+    const closed = this.ended;
     if (closed !== undefined) throw closed;
     const renewed = this.#slots.map((slot) => {
       const ended = new Promise<void>((resolve) => slot.renewals.push(resolve));
@@ -211,12 +216,13 @@ export class Slots {
       return ended;
     });
     await Promise.all(renewed);
-    const broken = this.#closing ?? this.#broken();
+    const broken = this.ended;
     if (broken !== undefined) throw broken;
   }
 
   stats(): PoolStats {
-    const count = (...states: State[]): number => this.#slots.filter(({ state }) => states.includes(state)).length;
+    const slots = this.#closing === undefined ? this.#slots : [];
+    const count = (...states: State[]): number => slots.filter(({ state }) => states.includes(state)).length;
     return {
       size: this.#slots.length,
       idle: count("idle"),

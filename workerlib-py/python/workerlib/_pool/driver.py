@@ -612,7 +612,7 @@ class Driver:
 
     def snapshot(self) -> Stats:
         """Returns the state at this moment."""
-        states = [state for state, _ in self.schedule.states()]
+        states = [] if self.schedule.is_closed else [state for state, _ in self.schedule.states()]
         stats = self.stats
         return Stats(
             stats.size,
