@@ -46,6 +46,18 @@ for (const [form, made] of [
     }
   });
 
+  test(`${form}: a byte that an earlier content has left is cleared, wherever it is in its page`, () => {
+    const original = snapshot();
+    const image = read(made(pack(original, HEAD)));
+    for (const at of [0, 7, 8, 19, 28, 31, 32, 4064, PAGE - 1]) {
+      const memory = new WebAssembly.Memory({ initial: 2 });
+      // Of the pages between the runs the first one, one in their midst, and the last.
+      for (const page of [1, 6, 30]) new Uint8Array(memory.buffer)[page * PAGE + at] = 1;
+      image.write(memory, 2 * LARGE);
+      assert.deepEqual(new Uint8Array(memory.buffer), original.slice(HEAD), `byte ${at} of a page stays`);
+    }
+  });
+
   test(`${form}: the whole snapshot can be had`, () => {
     assert.deepEqual(unpack(read(made(pack(snapshot(), HEAD)))), snapshot());
   });
