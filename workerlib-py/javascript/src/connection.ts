@@ -107,6 +107,7 @@ export class Connection {
     const loading = new AbortController();
     this.worker.addEventListener("error", (event) => this.#failToLoad(event), { signal: loading.signal });
     const started = snapshots?.begin();
+    void this.closed.then(Snapshots.note(this));
     const watching = this.#watch(timeout);
     // Where the worker dies, the start itself tells of it.
     watching.catch(() => {});
@@ -136,6 +137,11 @@ export class Connection {
     const makeWorker = (): Worker => newWorker(this.#options.worker, "workerlib's snapshot");
     void snapshots?.follow(this.#remote, makeWorker, equipment);
     if (heartbeat !== undefined) this.#expectHeartbeat(heartbeat);
+  }
+
+  /** Whether a call has no answer yet, or the function of one that nobody waits for may run. */
+  get isCalling(): boolean {
+    return this.#waiting.size > 0 || this.#running.size > 0;
   }
 
   /** Calls an exported function. */

@@ -2,12 +2,12 @@
  * Knows the memory snapshots from which the page's workers start, and has them made.
  *
  * The first worker of its kind starts Pyodide anew. When no worker has been starting for a moment, another worker makes a
- * snapshot, hands it over and ends. If one has been kept since an earlier visit, the first worker finds it and hands it
+ * snapshot, hands it over and ends; each of its steps waits for calls that are in flight. If one has been kept since an earlier visit, the first worker finds it and hands it
  * over. How a snapshot is made and used is the workers' business (`start.ts`).
  */
 import * as Comlink from "comlink";
 
-import type { Snapshot } from "./snapshot/python.js";
+import type { Before, Snapshot } from "./snapshot/python.js";
 import type { Offer } from "./start.js";
 import type { InitOptions, PyodideWorker } from "./worker.js";
 
@@ -15,9 +15,21 @@ import type { InitOptions, PyodideWorker } from "./worker.js";
 const QUIET = 500;
 /** For how many milliseconds a worker waits for a snapshot that is nearly made. */
 const PATIENCE = 5000;
+/** For how many milliseconds a step of the maker's waits for calls in flight, and how often it looks for them. */
+const LONGEST_TURN = 5000;
+const LOOK = 50;
 
 /** How many workers are starting, of any kind. */
 let starting = 0;
+
+/** The page's side of a worker that has not ended. */
+interface Caller {
+  /** Whether a call to the worker has no answer yet. */
+  readonly isCalling: boolean;
+}
+
+/** Those of all workers, of any kind. */
+const callers = new Set<Caller>();
 
 /** The snapshot of workers that have the same Pyodide and the same workerlib. */
 export class Snapshots {
@@ -36,6 +48,12 @@ export class Snapshots {
     let known = Snapshots.#known.get(key);
     if (known === undefined) Snapshots.#known.set(key, (known = new Snapshots()));
     return known;
+  }
+
+  /** Notes that the page can call a worker. @returns a function that notes the worker's end */
+  static note(caller: Caller): () => void {
+    callers.add(caller);
+    return () => callers.delete(caller);
   }
 
   /** Notes that a worker starts. @returns a function that notes the end of the start */
@@ -88,14 +106,15 @@ export class Snapshots {
 
   async #make(worker: Worker, options: InitOptions): Promise<void> {
     let settle = (): void => {};
-    const almost = (): void => {
-      this.#soon = new Promise((resolve) => (settle = resolve));
+    const before: Before = async (step) => {
+      if (step === "write") this.#soon = new Promise((resolve) => (settle = resolve));
+      await callsInFlight();
     };
     const failed = new Promise<never>((_, reject) => {
       worker.addEventListener("error", (event) => reject(new Error(event.message || "its script could not be loaded")));
     });
     try {
-      const made = Comlink.wrap<PyodideWorker>(worker).makeSnapshot(options, this.#compiled, Comlink.proxy(almost));
+      const made = Comlink.wrap<PyodideWorker>(worker).makeSnapshot(options, this.#compiled, Comlink.proxy(before));
       this.#kept = await Promise.race([made, failed]);
     } catch (error) {
       this.#cannot = true;
@@ -107,5 +126,13 @@ export class Snapshots {
       this.#compiled = this.#soon = undefined;
       settle();
     }
+  }
+}
+
+/** Waits until no call is in flight, for some seconds, and not while a worker starts: that waits for the maker. */
+async function callsInFlight(): Promise<void> {
+  const isCalling = (): boolean => starting === 0 && [...callers].some((caller) => caller.isCalling);
+  for (let waited = 0; waited < LONGEST_TURN && isCalling(); waited += LOOK) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
   }
 }

@@ -24,7 +24,7 @@ import {
   type PyodideSource,
 } from "./start.js";
 import { countDownloads } from "./downloads.js";
-import type { Snapshot } from "./snapshot/python.js";
+import type { Before, Snapshot } from "./snapshot/python.js";
 import { digest } from "./snapshot/store.js";
 import type { Batch, Batches } from "./streams.js";
 
@@ -235,16 +235,14 @@ export class PyodideWorker {
    * Makes a memory snapshot from which workers with the same options can start. This worker can do nothing else afterwards.
    *
    * @param compiled Pyodide's compiled module, where there is one
-   * @param onAlmost is called when most of the work is done
+   * @param before is called before each step, which waits for it
    */
   async makeSnapshot(
     options: Omit<InitOptions, "snapshot">,
     compiled?: WebAssembly.Module,
-    onAlmost?: () => void,
+    before?: Before,
   ): Promise<Snapshot> {
-    return makeSnapshotOf(this.#plan(options), compiled, (step) => {
-      if (step === "write") onAlmost?.();
-    });
+    return makeSnapshotOf(this.#plan(options), compiled, before ?? (() => {}));
   }
 
   /** Calls an exported function. */

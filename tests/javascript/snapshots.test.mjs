@@ -1,0 +1,129 @@
+// Tests of workerlib-py/javascript/src/snapshots.ts, when a page has a snapshot made, with a maker that is an object: node --test.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { afterEach, beforeEach, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const modules = process.env.WORKERLIB_NODE_MODULES;
+const { buildSync } = createRequire(`${modules}/snapshots.js`)("esbuild");
+const stdin = {
+  contents: 'export * from "./snapshots.js"; export * as Comlink from "comlink";',
+  resolveDir: fileURLToPath(new URL("../../workerlib-py/javascript/src", import.meta.url)),
+  loader: "ts",
+};
+const [{ text }] = buildSync({ stdin, bundle: true, format: "esm", write: false, nodePaths: [modules] }).outputFiles;
+const { Snapshots, Comlink } = await import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
+
+const LIMIT = 20_000 * Number(process.env.WORKERLIB_TEST_PACE ?? 1);
+const STEPS = ["load", "write", "check", "keep"];
+const OPTIONS = { base: "https://example.org/" };
+/** A worker that has found no snapshot. */
+const remote = { takeSnapshot: () => Promise.resolve({}) };
+
+/** The timers of the module that is tested: a test says how much time has passed. */
+const { setTimeout: later } = globalThis;
+let timers = [];
+let now = 0;
+
+beforeEach(() => {
+  globalThis.setTimeout = (callback, milliseconds) => void timers.push({ at: now + milliseconds, callback });
+});
+
+afterEach(() => {
+  globalThis.setTimeout = later;
+  timers = [];
+});
+
+/** Waits for messages: until something is true. */
+async function until(condition) {
+  for (const end = performance.now() + LIMIT; !condition(); ) {
+    assert.ok(performance.now() < end, `${condition} is not true`);
+    await new Promise((resolve) => later(resolve, 1));
+  }
+}
+
+/** Has time pass, in small steps. */
+async function pass(milliseconds) {
+  for (const end = now + milliseconds; now < end; ) {
+    now += 50;
+    const due = timers.filter(({ at }) => at <= now);
+    timers = timers.filter(({ at }) => at > now);
+    for (const { callback } of due) callback();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** A page whose first worker has started. `asked` are the steps for which the maker has asked, `done` those that it has begun. */
+async function startedPage() {
+  const { port1, port2 } = new MessageChannel();
+  const [asked, done] = [[], []];
+  const image = new Uint8Array([1]);
+  Comlink.expose(
+    {
+      async makeSnapshot(_options, _compiled, before) {
+        for (const step of STEPS) {
+          asked.push(step);
+          await before(step);
+          done.push(step);
+        }
+        return { image };
+      },
+    },
+    port2,
+  );
+  port1.terminate = () => {
+    port1.close();
+    port2.close();
+  };
+  const snapshots = new Snapshots();
+  await snapshots.follow(remote, () => port1, OPTIONS);
+  return { snapshots, asked, done };
+}
+
+test("each step of the maker waits for calls in flight", async () => {
+  const caller = { isCalling: true };
+  const end = Snapshots.note(caller);
+  const { snapshots, done } = await startedPage();
+  await pass(500);
+  // The page looks again later.
+  await until(() => timers.length === 1);
+  await pass(1000);
+  assert.deepEqual(done, [], "a call is in flight");
+  caller.isCalling = false;
+  await pass(50);
+  await until(() => done.length === 4);
+  assert.deepEqual(done, STEPS);
+  assert.ok((await snapshots.offer()).snapshot);
+  end();
+});
+
+test("a step waits for some seconds only, and not for a worker that has ended", async () => {
+  const caller = { isCalling: true };
+  const end = Snapshots.note(caller);
+  const { asked, done } = await startedPage();
+  await pass(500);
+  await until(() => timers.length === 1);
+  await pass(4950);
+  assert.deepEqual(done, []);
+  await pass(50);
+  await until(() => asked.length === 2);
+  assert.deepEqual(done, ["load"]);
+  await until(() => timers.length === 1);
+  end();
+  await pass(50);
+  await until(() => done.length === 4);
+});
+
+test("a step does not wait while a worker starts, which waits for the snapshot", async () => {
+  const caller = { isCalling: true };
+  const end = Snapshots.note(caller);
+  const { snapshots, done } = await startedPage();
+  await pass(500);
+  await until(() => timers.length === 1);
+  assert.deepEqual(done, []);
+  const started = snapshots.begin();
+  await pass(50);
+  await until(() => done.length === 4);
+  started();
+  end();
+});
