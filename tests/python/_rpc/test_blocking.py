@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dis
 import importlib.util
 import re
 import sys
@@ -46,6 +47,10 @@ def late():
 def late_under_another_name():
     import blocking_host as b
     b.block()
+def after_a_text():
+    text = "a text"
+    import blocking_host as b
+    b.block(text)
 def local_name():
     mine = host
     mine.block()
@@ -193,6 +198,27 @@ def test_functions_that_block_are_found_however_they_reach_it(module: Any, name:
     """A helper, an import within a function, a method, a table, a decorator: no first call may fail."""
     reason = reason_to_block([getattr(module, name)])
     assert reason is not None and reason.is_final, name
+
+
+def test_imports_are_understood_as_python_3_15_compiles_them(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It loads None by an instruction of its own: a function with an import ended the connection there."""
+    original = dis.get_instructions
+
+    def as_in_3_15(code: types.CodeType) -> list[Any]:
+        return [
+            step._replace(opname="LOAD_COMMON_CONSTANT")
+            if step.opname == "LOAD_CONST" and step.argval is None
+            else step
+            for step in original(code)
+        ]
+
+    monkeypatch.setattr(dis, "get_instructions", as_in_3_15)
+    for name in ("late_under_another_name", "after_a_text"):
+        reason = reason_to_block([getattr(module, name)])
+        assert reason is not None and "block" in reason.text
+    assert reason_to_block([module.standard_library]) is None
 
 
 def test_the_reason_names_the_functions_on_the_way(module: Any) -> None:

@@ -326,7 +326,8 @@ class _Reader:
             self._modules.append(self._held)
         if operation in _WITHOUT_EFFECT:
             return ()
-        if operation in ("LOAD_CONST", "LOAD_SMALL_INT"):
+        # Python 3.15 loads None by the last of them.
+        if operation in ("LOAD_CONST", "LOAD_SMALL_INT", "LOAD_COMMON_CONSTANT"):
             self._constants.append(name)
         for beginning, read in _READERS.items():
             if operation.startswith(beginning):
