@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 import types
 from collections.abc import Iterator
@@ -207,6 +208,73 @@ def test_a_script_is_read_and_not_run() -> None:
     assert "five" not in exported
     assert "async def one(self, a, b=..., *args, c, d=..., **kwargs):" in interface
     assert exported["two"].__doc__ == "Does it."
+
+
+def test_names_that_no_method_can_have() -> None:
+    """Such an export is called by `worker["the name"]`: a comment says so, and the module has no mistake of syntax."""
+    text = written(
+        """
+        from workerlib import export
+
+        @export(name="mean-of")
+        def mean(values): ...
+
+        @export(name="class")
+        def kind(): ...
+
+        @export
+        def plain(): ...
+        """
+    )
+    namespace: dict[str, Any] = {"__name__": "written"}
+    exec(text, namespace)  # noqa: S102 - it is ours
+    exported = {name for name, one in vars(namespace["Work"]).items() if callable(one)}
+    assert exported >= {"plain"}
+    assert not exported & {"mean-of", "class", "mean", "kind"}
+    assert "    # worker['mean-of'](…): no method can have this name.\n" in text
+    assert "    # worker['class'](…): no method can have this name.\n" in text
+
+
+def test_long_docstrings_stay_in_shape() -> None:
+    """Editors show the docstring of a function as it was written, and of an exported class as well."""
+    text = written(
+        """
+        from workerlib import export
+
+        @export
+        def mean(values):
+            \"\"\"Returns the mean.
+
+            Args:
+                values: Numbers.
+            \"\"\"
+
+        @export
+        class Table:
+            \"\"\"Rows.
+
+            They stay in the worker.
+            \"\"\"
+
+            def size(self):
+                \"\"\"Counts them.
+
+                All of them.
+                \"\"\"
+        """
+    )
+    namespace: dict[str, Any] = {"__name__": "written"}
+    exec(text, namespace)  # noqa: S102 - it is ours
+    found = [namespace["Work"].mean, namespace["TableHandle"], namespace["TableHandle"].size]
+    assert [inspect.getdoc(one) for one in found] == [
+        "Returns the mean.\n\nArgs:\n    values: Numbers.",
+        "Rows.\n\nThey stay in the worker.",
+        "Counts them.\n\nAll of them.",
+    ]
+    assert (
+        '        """Returns the mean.\n\n        Args:\n            values: Numbers.\n        """\n' in text
+    )
+    assert all(line == line.rstrip() for line in text.splitlines())
 
 
 def test_what_annotations_name_is_imported() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -167,6 +168,62 @@ def test_an_argument_that_does_not_fit(annotation: Any, sent: Any, message: str)
     with pytest.raises(TypeError, match=message) as caught:
         build_arguments(function, [sent], {})
     assert caught.value.__cause__ is not None
+
+
+@dataclasses.dataclass
+class Square:
+    side: float
+    area: float = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.area = self.side**2
+
+
+def test_a_field_that_is_computed_is_not_given_to_the_constructor() -> None:
+    """The page got it, so it sends it with the others; the constructor computes it again."""
+
+    def function(square: Any) -> None: ...
+
+    function.__annotations__ = {"square": Square}
+    assert build_arguments(function, [{"side": 2, "area": 4}], {})[0] == [Square(2)]
+
+
+def test_attrs_fields_with_another_name_in_the_constructor() -> None:
+    """attrs leaves out the underscore there, and a class may name a field's argument."""
+    attrs: Any = pytest.importorskip("attrs", reason="attrs is not installed in this Python")
+
+    @attrs.define
+    class Account:
+        _owner: str
+        count: int = attrs.field(alias="number")
+        total: int = attrs.field(init=False, default=0)
+
+    def function(account: Any) -> None: ...
+
+    function.__annotations__ = {"account": Account}
+    [account], _ = build_arguments(function, [{"_owner": "Ada", "count": 3, "total": 0}], {})
+    assert account == Account("Ada", 3)
+
+
+def test_pydantic_fields_with_an_alias() -> None:
+    """The page gets a model's fields under their names, and sends them back so, in models within models too."""
+    pydantic: Any = pytest.importorskip("pydantic", reason="pydantic is not installed in this Python")
+
+    class Name(pydantic.BaseModel):
+        first: str = pydantic.Field(alias="firstName")
+
+    class Person(pydantic.BaseModel):
+        name: Name = pydantic.Field(alias="fullName")
+
+    if "by_name" not in inspect.signature(Person.model_validate).parameters:
+        pytest.skip("this pydantic is older than 2.11")
+
+    def function(person: Any) -> None: ...
+
+    function.__annotations__ = {"person": Person}
+    expected = Person(fullName=Name(firstName="Ada"))
+    for sent in ({"name": {"first": "Ada"}}, {"fullName": {"firstName": "Ada"}}):
+        assert build_arguments(function, [sent], {})[0] == [expected]
 
 
 def test_pydantic_models() -> None:

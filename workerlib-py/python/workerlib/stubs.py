@@ -16,7 +16,7 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-from workerlib._stubs.handles import PageView
+from workerlib._stubs.handles import PageView, can_be_a_method, within
 from workerlib._stubs.script import Function, Module
 from workerlib._stubs.typescript import Written, typescript_of
 
@@ -36,9 +36,13 @@ def interface_of(source: str, module: str, name: str) -> str:
     """
     script = Module(module, ast.parse(source))
     view = PageView(script)
-    methods = [_method(view, exported, function) for exported, function in script.exported().items()]
-    methods += [view.constructor_of(exported, node) for exported, node in script.exported_classes().items()]
-    return _module(script, name, methods, view)
+    functions, classes = script.exported(), script.exported_classes()
+    others = [exported for exported in (*functions, *classes) if not can_be_a_method(exported)]
+    methods = [_method(view, exported, one) for exported, one in functions.items() if exported not in others]
+    methods += [
+        view.constructor_of(exported, one) for exported, one in classes.items() if exported not in others
+    ]
+    return _module(script, name, methods, others, view)
 
 
 def module_name(script: pathlib.Path) -> str:
@@ -62,7 +66,7 @@ def _method(view: PageView, name: str, function: Function) -> Function:
     return view.method_of(name, function)
 
 
-def _module(script: Module, name: str, methods: list[Function], view: PageView) -> str:
+def _module(script: Module, name: str, methods: list[Function], others: list[str], view: PageView) -> str:
     handles = list(view.handles())
     written = [one for method in methods for one in ast.walk(method)]
     written += [one for lines in handles for one in ast.walk(ast.parse("\n".join(lines)))]
@@ -90,7 +94,9 @@ def _module(script: Module, name: str, methods: list[Function], view: PageView) 
         lines += ["", "", *handle]
     lines += ["", "", f"class {name}(Interface, Protocol):", '    """The exports of the worker."""']
     for method in methods:
-        lines += ["", *(f"    {line}" for line in ast.unparse(method).splitlines())]
+        lines += ["", *within(method)]
+    for other in others:
+        lines += ["", f"    # worker[{other!r}](…): no method can have this name."]
     return "\n".join(lines) + "\n"
 
 

@@ -272,7 +272,10 @@ def _find_for_class(cls: type, annotation: Any) -> _Build | None:
         return lambda value: _construct(cls, value)
     if callable(getattr(cls, "model_validate", None)):
         # The annotation and not its origin: a generic model is given its types.
-        return lambda value: value if isinstance(value, cls) else annotation.model_validate(value)
+        validate = annotation.model_validate
+        # The page gets fields with an alias under their own names, and sends them so (pydantic 2.11).
+        options = {"by_name": True} if "by_name" in inspect.signature(validate).parameters else {}
+        return lambda value: value if isinstance(value, cls) else validate(value, **options)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return lambda value: _construct_tuple(cls, value)
     return _find_for_library_class(cls)
@@ -302,7 +305,21 @@ def _construct(cls: type, value: Any) -> Any:
         hints = typing.get_type_hints(cls, include_extras=True)
     except NameError:
         hints = {}
-    return cls(**_fill(value, hints))
+    arguments = _fill(value, hints)
+    for field, argument in _renamed(cls).items():
+        if field in arguments:
+            item = arguments.pop(field)
+            if argument is not None:
+                arguments[argument] = item
+    return cls(**arguments)
+
+
+def _renamed(cls: Any) -> dict[str, str | None]:
+    """Finds the fields that the constructor takes under another name, or computes by itself."""
+    if dataclasses.is_dataclass(cls):
+        return {field.name: None for field in dataclasses.fields(cls) if not field.init}
+    fields = {one.name: one.alias if one.init else None for one in getattr(cls, "__attrs_attrs__", ())}
+    return {name: alias for name, alias in fields.items() if alias != name}
 
 
 def _construct_tuple(cls: Any, value: Any) -> Any:

@@ -8,6 +8,8 @@ class is a handle, whose methods are async. Nothing else of an annotation change
 from __future__ import annotations
 
 import ast
+import keyword
+import textwrap
 from collections.abc import Iterator
 
 from workerlib._stubs.classes import bases_of, kind_of
@@ -62,7 +64,8 @@ class PageView:
                 one.annotation = self.seen(one.annotation, is_sent=True)
         doc = ast.get_docstring(function)
         # After a docstring too: without it pyright takes the method for one that returns nothing.
-        body: list[ast.stmt] = [ast.Expr(ast.Constant(one)) for one in (doc, ...) if one is not None]
+        texts = (doc and _indented(doc), ...)
+        body: list[ast.stmt] = [ast.Expr(ast.Constant(one)) for one in texts if one is not None]
         method: Function
         if is_stream(function):
             item = item_of(function.returns)
@@ -111,9 +114,13 @@ class PageView:
                 if not one.name.startswith("_") and not _is_attribute(one)
             ]
             methods += ast.parse(_HANDLE_METHODS).body
-            body: list[ast.stmt] = [ast.Expr(ast.Constant(doc)), *methods]
-            written = ast.ClassDef(name, [ast.Name("Protocol")], [], body, [])
-            yield ast.unparse(ast.fix_missing_locations(written)).splitlines()
+            head = ast.ClassDef(
+                name, [ast.Name("Protocol")], [], [ast.Expr(ast.Constant(_indented(doc)))], []
+            )
+            lines = ast.unparse(head).splitlines()
+            for method in methods:
+                lines += ["", *within(method)]
+            yield lines
 
     def imports(self) -> Iterator[str]:
         """Writes the imports of the names that annotations need, unless the script binds them."""
@@ -177,6 +184,21 @@ class PageView:
         awaited = ast.Subscript(ast.Name("Awaitable"), result)
         either = ast.BinOp(result, ast.BitOr(), awaited)
         return ast.Subscript(ast.Name("Callable"), ast.Tuple([given, either]))
+
+
+def within(node: ast.stmt) -> list[str]:
+    """Writes a statement as lines in the body of a class."""
+    return textwrap.indent(ast.unparse(ast.fix_missing_locations(node)), "    ").splitlines()
+
+
+def can_be_a_method(name: str) -> bool:
+    """Tells whether a method can have an export's name; others are called by `worker["the name"](…)`."""
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def _indented(doc: str) -> str:
+    """Indents the lines of a docstring but the first: `ast.unparse` writes them as they are."""
+    return doc if "\n" not in doc else textwrap.indent(doc, "    ").lstrip() + "\n    "
 
 
 def _parameters(arguments: ast.arguments) -> Iterator[ast.arg]:
