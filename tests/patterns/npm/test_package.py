@@ -76,6 +76,16 @@ def test_what_is_in_the_package(project: Path) -> None:
     assert (project / "node_modules" / "comlink" / "package.json").is_file()
 
 
+def test_where_there_is_no_browser(project: Path) -> None:
+    """The module can be imported by a server that renders pages; a call there says where it belongs."""
+    code = (
+        'import { spawn } from "workerlib";\n'
+        'spawn({ script: "./worker.py" }).catch((error) => console.log(`${error.name}: ${error.message}`));\n'
+    )
+    told = run_well("node", "--input-type=module", "--eval", code, cwd=project)
+    assert told.startswith("WorkerStartError: there is no Worker of a browser's here: call spawn() in a page")
+
+
 @pytest.fixture(scope="session")
 def complaints(project: Path) -> list[str]:
     """Compiles each wrong line in a file of its own with tsc --strict, and returns the complaints."""

@@ -71,6 +71,11 @@ export class Connection {
 
   /** Throws if this page cannot do what the options ask for. */
   static check({ isolated }: SpawnOptions): void {
+    if (typeof globalThis.Worker !== "function") {
+      throw new WorkerStartError(
+        "there is no Worker of a browser's here: call spawn() in a page, and not where a server renders the page",
+      );
+    }
     if (isolated !== true || globalThis.crossOriginIsolated) return;
     throw new WorkerStartError(
       "the page is not cross-origin isolated: its server has to send the headers Cross-Origin-Opener-Policy: same-origin and " +
