@@ -257,7 +257,7 @@ async def test_a_cancel_is_an_interrupt_too(tags: Any, words: Any, raises: Any, 
 
 @in_page(page="sharing", limit=60)
 async def test_no_interrupt_hits_another_call(tags: Any, script: str) -> None:
-    """Of calls that are cut off at about the time at which they end, each ends in one of two ways."""
+    """Calls that are cut off at about the time at which they end, each end in one of two ways."""
     import asyncio
     import collections
 

@@ -71,7 +71,7 @@ def test_option_2_exports_functions_of_its_own_script(moved: PyScriptPage) -> No
 
 @pytest.mark.every_pyscript
 def test_adapters_with_async_encoders(moved: PyScriptPage) -> None:
-    """As arguments by position and by keyword, nested in lists and dicts, both ways."""
+    """Adapted values pass as arguments by position and by keyword, nested in lists and dicts, both ways."""
     assert shown(moved, "film") == "FILM ['Picture', 'Picture'] 030201060504"
 
 

@@ -112,7 +112,7 @@ async def test_the_hosts_own_object_ends_the_worker(
 
 @in_page(page="spawn_mishaps")
 async def test_a_spawned_worker_is_terminated(workerlib: Any, raises: Any) -> None:
-    """So does `worker.terminate()` for a worker that was spawned, though it computes."""
+    """`worker.terminate()` ends a spawned worker too, though it computes."""
     import asyncio
     from pathlib import Path
 

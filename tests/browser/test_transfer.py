@@ -91,7 +91,7 @@ async def test_a_canvas_moves_to_the_worker(worker: Any) -> None:
 
 @in_page(page="swift")
 async def test_a_second_use_is_a_clear_error(worker: Any, raises: Any) -> None:
-    """Of the same wrapping, of the same object in a new one, and of a port, which does not tell."""
+    """A second use is refused: of the same wrapping, of the same object in a new one, and of a port, which does not tell."""
     import js
     import workerlib
     from workerlib import transfer

@@ -396,7 +396,7 @@ async def test_where_somebody_blocks_all_goes_through_the_loop(worker: Any) -> N
 
 @in_page(page="swift")
 async def test_a_function_that_is_exported_late_may_block(worker: Any) -> None:
-    """Though nothing in its worker could block before, and it does so by a function beside it."""
+    """The new export may block, though nothing in its worker could before, and it does so by a function beside it."""
     import js
 
     await worker.export_one_that_blocks()

@@ -92,7 +92,7 @@ def test_memory_that_ends_in_frames(spawning: FaultPage, records: Records) -> No
 
 @pytest.mark.parametrize(("fault", "export", "seen"), cases(FEW_UNDER_PYSCRIPT))
 def test_under_pyscript(scripted: FaultPage, records: Records, fault: str, export: str, seen: str) -> None:
-    """So do those of a worker of PyScript's, which closes itself."""
+    """The pending calls of a worker of PyScript's, which closes itself, settle within a second of its death."""
     _inject(scripted, records, PYSCRIPT, fault, export, seen)
 
 
@@ -100,7 +100,7 @@ def test_under_pyscript(scripted: FaultPage, records: Records, fault: str, expor
 def test_under_javascript(
     javascript: JavaScriptPage, records: Records, fault: str, export: str, seen: str
 ) -> None:
-    """So do those of a worker that a page in JavaScript has spawned."""
+    """The pending calls of a worker that a page in JavaScript has spawned settle within a second of its death."""
     _inject(javascript, records, JAVASCRIPT, fault, export, TYPES.get(fault, seen))
 
 

@@ -19,7 +19,7 @@ from pace import PACE
 pytestmark = pytest.mark.timeout(300)
 
 HEARTBEATS = (2, 2 * PACE)
-"""So long is nobody silent who is only busy: the first on a quiet machine, the last on each."""
+"""The limits, in seconds, within which a busy worker gives a sign of life: the first on a quiet machine, the last on each."""
 
 WORK_IS_DONE = [True, True, sum(range(200)), 3, "TimeoutError", 42]
 """The result of `end_work`."""

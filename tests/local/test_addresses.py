@@ -29,7 +29,7 @@ def absolute():
 async def test_a_worker_reads_what_lies_beside_its_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in the browser, wherever the process was started."""
+    """Relative addresses start at the script, as in the browser, wherever the process was started."""
     folder = tmp_path / "a folder"
     folder.mkdir()
     (folder / "worker.py").write_text(SCRIPT)

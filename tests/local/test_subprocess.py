@@ -184,7 +184,7 @@ async def test_an_unknown_class_says_what_makes_it_known(write: Write, tmp_path:
 
 
 async def test_a_script_runs_as_it_does_under_pyscript(write: Write) -> None:
-    """As `__main__`, inside of a running loop, with await at the top level, and with the modules beside it."""
+    """The script runs as `__main__`, inside of a running loop, with await at the top level, and with the modules beside it."""
     write("answer = 42", "beside.py")
     write(
         """

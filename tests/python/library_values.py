@@ -332,7 +332,7 @@ LIBRARY_VALUES: dict[str, object] = {
     **_classes(),
     **_exceptions(),
 }
-"""By name; none of them is changed by a test."""
+"""The values by name; none of them is changed by a test."""
 
 
 def is_hashable(value: object) -> bool:

@@ -92,7 +92,7 @@ def kinds(number: int) -> Any:
 
 @workerlib.export(idempotent=True)
 async def die_once(number: int) -> int:
-    """As `die`, but it may run again, and the page has said by then that it should live."""
+    """Dies like `die`, but may run again, and the page has said by then that it should live."""
     if number == workerlib.shared.victim:
         await _die()
     return number

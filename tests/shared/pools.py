@@ -316,7 +316,7 @@ async def test_a_task_that_cannot_be_interrupted(start: Start) -> None:
 
 
 async def test_a_death_costs_one_item(start: Start) -> None:
-    """Of a chunk in which one item kills its worker, that item alone has an error."""
+    """A chunk in which one item kills its worker has an error for that item alone."""
     async with start(size=2, backoff=None) as pool:
         results = [result async for result in pool.map(pool.die, range(10), errors="yield", chunk=10)]
         assert [result for number, result in enumerate(results) if number != 5] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
@@ -329,7 +329,7 @@ async def test_a_death_costs_one_item(start: Start) -> None:
 
 
 async def test_a_death_in_a_large_chunk(start: Start) -> None:
-    """Of a large chunk some neighbours may be lost with the item that kills its worker; with retries that item alone is."""
+    """A large chunk may lose some neighbours of the item that kills its worker; with retries that item alone is lost."""
     async with start(size=1, backoff=None, max_restarts=None) as pool:
         if not await pool.can_die_at_once():
             return

@@ -30,7 +30,7 @@ async def test_a_report_comes_while_the_function_computes(worker: Worker) -> Non
 
 
 async def test_all_of_a_few_reports_come_in_order(worker: Worker) -> None:
-    """As many as go at once are all heard, with all their values, before the call returns."""
+    """The reports that go at once are all heard, with all their values, before the call returns."""
     heard: list[Any] = []
     assert await worker.report_each.options(on_report=lambda *values: heard.append(values))(20) == 20
     assert heard == [(number, {"of": 20}) for number in range(20)]

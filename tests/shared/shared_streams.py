@@ -77,7 +77,7 @@ async def test_an_item_is_what_it_was_when_it_was_produced(worker: Worker) -> No
 
 
 async def test_a_stream_starts_at_its_first_step(worker: Worker) -> None:
-    """To make it calls nothing; arguments are checked at once, as those of a call."""
+    """A stream that is only made calls nothing; arguments are checked at once, as those of a call."""
     stream = worker.noting("first step", 1)
     await worker.add(1, 2)
     assert await worker.noted("first step") == []
@@ -100,7 +100,7 @@ async def test_a_stream_is_not_awaited(worker: Worker) -> None:
 
 
 async def test_one_task_takes_all_steps(worker: Worker) -> None:
-    """So context variables, timeouts and other scopes hold from the first step to the `finally`, also after a `break`."""
+    """Context variables, timeouts and other scopes hold from the first step to the `finally`, also after a `break`."""
     async for _ in worker.in_one_task("whole", 3):
         pass
     assert await worker.noted("whole") == ["same"] * 5

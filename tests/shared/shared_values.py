@@ -157,7 +157,7 @@ async def test_a_buffer_that_changes_after_the_call_has_begun(worker: Worker) ->
 
 
 async def test_generators_arrive_as_lists(worker: Worker) -> None:
-    """As arguments and as results, with a warning where they are sent."""
+    """Generators pass as arguments and as results, with a warning where they are sent."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert await worker.echo((n * n for n in range(4)), {"a": 1}.items()) == (
@@ -193,7 +193,7 @@ async def test_a_result_that_cannot_be_sent(worker: Worker) -> None:
 
 
 async def test_depth_is_not_bounded_by_the_stack(worker: Worker) -> None:
-    """As many levels as may arrive pass a worker's small stack, and the worker lives on: natively a hundred thousand."""
+    """The most levels that may arrive pass a worker's small stack, and the worker lives on: natively a hundred thousand."""
     for build in (values.nested_lists, values.nested_tuples, values.nested_dicts):
         # The tuple of the arguments is a level too.
         box: list[object] = [build(990 if IN_PYODIDE else 100_000)]

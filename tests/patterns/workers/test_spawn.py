@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.mark.every_engine
 @pytest.mark.isolation("chromium")
 def test_exported_functions_are_methods(page: Page) -> None:
-    """By position, by keyword, sync and async; the worker tells what it exports."""
+    """Calls go by position and by keyword, to sync and async functions; the worker tells what it exports."""
     assert page.run("""
         const worker = await sharedWorker();
         const results = [await worker.mean([1, 2.5]), await worker.sleep(0.001, "slept")];

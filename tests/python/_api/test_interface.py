@@ -278,7 +278,7 @@ def test_long_docstrings_stay_in_shape() -> None:
 
 
 def test_what_annotations_name_is_imported() -> None:
-    """As the script does it, under TYPE_CHECKING too; its own classes from itself."""
+    """The interface imports names as the script does, under TYPE_CHECKING too, and the script's own classes from the script."""
     interface = written(
         """
         import typing as t

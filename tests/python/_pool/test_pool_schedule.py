@@ -296,7 +296,7 @@ def steps(schedule: Schedule) -> list[Step]:
 
 
 def test_a_death_costs_the_running_task_alone() -> None:
-    """Of a chunk the first task is the suspect; the others move to the next worker in their order."""
+    """The first task of a chunk is the suspect; the others move to the next worker in their order."""
     schedule, _ = started()
     schedule.open_feed(100, ahead=1, chunk=4)
     assert steps(schedule) == [Read(100, 4)]
@@ -324,7 +324,7 @@ def large_run(retries: float) -> tuple[Schedule, range]:
 
 
 def test_a_death_in_a_large_chunk_costs_what_shares_a_message() -> None:
-    """Of a large chunk those items are lost whose outcomes may have been about to be sent, and no other."""
+    """A large chunk loses those items whose outcomes may have been about to be sent, and no other."""
     schedule, items = large_run(retries=0)
     assert schedule.handle_outcome(0, 1, items[0], count=3)
     schedule.handle_died(0, 1)

@@ -400,7 +400,7 @@ async def test_results_that_are_awaitable(connect: Connect) -> None:
 
 @pytest.mark.parametrize("build", [nested_lists, nested_tuples, nested_dicts])
 async def test_a_deep_value_kills_nobody(connect: Connect, build: Callable[[int], object]) -> None:
-    """As many levels as may arrive come back, and both sides live on: natively a hundred thousand."""
+    """The most levels that may arrive come back, and both sides live on: natively a hundred thousand."""
     workerlib.export(echo, add)
     async with connect() as worker:
         # The tuple of the arguments is a level too.

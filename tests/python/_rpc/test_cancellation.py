@@ -79,7 +79,7 @@ def gate() -> Gate:
 
 
 async def test_cancelling_one_call_never_touches_another(connect: Connect, gate: Gate) -> None:
-    """Of twenty calls that run, one is cancelled; the others return."""
+    """One of twenty calls that run is cancelled; the others return."""
     async with connect() as worker:
         tasks = [asyncio.create_task(worker.passes(number)) for number in range(20)]
         await until(lambda: len(gate.begun) == 20)
@@ -124,7 +124,7 @@ async def test_a_function_may_clean_up(connect: Connect) -> None:
 
 
 async def test_an_exception_in_a_clean_up_is_the_outcome(connect: Connect) -> None:
-    """As it is with a task of asyncio's."""
+    """The clean-up's exception is the outcome, as it is with a task of asyncio's."""
     waits = asyncio.Event()
 
     @workerlib.export
@@ -191,7 +191,7 @@ async def test_timeouts_of_asyncio(connect: Connect, gate: Gate) -> None:
 
 
 async def test_calls_that_have_not_started_never_do(connect: Connect, gate: Gate) -> None:
-    """Of many calls that are cancelled at once, only those are run that had reached the worker: a window."""
+    """Many calls are cancelled at once: only those run that had reached the worker, a window of them."""
     async with connect() as worker:
         tasks = [asyncio.create_task(worker.passes(number)) for number in range(300)]
         await asyncio.sleep(0)
@@ -331,7 +331,7 @@ async def test_a_death_settles_every_call(gate: Gate) -> None:
 
 
 async def test_a_timeout_counts_from_the_start_of_the_run(gate: Gate) -> None:
-    """Not from when the call was made: what waits in line or in the queue has all the time in the world."""
+    """The time in which a call waits in line or in the queue does not count."""
     async with limited(1) as worker:
         first = asyncio.create_task(worker.passes(0))
         second = asyncio.create_task(worker.passes.options(timeout=0.2 * PACE)(1))
@@ -373,7 +373,7 @@ async def test_the_outcome_of_a_function_out_of_time(connect: Connect) -> None:
 
 
 async def test_a_start_is_reported_only_if_someone_asked() -> None:
-    """Of two calls, one with a timeout, one message more comes back."""
+    """One message more comes back for the call with a timeout than for the one without."""
     workerlib.export(name="add")(lambda a, b: a + b)
     kinds: list[int] = []
     page_end, worker_end = loopback_channel()

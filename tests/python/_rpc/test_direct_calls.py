@@ -33,7 +33,7 @@ def connection_of(worker: Worker) -> Any:
 async def test_only_the_first_call_of_an_export_is_served_by_python(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the other tests of this module would test nothing, and small calls would take twice as long."""
+    """Later calls take the direct path, which the other tests of this module need; else small calls take twice as long."""
     served: list[str] = []
     serve = serving._serve_at_once
 

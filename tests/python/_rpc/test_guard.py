@@ -191,7 +191,7 @@ def test_other_errors_of_destructors_are_told_as_ever(guarded: tuple[Guard, Inte
 
 
 def test_calls_that_are_suspended_in_each_other(guarded: tuple[Guard, Interrupt]) -> None:
-    """As with `run_sync`: when the inner one has ended, the outer one can be interrupted again."""
+    """The outer call can be interrupted again when the inner one has ended, as with `run_sync`."""
     guard, interrupt = guarded
 
     def outer() -> str:

@@ -126,7 +126,7 @@ async def test_on_output_that_raises() -> None:
 
 
 def test_the_pace() -> None:
-    """So many go at once, and then so many a second, however long nothing was sent before."""
+    """A number of reports go at once, and then so many a second, however long nothing was sent before."""
     pace = Pace(at_once=3, per_second=10)
     assert [pace.may_send() for _ in range(5)] == [True, True, True, False, False]
     assert 0 < pace.seconds_left() <= 0.1

@@ -286,7 +286,7 @@ async def test_names_may_be_left_out(connect: Connect, configure: Configure, nam
 async def test_a_decoder_with_a_second_parameter_gets_the_full_class_name(
     connect: Connect, configure: Configure
 ) -> None:
-    """By it an adapter for a superclass can make an instance of the subclass."""
+    """An adapter for a superclass can make an instance of the subclass by this name."""
     source = FAMILY.replace("def superclassDecoder(data)", "def superclassDecoder(data, name)")
     source = source.replace("return Superclass(data)", "return (data, name)")
     configure(f'[adapters]\n"family" = {OF_SUPERCLASS}', family=source)

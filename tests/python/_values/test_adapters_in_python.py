@@ -274,7 +274,7 @@ async def test_an_async_encoder_that_calls_the_worker(connect: Connect) -> None:
 
 
 async def test_cancelling_a_call_cancels_its_encoders(connect: Connect) -> None:
-    """And one encoder's error cancels the others, before it is raised."""
+    """A cancel reaches all encoders of a call; one encoder's error cancels the others, before it is raised."""
     begun: asyncio.Queue[str] = asyncio.Queue()
     cancelled: list[str] = []
 

@@ -252,7 +252,7 @@ def test_a_receiver_without_pytz(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(BERLIN is None, reason="this Python has no time zones: the package tzdata is missing")
 def test_zones_of_dateutil(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By their names, and with the fold; a zone without a name is refused with what to use."""
+    """Zones travel by their names, and with the fold; a zone without a name is refused with what to use."""
     tz = pytest.importorskip("dateutil.tz", reason="dateutil is not installed")
     from workerlib._values import time_zones
 

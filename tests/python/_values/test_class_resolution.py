@@ -115,7 +115,7 @@ def test_a_class_that_the_module_does_not_have(kind: str) -> None:
 
 
 def test_looking_for_a_class_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not a module's `__getattr__`, which might import, nor one of a metaclass, nor a descriptor."""
+    """The search calls no `__getattr__` of a module, which might import, none of a metaclass, and no descriptor."""
     asked: list[str] = []
 
     class Curious(type):
@@ -325,7 +325,7 @@ def test_attributes_that_have_no_place() -> None:
     ids=repr,
 )
 def test_named_tuples_that_lie(values: tuple[object, ...]) -> None:
-    """As many values as the class has fields, and attributes only where there is a place for them."""
+    """A named tuple needs as many values as the class has fields, and attributes only where there is a place for them."""
     refused(NAMED_TUPLE, *values)
 
 

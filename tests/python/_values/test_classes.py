@@ -88,7 +88,7 @@ def test_a_cached_property_arrives_computed() -> None:
 
 
 def test_attributes_that_are_no_fields_arrive() -> None:
-    """As pickle has it, an object is what it has, not only what its class says."""
+    """An object is what it has, as pickle sees it, and not only what its class says."""
     value: Any = Place(1)
     value.extra = {"more": [Point(2)]}
     back = trip(value)
@@ -568,7 +568,7 @@ def test_objects_that_arrive_are_collected() -> None:
 
 
 async def test_they_pass_over_a_connection(connect: Connect) -> None:
-    """As arguments, as keyword arguments and as results, and the function sees the class."""
+    """Instances pass as arguments, as keyword arguments and as results, and the function sees the class."""
 
     @workerlib.export
     def examine(*args: Any, **kwargs: Any) -> Any:

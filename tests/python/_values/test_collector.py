@@ -15,7 +15,7 @@ from workerlib._native import Session, decode, encode
 from sessions import connected
 
 LONG = 20_000
-"""So many bytes travel beside the frame."""
+"""The size of content that travels beside the frame, in bytes."""
 
 
 class Exporter(bytearray):

@@ -195,7 +195,7 @@ async def test_the_warning_names_the_argument(connect: Connect) -> None:
 
 
 def test_warnings_that_are_errors_are_raised() -> None:
-    """As `-W error` wants it."""
+    """The conversion raises the warning, as `-W error` wants it."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(ConversionWarning):

@@ -45,7 +45,7 @@ class OwnStr(str):
 
 
 class OwnList(list[Any]):
-    """And of this one a list."""
+    """A list of the user's own."""
 
 
 @dataclass

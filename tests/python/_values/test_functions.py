@@ -242,7 +242,7 @@ def test_what_has_no_name_cannot_be_registered(thing: Any) -> None:
 
 
 def test_a_function_that_is_defined_again_replaces_the_first() -> None:
-    """As when a cell runs again; the first is none of those any more."""
+    """A cell of a notebook that runs again replaces its function; the first is none of those any more."""
 
     def make() -> Any:
         def again() -> None: ...

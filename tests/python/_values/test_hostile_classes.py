@@ -23,7 +23,7 @@ LIMIT = 20
 """Seconds: nothing here takes long unless it takes for ever."""
 
 STRIDE = 1 if os.environ.get("WORKERLIB_FULL_TESTS") else 5
-"""Of so many classes one is tried."""
+"""The step by which classes are chosen: one of so many is tried."""
 
 
 class Nuisance(BaseException):
@@ -374,7 +374,7 @@ async def test_a_hostile_export_can_be_connected_to(how: str, attribute: str) ->
 @pytest.mark.parametrize("how", ANSWERS)
 @pytest.mark.parametrize("method", ["__repr__", "__getattribute__", "__class__"])
 async def test_a_hostile_default_and_annotation(how: str, method: str) -> None:
-    """Likewise a parameter whose default or annotation does not say what it is."""
+    """A parameter may have a default or an annotation that does not say what it is."""
     answer = ANSWERS[how]
     made = type("Default", (), {method: property(answer) if method == "__class__" else answer})()
 

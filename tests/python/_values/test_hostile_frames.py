@@ -255,7 +255,7 @@ def test_deep_frames() -> None:
 
 
 def test_a_buffer_is_no_object_of_a_hosts() -> None:
-    """And a reader that has no such objects refuses the frame."""
+    """A reader that has no such objects refuses the frame."""
     with pytest.raises(workerlib.FrameError, match="buffer 0 is no object of JavaScript's"):
         decode(TABLE + b"\xd6\x60\x00\x00\x00\x00", [b"buffer"])
 

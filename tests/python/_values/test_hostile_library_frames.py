@@ -121,13 +121,13 @@ def test_every_extension_type_with_no_values() -> None:
 
 @pytest.mark.parametrize("kind", NUMBERS)
 def test_every_extension_type_with_one_wrong_value(kind: int) -> None:
-    """Of every type there is."""
+    """Each type is given one value of every kind alone: it is refused, or its value can be used."""
     for body in BODIES:
         is_refused_or_usable(b"\x90" + extension(kind, [body]), [])
 
 
 def test_extension_types_with_any_values() -> None:
-    """As many as may come, of any type, in any order."""
+    """Extensions get as many values as may come, of any type, in any order."""
     chance = random.Random(3)
     refused = 0
     for _ in range(RUNS):
@@ -214,7 +214,7 @@ def test_an_open_container_among_the_values(kind: int) -> None:
 
 
 def test_flipped_bits_and_splices_of_good_frames() -> None:
-    """Of every value that issue 3 lists."""
+    """Frames of every value that issue 3 lists."""
     chance = random.Random(5)
     refused = 0
     for _ in range(RUNS):

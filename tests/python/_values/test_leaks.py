@@ -129,25 +129,25 @@ def assert_nothing_stays(trip: Callable[[], object], times: int) -> None:
 
 
 def test_a_million_round_trips_leave_the_heap_where_it_was() -> None:
-    """Of a value with the builtin types, with what is shared, and with a circle."""
+    """A value with the builtin types, with shared objects, and with a circle."""
     assert_nothing_stays(lambda: round_trip(SMALL), TRIPS)
 
 
 def test_round_trips_of_everything_leave_the_heap_where_it_was() -> None:
-    """Of every value that is listed, with conversions and large buffers."""
+    """Every value that is listed, with conversions and large buffers."""
     value = everything()
     assert_nothing_stays(lambda: round_trip(value), max(20, TRIPS // 10_000))
 
 
 @pytest.mark.parametrize("name", EACH)
 def test_round_trips_of_each_value_leave_the_heap_where_it_was(name: str) -> None:
-    """So that a leak is found where it is."""
+    """Each value by itself, so that a leak is found where it is."""
     value = LIBRARY_VALUES[name]
     assert_nothing_stays(lambda: round_trip(value), max(100, TRIPS // 5_000))
 
 
 def test_round_trips_of_objects_leave_the_heap_where_it_was() -> None:
-    """Of users' classes, with a `__dict__`, with slots, in a circle."""
+    """Objects of users' classes, with a `__dict__`, with slots, in a circle."""
     assert_nothing_stays(lambda: round_trip(PLACE), max(100, TRIPS // 100))
 
 

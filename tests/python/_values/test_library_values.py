@@ -74,7 +74,7 @@ def test_all_values_together() -> None:
 
 
 async def test_values_pass_over_a_connection(connect: Connect) -> None:
-    """As arguments, as keyword arguments and as results."""
+    """Values pass as arguments, as keyword arguments and as results."""
 
     @workerlib.export
     def echo(*args: object, **kwargs: object) -> object:
@@ -230,7 +230,7 @@ def test_a_pattern_beyond_the_cap_is_refused() -> None:
     ids=["in one", "in many"],
 )
 def test_patterns_that_take_long_to_compile_are_refused(patterns: list[str]) -> None:
-    """By sender and receiver alike: what counts is what all patterns of a frame take together."""
+    """Sender and receiver refuse them alike: what counts is what all patterns of a frame take together."""
     import re
 
     with pytest.raises(workerlib.UnsendableError, match="too long") as caught:

@@ -244,7 +244,7 @@ class Tree:
 
 
 def test_users_own_iterables_still_arrive() -> None:
-    """So the seed document has it."""
+    """Iterables of users arrive as lists, as in the seed document."""
     with pytest.warns(ConversionWarning):
         assert round_trip(Tree(1, [2])) == [1, [2]]
 
@@ -349,7 +349,7 @@ def test_pandas_objects() -> None:
     "endless", [itertools.count(3), itertools.repeat(1), itertools.cycle([1, 2])], ids=repr
 )
 def test_an_iterator_without_an_end_is_refused(endless: Any) -> None:
-    """To make a list of it would take all memory; the error names what has an end."""
+    """A list of it would take all memory; the error names what has an end."""
     for options in ({}, {"table": LISTS}):
         with pytest.raises(UnsendableError, match=r"it has no end: send list\(itertools\.islice\(…, n\)\)"):
             encode(endless, **options)
@@ -378,7 +378,7 @@ class Called:
 
 @pytest.mark.parametrize("called", [Called(), operator.itemgetter(1)], ids=["of a user", "of a library"])
 def test_an_object_that_can_be_called_names_the_callback(called: Any) -> None:
-    """To be called may be all that is wanted of an object that does not travel."""
+    """The error names `callback()`, since the call may be all that is wanted of an object that does not travel."""
     with pytest.raises(UnsendableError, match=r"or send workerlib\.callback\(…\) to have it called"):
         encode(called)
 

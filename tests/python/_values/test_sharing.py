@@ -378,7 +378,7 @@ def test_what_is_only_referred_to_elsewhere_costs_no_bytes() -> None:
 
 
 def test_numbers_and_constants_are_never_shared() -> None:
-    """As in pickle, they have no identity: written again they are shorter than a reference."""
+    """Numbers and constants have no identity, as in pickle: written again they are shorter than a reference."""
     number, real = 10**15, 1.5
     fresh = frame_of([10**15, 1.5, True, None, (), 10**15, 1.5, True, None, ()])[0]
     assert frame_of([number, real, True, None, (), number, real, True, None, ()])[0] == fresh

@@ -230,7 +230,7 @@ def test_a_class_of_the_users_names_both_remedies() -> None:
 
 
 def test_the_path_to_the_zone_of_a_datetime() -> None:
-    """As Python would say it, not the number of a part of it."""
+    """The path is what Python would say, not the number of a part."""
     for value in (datetime.datetime(2020, 1, 1, tzinfo=_Zone()), datetime.time(1, tzinfo=_Zone())):
         with pytest.raises(workerlib.UnsendableError) as caught:
             encode({"when": [value]})

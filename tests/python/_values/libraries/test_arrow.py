@@ -90,7 +90,7 @@ def test_chunks_stay() -> None:
 
 
 def test_content_goes_out_of_band_and_is_not_copied_again() -> None:
-    """As one buffer, in which the table lies when it arrives."""
+    """The content is one buffer, in which the table lies when it arrives."""
     table = pa.table({"a": pa.array(range(100_000)), "b": pa.array(range(100_000))})
     data, buffers = encode(table)
     assert len(data) < 100

@@ -51,7 +51,7 @@ def test_arrays_of_items_without_bytes(kind: str) -> None:
 
 
 def test_a_scalar_with_fields_can_be_written_to() -> None:
-    """As the sender's can: it is a view, and what it views is its own."""
+    """The scalar that arrives is a view, as the sender's is, and owns the memory that it views."""
     scalar = np.zeros(1, [("a", "i4"), ("b", "f8")])[0]
     back: Any = round_trip(scalar)
     back["a"] = 5

@@ -106,7 +106,7 @@ HEAD = b"\xd4\x33\x02"
     ],
 )
 def test_what_is_no_array_is_refused(body: bytes, reason: str) -> None:
-    """By the same rules as where the content stands in the frame."""
+    """The rules are those for content that stands in the frame."""
     with pytest.raises(workerlib.FrameError, match=reason):
         decode(b"\x90" + body, [bytes(SIZE)])
 
@@ -119,7 +119,7 @@ def test_a_buffer_that_did_not_come() -> None:
 
 
 def test_content_that_something_refers_to_stays_a_memoryview() -> None:
-    """Though no sender of ours shares it."""
+    """A hostile sender may share the content, though no sender of ours does."""
     # A list: an array, and a reference to its content, which starts behind the list's and the array's own first bytes.
     body = b"\x92" + HEAD + b"\xa1d" + VIEW + b"\xd4\x50\x00"
     back = cast(Any, decode(b"\x91\x06" + body, [bytes(SIZE)]))

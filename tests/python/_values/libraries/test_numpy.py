@@ -212,7 +212,7 @@ def test_arrays_are_aligned_whatever_stands_before_them() -> None:
 
 
 def test_a_large_array_goes_out_of_band() -> None:
-    """As one buffer without a copy on this side."""
+    """The content is one buffer, without a copy on this side."""
     array = np.arange(100_000.0)
     data, buffers = encode(array)
     assert len(data) < 100

@@ -150,7 +150,7 @@ def test_an_array_of_every_dtype(name: str) -> None:
     ["int64[pyarrow]", "string[pyarrow]", "list<item: double>[pyarrow]", "timestamp[us, tz=UTC][pyarrow]"],
 )
 def test_columns_that_pyarrow_holds(dtype: str) -> None:
-    """As Arrow's stream."""
+    """Such columns travel as Arrow's stream."""
     pa = pytest.importorskip("pyarrow")
     values: dict[str, list[Any]] = {
         "int64": [1, None],
@@ -265,7 +265,7 @@ def test_a_table_in_two_places_is_one() -> None:
 
 
 def test_subclasses_arrive_as_their_base_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As those of builtin classes do; strict refuses them."""
+    """Subclasses of users arrive as those of builtin classes do; strict refuses them."""
     from workerlib._values import likenesses
 
     class Report(pd.DataFrame):  # type: ignore[misc]

@@ -192,14 +192,14 @@ STORAGES = ["str", "string", "string[python]"]
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("name", TEXTS)
 def test_strings(name: str, storage: str) -> None:
-    """Of any storage, whole and in part: a slice has the buffers of the whole."""
+    """Strings of any storage, whole and in part: a slice has the buffers of the whole."""
     array = pd.array(TEXTS[name], dtype=storage)
     for value in (array, array[1:], array[::2], pd.Series(array), pd.Index(array, name="n")):
         assert_same_table(strictly(value), value)
 
 
 def test_many_strings_go_out_of_band() -> None:
-    """Of those that pyarrow holds, the buffers travel as they are."""
+    """The buffers of strings that pyarrow holds travel as they are."""
     pytest.importorskip("pyarrow")
     array = pd.array(TEXTS["many"], dtype=pd.StringDtype("pyarrow"))
     frame, buffers = encode(array)

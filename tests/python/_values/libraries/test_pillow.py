@@ -55,13 +55,13 @@ def image_of(mode: str, size: tuple[int, int]) -> Any:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_an_image_of_every_mode(mode: str, size: tuple[int, int]) -> None:
-    """Also such as have no pixels."""
+    """Each mode arrives, also in images that have no pixels."""
     image = image_of(mode, size)
     assert_same_image(round_trip(image), image)
 
 
 def test_palettes() -> None:
-    """Of few colours, with transparency, and one that was made from colours."""
+    """Palettes of few colours, with transparency, and one that was made from colours."""
     few = Image.new("P", (4, 4))
     few.putpalette([1, 2, 3, 4, 5, 6])
     clear = Image.new("P", (4, 4), 1)
@@ -127,14 +127,14 @@ def test_an_image_in_two_places_is_one() -> None:
 
 
 def test_an_enum_of_pillow_arrives_as_itself() -> None:
-    """As every enum."""
+    """Pillow's enums travel as all enums do."""
     assert round_trip(Image.Transpose.ROTATE_90) is Image.Transpose.ROTATE_90
 
 
 def test_a_subclass_of_somebody_else_arrives_as_an_image_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As those of builtin classes do; strict refuses them."""
+    """Subclasses of users arrive as those of builtin classes do; strict refuses them."""
     from workerlib._values import likenesses
 
     class Photo(Image.Image):  # type: ignore[misc]

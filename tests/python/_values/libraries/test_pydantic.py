@@ -85,7 +85,7 @@ def test_generic_models_in_another_model() -> None:
 
 
 def test_a_generic_model_by_itself() -> None:
-    """Also as a class, and of a root model."""
+    """A generic model arrives, also as a class, and as a root model."""
     root = pydantic.RootModel[list[int]]
     for value in (Page[Item](items=[]), root([1, 2])):
         back: Any = round_trip([value])

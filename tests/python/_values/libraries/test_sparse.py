@@ -71,7 +71,7 @@ def test_one_dimension() -> None:
 
 
 def test_a_large_one_takes_no_time() -> None:
-    """As an iterable of rows it took a minute."""
+    """A large array travels as its parts: as an iterable of rows it took a minute."""
     array = sparse.csr_array(sparse.eye_array(5000, format="csr"))
     start = time.perf_counter()
     frame, buffers = encode(array)
