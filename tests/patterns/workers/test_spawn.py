@@ -319,7 +319,7 @@ def test_progress_in_bytes(page: Page) -> None:
 
 @pytest.mark.every_engine
 def test_calls_of_a_worker_that_is_terminated(page: Page) -> None:
-    """Calls that wait reject at once, and so do those that come later; `closed` tells why."""
+    """Calls that wait reject at once, and so do those that come later; the errors and `closed` tell why."""
     errors = page.run("""
         const worker = await spawn({ script: "./functions.py" });
         const call = failure(worker.hold("for ever"));
@@ -327,6 +327,7 @@ def test_calls_of_a_worker_that_is_terminated(page: Page) -> None:
         return [await call, await failure(worker.mean([1])), await worker.closed];
     """)
     assert [error["name"] for error in errors[:2]] == ["WorkerDiedError"] * 2
+    assert [error["message"] for error in errors[:2]] == ["the worker functions.py ended: it was terminated"] * 2
     assert errors[2] == "it was terminated"
 
 

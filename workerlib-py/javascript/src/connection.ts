@@ -200,10 +200,11 @@ export class Connection {
   /** Ends the worker; all that waits for it is rejected. */
   end(reason: string, error?: unknown): void {
     if (this.#ended.signal.aborted) return;
-    this.#ended.abort();
+    const told = `the worker ${this.name} ended: ${reason}`;
+    this.#ended.abort(told);
     this.worker.terminate();
     this.#interrupts?.endAll();
-    for (const reject of this.#waiting) reject(error ?? new WorkerDiedError(`the worker ${this.name} ended: ${reason}`));
+    for (const reject of this.#waiting) reject(error ?? new WorkerDiedError(told));
     this.#waiting.clear();
     this.#resolveClosed(reason);
   }
@@ -292,7 +293,7 @@ export class Connection {
   /** Makes a call that ends by its outcome, its time limit, its abort, or the worker's end, whatever comes first. */
   #settle<R>(call: () => Promise<R>, { signal, timeout, late, cancel, renewable }: Limits): Promise<R> {
     if (this.#ended.signal.aborted) {
-      return Promise.reject(new WorkerDiedError(`the worker ${this.name} has ended`));
+      return Promise.reject(new WorkerDiedError(this.#ended.signal.reason as string));
     }
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     return new Promise<R>((resolve, reject) => {
