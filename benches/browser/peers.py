@@ -80,6 +80,17 @@ class Connected:
     python: list[Peer]
     ping: list[JavaScriptPeer]
 
+    async def settle(self) -> None:
+        """Waits until both sides have handled all messages of the way that was measured last.
+
+        A callback of a peer's for each item leaves thousands of answers that nobody awaits: on a page without
+        isolation, those of PyScript's too. They would come before the messages of the way that is measured
+        next. Each channel keeps its order, so an answer that comes back by it is behind all others.
+        """
+        await self.own.echo(1)
+        await js.peers.comlinkNumber(1)
+        await self.worker.echo(1)
+
 
 async def connect() -> Connected:
     """Opens all ways to the worker of the page."""

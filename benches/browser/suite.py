@@ -120,6 +120,7 @@ class Suite:
         able = list(ways)
         for number in range(warm_up + rounds):
             for way in list(able):
+                await self.ways.settle()
                 gc.collect()
                 try:
                     async with asyncio.timeout(LIMIT_SECONDS):

@@ -1,4 +1,4 @@
-"""Measures a call by the time on the processor, with both sides in one Python and nothing else in its thread.
+"""Measures calls and streams by the time on the processor, with both sides in one Python and in one thread.
 
     calls.main(["--calls", "3000"])
 
@@ -18,12 +18,16 @@ import sys
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import shapes
 from workerlib import __version__, _exports
 from workerlib._native import Session
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.remote_functions import learn
 
 ROUNDS = 15
 
@@ -91,49 +95,115 @@ async def _echo_async(value: Any) -> Any:
     return value
 
 
+@cache
+def _records() -> list[dict[str, Any]]:
+    return shapes.records(5_000)
+
+
+@cache
+def _blocks() -> list[bytes]:
+    return [bytes(1 << 20) for _ in range(32)]
+
+
+def _stream(what: str) -> Iterator[Any]:
+    yield from _WHAT[what]()
+
+
+def _list(what: str) -> list[Any]:
+    return list(_WHAT[what]())
+
+
+_WHAT: dict[str, Callable[[], Any]] = {
+    "records": _records,
+    "blocks": _blocks,
+    "ints": lambda: range(20_000),
+    "one": lambda: (1,),
+}
+
+
 async def _connected() -> Connection:
     one, other = _over_ports() if sys.platform == "emscripten" else _in_memory()
-    functions = {"echo": _echo, "echo_async": _echo_async}
+    functions = {"echo": _echo, "echo_async": _echo_async, "stream": _stream, "list": _list}
     descriptions = [_exports.describe_export(name, function) for name, function in functions.items()]
     worker = Connection(Session.listen(__version__, descriptions), one, functions)
     page = Connection(Session.connect(__version__), other, {})
-    await page.opened
+    learn(page, "worker", "the worker", await page.opened)
     await worker.opened
     return page
 
 
-SHAPES: dict[str, tuple[str, Any, int]] = {
-    "a number": ("echo", 1, 1),
-    "a number, async function": ("echo_async", 1, 1),
-    "a number, 100 at a time": ("echo", 1, 100),
-    "1 KB of bytes": ("echo", bytes(1 << 10), 1),
-    "16 KB of bytes": ("echo", bytes(16 << 10), 1),
-    "array of 1 KB": ("echo", array("d", bytes(1 << 10)), 1),
-    "array of 16 KB": ("echo", array("d", bytes(16 << 10)), 1),
-    "memoryview of 1 KB": ("echo", memoryview(bytes(1 << 10)), 1),
-}
-"""The calls that are measured: the function, its argument, and how many calls are in flight at a time."""
+@dataclass(frozen=True)
+class Shape:
+    """What is measured: a call, or more, so many times."""
+
+    name: str
+    take: Callable[[Connection], Awaitable[Any]]
+    """Makes the call."""
+    calls: int = 1
+    """How many calls that is."""
+    weight: int = 1
+    """As how many calls of a number it counts, so that no shape takes much longer than others."""
+
+    async def measure(self, page: Connection, calls: int) -> float:
+        """Gives the microseconds of a call."""
+        gc.collect()
+        count = max(1, calls // (self.calls * self.weight))
+        start = _processor_seconds()
+        for _ in range(count):
+            await self.take(page)
+        return (_processor_seconds() - start) * 1e6 / (count * self.calls)
+
+
+def _call(name: str, value: Any, function: str = "echo") -> Shape:
+    return Shape(name, lambda page: page.call(function, (value,), {}))
+
+
+async def _many(page: Connection) -> None:
+    await asyncio.gather(*(page.call("echo", (1,), {}) for _ in range(100)))
+
+
+def _streamed(name: str, what: str, weight: int) -> Shape:
+    async def take(page: Connection) -> None:
+        async for _ in page.functions_there["stream"](what):
+            pass
+
+    return Shape(name, take, weight=weight)
+
+
+async def _first_item(page: Connection) -> None:
+    stream = page.functions_there["stream"]("one")
+    await anext(stream)
+    await stream.aclose()
+
+
+SHAPES = (
+    _call("a number", 1),
+    _call("a number, async function", 1, "echo_async"),
+    Shape("a number, 100 at a time", _many, calls=100),
+    _call("1 KB of bytes", bytes(1 << 10)),
+    _call("16 KB of bytes", bytes(16 << 10)),
+    _call("array of 1 KB", array("d", bytes(1 << 10))),
+    _call("array of 16 KB", array("d", bytes(16 << 10))),
+    _call("memoryview of 1 KB", memoryview(bytes(1 << 10))),
+    _streamed("stream of 20,000 ints", "ints", 200),
+    _streamed("stream of 5,000 records", "records", 200),
+    Shape("5,000 records, one result", lambda page: page.call("list", ("records",), {}), weight=200),
+    _streamed("stream of 32 x 1 MB", "blocks", 200),
+    Shape("32 x 1 MB, one result", lambda page: page.call("list", ("blocks",), {}), weight=200),
+    Shape("stream of one item", _first_item, weight=4),
+)
 
 
 async def measure(calls: int, only: str) -> dict[str, dict[str, float]]:
     """Gives the microseconds of a call, for each shape: the least and the median of the rounds."""
     page = await _connected()
     results = {}
-    for shape, (function, value, at_once) in SHAPES.items():
-        if only not in shape:
+    for shape in SHAPES:
+        if only not in shape.name:
             continue
-        times = []
-        for _ in range(ROUNDS + 3):
-            gc.collect()
-            start = _processor_seconds()
-            for _ in range(calls // at_once):
-                if at_once == 1:
-                    await page.call(function, (value,), {})
-                else:
-                    await asyncio.gather(*(page.call(function, (value,), {}) for _ in range(at_once)))
-            times.append((_processor_seconds() - start) * 1e6 / calls)
+        times = [await shape.measure(page, calls) for _ in range(ROUNDS + 3)]
         # The first rounds are those in which engines compile.
-        results[shape] = {"least": min(times[3:]), "median": statistics.median(times[3:])}
+        results[shape.name] = {"least": min(times[3:]), "median": statistics.median(times[3:])}
     page.close()
     return results
 
