@@ -18,6 +18,7 @@ _WITH, _WITHOUT, _OWN = "workerlib", "without a snapshot", "PyScript's own inter
 _PYODIDE = "Pyodide alone"
 _WEIGHT, _MEMORY = "installing and importing workerlib", "Python's memory"
 _FIRST, _MEANWHILE = "the first worker", "a call while the snapshot is written"
+_MIDST = "a call in the midst of a step of that"
 _KEPT = "async () => (await (await caches.open('workerlib-snapshots')).keys()).length"
 
 
@@ -48,6 +49,7 @@ def measure(browser: AnyBrowser, url: str, rounds: int, engine: str) -> dict[str
         ("PyScript page on its first visit, times PyScript's own", by_name["the first visit"][_OWN], 1.05),
         ("first worker of the first visit, times one without a snapshot", by_name[_FIRST][_WITHOUT], 1.05),
         ("call while the snapshot is written, times one without", by_name[_MEANWHILE][_WITHOUT], 1.05),
+        ("call in the midst of a step of that, times one without", by_name[_MIDST][_WITHOUT], 1.05),
         ("memory of Python in a worker, times without a snapshot", by_name[_MEMORY][_WITHOUT], 1.0),
         ("installing and importing workerlib, times Pyodide's start", by_name[_WEIGHT][_PYODIDE], 0.08),
     ]
@@ -94,17 +96,17 @@ def _workers(browser: AnyBrowser, url: str, rounds: int) -> list[dict[str, Any]]
 
 
 def _first_workers(browser: AnyBrowser, url: str, rounds: int) -> list[dict[str, Any]]:
-    """Measures a first worker, and a call while the snapshot is written, each time in a new context."""
+    """Measures a first worker, and calls while the snapshot is written, each time in a new context."""
 
-    def first(snapshot: bool) -> tuple[float, float]:
+    def first(snapshot: bool) -> list[float]:
         context = browser.new_context()
-        answered, meanwhile = _open(context, url).evaluate("(given) => window.starts.first(given)", snapshot)
+        times: list[float] = _open(context, url).evaluate("(given) => window.starts.first(given)", snapshot)
         context.close()
-        return answered, meanwhile
+        return times
 
     turns = [(first(True), first(False)) for _ in range(rounds)]
     rows = []
-    for place, name in enumerate((_FIRST, _MEANWHILE)):
+    for place, name in enumerate((_FIRST, _MEANWHILE, _MIDST)):
         ways = {
             _WITH: iter([own[place] for own, _ in turns]),
             _WITHOUT: iter([other[place] for _, other in turns]),
