@@ -23,6 +23,14 @@ def had_snapshot():
 
 
 @export
+def fetched():
+    """Lists the addresses that this worker has fetched, as the browser tells them."""
+    import js
+
+    return [entry.name for entry in js.performance.getEntriesByType("resource")]
+
+
+@export
 def state():
     """Tells what a Python has that was started with nothing but its options."""
     return [

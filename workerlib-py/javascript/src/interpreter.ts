@@ -10,11 +10,13 @@
  * If workerlib is installed, the snapshot has its modules in it, and a script's `import workerlib` runs the package's first file
  * only. A Python that has no workerlib, or another one, forgets these modules.
  */
+import { Giver, hasWorkers, receive } from "./snapshot/handover.js";
 import { FORM, read, type Image } from "./snapshot/image.js";
 import {
   FRESH,
   importPyodide,
   makeSnapshot,
+  shareable,
   startFromSnapshot,
   unknownOption,
   type Interpreter,
@@ -39,8 +41,9 @@ const MODULES = [
   ...["io", "ipaddress", "itertools", "json", "keyword", "linecache", "logging", "math", "operator", "pathlib", "pyodide.http"],
   ...["random", "re", "string", "tempfile", "textwrap", "tomllib", "traceback", "types", "typing", "urllib.parse", "uuid"],
   ...["warnings", "weakref", "zoneinfo"],
-  // Pyodide imports these when it installs its first package.
+  // Pyodide imports these when it installs its first package, and PyScript's own modules import this, whose tables are large.
   ...["encodings.cp437", "tarfile"],
+  "html",
 ];
 
 const here = new URL(import.meta.url);
@@ -78,7 +81,17 @@ export const version: string = pyodide.version;
 /** The snapshot that is kept, if there is one. */
 interface Found {
   store: Store;
-  kept?: { key: string; image: Promise<Image> };
+  kept?: Kept;
+}
+
+interface Kept {
+  key: string;
+  image: Promise<Image>;
+  /** Pyodide's compiled module, if this is a worker whose page hands it over. */
+  module?: Promise<WebAssembly.Module | undefined>;
+  /** There in a page that hands the snapshot over to its workers, which it does when it has Pyodide's compiled module. */
+  giver?: Giver;
+  onCompiled?: (module: WebAssembly.Module | undefined) => void;
 }
 
 /** Looks for a kept snapshot, and begins to read it; undefined where none can be kept. */
@@ -90,10 +103,43 @@ async function look(): Promise<Found | undefined> {
   // The newest with workerlib in it: a page with another workerlib may have kept one, too.
   const key = keys.filter((one) => one !== start).at(-1) ?? keys.at(-1);
   if (key === undefined) return { store };
-  const image = store.read(key).then(read);
+  const kept = hasWorkers() && pyodide.emscripten ? keptForAll(store, key) : keptForOne(store, key);
   // The start is told of it.
-  image.catch(() => {});
-  return { store, kept: { key, image } };
+  kept.image.catch(() => {});
+  return { store, kept };
+}
+
+/** Reads a snapshot for this Python; in a worker, unless the page hands it over. */
+function keptForOne(store: Store, key: string): Kept {
+  // Pages with an older Pyodide hand nothing over.
+  if (globalThis.document !== undefined || !pyodide.emscripten) return { key, image: store.read(key).then(read) };
+  const handed = receive(key);
+  return {
+    key,
+    image: handed.then(async (handed) => read(handed?.image ?? (await store.read(key)))),
+    module: handed.then((handed) => handed?.module),
+  };
+}
+
+/** Reads a snapshot for this page and its workers. */
+function keptForAll(store: Store, key: string): Kept {
+  const giver = new Giver(key);
+  let shared: WebAssembly.Module | undefined;
+  const image = store.read(key).then(async (bytes) => {
+    const compiled = await shareable(bytes);
+    if (compiled instanceof WebAssembly.Module) shared = compiled;
+    // Browsers make no instance of a module of this size in a page's own thread.
+    return read(bytes);
+  });
+  return {
+    key,
+    image,
+    giver,
+    onCompiled(module) {
+      if (module === undefined || shared === undefined) giver.refuse();
+      else giver.give({ module, image: shared });
+    },
+  };
 }
 
 /** The result for the first Python: the snapshot is read while PyScript gets ready. */
@@ -108,23 +154,29 @@ function startsWithout(error: unknown): undefined {
 export async function loadPyodide(options: object = {}): Promise<Interpreter> {
   // PyScript takes this file's folder for that of Pyodide.
   const given = { ...options, indexURL: folder };
-  if (unknownOption(given) !== undefined) return pyodide.loadPyodide(given);
   const looking = looked ?? look();
   // The page keeps no bytes of it.
   looked = undefined;
   const found = await looking.catch(startsWithout);
-  if (found === undefined) return pyodide.loadPyodide(given);
+  const isPlain = unknownOption(given) !== undefined;
+  if (isPlain) found?.kept?.giver?.refuse();
+  if (isPlain || found === undefined) return pyodide.loadPyodide(given);
   const { store, kept } = found;
   const begun = performance.now();
   const later = (): number => Math.max(LATER, TIMES_LATER * (performance.now() - begun));
   if (kept !== undefined) {
     try {
-      const { loaded, isSame } = await startFromSnapshot(pyodide, given, { install() {}, record: recordOf }, kept.image);
+      const { image, module, giver, onCompiled } = kept;
+      const content = { install() {}, record: recordOf };
+      const { loaded, isSame } = await startFromSnapshot(pyodide, given, content, image, module, onCompiled);
+      // Workers that start with the page have asked by then.
+      if (giver) setTimeout(() => giver.close(), later());
       // Without the package there is nothing to gain by another snapshot.
       if (!isSame && recordOf(loaded) !== "") haveSnapshotMade(store, loaded, later());
       return loaded;
     } catch (error) {
       startsWithout(error);
+      kept.giver?.refuse();
       await store.remove(kept.key).catch(() => {});
     }
   }

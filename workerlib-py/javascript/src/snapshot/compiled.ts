@@ -12,14 +12,15 @@ const LEAST_BYTES = 1 << 20;
 /**
  * Loads Pyodide and returns its compiled module with it, where it could be seen.
  *
- * @param given the module that is used instead of compiling one
+ * @param given the module that is used instead of compiling one; a promise of it is awaited when Pyodide fetches the file, and
+ *   may turn out to have none
  * @param load loads Pyodide
  */
 export async function withModule<T>(
-  given: WebAssembly.Module | undefined,
+  given: WebAssembly.Module | Promise<WebAssembly.Module | undefined> | undefined,
   load: () => Promise<T>,
 ): Promise<{ loaded: T; module: WebAssembly.Module | undefined }> {
-  let module = given;
+  let module = given instanceof Promise ? undefined : given;
   const { fetch, WebAssembly: wasm } = globalThis;
   const { instantiate, instantiateStreaming } = wasm;
   const expected = new WeakSet<object>();
@@ -50,12 +51,14 @@ export async function withModule<T>(
   };
   Object.assign(wasm, replaced);
   if (given !== undefined && typeof self !== "undefined") {
-    globalThis.fetch = (input, options) => {
+    globalThis.fetch = async (input, options) => {
       if (!FILE.test(input instanceof Request ? input.url : String(input))) return fetch(input, options);
+      module ??= await given;
+      if (module === undefined) return fetch(input, options);
       // Nobody reads the file if it is compiled already.
       const response = new Response();
       expected.add(response);
-      return Promise.resolve(response);
+      return response;
     };
   }
   try {

@@ -32,8 +32,15 @@ interface Emscripten {
   _sbrk?(by: number): number;
 }
 
+/** The settings of Emscripten's that are used here. */
+interface Settings {
+  instantiateWasm?: (imports: WebAssembly.Imports, succeed: Succeed) => object;
+}
+
+type Succeed = (instance: WebAssembly.Instance, module: WebAssembly.Module) => void;
+
 /** Makes Emscripten's module: the export of `pyodide.asm.mjs`. */
-type MakeEmscripten = (settings: object) => Promise<Emscripten>;
+type MakeEmscripten = (settings: Settings) => Promise<Emscripten>;
 
 /** Pyodide's own JavaScript. */
 export interface PyodideModule<P extends Interpreter = Interpreter> {
@@ -148,6 +155,7 @@ export async function shareable(image: Uint8Array<ArrayBuffer>): Promise<Kept> {
  *
  * @param image the snapshot's image, which Pyodide's own code does not have to wait for
  * @param module Pyodide's compiled module, where there is one
+ * @param onCompiled is called before the image is written, with that module where it could be seen; not by every Pyodide
  * @returns the Python, Pyodide's compiled module where it could be seen, and whether the snapshot's modules are of the files
  *   that are in place
  * @throws Error if it does not start, or does not work
@@ -157,16 +165,17 @@ export async function startFromSnapshot<P extends Interpreter>(
   options: object,
   content: Pick<Content<P>, "install" | "record">,
   image: Promise<Image>,
-  module?: WebAssembly.Module,
+  module?: WebAssembly.Module | Promise<WebAssembly.Module | undefined>,
+  onCompiled?: (module: WebAssembly.Module | undefined) => void,
 ): Promise<{ loaded: P; module: WebAssembly.Module | undefined; isSame: boolean }> {
   const { env = {}, args = null } = options as { env?: Record<string, string>; args?: string[] | null };
   // Pyodide may fail before it asks for it.
   image.catch(() => {});
   const { emscripten } = pyodide;
-  const own = emscripten ? written(emscripten, image) : { _loadSnapshot: image.then(unpack) };
+  const own = emscripten ? written(emscripten, image, onCompiled) : { _loadSnapshot: image.then(unpack) };
   const load = (): Promise<P> => pyodide.loadPyodide({ ...options, ...own });
   // A page runs other code at the same time.
-  const started = globalThis.document === undefined ? await withModule(module, load) : { loaded: await load(), module };
+  const started = globalThis.document === undefined ? await withModule(module, load) : { loaded: await load(), module: undefined };
   const environment = { ...language(), ...env };
   call(started.loaded, "renew", { version: pyodide.version, environment, arguments: args });
   await content.install(started.loaded);
@@ -178,7 +187,11 @@ export async function startFromSnapshot<P extends Interpreter>(
  * Returns options of `loadPyodide` by which an image writes itself into Pyodide's memory. Pyodide gets a snapshot that ends
  * with its header, and copies nothing; it could only copy the whole, zeros and all, from another copy of the whole.
  */
-function written(emscripten: Promise<MakeEmscripten>, image: Promise<Image>): object {
+function written(
+  emscripten: Promise<MakeEmscripten>,
+  image: Promise<Image>,
+  onCompiled?: (module: WebAssembly.Module | undefined) => void,
+): object {
   let head = new Uint8Array();
   const snapshot = new Uint8Array();
   // Pyodide asks for a snapshot before it makes its module, and reads it after that, when the image is there.
@@ -189,9 +202,20 @@ function written(emscripten: Promise<MakeEmscripten>, image: Promise<Image>): ob
   }
   return {
     _loadSnapshot: snapshot,
-    async createPyodideModule(settings: object): Promise<Emscripten> {
+    async createPyodideModule(settings: Settings): Promise<Emscripten> {
       const make = await emscripten;
+      const { instantiateWasm } = settings;
+      let compiled: WebAssembly.Module | undefined;
+      if (onCompiled && instantiateWasm) {
+        settings.instantiateWasm = (imports, succeed) =>
+          instantiateWasm(imports, (instance, module) => {
+            compiled = module;
+            succeed(instance, module);
+          });
+      }
       const [module, ready] = await Promise.all([make(settings), image]);
+      // What follows keeps the page busy.
+      onCompiled?.(compiled);
       const { memory } = module;
       if (!(memory instanceof WebAssembly.Memory)) throw new Error("this Pyodide does not show its memory");
       const size = memory.buffer.byteLength;
