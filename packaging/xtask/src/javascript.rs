@@ -113,6 +113,8 @@ pub(crate) fn build_package(workspace: &Workspace, wheel: &Path) -> Result<Outco
         "interpreter.js",
         "downloads.js",
         "downloads.d.ts",
+        "snapshot/handover.js",
+        "snapshot/handover.d.ts",
     ] {
         fs::remove_file(dist.join(name)).with_context(|| format!("tsc did not write {name}"))?;
     }

@@ -312,6 +312,9 @@ fn add_build<'a>(
     if any(&[Product::Pyodide029]) {
         steps.add("adding the wheel to Pyodide 0.29", || pyodide::assemble(workspace, Pyodide::V0_29));
     }
+    if any(&[Product::Pyodide315]) {
+        steps.add("adding the wheel to Pyodide 315", || pyodide::assemble(workspace, Pyodide::V315));
+    }
     if any(&[Product::Site]) {
         site::add_assembly(steps, workspace, Pyodide::V314);
     } else if any(&[Product::Pyodide314]) {

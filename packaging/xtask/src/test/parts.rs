@@ -21,6 +21,7 @@ pub(super) enum Product {
     Installed,
     Pyodide314,
     Pyodide029,
+    Pyodide315,
     Site,
 }
 
@@ -118,11 +119,17 @@ const MATRIX: &[Part] = &[
     Part::new("0.6.60 + 0.29", 200, &PAGES, &PAIR, |context| {
         pages::combination(context, "pyscript-06", Pyodide::V0_29)
     }),
+    Part::new("0.6.60 + 315", 200, &PAGES, &WITH_315, |context| {
+        pages::combination(context, "pyscript-06", Pyodide::V315)
+    }),
     Part::new("0.7.0 + 314", 200, &PAGES, &PAIR, |context| {
         pages::combination(context, "pyscript-07", Pyodide::V314)
     }),
     Part::new("0.7.0 + 0.29", 200, &PAGES, &PAIR, |context| {
         pages::combination(context, "pyscript-07", Pyodide::V0_29)
+    }),
+    Part::new("0.7.0 + 315", 200, &PAGES, &WITH_315, |context| {
+        pages::combination(context, "pyscript-07", Pyodide::V315)
     }),
     Part::new("0.7.31 + 314", 200, &PAGES, &PAIR, |context| {
         pages::combination(context, "@pyscript/core", Pyodide::V314)
@@ -130,10 +137,15 @@ const MATRIX: &[Part] = &[
     Part::new("0.7.31 + 0.29", 200, &PAGES, &PAIR, |context| {
         pages::combination(context, "@pyscript/core", Pyodide::V0_29)
     }),
+    Part::new("0.7.31 + 315", 200, &PAGES, &WITH_315, |context| {
+        pages::combination(context, "@pyscript/core", Pyodide::V315)
+    }),
 ];
 
 const SITE: [Product; 1] = [Product::Site];
 const PAIR: [Product; 2] = [Product::Site, Product::Pyodide029];
+/// A part serves what the site serves, Pyodide 0.29 too, and one Pyodide in place of the site's own.
+const WITH_315: [Product; 3] = [Product::Site, Product::Pyodide029, Product::Pyodide315];
 /// With axe-core, too. The builder of the documentation has no other use, so the part itself installs it.
 const DOCS: [Need; 3] = [Need::PythonTools, Need::Browser, Need::ReleasePackages];
 const WHEELS: [Need; 3] = [Need::PythonTools, Need::WasmCompiler, Need::NodePackages];
