@@ -66,11 +66,8 @@ async def start_the_first_worker(workerlib: Any, frames: Any) -> None:
 
 @pytest.fixture(scope="module")
 def interpreter(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
-    """A PyScript page whose interpreter is workerlib's module.
-
-    In Chromium its browser context is its own, and the first visit finds no snapshot. In other engines there is one.
-    """
-    with PyScriptPage(browser, site, "interpreter.html", has_snapshot=ENGINE != "chromium") as page:
+    """A PyScript page whose interpreter is workerlib's module."""
+    with PyScriptPage(browser, site, "interpreter.html") as page:
         yield page
 
 
@@ -345,7 +342,7 @@ async def was_handed_over(workerlib: Any) -> None:
     assert sys.version_info < (3, 14) or not fetched
 
 
-@pytest.mark.every_engine
+# In other engines the shared pages start so, whether their workers ask in time or not.
 @pytest.mark.every_pyscript
 def test_a_page_hands_its_snapshot_over(interpreter: PyScriptPage) -> None:
     """On a later visit the worker gets the compiled module and the image from its page."""

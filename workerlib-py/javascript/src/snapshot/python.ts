@@ -189,8 +189,8 @@ export async function startFromSnapshot<P extends Interpreter>(
  */
 function written(
   emscripten: Promise<MakeEmscripten>,
-  image: Promise<Image>,
-  onCompiled?: (module: WebAssembly.Module | undefined) => void,
+  image: Promise<Image> | undefined,
+  onCompiled: ((module: WebAssembly.Module | undefined) => void) | undefined,
 ): object {
   let head = new Uint8Array();
   const snapshot = new Uint8Array();
@@ -213,7 +213,7 @@ function written(
             succeed(instance, module);
           });
       }
-      const [module, ready] = await Promise.all([make(settings), image]);
+      const [module, ready] = await Promise.all([make(settings), image!]);
       // What follows keeps the page busy.
       onCompiled?.(compiled);
       const { memory } = module;
@@ -221,6 +221,8 @@ function written(
       const size = memory.buffer.byteLength;
       ready.write(memory, module._sbrk?.(0) ?? size);
       head = ready.head;
+      // Pyodide keeps its options, and this function with them. The image has 15 MB.
+      image = onCompiled = undefined;
       return module;
     },
   };
