@@ -8,6 +8,7 @@ import itertools
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -180,6 +181,21 @@ async def test_exceptions_keep_their_traceback(client: Any) -> None:
         with pytest.raises(ValueError, match="13 is odd") as caught:
             await pool.check(13)
         assert any(entry.name == "check" for entry in caught.traceback)
+
+
+async def test_values_that_pickle_cannot_take(client: Any) -> None:
+    """An argument or a result that does not travel is an UnsendableError, as in every pool."""
+    async with workerlib.pool(SCRIPT, client=client) as pool:
+        with pytest.raises(workerlib.UnsendableError, match=r"^arguments: .* by pickle"):
+            await pool.double(threading.Lock())
+        with pytest.raises(workerlib.UnsendableError, match=r"^result: .* by pickle: .*generator"):
+            await pool.unsendable(1)
+        mapped = pool.map(pool.double, [1, threading.Lock(), 2], errors="yield", chunk=3)
+        assert [type(result) for result in [one async for one in mapped]] == [
+            int,
+            workerlib.UnsendableError,
+            int,
+        ]
 
 
 async def test_functions_graphs_and_executor(client: Any) -> None:

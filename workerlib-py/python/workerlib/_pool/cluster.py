@@ -26,6 +26,7 @@ from workerlib._errors import (
     ConnectTimeoutError,
     NoSuchWorkerError,
     NotSupportedError,
+    UnsendableError,
     WorkerStartError,
 )
 from workerlib._exports import STREAM
@@ -167,6 +168,7 @@ class Cluster:
 
         Raises:
             TasksLostError: If its worker died, or the connection to the scheduler ended.
+            UnsendableError: If pickle cannot take an argument, or the result.
         """
         from distributed import KilledWorker
         from distributed.client import ClosedClientError
@@ -176,6 +178,8 @@ class Cluster:
         except ClosedClientError as error:
             self.check()
             raise TasksLostError(str(error)) from error
+        except TypeError as error:
+            raise _unsendable("arguments", error) from error
         ended: asyncio.Future[None] = self.loop.create_future()
 
         def settle() -> None:
@@ -198,6 +202,9 @@ class Cluster:
             # It drops a task that waits; one that runs ends by itself, and its result is dropped.
             self._forget(future)
             raise
+        except TypeError as error:
+            # Exceptions of the function are outcomes, so that this one is of the result's way.
+            raise _unsendable("result", error) from error
         except LinkLostError as lost:
             raise TasksLostError(str(lost)) from lost
         except KilledWorker as killed:
@@ -302,6 +309,12 @@ class Cluster:
 
 class LinkLostError(Exception):
     """Tells that the connection to a cluster's scheduler has ended, and why."""
+
+
+def _unsendable(path: str, error: TypeError) -> UnsendableError:
+    # Distributed's own text about arguments shows an expression of its own.
+    text = str(error.__cause__ or error).partition("\n")[0]
+    return UnsendableError(path, reason=f"values travel to and from a cluster by pickle: {text}")
 
 
 @contextlib.contextmanager
