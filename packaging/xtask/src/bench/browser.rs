@@ -26,7 +26,7 @@ use crate::steps::{Outcome, Steps};
 use crate::workspace::{BYTECODE, Workspace};
 
 /// The longest that one page may take.
-const LIMIT: Duration = Duration::from_secs(3600);
+const LIMIT: Duration = Duration::from_secs(7200);
 /// The pages that are measured: what they are called, and whether they are isolated.
 const PAGES: [(&str, bool); 2] = [("isolated", true), ("plain", false)];
 

@@ -428,7 +428,11 @@ def _is_module(one: object) -> bool:
 def is_trusted(module: object) -> bool:
     """Tells whether a module is the standard library's, the host's, workerlib's or a trusted library's."""
     root = module.partition(".")[0] if type(module) is str else ""
-    return root in sys.stdlib_module_names or root in _TRUSTED or root in _TRUSTED_LIBRARIES
+    if root in _TRUSTED_LIBRARIES:
+        # A user's own file may have that name.
+        loaded = sys.modules.get(root)
+        return "-packages" in str(vars(loaded).get("__file__") if _is_module(loaded) else None)
+    return root in sys.stdlib_module_names or root in _TRUSTED
 
 
 def _content(cell: Any) -> object:
