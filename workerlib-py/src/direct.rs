@@ -184,23 +184,56 @@ impl Direct {
         let py = session.py();
         self.clear(py, Part::Unsent)?;
         while let Some(message) = Session::next_transmit(session)? {
-            if message.len() > 2 {
-                // The other side may sleep: it is told which calls these are the answers of.
-                connection.getattr(intern!(py, "_post"))?.call1(message)?;
-                continue;
+            self.send(connection, message)?;
+        }
+        Ok(())
+    }
+
+    /// Whether small frames are sent without Python, which otherwise sends several in one.
+    pub(crate) fn sends_itself(&self) -> bool {
+        self.poster.is_some()
+    }
+
+    /// Sends a message and all that the session wants sent after it. Several go together: what answers bring are the calls
+    /// that have waited for them.
+    #[inline(never)]
+    pub(crate) fn send_from(
+        &self,
+        session: &Bound<'_, Session>,
+        connection: &Bound<'_, PyAny>,
+        first: Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        let mut next = Session::next_transmit(session)?;
+        let was_together = IS_TOGETHER.fetch_or(next.is_some(), Ordering::Relaxed);
+        let mut sent = self.send(connection, first);
+        while let (Ok(()), Some(message)) = (&sent, next) {
+            sent = self.send(connection, message);
+            next = Session::next_transmit(session)?;
+        }
+        IS_TOGETHER.store(was_together, Ordering::Relaxed);
+        sent
+    }
+
+    /// Sends a message.
+    #[inline(never)]
+    fn send(&self, connection: &Bound<'_, PyAny>, message: Bound<'_, PyTuple>) -> PyResult<()> {
+        let py = message.py();
+        if message.len() > 2 {
+            // The other side may sleep: it is told which calls these are the answers of.
+            connection.getattr(intern!(py, "_post"))?.call1(message)?;
+            return Ok(());
+        }
+        if let Some(poster) = &self.poster
+            && poster.post(&message)?
+        {
+            return Ok(());
+        }
+        let endpoint = self.part(py, Part::Endpoint)?;
+        if let Err(error) = endpoint.getattr(intern!(py, "post"))?.call1(message) {
+            if !error.is_instance_of::<PyException>(py) {
+                return Err(error);
             }
-            if let Some(poster) = &self.poster
-                && poster.post(&message)?
-            {
-                continue;
-            }
-            let endpoint = self.part(py, Part::Endpoint)?;
-            if let Err(error) = endpoint.getattr(intern!(py, "post"))?.call1(message) {
-                if !error.is_instance_of::<PyException>(py) {
-                    return Err(error);
-                }
-                method(connection, intern!(py, "_fail"), &[&error.into_value(py).into_bound(py)])?;
-            }
+            method(connection, intern!(py, "_fail"), &[&error.into_value(py).into_bound(py)])?;
         }
         Ok(())
     }

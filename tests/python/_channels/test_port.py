@@ -7,6 +7,9 @@ import sys
 from typing import Any
 
 import pytest
+from workerlib import __version__, _exports
+from workerlib._native import Session
+from workerlib._rpc.connection import Connection
 
 from loopback import Channel, port_channel, port_channel_without_eval, port_endpoint
 
@@ -135,3 +138,38 @@ async def test_a_large_buffer_arrives_whole(may_eval: bool) -> None:
     assert (frame, buffer) == (b"a frame", content)
     receiver.close()
     sender.close()
+
+
+COUNTING = """(port) => {
+    const real = port.postMessage.bind(port);
+    const count = { messages: 0 };
+    port.postMessage = (...all) => { count.messages += 1; return real(...all); };
+    return count;
+}"""
+
+
+@pytest.mark.parametrize("may_sleep", [False, True], ids=["plain", "isolated"])
+async def test_calls_that_had_to_wait_go_together(may_sleep: bool) -> None:
+    """Answers that come together bring as many calls that waited, also where the other side is told what it may sleep for."""
+    import js
+
+    count = 500
+    end, page_end = port_channel()
+
+    def echo(value: int) -> int:
+        return value
+
+    descriptions = [_exports.describe_export("echo", echo)]
+    serving = Connection(Session.listen(__version__, descriptions), end, {"echo": echo})
+    told: list[bytes] = []
+    wake: Any = (lambda frame, _buffers: bool(told.append(frame))) if may_sleep else None
+    page = Connection(Session.connect(__version__), page_end, {}, wake=wake)
+    await page.opened
+    # The first call shows that the function needs no task.
+    assert await page.call("echo", (0,), {}) == 0
+    posted: Any = js.eval(COUNTING)(page_end._channel.port)  # type: ignore[attr-defined]
+    results = await asyncio.gather(*(page.call("echo", (number,), {}) for number in range(count)))
+    assert results == list(range(count))
+    assert posted.messages < count / 3
+    page.close()
+    await serving.closed

@@ -101,6 +101,12 @@ impl Session {
                         None => Self::describe_call(slf, call, &mut |_| Ok(false))?,
                     }
                 }
+                (Some(Step::Transmit(message)), Some(direct)) if direct.get().sends_itself() => {
+                    let tells_answers = slf.borrow().tells_answers;
+                    let first = Self::transmit(py, message, tells_answers)?;
+                    direct.get().send_from(slf, connection, first)?;
+                    None
+                }
                 (Some(step), _) => Self::describe_step(slf, step)?,
             };
             if let Some(described) = described {
@@ -128,13 +134,10 @@ impl Session {
             Step::Transmit(message) => {
                 let tells_answers = slf.borrow().tells_answers;
                 let first = Self::transmit(py, message, tells_answers)?;
-                if tells_answers {
-                    return Ok(Some((PyString::new(py, "transmit"), first)));
-                }
                 let mut further = None;
                 while let Some(message) = slf.borrow_mut().core.poll_transmit() {
                     let all = further.get_or_insert_with(|| PyList::empty(py));
-                    all.append(Self::transmit(py, message, false)?)?;
+                    all.append(Self::transmit(py, message, tells_answers)?)?;
                 }
                 match further {
                     None => (PyString::new(py, "transmit"), first),

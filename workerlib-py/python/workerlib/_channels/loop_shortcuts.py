@@ -19,7 +19,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial, wraps
 from types import CodeType, ModuleType
 from typing import Any, cast
@@ -27,6 +27,7 @@ from typing import Any, cast
 import js
 import pyodide.ffi
 from pyodide.ffi import create_proxy
+from pyodide.webloop import WebLoop
 
 from workerlib._channels.suspended_stacks import suspend
 from workerlib._native import Turn, send_together
@@ -127,8 +128,24 @@ def _unshadow(loop: Any, shadowed: Any) -> None:
         loop.__dict__["call_soon"] = shadowed
 
 
-_Entry = asyncio.Handle | tuple[Callable[..., object], Pending, Context]
-"""A callback that is ready: of a call's future, or any other."""
+_Entry = asyncio.Handle | tuple[Callable[..., object], asyncio.Future[Any], Context]
+"""A callback that is ready: of a future, whose handle nobody keeps, or any other."""
+
+
+def _codes_without_handles() -> frozenset[CodeType]:
+    """Finds the code of callbacks that asyncio and Pyodide add to the tasks that they make, and nobody else.
+
+    Only a future schedules them, and it keeps no handle. So they need none, which takes as long as the rest.
+    """
+    in_gather = asyncio.gather.__code__.co_consts
+    codes = [code for code in in_gather if isinstance(code, CodeType) and code.co_name == "_done_callback"]
+    counting = getattr(WebLoop, "_decrement_in_progress", None)
+    if counting is not None:
+        codes.append(counting.__code__)
+    return frozenset(codes)
+
+
+_WITHOUT_HANDLES = _codes_without_handles()
 
 
 def turn_of(loop: asyncio.AbstractEventLoop) -> Turn:
@@ -157,7 +174,9 @@ class _Rest:
         """Runs a callback."""
         _run(self._give_to_loop, entry)
 
-    def fail(self, callback: Callable[..., object], pending: Pending, error: BaseException) -> None:
+    def fail(
+        self, callback: Callable[..., object], pending: asyncio.Future[Any], error: BaseException
+    ) -> None:
         """Does with an error of a future's callback what a handle of the loop does."""
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             self._give_to_loop(_raise, error)
@@ -187,7 +206,11 @@ class _Rest:
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle | None:
         """Stands for `call_soon` while callbacks run."""
-        if len(args) == 1 and asyncio.isfuture(args[0]):
+        if context is not None and getattr(callback, "__code__", None) in _WITHOUT_HANDLES:
+            if not context.get(started_by_loop, False):
+                self._ready.append((callback, args[0], context))
+                return None
+        elif len(args) == 1 and asyncio.isfuture(args[0]):
             return self.turn(callback, *args, context=context)
         return self._give_to_loop(callback, *args, context=context)
 
@@ -208,7 +231,7 @@ class _Starter:
         self._loop = loop
         self._code = code
         self._create = loop.create_task
-        self._steps: list[asyncio.Handle] = []
+        self._steps: list[tuple[Callable[..., object], tuple[Any, ...], Context]] = []
         self._proxy = create_proxy(self._run)
         self._collecting = self._collect
 
@@ -224,14 +247,11 @@ class _Starter:
         finally:
             _unshadow(self._loop, shadowed)
 
-    def _collect(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    def _collect(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> None:
+        # A task keeps no handle of its first step.
         if not self._steps:
             js.queueMicrotask(self._proxy)
-        handle = asyncio.Handle(callback, args, self._loop, context)
-        self._steps.append(handle)
-        return handle
+        self._steps.append((callback, args, context or copy_context()))
 
     def _run(self) -> None:
         global _is_burst
@@ -239,8 +259,12 @@ class _Starter:
         _is_burst = True
         send_together(True)
         try:
-            for handle in steps:
-                _run(self._loop.call_soon, handle)
+            for callback, args, context in steps:
+                try:
+                    context.run(callback, *args)
+                except BaseException as error:
+                    # As in `_run`; nothing else comes out of a task's step.
+                    self._loop.call_soon(_raise, error)
         finally:
             _is_burst = False
             send_together(False)

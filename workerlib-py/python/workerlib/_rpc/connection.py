@@ -396,9 +396,13 @@ class Connection:
         except Exception as error:
             self._fail(error)
 
-    def _post_all(self, messages: list[tuple[bytes, list[Any]]]) -> None:
+    def _post_all(self, messages: list[tuple[Any, ...]]) -> None:
+        if self.wakeup is not None:
+            for frame, buffers, *calls in messages:
+                if calls:
+                    self.wakeup.note(calls[0], frame, buffers)
         try:
-            self.endpoint.post_all(messages)
+            self.endpoint.post_all([(message[0], message[1]) for message in messages])
         except Exception as error:
             self._fail(error)
 
