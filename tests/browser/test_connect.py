@@ -64,6 +64,82 @@ async def test_connecting_again_and_again(workerlib: Any) -> None:
             assert await worker.add(number, 1) == number + 1
 
 
+@pytest.mark.isolation
+@in_page(page="swift")
+async def test_a_running_worker_is_asked_once(workerlib: Any) -> None:
+    """One message asks a running worker for a channel, and its answer opens the connection: the next message is the call."""
+    import js
+    from pyodide.ffi import create_proxy
+
+    tag = js.document.querySelector("script[worker][name=bench]")
+    # Of the first connection to a worker, others may not have been told that its script has ended.
+    await (await workerlib.connect("bench")).close()
+    answers: list[Any] = []
+    listener = create_proxy(lambda event: answers.append(event.data))
+    # Pyodide's event loop posts messages, too: to itself.
+    posted = js.eval("""(() => {
+        const posted = { asks: 0, frames: 0, end: () => { MessagePort.prototype.postMessage = real } };
+        const real = MessagePort.prototype.postMessage;
+        MessagePort.prototype.postMessage = function (...all) {
+            if (all[0] instanceof Uint8Array) posted.frames += 1;
+            else if (Array.isArray(all[0])) posted.asks += 1;
+            return real.apply(this, all);
+        };
+        return posted;
+    })()""")
+    tag.xworker.addEventListener("message", listener)
+    try:
+        worker = await workerlib.connect("bench")
+        assert (posted.asks, posted.frames, len(answers)) == (1, 0, 1)
+        assert await worker.add(1, 2) == 3
+        assert (posted.asks, posted.frames, len(answers)) == (1, 1, 1)
+    finally:
+        posted.end()
+        tag.xworker.removeEventListener("message", listener)
+        listener.destroy()
+    await worker.close()
+
+
+@pytest.mark.every_engine
+@in_page(page="mishaps")
+async def test_a_worker_that_answers_when_nobody_waits_any_more(
+    workerlib: Any, tags: Any, words: Any, raises: Any, pace: Any
+) -> None:
+    """A worker that computed while connect() gave up has no connection to serve that nobody has."""
+    import asyncio
+
+    script = """
+import time
+import js
+import workerlib
+from workerlib._rpc.incoming_call import serving_connections
+
+@workerlib.export
+def compute(seconds):
+    js.BroadcastChannel.new("words of workers").postMessage("computing")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+@workerlib.export
+def connections():
+    return len(serving_connections)
+"""
+    async with await tags.shared(script) as worker:
+        name = worker.name
+        assert await worker.connections() == 1
+        computing = asyncio.ensure_future(worker.compute(1))
+        await words.hear()
+        with raises(workerlib.ConnectTimeoutError):
+            await workerlib.connect(name, timeout=0.1)
+        await computing
+        async with asyncio.timeout(30 * pace.PACE):
+            while await worker.connections() != 1:
+                await asyncio.sleep(0.05)
+        async with workerlib.connect(name) as again:
+            assert await again.connections() == 2
+
+
 @in_page(page="mishaps")
 async def test_an_unknown_name(workerlib: Any, raises: Any, pace: Any) -> None:
     """It says so after a grace of a second, and lists the names that there are."""

@@ -280,7 +280,7 @@ async def test_both_channels_understand_frames_that_come_together(worker: Any) -
 
         handlers = {"deliver": lambda size, _, all=deliver_all: all(size), "deliverAll": deliver_all}
         handlers |= {"room": lambda size: 0, "broken": broken.append}
-        ends = [message_port._open(ports.port1, handlers), Channel(ports.port2, handlers)]
+        ends = [message_port._open(ports.port1, handlers, 0), Channel(ports.port2, handlers)]
         sender, receiver = ends if is_script else ends[::-1]
         receiver.listen(region(inbox)[0], len(inbox))
         sender.sendTogether(*(number for frame in frames for number in region(frame)))
@@ -321,6 +321,8 @@ async def test_nothing_goes_through_the_loop_that_need_not(worker: Any) -> None:
 
     await worker.add(1, 1)
     assert not await worker.starts_by_loop("add")
+    # A connection that is new asks for the worker's lock soon, by a timer that is due before this one.
+    await asyncio.sleep(0.1)
     loop = type(asyncio.get_running_loop())
     turns = 0
     real = loop.call_soon

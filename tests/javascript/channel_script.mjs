@@ -6,5 +6,5 @@ const read = (name) =>
 const [port, ...parts] = ["message_port.js", "buffer_pool.js", "wakefulness.js", "arriving_parts.js"].map(read);
 const evaluate = (source) => (0, eval)(source);
 
-/** Returns what `message_port.js` offers. */
-export const evaluateChannel = () => evaluate(port)(...parts.map(evaluate));
+/** Returns what `message_port.js` offers; `hearing` are the handlers of all channels that are opened with a number. */
+export const evaluateChannel = (hearing) => evaluate(port)(...parts.map(evaluate), hearing);

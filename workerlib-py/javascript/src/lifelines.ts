@@ -1,6 +1,6 @@
 /**
  * Notes what PyScript's workers tell of themselves before anybody connects to them: the Web Lock that each holds while it lives,
- * and why its Python has ended.
+ * that its script has ended, and why its Python has ended.
  *
  * A worker says so once, when its script imports workerlib. `connect()` may come much later, when the worker is dead and silent for
  * ever. Python evaluates this file when the page imports workerlib (`_hosts/browser/liveness.py`). A worker that tells before
@@ -11,7 +11,12 @@ import { type Termination, terminationOf } from "./termination.js";
 
 interface Tag extends Element {
   /** PyScript's worker of this tag, as soon as it has made one. */
-  xworker?: Worker;
+  xworker?: ScriptWorker;
+}
+
+interface ScriptWorker extends Worker {
+  /** Resolves when the worker's script has ended. */
+  ready?: Promise<unknown>;
 }
 
 /** The marks of the messages by which a worker tells of itself. */
@@ -52,10 +57,17 @@ function awaitWorker(tag: Tag, marks: Marks, patience: number): void {
   else if (patience > 0) setTimeout(awaitWorker, PAUSE, tag, marks, patience - PAUSE);
 }
 
-function note(worker: Worker, marks: Marks): void {
+function note(worker: ScriptWorker, marks: Marks): void {
   if (noted.has(worker)) return;
   noted.add(worker);
   const termination: Termination = terminationOf(worker);
+  worker.ready?.then(
+    () => {
+      termination.isUp = true;
+    },
+    // `connect()` hears why.
+    () => undefined,
+  );
   const hear = ({ data }: MessageEvent<Told | null>): void => {
     if (data?.mark === marks.died) {
       termination.isDead = true;

@@ -10,6 +10,8 @@
 export interface Termination extends EventTarget {
   /** Whether the worker has ended. */
   isDead?: boolean;
+  /** Whether the script of a worker of PyScript's is known to have ended. */
+  isUp?: boolean;
   /** Why, if the worker itself has told that before anybody was connected (`lifelines.ts`). */
   reason?: string;
   /** The name of the Web Lock that the worker holds, if it has told that. */

@@ -21,9 +21,9 @@ from workerlib._arguments import require_callable, require_seconds
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import Settings, settings
 from workerlib._errors import ConnectError, ConnectTimeoutError
+from workerlib._hosts.greeting import Greeting
 from workerlib._hosts.host import Found, OnOutput, OnProgress, Progress, SpawnProgress
 from workerlib._hosts.traces import traced_connection
-from workerlib._native import Session
 from workerlib._pool.restarts import Policy, Restarts
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
@@ -32,7 +32,6 @@ from workerlib._rpc.questions import answer_by
 from workerlib._rpc.starts import say
 from workerlib._rpc.timers import TimeLimit
 from workerlib._values.adapters import AdapterSet
-from workerlib._version import __version__
 
 if TYPE_CHECKING:
     from pyodide.ffi import JsProxy
@@ -224,7 +223,7 @@ async def _connect(  # noqa: PLR0917 - what `connect()` takes
         parsed = read_config()
         chosen = settings(parsed, **overrides)
         adapters = load_adapters(parsed)
-        open_channel = partial(page.open_channel, progress, worker)
+        open_channel = partial(page.open_channel, progress, partial(Greeting, chosen, adapters), worker)
     else:
         from workerlib._hosts.subprocess import parent
 
@@ -348,31 +347,25 @@ async def establish(
             progress.on_new_stage = limit.begin_anew
             found = await open_channel()
             progress.enter("waiting for the worker's side of the handshake")
-            table = chosen.table(adapters)
-            session = Session.connect(
-                __version__,
-                exports=_exports.describe_exports(),
-                adapters=adapters.describe(),
-                table=table,
-                max_depth=chosen.max_depth,
-                max_in_flight=chosen.max_in_flight,
-            )
+            greeting = found.greeting or Greeting(chosen, adapters)
             log = CallLog(found.name, chosen.log)
             make = traced_connection() if chosen.trace else Connection
             connection = make(
-                session,
+                greeting.session,
                 found.endpoint,
                 _exports.functions,
-                table=table,
+                table=greeting.table,
                 log=log,
                 interrupt=found.interrupt,
                 wake=found.wake,
             )
             connection.on_output = write
             connection.announce_exports()
+            greeting.announce_later_exports()
             stop_watching = None if found.watch is None else found.watch(connection.die)
             if stop_watching is not None:
                 connection.closed.add_done_callback(lambda _: stop_watching())
+            connection.take_in_first(found.frames)
             try:
                 exports = await connection.opened
                 worker = Worker(connection, exports, found.name, found.worker, found.ended, found.terminate)

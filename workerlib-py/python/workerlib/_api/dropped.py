@@ -41,12 +41,7 @@ def close_when_dropped(worker: object, connection: Connection, title: str) -> No
 def _release(loop: asyncio.AbstractEventLoop, connection: Connection, title: str) -> None:
     if connection.closed.done():
         return
-    there = connection.functions_there
-    # The functions that somebody else holds stay when the connection lets go of them.
-    held: weakref.WeakValueDictionary[str, object] = weakref.WeakValueDictionary(there)
-    there.clear()
-    there.update(held)
-    if there or connection.is_in_use:
+    if connection.functions_there.let_go() or connection.is_in_use:
         loop.call_later(_AGAIN, _release, loop, connection, title)
         return
     tasks = asyncio.all_tasks(loop)

@@ -258,6 +258,9 @@ class Worker(RemoteSide):
         )
 
 
+_OWN_ATTRIBUTES = frozenset(dir(Worker))
+
+
 def _is_taken(worker: Worker, name: str) -> bool:
     """Tells whether an attribute of a Worker's own hides the export of that name."""
-    return name in vars(worker) or hasattr(Worker, name)
+    return name in _OWN_ATTRIBUTES or name in vars(worker)

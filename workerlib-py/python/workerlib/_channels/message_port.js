@@ -58,6 +58,9 @@
  * @property {(beat: number) => void} beat - Hears a question for a sign of life, or an answer.
  * @property {(reason: string) => void} died - Hears that the other side has failed fatally.
  *
+ * @typedef {Record<keyof Handlers, (number: number, ...values: any[]) => any>} Hearing - The same for all channels: each is called
+ *   with a channel's number first.
+ *
  * @typedef {{listen(listener: (reason: string) => void): () => void}} FatalWatch - Tells when this Python has failed fatally
  *   (javascript/src/fatal_errors.ts).
  *
@@ -67,7 +70,12 @@
  *   close?: () => void}} Port
  */
 
-(/** @type {Pool} */ pool, /** @type {Wakefulness} */ wakefulness, /** @type {ArrivingParts} */ arriving) => {
+(
+  /** @type {Pool} */ pool,
+  /** @type {Wakefulness} */ wakefulness,
+  /** @type {ArrivingParts} */ arriving,
+  /** @type {Hearing | undefined} */ hearing,
+) => {
   /** From how many bytes on a part is transferred: below, two copies of a clone are cheaper than a transfer. */
   const TRANSFERRED = pool.least;
   const { IN_PIECES, PIECE, Room, bytesOf, isOwn, isTransferred } = arriving;
@@ -119,6 +127,24 @@
     } catch {
       return 1;
     }
+  };
+
+  /**
+   * Gives the handlers of a channel.
+   *
+   * @param {number} number - The channel's number in Python.
+   * @returns {Handlers} Functions that call those of all channels.
+   */
+  const numbered = (number) => {
+    const { deliver, deliverAll, room, broken, beat, died } = /** @type {Hearing} */ (hearing);
+    return {
+      deliver: (...values) => deliver(number, ...values),
+      deliverAll: (...sizes) => deliverAll(number, ...sizes),
+      room: (size) => room(number, size),
+      broken: (reason) => broken(number, reason),
+      beat: (beat_) => beat(number, beat_),
+      died: (reason) => died(number, reason),
+    };
   };
 
   /** How much of the other side's words about its end is passed on. */
@@ -731,6 +757,9 @@
     /** Opens an end of a channel. */
     open: (/** @type {Heap} */ heap, /** @type {Port} */ port, /** @type {Handlers} */ handlers, /** @type {FatalWatch | undefined} */ fatal) =>
       new Channel(heap, port, handlers, fatal),
+    /** Opens an end of a channel whose handlers are those of all channels, with its number. */
+    openNumbered: (/** @type {Heap} */ heap, /** @type {Port} */ port, /** @type {number} */ number, /** @type {FatalWatch | undefined} */ fatal) =>
+      new Channel(heap, port, numbered(number), fatal),
     pool,
   };
 };

@@ -14,8 +14,10 @@ A message is handled as soon as it arrives, and so are the callbacks that it mak
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import js
@@ -23,7 +25,6 @@ import pyodide_js
 from pyodide.ffi import JsException, JsProxy, create_proxy, to_js
 
 from workerlib._channels import fatal_errors, loop_shortcuts
-from workerlib._channels.proxies import destroy_later
 from workerlib._errors import CannotBlockError
 from workerlib._exports import Function
 from workerlib._files import text_of
@@ -43,6 +44,13 @@ _scripts: dict[str, Any] = {}
 _channels: Any = None
 """The value of `message_port.js`, which is called once: its class and its pool are those of all channels."""
 
+_Handlers = Mapping[str, Callable[..., Any]]
+_handlers: dict[str, dict[int, Callable[..., Any]]] = {
+    name: {} for name in ("deliver", "deliverAll", "room", "broken", "died", "beat")
+}
+"""The functions that JavaScript calls, by their names and then by the number of the channel."""
+_numbers = itertools.count(1)
+
 
 def _script(name: str) -> Any:
     """Evaluates a script of this folder, once.
@@ -61,8 +69,14 @@ def _script(name: str) -> Any:
     return _scripts[name]
 
 
-def _open(port: Any, handlers: dict[str, Any]) -> Any:
-    """Opens an end of a channel: by `_channels/message_port.js` where that can be had."""
+def _open(port: Any, handlers: _Handlers, number: int) -> Any:
+    """Opens an end of a channel: by `_channels/message_port.js` where that can be had.
+
+    Args:
+        port: The MessagePort, or what stands for one.
+        handlers: The functions that the channel calls, by their names in `message_port.js`.
+        number: The number of the channel in this Python, for `_forget`.
+    """
     script = _script("message_port.js")
     if script is False:
         # Few pages have such a policy.
@@ -72,9 +86,24 @@ def _open(port: Any, handlers: dict[str, Any]) -> Any:
     global _channels
     if _channels is None:
         parts = ("buffer_pool.js", "wakefulness.js", "arriving_parts.js")
-        _channels = script(*map(_script, parts))
-    functions = to_js(handlers, dict_converter=js.Object.fromEntries)
-    return _channels.open(pyodide_js._module, port, functions, fatal_errors.watch())
+        # A proxy takes as long to make as half a call: these are those of all channels.
+        hearing = {name: create_proxy(partial(_hear, functions)) for name, functions in _handlers.items()}
+        _channels = script(*map(_script, parts), to_js(hearing, dict_converter=js.Object.fromEntries))
+    for name, handler in handlers.items():
+        _handlers[name][number] = handler
+    return _channels.openNumbered(pyodide_js._module, port, number, fatal_errors.watch())
+
+
+def _hear(functions: dict[int, Callable[..., Any]], number: int, *arguments: Any) -> Any:
+    """Calls a function of the channel that has the number; a closed channel has none."""
+    function = functions.get(number)
+    return None if function is None else function(*arguments)
+
+
+def _forget(number: int) -> None:
+    """Lets go of the functions of a channel that is closed."""
+    for functions in _handlers.values():
+        functions.pop(number, None)
 
 
 def own_channel(worker: Any, mark: str) -> Any:
@@ -182,7 +211,7 @@ class PortEndpoint:
         self._on_broken: Callable[[str], None]
         self._on_death: Callable[[str], None] | None
         self._on_answer: Callable[[], None] = lambda: None
-        handlers = {
+        handlers: _Handlers = {
             "deliver": self._deliver,
             "deliverAll": self._deliver_all,
             "room": self._room,
@@ -190,8 +219,8 @@ class PortEndpoint:
             "died": self._died,
             "beat": self._beat,
         }
-        self._proxies = [create_proxy(handler) for handler in handlers.values()]
-        self._channel = _open(port, dict(zip(handlers, self._proxies, strict=True)))
+        self._number = next(_numbers)
+        self._channel = _open(port, handlers, self._number)
         self._send = self._channel.send
 
     def starts_at_once(self, name: str, function: Function | None, has_callback: bool) -> bool:
@@ -285,9 +314,7 @@ class PortEndpoint:
         # It may be running: then Rust holds it.
         self._inlet = None
         self._rooms.clear()
-        proxies, self._proxies = self._proxies, []
-        # One of them may be what is calling this.
-        destroy_later(proxies)
+        _forget(self._number)
 
     def _room(self, size: int) -> int:
         room = bytes(size)

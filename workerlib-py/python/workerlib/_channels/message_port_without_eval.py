@@ -8,6 +8,7 @@ JavaScript, so it is slower than the script. It believes nothing that the other 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import js
@@ -93,8 +94,8 @@ def _is_object(part: Any) -> bool:
 class Channel:
     """One end of a channel."""
 
-    def __init__(self, port: Any, handlers: dict[str, Any]) -> None:
-        """Takes over the port; the handlers are Python's functions deliver, room and broken."""
+    def __init__(self, port: Any, handlers: Mapping[str, Any]) -> None:
+        """Takes over the port; the handlers are those of `message_port.js`, by their names."""
         self._port = port
         self._handlers = handlers
         self._arrived: dict[int, Any] = {}

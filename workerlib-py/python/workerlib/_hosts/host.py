@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workerlib._errors import RemoteError, WorkerStartError
+from workerlib._hosts.greeting import Greeting
 from workerlib._rpc.endpoint import Endpoint
 from workerlib._values.safe_text import class_name, notes_of, text_of
 
@@ -139,6 +140,10 @@ class Found:
     """Tells the worker something while its thread sleeps; returns False if there is no room."""
     key: object = None
     """Identifies the worker among those to which several connections may lead."""
+    greeting: Greeting | None = None
+    """The session, if the host has carried the first message of the handshake to the worker."""
+    frames: tuple[bytes, ...] = ()
+    """The worker's messages that came with the channel, before all that the channel brings."""
 
 
 def is_html(text: str) -> bool:

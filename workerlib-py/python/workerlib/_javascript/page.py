@@ -16,6 +16,7 @@ from workerlib._errors import RemoteError
 from workerlib._javascript.callbacks import PageFunction
 from workerlib._javascript.values import to_javascript
 from workerlib._rpc.call_log import CallLog
+from workerlib._rpc.functions_there import FunctionsThere
 from workerlib._rpc.incoming_call import on_serving, serving_connections
 from workerlib._rpc.remote_functions import OnReport, learn
 from workerlib._rpc.timers import TimeLimit
@@ -38,7 +39,7 @@ class JavaScriptPage:
         self._call = PageFunction(call)
         self._tell = tell
         self.functions: Mapping[str, Any] = {}
-        self.functions_there: dict[str, Any] = {}
+        self.functions_there = FunctionsThere()
         self.log = CallLog("page", False)
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[str] = self._loop.create_future()

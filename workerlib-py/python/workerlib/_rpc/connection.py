@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ from workerlib._rpc import invocations
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.calls_in_steps import send_in_steps, unless_settled
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
+from workerlib._rpc.functions_there import FunctionsThere
 from workerlib._rpc.guarded_steps import guarded_steps
 from workerlib._rpc.incoming_call import Served, current_call, on_serving, serving_connections
 from workerlib._rpc.interruptible import Guard
@@ -113,7 +114,7 @@ class Connection:
         """Whether a side has an async adapter, whose objects no report can carry."""
         self.has_died = False
         """Whether the connection has ended because the other side is gone."""
-        self.functions_there: dict[str, Any] = {}
+        self.functions_there = FunctionsThere()
         """Functions that call the other side's functions, by name."""
         self._insistence = interrupt and Insistence(self._loop, interrupt, self._is_in_flight)
         self._guard = guard or Guard()
@@ -342,6 +343,15 @@ class Connection:
 
         observers.append(announce)
         self.closed.add_done_callback(lambda _: observers.remove(announce))
+
+    def take_in_first(self, frames: Iterable[bytes]) -> None:
+        """Takes in messages that came before the channel has delivered any.
+
+        Args:
+            frames: The messages, which have no buffers.
+        """
+        for frame in frames:
+            self._receive(frame, [])
 
     def _receive(self, frame: bytes, buffers: list[Any]) -> None:
         if self._is_hearing:

@@ -10,6 +10,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Protocol, cast
 
 from workerlib._arguments import require_callable, require_count, require_seconds
@@ -19,6 +20,7 @@ from workerlib._rpc import starts
 from workerlib._rpc.any_call import NAME as ANY_CALL
 from workerlib._rpc.any_call import AnyCall
 from workerlib._rpc.call_log import CallLog
+from workerlib._rpc.functions_there import FunctionsThere, is_plain
 from workerlib._rpc.streams_consumed import AHEAD, Stream
 from workerlib._values.functions import mark_remote
 from workerlib._values.references import References
@@ -34,7 +36,7 @@ class Caller(Protocol):
     """The connection that makes the calls."""
 
     functions: Mapping[str, Any]
-    functions_there: dict[str, Any]
+    functions_there: FunctionsThere
     streams: Any
     log: CallLog
 
@@ -89,7 +91,7 @@ class RemoteFunction(Protocol):
 
 
 def learn(connection: Caller, name: str, title: str, exports: list[ExportDescription]) -> None:
-    """Makes functions of exports, and puts them among the connection's `functions_there`.
+    """Puts the functions of exports among the connection's `functions_there`.
 
     Args:
         connection: Makes the calls.
@@ -100,15 +102,19 @@ def learn(connection: Caller, name: str, title: str, exports: list[ExportDescrip
     Raises:
         ProtocolError: If a description is one that no function has, or there are too many.
     """
+    functions = connection.functions_there
     for export in exports:
-        if len(connection.functions_there) == _MOST_EXPORTS and export[0] not in connection.functions_there:
+        if len(functions) == _MOST_EXPORTS and export[0] not in functions:
             raise ProtocolError(f"{title} exports more than {_MOST_EXPORTS:,} functions")
-        try:
-            connection.functions_there[export[0]] = _remote_function(connection, name, export)
-        except (ValueError, TypeError) as error:
-            raise ProtocolError(
-                f"{title} describes its export {export[0]!r} as no function can be: {error}"
-            ) from error
+        parameters = export[2]
+        if parameters is not None and not is_plain(parameters):
+            try:
+                _signature(parameters, None)
+            except (ValueError, TypeError) as error:
+                raise ProtocolError(
+                    f"{title} describes its export {export[0]!r} as no function can be: {error}"
+                ) from error
+        functions.add(export[0], partial(_remote_function, connection, name, export))
 
 
 def not_exported(name: str, exported: Mapping[str, object], other: str = "the worker") -> NotExportedError:

@@ -163,6 +163,7 @@ class TimeLimit:
         """
         self._seconds = seconds
         self._timer: Timer | None = None
+        self._since = 0.0
         # It has no timer of its own: it is told when the time is up.
         self._timeout = asyncio.timeout(None)
 
@@ -181,10 +182,23 @@ class TimeLimit:
 
     def begin_anew(self) -> None:
         """Counts the time from now, unless it is up already."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._seconds is not None and not self._timeout.expired():
-            self._timer = call_later(asyncio.get_running_loop(), self._seconds, self._expire)
+        if self._seconds is None or self._timeout.expired():
+            return
+        loop = asyncio.get_running_loop()
+        self._since = loop.time()
+        if self._seconds <= 0:
+            # A block that soon gets what it waits for would be done before a timer is.
+            self._timeout.reschedule(self._since)
+            return
+        # A timer that is set stays: it looks at the time when it is due.
+        if self._timer is None:
+            self._timer = call_later(loop, self._seconds, self._look)
 
-    def _expire(self) -> None:
-        self._timeout.reschedule(asyncio.get_running_loop().time())
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert self._seconds is not None
+        due = self._since + self._seconds
+        if due > loop.time():
+            self._timer = call_at(loop, due, self._look)
+        else:
+            self._timeout.reschedule(loop.time())

@@ -141,6 +141,11 @@ class AdapterSet:
         yield from self._configured.values()
         yield from (one for one in _registered.values() if one.key not in self._configured)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no adapter, neither of the configuration nor registered."""
+        return not self._configured and not _registered
+
     def describe(self) -> list[AdapterDescription]:
         """Describes every adapter for the handshake."""
         return [(one.key, one.entry, one.is_async) for one in self._in_order()]

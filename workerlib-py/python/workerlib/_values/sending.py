@@ -73,7 +73,9 @@ class SendingTable:
         """Has every class looked up anew, since adapters have changed."""
         self.ways.clear()
         self.adapted_builtins.clear()
-        self.adapted_builtins.update(cls for cls in _BUILTINS if self.adapters.find(cls) is not None)
+        # Most connections have no adapter, and each has a table: connecting would ask for nothing.
+        if not self.adapters.is_empty:
+            self.adapted_builtins.update(cls for cls in _BUILTINS if self.adapters.find(cls) is not None)
         if self.adapted_builtins:
             adapt_builtins(True)
 

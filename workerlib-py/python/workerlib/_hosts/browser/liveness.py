@@ -19,6 +19,7 @@ from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from workerlib._channels.proxies import destroy_later
 from workerlib._files import text_of
+from workerlib._rpc.timers import call_later
 from workerlib._scope import is_page
 
 _name = ""
@@ -32,6 +33,7 @@ _proxies: list[Any] = []
 _TERMINATION = "workerlib_termination"
 _EVENT = "terminated"
 _IS_DEAD = "isDead"
+_IS_UP = "isUp"
 _LIFELINE, _REASON = "lifeline", "reason"
 # The values of evaluated scripts of `javascript/src`, by name; False where the page's policy forbids them.
 _scripts: dict[str, Any] = {}
@@ -75,13 +77,15 @@ def _answer() -> None:
         _waiting.pop()(_name)
 
 
-def watch(name: str, worker: Any, on_death: Callable[[], None]) -> Callable[[], None]:
+def watch(name: str, worker: Any, on_death: Callable[[], None], lock_after: float = 0) -> Callable[[], None]:
     """Has `on_death` called when a worker is gone.
 
     Args:
         name: The name of the lock that it holds.
         worker: The browser's own object for it.
         on_death: May be called for both signs of a death.
+        lock_after: After how many seconds to ask for the lock, which takes a while. Whoever asks after the
+            worker's end gets it.
 
     Returns:
         A function that ends the watch.
@@ -91,13 +95,34 @@ def watch(name: str, worker: Any, on_death: Callable[[], None]) -> Callable[[], 
         mark_dead(worker)
         on_death()
 
-    stops = [watch_termination(worker, on_death), watch_lock(name, die)]
+    def watch_its_lock() -> None:
+        stops.append(watch_lock(name, die))
+
+    stops = [watch_termination(worker, on_death)]
+    if lock_after:
+        stops.append(call_later(asyncio.get_running_loop(), lock_after, watch_its_lock).cancel)
+    else:
+        watch_its_lock()
 
     def stop() -> None:
         for each in stops:
             each()
 
     return stop
+
+
+def mark_up(worker: Any) -> None:
+    """Notes that the script of a worker of PyScript's has ended, for those who ask `is_up`."""
+    setattr(_termination_of(worker), _IS_UP, True)
+
+
+def is_up(worker: Any) -> bool:
+    """Tells whether the script of a worker of PyScript's is known to have ended, so that it answers.
+
+    Args:
+        worker: The browser's own object for it.
+    """
+    return getattr(getattr(worker, _TERMINATION, None), _IS_UP, False) is True
 
 
 def mark_dead(worker: Any) -> None:

@@ -11,6 +11,7 @@ last ones begins. A message is the number of its parts and their lengths, as 32-
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import Any
 
@@ -77,8 +78,12 @@ class AnswerWriter:
     def __init__(self, buffer: Any) -> None:
         """Takes the `SharedArrayBuffer` of `new_answers()`, made here or in the worker."""
         self._buffer = buffer
-        self._ints = js.Int32Array.new(buffer, 0, _HEAD // 4)
         self._end = _HEAD
+
+    @functools.cached_property
+    def _ints(self) -> Any:
+        # Few workers sleep: to connect does not wait for it.
+        return js.Int32Array.new(self._buffer, 0, _HEAD // 4)
 
     def write(self, frame: bytes, buffers: list[Any]) -> bool:
         """Writes a message and wakes the worker; returns False if there is no room."""

@@ -39,8 +39,8 @@ class Interrupter:
 
     def __init__(self, buffer: Any) -> None:
         """Takes the `SharedArrayBuffer` of the worker's `MemoryGuard`."""
-        self._flag = js.Uint8Array.new(buffer)
-        self._ints = js.Int32Array.new(buffer)
+        # Its views are made when a call is interrupted: to connect does not wait for them.
+        self._buffer = buffer
 
     def __call__(self, call: int, cancels: int) -> None:
         """Raises KeyboardInterrupt in the code of that call, if it is running at this moment.
@@ -50,10 +50,11 @@ class Interrupter:
             cancels: How often it has been cancelled: it is interrupted once for each time.
         """
         token = _token(call)
-        if js.Atomics.load(self._ints, _RUNNING) == token:
+        ints = js.Int32Array.new(self._buffer)
+        if js.Atomics.load(ints, _RUNNING) == token:
             wanted = token << _BITS_OF_CANCELS | min(cancels, _MOST_CANCELS)
-            js.Atomics.store(self._ints, _WANTED, wanted)
-            js.Atomics.store(self._flag, 0, _SIGINT)
+            js.Atomics.store(ints, _WANTED, wanted)
+            js.Atomics.store(js.Uint8Array.new(self._buffer), 0, _SIGINT)
 
 
 class MemoryGuard(InterruptibleGuard):

@@ -33,7 +33,8 @@ def is_there() -> bool:
 def bridge_of_worker() -> Any:
     """Returns PyScript's bridge from this worker to its page; None if this is no worker of PyScript's."""
     try:
-        from polyscript import xworker
+        import polyscript
     except ImportError:
         return None
-    return xworker
+    # Not `from polyscript import xworker`: Python would look for a module of that name in a page, each time.
+    return getattr(polyscript, "xworker", None)

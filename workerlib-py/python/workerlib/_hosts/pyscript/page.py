@@ -18,12 +18,21 @@ from typing import Any, TypeVar
 import js
 from pyodide.ffi import JsException, create_proxy, to_js
 
+from workerlib._channels import loop_shortcuts
 from workerlib._channels.message_port import PortEndpoint, own_channel
 from workerlib._channels.proxies import destroy_later
-from workerlib._errors import ConnectError, NoSuchWorkerError, WorkerDiedError, WorkerStartError
+from workerlib._errors import (
+    ConnectError,
+    NoSuchWorkerError,
+    ProtocolError,
+    WorkerDiedError,
+    WorkerStartError,
+)
 from workerlib._hosts.browser.liveness import (
     is_dead,
+    is_up,
     mark_dead,
+    mark_up,
     told_before,
     watch,
     watch_lock,
@@ -31,6 +40,7 @@ from workerlib._hosts.browser.liveness import (
 )
 from workerlib._hosts.browser.shared_memory_answers import AnswerWriter
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter
+from workerlib._hosts.greeting import Greeting
 from workerlib._hosts.host import MODULES_OF_A_PAGE, Found, Progress, SpawnProgress, script_failed
 from workerlib._hosts.pyscript import bridge
 from workerlib._hosts.pyscript.config import is_path
@@ -42,8 +52,11 @@ from workerlib._values.exceptions import rebuild
 _GRACE = 1.0
 # How often to look for what the page gives no event for, in seconds.
 _POLL = 0.02
-# After how many seconds to look whether the worker's files are there: a worker that is up has them.
+# After how many seconds to look whether the worker's files are there, and whether a worker that was up still
+# lives: a worker that is up has its files, and answers sooner unless it computes.
 _DOUBT = 0.1
+# After how many seconds an open connection asks for its worker's lock: the first call goes before.
+_SOON = 0.05
 # After how many seconds without a sign of life to look whether the worker may start at all.
 _SUSPICION = 3.0
 
@@ -54,11 +67,12 @@ _tokens = itertools.count(1)
 _T = TypeVar("_T")
 
 
-async def open_channel(progress: Progress, worker: Any = None) -> Found:
+async def open_channel(progress: Progress, greet: Callable[[], Greeting], worker: Any = None) -> Found:
     """Finds the worker, waits until its script has run, and gets a channel to it.
 
     Args:
         progress: Names the worker, and hears of each step.
+        greet: Begins the session, whose first message goes with the question for a channel.
         worker: The result of `pyscript.PyWorker(…)`, in place of a tag's name.
 
     Raises:
@@ -90,16 +104,21 @@ async def open_channel(progress: Progress, worker: Any = None) -> Found:
     with Start(progress, name, xworker) as start:
         step = "waiting for the worker's script to run to its end"
         progress.enter(step, SpawnProgress("import", f"the script of {name!r}"))
-        start.look_for_reasons_later(tag)
-        await start.unless_failed(_script_end(name, xworker))
+        if not is_up(xworker):
+            start.look_for_reasons_later(tag)
+            await start.unless_failed(_script_end(name, xworker))
+            mark_up(xworker)
         step = "waiting for the worker to hand out a channel"
         progress.enter(step, SpawnProgress("connect", progress.subject))
-        link, port = await start.unless_failed(_ask_for_port(tag, name, xworker))
+        greeting = greet()
+        link, port = await start.unless_failed(_ask_for_port(tag, name, xworker, greeting))
     return Found(
         name,
         PortEndpoint(port, f"the worker {name!r}", lambda: mark_dead(xworker)),
         _with_terminate(xworker),
-        watch=lambda on_death: watch(link.lifeline, xworker, lambda: on_death(_fate(name))),
+        watch=lambda on_death: watch(link.lifeline, xworker, lambda: on_death(_fate(name)), _SOON),
+        greeting=greeting,
+        frames=_frames(link, name),
         interrupt=Interrupter(link.memory) if link.memory else None,
         terminate=xworker.terminate,
         wake=AnswerWriter(link.answers).write if link.answers else None,
@@ -256,8 +275,22 @@ class Start:
         self._waiting: asyncio.Task[Any] | None = None
         self._timer: Timer | None = None
         self._checks: list[asyncio.Task[None]] = []
+        self._stops: list[Callable[[], None]] = []
+        self._proxies: dict[str, Any] = {}
+        self._listening: Timer | None = None
 
     def __enter__(self) -> Start:
+        if is_up(self._xworker):
+            self._listening = call_later(asyncio.get_running_loop(), _DOUBT, self._listen)
+        else:
+            self._listen()
+        return self
+
+    def _listen(self) -> None:
+        lifeline, reason = told_before(self._xworker)
+        if is_dead(self._xworker):
+            self._die(reason or "it was terminated")
+            return
         self._stops = [watch_termination(self._xworker, lambda: self._die("it was terminated"))]
         self._proxies = {
             "error": create_proxy(self._on_error),
@@ -268,12 +301,15 @@ class Start:
         # PyScript has the page told what its workers load, where it can.
         self._on_load = create_proxy(self._on_progress)
         # It may have told which lock it holds before this listened.
-        self._watch_lock(told_before(self._xworker)[0])
+        self._watch_lock(lifeline)
         js.addEventListener("py:progress", self._on_load)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._stop_looking()
+        if self._listening is not None:
+            self._listening.cancel()
+        if not self._proxies:
+            return
         for stop in self._stops:
             stop()
         for event, proxy in self._proxies.items():
@@ -374,43 +410,93 @@ class Start:
             self._fail(error)
 
 
-async def _ask_for_port(tag: Any, name: str, xworker: Any) -> tuple[Any, Any]:
+async def _ask_for_port(tag: Any, name: str, xworker: Any, greeting: Greeting) -> tuple[Any, Any]:
     """Calls the worker over PyScript's bridge and returns its message, and the port."""
+    loop = asyncio.get_running_loop()
+    # Who waits for the worker's message goes on in its event, as with the messages of a channel.
+    loop_shortcuts.watch()
+    turn = loop_shortcuts.turn_of(loop)
     mark = f"{bridge.NAME}:{next(_tokens)}"
     own = own_channel(xworker, mark)
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[Any] = loop.create_future()
+
+    def stop() -> None:
+        xworker.removeEventListener("message", proxy)
+        destroy_later([proxy])
 
     def receive(event: Any) -> None:
-        if getattr(event.data, "mark", None) == mark and not answer.done():
-            answer.set_result(event)
+        if getattr(event.data, "mark", None) != mark:
+            return
+        if answer.cancelled():
+            stop()
+            _decline(event, own, greeting)
+        elif not answer.done():
+            turn.begin()
+            try:
+                answer.set_result(event)
+            finally:
+                turn.end()
 
     def hear(failure: Any) -> None:
         # The worker's message with the port overtakes these words where there is no failure.
-        if failure and not answer.done():
-            answer.set_result(str(failure))
+        if failure:
+            settle(str(failure))
 
-    def miss(_error: Any) -> None:
-        if not answer.done():
-            answer.set_result(None)
+    def settle(outcome: str | None) -> None:
+        if answer.cancelled():
+            stop()
+        elif not answer.done():
+            answer.set_result(outcome)
 
     proxy = create_proxy(receive)
     xworker.addEventListener("message", proxy)
     try:
         try:
             ask = getattr(xworker.sync, bridge.NAME)
-            ask(mark, name, own is not None, _script_of(tag)).then(hear, miss)
+            first = base64.b64encode(greeting.take_out()).decode()
+            ask(mark, name, own is not None, _script_of(tag), first).then(hear, lambda _error: settle(None))
         except JsException:
-            miss(None)
+            settle(None)
         message = await answer
         if message is None:
             raise await _without_workerlib(tag, name)
         if isinstance(message, str):
             cause = rebuild(decode(base64.b64decode(message), []))
             raise script_failed(f"the script of the worker {name!r}", cause, MODULES_OF_A_PAGE)
-        return message.data, message.ports[0] if message.ports.length else own
+        return message.data, _port_of(message, own)
     finally:
-        xworker.removeEventListener("message", proxy)
-        destroy_later([proxy])
+        # A worker that computes answers later, and has a connection open then.
+        if not answer.cancelled():
+            stop()
+
+
+def _port_of(message: Any, own: Any) -> Any:
+    return message.ports[0] if message.ports.length else own
+
+
+def _decline(message: Any, own: Any, greeting: Greeting) -> None:
+    """Closes the channel that a worker has handed out when nobody waited for it any more."""
+    session = greeting.session
+    for frame in _frames(message.data, "of no name"):
+        session.handle(frame, [])
+    session.close("the page has given up to connect")
+    port = _port_of(message, own)
+    while (transmit := session.poll_transmit()) is not None:
+        port.postMessage(to_js(transmit[0]))
+    if hasattr(port, "close"):
+        port.close()
+
+
+def _frames(link: Any, name: str) -> tuple[bytes, ...]:
+    """Takes the worker's part of the handshake out of its message.
+
+    Raises:
+        ProtocolError: If the message has none.
+    """
+    try:
+        return tuple(frame.to_bytes() for frame in link.frames)
+    except (AttributeError, TypeError):
+        raise ProtocolError(f"the worker {name!r} did not answer the handshake") from None
 
 
 def _script_of(tag: Any) -> str:

@@ -22,8 +22,8 @@ from workerlib._addresses import start_from
 from workerlib._channels import fatal_errors
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._config import exports_and_imports
+from workerlib._config.settings import Settings, settings
 from workerlib._config.settings import serve as serve_output
-from workerlib._config.settings import settings
 from workerlib._exports import Function, describe_exports, functions, observers
 from workerlib._hosts.browser.liveness import hold, note_lifelines, notice_terminations
 from workerlib._hosts.browser.shared_memory_answers import AnswerReader, new_answers
@@ -35,6 +35,7 @@ from workerlib._native import Session, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.starts import say
+from workerlib._values.adapters import AdapterSet
 from workerlib._values.exceptions import describe
 from workerlib._values.tracebacks import know_source
 from workerlib._version import __version__
@@ -66,7 +67,7 @@ def serve() -> None:
     fatal_errors.tell_by_message(xworker, bridge.DIED)
     hold(then=partial(_tell_lock, xworker))
 
-    def answer(mark: str, name: str, may_own: bool, script: str) -> str:
+    def answer(mark: str, name: str, may_own: bool, script: str, greeting: str) -> str:
         addresses.tell(script)
         error = _script_error()
         try:
@@ -82,35 +83,9 @@ def serve() -> None:
         if error is not None:
             # PyScript's bridge carries strings unharmed, and nothing else of what an error is made of.
             return base64.b64encode(encode(describe(error))[0]).decode()
-        # Firefox copies what goes over a port, and it and WebKit take longer for each message.
-        port, ports = new_port(js.globalThis, mark, may_own)
-        table = chosen.table(adapters)
-        session = Session.listen(
-            __version__,
-            describe_exports(),
-            adapters=table.adapters.describe(),
-            table=table,
-            max_depth=chosen.max_depth,
-        )
-        memory = new_memory()
-        guard = MemoryGuard(memory) if memory else None
-        endpoint = PortEndpoint(port)
-        answers = new_answers()
-        if answers:
-            endpoint.answers = AnswerReader(answers)
-        kind = traced_connection() if chosen.trace else Connection
-        connection = kind(
-            session, endpoint, functions, table=table, log=CallLog(name, chosen.log), guard=guard
-        )
-        connection.announce_exports()
-        _connections.add(connection)
-        connection.closed.add_done_callback(lambda _: _connections.discard(connection))
-
-        def hand_out(lifeline: str) -> None:
-            link = {"mark": mark, "lifeline": lifeline, "memory": memory, "answers": answers}
-            xworker.postMessage(to_js(link, dict_converter=js.Object.fromEntries), to_js(ports))
-
-        hold(then=hand_out)
+        asked = partial(_connect, xworker, mark, name, may_own, base64.b64decode(greeting))
+        # Not before this worker holds its lock, by which the page sees its end.
+        hold(then=partial(asked, chosen, adapters))
         return ""
 
     setattr(xworker.sync, bridge.NAME, answer)
@@ -124,6 +99,52 @@ def serve() -> None:
     config = read_config()
     serve_output(config)
     exports_and_imports.import_into(__main__, config)
+
+
+def _connect(  # noqa: PLR0917 - what the page has asked for, and what is known of it here
+    xworker: Any,
+    mark: str,
+    name: str,
+    may_own: bool,
+    greeting: bytes,
+    chosen: Settings,
+    adapters: AdapterSet,
+    lifeline: str,
+) -> None:
+    """Hands out a channel, together with this side's answer to the page's first message."""
+    # Firefox copies what goes over a port, and it and WebKit take longer for each message.
+    port, ports = new_port(js.globalThis, mark, may_own)
+    table = chosen.table(adapters)
+    session = Session.listen(
+        __version__,
+        describe_exports(),
+        adapters=adapters.describe(),
+        table=table,
+        max_depth=chosen.max_depth,
+    )
+    session.handle(greeting, [])
+    frames = []
+    while (transmit := session.poll_transmit()) is not None:
+        frames.append(transmit[0])
+    memory, answers = new_memory(), new_answers()
+    link = {"mark": mark, "frames": frames, "lifeline": lifeline, "memory": memory, "answers": answers}
+    xworker.postMessage(to_js(link, dict_converter=js.Object.fromEntries), to_js(ports))
+    # The rest is done while the message is on its way.
+    endpoint = PortEndpoint(port)
+    if answers:
+        endpoint.answers = AnswerReader(answers)
+    kind = traced_connection() if chosen.trace else Connection
+    connection = kind(
+        session,
+        endpoint,
+        functions,
+        table=table,
+        log=CallLog(name, chosen.log),
+        guard=MemoryGuard(memory) if memory else None,
+    )
+    connection.announce_exports()
+    _connections.add(connection)
+    connection.closed.add_done_callback(lambda _: _connections.discard(connection))
 
 
 def _notice_deaths() -> None:
