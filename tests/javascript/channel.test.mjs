@@ -147,6 +147,73 @@ test("small frames go past the handlers, alone and together", LIMIT, async (t) =
   assert.equal(one.memory.post(number, regions[0], regions[1], 0), 0);
 });
 
+test("a frame that is larger than the inbox goes past the handlers, as an object", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const frame = bytes(100_000);
+  const { memory } = other;
+  const objects = new Map();
+  memory.addFunction = () => 7;
+  memory._PyBytes_FromStringAndSize = (content, size) => {
+    assert.equal(content, 0);
+    // Memory may grow, and move: what is copied next must go to where it is then.
+    const address = memory.place(size + 16);
+    objects.set(address, size);
+    return address;
+  };
+  memory._PyBytes_AsString = (object) => object + 16;
+  const number = (address) => new DataView(memory.HEAPU8.buffer).getUint32(address, true);
+  memory._PyObject_CallNoArgs = () => {
+    assert.equal(number(memory.inbox - 4), 0xffffffff);
+    const object = number(memory.inbox);
+    memory.delivered.push(memory.read(object + 16, objects.get(object)));
+    memory.heard();
+    return 1;
+  };
+  other.channel.shorten(42);
+  one.channel.send(one.memory.write(frame), frame.length);
+  await memory.until(1);
+  assert.deepEqual(memory.delivered, [frame]);
+  // A heap without room ends the connection, and Python hears why.
+  memory._PyBytes_FromStringAndSize = () => 0;
+  one.channel.send(one.memory.write(frame), frame.length);
+  await memory.until(2);
+  assert.match(memory.reasons[0], /no memory for a frame of 100000 bytes/);
+});
+
+test("channels whose handlers are the same are told apart by their numbers", LIMIT, async (t) => {
+  const script = evaluateChannel(
+    Object.fromEntries(
+      ["deliver", "deliverAll", "room", "broken", "beat", "died"].map((name) => [
+        name,
+        (number, ...values) => memories.get(number).handlers[name](...values),
+      ]),
+    ),
+  );
+  const memories = new Map([
+    [1, new Memory()],
+    [2, new Memory()],
+  ]);
+  const { port1, port2 } = new MessageChannel();
+  const ends = [port1, port2].map((port, index) => {
+    const memory = memories.get(index + 1);
+    const channel = script.openNumbered(memory, port, index + 1);
+    memory.inbox = memory.place(8192);
+    channel.listen(memory.inbox, 8192);
+    return { memory, channel };
+  });
+  t.after(() => ends[0].channel.close());
+  for (const [from, to] of [ends, [ends[1], ends[0]]]) {
+    const frame = bytes(20_000, 3);
+    from.channel.send(from.memory.write(frame), frame.length);
+    from.channel.beat(1);
+    await to.memory.until(2);
+    const [message, beat] = to.memory.delivered;
+    assert.deepEqual(to.memory.read(message.rooms[0], message.size), frame);
+    assert.deepEqual(beat, { beat: 1 });
+  }
+});
+
 test("frames of one event: the first goes at once, the others together, and all in their order", LIMIT, async (t) => {
   const [one, other] = connect();
   t.after(() => one.channel.close());

@@ -17,6 +17,10 @@ use crate::turn::Turn;
 /// How many bytes in front of a frame tell its size, little-endian.
 const HEAD: usize = 4;
 
+/// The size that says that the frame is an object of its own, whose address follows.
+#[cfg(target_os = "emscripten")]
+const ELSEWHERE: [u8; HEAD] = u32::MAX.to_le_bytes();
+
 /// Takes in frames for a connection.
 #[pyclass(module = "workerlib._native", frozen)]
 pub(crate) struct Inlet {
@@ -69,7 +73,14 @@ impl Inlet {
         let frames = {
             // SAFETY: nothing runs meanwhile that could write to it, or change its size.
             let room = unsafe { self.room.bind(py).as_bytes() };
-            read_frames(py, room).ok_or_else(|| frame_error(py, "a frame that has no room"))?
+            #[cfg(target_os = "emscripten")]
+            let large = read_large_frame(py, room);
+            #[cfg(not(target_os = "emscripten"))]
+            let large = None;
+            large
+                .map(|frame| vec![frame])
+                .or_else(|| read_frames(py, room))
+                .ok_or_else(|| frame_error(py, "a frame that has no room"))?
         };
         let turn = self.turn.bind(py);
         let is_together = frames.len() > 1;
@@ -118,4 +129,18 @@ fn read_frames<'py>(py: Python<'py>, room: &[u8]) -> Option<Vec<Bound<'py, PyByt
         frames.push(PyBytes::new(py, next));
         at += HEAD + next.len();
     }
+}
+
+/// Takes the frame that has not fitted into the room: `None` if there is none.
+#[cfg(target_os = "emscripten")]
+fn read_large_frame<'py>(py: Python<'py>, room: &[u8]) -> Option<Bound<'py, PyBytes>> {
+    let (head, rest) = room.split_first_chunk::<HEAD>()?;
+    let (address, _) = rest.split_first_chunk::<HEAD>()?;
+    if *head != ELSEWHERE {
+        return None;
+    }
+    let object = u32::from_le_bytes(*address) as usize as *mut pyo3::ffi::PyObject;
+    // SAFETY: only `message_port.js` writes a head. It has made a bytes object, which nobody else refers to, and gives it away.
+    let frame = unsafe { Bound::from_owned_ptr(py, object) };
+    frame.cast_into::<PyBytes>().ok()
 }

@@ -15,7 +15,7 @@ const RECEIVED: usize = if cfg!(target_os = "emscripten") { 1_000 } else { 1_000
 
 /// From how many bytes on the content of a buffer travels beside a message, and not within its frame: below, two more copies
 /// take less time than the second part of a message.
-const BESIDE: usize = 48 << 10;
+const BESIDE: usize = 320 << 10;
 
 /// The settings of one side, and facts about the other one that encoding depends on.
 #[derive(Default)]

@@ -348,7 +348,7 @@ async def test_a_batch_holds_what_was_added() -> None:
     batch = peer.connection._session.batch()
     assert [batch.add(item) for item in (1, 2.5, None, "text", 1 << 70, [1], True)] == [0] * 7
     assert len(batch) == 7
-    assert batch.add(b"x" * 50_000) == 1, "what stands beside the frame is sent at once"
+    assert batch.add(b"x" * 400_000) == 1, "what stands beside the frame is sent at once"
     assert batch.add("y" * 70_000) == 1
     deep: list[Any] = []
     for _ in range(300):

@@ -42,6 +42,9 @@
  * @property {Uint8Array} HEAPU8 - The memory as it is now.
  * @property {(callable: number) => number} [_PyObject_CallNoArgs] - Calls an object by its address; 0 if it raised an error.
  * @property {() => void} [_PyErr_Print] - Prints that error and forgets it.
+ * @property {(content: number, size: number) => number} [_PyBytes_FromStringAndSize] - Makes a bytes object: its address; 0 if there
+ *   is no memory.
+ * @property {(bytes: number) => number} [_PyBytes_AsString] - The address of its content.
  * @property {(callback: (...values: number[]) => number, types: string) => number} [addFunction] - Puts a function into the
  *   table of functions of WebAssembly; returns its place.
  * @property {{maybe_fatal_error(error: unknown): void}} [API] - Hears of what ends a Python.
@@ -84,6 +87,8 @@
   /** How many bytes of frames go in one message at most, and how many frames of an event: others are handled meanwhile. */
   const TOGETHER = 8 << 10;
   const MOST_TOGETHER = 8;
+  /** In the place of a size: the frame is an object of its own, whose address follows. */
+  const ELSEWHERE = -1;
 
   /**
    * Writes a size for Python.
@@ -227,7 +232,7 @@
     /**
      * Has Python take in the frame in the inbox.
      *
-     * @param {number} size - Its size; 0 if there are several, each behind its size, and a size of 0 at the end.
+     * @param {number} size - Its size; 0 if there are several, each behind its size, and a size of 0 at the end; `ELSEWHERE`.
      */
     enter(size) {
       const { heap, inbox } = this;
@@ -603,11 +608,34 @@
      */
     deliver(frame, first, lengths) {
       const size = frame.length;
+      if (size > this.inboxSize && lengths.length === 0 && this.inlet !== 0 && this.heap._PyBytes_FromStringAndSize) {
+        this.enterLarge(frame);
+        return;
+      }
       const address = size <= this.inboxSize ? this.inbox : this.handlers.room(size);
       this.heap.HEAPU8.set(frame, address);
       if (size >= TRANSFERRED) this.borrowed.push(frame.buffer);
       if (this.inlet !== 0 && lengths.length === 0 && address === this.inbox) this.enter(size);
       else this.handlers.deliver(size, first, ...lengths);
+    }
+
+    /**
+     * Hands a frame that is larger than the inbox to Python, as an object: so it is copied once less.
+     *
+     * @param {Uint8Array<ArrayBuffer>} frame - The frame.
+     */
+    enterLarge(frame) {
+      const { heap, inbox } = this;
+      const object = /** @type {any} */ (heap)._PyBytes_FromStringAndSize(0, frame.length);
+      if (object === 0) {
+        heap._PyErr_Print?.();
+        throw new Error(`no memory for a frame of ${frame.length} bytes`);
+      }
+      // Memory may have grown.
+      heap.HEAPU8.set(frame, /** @type {any} */ (heap)._PyBytes_AsString(object));
+      this.borrowed.push(frame.buffer);
+      writeSize(heap.HEAPU8, inbox, object);
+      this.enter(ELSEWHERE);
     }
 
     /**
