@@ -125,8 +125,9 @@ def compute(seconds):
 def connections():
     return len(serving_connections)
 """
-    async with await tags.shared(script) as worker:
-        name = worker.name
+    name = "answers late"
+    tags.worker(name, script)
+    async with workerlib.connect(name) as worker:
         assert await worker.connections() == 1
         computing = asyncio.ensure_future(worker.compute(1))
         await words.hear()

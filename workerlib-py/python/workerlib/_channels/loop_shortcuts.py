@@ -251,7 +251,7 @@ class _Starter:
         # A task keeps no handle of its first step.
         if not self._steps:
             js.queueMicrotask(self._proxy)
-        self._steps.append((callback, args, context or copy_context()))
+        self._steps.append((callback, args, copy_context() if context is None else context))
 
     def _run(self) -> None:
         global _is_burst
