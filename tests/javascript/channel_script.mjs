@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 const read = (name) =>
   readFileSync(new URL(`../../workerlib-py/python/workerlib/_channels/${name}`, import.meta.url), "utf8");
-const [port, ...parts] = ["message_port.js", "buffer_pool.js", "wakefulness.js", "arriving_parts.js"].map(read);
+const [port, ...parts] = ["message_port.js", "buffer_pool.js", "wakefulness.js", "arriving_parts.js", "frame_inlet.js"].map(read);
 const evaluate = (source) => (0, eval)(source);
 
 /** Returns what `message_port.js` offers; `hearing` are the handlers of all channels that are opened with a number. */

@@ -4,6 +4,13 @@
  *
  * Python (workerlib/_channels/message_port.py) evaluates this script and hands its value to `message_port.js`. Nothing that
  * comes from the other side is believed. It copies nothing.
+ *
+ * @typedef {object} SortedParts - The parts of a message that has been checked.
+ * @property {Uint8Array<ArrayBuffer>} frame - The frame.
+ * @property {number[]} lengths - The length of each buffer; negative if it comes in pieces, 0 for an object.
+ * @property {(Uint8Array<ArrayBuffer> | Transferred)[]} arrived - The buffers and objects that are there.
+ * @property {Room[]} rooms - The places of buffers that come in pieces.
+ * @property {ArrayBuffer[]} returned - Memory that is given back.
  */
 
 (() => {
@@ -83,5 +90,47 @@
     }
   }
 
-  return { IN_PIECES, PIECE, Room, bytesOf, isOwn, isTransferred };
+  /**
+   * Checks a message with parts, and sorts these. No two parts may have the same memory: what has been copied out of one is used
+   * again, while the other still waits.
+   *
+   * @param {any[]} parts - The frame; buffers, or their lengths if they come in pieces; memory that is given back.
+   * @param {number} largest - How many bytes the largest buffer had that has come in pieces.
+   * @returns {SortedParts} The parts.
+   */
+  const sorted = ([first, ...parts], largest) => {
+    const frame = bytesOf(first, "a frame");
+    /** @type {Set<unknown>} */
+    const memory = new Set([frame.buffer]);
+    const add = (/** @type {unknown} */ buffer) => {
+      if (memory.has(buffer)) throw new TypeError("two parts that have the same memory");
+      memory.add(buffer);
+    };
+    /** @type {SortedParts} */
+    const { lengths, arrived, rooms, returned } = { frame, lengths: [], arrived: [], rooms: [], returned: [] };
+    let hasObjects = false;
+    for (const part of parts) {
+      if (typeof part === "number") {
+        rooms.push(new Room(part, largest));
+        // Python knows what it made room for by the sign.
+        lengths.push(-part);
+      } else if (isOwn(part)) {
+        add(part);
+        returned.push(part);
+      } else if (isTransferred(part)) {
+        hasObjects = true;
+        arrived.push(part);
+        lengths.push(0);
+      } else {
+        const bytes = bytesOf(part, "a part");
+        add(bytes.buffer);
+        arrived.push(bytes);
+        lengths.push(bytes.byteLength);
+      }
+    }
+    if (hasObjects && returned.length > 0) throw new TypeError("memory that is given back beside an object");
+    return { frame, lengths, arrived, rooms, returned };
+  };
+
+  return { IN_PIECES, PIECE, bytesOf, isOwn, sorted };
 })();

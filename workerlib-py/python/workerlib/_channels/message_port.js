@@ -12,8 +12,8 @@
  * believed: each type and length is checked before a byte is written, no memory is used that somebody else may still see
  * or resize, and the heap grows with the bytes that have come, not with those that are announced. A message that breaks
  * these rules ends its connection and no other. This file knows nothing of what frames mean, and is a script whose value is
- * a function: Python evaluates it and calls it with the values of `buffer_pool.js`, `wakefulness.js`
- * and `arriving_parts.js` (workerlib/_channels/message_port.py).
+ * a function: Python evaluates it and calls it with the values of `buffer_pool.js`, `wakefulness.js`, `arriving_parts.js`
+ * and `frame_inlet.js` (workerlib/_channels/message_port.py).
  *
  * @typedef {object} Pool - ArrayBuffers that are kept for the next message (`buffer_pool.js`).
  * @property {number} least - How large the smallest of them are.
@@ -33,22 +33,15 @@
  * @typedef {object} ArrivingParts - Checks of what the other side has posted (`arriving_parts.js`).
  * @property {number} IN_PIECES - From how many bytes on a buffer goes in pieces.
  * @property {number} PIECE - How large these are.
- * @property {new (length: number, largest: number) => Room} Room - The place of a buffer that comes in pieces.
  * @property {(part: any, what: string) => Uint8Array<ArrayBuffer>} bytesOf - Checks that a part has bytes of its own.
  * @property {(buffer: any) => buffer is ArrayBuffer} isOwn - Tells whether only this side can write to memory.
- * @property {(part: any) => part is Transferred} isTransferred - Tells whether a part is an object of the user's.
+ * @property {(parts: any[], largest: number) => SortedParts} sorted - Checks a message with parts, and sorts these.
  *
- * @typedef {object} Heap - Pyodide's module: the memory, and what of it calls Python and is called by it.
- * @property {Uint8Array} HEAPU8 - The memory as it is now.
- * @property {(callable: number) => number} [_PyObject_CallNoArgs] - Calls an object by its address; 0 if it raised an error.
- * @property {() => void} [_PyErr_Print] - Prints that error and forgets it.
- * @property {(content: number, size: number) => number} [_PyBytes_FromStringAndSize] - Makes a bytes object: its address; 0 if there
- *   is no memory.
- * @property {(bytes: number) => number} [_PyBytes_AsString] - The address of its content.
- * @property {(callback: (...values: number[]) => number, types: string) => number} [addFunction] - Puts a function into the
- *   table of functions of WebAssembly; returns its place.
- * @property {{maybe_fatal_error(error: unknown): void}} [API] - Hears of what ends a Python.
- * @property {{value: boolean}} [validSuspender] - Whether the running stack may be suspended.
+ * @typedef {Partial<InletHeap> & {HEAPU8: Uint8Array, addFunction?: AddFunction}} Heap - Pyodide's module: the memory, and what of it
+ *   calls Python and is called by it.
+ *
+ * @typedef {(callback: (...values: number[]) => number, types: string) => number} AddFunction - Puts a function into the table
+ *   of functions of WebAssembly; returns its place.
  *
  * @typedef {object} Handlers - Functions of Python's.
  * @property {(size: number, first: number, ...lengths: number[]) => void} deliver - Takes a message: the frame's size, the
@@ -77,29 +70,17 @@
   /** @type {Pool} */ pool,
   /** @type {Wakefulness} */ wakefulness,
   /** @type {ArrivingParts} */ arriving,
+  /** @type {new (heap: InletHeap, inlet: number, inbox: number) => FrameInlet} */ Inlet,
   /** @type {Hearing | undefined} */ hearing,
 ) => {
   /** From how many bytes on a part is transferred: below, two copies of a clone are cheaper than a transfer. */
   const TRANSFERRED = pool.least;
-  const { IN_PIECES, PIECE, Room, bytesOf, isOwn, isTransferred } = arriving;
+  const { IN_PIECES, PIECE, bytesOf, isOwn, sorted } = arriving;
   /** How many parts a message has at most: an array can say that it has billions, and have none. */
   const MOST_PARTS = 1 << 17;
   /** How many bytes of frames go in one message at most, and how many frames of an event: others are handled meanwhile. */
   const TOGETHER = 8 << 10;
   const MOST_TOGETHER = 8;
-  /** In the place of a size: the frame is an object of its own, whose address follows. */
-  const ELSEWHERE = -1;
-
-  /**
-   * Writes a size for Python.
-   *
-   * @param {Uint8Array} heap - The memory.
-   * @param {number} address - Where to: four bytes, little-endian.
-   * @param {number} size - The size.
-   */
-  const writeSize = (heap, address, size) => {
-    for (let index = 0; index < 4; index += 1) heap[address + index] = size >> (8 * index);
-  };
 
   /** @type {Port} The port of a Python that has failed fatally. */
   const MUTE = { postMessage() {}, addEventListener() {}, removeEventListener() {} };
@@ -182,8 +163,8 @@
       this.heldBytes = 0;
       /** Whether one of this event has been sent. */
       this.isHolding = false;
-      /** The address of what takes in small frames, an object of Python's; 0 if they are delivered like others. */
-      this.inlet = 0;
+      /** @type {FrameInlet | undefined} What takes in frames without buffers; undefined if they are delivered like others. */
+      this.inlet = undefined;
       /** What Python knows it by. */
       this.number = next;
       next += 1;
@@ -221,39 +202,13 @@
      * @returns {[number, number] | undefined} The place of a function that sends a frame, and what it knows the channel by.
      */
     shorten(inlet) {
-      const { addFunction, _PyObject_CallNoArgs } = this.heap;
+      const { addFunction, _PyObject_CallNoArgs, _PyBytes_FromStringAndSize } = this.heap;
       if (addFunction === undefined || _PyObject_CallNoArgs === undefined) return undefined;
+      if (_PyBytes_FromStringAndSize === undefined) return undefined;
       poster ??= addFunction(post, "iiiii");
       channels.set(this.number, this);
-      this.inlet = inlet;
+      this.inlet = new Inlet(/** @type {InletHeap} */ (this.heap), inlet, this.inbox);
       return [poster, this.number];
-    }
-
-    /**
-     * Has Python take in the frame in the inbox.
-     *
-     * @param {number} size - Its size; 0 if there are several, each behind its size, and a size of 0 at the end; `ELSEWHERE`.
-     */
-    enter(size) {
-      const { heap, inbox } = this;
-      writeSize(heap.HEAPU8, inbox - 4, size);
-      // As Pyodide's own proxies do it: no stack can be suspended in here, and a trap is the end of this Python.
-      const suspender = heap.validSuspender ?? { value: false };
-      const before = suspender.value;
-      suspender.value = false;
-      let result = 0;
-      try {
-        result = /** @type {any} */ (heap)._PyObject_CallNoArgs(this.inlet);
-      } catch (error) {
-        heap.API?.maybe_fatal_error(error);
-        throw error;
-      } finally {
-        suspender.value = before;
-      }
-      if (result === 0) {
-        heap._PyErr_Print?.();
-        throw new Error("Python could not take it in");
-      }
     }
 
     /**
@@ -519,50 +474,12 @@
     }
 
     /**
-     * Takes in a message with parts, and delivers it unless pieces of it are to come.
-     *
-     * All of it is checked before anything is kept. No two parts may have the same memory: what has been copied out of
-     * one is used again, while the other still waits.
+     * Takes in a message with parts, and delivers it unless pieces of it are to come. All of it is checked before anything is kept.
      *
      * @param {any[]} parts - The frame; buffers, or their lengths if they come in pieces; memory that is given back.
      */
-    begin([first, ...parts]) {
-      const frame = bytesOf(first, "a frame");
-      /** @type {Set<unknown>} */
-      const memory = new Set([frame.buffer]);
-      const add = (/** @type {unknown} */ buffer) => {
-        if (memory.has(buffer)) throw new TypeError("two parts that have the same memory");
-        memory.add(buffer);
-      };
-      /** @type {ArrayBuffer[]} */
-      const returned = [];
-      /** @type {(Uint8Array<ArrayBuffer> | Transferred)[]} */
-      const arrived = [];
-      /** @type {number[]} */
-      const lengths = [];
-      /** @type {Room[]} */
-      const rooms = [];
-      let hasObjects = false;
-      for (const part of parts) {
-        if (typeof part === "number") {
-          rooms.push(new Room(part, this.largest));
-          // Python knows what it made room for by the sign.
-          lengths.push(-part);
-        } else if (isOwn(part)) {
-          add(part);
-          returned.push(part);
-        } else if (isTransferred(part)) {
-          hasObjects = true;
-          arrived.push(part);
-          lengths.push(0);
-        } else {
-          const bytes = bytesOf(part, "a part");
-          add(bytes.buffer);
-          arrived.push(bytes);
-          lengths.push(bytes.byteLength);
-        }
-      }
-      if (hasObjects && returned.length > 0) throw new TypeError("memory that is given back beside an object");
+    begin(parts) {
+      const { frame, lengths, arrived, rooms, returned } = sorted(parts, this.largest);
       for (const buffer of returned) pool.put(buffer);
       const number = this.next;
       for (const part of arrived) {
@@ -607,35 +524,21 @@
      * @param {number[]} lengths - The lengths of all.
      */
     deliver(frame, first, lengths) {
+      const { inbox, inboxSize, inlet } = this;
       const size = frame.length;
-      if (size > this.inboxSize && lengths.length === 0 && this.inlet !== 0 && this.heap._PyBytes_FromStringAndSize) {
-        this.enterLarge(frame);
+      const isInlet = inlet !== undefined && lengths.length === 0;
+      if (isInlet && size > inboxSize) {
+        const object = inlet.copy(frame);
+        this.borrowed.push(frame.buffer);
+        inlet.enterObject(object);
         return;
       }
-      const address = size <= this.inboxSize ? this.inbox : this.handlers.room(size);
+      // Memory may grow, and move.
+      const address = size <= inboxSize ? inbox : this.handlers.room(size);
       this.heap.HEAPU8.set(frame, address);
       if (size >= TRANSFERRED) this.borrowed.push(frame.buffer);
-      if (this.inlet !== 0 && lengths.length === 0 && address === this.inbox) this.enter(size);
+      if (isInlet) inlet.enter(size);
       else this.handlers.deliver(size, first, ...lengths);
-    }
-
-    /**
-     * Hands a frame that is larger than the inbox to Python, as an object: so it is copied once less.
-     *
-     * @param {Uint8Array<ArrayBuffer>} frame - The frame.
-     */
-    enterLarge(frame) {
-      const { heap, inbox } = this;
-      const object = /** @type {any} */ (heap)._PyBytes_FromStringAndSize(0, frame.length);
-      if (object === 0) {
-        heap._PyErr_Print?.();
-        throw new Error(`no memory for a frame of ${frame.length} bytes`);
-      }
-      // Memory may have grown.
-      heap.HEAPU8.set(frame, /** @type {any} */ (heap)._PyBytes_AsString(object));
-      this.borrowed.push(frame.buffer);
-      writeSize(heap.HEAPU8, inbox, object);
-      this.enter(ELSEWHERE);
     }
 
     /**
@@ -655,23 +558,10 @@
       if (frames.length !== total || total > most) {
         throw new TypeError("frames of other sizes than they should have");
       }
-      if (this.inlet === 0) {
+      if (this.inlet === undefined) {
         this.heap.HEAPU8.set(frames, this.inbox);
         this.handlers.deliverAll(...sizes);
-        return;
-      }
-      // Each frame stands behind its size; a size of 0 in front of the inbox says that there are several.
-      const heap = this.heap.HEAPU8;
-      let end = this.inbox;
-      let start = 0;
-      for (const size of sizes) {
-        writeSize(heap, end, size);
-        heap.set(frames.subarray(start, start + size), end + 4);
-        start += size;
-        end += 4 + size;
-      }
-      writeSize(heap, end, 0);
-      this.enter(0);
+      } else this.inlet.enterTogether(sizes, frames);
     }
 
     /**
@@ -716,7 +606,7 @@
       this.release();
       this.stopListening();
       channels.delete(this.number);
-      this.inlet = 0;
+      this.inlet = undefined;
       this.port.close?.();
       this.arrived.clear();
       this.borrowed.forEach((buffer) => pool.put(buffer));

@@ -85,7 +85,7 @@ def _open(port: Any, handlers: _Handlers, number: int) -> Any:
         return Channel(port, handlers)
     global _channels
     if _channels is None:
-        parts = ("buffer_pool.js", "wakefulness.js", "arriving_parts.js")
+        parts = ("buffer_pool.js", "wakefulness.js", "arriving_parts.js", "frame_inlet.js")
         # A proxy takes as long to make as half a call: these are those of all channels.
         hearing = {name: create_proxy(partial(_hear, functions)) for name, functions in _handlers.items()}
         _channels = script(*map(_script, parts), to_js(hearing, dict_converter=js.Object.fromEntries))
