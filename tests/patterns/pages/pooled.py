@@ -37,6 +37,12 @@ async def hold(number):
 
 
 @export
+async def wait(seconds):
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@export
 def spin(seconds):
     """Computes, and can be ended only by shared memory or with its worker."""
     end = time.monotonic() + seconds

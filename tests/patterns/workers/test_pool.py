@@ -172,3 +172,50 @@ def test_pools_that_cannot_start(page: Page) -> None:
     assert "at least one worker" in told["sizes"]["message"]
     assert "the longest delay" in told["delays"]["message"]
     assert told["aborted"]["name"] == "AbortError"
+
+
+def test_maps_that_end_early(page: Page) -> None:
+    """A signal, a throw in the loop, an error of onProgress and the end of the pool end a map, and its workers are idle again."""
+    told = page.run(f"""{HELPERS}
+        const pool = await two({{ backoff: [0, 0] }});
+        const isIdle = () => until(() => pool.stats().idle === 2);
+        const abort = new AbortController();
+        const items = [1, 2, 3, 4, 5, 6].map((number) => (number > 2 ? 3600 : 0));
+        const seen = [];
+        const aborted = await failure((async () => {{
+          for await (const one of pool.map("wait", items, {{ signal: abort.signal }})) {{
+            seen.push(one);
+            if (seen.length === 2) setTimeout(() => abort.abort(), 5);
+          }}
+        }})());
+        await isIdle();
+        const thrown = await failure((async () => {{
+          for await (const one of pool.map("wait", items)) throw new RangeError(`${{one}} in the loop`);
+        }})());
+        await isIdle();
+        const onProgress = (done) => {{ if (done === 2) throw new RangeError("no bar"); }};
+        const progress = await failure(collect(pool.map("double", [1, 2, 3, 4], {{ onProgress, errors: "yield" }})));
+        await isIdle();
+        const wrong = await failure(pool.each.check(3));
+        const died = await failure(pool.die(1, 1));
+        await isIdle();
+        const {{ restarts, parked }} = pool.stats();
+        function* endless() {{ for (let number = 0; ; number += 1) yield number; }}
+        let count = 0;
+        const closed = await failure((async () => {{
+          for await (const one of pool.map("double", endless(), {{ errors: "yield", ahead: undefined }})) {{
+            if ((count += 1) === 20) void pool.close();
+          }}
+        }})());
+        const {{ idle, starting }} = pool.stats();
+        return {{ seen, aborted, thrown, progress, wrong, died, restarts, parked, closed, idle, starting }};
+    """)
+    assert told["seen"] == [0, 0]
+    assert told["aborted"]["name"] == "AbortError"
+    assert told["thrown"]["message"] == "0 in the loop"
+    assert told["progress"]["message"] == "no bar"
+    assert told["wrong"]["name"] == "ValueError"
+    assert told["died"]["name"] == "WorkerDiedError"
+    assert (told["restarts"], told["parked"]) == (1, 0)
+    assert "the pool has ended" in told["closed"]["message"]
+    assert (told["idle"], told["starting"]) == (0, 0)
