@@ -15,6 +15,8 @@ use crate::site;
 use crate::steps::Steps;
 use crate::workspace::{BYTECODE, Workspace};
 
+/// How many minutes a soak lasts whose curves take the place of the committed ones.
+const MINUTES_OF_A_NOTE: f64 = 10.0;
 /// The time for all that is not soaking.
 const BEYOND: Duration = Duration::from_secs(600);
 
@@ -52,7 +54,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         let server = server::start(Site { mounts, isolated: false, ..Site::default() }, 0)?;
         let mut drive = Command::new(workspace.python());
         drive.arg(workspace.tests("faults").join("soak.py")).args([engine.name(), &server.url()]);
-        drive.arg(options.minutes.to_string()).arg(workspace.results(false)?);
+        drive.arg(options.minutes.to_string()).arg(workspace.results(options.minutes < MINUTES_OF_A_NOTE)?);
         let path = ["browser", "python", "shared"].map(|folder| workspace.tests(folder));
         drive.env("PYTHONPATH", std::env::join_paths(path).context("a path with a colon")?);
         drive.envs(engine.find().with_context(|| format!("{} is missing", engine.name()))?);
