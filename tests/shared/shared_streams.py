@@ -296,9 +296,9 @@ async def test_large_items(worker: Worker) -> None:
         assert block == bytes([block[0]]) * 1_000_000
         total += len(block)
     assert total == 12_000_000
-    async for block in worker.blocks(2, 6_000_000):
+    async for block in worker.blocks(2, 9_000_000):
         total += len(block)
-    assert total == 24_000_000
+    assert total == 30_000_000
     # A consumer that is slower than a producer that awaits: no item is lost where the bytes are used up.
     sizes = []
     async for block in worker.blocks_slowly(5, 3_000_000):

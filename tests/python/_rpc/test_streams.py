@@ -504,6 +504,31 @@ async def test_a_sync_generator_without_credit() -> None:
     peer.connection.close()
 
 
+async def test_large_items_wait_for_their_consumer() -> None:
+    """A generator of blocks is 8 MiB ahead of a loop that is slow, never more, and goes on for each quarter of these."""
+    produced = 0
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal produced
+        while produced < 40:
+            produced += 1
+            yield bytes(1 << 20)
+
+    workerlib.export(blocks)
+    async with connected(loopback_channel) as worker:
+        stream, ahead = worker.blocks(), []
+        for taken in range(1, 41):
+            assert len(await anext(stream)) == 1 << 20
+            for _ in range(20):
+                await asyncio.sleep(0)
+            ahead.append(produced - taken)
+        assert ahead[0] == 7
+        assert max(ahead) <= 8
+        assert min(ahead[:32]) >= 5
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+
+
 async def test_steps_are_awaitables() -> None:
     """A step of `aiter(stream)` can be a task, be awaited late, or never: it takes its item when it is awaited."""
     workerlib.export(count)

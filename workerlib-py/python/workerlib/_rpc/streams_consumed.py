@@ -1,8 +1,8 @@
 """Streams of the other side: `Stream`, which users iterate over, and what has arrived for it.
 
 The consumer grants credit for as many items as it is willing to keep (`ahead`), and grants again when half
-of that has been taken. So neither side's memory grows when the consumer is slow. The state of a stream is the
-session's; how items are produced is in `streams_produced.py`.
+of that has been taken, or a quarter of the bytes. So neither side's memory grows when the consumer is slow.
+The state of a stream is the session's; how items are produced is in `streams_produced.py`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 AHEAD = 1024
 """How many items a stream may be ahead of its consumer, if nobody says otherwise."""
-BYTES_AHEAD = 4 << 20
+BYTES_AHEAD = 8 << 20
 """How many bytes it may be ahead; one item may be larger."""
+_GRANTED_BYTES = BYTES_AHEAD // 4
+"""At how many bytes of items that were taken more are granted: the producer has the other three quarters."""
 
 
 class Step(Pending):
@@ -94,7 +96,8 @@ class Inbox:
             size += self._messages.popleft()[1]
         self._bytes -= size
         self.queue.grant_at = taken + self._half
-        self._plan()
+        if self._bytes >= _GRANTED_BYTES:
+            self._plan()
         self._streams.grant(self.stream, items, size)
 
     def ask(self, ahead: int | None = None) -> None:
@@ -112,13 +115,21 @@ class Inbox:
         self._messages.append((self._arrived, size))
         self._bytes += size
         self._is_deep |= is_deep
-        self._plan()
+        if self._bytes - size < _GRANTED_BYTES <= self._bytes:
+            self.queue.grant_at = min(self.queue.grant_at, self._arrived)
         self.wake()
 
     def _plan(self) -> None:
-        # Few large items use up the bytes long before half of the items is taken.
-        if self._bytes >= BYTES_AHEAD // 2:
-            self.queue.grant_at = min(self.queue.grant_at, self._arrived)
+        """Has credit granted at the item by which enough bytes have been taken.
+
+        Few large items use up the bytes long before half of the items is taken.
+        """
+        size = 0
+        for arrived, part in self._messages:
+            size += part
+            if size >= _GRANTED_BYTES:
+                self.queue.grant_at = min(self.queue.grant_at, arrived)
+                break
 
     def end(self, error: BaseException | None = None) -> None:
         """Notes the end of the stream, or what it raised, and that nothing follows."""
