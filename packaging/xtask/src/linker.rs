@@ -11,6 +11,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
+use crate::relocations;
+
 /// The variable that makes this program act as a linker; its value is the path of `wasm-ld` or `rust-lld`.
 pub(crate) const WASM_LD: &str = "WORKERLIB_WASM_LD";
 
@@ -37,7 +39,12 @@ pub(crate) fn main(wasm_ld: &OsString) -> Result<ExitCode> {
         .args(arguments(&request))
         .status()
         .with_context(|| format!("cannot start {}", wasm_ld.display()))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if !status.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let module = fs::read(&request.output)?;
+    fs::write(&request.output, relocations::compact(&module).context("the relocations of the module")?)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Replaces each `@file` by the arguments in it.

@@ -30,6 +30,7 @@ mod process;
 mod publish;
 mod pyodide;
 mod release;
+mod relocations;
 mod reproducible;
 mod sanitize;
 mod server;
