@@ -1,7 +1,7 @@
 //! The part of a frame before its values: the wire format, section 3.
 //!
-//! An envelope is one MessagePack array, `[kind, …]`. It goes through serde and rmp-serde: it is small,
-//! and its shape is fixed by its kind.
+//! An envelope is one MessagePack array, `[kind, …]`. serde writes it: it is small, and its shape is
+//! fixed by its kind.
 
 use workerlib_core::message::kind;
 use workerlib_core::{
@@ -51,8 +51,8 @@ fn read_any(frame: &[u8]) -> Result<(Message<()>, usize), EnvelopeError> {
     Ok((message, start.len() - rest.len()))
 }
 
-/// Reads the envelope of a call or a return that has no optional fields, as nearly every message is: without serde, which
-/// takes several times as long. It leaves anything else to `read`.
+/// Reads the envelope of a call or a return that has no optional fields, as nearly every message is: without
+/// fields in between, which take several times as long. It leaves anything else to `read`.
 fn read_plain(frame: &[u8]) -> Option<(Message<()>, usize)> {
     let (&[fields, number], rest) = frame.split_first_chunk()?;
     let (id, rest) = match *rest {

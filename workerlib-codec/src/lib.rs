@@ -15,6 +15,7 @@ mod memo;
 mod metadata;
 mod path;
 mod plain;
+mod serializer;
 mod sink;
 mod source;
 mod value;
