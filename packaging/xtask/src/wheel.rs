@@ -45,6 +45,10 @@ const MODULE: &str = "_native.abi3.so";
 /// the module a tenth larger and no faster (ADR 78). Functions that say `#[inline]` may be larger.
 const INLINED: u32 = 120;
 
+/// The same for a call that seldom runs, such as the dropping of values when something fails: LLVM's own number, which it
+/// forgets where it is told the one above (ADR 87).
+const INLINED_SELDOM: u32 = 45;
+
 /// The features that rustc's code needs beyond WebAssembly's first version, by binaryen's names. The linker strips the section
 /// that says so, and nothing else may be used: an old browser that runs Pyodide has to run the module.
 const WASM_FEATURES: [&str; 5] =
@@ -273,6 +277,7 @@ fn configure_wasm(maturin: &mut Command, workspace: &Workspace, compiler: &Compi
         // Debian's compiler would else link its own start-up objects, which it does not have for this target.
         "-Clink-self-contained=no".to_owned(),
         format!("-Cllvm-args=-inline-threshold={INLINED}"),
+        format!("-Cllvm-args=-inlinecold-threshold={INLINED_SELDOM}"),
         // rustc applies the last prefix that fits, so the checkout comes last: it may lie below the others.
         format!("--remap-path-prefix={}=rust", source_of_std.display()),
         format!("--remap-path-prefix={}=cargo", home.display()),

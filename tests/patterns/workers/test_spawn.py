@@ -327,7 +327,9 @@ def test_calls_of_a_worker_that_is_terminated(page: Page) -> None:
         return [await call, await failure(worker.mean([1])), await worker.closed];
     """)
     assert [error["name"] for error in errors[:2]] == ["WorkerDiedError"] * 2
-    assert [error["message"] for error in errors[:2]] == ["the worker functions.py ended: it was terminated"] * 2
+    assert [error["message"] for error in errors[:2]] == [
+        "the worker functions.py ended: it was terminated"
+    ] * 2
     assert errors[2] == "it was terminated"
 
 
