@@ -1,7 +1,9 @@
 // Charts of the benchmark's results as SVG text: one for each group of measurements, a bar for each peer.
 
 const WIDTH = 760;
-const LABEL = 230;
+/** Where bars begin at the least, and how wide a letter of a peer's name may be: text is not measured here. */
+const LEAST_LABEL = 230;
+const LETTER = 7.2;
 const BAR = 18;
 const KINDS = { workerlib: "own", "JS ping": "bare", "JS ping, 32 bytes": "bare", "four memcpys": "bare" };
 const OTHER = "other";
@@ -25,19 +27,21 @@ export function digits(value) {
 /** Draws the rows of one group. */
 function chart(group, rows) {
   const lines = [];
+  const peers = rows.flatMap(({ values }) => Object.keys(values));
+  const label = Math.max(LEAST_LABEL, 20 + Math.round(LETTER * Math.max(...peers.map(({ length }) => length))));
   let y = 34;
   for (const row of rows) {
     lines.push(`<text x="12" y="${y}" class="name">${escape(row.name)}</text>`);
     y += 8;
     const most = Math.max(...Object.values(row.values));
     for (const [peer, value] of Object.entries(row.values).sort(([, one], [, other]) => one - other)) {
-      const width = Math.max(2, (value / most) * (WIDTH - LABEL - 170));
+      const width = Math.max(2, (value / most) * (WIDTH - label - 170));
       const ratio = row.ratios[peer];
       const note = peer === "workerlib" || ratio === undefined ? "" : ` (${digits(ratio)}×)`;
       lines.push(
-        `<text x="${LABEL - 8}" y="${y + 13}" class="peer">${escape(peer)}</text>`,
-        `<rect x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 4}" rx="2" class="${KINDS[peer] ?? OTHER}"/>`,
-        `<text x="${LABEL + width + 6}" y="${y + 12}" class="value">${digits(value)} ${escape(row.unit)}${note}</text>`,
+        `<text x="${label - 8}" y="${y + 13}" class="peer">${escape(peer)}</text>`,
+        `<rect x="${label}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 4}" rx="2" class="${KINDS[peer] ?? OTHER}"/>`,
+        `<text x="${label + width + 6}" y="${y + 12}" class="value">${digits(value)} ${escape(row.unit)}${note}</text>`,
       );
       y += BAR;
     }

@@ -27,6 +27,18 @@ const ROWS: [(&str, &str, &str); 6] = [
     ("64 MB in an array of floats", "echo of float64 array", "64 MB"),
 ];
 
+/// The rows of README's starts: what answers for the first time, then the group and the name, then the peer.
+const STARTS: [(&str, &str, &str, &str); 3] = [
+    ("a further worker", "start of a worker", "a further worker", "without a snapshot"),
+    ("a pool of four workers", "start of a worker", "a pool of four", "without a snapshot"),
+    (
+        "a PyScript page, on a later visit",
+        "first answer of a PyScript page",
+        "a later visit",
+        "PyScript's own interpreter",
+    ),
+];
+
 /// Writes the figures of the committed results into README.md.
 ///
 /// # Errors
@@ -91,6 +103,30 @@ fn figures(results: &Value) -> Result<String> {
          A ping in JavaScript alone takes {ping} us on the same machine. {}\n",
         told.join(", "),
         slower(results)
+    );
+    text.push_str(&starts(results)?);
+    Ok(text)
+}
+
+/// Tells how long the first answer takes with a memory snapshot and without.
+fn starts(results: &Value) -> Result<String> {
+    let mut text = "\nThe first answer comes sooner from the second worker on, and from a page's second visit on, because they start from \
+                    a\nmemory snapshot ([docs/starting.md](docs/starting.md)):\n\n\
+                    | first answer of | from a snapshot | plainly |\n| --- | ---: | ---: |\n"
+        .to_owned();
+    let mut told = Vec::new();
+    for (label, group, name, peer) in STARTS {
+        let row = row(results, group, name)?;
+        let [ours, theirs] = [OWN, peer].map(|peer| row["values"][peer].as_f64());
+        let ours = ours.with_context(|| format!("{group}, {name}, was not measured"))?;
+        let theirs = theirs.with_context(|| format!("{peer} has no figure of {group}, {name}"))?;
+        let _ = writeln!(text, "| {label} | {ours:.0} ms | {theirs:.0} ms |");
+        told.push(format!("{label} {ours:.0} ms, plainly {theirs:.0} ms"));
+    }
+    let _ = write!(
+        text,
+        "\n![First answers from a snapshot in Chromium: {}](benches/results/chromium-plain-start-of-a-worker.svg)\n",
+        told[..2].join("; ")
     );
     Ok(text)
 }
