@@ -48,7 +48,7 @@ def test_options_of_pools(option: str, value: Any, kind: type[Exception], remedy
         ("timeout", "5", TypeError, SECONDS),
         ("timeout", NAN, ValueError, SECONDS),
         ("heartbeat", "5", TypeError, SECONDS),
-        ("heartbeat", 0, ValueError, "no sign|cannot give a sign of life"),
+        ("heartbeat", 0, ValueError, "a number of seconds above 0, or None"),
         ("on_progress", 5, TypeError, "write a function"),
         ("on_output", 5, TypeError, "a function"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -367,6 +368,19 @@ async def test_a_scheduler_that_is_started_again() -> None:
                 await pool.close()
 
 
+async def test_a_cancel_costs_no_other_call_anything(client: Any) -> None:
+    """Distributed fetches several results in one task: a call that is cancelled meanwhile takes none from others."""
+    async with workerlib.pool(SCRIPT, client=client) as pool:
+        for turn in range(30):
+            calls = [asyncio.ensure_future(pool.double(number)) for number in range(20)]
+            while not any(call.done() for call in calls):
+                await asyncio.sleep(0)
+            for call in calls[turn % 2 :: 2]:
+                call.cancel()
+            kept = calls[1 - turn % 2 :: 2]
+            assert await asyncio.gather(*kept) == [2 * number for number in range(1 - turn % 2, 20, 2)]
+
+
 async def test_a_scheduler_that_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pool that cannot be made says so: no connection yet, a scheduler that stands still, one that is gone."""
     from workerlib._pool import cluster as module
@@ -380,6 +394,8 @@ async def test_a_scheduler_that_gives_no_answer(monkeypatch: pytest.MonkeyPatch)
         async with connected(address, "asynchronous", timeout=1) as client:
             monkeypatch.setattr(module, "_ANSWER", 0.2)
             process.send_signal(signal.SIGSTOP)
+            # The signal is on its way: the scheduler may answer until it stands.
+            await asyncio.to_thread(os.waitpid, process.pid, os.WUNTRACED)
             with pytest.raises(workerlib.ConnectTimeoutError, match="no answer within 0.2 seconds"):
                 await workerlib.pool(SCRIPT, client=client)
             process.kill()

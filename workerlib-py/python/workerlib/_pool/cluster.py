@@ -98,11 +98,12 @@ class Cluster:
         try:
             async with asyncio.timeout(_ANSWER):
                 threads = sum((await self._ask(self.client.nthreads)).values())
-            if not threads:
-                raise ConnectError("the cluster has no worker: wait for client.wait_for_workers(1) first")
-            await self._ask(lambda: self.client.upload_file(str(self.script), load=False))
+                if not threads:
+                    raise ConnectError("the cluster has no worker: wait for client.wait_for_workers(1) first")
+                allowed = await self._ask(lambda: self.client.run_on_scheduler(_allowed_failures))
+                await self._ask(lambda: self.client.upload_file(str(self.script), load=False))
+            # How long the script takes is the user's affair.
             described = await self.submit(cluster_tasks.describe_script, self.module)
-            allowed = await self._ask(lambda: self.client.run_on_scheduler(_allowed_failures))
         except TimeoutError as error:
             raise ConnectTimeoutError(
                 f"the scheduler of the cluster gave no answer within {_ANSWER} seconds"
@@ -197,7 +198,7 @@ class Cluster:
             if future.cancelled() and not self.check():
                 # A client that is being closed answers no more, and its threads would wait for ever.
                 raise LinkLostError(self.link.result())
-            return await self._ask(future.result)
+            return await self._ask(future.result, is_shared=True)
         except asyncio.CancelledError:
             # It drops a task that waits; one that runs ends by itself, and its result is dropped.
             self._forget(future)
@@ -255,16 +256,20 @@ class Cluster:
         with _named_errors():
             return question()
 
-    async def _ask(self, question: Callable[[], Any]) -> Any:
+    async def _ask(self, question: Callable[[], Any], *, is_shared: bool = False) -> Any:
         """Calls a method of distributed's, which returns an awaitable if the client is asynchronous.
+
+        Args:
+            question: The method.
+            is_shared: Whether several questions may have one answer, so that nobody may cancel it.
 
         Raises:
             LinkLostError: If the connection to the scheduler ends meanwhile.
         """
         answer = question() if self.client.asynchronous else asyncio.to_thread(question)
-        return await self._or_end_of_link(asyncio.ensure_future(answer))
+        return await self._or_end_of_link(asyncio.ensure_future(answer), is_shared=is_shared)
 
-    async def _or_end_of_link(self, answer: asyncio.Future[Any]) -> Any:
+    async def _or_end_of_link(self, answer: asyncio.Future[Any], *, is_shared: bool = False) -> Any:
         """Awaits an answer as long as there is a connection to the scheduler.
 
         Distributed tells of the end of some of its futures only as long as its client is open, and asks a
@@ -284,7 +289,9 @@ class Cluster:
             if not answer.done():
                 # Its own error, later, is nobody's.
                 answer.add_done_callback(_take_error)
-                answer.cancel()
+                # Distributed fetches the results that are there in one task: a cancel would be one of all.
+                if not is_shared:
+                    answer.cancel()
         if answer.done() and not answer.cancelled():
             return answer.result()
         # A client that is being closed cancels the tasks that ask for results.
