@@ -55,9 +55,7 @@ def main() -> None:
         try:
             measured = measure()
         except Exception as error:
-            print(f"{part} failed: {error!r}", file=sys.stderr, flush=True)
-            name = f"{part}: measured at all ({type(error).__name__})"
-            measured = {"goals": [{"name": name, "goal": ">= 1", "value": 0, "met": False}]}
+            measured = {"goals": [pools.not_measured(part, error)]}
         for key, value in measured.items():
             results[key] = results[key] + value if key in ("rows", "goals") else value
 

@@ -49,9 +49,7 @@ def measure(browser: AnyBrowser, url: str, quick: bool) -> dict[str, list[Row]]:
         try:
             told = part(lambda: _Page(browser, url), quick)
         except Exception as error:
-            print(f"pools: {part.__name__} failed: {error!r}", file=sys.stderr, flush=True)
-            name = f"{_NAMES[part.__name__]}: measured at all ({type(error).__name__})"
-            goals.append({"name": name, "goal": ">= 1", "value": 0, "met": False})
+            goals.append(not_measured(_NAMES[part.__name__], error))
             continue
         for row, wanted in told:
             rows.append(row)
@@ -59,6 +57,13 @@ def measure(browser: AnyBrowser, url: str, quick: bool) -> dict[str, list[Row]]:
                 is_met = value >= goal if sign == ">=" else value <= goal
                 goals.append({"name": name, "goal": f"{sign} {goal}", "value": value, "met": is_met})
     return {"rows": rows, "goals": goals}
+
+
+def not_measured(part: str, error: Exception) -> Row:
+    """Makes the goal that is not met because a part of the benchmark failed, and prints why."""
+    print(f"{part} failed: {error!r}", file=sys.stderr, flush=True)
+    name = f"{part}: measured at all ({type(error).__name__})"
+    return {"name": name, "goal": ">= 1", "value": 0, "met": False}
 
 
 class _Page:

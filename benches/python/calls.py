@@ -134,7 +134,7 @@ async def _connected() -> Connection:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is measured: a call, or more, so many times."""
+    """A measurement: a call, or more, so many times."""
 
     name: str
     take: Callable[[Connection], Awaitable[Any]]

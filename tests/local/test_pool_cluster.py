@@ -308,7 +308,7 @@ async def all_refused(pool: workerlib.Pool, client: Any) -> None:
         assert "the client of the cluster is closed" in str(error)
     for asked in (pool.compute(dask.delayed(abs)(-1)), pool.get({"x": 1}, "x")):
         assert type(await outcome(asked)) is workerlib.ConnectionClosedError
-    # What no cluster does is refused as ever.
+    # Methods that no cluster has are refused as ever.
     with pytest.raises(workerlib.NotSupportedError):
         _ = pool.each
     with pytest.raises(workerlib.NotSupportedError):

@@ -229,7 +229,7 @@ const SIZES: u8 = 1;
 /// The memory of the module.
 struct Memory<'m> {
     size: usize,
-    /// What stands behind the size: the rest of the part that tells it, and the other parts.
+    /// The bytes behind the size: the rest of the part that tells it, and the other parts.
     rest: &'m [u8],
     parts: &'m [u8],
     /// The head of the one segment, and its bytes.
@@ -381,7 +381,7 @@ fn signed(mut number: i64) -> Vec<u8> {
     out
 }
 
-/// What is left to read.
+/// The bytes that are left to read.
 struct Reader<'m>(&'m [u8]);
 
 impl<'m> Reader<'m> {

@@ -62,7 +62,7 @@ def test_functions_that_somebody_holds_stay() -> None:
 
 
 def test_plain_parameters_are_those_of_a_function() -> None:
-    """Whatever passes at a glance passes in `inspect.Signature` too: all lists of up to three parameters."""
+    """A list that passes at a glance passes in `inspect.Signature` too: all lists of up to three parameters."""
     names, kinds, defaults = ("a", "b", "class", "not a name", ""), range(-1, 6), (None, "1")
     parameters = [(name, kind, default, None) for name in names for kind in kinds for default in defaults]
     few = [one for one in parameters if one[0] in ("a", "b") and 0 <= one[1] <= 4]

@@ -214,7 +214,7 @@ function written(
           });
       }
       const [module, ready] = await Promise.all([make(settings), image!]);
-      // What follows keeps the page busy.
+      // Writing the image keeps the page busy.
       onCompiled?.(compiled);
       const { memory } = module;
       if (!(memory instanceof WebAssembly.Memory)) throw new Error("this Pyodide does not show its memory");

@@ -413,7 +413,7 @@ class Start:
 async def _ask_for_port(tag: Any, name: str, xworker: Any, greeting: Greeting) -> tuple[Any, Any]:
     """Calls the worker over PyScript's bridge and returns its message, and the port."""
     loop = asyncio.get_running_loop()
-    # Who waits for the worker's message goes on in its event, as with the messages of a channel.
+    # The task that waits for the worker's message goes on in its event, as with a channel's messages.
     loop_shortcuts.watch()
     turn = loop_shortcuts.turn_of(loop)
     mark = f"{bridge.NAME}:{next(_tokens)}"
