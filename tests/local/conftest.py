@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from workerlib._hosts.subprocess import parent
 from workerlib._rpc import connection
@@ -14,8 +16,10 @@ pytest.register_assert_rewrite(
 pytest_plugins = ["limits", "repeated"]
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def patience() -> Iterator[None]:
     """This side waits for the worker's word and its end, however slow the machine is; tests of a grace set their own."""
-    monkeypatch.setattr(connection, "_GRACE", 600)
-    monkeypatch.setattr(parent, "_GRACE", 600)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "_GRACE", 600)
+        patch.setattr(parent, "_GRACE", 600)
+        yield

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import workerlib
 from workerlib._api.connect import Connecting
 
@@ -19,8 +21,15 @@ def connect(**options: Any) -> Connecting[Any]:
     return workerlib.connect(SCRIPT, **options)
 
 
-@pytest.mark.parametrize("name", suite.TESTS)
-async def test_shared(name: str) -> None:
-    """Each test has a worker of its own."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def worker() -> AsyncIterator[workerlib.Worker]:
+    """The worker that the tests share, as those of a page do."""
     async with connect() as worker:
-        await suite.run(name, worker, connect)
+        yield worker
+
+
+@pytest.mark.parametrize("name", suite.TESTS)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_shared(name: str, worker: workerlib.Worker) -> None:
+    """A connection over pipes does what every connection has to."""
+    await suite.run(name, worker, connect)

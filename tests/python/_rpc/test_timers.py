@@ -181,6 +181,17 @@ async def test_time_limit_that_begins_anew() -> None:
     assert real() >= begun + 0.05 - 1e-6
 
 
+async def test_time_limit_of_no_time_that_begins_anew() -> None:
+    """No step puts the end of a limit of no time off: a block whose steps are quick would never end by it."""
+    limit = TimeLimit(0)
+    # The step is made before the end that the block's beginning sets.
+    asyncio.get_running_loop().call_soon(lambda: limit.begin_anew())
+    with pytest.raises(TimeoutError):
+        async with limit:
+            await asyncio.sleep(0)
+            pytest.fail("the block went on")
+
+
 async def test_time_limit_and_another_end() -> None:
     """A block that is cancelled or fails does so as without a limit."""
     with pytest.raises(KeyError):
