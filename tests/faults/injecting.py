@@ -6,7 +6,7 @@ import time
 UNSETTLED = "does not settle"
 
 
-async def inject(worker, call, *, waiting=3, small=20, limit=90.0, ready=True, meanwhile=None):
+async def inject(worker, call, *, waiting=3, small=20, limit=90.0, ready=True, meanwhile=None, late=False):
     """Has a worker fail while other calls are under way.
 
     Args:
@@ -17,6 +17,7 @@ async def inject(worker, call, *, waiting=3, small=20, limit=90.0, ready=True, m
         limit: After how many seconds a call counts as one that does not settle.
         meanwhile: Called when all calls are under way.
         ready: Whether the worker can answer a call first, so that it has those that wait.
+        late: Whether the worker may also die behind an error of the call.
 
     Returns:
         The record: what the call raised, how the others ended, how soon.
@@ -50,7 +51,8 @@ async def inject(worker, call, *, waiting=3, small=20, limit=90.0, ready=True, m
     if due:
         await asyncio.wait(due, timeout=limit)
     # A death behind an answer needs its time.
-    deadline = time.monotonic() + 1.5
+    may_die = late or ended.get("fault", ("returned",))[0] == "returned"
+    deadline = time.monotonic() + (1.5 if may_die else 0)
     while not worker.closed and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
     is_alive = not worker.closed

@@ -18,7 +18,7 @@ from pace import PACE
 
 pytestmark = pytest.mark.timeout(300)
 
-HEARTBEATS = (2, 2 * PACE)
+HEARTBEATS = (1, 2 * PACE)
 """The limits, in seconds, within which a busy worker gives a sign of life: the first on a quiet machine, the last on each."""
 
 WORK_IS_DONE = [True, True, sum(range(200)), 3, "TimeoutError", 42]

@@ -74,7 +74,7 @@ async def test_a_fault(fault: str, export: str) -> None:
 async def test_an_exit_outside_of_the_function(fault: str, export: str) -> None:
     """It ends the process, as it ends any Python: asyncio cancels the calls, or the process is gone before."""
     worker = await workerlib.connect(SCRIPT)
-    record = await inject(worker, worker[export](fault))
+    record = await inject(worker, worker[export](fault), late=True)
     note(record, fault, EXPORTS[export], f"{DIES} or RemoteError")
     assert not record["alive"]
     assert set(record["waiting"]) <= {DIES, "RemoteError"}

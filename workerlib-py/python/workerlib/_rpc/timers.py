@@ -187,8 +187,8 @@ class TimeLimit:
         loop = asyncio.get_running_loop()
         self._since = loop.time()
         if self._seconds <= 0:
-            # A block that soon gets what it waits for would be done before a timer is, and also before an end that each step
-            # puts off.
+            # A block that soon gets what it waits for would be done before a timer is, and before an end
+            # that each step puts off.
             if self._timeout.when() is None:
                 self._timeout.reschedule(self._since)
             return
