@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -20,6 +21,12 @@ CHANNELS: dict[str, Channel] = {"loopback": loopback_channel}
 if sys.platform == "emscripten":
     CHANNELS["port"] = port_channel
     CHANNELS["port without eval"] = port_channel_without_eval
+
+
+def pytest_collection_finish() -> None:
+    """Takes what pytest, the tests and the libraries have made until now from the collector: many tests collect."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,10 @@ EACH = {name: value for name, value in LIBRARY_VALUES.items() if name not in LEF
 
 
 @pytest.fixture(autouse=True, scope="module")
-def nothing_else() -> Iterator[None]:
-    """Spares the collector what was there before: it would look at all of it several times for each test."""
+def nothing_else() -> None:
+    """Spares the collector what was there before, other tests' objects included: each test collects several times."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 class OwnList(list[Any]):
