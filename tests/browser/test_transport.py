@@ -544,6 +544,6 @@ async def test_the_buffers_of_a_late_result_are_used_again(
     assert await worker.add(1, 2) == 3
     channel = worker._connection.endpoint._channel
     assert channel.arrived.size == 0, "nobody holds what came"
-    assert [buffer.byteLength >= 1 << 20 for buffer in channel.borrowed] == [True]
+    assert [buffer.byteLength >= 1 << 20 for buffer in channel.memory.borrowed] == [True]
     await worker.add(1, 2)
-    assert channel.borrowed.length == 0, "it went back with the next call"
+    assert channel.memory.borrowed.length == 0, "it went back with the next call"

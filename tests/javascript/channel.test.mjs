@@ -365,11 +365,44 @@ test("a large answer behind a small message uses the memory that was borrowed", 
   await other.memory.until(1);
   other.channel.take(other.memory.delivered[0].first, other.memory.place(size));
   other.channel.send(other.memory.write(bytes(4)), 4);
-  assert.equal(other.channel.borrowed.length, 1);
+  assert.equal(other.channel.memory.borrowed.length, 1);
   other.channel.sendAll(other.memory.write(bytes(6)), 6, 0, other.memory.write(bytes(size)), size, 0);
-  assert.equal(other.channel.borrowed.length, 0);
+  assert.equal(other.channel.memory.borrowed.length, 0);
   await one.memory.until(2);
   assert.equal(one.pool.buffers.length, 0, "it came back as the answer");
+});
+
+/** Sends a buffer, and has the other side copy it into its memory. */
+async function carry(from, to, size) {
+  const count = to.memory.delivered.length;
+  from.channel.sendAll(from.memory.write(bytes(5)), 5, 0, from.memory.write(bytes(size)), size, 0);
+  await to.memory.until(count + 1);
+  to.channel.take(to.memory.delivered.at(-1).first, to.memory.place(size));
+}
+
+// Protects calls whose answers are as large as they are: a small call between two of them gave the memory away, and the next large
+// one had to have fresh memory.
+test("memory that comes in the place of what has gone stays for the next message", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const size = 100_000;
+  for (let turn = 1; turn <= 3; turn += 1) {
+    await carry(one, other, size);
+    await carry(other, one, size);
+    assert.equal(one.pool.buffers.length, 1);
+    one.channel.send(one.memory.write(bytes(4)), 4);
+    await other.memory.until(2 * turn);
+    assert.equal(one.pool.buffers.length, 1, "nothing is given back with a small call");
+    assert.deepEqual([other.pool.buffers.length, other.channel.memory.borrowed.length], [0, 0]);
+    assert.deepEqual([one.channel.memory.owed, other.channel.memory.owed], [0, 0]);
+  }
+  // More has come than has gone: that is given back.
+  await carry(other, one, size);
+  await carry(other, one, size);
+  assert.equal(one.channel.memory.borrowed.length, 2);
+  one.channel.send(one.memory.write(bytes(4)), 4);
+  while (other.pool.buffers.length < 2) await new Promise((done) => setTimeout(done, 1));
+  assert.deepEqual([one.channel.memory.owed, other.channel.memory.owed, one.pool.buffers.length], [0, 0, 1]);
 });
 
 test("a buffer is not used again before it has been copied", LIMIT, async (t) => {
@@ -438,7 +471,7 @@ test("what nobody wants any more is let go, though the channel was closed or has
   other.channel.close();
   other.channel.take(first, -1);
   assert.throws(() => other.channel.take(first, 0), /taken before/, "to want its content is a mistake still");
-  assert.equal(other.channel.borrowed.length, 0);
+  assert.equal(other.channel.memory.borrowed.length, 0);
 });
 
 test("an object that is transferred arrives itself, once, beside buffers", LIMIT, async (t) => {

@@ -15,9 +15,9 @@ use workerlib_codec::marker::{FIXEXT1, FIXEXT4, ext};
 use workerlib_codec::{DecodeError, Decoder, Encoder, deferred, envelope};
 use workerlib_core::{Message, RefId};
 
-use crate::block::region;
+use crate::block::{region, uninitialised_bytes};
 use crate::errors::{decode_error, encode_error, frame_error, unsendable_error};
-use crate::gc_pause::GcPause;
+use crate::gc_pause::{self, GcPause};
 use crate::hooks::HOOKS;
 use crate::settings::Settings;
 use crate::sink::{PySink, Spent};
@@ -296,6 +296,7 @@ impl Frame {
             } else {
                 decoder.end().map_err(whole)?
             };
+            gc_pause::spare(py, sink.containers)?;
             Ok((deepest, Part { at, buffers: part.buffers + buffers, spent: sink.spent, is_last: false }))
         };
         let decoded = decode();
@@ -398,16 +399,14 @@ pub(crate) fn copy(py: Python<'_>, buffers: &mut [Py<PyAny>]) -> PyResult<()> {
 /// Makes a bytes object of parts, without the zeros that `PyBytes::new_with` writes first.
 fn concatenated<'py>(py: Python<'py>, parts: &[&[u8]]) -> PyResult<Bound<'py, PyBytes>> {
     let len = parts.iter().map(|part| part.len()).sum::<usize>();
-    // SAFETY: makes a bytes object whose content is not initialised; all of it is written before anybody
-    // sees it.
+    // SAFETY: all of it is written before anybody sees it.
     unsafe {
-        let bytes = ffi::PyBytes_FromStringAndSize(std::ptr::null(), len as ffi::Py_ssize_t);
-        let bytes = Bound::from_owned_ptr_or_err(py, bytes)?;
+        let bytes = uninitialised_bytes(py, len)?;
         let mut to = ffi::PyBytes_AsString(bytes.as_ptr()).cast::<u8>();
         for part in parts {
             to.copy_from_nonoverlapping(part.as_ptr(), part.len());
             to = to.add(part.len());
         }
-        Ok(bytes.cast_into_unchecked())
+        Ok(bytes)
     }
 }

@@ -7,6 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::hooks::HOOKS;
+
+/// From how many containers on it matters that Python would look at them as soon as they are built.
+const MANY: usize = 500;
 
 /// Whether the collector is to run again when the innermost pause ends.
 // Only a thread that is attached to the interpreter uses it.
@@ -56,4 +62,15 @@ pub(crate) fn with_collector<T>(py: Python<'_>, call: impl FnOnce() -> T) -> T {
     let result = call();
     RESUMES.store(stop(py), Ordering::Relaxed);
     result
+}
+
+/// Has the collector wait for as many containers more as a frame's values have: they have just been built, and are no garbage
+/// yet. It is called within the pause. `_values/fresh_values.py` does it.
+pub(crate) fn spare(py: Python<'_>, containers: usize) -> PyResult<()> {
+    static SPARE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    // Not where the program has turned the collector off.
+    if containers >= MANY && RESUMES.load(Ordering::Relaxed) {
+        SPARE.import(py, HOOKS, "spare")?.call1((containers,))?;
+    }
+    Ok(())
 }

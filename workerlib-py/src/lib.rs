@@ -37,7 +37,7 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::block::{Block, region};
+    use crate::block::{Block, region, room};
     #[pymodule_export]
     use crate::deep::dismantle;
     #[pymodule_export]

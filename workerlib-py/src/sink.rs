@@ -17,7 +17,7 @@ use workerlib_codec::cost::LARGE;
 use workerlib_codec::marker::{Container, ext};
 use workerlib_codec::{Data, Hashes, PlainReader, Sink, Step, ViewHeader};
 
-use crate::block::Block;
+use crate::block::{Block, uninitialised_bytes};
 use crate::deep::dismantle;
 use crate::objects::{Filling, Recipe};
 use crate::plain;
@@ -40,6 +40,8 @@ pub(crate) struct PySink<'py, 'b> {
     frame_len: usize,
     /// The cost of building it so far.
     pub(crate) spent: Spent,
+    /// How many containers were begun.
+    pub(crate) containers: usize,
     /// How objects of the classes that were met are made.
     recipes: Vec<Recipe<'py>>,
     /// How many containers exist whose content is not complete, so that their hashes may not be right.
@@ -124,6 +126,7 @@ impl<'py, 'b> PySink<'py, 'b> {
             discarded: Vec::new(),
             frame_len,
             spent,
+            containers: 0,
             recipes: Vec::new(),
             incomplete: 0,
         }
@@ -352,13 +355,12 @@ impl<'py> Sink for PySink<'py, '_> {
                     return Ok(buffer.clone());
                 }
                 let len = self.buffer_len(number)?;
-                // SAFETY: makes a bytes object whose content is not initialised; nobody but this function
-                // sees it before `fill` has written all of it, and where that fails it is dropped unread.
+                // SAFETY: nobody but this function sees the content before `fill` has written all of it, and where that
+                // fails it is dropped unread.
                 unsafe {
-                    let len_ssize = len as ffi::Py_ssize_t;
-                    let bytes = self.made(ffi::PyBytes_FromStringAndSize(ptr::null(), len_ssize))?;
+                    let bytes = uninitialised_bytes(self.py, len)?;
                     self.fill(number, ffi::PyBytes_AsString(bytes.as_ptr()).cast(), len)?;
-                    Ok(bytes)
+                    Ok(bytes.into_any())
                 }
             }
             _ => Err(unknown("place of a buffer")),
@@ -435,6 +437,7 @@ impl<'py> Sink for PySink<'py, '_> {
     #[inline(always)]
     fn begin(&mut self, kind: Container, count: usize) -> PyResult<Build> {
         let is_large = count >= LARGE;
+        self.containers += 1;
         let count = count as ffi::Py_ssize_t;
         // SAFETY: constructors of CPython's; the slots of list and tuple are null until `push`.
         let object = unsafe {

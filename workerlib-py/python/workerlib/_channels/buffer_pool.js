@@ -3,7 +3,8 @@
  * @file Keeps ArrayBuffers for the next message, since fresh ones cost more than the copy into them.
  *
  * Python (workerlib/_channels/message_port.py) evaluates this script, whose value is the pool that all connections of a
- * Python share, and hands it to `message_port.js`. It never looks at the content of a buffer.
+ * Python share, and hands it to `message_port.js`. What goes and comes is counted for each channel, so that both sides keep as
+ * much as they need. It never looks at the content of a buffer.
  */
 
 (() => {
@@ -85,6 +86,84 @@
 
     clear() {
       this.buffers.length = this.bytes = 0;
+    }
+
+    /** Begins to count what goes and comes over a channel. */
+    open() {
+      return new Lent(this);
+    }
+  }
+
+  /** The memory of one channel: what came of the other side's, and how much of that is the other side's still. */
+  class Lent {
+    /** @param {Pool} pool - Keeps what is this side's. */
+    constructor(pool) {
+      this.pool = pool;
+      /** @type {ArrayBuffer[]} Buffers that came, to be used or given back. */
+      this.borrowed = [];
+      /** How many more bytes of buffers have come than gone: only these are the other side's. */
+      this.owed = 0;
+    }
+
+    /**
+     * Takes out a buffer that will go to the other side.
+     *
+     * @param {number} size - How many bytes it must have at least.
+     * @returns {ArrayBuffer} One of at most twice that size.
+     */
+    take(size) {
+      const index = this.borrowed.findIndex((buffer) => buffer.byteLength >= size && buffer.byteLength <= 2 * size);
+      const [borrowed] = index < 0 ? [] : this.borrowed.splice(index, 1);
+      const buffer = borrowed ?? this.pool.take(size);
+      this.owed -= buffer.byteLength;
+      return buffer;
+    }
+
+    /**
+     * Keeps a buffer that came, and out of which all has been copied. A buffer that stands for one that has gone is this side's from
+     * now on: the next message as large finds it here.
+     *
+     * @param {ArrayBuffer} buffer - It.
+     */
+    keep(buffer) {
+      this.owed += buffer.byteLength;
+      if (this.owed > 0) this.borrowed.push(buffer);
+      else this.pool.put(buffer);
+    }
+
+    /**
+     * Appends what is owed to a message, and keeps the rest.
+     *
+     * @param {any[]} parts - The message.
+     * @param {Transferable[]} transfer - Its transfer list.
+     */
+    giveBack(parts, transfer) {
+      for (const buffer of this.borrowed) {
+        if (this.owed > 0) {
+          parts.push(buffer);
+          transfer.push(buffer);
+          this.owed -= buffer.byteLength;
+        } else this.pool.put(buffer);
+      }
+      this.borrowed.length = 0;
+    }
+
+    /**
+     * Keeps buffers that the other side has given back.
+     *
+     * @param {ArrayBuffer[]} buffers - They.
+     */
+    takeBack(buffers) {
+      for (const buffer of buffers) {
+        this.owed += buffer.byteLength;
+        this.pool.put(buffer);
+      }
+    }
+
+    /** Keeps what is there for other channels. */
+    close() {
+      this.borrowed.forEach((buffer) => this.pool.put(buffer));
+      this.borrowed.length = 0;
     }
   }
 

@@ -19,6 +19,15 @@
  * @property {number} least - How large the smallest of them are.
  * @property {(size: number) => ArrayBuffer} take - Takes out a buffer that has so many bytes or more.
  * @property {(buffer: ArrayBuffer) => void} put - Keeps a buffer that nobody else uses.
+ * @property {() => Lent} open - Begins to count what goes and comes over a channel.
+ *
+ * @typedef {object} Lent - The memory of a channel (`buffer_pool.js`).
+ * @property {ArrayBuffer[]} borrowed - Buffers of the other side's, to be used or given back.
+ * @property {(size: number) => ArrayBuffer} take - Takes out a buffer that will go to the other side.
+ * @property {(buffer: ArrayBuffer) => void} keep - Keeps a buffer that came, and out of which all has been copied.
+ * @property {(parts: any[], transfer: Transferable[]) => void} giveBack - Appends what is owed to a message, and keeps the rest.
+ * @property {(buffers: ArrayBuffer[]) => void} takeBack - Keeps buffers that the other side has given back.
+ * @property {() => void} close - Keeps what is there for other channels.
  *
  * @typedef {{around(handle: () => void): void}} Wakefulness - Runs what handles a message (`wakefulness.js`).
  *
@@ -151,8 +160,8 @@
       /** @type {Map<number, Uint8Array | Transferred>} What Python has not taken yet, by number. */
       this.arrived = new Map();
       this.next = 0;
-      /** @type {ArrayBuffer[]} Buffers of the other side's, to be used or given back. */
-      this.borrowed = [];
+      /** Buffers that came, to be used or given back. */
+      this.memory = pool.open();
       /** Whether they are about to be given back. */
       this.isReturning = false;
       /** Where small frames are put for Python. */
@@ -292,7 +301,7 @@
 
     /** Has what was borrowed given back at the end of this event: a large answer may follow at once, which can use it. */
     returnSoon() {
-      if (this.borrowed.length === 0 || this.isReturning) return;
+      if (this.memory.borrowed.length === 0 || this.isReturning) return;
       this.isReturning = true;
       queueMicrotask(() => this.returnBorrowed());
     }
@@ -300,12 +309,12 @@
     /** Gives back what was borrowed and is not needed. */
     returnBorrowed() {
       this.isReturning = false;
-      if (this.borrowed.length === 0) return;
       /** @type {any[]} */
       const parts = [false];
       /** @type {Transferable[]} */
       const transfer = [];
-      this.giveBack(parts, transfer);
+      this.memory.giveBack(parts, transfer);
+      if (transfer.length === 0) return;
       try {
         this.port.postMessage(parts, transfer);
       } catch (error) {
@@ -362,7 +371,7 @@
         }
       }
       // An object of the user's may have memory inside of it: what is given back comes in a message of its own.
-      if (large.length === 0 && objects.length === 0) this.giveBack(parts, transfer);
+      if (large.length === 0 && objects.length === 0) this.memory.giveBack(parts, transfer);
       if (objects.length > 0) this.postWithObjects(parts, transfer, objects);
       else this.port.postMessage(parts, transfer);
       for (const [address, length] of /** @type {[number, number][]} */ (large)) {
@@ -406,23 +415,9 @@
      * @returns {Uint8Array<ArrayBuffer>} The copy.
      */
     copy(heap, address, length) {
-      const index = this.borrowed.findIndex((buffer) => buffer.byteLength >= length && buffer.byteLength <= 2 * length);
-      const buffer = index < 0 ? pool.take(length) : /** @type {ArrayBuffer} */ (this.borrowed.splice(index, 1)[0]);
-      const copy = new Uint8Array(buffer, 0, length);
+      const copy = new Uint8Array(this.memory.take(length), 0, length);
       copy.set(heap.subarray(address, address + length));
       return copy;
-    }
-
-    /**
-     * Appends what was borrowed to a message.
-     *
-     * @param {any[]} parts - The message.
-     * @param {Transferable[]} transfer - Its transfer list.
-     */
-    giveBack(parts, transfer) {
-      parts.push(...this.borrowed);
-      transfer.push(...this.borrowed);
-      this.borrowed.length = 0;
     }
 
     /**
@@ -470,7 +465,7 @@
     takeBack(buffers) {
       // `every` would not look at what an array lacks.
       if (buffers.findIndex((buffer) => !isOwn(buffer)) >= 0) throw new TypeError("what is given back is no memory");
-      for (const buffer of buffers) pool.put(buffer);
+      this.memory.takeBack(buffers);
     }
 
     /**
@@ -480,7 +475,7 @@
      */
     begin(parts) {
       const { frame, lengths, arrived, rooms, returned } = sorted(parts, this.largest);
-      for (const buffer of returned) pool.put(buffer);
+      this.memory.takeBack(returned);
       const number = this.next;
       for (const part of arrived) {
         this.arrived.set(this.next, part);
@@ -505,7 +500,7 @@
         for (const piece of place.held) {
           this.heap.HEAPU8.set(piece, place.address);
           place.address += piece.length;
-          this.borrowed.push(piece.buffer);
+          this.memory.keep(piece.buffer);
         }
         place.held.length = 0;
       }
@@ -529,14 +524,14 @@
       const isInlet = inlet !== undefined && lengths.length === 0;
       if (isInlet && size > inboxSize) {
         const object = inlet.copy(frame);
-        this.borrowed.push(frame.buffer);
+        this.memory.keep(frame.buffer);
         inlet.enterObject(object);
         return;
       }
       // Memory may grow, and move.
       const address = size <= inboxSize ? inbox : this.handlers.room(size);
       this.heap.HEAPU8.set(frame, address);
-      if (size >= TRANSFERRED) this.borrowed.push(frame.buffer);
+      if (size >= TRANSFERRED) this.memory.keep(frame.buffer);
       if (isInlet) inlet.enter(size);
       else this.handlers.deliver(size, first, ...lengths);
     }
@@ -583,7 +578,7 @@
         return;
       }
       if (address >= 0) this.heap.HEAPU8.set(buffer, address);
-      if (buffer.byteLength >= TRANSFERRED) this.borrowed.push(/** @type {ArrayBuffer} */ (buffer.buffer));
+      if (buffer.byteLength >= TRANSFERRED) this.memory.keep(/** @type {ArrayBuffer} */ (buffer.buffer));
     }
 
     /**
@@ -609,8 +604,7 @@
       this.inlet = undefined;
       this.port.close?.();
       this.arrived.clear();
-      this.borrowed.forEach((buffer) => pool.put(buffer));
-      this.borrowed.length = 0;
+      this.memory.close();
       this.coming = null;
     }
 

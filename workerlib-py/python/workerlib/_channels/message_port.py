@@ -28,7 +28,7 @@ from workerlib._channels import fatal_errors, loop_shortcuts
 from workerlib._errors import CannotBlockError
 from workerlib._exports import Function
 from workerlib._files import text_of
-from workerlib._native import Inlet, Session, region
+from workerlib._native import Inlet, Session, region, room
 from workerlib._rpc.connection import Connection
 from workerlib._values.transfer import Transfer
 
@@ -317,9 +317,9 @@ class PortEndpoint:
         _forget(self._number)
 
     def _room(self, size: int) -> int:
-        room = bytes(size)
-        self._rooms.append(room)
-        return region(room)[0]
+        made = room(size)
+        self._rooms.append(made)
+        return region(made)[0]
 
     def _deliver(self, size: int, first: int, *lengths: int) -> None:
         frame = bytes(self._view[:size]) if size <= _INBOX else self._rooms.pop()

@@ -16,6 +16,7 @@ from workerlib._errors import (
     WorkerDiedError,
 )
 from workerlib._values.adapter import AdapterFailure
+from workerlib._values.fresh_values import spare
 from workerlib._values.functions import enter, leave
 from workerlib._values.row import RefusedError
 from workerlib._values.sending import DEFAULT, STRICT
@@ -42,6 +43,7 @@ __all__ = [
     "leave",
     "make",
     "recipe",
+    "spare",
 ]
 
 
