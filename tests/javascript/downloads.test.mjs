@@ -9,33 +9,67 @@ const source = fileURLToPath(new URL("../../workerlib-py/javascript/src/download
 const [{ text }] = buildSync({ entryPoints: [source], bundle: true, format: "esm", write: false }).outputFiles;
 const { countDownloads } = await import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
 
-/** Fetches files of these sizes, one after the other, and returns what is told at the end of each. */
-async function told(files) {
+/**
+ * Fetches files of these sizes, one after the other, and returns what is told of each at its end.
+ *
+ * @param expected announces files, by names or by promises of names
+ */
+async function told(files, ...expected) {
   const original = globalThis.fetch;
-  globalThis.self ??= { location: { href: "https://example.org/" } };
-  globalThis.fetch = async (name) => new Response(new Uint8Array(files[name].length), { headers: files[name].headers });
+  const base = "https://example.org/";
+  globalThis.self ??= { location: { href: base } };
+  globalThis.fetch = async (address, { method = "GET" } = {}) => {
+    const { length, headers } = files[String(address).replace(base, "")];
+    return new Response(method === "HEAD" ? null : new Uint8Array(length), { headers });
+  };
   const steps = [];
-  const stop = countDownloads((_file, downloaded) => steps.push(downloaded));
+  const downloads = countDownloads((_file, downloaded) => steps.push(downloaded));
+  for (const names of expected) {
+    downloads.expect(Promise.resolve(names).then((known) => known?.map((name) => base + name)));
+  }
+  await new Promise((resolve) => setTimeout(resolve));
+  const ends = [];
   try {
-    for (const name of Object.keys(files)) await (await globalThis.fetch(name)).arrayBuffer();
+    for (const name of Object.keys(files)) {
+      await (await globalThis.fetch(name)).arrayBuffer();
+      ends.push(steps.at(-1));
+    }
   } finally {
-    stop();
+    downloads.end();
     globalThis.fetch = original;
   }
-  return steps.at(-1);
+  return ends;
 }
 
+const file = (length) => ({ length, headers: { "content-length": String(length) } });
+
 test("the total is the sum of the sizes that servers tell", async () => {
-  const files = { a: { length: 5, headers: { "content-length": "5" } }, b: { length: 7, headers: { "content-length": "7" } } };
-  assert.deepEqual(await told(files), { loadedBytes: 12, totalBytes: 12 });
+  assert.deepEqual((await told({ a: file(5), b: file(7) })).at(-1), { loadedBytes: 12, totalBytes: 12 });
+});
+
+test("the total counts files that have not begun, so no bar is full before the last byte", async () => {
+  const files = { a: file(5), b: file(7), c: file(100) };
+  assert.deepEqual(await told(files, ["a", "c"], ["b"]), [
+    { loadedBytes: 5, totalBytes: 112 },
+    { loadedBytes: 12, totalBytes: 112 },
+    { loadedBytes: 112, totalBytes: 112 },
+  ]);
+});
+
+test("there is no total while nobody can name a file that is to come, or its size", async () => {
+  assert.deepEqual(await told({ a: file(5) }, ["a"], undefined), [{ loadedBytes: 5 }]);
+  assert.deepEqual(await told({ a: file(5) }, ["a"], new Promise(() => {})), [{ loadedBytes: 5 }]);
+  assert.deepEqual(await told({ a: file(5) }, ["a"], Promise.reject(new Error("no lock file"))), [{ loadedBytes: 5 }]);
+  const unknown = { length: 7, headers: {} };
+  assert.deepEqual((await told({ a: file(5), b: unknown }, ["a", "b"]))[0], { loadedBytes: 5 });
 });
 
 test("a file that is compressed makes the total unknown", async () => {
   const headers = { "content-length": "5", "content-encoding": "gzip" };
-  assert.deepEqual(await told({ a: { length: 50, headers } }), { loadedBytes: 50 });
+  assert.deepEqual(await told({ a: { length: 50, headers } }), [{ loadedBytes: 50 }]);
 });
 
 test("no more bytes arrive than there are in all, also if a server hides that it compresses", async () => {
   // Of another origin, `Content-Length` can be seen and `Content-Encoding` cannot.
-  assert.deepEqual(await told({ a: { length: 50, headers: { "content-length": "5" } } }), { loadedBytes: 50 });
+  assert.deepEqual(await told({ a: { length: 50, headers: { "content-length": "5" } } }), [{ loadedBytes: 50 }]);
 });

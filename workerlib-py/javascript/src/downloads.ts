@@ -1,16 +1,25 @@
 /**
  * Counts the bytes that a worker downloads while it starts, by standing in for `fetch`.
  *
- * It is used only where the page asks for progress. A file's size is what the server says of it; where it says none, or sends
- * the file compressed, the total is not known. A server of another origin may not let a page see that it compresses: a file
- * that turns out larger than its size was one of these.
+ * It is used only where the page asks for progress. The total includes files that have not begun to arrive: they are announced
+ * by `expect`, and servers are asked for their sizes. So a bar is not full while files are still to come. A file's size is what
+ * the server says of it; where it says none, or sends the file compressed, the total is not known. A server of another origin may
+ * not let a page see that it compresses: a file that turns out larger than its size was one of these.
  */
 
-/** How many bytes have arrived, and how many there are in the files that have been asked for so far. */
+/** How many bytes have arrived, and how many there are in all files. */
 export interface Downloaded {
   loadedBytes: number;
-  /** Not there while the size of a file is unknown. */
+  /** Not there while a file, or the size of a file, is unknown. */
   totalBytes?: number;
+}
+
+/** The count of a worker's downloads. */
+export interface Downloads {
+  /** Announces files that will be fetched, by their addresses; undefined if nobody can name them. */
+  expect(addresses: Promise<string[] | undefined>): void;
+  /** Ends the counting. */
+  end(): void;
 }
 
 /** After how many milliseconds the next news is told at the earliest. */
@@ -20,40 +29,60 @@ const PAUSE = 100;
  * Begins to count.
  *
  * @param report is told of files, at most every tenth of a second while one arrives, and when it has arrived
- * @returns a function that ends the counting
  */
-export function countDownloads(report: (file: string, downloaded: Downloaded) => void): () => void {
+export function countDownloads(report: (file: string, downloaded: Downloaded) => void): Downloads {
   const original = globalThis.fetch;
+  /** The files that have begun, and the sizes of those that have not. */
+  const begun = new Set<string>();
+  const expected = new Map<string, number | undefined>();
+  let announcements = 0;
   let loaded = 0;
   let total = 0;
   let isKnown = true;
   let told = 0;
+  const totalBytes = (): number | undefined => {
+    let sum = total;
+    for (const size of expected.values()) {
+      if (size === undefined) return undefined;
+      sum += size;
+    }
+    return isKnown && announcements === 0 ? sum : undefined;
+  };
   const tell = (file: string, isLast = false): void => {
     const now = performance.now();
     if (!isLast && now - told < PAUSE) return;
     told = now;
-    report(file, { loadedBytes: loaded, ...(isKnown && { totalBytes: total }) });
+    const bytes = totalBytes();
+    report(file, { loadedBytes: loaded, ...(bytes !== undefined && { totalBytes: bytes }) });
   };
-  const counting = (file: string, size: number): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> => {
+  const counting = (file: string, size: number | undefined): Counter => {
     let arrived = 0;
     return new TransformStream({
       transform(chunk, controller) {
         loaded += chunk.byteLength;
         arrived += chunk.byteLength;
-        if (size > 0 && arrived > size) isKnown = false;
+        if (size !== undefined && arrived > size) isKnown = false;
         tell(file);
         controller.enqueue(chunk);
       },
       flush: () => tell(file, true),
     });
   };
+  const ask = async (address: string): Promise<void> => {
+    const size = await original(address, { method: "HEAD" }).then(sizeOf, () => undefined);
+    if (!begun.has(address)) expected.set(address, size);
+  };
   globalThis.fetch = async (input, init) => {
+    const asked = new URL(input instanceof Request ? input.url : input, self.location.href).href;
+    begun.add(asked);
     const response = await original(input, init);
+    // Until the server has answered, the size that it told before is the best that is known.
+    expected.delete(asked);
     if (!response.ok || response.body === null) return response;
     const file = new URL(response.url, self.location.href).pathname.split("/").at(-1)!;
-    const size = Number(response.headers.get("content-length"));
-    if (size > 0 && !response.headers.has("content-encoding")) total += size;
-    else isKnown = false;
+    const size = sizeOf(response);
+    if (size === undefined) isKnown = false;
+    else total += size;
     if (response.headers.get("content-type")?.startsWith("application/wasm")) {
       // Browsers keep compiled code for a response that is their own, so the bytes of a second one are counted.
       void response.clone().body!.pipeThrough(counting(file, size)).pipeTo(new WritableStream()).catch(() => {});
@@ -64,7 +93,28 @@ export function countDownloads(report: (file: string, downloaded: Downloaded) =>
     Object.defineProperty(counted, "url", { value: response.url });
     return counted;
   };
-  return () => {
-    globalThis.fetch = original;
+  return {
+    expect(addresses) {
+      announcements += 1;
+      void addresses
+        .then(async (known) => {
+          if (known === undefined) return;
+          await Promise.all(known.filter((address) => !begun.has(address)).map(ask));
+          announcements -= 1;
+        })
+        // The files cannot be named: whoever fetches them tells why.
+        .catch(() => {});
+    },
+    end() {
+      globalThis.fetch = original;
+    },
   };
+}
+
+type Counter = TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>;
+
+/** The size of a file by its server's answer, if that tells it. */
+function sizeOf({ ok, headers }: Response): number | undefined {
+  const size = Number(headers.get("content-length"));
+  return ok && size > 0 && !headers.has("content-encoding") ? size : undefined;
 }

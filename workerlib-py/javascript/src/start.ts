@@ -24,6 +24,10 @@ import { digest, openStore } from "./snapshot/store.js";
 /** The Pyodide that is loaded where nobody says which. */
 export const PYODIDE_VERSION = "314.0.7";
 
+/** Files of Pyodide: its compiled module, and its lock file. */
+const COMPILED = "pyodide.asm.wasm";
+const LOCK = "pyodide-lock.json";
+
 /** The worker's stage: fetching, unpacking, running the script; at last it is ready. */
 export type Stage = "download" | "install" | "import" | "ready";
 
@@ -35,7 +39,7 @@ export interface Progress {
   /** Of how many packages how many have come this far, where packages are loaded. */
   done?: number;
   total?: number;
-  /** How many bytes have arrived since the start, and how many there are as far as servers tell, while files are fetched. */
+  /** How many bytes have arrived since the start, while files are fetched, and how many there are in all files if servers tell. */
   loadedBytes?: number;
   totalBytes?: number;
 }
@@ -115,6 +119,8 @@ export interface Plan {
   install: (pyodide: Pyodide) => Promise<void>;
   /** Identifies these files. */
   build: () => Promise<string>;
+  /** Is told which of Pyodide's own files will be fetched. */
+  expects?: (addresses: string[]) => void;
 }
 
 /** The caller's snapshot, or its wish for one; null where it wants none. */
@@ -158,6 +164,8 @@ export async function startPython(plan: Plan, offer: Offer | null, report: Repor
   }
   let pyodide: Pyodide;
   let module: WebAssembly.Module | undefined;
+  const files = [COMPILED, "python_stdlib.zip", ...(source.lockFileContents === undefined ? [LOCK] : [])];
+  plan.expects?.(files.map((file) => folder + file));
   try {
     ({ loaded: pyodide, module } = await withModule(undefined, () => imported.module.loadPyodide(imported.options)));
   } catch (error) {
@@ -174,8 +182,10 @@ async function startFromAny(
   { snapshot }: Offer,
   begin: () => void,
 ): Promise<Started | undefined> {
+  const wasm = imported.folder + COMPILED;
   if (snapshot) {
     begin();
+    plan.expects?.(snapshot.module === undefined ? [wasm] : []);
     const image = Promise.resolve(read(snapshot.image));
     return { pyodide: (await startFromSnapshot(imported.module, imported.options, plan, image, snapshot.module)).loaded };
   }
@@ -184,6 +194,7 @@ async function startFromAny(
   const key = await keyOf(imported, plan);
   if (!(await store.has(key))) return undefined;
   begin();
+  plan.expects?.([wasm]);
   try {
     const bytes = store.read(key);
     const { loaded, module } = await startFromSnapshot(imported.module, imported.options, plan, bytes.then(read));
@@ -223,7 +234,7 @@ export async function makeSnapshotOf(
 async function keyOf({ module, folder }: Imported, plan: Plan): Promise<string> {
   const lock =
     plan.source.lockFileContents ??
-    (await (await fetchFile(`${folder}pyodide-lock.json`, "Pyodide's lock file")).text());
+    (await (await fetchFile(folder + LOCK, "Pyodide's lock file")).text());
   const parts = await Promise.all([
     digestOf(lock),
     plan.build(),
@@ -332,6 +343,28 @@ async function loadLocked(pyodide: Pyodide, names: string[], report: Report): Pr
     throw new StartError(`the package ${(missing.length > 0 ? missing : names).join(", ")} cannot be loaded: ${problems.join("; ")}`);
   }
   for (const [done, what] of names.entries()) report({ stage: "install", what, done: done + 1, total: names.length });
+}
+
+/**
+ * Names the files of packages: those that the lock file has, with all that they depend on.
+ *
+ * @returns undefined if the lock file lacks one of the packages
+ */
+export async function lockedFiles(names: string[], source: PyodideSource, base: string): Promise<string[] | undefined> {
+  if (names.length === 0) return [];
+  const folder = new URL(folderOf(source), base).href;
+  const lock = source.lockFileContents ?? (await (await fetchFile(folder + LOCK, "Pyodide's lock file")).text());
+  const { packages } = JSON.parse(lock) as { packages: Record<string, { file_name: string; depends: string[] }> };
+  const needed = new Set(names.map(normalised));
+  const files: string[] = [];
+  // A set that grows meanwhile is walked to its new end.
+  for (const name of needed) {
+    const entry = packages[name];
+    if (entry === undefined) return undefined;
+    files.push(new URL(entry.file_name, source.packageBaseUrl ?? folder).href);
+    for (const other of entry.depends) needed.add(normalised(other));
+  }
+  return files;
 }
 
 function loadedByNormalisedName(pyodide: Pyodide): Record<string, string> {

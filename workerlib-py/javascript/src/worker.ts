@@ -14,6 +14,7 @@ import {
   fetchText,
   installPackages,
   installWorkerlib,
+  lockedFiles,
   makeSnapshotOf,
   StartError,
   startPython,
@@ -23,7 +24,7 @@ import {
   type Pyodide,
   type PyodideSource,
 } from "./start.js";
-import { countDownloads } from "./downloads.js";
+import { countDownloads, type Downloads } from "./downloads.js";
 import type { Before, Snapshot } from "./snapshot/python.js";
 import { digest } from "./snapshot/store.js";
 import type { Batch, Batches } from "./streams.js";
@@ -167,6 +168,7 @@ export class PyodideWorker {
   #python: any;
   #base = self.location.href;
   #report: (progress: Progress) => void = () => {};
+  #expects: ((addresses: string[]) => void) | undefined;
   #found: Promise<Snapshot> | undefined;
   #failure: string | undefined;
   #compiled: WebAssembly.Module | undefined;
@@ -205,15 +207,13 @@ export class PyodideWorker {
     names: string[] = [],
   ): Promise<string[]> {
     this.#base = options.base ?? this.#base;
-    const endCounting = countsBytes
-      ? countDownloads((what, downloaded) => this.#report({ stage: "download", what, ...downloaded }))
-      : () => {};
+    const downloads = countsBytes ? this.#countDownloads(packages, { ...fromQuery(), ...options }) : undefined;
     const fetched = script === undefined ? undefined : this.#fetchScript(script);
     try {
       await Promise.all([fetched, this.init(options, onProgress)]);
       await this.install(packages, indexURLs);
     } finally {
-      endCounting();
+      downloads?.end();
     }
     if (page !== undefined) this.#meet(page, names);
     if (fetched !== undefined) await this.#run(await fetched);
@@ -305,6 +305,20 @@ export class PyodideWorker {
     this.#python.meet_page((name: string, ...args: unknown[]) => page(name, ...args), tell, names);
   }
 
+  /** Counts what is fetched until the script can run. All files are announced that can be named. */
+  #countDownloads(packages: string[], options: InitOptions): Downloads {
+    const wheel = this.#wheel(options.workerlib);
+    const names = wheel === undefined ? ["workerlib", ...packages] : packages;
+    // Asked before the count begins: Pyodide fetches the lock file again, out of the browser's cache.
+    const locked = lockedFiles(names, options, this.#base);
+    const downloads = countDownloads((what, downloaded) => this.#report({ stage: "download", what, ...downloaded }));
+    downloads.expect(locked);
+    // A snapshot that the page hands over has workerlib in it.
+    if (wheel !== undefined && !options.snapshot?.snapshot) downloads.expect(Promise.resolve([wheel]));
+    downloads.expect(new Promise((resolve) => (this.#expects = resolve)));
+    return downloads;
+  }
+
   async #start({ snapshot = null, memory, ...options }: InitOptions): Promise<Pyodide> {
     const { pyodide, found, failure, module } = await startPython(this.#plan(options), snapshot, this.#report);
     // Comlink passes over what is not its own.
@@ -333,6 +347,7 @@ export class PyodideWorker {
       install: (pyodide) =>
         installWorkerlib(pyodide, address === undefined ? undefined : () => fetchWheel(address), this.#report),
       // Without a wheel of its own it is the lock file's, which is in the key.
+      ...(this.#expects && { expects: this.#expects }),
       build: async () => (address === undefined ? "" : digest(new Uint8Array(await fetchWheel(address)))),
     };
   }
