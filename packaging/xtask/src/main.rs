@@ -161,7 +161,7 @@ fn build_wheels(
         steps.add("building it again in another folder", || reproducible::check(workspace));
     }
     if audit {
-        steps.add("auditing it by pyodide-build", || match release::checks::python_for_audit() {
+        steps.add("auditing it by pyodide-build", || match release::checks::python_for_audit()? {
             Some(python) => {
                 release::checks::audit(workspace, &[wheel::find(workspace, Kind::Wasm)?], &python)
             }

@@ -50,10 +50,11 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     let project = &Project::of(workspace)?;
     if project.repository.is_none() && !options.dry_run {
         bail!(
-            "a release names the repository: write its address into [workspace.metadata.project] of Cargo.toml"
+            "a release names the repository: write repository = \"https://example.org/owner/workerlib\", with its \
+             address, under [workspace.metadata.project] of Cargo.toml, and commit it"
         );
     }
-    let audit_python = checks::python_for_audit();
+    let audit_python = checks::python_for_audit()?;
     if audit_python.is_none() && !options.dry_run {
         bail!(
             "a release needs Python 3.12 or later, for pyodide-build's audit of the wheels; install one, or name it by {}",
@@ -116,14 +117,17 @@ fn check_checkout(workspace: &Workspace, options: &Options) -> Result<String> {
     let tag = format!("v{version}");
     let changed = git(workspace, &["status", "--porcelain"])?;
     if !changed.is_empty() {
-        bail!("the work tree has changes that are not committed; commit or stash them:\n{changed}");
+        bail!("the work tree has changes that are not committed; commit or remove them:\n{changed}");
     }
     let tagged = git(workspace, &["tag", "--list", &tag])?;
     let now = version::of(workspace)?;
     if options.tagged {
         let tags = git(workspace, &["tag", "--points-at", "HEAD"])?;
         if !tags.lines().any(|line| line == tag) || now != version {
-            bail!("HEAD is not the release {version}: its tags are {tags:?}, and Cargo.toml says {now}");
+            bail!(
+                "HEAD is not the release {version}: its tags are {tags:?}, and Cargo.toml says {now}; check out {tag}, \
+                 which the same command without --tagged makes"
+            );
         }
     } else {
         if !tagged.is_empty() {
@@ -135,7 +139,7 @@ fn check_checkout(workspace: &Workspace, options: &Options) -> Result<String> {
     }
     let wrong = version::disagreements(workspace)?;
     if !wrong.is_empty() {
-        bail!("the files have several versions:\n{}", wrong.join("\n"));
+        bail!("the files have several versions; write that of Cargo.toml into each:\n{}", wrong.join("\n"));
     }
     version::notes(workspace, version)
 }
@@ -250,7 +254,7 @@ mod tests {
         assert!(refusal(&checkout, &now, false).contains("the version"), "the tag exists");
         assert_eq!(refusal(&checkout, &now, true), "");
         fs::write(checkout.root().join("more"), "").expect("the folder is ours");
-        assert!(refusal(&checkout, "7.0.0", false).contains("commit or stash"));
+        assert!(refusal(&checkout, "7.0.0", false).contains("commit or remove"));
         fs::remove_file(checkout.root().join("more")).expect("it was there");
         fs::write(checkout.root().join("CHANGELOG.md"), "# Changelog\n\n## Unreleased\n")
             .expect("it is ours");

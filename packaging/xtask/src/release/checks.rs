@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::process;
 use crate::setup::{node, python};
@@ -61,22 +61,37 @@ pub(super) fn npm(workspace: &Workspace, target: &Path) -> Result<Outcome> {
 }
 
 /// Finds a Python that can run pyodide-build.
-pub(crate) fn python_for_audit() -> Option<PathBuf> {
+///
+/// # Errors
+/// If the variable names something else.
+pub(crate) fn python_for_audit() -> Result<Option<PathBuf>> {
     if let Some(named) = env::var_os(OVERRIDE) {
-        return Some(PathBuf::from(named)).filter(|python| works(python));
+        return checked(PathBuf::from(named)).map(Some);
     }
     let home = env::home_dir().unwrap_or_default();
     let managed =
         || MANAGERS.iter().filter_map(|name| fs::read_dir(home.join(name)).ok()).flatten().flatten();
-    PYTHONS.into_iter().find_map(|name| {
+    Ok(PYTHONS.into_iter().find_map(|name| {
         let kept = managed().map(|version| version.path().join("bin").join(name));
         process::find_program(name).into_iter().chain(kept).find(|python| works(python))
-    })
+    }))
 }
 
-/// Whether a program is a Python that can make an environment: a manager's shim may stand for one that is not installed.
+/// Checks a Python that the user has named.
+fn checked(named: PathBuf) -> Result<PathBuf> {
+    if !works(&named) {
+        bail!(
+            "{OVERRIDE} names {}, which is no Python 3.12 or later with venv and ensurepip",
+            named.display()
+        );
+    }
+    Ok(named)
+}
+
+/// Whether a program is a Python that can run pyodide-build and make an environment: a manager's shim may stand for one that is not installed.
 fn works(python: &Path) -> bool {
-    python.is_file() && process::ask(Command::new(python).args(["-c", "import venv, ensurepip"])).is_some()
+    let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))";
+    python.is_file() && process::ask(Command::new(python).args(["-c", check])).is_some()
 }
 
 /// Audits wheels for Pyodide by Pyodide's own tool.
@@ -102,4 +117,19 @@ pub(crate) fn audit(workspace: &Workspace, wheels: &[PathBuf], python: &Path) ->
         }
     }
     Ok(Outcome::Note(format!("{audits} audits, in target/logs/release-audit-*")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A slip in the variable is told by its name and value, and not as a Python that is missing.
+    #[test]
+    fn a_named_python_that_does_not_work_is_refused() {
+        let error = checked(PathBuf::from("no/python3.14")).expect_err("there is none").to_string();
+        assert_eq!(
+            error,
+            "WORKERLIB_AUDIT_PYTHON names no/python3.14, which is no Python 3.12 or later with venv and ensurepip"
+        );
+    }
 }

@@ -43,9 +43,14 @@ impl Project {
                 "repository = {repository:?} in Cargo.toml is no address such as https://example.org/workerlib"
             );
         }
+        let is_end = |one: Option<char>| one.is_some_and(|one| one.is_ascii_alphanumeric());
         let is_part = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.');
-        if distribution.is_empty() || !distribution.chars().all(is_part) {
-            bail!("distribution = {distribution:?} in Cargo.toml is no name that PyPI takes");
+        let mut ends = [distribution.chars().next(), distribution.chars().next_back()].into_iter();
+        if !ends.all(is_end) || !distribution.chars().all(is_part) {
+            bail!(
+                "distribution = {distribution:?} in Cargo.toml is no name that PyPI takes: write letters and digits of \
+                 ASCII, with `-`, `_` or `.` between them"
+            );
         }
         Ok(Self { repository: Some(repository).filter(|address| !address.is_empty()), distribution })
     }
@@ -89,7 +94,14 @@ impl Project {
         insert(copy, "packaging/docs/mkdocs.yml", line, &format!("repo_url: {address}\n{line}"))?;
         let sentence = "The documentation is in the folder `docs` of the source tree.";
         let link = format!("The documentation is in the folder [docs]({address}/tree/main/docs).");
-        insert(copy, "workerlib-py/README.md", sentence, &link)
+        insert(copy, "workerlib-py/README.md", sentence, &link)?;
+        let link = format!("[docs/javascript.md]({address}/blob/main/docs/javascript.md) has");
+        insert(
+            copy,
+            "workerlib-py/javascript/README.md",
+            "`docs/javascript.md` in the source tree has",
+            &link,
+        )
     }
 
     /// Whether PyPI gets another name than that of the package.
@@ -126,7 +138,7 @@ mod tests {
     use super::*;
     use crate::folder;
 
-    const FILES: [&str; 7] = [
+    const FILES: [&str; 8] = [
         "Cargo.toml",
         "workerlib-py/pyproject.toml",
         "workerlib-core/Cargo.toml",
@@ -134,6 +146,7 @@ mod tests {
         "workerlib-py/javascript/package.json",
         "packaging/docs/mkdocs.yml",
         "workerlib-py/README.md",
+        "workerlib-py/javascript/README.md",
     ];
 
     /// A copy of the files that a release changes, with what Cargo.toml is to say of the project.
@@ -192,6 +205,8 @@ mod tests {
             "repository = \"example.org\"\ndistribution = \"workerlib\"\n",
             "repository = \"https://example.org/\"\ndistribution = \"workerlib\"\n",
             "repository = \"\"\ndistribution = \"two words\"\n",
+            "repository = \"\"\ndistribution = \"-workerlib\"\n",
+            "repository = \"\"\ndistribution = \"\"\n",
             "repository = \"\"\n",
         ] {
             let copy = copy("slip", says);

@@ -73,6 +73,7 @@ const PLACES: &[Place] = &[
     place("docs/installing.md", "./workerlib-", "-cp311"),
     place("docs/github-pages.md", "./workerlib-", "-cp311"),
     place("docs/tutorial.md", "./workerlib-", "-cp311"),
+    place("docs/javascript.md", "/workerlib-", ".tgz"),
 ];
 
 /// The files that a new version changes; some are named more than once.
@@ -209,16 +210,16 @@ mod tests {
         assert_eq!(wrong, [""; 0]);
     }
 
-    /// A document that names the wheel would keep the old name if it were not in the list.
+    /// A document that names the wheel or the npm archive would keep the old name if it were not in the list.
     #[test]
-    fn each_document_that_names_the_wheel_is_a_place() {
+    fn each_document_that_names_a_file_of_a_release_is_a_place() {
         let ours = Workspace::of_this_program();
         let sources = crate::reproducible::sources(&ours).expect("they can be listed");
         let documents = sources.iter().filter(|file| file.extension().is_some_and(|name| name == "md"));
         let mut unknown = Vec::new();
         for file in documents.map(|file| file.to_string_lossy()) {
             let text = read(&ours, &file).expect("it is there");
-            let names_it = !ranges(&text, "workerlib-", "-cp311").is_empty();
+            let names_it = ["-cp311", ".tgz"].iter().any(|end| !ranges(&text, "workerlib-", end).is_empty());
             if names_it && !PLACES.iter().any(|place| place.file == file) {
                 unknown.push(file);
             }
