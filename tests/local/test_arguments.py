@@ -15,6 +15,7 @@ NAN = float("nan")
 
 SECONDS = "write a number of seconds"
 COUNT = "write a whole number from 1 on"
+FLAG = "write True or False"
 
 
 @pytest.mark.parametrize(
@@ -32,13 +33,16 @@ COUNT = "write a whole number from 1 on"
         ("recycle_above", "100 MB", TypeError, "write a number of megabytes"),
         ("recycle_above", 0, ValueError, "more memory than that"),
         ("restart", True, TypeError, "write max_restarts="),
+        ("client", 5, TypeError, "write a distributed.Client"),
+        ("packages", "numpy", TypeError, r"write a list of texts, such as \['numpy'\]"),
+        ("index_urls", [5], TypeError, "write a list of texts"),
         ("sizes", 2, TypeError, "pool.. got an unexpected keyword argument 'sizes'"),
     ],
 )
-def test_options_of_pools(option: str, value: Any, kind: type[Exception], remedy: str) -> None:
+async def test_options_of_pools(option: str, value: Any, kind: type[Exception], remedy: str) -> None:
     """They are refused before a worker starts."""
     with pytest.raises(kind, match=remedy) as told:
-        workerlib.pool(SCRIPT, **{option: value})
+        await workerlib.pool(SCRIPT, **{option: value})
     assert option in str(told.value)
 
 
@@ -47,10 +51,19 @@ def test_options_of_pools(option: str, value: Any, kind: type[Exception], remedy
     [
         ("timeout", "5", TypeError, SECONDS),
         ("timeout", NAN, ValueError, SECONDS),
+        ("timeout", -1, ValueError, "from 0 on, or None for no limit"),
         ("heartbeat", "5", TypeError, SECONDS),
         ("heartbeat", 0, ValueError, "a number of seconds above 0, or None"),
+        ("heartbeat_in_calls", "no", TypeError, FLAG),
         ("on_progress", 5, TypeError, "write a function"),
-        ("on_output", 5, TypeError, "a function"),
+        ("on_output", 5, TypeError, "write a function"),
+        ("interface", "Stats", TypeError, "write a Protocol, another class or a module"),
+        ("interface", len, TypeError, "write a Protocol, another class or a module"),
+        ("strict", "no", TypeError, FLAG),
+        ("restart", 0, TypeError, FLAG),
+        ("max_in_flight", 1.5, TypeError, COUNT),
+        ("max_in_flight", 0, ValueError, COUNT),
+        ("config", ["worker.toml"], TypeError, "write the path of a TOML or JSON file, its text, or a dict"),
     ],
 )
 async def test_options_of_connections(option: str, value: Any, kind: type[Exception], remedy: str) -> None:
@@ -97,6 +110,7 @@ async def test_how_far_a_stream_may_be_ahead() -> None:
         ({"timeout": "2"}, TypeError, SECONDS),
         ({"on_progress": 2}, TypeError, "write a function"),
         ({"errors": ["raise"]}, ValueError, 'write "raise" or "yield"'),
+        ({"ordered": "no"}, TypeError, FLAG),
     ],
 )
 async def test_options_of_maps(options: dict[str, Any], kind: type[Exception], remedy: str) -> None:
@@ -116,3 +130,65 @@ async def test_what_a_pool_runs() -> None:
             pool.map(len, [])
         with pytest.raises(TypeError, match=r"takes one iterable of items, and 2 were given.*zip"):
             pool.map(pool.double, [1], [2])
+        with pytest.raises(TypeError, match="items=5: write an iterable"):
+            pool.map(pool.double, 5)
+        for function in (5, "statistics.fmean"):
+            with pytest.raises(TypeError, match=r"is no function: write pool.run\(f, …\)"):
+                await pool.run(function)
+        with pytest.raises(TypeError, match=r"no graph of dask's: write a dict, or pool.compute"):
+            await pool.get(5, "x")
+
+
+async def test_the_wrong_keyword() -> None:
+    """`with`, `for` and `await` in the wrong place say which one is right."""
+    with pytest.raises(TypeError, match="write `async with`"), workerlib.connect(SCRIPT):
+        pass
+    async with workerlib.pool(SCRIPT, size=1) as pool:
+        with pytest.raises(TypeError, match="write `async for result in"):
+            list(pool.map(pool.double, [1]))
+        with pytest.raises(TypeError, match="write `async for result in"):
+            await pool.map(pool.double, [1])
+
+
+@pytest.mark.parametrize("script", ["", ".", "a worker"])
+async def test_scripts_that_cannot_be_meant(script: str) -> None:
+    """A name that no file and no module can have is told before a process starts."""
+    with pytest.raises(workerlib.NoSuchWorkerError, match=r"neither the name of a file, such as 'worker.py'"):
+        await workerlib.connect(script)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "remedy"),
+    [
+        (lambda: workerlib.export("mean"), r"write export\(f\), or @export\(name="),
+        (lambda: workerlib.export(name=5)(len), "name=5: write the name"),
+        (lambda: workerlib.export(name="")(len), "name='': write the name"),
+        (lambda: workerlib.export(idempotent="no")(len), "idempotent='no': write True or False"),
+        (lambda: workerlib.export(blocking="no")(len), "blocking='no': write True or False"),
+        (lambda: workerlib.stream(5), "takes a generator or another iterable, not 5"),
+        (lambda: workerlib.stream(len), r"is a function: call it"),
+        (lambda: workerlib.register(lambda: 1), "write a `def` at the top level of a module"),
+        (lambda: workerlib.adapter_for(5), r"takes a class, not 5"),
+        (lambda: workerlib.url(5), 'write a text, such as "./data.csv"'),
+    ],
+)
+def test_arguments_of_functions(mistake: Any, remedy: str) -> None:
+    """Each error says what to write."""
+    with pytest.raises(TypeError, match=remedy):
+        mistake()
+
+
+async def test_a_worker_among_the_arguments() -> None:
+    """A Worker is no value, and no class of the user's; the error says what can be sent instead."""
+    async with workerlib.connect(SCRIPT) as worker:
+        with pytest.raises(
+            workerlib.UnsendableError, match=r"args\[0\].*send its functions, such as worker.f"
+        ):
+            await worker.double(worker)
+
+
+def test_a_name_with_a_slip() -> None:
+    """Python proposes the name that was meant: it takes both from the error."""
+    with pytest.raises(AttributeError) as told:
+        workerlib.conect  # noqa: B018
+    assert (told.value.name, told.value.obj) == ("conect", workerlib)

@@ -44,6 +44,18 @@ MISHAPS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         workerlib.WorkerStartError,
         "no-such-package",
     ),
+    "one_text_for_packages": ({"packages": "numpy"}, TypeError, "packages='numpy': write a list of texts"),
+    "one_text_for_indexes": (
+        {"index_urls": "/simple"},
+        TypeError,
+        "index_urls='/simple': write a list of texts",
+    ),
+    "a_name_that_is_none": ({"name": 5}, TypeError, "name=5: write a text"),
+    "no_script": ({"script": None}, TypeError, "script=None: write its address"),
+    "a_script_that_nobody_can_find": ({"script": "a worker"}, ValueError, "or the name of a module"),
+    "a_text_for_a_flag": ({"isolated": "no"}, TypeError, "isolated='no': write True or False"),
+    "a_list_as_configuration": ({"config": []}, TypeError, "config=[]: write the path"),
+    "an_interface_that_is_none": ({"interface": "Stats"}, TypeError, "write a Protocol"),
     "too_little_time": ({"timeout": 0.001}, workerlib.ConnectTimeoutError, "within 0.001 seconds"),
 }
 

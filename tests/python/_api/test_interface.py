@@ -167,13 +167,6 @@ def test_a_function_whose_parameters_are_not_known() -> None:
     check(Unlike, [(name, None, None, None, 0) for name in ("mean", "describe", "count")], "stats")
 
 
-@pytest.mark.parametrize("interface", ["Stats", 5, Stats.mean, None])
-def test_what_is_no_interface(interface: object) -> None:
-    """A TypeError says what one is."""
-    with pytest.raises(TypeError, match="a Protocol, a class or a module"):
-        check(interface, [], "stats")
-
-
 def written(source: str) -> str:
     """Writes the interface of a script."""
     return stubs.interface_of(textwrap.dedent(source), "work", "Work")

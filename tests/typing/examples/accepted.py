@@ -25,6 +25,7 @@ async def main() -> None:
     await call_back(worker)
     await hold(worker)
     worker.close()
+    await worker.close()
 
     async with workerlib.connect(interface=Counting, timeout=5, strict=True) as counting:
         assert_type(counting, Counting)

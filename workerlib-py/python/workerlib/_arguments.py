@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -62,6 +63,40 @@ def require_count(option: str, value: Any, least: int) -> int:
     if count < least:
         raise ValueError(text)
     return count
+
+
+def require_flag(option: str, value: Any) -> None:
+    """Checks that an option is True, False, or None for its default.
+
+    Python takes any text for True, `"no"` too.
+
+    Args:
+        option: The name of the option, for the error.
+        value: The value that the user gave.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"{option}={value!r}: write True or False")
+
+
+def require_texts(option: str, value: Any, example: str) -> list[str]:
+    """Returns a list of texts. A single text is none, although its letters are texts.
+
+    Args:
+        option: The name of the option, for the error.
+        value: The value that the user gave.
+        example: A text that makes sense, for the error.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(value, str | bytes) and isinstance(value, Iterable):
+        texts = [*value]
+        if all(isinstance(text, str) for text in texts):
+            return texts
+    raise TypeError(f"{option}={value!r}: write a list of texts, such as [{example!r}]")
 
 
 def require_callable(option: str, value: Any) -> None:

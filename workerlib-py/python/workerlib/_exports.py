@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, TypeVar, cast, overload
 
+from workerlib._arguments import require_flag
+
 Function = Callable[..., Any]
 _F = TypeVar("_F", bound=Function)
 
@@ -83,7 +85,8 @@ def export(
             little longer (docs/two-way.md).
 
     Raises:
-        TypeError: If something is not callable, has no name, or `name` is given for several functions.
+        TypeError: If something is not callable, has no name, or `name` is given for several functions; if an
+            argument is of another type.
         ValueError: If another function is exported under that name, or the name begins with `workerlib:`.
     """
     if not exported:
@@ -100,8 +103,13 @@ def export(
 def _export(function: _F, name: str | None, is_idempotent: bool, is_blocking: bool | None) -> _F:
     if not callable(function):
         raise TypeError(
-            f"export() takes functions, classes and other callables, not {type(function).__qualname__}"
+            f"export() takes functions, classes and other callables, not {type(function).__qualname__}:"
+            ' write export(f), or @export(name="…") above the function'
         )
+    if name is not None and (not isinstance(name, str) or not name):
+        raise TypeError(f"name={name!r}: write the name by which the page calls the function, as a text")
+    require_flag("idempotent", is_idempotent)
+    require_flag("blocking", is_blocking)
     if name is None:
         name = getattr(function, "__name__", None)
     if not isinstance(name, str) or not name or name == "<lambda>":

@@ -114,7 +114,10 @@ async def start_on_cluster(
     Raises:
         NotSupportedError: If an argument is not for a cluster.
         ConnectError: If the script cannot be used; one of its kinds.
+        TypeError: If there is no client.
     """
+    if not hasattr(client, "asynchronous"):
+        raise TypeError(f"client={client!r}: write a distributed.Client of dask's")
     for name in given:
         raise NotSupportedError(
             f"{name}= is not for a cluster, which starts its workers itself: configure the cluster instead"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from workerlib import _exports
 from workerlib._api.opening import Opening
 from workerlib._api.worker import Worker
-from workerlib._arguments import require_callable, require_seconds
+from workerlib._arguments import require_callable, require_count, require_flag, require_seconds
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import Settings, settings
 from workerlib._errors import ConnectError, ConnectTimeoutError
@@ -36,11 +36,7 @@ from workerlib._values.adapters import AdapterSet
 if TYPE_CHECKING:
     from pyodide.ffi import JsProxy
 
-# For one step: a worker loads Pyodide and its packages before it answers.
-_TIMEOUT = 60.0
 
-
-_Config = str | os.PathLike[str] | Mapping[str, Any] | None
 _I = TypeVar("_I")
 _I_co = TypeVar("_I_co", covariant=True)
 
@@ -72,10 +68,10 @@ def connect(
     name: str | os.PathLike[str] | JsProxy | None = None,
     *,
     interface: ModuleType | None = None,
-    timeout: float | None = _TIMEOUT,
+    timeout: float | None = 60.0,
     strict: bool | None = None,
     max_in_flight: int | None = None,
-    config: _Config = None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
@@ -88,10 +84,10 @@ def connect(
     *,
     # Not type[_I]: mypy takes no Protocol for that.
     interface: Callable[..., _I],
-    timeout: float | None = _TIMEOUT,
+    timeout: float | None = 60.0,
     strict: bool | None = None,
     max_in_flight: int | None = None,
-    config: _Config = None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
@@ -102,10 +98,10 @@ def connect(
     name: str | os.PathLike[str] | JsProxy | None = None,
     *,
     interface: object = None,
-    timeout: float | None = _TIMEOUT,
+    timeout: float | None = 60.0,
     strict: bool | None = None,
     max_in_flight: int | None = None,
-    config: _Config = None,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     on_output: OnOutput | str | JsProxy | None = None,
     heartbeat: float | None = None,
@@ -159,9 +155,12 @@ def connect(
         ConfigError: If a section of the configuration is malformed, or names something that does not exist.
         ConnectError: If the page has several workers and `name` is None; if the page has no PyScript; if
             `config` is given in a page.
+        TypeError: If an argument is of another type.
+        ValueError: If a number makes no sense.
     """
     overrides = {"strict": strict, "max_in_flight": max_in_flight}
-    check_waiting(timeout, on_progress)
+    flags = {"strict": strict, "heartbeat_in_calls": heartbeat_in_calls, "restart": restart}
+    check_options(interface, timeout, on_progress, max_in_flight, **flags)
     signs = heartbeat_of(heartbeat, heartbeat_in_calls)
 
     def start(chosen: Any) -> Coroutine[Any, Any, Worker]:
@@ -200,7 +199,7 @@ async def _connect(  # noqa: PLR0917 - what `connect()` takes
     name: str | os.PathLike[str] | JsProxy | None,
     interface: object,
     timeout: float | None,
-    config: _Config,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None,
     on_progress: OnProgress | None,
     on_output: Any,
     overrides: Mapping[str, object],
@@ -258,24 +257,39 @@ def _writer(on_output: Any) -> OnOutput:
         # The worker's process writes to the same terminal.
         return lambda _stream, _text: None
     if not callable(on_output):
-        raise TypeError(f"on_output is a function outside of a browser, not {on_output!r}")
+        raise TypeError(f"on_output={on_output!r}: outside of a browser, write a function")
     return on_output  # type: ignore[no-any-return]
 
 
-def check_waiting(timeout: float | None, on_progress: OnProgress | None) -> None:
-    """Checks two arguments of `connect()` and `spawn()`, before anything is started.
+def check_options(
+    interface: object,
+    timeout: float | None,
+    on_progress: OnProgress | None,
+    max_in_flight: int | None,
+    **flags: bool | None,
+) -> None:
+    """Checks arguments of `connect()` and `spawn()`, before anything is started.
 
     Args:
+        interface: A class, a module, or None.
         timeout: The number of seconds that each step of the start may take; None for any.
         on_progress: A function, or None.
+        max_in_flight: A number of calls, or None.
+        flags: Arguments that are True, False or None, by their names.
 
     Raises:
         TypeError: If one of them is something else.
-        ValueError: If the timeout is no number.
+        ValueError: If a number makes no sense.
     """
-    if timeout is not None:
-        require_seconds("timeout", timeout)
+    if interface is not None and not isinstance(interface, type | ModuleType):
+        raise TypeError(f"interface={interface!r}: write a Protocol, another class or a module")
+    if timeout is not None and require_seconds("timeout", timeout) < 0:
+        raise ValueError(f"timeout={timeout!r}: write a number of seconds from 0 on, or None for no limit")
     require_callable("on_progress", on_progress)
+    if max_in_flight is not None:
+        require_count("max_in_flight", max_in_flight, 1)
+    for option, value in flags.items():
+        require_flag(option, value)
 
 
 def heartbeat_of(limit: float | None, in_calls: bool) -> Heartbeat | None:

@@ -8,7 +8,7 @@ interface is checked at run time only, since Python's types cannot say "the same
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from types import FunctionType, ModuleType
 from typing import Any, Generic, Protocol, get_origin
 
@@ -43,8 +43,8 @@ class Interface(Protocol):
         """Lists what each side holds of the other."""
         ...
 
-    def close(self) -> None:
-        """Closes the connection. The worker goes on."""
+    def close(self) -> Awaitable[None]:
+        """Closes the connection; `await` waits for a worker that ends with it. A tag's worker goes on."""
         ...
 
     def terminate(self) -> None:
@@ -76,7 +76,6 @@ def check(interface: object, exports: list[ExportDescription], worker: str) -> N
         InterfaceError: If the worker lacks a function, or has one with other parameters, or one gives a
             stream and the other does not. The message lists all differences. Parameters must agree in name,
             in kind, and in whether they have a default.
-        TypeError: If `interface` is of another kind.
     """
     parameters = {name: described for name, _, described, *_ in exports}
     streams = {name for name, *_, kind in exports if kind == _exports.STREAM}
@@ -113,8 +112,8 @@ def _functions(interface: object) -> Iterator[tuple[str, _Parameters, bool | Non
         for name, function in _functions_of_module(interface).items():
             yield name, _parameters(function), _is_generator(function)
         return
-    if not isinstance(interface, type):
-        raise TypeError(f"an interface is a Protocol, a class or a module, not {interface!r}")
+    # `connect()` and `spawn()` take nothing else.
+    assert isinstance(interface, type)
     seen = set()
     for base in interface.__mro__:
         if base in _NO_INTERFACES:

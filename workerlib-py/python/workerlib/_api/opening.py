@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -44,6 +44,15 @@ class Opening(Coroutine[Any, Any, _T_co], Generic[_T_co]):
     def close(self) -> None:
         """Ends the coroutine: `collections.abc.Coroutine.close`."""
         self._coroutine.close()
+
+    if not TYPE_CHECKING:
+        # Type checkers refuse `with` then.
+        def __enter__(self) -> Any:
+            self._coroutine.close()
+            raise TypeError("this opens asynchronously: write `async with` in place of `with`")
+
+        def __exit__(self, *_: object) -> None:
+            """Is never reached."""
 
     async def __aenter__(self) -> _T_co:
         opened = self._opened = await self._coroutine

@@ -15,7 +15,7 @@ from typing import Any
 
 from workerlib._api.connect import connect
 from workerlib._api.opening import Opening
-from workerlib._api.spawn import spawn
+from workerlib._api.spawn import require_packages, spawn
 from workerlib._api.worker import Worker
 from workerlib._api.worker_pool import Pool
 from workerlib._arguments import require_count, require_number
@@ -117,6 +117,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
             raise TypeError("restart= is for a single worker: a pool restarts its own; write max_restarts=")
         if name not in known:
             raise TypeError(f"pool() got an unexpected keyword argument {name!r}")
+    require_packages(options.get("packages", ()), options.get("index_urls", ()))
 
 
 async def _start(

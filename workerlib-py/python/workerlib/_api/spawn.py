@@ -15,20 +15,20 @@ from pathlib import PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from workerlib._api.connect import Connecting, check_waiting, establish, heartbeat_of, start_again_by
+from workerlib._api.connect import Connecting, check_options, establish, heartbeat_of, start_again_by
 from workerlib._api.worker import Worker
+from workerlib._arguments import require_texts
 from workerlib._config.adapters import load_adapters
 from workerlib._config.files import files
 from workerlib._config.settings import settings
 from workerlib._errors import ConfigError, ConnectError
-from workerlib._hosts.host import OnOutput, OnProgress, Progress, is_file_name
+from workerlib._hosts.host import OnOutput, OnProgress, Progress, is_file_name, is_module_name
 from workerlib._hosts.spawned.wanted import Wanted
 from workerlib._rpc.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     from pyodide.ffi import JsProxy
 
-_TIMEOUT = 60.0
 _I = TypeVar("_I")
 # workerlib among packages: by its name, or by the address of its wheel.
 _OWN = re.compile(r"workerlib|(.*/)?workerlib-[^/]*\.whl")
@@ -41,7 +41,7 @@ def spawn(
     interface: type[_I],
     packages: Iterable[str] = (),
     name: str | None = None,
-    timeout: float | None = _TIMEOUT,
+    timeout: float | None = 60.0,
     strict: bool | None = None,
     max_in_flight: int | None = None,
     on_progress: OnProgress | None = None,
@@ -61,7 +61,7 @@ def spawn(
     interface: ModuleType | None = None,
     packages: Iterable[str] = (),
     name: str | None = None,
-    timeout: float | None = _TIMEOUT,
+    timeout: float | None = 60.0,
     strict: bool | None = None,
     max_in_flight: int | None = None,
     on_progress: OnProgress | None = None,
@@ -80,7 +80,7 @@ def spawn(
     interface: object = None,
     packages: Iterable[str] = (),
     name: str | None = None,
-    timeout: float | None = _TIMEOUT,
+    timeout: float | None = 60.0,
     strict: bool | None = None,
     max_in_flight: int | None = None,
     on_progress: OnProgress | None = None,
@@ -132,12 +132,25 @@ def spawn(
         InterfaceError: If the worker does not fit the interface.
         ConfigError: If a section of the configuration is malformed, or names something that does not exist.
         ConnectError: If this Python is no Pyodide.
+        TypeError: If an argument is of another type.
+        ValueError: If a number makes no sense.
     """
     if sys.platform != "emscripten":
         raise ConnectError("spawn() needs Pyodide; outside of a browser, connect() starts a worker")
     overrides = {"strict": strict, "max_in_flight": max_in_flight, "snapshot": snapshot}
-    given = [*packages], [*index_urls]
-    check_waiting(timeout, on_progress)
+    given = require_packages(packages, index_urls)
+    flags = {"strict": strict, "heartbeat_in_calls": heartbeat_in_calls, "restart": restart}
+    check_options(
+        interface, timeout, on_progress, max_in_flight, isolated=isolated, snapshot=snapshot, **flags
+    )
+    if not isinstance(script, str | PurePath):
+        raise TypeError(f'script={script!r}: write its address, such as "./worker.py", or a Path')
+    if isinstance(script, str) and not is_file_name(script) and not is_module_name(script):
+        raise ValueError(
+            f'script={script!r}: write its address, such as "./worker.py", or the name of a module'
+        )
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name={name!r}: write a text, or None for the script's own")
     signs = heartbeat_of(heartbeat, heartbeat_in_calls)
 
     def start() -> Coroutine[Any, Any, Worker]:
@@ -149,6 +162,16 @@ def spawn(
         )
 
     return Connecting(start_again_by(start, lambda _dead: start(), restart), "spawn")
+
+
+def require_packages(packages: Any, index_urls: Any) -> tuple[list[str], list[str]]:
+    """Returns two arguments of `spawn()` as lists.
+
+    Raises:
+        TypeError: If one of them is no list of texts.
+    """
+    addresses = require_texts("index_urls", index_urls, "https://example.org/simple")
+    return require_texts("packages", packages, "numpy"), addresses
 
 
 async def _spawn(  # noqa: PLR0917 - what `spawn()` takes

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Never, Protocol
 
-from workerlib._arguments import require_callable, require_count, require_seconds
+from workerlib._arguments import require_callable, require_count, require_flag, require_seconds
 from workerlib._errors import NotSupportedError, UnsendableError
 from workerlib._pool.driver import Driver
 from workerlib._pool.executor import PoolExecutor, run_blocking
@@ -134,11 +134,15 @@ class Pool:
                 " exported function take a tuple, and write pool.map(pool.f, zip(…))"
             )
         name = self._name_of(function, "map")
+        # Python also iterates over what has only `__getitem__`.
+        if not isinstance(items, Iterable | AsyncIterable) and not hasattr(items, "__getitem__"):
+            raise TypeError(f"items={items!r}: write an iterable, or an async iterable")
         if errors not in ("raise", "yield"):
             raise ValueError(f'errors={errors!r}: write "raise" or "yield"')
         for option, value in (("ahead", ahead), ("chunk", chunk)):
             if value is not None:
                 require_count(option, value, 1)
+        require_flag("ordered", ordered)
         require_callable("on_progress", on_progress)
         _check(self._driver, name, timeout, retries)
         options = MapOptions(ordered, errors, ahead or 2 * self.size, chunk, timeout, retries, on_progress)

@@ -56,7 +56,9 @@ def value_of(name: str) -> Any:
     # After a start from a memory snapshot the package is made anew, and its modules are there already.
     if (module := sys.modules.get(f"workerlib.{name}")) is not None:
         return module
-    raise AttributeError(f"module 'workerlib' has no attribute {name!r}")
+    # With these two, Python proposes a name that is alike.
+    package = sys.modules["workerlib"]
+    raise AttributeError(f"module 'workerlib' has no attribute {name!r}", name=name, obj=package)
 
 
 def _resolve(path: str) -> Any:

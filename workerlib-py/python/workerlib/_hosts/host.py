@@ -167,6 +167,11 @@ def is_file_name(name: str) -> bool:
     return name.endswith(".py") or "/" in name or os.sep in name
 
 
+def is_module_name(name: str) -> bool:
+    """Tells whether a module can have this name."""
+    return all(part.isidentifier() for part in name.split("."))
+
+
 def internal_function(name: str) -> Callable[..., Any] | None:
     """Returns the function of workerlib's own of that name, for a page's pool; None if there is none."""
     # Imported here, because most workers are in no pool.

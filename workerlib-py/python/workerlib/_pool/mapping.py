@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from operator import length_hint
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workerlib._pool.driver import Driver
 from workerlib._pool.jobs import Job
@@ -337,6 +337,16 @@ class PoolMap:
 
     def __aiter__(self) -> PoolMap:
         return self
+
+    if not TYPE_CHECKING:
+        # Type checkers refuse `await` and `for` then.
+        def __await__(self) -> Any:
+            raise TypeError(
+                "pool.map(…) gives results one by one: write `async for result in pool.map(…)`, or"
+                " `[result async for result in pool.map(…)]` for a list"
+            )
+
+        __iter__ = __await__
 
     async def __anext__(self) -> Any:
         feed = self._feed

@@ -34,10 +34,12 @@ def describe_function(function: Callable[..., Any], by: By) -> tuple[str, str | 
         The name of its module and its own name in there; or an empty name and bytes.
 
     Raises:
-        TypeError: If the worker could not import it; the message has the remedy.
+        TypeError: If it is no function, or the worker could not import it; the message has the remedy.
         ValueError: If `by` is neither.
         ModuleNotFoundError: If cloudpickle is not installed.
     """
+    if not callable(function):
+        raise TypeError(f"{function!r} is no function: write pool.run(f, …), with the function itself")
     if by == "cloudpickle":
         import cloudpickle
 

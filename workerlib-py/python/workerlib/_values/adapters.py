@@ -112,6 +112,8 @@ def adapter_for(cls: type, *, name: str | None = None) -> Callable[[_C], _C]:
     Raises:
         TypeError: As `register_adapter`; or if the decorated class has no `encode`.
     """
+    if not isinstance(cls, type):
+        raise TypeError(f"@workerlib.adapter_for(…) takes a class, not {cls!r}")
 
     def register(holder: _C) -> _C:
         encode = getattr(holder, "encode", None)

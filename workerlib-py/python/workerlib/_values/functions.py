@@ -76,7 +76,10 @@ def register(thing: _T) -> _T:
         return thing
     key = _key_of(thing)
     if key is None:
-        raise TypeError(f"{thing!r} is no function that the other side could find by its name")
+        raise TypeError(
+            f"{thing!r} is no function that the other side could find by its name: write a `def` at the top"
+            " level of a module that both sides import"
+        )
     _registered[key] = thing
     return thing
 

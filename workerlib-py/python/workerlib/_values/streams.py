@@ -50,7 +50,14 @@ class Streamed(Generic[_T]):
 
     def __init__(self, iterable: Iterable[_T]) -> None:
         """Takes the iterator of an iterable."""
-        self.iterator: Iterator[_T] = iter(iterable)
+        if callable(iterable) and not isinstance(iterable, Iterable):
+            raise TypeError(f"{iterable!r} is a function: call it, workerlib.stream(f(…))")
+        try:
+            self.iterator: Iterator[_T] = iter(iterable)
+        except TypeError:
+            raise TypeError(
+                f"workerlib.stream(…) takes a generator or another iterable, not {iterable!r}"
+            ) from None
 
     async def __aiter__(self) -> AsyncIterator[_T]:
         """Iterates on this side, where the function is not called from another."""

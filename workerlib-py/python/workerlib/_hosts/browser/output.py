@@ -35,7 +35,7 @@ def writer(target: object) -> Callable[[str, str], object]:
         return _writer_of(target)
     if callable(target):
         return target
-    raise TypeError(f"on_output is a function, an element or its id, not {target!r}")
+    raise TypeError(f"on_output={target!r}: write a function, an element or its id")
 
 
 def _write_to_console(stream: str, text: str) -> None:

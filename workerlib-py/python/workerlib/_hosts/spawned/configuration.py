@@ -30,9 +30,12 @@ async def read(config: Config | None) -> tuple[dict[str, Any], str]:
 
     Raises:
         ConfigError: If there is no such file, or it cannot be parsed.
+        TypeError: If it is no configuration.
     """
     if config is None or isinstance(config, Mapping):
         return dict(config or {}), base()
+    if not isinstance(config, str | os.PathLike):
+        raise TypeError(f"config={config!r}: write the path of a TOML or JSON file, its text, or a dict")
     if not isinstance(config, str):
         try:
             return parse(Path(config).read_text(encoding="utf-8")), base()

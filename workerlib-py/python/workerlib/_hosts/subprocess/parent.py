@@ -28,7 +28,7 @@ from workerlib._config.files import files
 from workerlib._config.settings import parse
 from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerStartError
 from workerlib._exports import without_exports
-from workerlib._hosts.host import Found, Progress, SpawnProgress, is_file_name, script_failed
+from workerlib._hosts.host import Found, Progress, SpawnProgress, is_file_name, is_module_name, script_failed
 from workerlib._native import decode, encode
 from workerlib._rpc.endpoint import Endpoint
 from workerlib._values.exceptions import rebuild
@@ -52,11 +52,14 @@ def read_config(config: Config | None) -> dict[str, Any]:
 
     Raises:
         ConfigError: If there is no such file, or it is neither JSON nor TOML.
+        TypeError: If it is no configuration.
     """
     if config is None:
         return {}
     if isinstance(config, Mapping):
         return dict(config)
+    if not isinstance(config, str | os.PathLike):
+        raise TypeError(f"config={config!r}: write the path of a TOML or JSON file, its text, or a dict")
     if is_text(config):
         return parse(str(config))
     try:
@@ -162,6 +165,10 @@ def _find_script(name: str | None) -> str:
     if name is None:
         raise ConnectError("connect() outside of a page needs the worker's script: connect('worker.py')")
     if not is_file_name(name):
+        if not is_module_name(name):
+            raise NoSuchWorkerError(
+                f"{name!r} is neither the name of a file, such as 'worker.py', nor that of a module"
+            )
         return name
     path = Path(name)
     if not path.is_file():
