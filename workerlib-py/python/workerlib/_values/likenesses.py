@@ -213,7 +213,7 @@ def _reason_to_refuse(cls: type) -> str | None:
         return "it is a sparse array: send its tocoo()'s data and coordinates, or its todense()"
     if _defines(cls, "__await__"):
         return "it is to be awaited, did you forget `await`? Send what comes of it"
-    if cls.__module__.startswith("workerlib._api."):
+    if str(cls.__module__).startswith("workerlib._api."):
         return "it stays where it is: send its functions, such as worker.f, or the results of its calls"
     if _is_of_library(cls) and issubclass(cls, Iterable) and not _is_all_items(cls):
         return f"an object of a library may be more than its items: send {remedies.general_remedy(cls)}"
