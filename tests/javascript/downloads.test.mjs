@@ -19,7 +19,8 @@ async function told(files, ...expected) {
   const base = "https://example.org/";
   globalThis.self ??= { location: { href: base } };
   globalThis.fetch = async (address, { method = "GET" } = {}) => {
-    const { length, headers } = files[String(address).replace(base, "")];
+    const { length, headers, wait } = files[String(address).replace(base, "")];
+    if (method === "GET" && wait) await new Promise((resolve) => setTimeout(resolve, wait));
     return new Response(method === "HEAD" ? null : new Uint8Array(length), { headers });
   };
   const steps = [];
@@ -27,11 +28,14 @@ async function told(files, ...expected) {
   for (const names of expected) {
     downloads.expect(Promise.resolve(names).then((known) => known?.map((name) => base + name)));
   }
+  // A file that has to wait is asked for at once, and the others when all sizes are known.
+  const begun = Object.keys(files).filter((name) => files[name].wait).map((name) => [name, globalThis.fetch(name)]);
   await new Promise((resolve) => setTimeout(resolve));
   const ends = [];
   try {
     for (const name of Object.keys(files)) {
-      await (await globalThis.fetch(name)).arrayBuffer();
+      const response = await (Object.fromEntries(begun)[name] ?? globalThis.fetch(name));
+      await response.arrayBuffer();
       ends.push(steps.at(-1));
     }
   } finally {
@@ -54,6 +58,11 @@ test("the total counts files that have not begun, so no bar is full before the l
     { loadedBytes: 12, totalBytes: 112 },
     { loadedBytes: 112, totalBytes: 112 },
   ]);
+});
+
+test("a file that begins while its size is asked for is counted all the time", async () => {
+  const files = { a: file(5), b: { ...file(7), wait: 20 } };
+  assert.deepEqual((await told(files, ["a", "b"]))[0], { loadedBytes: 5, totalBytes: 12 });
 });
 
 test("there is no total while nobody can name a file that is to come, or its size", async () => {

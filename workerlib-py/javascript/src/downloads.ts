@@ -32,7 +32,7 @@ const PAUSE = 100;
  */
 export function countDownloads(report: (file: string, downloaded: Downloaded) => void): Downloads {
   const original = globalThis.fetch;
-  /** The files that have begun, and the sizes of those that have not. */
+  /** The files whose sizes are in `total`, if they are known, and the sizes of those that are to come. */
   const begun = new Set<string>();
   const expected = new Map<string, number | undefined>();
   let announcements = 0;
@@ -74,9 +74,9 @@ export function countDownloads(report: (file: string, downloaded: Downloaded) =>
   };
   globalThis.fetch = async (input, init) => {
     const asked = new URL(input instanceof Request ? input.url : input, self.location.href).href;
-    begun.add(asked);
     const response = await original(input, init);
-    // Until the server has answered, the size that it told before is the best that is known.
+    // Not before the answer: until then the size is that of the announcement.
+    begun.add(asked);
     expected.delete(asked);
     if (!response.ok || response.body === null) return response;
     const file = new URL(response.url, self.location.href).pathname.split("/").at(-1)!;
