@@ -47,6 +47,7 @@ pub(crate) struct Options {
 pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let version = options.version;
     let notes = check_checkout(workspace, options)?;
+    let head = &git(workspace, &["rev-parse", "HEAD"])?;
     let project = &Project::of(workspace)?;
     if project.repository.is_none() && !options.dry_run {
         bail!(
@@ -95,6 +96,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     steps.add("building the wheel again in another folder", || reproducible::check_dated(copy, epoch));
     if !options.dry_run && !options.tagged {
         steps.add("committing and tagging", || {
+            check_unchanged(workspace, head)?;
             write_version(workspace, version, &date_of(workspace, epoch)?)?;
             commit(workspace, version, epoch).map(|()| Outcome::Note(format!("v{version}")))
         });
@@ -142,6 +144,15 @@ fn check_checkout(workspace: &Workspace, options: &Options) -> Result<String> {
         bail!("the files have several versions; write that of Cargo.toml into each:\n{}", wrong.join("\n"));
     }
     version::notes(workspace, version)
+}
+
+/// Checks that the checkout is still what the files were made from, which takes minutes.
+fn check_unchanged(workspace: &Workspace, head: &str) -> Result<()> {
+    let changed = git(workspace, &["status", "--porcelain"])?;
+    if !changed.is_empty() || git(workspace, &["rev-parse", "HEAD"])? != head {
+        bail!("the checkout changed while the files were made; start the command again\n{changed}");
+    }
+    Ok(())
 }
 
 /// Copies the sources, with the version in all its places and the date in the changelog. The tools are those of `workspace`.
@@ -260,6 +271,19 @@ mod tests {
             .expect("it is ours");
         git(&checkout, &["commit", "--quiet", "--all", "--message", "nothing new"]).expect("git is here");
         assert!(refusal(&checkout, "7.0.0", false).contains("has nothing to tell of 7.0.0"));
+        fs::remove_dir_all(checkout.root()).expect("the folder is ours");
+    }
+
+    /// A release must not commit an edit that its files do not have.
+    #[test]
+    fn a_checkout_that_changes_meanwhile_is_not_committed() {
+        let checkout = checkout("changing");
+        let head = git(&checkout, &["rev-parse", "HEAD"]).expect("git is here");
+        check_unchanged(&checkout, &head).expect("nothing changed");
+        fs::write(checkout.root().join("CHANGELOG.md"), "# Another\n").expect("the folder is ours");
+        assert!(check_unchanged(&checkout, &head).is_err(), "a file is edited");
+        git(&checkout, &["commit", "--quiet", "--all", "--message", "another"]).expect("git is here");
+        assert!(check_unchanged(&checkout, &head).is_err(), "HEAD is another commit");
         fs::remove_dir_all(checkout.root()).expect("the folder is ours");
     }
 
