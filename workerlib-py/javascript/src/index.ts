@@ -12,6 +12,7 @@ import * as Comlink from "comlink";
 
 import { Connection } from "./connection.js";
 import { hiddenBy, methodsOf } from "./members.js";
+import { checkOptions } from "./options.js";
 import type { AnyFunctions, CallOptions, PythonWorker, SpawnOptions } from "./types.js";
 
 export { Comlink };
@@ -27,9 +28,11 @@ export type { InitOptions, PyodideWorker } from "./worker.js";
  * Starts a worker and returns it when its script has run.
  *
  * @throws WorkerStartError if Pyodide, a package or the script cannot be fetched, or the script fails
+ * @throws TypeError if an option is none of `SpawnOptions`, or of another type
  * @throws DOMException "TimeoutError" if it takes too long, "AbortError" if it was aborted
  */
 export async function spawn<T = AnyFunctions>(options: SpawnOptions = {}): Promise<PythonWorker<T>> {
+  checkOptions(options, "spawn");
   options.signal?.throwIfAborted();
   Connection.check(options);
   const connection = new Connection(options);

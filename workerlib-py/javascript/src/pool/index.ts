@@ -9,6 +9,7 @@
 import { Connection } from "../connection.js";
 import { WorkerDiedError } from "../errors.js";
 import { hiddenBy, methodsOf } from "../members.js";
+import { checkOptions } from "../options.js";
 import type { AnyFunctions, Remote, SpawnOptions } from "../types.js";
 import { ItemMap, type MapOptions, type PoolMap } from "./mapping.js";
 import { Slots, type PoolStats, type TaskOptions } from "./slots.js";
@@ -89,9 +90,11 @@ export type WorkerPool<T = AnyFunctions> = PoolHandle<T> & Omit<Remote<T>, keyof
  * Starts workers that run the same script, one after the other, and returns the pool when the first one can be called.
  *
  * @throws WorkerStartError if the first worker cannot be started: see `spawn()`
+ * @throws TypeError if an option is none of `PoolOptions`, or of another type
  * @throws RangeError if a number is none that makes sense
  */
 export async function spawnPool<T = AnyFunctions>(options: PoolOptions = {}): Promise<WorkerPool<T>> {
+  checkOptions(options, "spawnPool", ["size", "maxRestarts", "backoff", "poisonAfter"]);
   const { size = defaultSize(), maxRestarts = 3, backoff = [100, 5000], poisonAfter = 2, signal, ...each } = options;
   if (!Number.isInteger(size) || size < 1) throw new RangeError(`size: ${size}: a pool has at least one worker`);
   if (!(maxRestarts >= 0)) throw new RangeError(`maxRestarts: ${maxRestarts}: write the number of restarts in a minute`);
