@@ -222,6 +222,16 @@ async def test_a_worker_of_pyworker(workerlib: Any) -> None:
 
 
 @in_page(page="mishaps")
+async def test_what_is_no_worker(workerlib: Any, raises: Any) -> None:
+    """A tag, or anything else that is given for its name, is told at once."""
+    import js
+
+    for wrong in (5, ["bench"], js.document.querySelector("script")):
+        with raises(TypeError, "takes the name of a worker's script tag"):
+            await workerlib.connect(wrong)
+
+
+@in_page(page="mishaps")
 async def test_connect_without_await(workerlib: Any, raises: Any) -> None:
     """The error says what is missing, by the name of the function that was called."""
     for made, name in ((workerlib.connect("bench"), "connect"), (workerlib.spawn("./none.py"), "spawn")):

@@ -80,6 +80,7 @@ async def open_channel(progress: Progress, greet: Callable[[], Greeting], worker
         WorkerStartError: If the worker's script failed, or cannot be loaded.
         WorkerDiedError: If the worker has ended already, or ends meanwhile.
         ConnectError: If this is a worker, or there are several workers to choose from.
+        TypeError: If `worker` is something else.
     """
     progress.enter("looking for the worker's script tag", SpawnProgress("find", progress.subject))
     if bridge.bridge_of_worker() is not None:
@@ -96,6 +97,11 @@ async def open_channel(progress: Progress, greet: Callable[[], Greeting], worker
         while (xworker := getattr(tag, "xworker", None)) is None:
             await asyncio.sleep(_POLL)
     else:
+        if not hasattr(worker, "sync"):
+            raise TypeError(
+                f"connect() takes the name of a worker's script tag, as a text, or what pyscript.PyWorker(…)"
+                f" returned, not {worker!r}"
+            )
         # It has none of a tag's attributes.
         tag, xworker = js.document.createElement("script"), worker
         name = progress.name = progress.name or "PyWorker"
