@@ -53,10 +53,13 @@ async function pass(milliseconds) {
   }
 }
 
-/** A page whose first worker has started. `asked` are the steps for which the maker has asked, `done` those that it has begun. */
+/**
+ * A page whose first worker has started. `makers` has the maker when it has been made, `asked` the steps for which it has asked,
+ * `done` those that it has begun.
+ */
 async function startedPage() {
   const { port1, port2 } = new MessageChannel();
-  const [asked, done] = [[], []];
+  const [makers, asked, done] = [[], [], []];
   const image = new Uint8Array([1]);
   Comlink.expose(
     {
@@ -76,19 +79,29 @@ async function startedPage() {
     port2.close();
   };
   const snapshots = new Snapshots();
-  await snapshots.follow(remote, () => port1, OPTIONS);
-  return { snapshots, asked, done };
+  const makeWorker = () => {
+    makers.push(port1);
+    return port1;
+  };
+  await snapshots.follow(remote, makeWorker, OPTIONS);
+  return { snapshots, makers, asked, done };
 }
 
-test("each step of the maker waits for calls in flight", async () => {
+/** A page that has no maker yet, since a call is in flight. `end` notes that the called worker has ended. */
+async function pageWithACall() {
   const caller = { isCalling: true };
   const end = Snapshots.note(caller);
-  const { snapshots, done } = await startedPage();
+  const page = await startedPage();
   await pass(500);
   // The page looks again later.
   await until(() => timers.length === 1);
+  return { ...page, caller, end };
+}
+
+test("the maker and each of its steps wait for calls in flight", async () => {
+  const { snapshots, makers, done, caller, end } = await pageWithACall();
   await pass(1000);
-  assert.deepEqual(done, [], "a call is in flight");
+  assert.deepEqual(makers, [], "a call is in flight");
   caller.isCalling = false;
   await pass(50);
   await until(() => done.length === 4);
@@ -98,11 +111,11 @@ test("each step of the maker waits for calls in flight", async () => {
 });
 
 test("a step waits for some seconds only, and not for a worker that has ended", async () => {
-  const caller = { isCalling: true };
-  const end = Snapshots.note(caller);
-  const { asked, done } = await startedPage();
-  await pass(500);
-  await until(() => timers.length === 1);
+  const { makers, asked, done, end } = await pageWithACall();
+  await pass(4950);
+  assert.deepEqual(makers, []);
+  await pass(50);
+  await until(() => asked.length === 1 && timers.length === 1);
   await pass(4950);
   assert.deepEqual(done, []);
   await pass(50);
@@ -115,15 +128,24 @@ test("a step waits for some seconds only, and not for a worker that has ended", 
 });
 
 test("a step does not wait while a worker starts, which waits for the snapshot", async () => {
-  const caller = { isCalling: true };
-  const end = Snapshots.note(caller);
-  const { snapshots, done } = await startedPage();
-  await pass(500);
-  await until(() => timers.length === 1);
+  const { snapshots, asked, done, end } = await pageWithACall();
+  await pass(5000);
+  await until(() => asked.length === 1 && timers.length === 1);
   assert.deepEqual(done, []);
   const started = snapshots.begin();
   await pass(50);
   await until(() => done.length === 4);
+  started();
+  end();
+});
+
+test("no maker is made while a worker starts: the start needs the processor, and leads to a maker by itself", async () => {
+  const { snapshots, makers, caller, end } = await pageWithACall();
+  const started = snapshots.begin();
+  await pass(50);
+  caller.isCalling = false;
+  await pass(1000);
+  assert.deepEqual(makers, []);
   started();
   end();
 });

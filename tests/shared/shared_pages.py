@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,9 @@ import workerlib
 from workerlib import Worker
 
 from expecting import raises
+
+# Pyodide 315.0.0a2 mixes up stacks that wait at the same time, and Python fails fatally; 314.0.7 has the correction.
+AT_ONCE = 1 if getattr(sys.modules.get("pyodide"), "__version__", "") == "315.0.0a2" else 20
 
 events: dict[str, asyncio.Event] = {}
 workers: dict[str, Worker] = {}
@@ -162,8 +166,8 @@ async def test_sync_code_waits_for_the_page(worker: Worker) -> None:
     assert await worker.wait_for_page("page_echo", 1, key=[2]) == ((1,), {"key": [2]})
     with raises(LookupError, "in the page"):
         await worker.wait_for_page("page_fail")
-    calls = [worker.wait_for_page("page_echo", number) for number in range(20)]
-    assert await asyncio.gather(*calls) == [((number,), {}) for number in range(20)]
+    calls = [worker.wait_for_page("page_echo", number) for number in range(AT_ONCE)]
+    assert await asyncio.gather(*calls) == [((number,), {}) for number in range(AT_ONCE)]
     assert await worker.add(1, 2) == 3
 
 
@@ -181,9 +185,9 @@ async def test_collections_while_code_waits(worker: Worker) -> None:
         waiting = [worker.wait_for_page, *([worker.run_page_sync] if await worker.can_run_sync() else [])]
         for wait in waiting:
             for _ in range(40):
-                calls = [wait("page_echo", number) for number in range(20)]
+                calls = [wait("page_echo", number) for number in range(AT_ONCE)]
                 collected = [worker.make_cycles(1_000) for _ in range(3)]
-                assert await asyncio.gather(*calls) == [((number,), {}) for number in range(20)]
+                assert await asyncio.gather(*calls) == [((number,), {}) for number in range(AT_ONCE)]
                 await asyncio.gather(*collected)
         assert await worker.make_cycles(100_000) > 0, "the collector does not run any more"
 

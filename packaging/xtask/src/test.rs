@@ -140,7 +140,7 @@ fn run(
     // The few limits of parts that run before anything is built know of the lanes only.
     let pace = Mutex::new(pace::of_lanes(lanes));
     let first_error: Mutex<Option<anyhow::Error>> = Mutex::new(None);
-    let sites = Sites::default();
+    let sites = Sites::new(workspace);
     let reports: Vec<OnceLock<(f64, Report)>> = parts.iter().map(|_| OnceLock::new()).collect();
     let mut jobs = Vec::new();
     let (pace, error, sites) = (&pace, &first_error, &sites);

@@ -136,7 +136,7 @@ function keptForAll(store: Store, key: string): Kept {
     image,
     giver,
     onCompiled(module) {
-      if (module === undefined || shared === undefined) giver.refuse();
+      if (module === undefined || shared === undefined) giver.close();
       else giver.give({ module, image: shared });
     },
   };
@@ -159,7 +159,7 @@ export async function loadPyodide(options: object = {}): Promise<Interpreter> {
   looked = undefined;
   const found = await looking.catch(startsWithout);
   const isPlain = unknownOption(given) !== undefined;
-  if (isPlain) found?.kept?.giver?.refuse();
+  if (isPlain) found?.kept?.giver?.close();
   if (isPlain || found === undefined) return pyodide.loadPyodide(given);
   const { store, kept } = found;
   const begun = performance.now();
@@ -176,7 +176,7 @@ export async function loadPyodide(options: object = {}): Promise<Interpreter> {
       return loaded;
     } catch (error) {
       startsWithout(error);
-      kept.giver?.refuse();
+      kept.giver?.close();
       await store.remove(kept.key).catch(() => {});
     }
   }

@@ -2,8 +2,9 @@
  * Knows the memory snapshots from which the page's workers start, and has them made.
  *
  * The first worker of its kind starts Pyodide anew. When no worker has been starting for a moment, another worker makes a
- * snapshot, hands it over and ends; each of its steps waits for calls that are in flight. If one has been kept since an
- * earlier visit, the first worker finds it and hands it over. How a snapshot is made and used is the workers' business (`start.ts`).
+ * snapshot, hands it over and ends; its start and each of its steps wait for calls that are in flight. If one has been kept
+ * since an earlier visit, the first worker finds it and hands it over. How a snapshot is made and used is the workers' business
+ * (`start.ts`).
  */
 import * as Comlink from "comlink";
 
@@ -97,10 +98,11 @@ export class Snapshots {
   #makeWhenQuiet(makeWorker: () => Worker, options: InitOptions): void {
     if (this.#kept !== undefined || this.#cannot) return;
     setTimeout(() => {
-      if (starting === 0 && this.#kept === undefined && !this.#cannot && !this.#making) {
+      void callsInFlight().then(() => {
+        if (starting > 0 || this.#kept !== undefined || this.#cannot || this.#making) return;
         this.#making = true;
         void this.#make(makeWorker(), options);
-      }
+      });
     }, QUIET);
   }
 

@@ -217,6 +217,7 @@ export async function makeSnapshotOf(
   compiled: WebAssembly.Module | undefined,
   before: Before,
 ): Promise<Snapshot> {
+  await before("load");
   const imported = await prepare(plan.source, plan.base);
   const content = { modules: [plan.entry], optional: OPTIONAL, extension: EXTENSION, install: plan.install };
   const { bytes, snapshot } = await makeSnapshot(imported.module, imported.options, content, compiled, before);

@@ -33,14 +33,19 @@ pub(super) struct Pair {
 }
 
 impl Sites {
+    /// Makes it for a run, before any part of the run keeps a memory snapshot.
+    pub(super) fn new(workspace: &Workspace) -> Self {
+        // A snapshot belongs to the address of a site, and no site of this run has an earlier run's.
+        let _ = fs::remove_dir_all(kept_snapshots(workspace));
+        Self::default()
+    }
+
     /// Gives the servers, which start when they are asked for first.
     pub(super) fn pair(&self, workspace: &Workspace) -> Result<Arc<Pair>> {
         let mut pair = self.pair.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = &*pair {
             return Ok(Arc::clone(running));
         }
-        // A snapshot belongs to the address of a site, which an earlier run's has no more.
-        let _ = fs::remove_dir_all(kept_snapshots(workspace));
         let running = Arc::new(Pair::start(workspace, "site", &[])?);
         *pair = Some(Arc::clone(&running));
         Ok(running)

@@ -117,7 +117,7 @@ export async function importPyodide<P extends Interpreter>(folder: string, expec
  * Makes a snapshot, and checks it by starting from it.
  *
  * @param compiled Pyodide's compiled module, where there is one
- * @param before is called before each step but the last one, which is the caller's
+ * @param before is called before each step but the first and the last one, which are the caller's
  * @returns the image's bytes, and the snapshot as it is handed on
  * @throws Error if it cannot be made, or does not start
  */
@@ -128,7 +128,6 @@ export async function makeSnapshot<P extends Interpreter>(
   compiled?: WebAssembly.Module,
   before: Before = () => {},
 ): Promise<{ bytes: Uint8Array<ArrayBuffer>; snapshot: Snapshot }> {
-  await before("load");
   const { loaded, module } = await withModule(compiled, () => pyodide.loadPyodide({ ...options, _makeSnapshot: true }));
   await before("write");
   await content.install(loaded);
@@ -189,9 +188,11 @@ export async function startFromSnapshot<P extends Interpreter>(
  */
 function written(
   emscripten: Promise<MakeEmscripten>,
-  image: Promise<Image> | undefined,
+  image: Promise<Image>,
   onCompiled: ((module: WebAssembly.Module | undefined) => void) | undefined,
 ): object {
+  // Pyodide keeps its options, and with them all that the function below refers to. The image has 15 MB.
+  let needed: { image: Promise<Image>; onCompiled: typeof onCompiled } | undefined = { image, onCompiled };
   let head = new Uint8Array();
   const snapshot = new Uint8Array();
   // Pyodide asks for a snapshot before it makes its module, and reads it after that, when the image is there.
@@ -203,26 +204,26 @@ function written(
   return {
     _loadSnapshot: snapshot,
     async createPyodideModule(settings: Settings): Promise<Emscripten> {
+      const { image: coming, onCompiled: tell } = needed!;
+      needed = undefined;
       const make = await emscripten;
       const { instantiateWasm } = settings;
       let compiled: WebAssembly.Module | undefined;
-      if (onCompiled && instantiateWasm) {
+      if (tell && instantiateWasm) {
         settings.instantiateWasm = (imports, succeed) =>
           instantiateWasm(imports, (instance, module) => {
             compiled = module;
             succeed(instance, module);
           });
       }
-      const [module, ready] = await Promise.all([make(settings), image!]);
+      const [module, ready] = await Promise.all([make(settings), coming]);
       // Writing the image keeps the page busy.
-      onCompiled?.(compiled);
+      tell?.(compiled);
       const { memory } = module;
       if (!(memory instanceof WebAssembly.Memory)) throw new Error("this Pyodide does not show its memory");
       const size = memory.buffer.byteLength;
       ready.write(memory, module._sbrk?.(0) ?? size);
       head = ready.head;
-      // Pyodide keeps its options, and this function with them. The image has 15 MB.
-      image = onCompiled = undefined;
       return module;
     },
   };

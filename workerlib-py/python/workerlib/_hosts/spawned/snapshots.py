@@ -1,10 +1,10 @@
 """Knows the memory snapshot from which the workers of `spawn()` start, and has it made.
 
 The first worker starts Pyodide anew. When no worker has been starting for a moment, another worker makes the
-snapshot, hands it over and ends; each of its steps waits for calls that are in flight. From then on each
-worker gets it with its order. If a snapshot has been kept since an earlier visit, the first worker finds it
-and hands it over. How a snapshot is made and used is the workers' business (javascript/src/start.ts). Its
-bytes stay in JavaScript.
+snapshot, hands it over and ends; its start and each of its steps wait for calls that are in flight. From
+then on each worker gets it with its order. If a snapshot has been kept since an earlier visit, the first
+worker finds it and hands it over. How a snapshot is made and used is the workers' business
+(javascript/src/start.ts). Its bytes stay in JavaScript.
 """
 
 from __future__ import annotations
@@ -110,10 +110,14 @@ class Snapshots:
         return {"snapshot": jsnull if self._kept is None else self._kept}
 
     def _make_when_quiet(self, script: Callable[[], str], equipment: Callable[[], dict[str, Any]]) -> None:
-        def make() -> None:
+        def make(waited: int = 0) -> None:
             if self._starting or self._kept is not None or self._cannot or self._maker is not None:
                 return
-            self._make(script(), equipment())
+            # The thread of the maker needs a processor when it starts.
+            if is_calling() and waited < _LONGEST_TURN:
+                _later(partial(make, waited + _LOOK), _LOOK)
+            else:
+                self._make(script(), equipment())
 
         if self._kept is None and not self._cannot:
             _later(make, _QUIET)
