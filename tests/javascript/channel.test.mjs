@@ -405,6 +405,21 @@ test("memory that comes in the place of what has gone stays for the next message
   assert.deepEqual([one.channel.memory.owed, other.channel.memory.owed, one.pool.buffers.length], [0, 0, 1]);
 });
 
+// Protects the side that lends: memory came in the place of what had gone, and what had gone came back as well.
+test("memory that comes back although as much has come in its place is given back", () => {
+  const { pool } = evaluateChannel();
+  const memory = pool.open();
+  const lent = memory.take(100_000);
+  memory.keep(new ArrayBuffer(lent.byteLength));
+  assert.deepEqual([pool.buffers.length, memory.borrowed.length], [1, 0]);
+  memory.keep(lent);
+  assert.deepEqual([pool.buffers.length, memory.borrowed.length], [1, 1]);
+  const [parts, transfer] = [[], []];
+  memory.giveBack(parts, transfer);
+  assert.deepEqual([parts, transfer, memory.owed], [[lent], [lent], 0]);
+  pool.clear();
+});
+
 test("a buffer is not used again before it has been copied", LIMIT, async (t) => {
   const [one, other] = connect();
   t.after(() => one.channel.close());

@@ -101,7 +101,7 @@
       this.pool = pool;
       /** @type {ArrayBuffer[]} Buffers that came, to be used or given back. */
       this.borrowed = [];
-      /** How many more bytes of buffers have come than gone: only these are the other side's. */
+      /** How many more buffers have come than gone: only these are the other side's. */
       this.owed = 0;
     }
 
@@ -115,18 +115,18 @@
       const index = this.borrowed.findIndex((buffer) => buffer.byteLength >= size && buffer.byteLength <= 2 * size);
       const [borrowed] = index < 0 ? [] : this.borrowed.splice(index, 1);
       const buffer = borrowed ?? this.pool.take(size);
-      this.owed -= buffer.byteLength;
+      this.owed -= 1;
       return buffer;
     }
 
     /**
-     * Keeps a buffer that came, and out of which all has been copied. A buffer that stands for one that has gone is this side's from
-     * now on: the next message as large finds it here.
+     * Keeps a buffer that came, and out of which all has been copied, or that the other side has given back. A buffer that stands
+     * for one that has gone is this side's from now on: the next message as large finds it here.
      *
      * @param {ArrayBuffer} buffer - It.
      */
     keep(buffer) {
-      this.owed += buffer.byteLength;
+      this.owed += 1;
       if (this.owed > 0) this.borrowed.push(buffer);
       else this.pool.put(buffer);
     }
@@ -142,22 +142,10 @@
         if (this.owed > 0) {
           parts.push(buffer);
           transfer.push(buffer);
-          this.owed -= buffer.byteLength;
+          this.owed -= 1;
         } else this.pool.put(buffer);
       }
       this.borrowed.length = 0;
-    }
-
-    /**
-     * Keeps buffers that the other side has given back.
-     *
-     * @param {ArrayBuffer[]} buffers - They.
-     */
-    takeBack(buffers) {
-      for (const buffer of buffers) {
-        this.owed += buffer.byteLength;
-        this.pool.put(buffer);
-      }
     }
 
     /** Keeps what is there for other channels. */

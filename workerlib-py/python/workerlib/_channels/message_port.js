@@ -26,7 +26,6 @@
  * @property {(size: number) => ArrayBuffer} take - Takes out a buffer that will go to the other side.
  * @property {(buffer: ArrayBuffer) => void} keep - Keeps a buffer that came, and out of which all has been copied.
  * @property {(parts: any[], transfer: Transferable[]) => void} giveBack - Appends what is owed to a message, and keeps the rest.
- * @property {(buffers: ArrayBuffer[]) => void} takeBack - Keeps buffers that the other side has given back.
  * @property {() => void} close - Keeps what is there for other channels.
  *
  * @typedef {{around(handle: () => void): void}} Wakefulness - Runs what handles a message (`wakefulness.js`).
@@ -465,7 +464,7 @@
     takeBack(buffers) {
       // `every` would not look at what an array lacks.
       if (buffers.findIndex((buffer) => !isOwn(buffer)) >= 0) throw new TypeError("what is given back is no memory");
-      this.memory.takeBack(buffers);
+      for (const buffer of buffers) this.memory.keep(buffer);
     }
 
     /**
@@ -475,7 +474,7 @@
      */
     begin(parts) {
       const { frame, lengths, arrived, rooms, returned } = sorted(parts, this.largest);
-      this.memory.takeBack(returned);
+      for (const buffer of returned) this.memory.keep(buffer);
       const number = this.next;
       for (const part of arrived) {
         this.arrived.set(this.next, part);
