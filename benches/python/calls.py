@@ -95,6 +95,20 @@ async def _echo_async(value: Any) -> Any:
     return value
 
 
+async def _call_back(callback: Callable[[int], Awaitable[Any]], count: int) -> None:
+    for _ in range(count):
+        await callback(1)
+
+
+def _call_back_only(callback: Callable[[int], Any], count: int) -> None:
+    for _ in range(count):
+        callback(1)
+
+
+def _hear(_value: int) -> None:
+    pass
+
+
 @cache
 def _records() -> list[dict[str, Any]]:
     return shapes.records(5_000)
@@ -123,7 +137,14 @@ _WHAT: dict[str, Callable[[], Any]] = {
 
 async def _connected() -> Connection:
     one, other = _over_ports() if sys.platform == "emscripten" else _in_memory()
-    functions = {"echo": _echo, "echo_async": _echo_async, "stream": _stream, "list": _list}
+    functions = {
+        "echo": _echo,
+        "echo_async": _echo_async,
+        "call_back": _call_back,
+        "call_back_only": _call_back_only,
+        "stream": _stream,
+        "list": _list,
+    }
     descriptions = [_exports.describe_export(name, function) for name, function in functions.items()]
     worker = Connection(Session.listen(__version__, descriptions), one, functions)
     page = Connection(Session.connect(__version__), other, {})
@@ -162,6 +183,10 @@ async def _many(page: Connection) -> None:
     await asyncio.gather(*(page.call("echo", (1,), {}) for _ in range(100)))
 
 
+def _called_back(name: str, function: str) -> Shape:
+    return Shape(name, lambda page: page.call(function, (_hear, 100), {}), calls=100)
+
+
 def _streamed(name: str, what: str, weight: int) -> Shape:
     async def take(page: Connection) -> None:
         async for _ in page.functions_there["stream"](what):
@@ -180,6 +205,8 @@ SHAPES = (
     _call("a number", 1),
     _call("a number, async function", 1, "echo_async"),
     Shape("a number, 100 at a time", _many, calls=100),
+    _called_back("a callback, awaited", "call_back"),
+    _called_back("a callback, not awaited", "call_back_only"),
     _call("1 KB of bytes", bytes(1 << 10)),
     _call("16 KB of bytes", bytes(16 << 10)),
     _call("array of 1 KB", array("d", bytes(1 << 10))),

@@ -148,6 +148,24 @@ test("small frames go past the handlers, alone and together", LIMIT, async (t) =
   assert.equal(one.memory.post(number, regions[0], regions[1], 0), 0);
 });
 
+/** Protects what Rust sends at a time, such as a stream and its first item: it is one event at the other side. */
+test("frames that are kept go in one message, when Rust says so", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const frames = [bytes(40), bytes(1, 2), bytes(300, 3)];
+  const [, number] = shorten(one);
+  shorten(other);
+  for (const frame of frames) assert.equal(one.memory.post(number, one.memory.write(frame), frame.length, 2), 0);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(other.memory.delivered, [], "nothing before that");
+  assert.equal(one.memory.post(number, 0, 0, 0), 0);
+  await other.memory.until(3);
+  assert.deepEqual(
+    other.memory.delivered,
+    frames.map((among) => ({ among })),
+  );
+});
+
 test("a frame that is larger than the inbox goes past the handlers, as an object", LIMIT, async (t) => {
   const [one, other] = connect();
   t.after(() => one.channel.close());

@@ -51,29 +51,64 @@ fn read_any(frame: &[u8]) -> Result<(Message<()>, usize), EnvelopeError> {
     Ok((message, start.len() - rest.len()))
 }
 
-/// Reads the envelope of a call or a return that has no optional fields, as nearly every message is: without
-/// fields in between, which take several times as long. It leaves anything else to `read`.
+/// Reads the envelope of a message that is one of many, in its shortest form: without fields in between, which take
+/// several times as long. It leaves anything else to `read`.
 fn read_plain(frame: &[u8]) -> Option<(Message<()>, usize)> {
     let (&[fields, number], rest) = frame.split_first_chunk()?;
-    let (id, rest) = match *rest {
-        [id @ 0..0x80, ref rest @ ..] | [0xcc, id, ref rest @ ..] => (u32::from(id), rest),
-        [0xcd, a, b, ref rest @ ..] => (u32::from(u16::from_be_bytes([a, b])), rest),
-        [0xce, a, b, c, d, ref rest @ ..] => (u32::from_be_bytes([a, b, c, d]), rest),
-        _ => return None,
-    };
-    let (id, payload) = (CallId(id), ());
-    let (message, rest) = match (fields, number) {
-        (0x93, kind::CALL) => {
-            let (len, rest) = rest.split_first().filter(|(marker, _)| (0xa0..0xc0).contains(*marker))?;
-            let (function, rest) = rest.split_at_checked(usize::from(len - 0xa0))?;
-            let function = std::str::from_utf8(function).ok()?.to_owned();
-            let (reports_start, credit, trace) = (false, None, None);
-            (Message::Call { id, function, payload, reports_start, credit, trace }, rest)
+    // Most answers of callbacks come alone.
+    let is_heard = (fields, number) == (0x92, kind::HEARD);
+    let mut plain = Plain(if is_heard { rest.strip_prefix(&[0x91])? } else { rest });
+    let first = plain.uint()?;
+    let (id, stream, payload) = (CallId(first), StreamId(first), ());
+    let message = match (fields, number) {
+        (0x93 | 0x95, kind::CALL) => {
+            let function = plain.str()?;
+            let (reports_start, trace) = (false, None);
+            let credit = if fields == 0x93 { None } else { Some(plain.credit()?) };
+            Message::Call { id, function, payload, reports_start, credit, trace }
         }
-        (0x92, kind::RETURN) => (Message::Return { id, payload, unheard: Vec::new() }, rest),
+        (0x92, kind::RETURN) => Message::Return { id, payload, unheard: Vec::new() },
+        (0x93, kind::STREAM) => Message::Stream { id, stream: StreamId(plain.uint()?) },
+        (0x93, kind::ITEMS) => Message::Items { stream, count: plain.uint()?, bytes: 0, payload },
+        (0x95, kind::INVOKE) => {
+            let (reference, member) = (RefId(plain.uint()?), plain.str()?);
+            let is_urgent = plain.uint()? & 1 == 1;
+            Message::Invoke { id, reference, member, is_urgent, payload }
+        }
+        (0x92, kind::HEARD) => Message::Heard { ids: vec![id] },
         _ => return None,
     };
-    Some((message, frame.len() - rest.len()))
+    Some((message, frame.len() - plain.0.len()))
+}
+
+/// The rest of an envelope whose fields are expected in their shortest form.
+struct Plain<'f>(&'f [u8]);
+
+impl Plain<'_> {
+    fn uint(&mut self) -> Option<u32> {
+        let (value, rest) = match *self.0 {
+            [value @ 0..0x80, ref rest @ ..] | [0xcc, value, ref rest @ ..] => (u32::from(value), rest),
+            [0xcd, a, b, ref rest @ ..] => (u32::from(u16::from_be_bytes([a, b])), rest),
+            [0xce, a, b, c, d, ref rest @ ..] => (u32::from_be_bytes([a, b, c, d]), rest),
+            _ => return None,
+        };
+        self.0 = rest;
+        Some(value)
+    }
+
+    /// A text of at most 31 bytes.
+    fn str(&mut self) -> Option<String> {
+        let (len, rest) = self.0.split_first().filter(|(marker, _)| (0xa0..0xc0).contains(*marker))?;
+        let (text, rest) = rest.split_at_checked(usize::from(len - 0xa0))?;
+        self.0 = rest;
+        Some(std::str::from_utf8(text).ok()?.to_owned())
+    }
+
+    /// What a call for a stream has behind its function: that its start is not reported, and its credit.
+    fn credit(&mut self) -> Option<Credit> {
+        self.0 = self.0.strip_prefix(&[0xc2, 0x92])?;
+        Some(Credit { items: self.uint()?, bytes: self.uint()? })
+    }
 }
 
 fn message(mut fields: Fields) -> Result<Message<()>, Malformed> {
@@ -260,16 +295,28 @@ mod tests {
 
     /// Protects the short way of reading, which must tell the same as the other one, or nothing.
     #[test]
-    fn plain_calls_and_returns_are_read_as_any_message_is() {
+    fn frequent_messages_are_read_as_any_message_is() {
         let names = ["", "f", "é", &"n".repeat(31), &"n".repeat(32), &"n".repeat(300)];
         let mut plain = 0;
-        for id in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000, u32::MAX].map(CallId) {
-            let calls = names.map(|name| {
-                let (reports_start, credit, trace) = (false, None, None);
-                Message::Call { id, function: name.to_owned(), payload: (), reports_start, credit, trace }
-            });
-            for message in [Message::Return { id, payload: (), unheard: Vec::new() }].into_iter().chain(calls)
-            {
+        for number in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000, u32::MAX] {
+            let (id, stream, payload) = (CallId(number), StreamId(number), ());
+            let credit = Some(Credit { items: 300, bytes: number });
+            let mut messages = vec![
+                Message::Return { id, payload, unheard: Vec::new() },
+                Message::Stream { id, stream },
+                Message::Items { stream, count: 5, bytes: 0, payload },
+                Message::Heard { ids: vec![id] },
+                Message::Heard { ids: vec![id, id] },
+            ];
+            for function in names.map(str::to_owned) {
+                for (reports_start, credit) in [(false, None), (false, credit), (true, credit)] {
+                    let (function, trace) = (function.clone(), None);
+                    messages.push(Message::Call { id, function, payload, reports_start, credit, trace });
+                }
+                let (reference, member, is_urgent) = (RefId(number), function, number == 1);
+                messages.push(Message::Invoke { id, reference, member, is_urgent, payload });
+            }
+            for message in messages {
                 let mut out = Vec::new();
                 write(&message, &mut out);
                 out.push(0xc0);
@@ -283,7 +330,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(plain, 9 * 5, "names of up to 31 bytes are read in the short way");
+        assert_eq!(plain, 9 * (4 + 4 * 3), "names of up to 31 bytes are read in the short way");
         assert_eq!(read_plain(b"\x93\x03\x01\xa1\xff\x90\x80"), None, "no UTF-8");
     }
 

@@ -447,11 +447,6 @@ impl<P> Session<P> {
         self.transmits.pop_front()
     }
 
-    /// Returns whether there is exactly one message to send.
-    pub fn has_one_transmit(&self) -> bool {
-        self.transmits.len() == 1 && !self.references.has_news()
-    }
-
     /// Returns whether there is a message to send.
     pub fn has_transmits(&self) -> bool {
         !self.transmits.is_empty() || self.references.has_news()

@@ -9,7 +9,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyList, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::call::{call, method};
-use crate::direct::send_together;
+use crate::direct::put_together;
 use crate::errors::frame_error;
 use crate::session::Session;
 use crate::turn::Turn;
@@ -86,11 +86,11 @@ impl Inlet {
         let is_together = frames.len() > 1;
         Turn::begin(turn)?;
         if is_together {
-            send_together(true);
+            put_together(true);
         }
         let done = frames.into_iter().try_for_each(|frame| self.take_in(py, frame));
         if is_together {
-            send_together(false);
+            put_together(false);
         }
         Turn::end(turn)?;
         done
@@ -100,9 +100,11 @@ impl Inlet {
         let connection = self.connection.bind(py);
         if connection.getattr(intern!(py, "_is_hearing"))?.is_truthy()? {
             method(connection, intern!(py, "_receive"), &[&frame, &PyList::empty(py)])?;
-        } else if let Some(step) =
-            Session::take_in_and_carry_out(self.session.bind(py), connection, frame, Vec::new())?
-        {
+            return Ok(());
+        }
+        let session = self.session.bind(py);
+        session.borrow_mut().take_in(frame, Vec::new());
+        if let Some(step) = Session::carry_out_directly(session, connection)? {
             method(connection, intern!(py, "_carry_out_from"), &[&step])?;
         }
         Ok(())

@@ -136,7 +136,8 @@ impl Session {
 
     // Begins a call and, if its turn has come, sends it at once: the future of its outcome. Otherwise it returns what
     // `begin` would, and what is unfinished of the call if an adapter is async: that is for `send_with_deferred`. `parent` is
-    // the other side's call on whose behalf it is made.
+    // the other side's call on whose behalf it is made. `credit` asks for a stream, as in `send`.
+    #[pyo3(signature = (connection, function, args, kwargs, parent, credit = None))]
     fn call<'py>(
         slf: &Bound<'py, Self>,
         connection: &Bound<'py, PyAny>,
@@ -144,15 +145,15 @@ impl Session {
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
         parent: Option<Bound<'py, PyAny>>,
+        credit: Option<(u32, u32)>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Self::call_directly(slf, connection, function, (args, kwargs), parent)
+        Self::call_directly(slf, connection, function, (args, kwargs), parent, credit)
     }
 
     // Sends a call whose turn has come, with a copy of the arguments as they are now.
     //
     // With `reports_start` there will be an event "started". `credit` asks for a stream, which starts with so many items
     // and bytes. It returns what is unfinished of the call if an adapter is async: that is for `send_with_deferred`.
-    // Otherwise it returns what `poll_transmit` would, if nothing else is to be sent.
     #[pyo3(signature = (id, function, args, kwargs, reports_start, credit = None))]
     fn send<'py>(
         slf: &Bound<'py, Self>,
@@ -169,9 +170,8 @@ impl Session {
         if values.needs_deferred(py)? {
             return Ok(Some(Bound::new(py, Unfinished::new(py, values, settings)?)?.into_any()));
         }
-        let mut this = slf.borrow_mut();
-        this.put(py, &Sending { id, function, reports_start, credit }, &[], values)?;
-        this.only_transmit(py)
+        slf.borrow_mut().put(py, &Sending { id, function, reports_start, credit }, &[], values)?;
+        Ok(None)
     }
 
     // Sends a call whose deferred values are there: lists of them, of which none needs one of its own list.
@@ -214,8 +214,7 @@ impl Session {
     }
 
     // Answers a call of the other side with a result; returns whether it is so deep that it has to be
-    // taken apart by `dismantle`, or what is unfinished of the answer if an adapter is async. Of a result that is not
-    // deep it returns what `poll_transmit` would, if nothing else is to be sent.
+    // taken apart by `dismantle`, or what is unfinished of the answer if an adapter is async.
     //
     // `unheard` are invocations that the function made and whose answers it has neither heard nor asked for.
     #[pyo3(signature = (id, value, unheard = None))]
@@ -227,13 +226,10 @@ impl Session {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let (unfinished, is_deep) = Self::answer_with(slf, id, value, unheard)?;
-        if let Some(unfinished) = unfinished {
-            return Ok(unfinished.into_any());
-        }
-        match if is_deep { None } else { slf.borrow_mut().only_transmit(py)? } {
-            Some(transmit) => Ok(transmit),
-            None => Ok(is_deep.into_pyobject(py)?.to_owned().into_any()),
-        }
+        Ok(match unfinished {
+            Some(unfinished) => unfinished.into_any(),
+            None => is_deep.into_pyobject(py)?.to_owned().into_any(),
+        })
     }
 
     // Answers a call with a result whose deferred values are there; returns whether it is deep.
@@ -344,7 +340,7 @@ impl Session {
     }
 
     // Answers an invocation that returned None; returns false if there is nothing to answer.
-    fn hear(&mut self, id: u32) -> bool {
+    pub(crate) fn hear(&mut self, id: u32) -> bool {
         self.core.hear(CallId(id))
     }
 
@@ -455,33 +451,28 @@ impl Session {
         self.core.die(reason);
     }
 
-    // Takes in what the other side sent: bytes, and a list of the buffers beside them. With `may_start` it returns what
-    // `poll` would.
-    #[pyo3(signature = (bytes, buffers, may_start = None))]
-    fn handle<'py>(
-        slf: &Bound<'py, Self>,
-        bytes: Bound<'py, PyBytes>,
-        buffers: Vec<Py<PyAny>>,
-        may_start: Option<bool>,
-    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        slf.borrow_mut().take_in(bytes, buffers);
-        may_start.map_or(Ok(None), |may_start| Self::poll(slf, may_start))
+    // Takes in what the other side sent: bytes, and a list of the buffers beside them.
+    fn handle(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
+        self.take_in(bytes, buffers);
     }
 
-    // Has the commonest steps done without Python: by `receive`.
+    // Has the commonest steps done without Python: by `carry_out` and `transmit`.
     fn be_direct(&mut self, direct: Py<PyAny>) {
         self.direct = Some(direct);
     }
 
-    // Takes in what the other side sent to a connection, and does what can be done without Python. It returns the first
-    // step that cannot, as `poll` would; further ones may follow.
-    fn receive<'py>(
+    // Does for a connection what is to be done and can be done without Python. It returns the first step that cannot, as
+    // `poll` would; further ones may follow.
+    fn carry_out<'py>(
         slf: &Bound<'py, Self>,
         connection: &Bound<'py, PyAny>,
-        bytes: Bound<'py, PyBytes>,
-        buffers: Vec<Py<PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        Self::take_in_and_carry_out(slf, connection, bytes, buffers)
+        Self::carry_out_directly(slf, connection)
+    }
+
+    // Sends what is to be sent; returns false if Python has to.
+    fn transmit(slf: &Bound<'_, Self>, connection: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Self::transmit_all(slf, connection)
     }
 
     // Whether no call of the other side may start now: one is being started, or this side sleeps.
@@ -497,7 +488,7 @@ impl Session {
 
     // Takes out the next frame to send, if there is one: bytes, and a list of the buffers beside them.
     fn poll_transmit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        self.core.poll_transmit().map(|message| Self::transmit(py, message, self.tells_answers)).transpose()
+        self.core.poll_transmit().map(|message| Self::message(py, message, self.tells_answers)).transpose()
     }
 
     // Takes out what is to be done next, if there is anything: its name, and a tuple of what is to be known.

@@ -1,12 +1,14 @@
 //! Runs the callbacks that a message schedules at the end of its event: the part of `_channels/loop_shortcuts.py` that each
 //! message needs.
 //!
-//! While a message is handled, a [`Turn`] stands in the place of the event loop's `call_soon`. It knows one callback, the
-//! one that has the caller of a call go on. Every other callback is Python's matter.
+//! While a message is handled, a [`Turn`] stands in the place of the event loop's `call_soon`. It knows the callbacks that have
+//! the caller of a call go on: those of the call's future, and those of the task that awaits it. Every other callback is
+//! Python's matter.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyTuple};
@@ -26,13 +28,17 @@ pub(crate) struct Turn {
     ready: Py<PyList>,
     /// Does what is rare, and names the rest: a `Rest` of `_channels/loop_shortcuts.py`.
     rest: Py<PyAny>,
-    /// The class of the futures of calls.
+    /// The class of the futures of calls, from which those of a stream's steps are derived.
     pending: Py<PyAny>,
     /// The context variable that says whether all that code makes ready is left to the loop.
     started_by_loop: Py<PyAny>,
     /// Tells whether this Python's own code may block; None where no code can.
     may_block: Py<PyAny>,
+    /// The code of callbacks of tasks whose handles nobody keeps.
+    without_handles: Py<PyTuple>,
     is_early: AtomicBool,
+    /// Whether what was collected runs: only callbacks of futures are collected then.
+    is_running: AtomicBool,
     /// The entry of the loop's attributes that `call_soon` replaces.
     shadowed: Mutex<Option<Py<PyAny>>>,
 }
@@ -42,16 +48,18 @@ impl Turn {
     #[new]
     fn new(attributes: Py<PyDict>, ready: Py<PyList>, rest: &Bound<'_, PyAny>) -> PyResult<Self> {
         let part = |name| rest.getattr(name).map(Bound::unbind);
-        let (is_early, shadowed) = (AtomicBool::new(false), Mutex::new(None));
+        let (is_early, is_running) = (AtomicBool::new(false), AtomicBool::new(false));
         Ok(Self {
             attributes,
             ready,
             pending: part("pending")?,
             started_by_loop: part("started_by_loop")?,
             may_block: part("may_block")?,
+            without_handles: rest.getattr("without_handles")?.cast_into()?.unbind(),
             rest: rest.clone().unbind(),
             is_early,
-            shadowed,
+            is_running,
+            shadowed: Mutex::new(None),
         })
     }
 
@@ -97,9 +105,9 @@ impl Turn {
             return this.unshadow(py);
         }
         let rest = this.rest.bind(py);
-        let collects_wakeups = rest.getattr(intern!(py, "collect_wakeup"))?;
-        this.attributes.bind(py).as_any().set_item(intern!(py, "call_soon"), &collects_wakeups)?;
+        this.is_running.store(true, Ordering::Relaxed);
         let ran = this.run(py);
+        this.is_running.store(false, Ordering::Relaxed);
         this.unshadow(py)?;
         for entry in take(ready)? {
             method(rest, intern!(py, "give_late"), &[&entry])?;
@@ -115,21 +123,30 @@ impl Turn {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (this, py) = (slf.get(), slf.py());
-        if args.len() == 2
-            && let Some(kwargs) = kwargs
-            && let Some(context) = kwargs.get_item(intern!(py, "context"))?
-            && !context.is_none()
-        {
-            let pending = args.get_item(1)?;
-            if pending.get_type().is(&this.pending)
-                && !is_left_to_loop(&context, this.started_by_loop.bind(py))?
-            {
-                // A caller goes on. The future is workerlib's own: nobody keeps the handle of its callbacks.
-                this.ready.bind(py).append(tuple(py, &[&args.get_item(0)?, &pending, &context])?)?;
-                return Ok(py.None().into_bound(py));
+        let is_running = this.is_running.load(Ordering::Relaxed);
+        if args.len() == 2 {
+            // A caller goes on: the future is workerlib's own, and nobody keeps the handle of its callbacks.
+            let (callback, future) = (args.get_item(0)?, args.get_item(1)?);
+            let has_no_handle = is_of(&future, this.pending.bind(py))
+                || is_running && is_one_of(&callback, this.without_handles.bind(py))?;
+            if has_no_handle {
+                let context = match kwargs {
+                    Some(kwargs) => kwargs.get_item(intern!(py, "context"))?,
+                    None => None,
+                };
+                // Pyodide's tasks give None, which means the context that is there now.
+                let context = match context.filter(|context| !context.is_none()) {
+                    Some(context) => context,
+                    None => method(this.rest.bind(py), intern!(py, "copy_context"), &[])?,
+                };
+                if !is_left_to_loop(&context, this.started_by_loop.bind(py))? {
+                    this.ready.bind(py).append(tuple(py, &[&callback, &future, &context])?)?;
+                    return Ok(py.None().into_bound(py));
+                }
             }
         }
-        this.rest.bind(py).getattr(intern!(py, "collect"))?.call(args, kwargs)
+        let collect = if is_running { intern!(py, "collect_wakeup") } else { intern!(py, "collect") };
+        this.rest.bind(py).getattr(collect)?.call(args, kwargs)
     }
 }
 
@@ -166,6 +183,19 @@ impl Turn {
             None => attributes.del_item(name),
         }
     }
+}
+
+/// Returns whether the code of a callback is one of these. They are compared by their addresses: to compute the hash of code
+/// takes longer than all the rest.
+fn is_one_of(callback: &Bound<'_, PyAny>, codes: &Bound<'_, PyTuple>) -> PyResult<bool> {
+    let code = callback.getattr_opt(intern!(callback.py(), "__code__"))?;
+    Ok(code.is_some_and(|code| codes.iter_borrowed().any(|one| one.is(&code))))
+}
+
+/// Returns whether an object is of a class, or of one derived from it; the class is not asked.
+fn is_of(object: &Bound<'_, PyAny>, class: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: both are alive; the second is a class.
+    unsafe { ffi::PyType_IsSubtype(ffi::Py_TYPE(object.as_ptr()), class.as_ptr().cast()) != 0 }
 }
 
 /// Returns whether code that runs in a context leaves to the loop all that it makes ready.

@@ -136,7 +136,7 @@ async def test_a_wait_that_begins_after_its_answer(
         reply = callback(1)
         await reply
         async with asyncio.timeout(30 * PACE):
-            await _Answer(reply._state.references, reply._state)
+            await _Answer(reply._state)
         return "no wait"
 
     workerlib.export(wait_late)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import workerlib
@@ -21,8 +20,11 @@ def arrival(depth: int | None, value: object) -> tuple[str, object]:
     """Sends a value to a side that has that setting; gives what it is told, and the value or the error."""
     page, worker = connected(Session.connect("1"), Session.listen("1", [], max_depth=depth))
     identifier, _ = page.begin(False)
-    frame: Any = page.send(identifier, "f", (value,), {}, False)
-    step = worker.handle(*frame, may_start=True)
+    page.send(identifier, "f", (value,), {}, False)
+    frame = page.poll_transmit()
+    assert frame is not None
+    worker.handle(frame[0], frame[1])
+    step = worker.poll(True)
     assert step is not None
     name, parts = step
     return name, parts[2]

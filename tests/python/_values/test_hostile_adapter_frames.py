@@ -149,7 +149,8 @@ async def test_slots_and_deferred_values_have_their_bytes() -> None:
     """The example of docs/wire-format.md, section 4.8."""
     page, worker = connected(Session.connect("0"), Session.listen("0", []))
     call, _ = page.begin(False)
-    sent: Any = page.send(call, "f", (), {}, False)
+    page.send(call, "f", (), {}, False)
+    sent: Any = page.poll_transmit()
     worker.handle(*sent)
     while (step := worker.poll(True)) and step[0] != "call":
         pass

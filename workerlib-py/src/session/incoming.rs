@@ -13,7 +13,7 @@ use workerlib_core::{Arrived, CallId, CloseReason, Event, Message, RefId, Starts
 use crate::deep::{DEEP, dismantle};
 use crate::deferred::Arrival;
 use crate::descriptions::{describe_adapters, describe_exports};
-use crate::direct::Direct;
+use crate::direct::{Direct, Kind};
 use crate::errors::{frame_error, session_error};
 use crate::frame::Frame;
 use crate::session::Session;
@@ -26,7 +26,7 @@ type Described<'py> = (Bound<'py, PyString>, Bound<'py, PyTuple>);
 impl Session {
     /// Takes in what the other side sent: bytes, and the buffers beside them.
     #[inline(never)]
-    pub(super) fn take_in(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
+    pub(crate) fn take_in(&mut self, bytes: Bound<'_, PyBytes>, buffers: Vec<Py<PyAny>>) {
         match envelope::read(bytes.as_bytes()) {
             Ok((message, body)) => {
                 let py = bytes.py();
@@ -58,17 +58,13 @@ impl Session {
         }
     }
 
-    /// Takes in what the other side sent, and does what can be done without Python; returns the first step that cannot:
-    /// `receive`.
+    /// Does what is to be done and can be done without Python; returns the first step that cannot: `carry_out`.
     #[inline(never)]
-    pub(crate) fn take_in_and_carry_out<'py>(
+    pub(crate) fn carry_out_directly<'py>(
         slf: &Bound<'py, Self>,
         connection: &Bound<'py, PyAny>,
-        bytes: Bound<'py, PyBytes>,
-        buffers: Vec<Py<PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = slf.py();
-        slf.borrow_mut().take_in(bytes, buffers);
         loop {
             let (step, direct, is_alone) = {
                 let mut this = slf.borrow_mut();
@@ -93,18 +89,52 @@ impl Session {
                     match direct.get().function(py, &call)? {
                         Some(function) => {
                             let (id, name) = (call.id, call.function.clone());
+                            let kind = if call.credit.is_none() { Kind::Call } else { Kind::Stream };
                             let mut serve = |arguments: &Bound<'py, PyTuple>| {
-                                Direct::serve(&direct, slf, connection, (id, &name), &function, arguments)
+                                let call = (id, &*name, kind);
+                                Direct::serve(&direct, slf, connection, call, &function, arguments)
                             };
                             Self::describe_call(slf, call, &mut serve)?
                         }
                         None => Self::describe_call(slf, call, &mut |_| Ok(false))?,
                     }
                 }
+                (
+                    Some(Step::Event(Event::Invoke { id, reference, member, payload, is_refused: false })),
+                    Some(direct),
+                ) => {
+                    let mut serve = |arguments: &Bound<'py, PyTuple>| {
+                        let invocation = (id, reference, &*member);
+                        Direct::serve_invocation(&direct, slf, connection, invocation, arguments)
+                    };
+                    describe_invocation(slf, (id, reference, &member), Some(&payload), &mut serve)?
+                }
+                (Some(Step::Event(Event::Heard { ids })), Some(direct)) => {
+                    for id in ids {
+                        direct.get().settle(id, &PyList::new(py, [py.None()])?, 0)?;
+                    }
+                    None
+                }
+                (Some(Step::Event(Event::Stream { id, stream })), Some(direct)) => {
+                    direct.get().take_in_stream(py, id.0, stream.0)?;
+                    None
+                }
+                (Some(Step::Event(Event::Items { stream, count, bytes, payload })), Some(direct))
+                    if !payload.has_rows(py) =>
+                {
+                    let settings = Arc::clone(&slf.borrow().settings);
+                    match streams::read_items(py, &payload, count, &settings) {
+                        Ok((items, is_deep)) => {
+                            direct.get().take_in_items(&items, (stream.0, bytes, is_deep))?;
+                            None
+                        }
+                        Err(error) => Some(about_error("bad_items", stream.0, py, error)?),
+                    }
+                }
                 (Some(Step::Transmit(message)), Some(direct)) if direct.get().sends_itself() => {
                     let tells_answers = slf.borrow().tells_answers;
-                    let first = Self::transmit(py, message, tells_answers)?;
-                    direct.get().send_from(slf, connection, first)?;
+                    let first = Self::message(py, message, tells_answers)?;
+                    direct.get().send_on(slf, connection, first)?;
                     None
                 }
                 (Some(step), _) => Self::describe_step(slf, step)?,
@@ -133,19 +163,7 @@ impl Session {
         Ok(Some(match step {
             Step::Transmit(message) => {
                 let tells_answers = slf.borrow().tells_answers;
-                let first = Self::transmit(py, message, tells_answers)?;
-                let mut further = None;
-                while let Some(message) = slf.borrow_mut().core.poll_transmit() {
-                    let all = further.get_or_insert_with(|| PyList::empty(py));
-                    all.append(Self::transmit(py, message, tells_answers)?)?;
-                }
-                match further {
-                    None => (PyString::new(py, "transmit"), first),
-                    Some(all) => {
-                        all.insert(0, first)?;
-                        (PyString::new(py, "transmit_all"), (all,).into_pyobject(py)?)
-                    }
-                }
+                (PyString::new(py, "transmit"), Self::message(py, message, tells_answers)?)
             }
             Step::Event(Event::Dropped { payload }) => {
                 Self::release_references(slf, &payload);
@@ -219,8 +237,14 @@ impl Session {
                 let ids: Vec<u32> = ids.into_iter().map(|CallId(id)| id).collect();
                 (PyString::new(py, "blocked"), (ids,).into_pyobject(py)?)
             }
-            Event::Invoke { id: CallId(id), reference: RefId(reference), member, payload, is_refused } => {
-                return describe_invocation(slf, (id, reference, member), payload, is_refused);
+            Event::Invoke { id, reference, member, payload, is_refused } => {
+                if is_refused {
+                    Self::release_references(slf, &payload);
+                }
+                let payload = (!is_refused).then_some(&payload);
+                let described =
+                    describe_invocation(slf, (id, reference, &member), payload, &mut |_| Ok(false))?;
+                return described.ok_or_else(session_error);
             }
             Event::Heard { ids } => {
                 let ids: Vec<u32> = ids.into_iter().map(|CallId(id)| id).collect();
@@ -391,31 +415,32 @@ fn describe_stream_event<'py>(
     }
 }
 
-/// Describes an invocation by the other side: as "bad_invoke" if it must not be carried out.
+/// Describes an invocation by the other side: as "bad_invoke" if it is refused, and has no payload then, or if its arguments
+/// cannot be read. `serve` may serve the invocation with these arguments, the positional and the keyword ones; then there is
+/// nothing to describe.
 #[inline(never)]
 fn describe_invocation<'py>(
     slf: &Bound<'py, Session>,
-    (id, reference, member): (u32, u32, String),
-    payload: Frame,
-    is_refused: bool,
-) -> PyResult<Described<'py>> {
+    (CallId(id), RefId(reference), member): (CallId, RefId, &str),
+    payload: Option<&Frame>,
+    serve: &mut dyn FnMut(&Bound<'py, PyTuple>) -> PyResult<bool>,
+) -> PyResult<Option<Described<'py>>> {
     let py = slf.py();
     let settings = Arc::clone(&slf.borrow().settings);
-    let error = if is_refused {
-        Session::release_references(slf, &payload);
-        None
-    } else {
-        match payload.decode(py, ["args", "kwargs"], &settings) {
-            Ok(([args, kwargs], deepest))
-                if args.is_instance_of::<PyTuple>() && kwargs.is_instance_of::<PyDict>() =>
-            {
-                let arguments = PyList::new(py, [args, kwargs])?;
-                let invocation = (id, reference, member, arguments, deepest > DEEP).into_pyobject(py)?;
-                return Ok((PyString::new(py, "invoke"), invocation));
+    let error = match payload.map(|payload| payload.decode(py, ["args", "kwargs"], &settings)) {
+        Some(Ok((values, deepest)))
+            if values[0].is_instance_of::<PyTuple>() && values[1].is_instance_of::<PyDict>() =>
+        {
+            if deepest <= DEEP && serve(&PyTuple::new(py, &values)?)? {
+                return Ok(None);
             }
-            Ok(_) => Some(frame_error(py, "an invocation without a tuple and a dict")),
-            Err(error) => Some(error),
+            let arguments = PyList::new(py, values)?;
+            let invocation = (id, reference, member, arguments, deepest > DEEP).into_pyobject(py)?;
+            return Ok(Some((PyString::new(py, "invoke"), invocation)));
         }
+        Some(Ok(_)) => Some(frame_error(py, "an invocation without a tuple and a dict")),
+        Some(Err(error)) => Some(error),
+        None => None,
     };
-    Ok((PyString::new(py, "bad_invoke"), (id, reference, member, error).into_pyobject(py)?))
+    Ok(Some((PyString::new(py, "bad_invoke"), (id, reference, member, error).into_pyobject(py)?)))
 }

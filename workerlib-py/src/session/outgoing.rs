@@ -12,7 +12,7 @@ use workerlib_core::{
 
 use crate::deep::DEEP;
 use crate::deferred::Unfinished;
-use crate::direct::Direct;
+use crate::direct::{ALL, Direct};
 use crate::errors::closed_error;
 use crate::frame::{Frame, Values};
 use crate::sending::Sending;
@@ -103,6 +103,7 @@ impl Session {
         function: &str,
         (args, kwargs): (&Bound<'py, PyTuple>, &Bound<'py, PyDict>),
         parent: Option<Bound<'py, PyAny>>,
+        credit: Option<(u32, u32)>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let (id, is_ready) = slf.borrow_mut().begin(py, parent.is_some())?;
@@ -119,7 +120,7 @@ impl Session {
                 let unfinished = Unfinished::new(py, values, settings)?;
                 return Ok((id, is_ready, unfinished).into_pyobject(py)?.into_any());
             }
-            let call = Sending { id, function, reports_start: false, credit: None };
+            let call = Sending { id, function, reports_start: false, credit };
             direct.get().call(slf, connection, &call, parent.as_ref(), values)
         });
         if sent.is_err() {
@@ -247,14 +248,20 @@ impl Session {
             let mut this = slf.borrow_mut();
             (this.core.poll_transmit(), this.tells_answers)
         };
-        message.map(|message| Self::transmit(slf.py(), message, tells_answers)).transpose()
+        message.map(|message| Self::message(slf.py(), message, tells_answers)).transpose()
     }
 
-    /// Takes out the message to send, if there is one and no other: the driver needs not ask for further ones then.
-    #[inline(never)]
-    pub(super) fn only_transmit<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let only = if self.core.has_one_transmit() { self.poll_transmit(py)? } else { None };
-        Ok(only.map(Bound::into_any))
+    /// Sends what is to be sent, if that needs no Python: `transmit`. It goes at once, unless it is one of several calls that
+    /// start together.
+    pub(super) fn transmit_all(slf: &Bound<'_, Self>, connection: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let direct = slf.borrow().direct_path(slf.py())?;
+        match direct {
+            Some(direct) if direct.get().sends_itself() => {
+                direct.get().send_all(slf, connection, ALL)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Takes back what values would have given that have not been sent.
@@ -279,7 +286,7 @@ impl Session {
 
     /// Gives what is sent: bytes, and a list of the buffers beside them; if that is to be told, the calls that it answers.
     #[inline(never)]
-    pub(super) fn transmit<'py>(
+    pub(super) fn message<'py>(
         py: Python<'py>,
         message: Message<Frame>,
         tells_answers: bool,

@@ -113,26 +113,11 @@ def _is_left_to_loop(context: Context | None) -> bool:
     return started_by_loop.get() if context is None else context.get(started_by_loop, False)
 
 
-def _shadow(loop: Any, call_soon: Callable[..., asyncio.Handle | None]) -> Any:
-    """Puts a function before the loop's `call_soon`; returns what stood there, for `_unshadow`."""
-    attributes = loop.__dict__
-    shadowed = attributes.get("call_soon")
-    attributes["call_soon"] = call_soon
-    return shadowed
-
-
-def _unshadow(loop: Any, shadowed: Any) -> None:
-    if shadowed is None:
-        del loop.__dict__["call_soon"]
-    else:
-        loop.__dict__["call_soon"] = shadowed
-
-
 _Entry = asyncio.Handle | tuple[Callable[..., object], asyncio.Future[Any], Context]
 """A callback that is ready: of a future, whose handle nobody keeps, or any other."""
 
 
-def _codes_without_handles() -> frozenset[CodeType]:
+def _codes_without_handles() -> tuple[CodeType, ...]:
     """Finds the code of callbacks that asyncio and Pyodide add to the tasks that they make, and nobody else.
 
     Only a future schedules them, and it keeps no handle. So they need none, which takes as long as the rest.
@@ -142,7 +127,7 @@ def _codes_without_handles() -> frozenset[CodeType]:
     counting = getattr(WebLoop, "_decrement_in_progress", None)
     if counting is not None:
         codes.append(counting.__code__)
-    return frozenset(codes)
+    return tuple(codes)
 
 
 _WITHOUT_HANDLES = _codes_without_handles()
@@ -167,6 +152,8 @@ class _Rest:
         self.pending = Pending
         self.started_by_loop = started_by_loop
         self.may_block = starts.may_block if _can_block else None
+        self.without_handles = _WITHOUT_HANDLES
+        self.copy_context = copy_context
         self.turn = Turn(self._loop.__dict__, self._ready, self)
         """It holds this object, too."""
 
@@ -205,14 +192,10 @@ class _Rest:
     def collect_wakeup(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle | None:
-        """Stands for `call_soon` while callbacks run."""
-        if context is not None and getattr(callback, "__code__", None) in _WITHOUT_HANDLES:
-            if not context.get(started_by_loop, False):
-                self._ready.append((callback, args[0], context))
-                return None
-        elif len(args) == 1 and asyncio.isfuture(args[0]):
-            return self.turn(callback, *args, context=context)
-        return self._give_to_loop(callback, *args, context=context)
+        """Stands for `call_soon` while callbacks run, but for callbacks without a handle."""
+        is_wakeup = len(args) == 1 and asyncio.isfuture(args[0])
+        collect = self.collect if is_wakeup else self._give_to_loop
+        return collect(callback, *args, context=context)
 
     def _give_to_loop(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -230,22 +213,29 @@ class _Starter:
     def __init__(self, loop: Any, code: CodeType) -> None:
         self._loop = loop
         self._code = code
-        self._create = loop.create_task
+        self._create: Callable[..., asyncio.Task[Any]] = loop.create_task
         self._steps: list[tuple[Callable[..., object], tuple[Any, ...], Context]] = []
         self._proxy = create_proxy(self._run)
         self._collecting = self._collect
 
     def create_task(self, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
         """Does what the loop's method does, but for the coroutines of that code."""
-        is_call = getattr(coroutine, "cr_code", None) is self._code
-        by_loop = _can_block and (started_by_loop.get() or starts.may_block())
-        if not is_call or by_loop or self._loop.get_task_factory() is not None:
-            return cast("asyncio.Task[Any]", self._create(coroutine, **options))
-        shadowed = _shadow(self._loop, self._collecting)
+        if (
+            getattr(coroutine, "cr_code", None) is not self._code
+            or (_can_block and (started_by_loop.get() or starts.may_block()))
+            or self._loop.get_task_factory() is not None
+        ):
+            return self._create(coroutine, **options)
+        attributes = self._loop.__dict__
+        shadowed = attributes.get("call_soon")
+        attributes["call_soon"] = self._collecting
         try:
-            return cast("asyncio.Task[Any]", self._create(coroutine, **options))
+            return self._create(coroutine, **options)
         finally:
-            _unshadow(self._loop, shadowed)
+            if shadowed is None:
+                del attributes["call_soon"]
+            else:
+                attributes["call_soon"] = shadowed
 
     def _collect(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> None:
         # A task keeps no handle of its first step.

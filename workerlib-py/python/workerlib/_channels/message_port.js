@@ -107,15 +107,19 @@
    * Sends a small frame, called by WebAssembly; returns 1 if that failed, and Python is to see how.
    *
    * @param {...number} values - The channel's number, the frame's address and length, and when it is sent: 0 for now, 1 for
-   *   together with others of the same event (`hold`). With a length of 0, what is held is sent now.
+   *   together with others of the same event (`hold`), 2 for together with the next ones (`add`). With a length of 0, what is
+   *   kept is sent now.
    * @returns {number} Whether it failed.
    */
   const post = (...values) => {
-    const [number, address, length, isHeld] = /** @type {[number, number, number, number]} */ (values);
+    const [number, address, length, how] = /** @type {[number, number, number, number]} */ (values);
     const channel = channels.get(number);
     try {
-      if (length === 0) channel?.flush();
-      else if (isHeld) channel?.hold(address, length);
+      if (length === 0) {
+        channel?.flush();
+        channel?.returnSoon();
+      } else if (how === 1) channel?.hold(address, length);
+      else if (how === 2) channel?.add(address, length);
       else channel?.send(address, length);
       return 0;
     } catch {

@@ -67,9 +67,9 @@ async def send_in_steps(
         sent = connection._session.send(call, function, *wrapped, reports_start, credit)
     if type(sent) is Unfinished:
         await connection._send_with_deferred(call, function, sent, reports_start, credit)
-    connection._transmit_after(sent)
     # It holds the buffers, and the caller may resize what they were taken from.
     del sent
+    connection._transmit()
     return await answer
 
 

@@ -32,6 +32,7 @@ from workerlib._native import Arrival, Session, Unfinished, dismantle
 from workerlib._rpc import invocations
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.calls_in_steps import send_in_steps, unless_settled
+from workerlib._rpc.direct_path import direct_path
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
 from workerlib._rpc.functions_there import FunctionsThere
 from workerlib._rpc.guarded_steps import guarded_steps
@@ -42,10 +43,10 @@ from workerlib._rpc.outgoing_call import Outcome, Pending, driver
 from workerlib._rpc.references import References
 from workerlib._rpc.remote_functions import OnReport, learn, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
-from workerlib._rpc.serving import STARTED_BY, await_result, direct_path, is_awaitable, start_call
+from workerlib._rpc.serving import STARTED_BY, await_result, is_awaitable, start_call
 from workerlib._rpc.streams import DONE_BY as STREAMS_DONE_BY
 from workerlib._rpc.streams import Streams
-from workerlib._rpc.streams_consumed import Stream
+from workerlib._rpc.streams_consumed import BYTES_AHEAD, Stream
 from workerlib._rpc.wakeup import Wakeup
 from workerlib._values.adapter import AdapterDescription
 from workerlib._values.adapters import check_peer
@@ -149,7 +150,7 @@ class Connection:
         endpoint.listen(self._receive, self.close, self.die)
         self._carry_out()
 
-    async def call(
+    async def call(  # noqa: PLR0912 - a call has time for few functions of Python
         self,
         function: str,
         args: tuple[Any, ...],
@@ -186,12 +187,20 @@ class Connection:
             self._refuse_loop(function)
         running = current_call.get()
         parent = None if running is None else self._parent(running, function)
-        if timeout is None and on_report is None and stream is None and not driver.is_on:
-            begun = self._begin(function, args, kwargs, parent)
+        if timeout is None and on_report is None and not driver.is_on:
+            credit = None if stream is None else (stream.ahead, BYTES_AHEAD)
+            try:
+                # It is sent if that needs no further step, and this is the future of its outcome then.
+                begun = self._session.call(self, function, args, kwargs, parent, credit)
+            except BaseException:
+                self.streams.withdraw()
+                raise
         else:
             begun = self._session.begin(parent is not None)
         is_sent = type(begun) is not tuple
         call = begun.call if is_sent else begun[0]
+        if is_sent and stream is not None:
+            self.streams.begin_opening(stream, begun)
         outcome = None
         try:
             if is_sent:
@@ -228,21 +237,6 @@ class Connection:
             self._brought.clear()
             return value
         return result
-
-    def _begin(
-        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], parent: Served | None
-    ) -> Any:
-        """Begins a call that needs nothing but its arguments, and sends it if that needs no further step.
-
-        Returns:
-            The future of its outcome; or what `Session.begin` would return, and what is unfinished of the
-            call if there is such.
-        """
-        try:
-            return self._session.call(self, function, args, kwargs, parent)
-        except BaseException:
-            self.streams.withdraw()
-            raise
 
     async def _send_with_deferred(
         self,
@@ -354,18 +348,15 @@ class Connection:
             self._receive(frame, [])
 
     def _receive(self, frame: bytes, buffers: list[Any]) -> None:
-        if self._is_hearing:
-            self._session.handle(frame, buffers)
-            self._transmit()
-        elif (step := self._session.receive(self, frame, buffers)) is not None:
-            self._carry_out_from(step)
+        self._session.handle(frame, buffers)
+        self._carry_out()
 
     def _carry_out(self) -> None:
         """Does all that the session says is to be done."""
         if self._is_hearing:
             # A callback runs: what has arrived after its call comes after it.
             self._transmit()
-        elif (step := self._session.poll(not self._session.holds_starts)) is not None:
+        elif (step := self._session.carry_out(self)) is not None:
             self._carry_out_from(step)
 
     def _carry_out_from(self, step: tuple[str, tuple[Any, ...]] | None) -> None:
@@ -380,23 +371,25 @@ class Connection:
                 start_call(self, since, STARTED_BY[name], arguments)
             else:
                 _DONE_BY[name](self, *arguments)
-            step = session.poll(not session.holds_starts)
+            step = session.carry_out(self)
 
     def _transmit(self) -> None:
         """Sends what the session wants sent, and does nothing else."""
-        if self.streams.unsent:
+        if not self._session.transmit(self):
             self.streams.unsent.clear()
-        while (transmit := self._session.poll_transmit()) is not None:
-            self._post(*transmit)
+            self._post_waiting([])
 
-    def _transmit_after(self, sent: object) -> None:
-        """Sends what the session wants sent: all of it, if the session has handed it out already."""
-        if type(sent) is tuple:
-            if self.streams.unsent:
-                self.streams.unsent.clear()
-            self._post(*sent)
-        else:
-            self._transmit()
+    def _on_transmit(self, *message: Any) -> None:
+        self._post_waiting([message])
+
+    def _post_waiting(self, messages: list[tuple[Any, ...]]) -> None:
+        """Posts messages, and those that wait to be sent after them."""
+        while (message := self._session.poll_transmit()) is not None:
+            messages.append(message)
+        if len(messages) == 1:
+            self._post(*messages[0])
+        elif messages:
+            self._post_all(messages)
 
     def _post(self, frame: bytes, buffers: list[Any], calls: list[int] | None = None) -> None:
         if calls is not None and self.wakeup is not None:
@@ -663,8 +656,7 @@ class Connection:
 
 # Not looked up in the connection by names that are made anew each time: a small call has no time for that.
 _DONE_BY: dict[str, Callable[..., None]] = {
-    "transmit": Connection._post,
-    "transmit_all": Connection._post_all,
+    "transmit": Connection._on_transmit,
     "opened": Connection._on_opened,
     "exports": Connection._on_exports,
     "ready": Connection._on_ready,

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import types
-from collections.abc import Generator
 from typing import Any
 
 from workerlib._errors import RevokedError
 from workerlib._native import Unfinished, dismantle
 from workerlib._rpc.incoming_call import Served, current_call
-from workerlib._rpc.outgoing_call import Outcome, Pending
-from workerlib._rpc.reply import ReplyState
-from workerlib._rpc.serving import answer_error
+from workerlib._rpc.outgoing_call import Pending
+from workerlib._rpc.serving import answer_error, is_awaitable
 from workerlib._values.async_adapters import finish
 
 Connection = Any
@@ -38,24 +35,6 @@ class Invocation(Served):
     """Whether the function that made it has returned, and nobody takes the answer."""
 
 
-class PendingReply(Pending):
-    """An answer that somebody waits for."""
-
-    state: ReplyState
-    """How far the invocation has come."""
-
-    def set_result(self, outcome: Outcome | None) -> None:
-        """Takes in the answer."""
-        self.state.set_result(outcome)
-        super().set_result(None)
-
-    def end_cancelled(self) -> None:
-        """Raises CancelledError in all who wait: the invocation was cancelled."""
-        if not self.done():
-            super().end_cancelled()
-            self.state.finish(None, asyncio.CancelledError())
-
-
 # The other side's invocations.
 
 
@@ -66,7 +45,7 @@ def on_invoke(  # noqa: PLR0917 - what the session says of it
     served = Invocation(call, connection)
     connection._served[call] = served
     served.number, served.has_begun = number, True
-    given = connection.references.given(number)
+    given = connection.references.given[number]
     if connection._brought:
         connection.references.adopt(served)
     was_hearing, connection._is_hearing = connection._is_hearing, True
@@ -77,16 +56,13 @@ def on_invoke(  # noqa: PLR0917 - what the session says of it
         result.append(context.run(connection._guard.run, served, given.find(member), *arguments))
     # KeyboardInterrupt and SystemExit are the function's outcome too, as those of a call.
     except BaseException as error:
-        _fail(connection, served, error)
+        fail_invocation(connection, served, error)
     else:
         if result[0] is None:
             _end(connection, served)
             connection._session.hear(call)
-        elif inspect.isawaitable(result[0]):
-            finishing = _finish(connection, served, result)
-            name = f"workerlib: {given.name}"
-            served.task = asyncio.Task(finishing, loop=connection._loop, name=name, context=context)
-            served.has_begun = False
+        elif is_awaitable(result[0]):
+            context.run(finish_invocation, connection, served, result, None)
         else:
             _answer(connection, served, result, context)
     finally:
@@ -103,17 +79,39 @@ def _answer(
         wrapped = connection._table.adapters.wrap_result(result[0])
         answered = connection._session.return_value(served.call, wrapped)
     except BaseException as error:
-        _fail(connection, served, error)
+        fail_invocation(connection, served, error)
         return
     if type(answered) is Unfinished:
-        finishing = _finish_answer(connection, served, answered)
-        served.task = asyncio.Task(finishing, loop=connection._loop, context=context)
-        served.has_begun = False
+        context.run(finish_invocation, connection, served, result, answered)
         return
     _end(connection, served)
-    connection._transmit_after(answered)
+    connection._transmit()
     if answered is True:
         dismantle(result)
+
+
+def finish_invocation(
+    connection: Connection, served: Invocation, result: list[Any], answered: Unfinished | None
+) -> None:
+    """Has a task await what a callback has returned, or the adapters that its result needs.
+
+    It is called in the context of the callback.
+
+    Args:
+        connection: The connection.
+        served: The invocation.
+        result: A list of the awaitable, or of the result.
+        answered: The result whose adapters have to be awaited.
+    """
+    if answered is None:
+        finishing = _finish(connection, served, result)
+    else:
+        finishing = _finish_answer(connection, served, answered)
+    # The function may have closed the connection.
+    given = connection.references.given.get(served.number)
+    name = None if given is None else f"workerlib: {given.name}"
+    served.task = asyncio.Task(finishing, loop=connection._loop, name=name)
+    served.has_begun = False
 
 
 async def _finish(connection: Connection, served: Invocation, result: list[Any]) -> None:
@@ -140,11 +138,11 @@ async def _finish(connection: Connection, served: Invocation, result: list[Any])
                     served.call, answered, await finish(answered)
                 )
             _end(connection, served)
-            connection._transmit_after(answered)
+            connection._transmit()
             if answered is True:
                 dismantle(result)
     except BaseException as error:
-        _fail(connection, served, error)
+        fail_invocation(connection, served, error)
     connection._carry_out()
 
 
@@ -157,11 +155,11 @@ async def _finish_answer(connection: Connection, served: Invocation, answered: U
         connection._session.return_with_deferred(served.call, answered, await finish(answered))
         _end(connection, served)
     except BaseException as error:
-        _fail(connection, served, error)
+        fail_invocation(connection, served, error)
     connection._carry_out()
 
 
-def _fail(connection: Connection, served: Invocation, error: BaseException) -> None:
+def fail_invocation(connection: Connection, served: Invocation, error: BaseException) -> None:
     """Answers with an error, unless the other side has cancelled the invocation by that."""
     was_interrupted = served.interrupt is not None
     if was_interrupted:
@@ -239,23 +237,3 @@ def on_unheard(connection: Connection, call: int, invocations: list[int]) -> Non
         served = connection._served.get(invocation)
         if isinstance(served, Invocation):
             served.is_orphaned = True
-
-
-def wait_for_reply(connection: Connection, state: ReplyState) -> Generator[Any, Any, None]:
-    """Waits for an answer in async code; a cancel is passed on, as that of a call."""
-    if state.is_done:
-        # It came between the start of the wait and this first step, which may be one of a new task.
-        return
-    pending = state.pending
-    if pending is None:
-        pending = state.pending = PendingReply(loop=connection._loop)
-        pending.state = state
-        connection._await(pending, state.id, state.name, None)
-    try:
-        yield from pending
-    finally:
-        connection._calls.pop(state.id, None)
-        if pending.timers:
-            pending.forget_timers()
-        if connection._session.give_up(state.id):
-            connection._carry_out()

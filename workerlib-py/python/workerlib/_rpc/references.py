@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 from workerlib._errors import BackPressureError, CannotBlockError, ConnectionClosedError
 from workerlib._rpc.callbacks import Callback
 from workerlib._rpc.incoming_call import Served, current_call
-from workerlib._rpc.invocations import Invocation, wait_for_reply
+from workerlib._rpc.invocations import Invocation
 from workerlib._rpc.remote_objects import RemoteObject, close, hold, let_go, methods_of
-from workerlib._rpc.reply import Reply, ReplyState
+from workerlib._rpc.reply import Reply, ReplyState, wait_for
 from workerlib._rpc.waiting import wait
 from workerlib._values.references import Parts, Remote
 from workerlib._values.safe_text import text_of
@@ -46,6 +46,9 @@ class Given:
 
     __slots__ = ("context", "function", "name")
 
+    is_function = True
+    """Whether it is called itself, and has no methods."""
+
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         """Captures the context in which the function is passed."""
         self.function = function
@@ -67,6 +70,8 @@ class GivenObject(Given):
     """An object of this side's whose methods the other side may call."""
 
     __slots__ = ("closes", "methods")
+
+    is_function = False
 
     def __init__(self, thing: Any, name: str, methods: frozenset[str], closes: bool) -> None:
         """Captures the context, and notes which methods may be called.
@@ -95,7 +100,17 @@ class GivenObject(Given):
 class Held:
     """Something of the other side's that this side may call."""
 
-    __slots__ = ("calls", "count", "description", "is_released", "kind", "number", "proxy", "references")
+    __slots__ = (
+        "calls",
+        "count",
+        "description",
+        "is_released",
+        "kind",
+        "name",
+        "number",
+        "proxy",
+        "references",
+    )
 
     def __init__(self, references: References, number: int, kind: object, description: Any) -> None:
         """Notes what a frame says of it."""
@@ -103,6 +118,8 @@ class Held:
         self.number = number
         self.kind = kind
         self.description = description
+        self.name = description if isinstance(description, str) else ""
+        """The name of the function, or of the object's class."""
         self.is_released = False
         self.count = 0
         """How many times it came while this side held it."""
@@ -111,21 +128,18 @@ class Held:
         self.proxy: weakref.ref[Any] | None = None
         """The object that stands for it here."""
 
-    @property
-    def name(self) -> str:
-        """The name of the function."""
-        return self.description if isinstance(self.description, str) else str(self.description[0])
+
+_make = object.__new__
 
 
 class _Answer:
     """Waits for an answer and leaves it to others to take."""
 
-    def __init__(self, references: References, state: ReplyState) -> None:
-        self._references = references
+    def __init__(self, state: ReplyState) -> None:
         self._state = state
 
     def __await__(self) -> Generator[Any, Any, None]:
-        yield from self._references.wait(self._state)
+        yield from wait_for(self._state, False)
 
 
 class References:
@@ -140,15 +154,19 @@ class References:
             loop: Its event loop.
         """
         # They must not keep each other alive: a callback that is kept somewhere outlives its connection.
-        self._connection = weakref.ref(connection)
+        self.connection = weakref.ref(connection)
+        """The connection, if it is still there."""
         self._session = session
         self._loop = loop
+        self._wraps = connection._table.adapters.find_total() is not None
         self._thread = threading.get_ident()
-        self._given: dict[int, Given] = {}
+        self.given: dict[int, Given] = {}
+        """What the other side may call, by number. `Direct` has the same dict."""
         self._objects: dict[int, int] = {}
         """The numbers of the objects that were given, by their ids."""
         self._held: dict[int, Held] = {}
-        self._replies: dict[int, ReplyState] = {}
+        self.replies: dict[int, ReplyState] = {}
+        """The answers that have not been taken in, by invocation."""
         self._dropped: list[Held] = []
         self.brought: list[Held] = []
         """The references in the values that were read last, until their call is known."""
@@ -160,7 +178,7 @@ class References:
         name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
         name = str.__str__(name) if isinstance(name, str) else text_of(function, repr)
         number = self._session.give(True)
-        self._given[number] = Given(function, name)
+        self.given[number] = Given(function, name)
         return ("sender", number, _FUNCTION, name)
 
     def give_object(self, thing: Any, closes: bool) -> Parts:
@@ -171,7 +189,7 @@ class References:
         number = self._objects.get(id(thing))
         if number is None or not self._session.give_again(number):
             number = self._session.give(False)
-            self._given[number] = GivenObject(thing, cls.__qualname__, frozenset(methods), closes)
+            self.given[number] = GivenObject(thing, cls.__qualname__, frozenset(methods), closes)
             self._objects[id(thing)] = number
             hold(thing)
         return ("sender", number, _OBJECT, description)
@@ -189,7 +207,7 @@ class References:
         if type(number) is not int or not 0 <= number < 1 << 32:
             raise ValueError("a reference has no number of 32 bits")
         if owner == "receiver":
-            given = self._given.get(number)
+            given = self.given.get(number)
             if given is None:
                 raise ValueError(f"reference {number} is not known here any more")
             return given.function
@@ -226,43 +244,53 @@ class References:
 
     def invoke(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply[Any]:
         """Sends an invocation, at once."""
+        connection = self.connection()
+        if connection is None or threading.get_ident() != self._thread:
+            raise self._no_invocation(held)
+        session = self._session
+        if not session.may_invoke and session.is_open:
+            self._wait_for_room(held)
+        # An invocation has time for few steps in Python: parts that most callbacks do not need are asked for
+        # here, and objects are made without their `__init__`.
+        if self._wraps:
+            args, kwargs = connection._table.adapters.wrap_arguments(args, kwargs)
+        number = session.invoke(held.number, member, args, kwargs, False)
+        origin = held.calls[0] if len(held.calls) == 1 else _origin(held)
+        state = _make(ReplyState)
+        state.references, state.id, state.name, state.origin = self, number, held.name, origin
+        if origin is not None and origin.replies is not None:
+            origin.replies[number] = state
+        reply: Reply[Any] = _make(Reply)
+        reply._state = state
+        # Before it is sent: a channel that fails settles it in no time.
+        self.replies[number] = connection._calls[number] = state
+        if not session.transmit(connection):
+            connection._transmit()
+        return reply
+
+    def _no_invocation(self, held: Held) -> Exception:
         if threading.get_ident() != self._thread:
-            raise RuntimeError(
+            return RuntimeError(
                 f"{held.name}() was called in another thread than its connection's: call it there, by"
                 " loop.call_soon_threadsafe(…)"
             )
-        connection = self._connection()
-        if connection is None:
-            raise ConnectionClosedError(f"{held.name}() is called after the end of its connection")
-        if not self._session.may_invoke and self._session.is_open:
-            self._wait_for_room(held)
-        arguments = connection._table.adapters.wrap_arguments(args, kwargs)
-        number = self._session.invoke(held.number, member, *arguments, False)
-        origin = _origin(held)
-        state = ReplyState(self, number, held.name, origin)
-        if origin is not None and origin.replies is not None:
-            origin.replies[number] = state
-        reply: Reply[Any] = Reply(state)
-        # Before it is sent: a channel that fails settles it in no time.
-        self._replies[number] = connection._calls[number] = state
-        connection._transmit()
-        return reply
+        return ConnectionClosedError(f"{held.name}() is called after the end of its connection")
 
     async def call(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a method and returns its result; waits until the other side takes another invocation."""
         while not self._session.may_invoke and (latest := self._latest()) is not None:
-            await _Answer(self, latest)
+            await _Answer(latest)
         return await self.invoke(held, member, args, kwargs)
 
     def _wait_for_room(self, held: Held) -> None:
         """Waits until the other side takes another invocation, where that is possible."""
-        latest = self._latest()
-        if latest is not None:
-            with contextlib.suppress(CannotBlockError):
-                wait(_Answer(self, latest))
+        with contextlib.suppress(CannotBlockError):
+            while not self._session.may_invoke and (latest := self._latest()) is not None:
+                wait(_Answer(latest))
+            if self._session.may_invoke:
                 return
         raise BackPressureError(
-            f"{held.name}() was called {len(self._replies)} times without an answer yet, and sync code"
+            f"{held.name}() was called {len(self.replies)} times without an answer yet, and sync code"
             " cannot wait here: await some of the answers, or call it less often"
         )
 
@@ -272,25 +300,9 @@ class References:
         It is the latest of those that nobody takes, such as those of progress: when it is there, so are the
         ones before it. The answer of a question may take its time.
         """
-        states = self._replies.values()
+        states = self.replies.values()
         first = next(iter(states), None)
         return next((state for state in reversed(states) if state.is_abandoned), first)
-
-    def wait(self, state: ReplyState) -> Generator[Any, Any, None]:
-        """Waits for an answer in async code; a cancel is passed on, as that of a call."""
-        connection = self._connection()
-        if connection is None:
-            raise ConnectionClosedError(f"the connection ended before {state.name}() answered")
-        yield from wait_for_reply(connection, state)
-
-    def forget_reply(self, state: ReplyState) -> None:
-        """Notes that an answer is there."""
-        self._replies.pop(state.id, None)
-        connection = self._connection()
-        if connection is not None and connection._calls.get(state.id) is state:
-            del connection._calls[state.id]
-        if state.origin is not None and state.origin.replies is not None:
-            state.origin.replies.pop(state.id, None)
 
     def report(self, state: ReplyState, error: BaseException) -> None:
         """Tells of an error that nobody takes: it ends the call that the callback was passed to."""
@@ -340,13 +352,9 @@ class References:
                 self._session.release(held.number, held.count)
             if self._held.get(held.number) is held:
                 del self._held[held.number]
-        connection = self._connection()
+        connection = self.connection()
         if connection is not None:
             connection._carry_out()
-
-    def given(self, number: int) -> Given:
-        """Returns something of this side's that the other side may call."""
-        return self._given[number]
 
     def release(self, held: Held) -> None:
         """Says at once that this side does not hold something any more."""
@@ -354,13 +362,13 @@ class References:
             del self._held[held.number]
             held.is_released = True
             self._session.release(held.number, held.count)
-            connection = self._connection()
+            connection = self.connection()
             if connection is not None:
                 connection._carry_out()
 
     def forget(self, number: int) -> None:
         """Forgets something that the other side cannot call any more; closes it if nobody else holds it."""
-        given = self._given.pop(number, None)
+        given = self.given.pop(number, None)
         if isinstance(given, GivenObject):
             if self._objects.get(id(given.function)) == number:
                 del self._objects[id(given.function)]
@@ -372,9 +380,10 @@ class References:
 
     def clear(self) -> None:
         """Forgets everything: the connection has ended."""
-        given, self._given = self._given, {}
+        given = [*self.given.values()]
+        self.given.clear()
         self._objects.clear()
-        for one in given.values():
+        for one in given:
             if isinstance(one, GivenObject):
                 self._let_go(one)
         self._held.clear()
@@ -382,11 +391,11 @@ class References:
 
     def list(self) -> list[Reference]:
         """Lists what this side has given and holds."""
-        connection = self._connection()
+        connection = self.connection()
         served = () if connection is None else connection._served.values()
         running = [one.number for one in served if isinstance(one, Invocation)]
-        here = [Reference("here", given.name, running.count(number)) for number, given in self._given.items()]
-        states = self._replies.values()
+        here = [Reference("here", given.name, running.count(number)) for number, given in self.given.items()]
+        states = self.replies.values()
         there = [
             Reference("there", held.name, sum(state.name == held.name for state in states))
             for held in self._held.values()

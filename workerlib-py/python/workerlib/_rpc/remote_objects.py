@@ -62,6 +62,7 @@ class RemoteObject(Remote):
         if type(description) is tuple and len(description) == 2 and type(description[0]) is str:
             methods = description[1]
             if type(methods) is tuple and all(_is_method(one) for one in methods):
+                held.name = description[0]
                 return cls(held, dict(methods))
         raise ValueError("the description of an object is the name of its class, and its methods")
 

@@ -8,6 +8,7 @@ callback was passed to (`_rpc/references.py`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from typing import Any, Generic, TypeVar
 
@@ -25,50 +26,42 @@ _T_co = TypeVar("_T_co", covariant=True)
 class ReplyState:
     """How far an invocation has come. Until the answer is there the connection has it, like a `Pending`."""
 
-    __slots__ = (
-        "error",
-        "id",
-        "is_abandoned",
-        "is_done",
-        "is_reported",
-        "is_taken",
-        "name",
-        "origin",
-        "pending",
-        "references",
-        "value",
-    )
+    # `References.invoke` makes them, and sets these fields.
+    references: Any
+    """The `References` of the connection."""
+    id: int
+    """The id of the invocation."""
+    name: str
+    """The name of the callback, for messages."""
+    origin: Served | None
+    """The call that the callback was passed to, if it runs."""
 
     is_ending = False
     """Whether its end has been asked for: that is done to the `Pending` that takes its place."""
 
-    def __init__(self, references: Any, id: int, name: str, origin: Served | None) -> None:
-        """Makes the state of an invocation that is being sent.
-
-        Args:
-            references: The connection's `References`.
-            id: The id of the invocation.
-            name: The name of the callback, for messages.
-            origin: The call that the callback was passed to, if it runs.
-        """
-        self.references = references
-        self.id = id
-        self.name = name
-        self.origin = origin
-        self.pending: Pending | None = None
-        """The future of those who wait for the answer, once there are such."""
-        self.is_done = False
-        self.is_taken = False
-        """Whether somebody has asked for the answer."""
-        self.is_abandoned = False
-        """Whether nobody can ask for it any more."""
-        self.is_reported = False
-        """Whether the other side raises the error, if there is one."""
-        self.value: Any = None
-        self.error: BaseException | None = None
+    # Most invocations never change some of these fields, so they stand in the class.
+    pending: Pending | None = None
+    """The future of those who wait for the answer, once there are such. It takes the place of this state in
+    the connection, and has the answer until one of them goes on, or somebody asks for it."""
+    is_done = False
+    """Whether the answer has been taken in."""
+    is_taken = False
+    """Whether somebody has asked for the answer."""
+    is_abandoned = False
+    """Whether nobody can ask for it any more."""
+    is_reported = False
+    """Whether the other side raises the error, if there is one."""
+    value: Any = None
+    error: BaseException | None = None
 
     def done(self) -> bool:
         """Tells whether the answer is there."""
+        pending = self.pending
+        if not self.is_done and pending is not None and pending.done():
+            if pending.cancelled():
+                self.finish(None, asyncio.CancelledError())
+            else:
+                self.set_result(pending.result())
         return self.is_done
 
     def set_result(self, outcome: Outcome | None) -> None:
@@ -91,7 +84,13 @@ class ReplyState:
         self.value, self.error = value, error
         # It refers to this: the value would live until the collector runs.
         self.pending = None
-        self.references.forget_reply(self)
+        references, number, origin = self.references, self.id, self.origin
+        references.replies.pop(number, None)
+        connection = references.connection()
+        if connection is not None and connection._calls.get(number) is self:
+            del connection._calls[number]
+        if origin is not None and origin.replies is not None:
+            origin.replies.pop(number, None)
         if error is not None and self.is_abandoned:
             self.references.report(self, error)
 
@@ -128,9 +127,8 @@ class Reply(NoValue, Generic[_T_co]):
 
     __slots__ = ("__weakref__", "_state")
 
-    def __init__(self, state: ReplyState) -> None:
-        """Wraps the state of an invocation. Users get a `Reply` by calling a callback."""
-        self._state = state
+    _state: ReplyState
+    # Users get a `Reply` by calling a callback: `References.invoke` makes it.
 
     @property
     def _called(self) -> str:
@@ -138,7 +136,7 @@ class Reply(NoValue, Generic[_T_co]):
 
     def done(self) -> bool:
         """Tells whether the answer is there."""
-        return self._state.is_done
+        return self._state.done()
 
     def result(self) -> _T_co:
         """Waits for the answer in sync code.
@@ -151,19 +149,15 @@ class Reply(NoValue, Generic[_T_co]):
             ConnectionClosedError: If the connection ends before the answer.
             BaseException: Any exception of the callback.
         """
-        if not self._state.is_done:
+        if not self._state.done():
             return wait(self)
         value: _T_co = self._state.take()
         return value
 
     def __await__(self) -> Generator[Any, Any, _T_co]:
         """Waits for the answer: returns what the callback returned, or raises what it raised."""
-        state = self._state
-        state.is_taken = True
-        if not state.is_done:
-            yield from state.references.wait(state)
-        value: _T_co = state.take()
-        return value
+        self._state.is_taken = True
+        return wait_for(self._state, True)
 
     def __del__(self) -> None:
         state = getattr(self, "_state", None)
@@ -172,4 +166,44 @@ class Reply(NoValue, Generic[_T_co]):
 
     def __repr__(self) -> str:
         """Tells whose answer it is."""
-        return f"<Reply of {self._state.name}(): {'there' if self._state.is_done else 'not there yet'}>"
+        return f"<Reply of {self._state.name}(): {'there' if self._state.done() else 'not there yet'}>"
+
+
+def wait_for(state: ReplyState, takes: bool) -> Generator[Any, Any, Any]:
+    """Waits for an answer in async code; a cancel is passed on, as that of a call.
+
+    Args:
+        state: How far the invocation has come.
+        takes: Whether the answer is taken: returned or raised.
+    """
+    # It may have come between the start of the wait and this first step, which may be one of a new task.
+    if not state.is_done:
+        connection = state.references.connection()
+        if connection is None:
+            raise ConnectionClosedError(f"the connection ended before {state.name}() answered")
+        pending = state.pending
+        if pending is None:
+            pending = state.pending = Pending(loop=connection._loop)
+            # As `Connection._await` does it.
+            connection._calls[state.id] = pending
+            pending.call, pending.name, pending.connection = state.id, state.name, connection
+        outcome = None
+        try:
+            outcome = yield from pending
+        finally:
+            connection._calls.pop(state.id, None)
+            if pending.timers:
+                pending.forget_timers()
+            if outcome is None:
+                # The answer may be there, though nobody has taken it in.
+                state.done()
+                if connection._session.give_up(state.id):
+                    connection._carry_out()
+        # Of several who wait, the first takes it in.
+        if not state.is_done:
+            assert outcome is not None
+            returned, holder = outcome
+            state.finish(*((holder.pop(), None) if returned else (None, holder.pop())))
+    if takes:
+        return state.value if state.error is None else state.take()
+    return None

@@ -16,17 +16,13 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, TypeGuard
 
 from workerlib._exports import INTERNAL, Function
-from workerlib._native import Arrival, Direct, Unfinished, dismantle
-from workerlib._rpc.call_log import CallLog
-from workerlib._rpc.endpoint import Endpoint
+from workerlib._native import Arrival, Unfinished, dismantle
 from workerlib._rpc.incoming_call import Served, current_call
-from workerlib._rpc.interruptible import Guard
-from workerlib._rpc.outgoing_call import Pending
 from workerlib._rpc.remote_functions import not_exported
-from workerlib._rpc.starts import started_by_loop, without_task
+from workerlib._rpc.starts import started_by_loop, streams_without_task, without_task
 from workerlib._values.async_adapters import finish, restore
 from workerlib._values.exceptions import describe
 from workerlib._values.safe_text import add_note, class_name, text_of
@@ -103,7 +99,7 @@ def _on_call(
     ):
         served.name = function
         if (exported := connection.functions.get(function)) is not None:
-            # From the next call on, the native part does the same (`direct_path`).
+            # From the next call on, the native part does the same (`_rpc/direct_path.py`).
             without_task[function] = exported
         copy_context().run(_serve_at_once, connection, served, function, arguments, is_deep)
     else:
@@ -115,6 +111,10 @@ def _on_stream_call(
 ) -> None:
     call, function, arguments, is_deep = arrived
     served = connection._served[call] = Served(call, connection)
+    exported = connection.functions.get(function)
+    if context is None and _is_generator(exported):
+        # From the next call on, the native part takes the first step (`_rpc/direct_path.py`).
+        streams_without_task[function] = exported
     _start(served, context, function, connection.streams.serve(served, function, arguments, is_deep))
 
 
@@ -198,45 +198,18 @@ def _serve_at_once(
             return
         if answered is True:
             dismantle(result)
-        connection._transmit_after(answered)
+        connection._transmit()
     except BaseException as error:
-        _fail(connection, served, error)
+        fail(connection, served, error)
     _end(connection, served, arguments, is_deep)
 
 
-def direct_path(connection: Connection) -> Direct:
-    """Makes what serves calls without a task, and settles calls that have returned, without this module.
-
-    Args:
-        connection: The connection, whose handshake has ended.
-    """
-    guard, functions = connection._guard, connection.functions
-    may_call = not connection.needs_deferred and connection._table.adapters.find_total() is None
-    may_serve = may_call and type(functions) is dict
-    endpoint = connection.endpoint
-    parts = _Parts(
-        connection._calls,
-        connection._served,
-        connection._brought,
-        connection.streams.unsent,
-        functions if may_serve else {},
-        without_task if may_serve else {},
-        connection.log,
-        None if type(guard) is Guard else guard.run,
-        connection._loop,
-        {"loop": connection._loop},
-        endpoint,
-    )
-    poster = endpoint.shorten(connection._session, connection) if hasattr(endpoint, "shorten") else None
-    return Direct(parts, poster, may_call)
-
-
-def _hand_over(connection: Connection, served: Served, arguments: tuple[Any, Any], result: list[Any]) -> None:
+def hand_over(connection: Connection, served: Served, arguments: tuple[Any, Any], result: list[Any]) -> None:
     """Has a task await what a function has given that was called without one."""
     _go_on(served, served.name, _serve(connection, served, served.name, [*arguments], False, result=result))
 
 
-def _finish_later(
+def finish_later(
     connection: Connection,
     served: Served,
     arguments: tuple[Any, Any],
@@ -251,6 +224,11 @@ def _finish_later(
 def _is_async(function: Function | None) -> bool:
     """Tells whether a function is an `async def`: it needs a task, which is made before it is called."""
     return type(function) is types.FunctionType and bool(function.__code__.co_flags & inspect.CO_COROUTINE)
+
+
+def _is_generator(function: Function | None) -> TypeGuard[types.FunctionType]:
+    """Tells whether a function is a sync one with a `yield`."""
+    return type(function) is types.FunctionType and bool(function.__code__.co_flags & inspect.CO_GENERATOR)
 
 
 async def _serve(
@@ -297,9 +275,9 @@ async def _serve(
             answered = connection._session.return_with_deferred(served.call, answered, deferred, unheard)
         if answered is True:
             dismantle(result)
-        connection._transmit_after(answered)
+        connection._transmit()
     except BaseException as error:
-        _fail(connection, served, error)
+        fail(connection, served, error)
     finally:
         _end(connection, served, arguments, is_deep)
 
@@ -314,13 +292,13 @@ def _go_on(served: Served, name: str, rest: Coroutine[Any, Any, None]) -> None:
 
 def _answer(
     connection: Connection, served: Served, result: list[Any]
-) -> tuple[bool | tuple[Any, ...] | Unfinished, list[int] | None]:
+) -> tuple[bool | Unfinished, list[int] | None]:
     """Answers with a result.
 
     Returns:
         The answer of `Session.return_value`: whether Python would overflow the stack if it freed the result,
-        the message to send, or the result whose adapters have to be awaited first. Then the invocations whose
-        answers nobody has taken.
+        or the result whose adapters have to be awaited first. Then the invocations whose answers nobody has
+        taken.
     """
     if served.reporter is not None or connection.outlet is not None:
         connection._flush(served)
@@ -345,12 +323,12 @@ async def _finish(
             dismantle(result)
         connection._transmit()
     except BaseException as error:
-        _fail(connection, served, error)
+        fail(connection, served, error)
     finally:
         end()
 
 
-def _fail(connection: Connection, served: Served, error: BaseException) -> None:
+def fail(connection: Connection, served: Served, error: BaseException) -> None:
     """Answers a call with what its function raised, or what kept its result from being sent.
 
     KeyboardInterrupt and SystemExit are the function's outcome too: they must not end the worker.
@@ -425,28 +403,3 @@ def is_awaitable(value: object) -> bool:
     if kind is types.GeneratorType:
         return inspect.isawaitable(value)
     return hasattr(kind, "__await__")
-
-
-class _Parts(NamedTuple):
-    """The objects that the native part uses, by their place: see `Part` in `src/direct.rs`."""
-
-    calls: dict[int, Any]
-    served: dict[int, Served]
-    brought: list[Any]
-    unsent: list[int]
-    functions: dict[str, Function]
-    at_once: dict[str, Function]
-    log: CallLog
-    guard: Callable[..., Any] | None
-    event_loop: asyncio.AbstractEventLoop
-    of_loop: dict[str, asyncio.AbstractEventLoop]
-    endpoint: Endpoint
-    make_served: Callable[[int, Connection], Served] = Served
-    enter: Callable[[Served], object] = current_call.set
-    copy_context: Callable[[], Context] = copy_context
-    current_task: Callable[[Any], object] = asyncio.current_task
-    is_awaitable: Callable[[object], bool] = is_awaitable
-    hand_over: Callable[..., None] = _hand_over
-    finish_later: Callable[..., None] = _finish_later
-    fail: Callable[[Connection, Served, BaseException], None] = _fail
-    pending: type[Pending] = Pending

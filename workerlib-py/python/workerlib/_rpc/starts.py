@@ -37,6 +37,9 @@ without_task: dict[str, Function] = {}
 `_rpc/serving.py` notes an export here when it has served a call of it so.
 """
 
+streams_without_task: dict[str, Function] = {}
+"""The sync generator functions whose calls for a stream start so."""
+
 _said: bool | None = None
 
 _Key = tuple[str, bool]
@@ -104,6 +107,7 @@ class Starts:
 
         function = _exports.functions.get(name)
         without_task.pop(name, None)
+        streams_without_task.pop(name, None)
         if function is not None:
             for key in ((name, False), (name, True)):
                 self._at_once.pop(key, None)

@@ -13,7 +13,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from workerlib._errors import FrameError
-from workerlib._native import dismantle
+from workerlib._exports import Function
+from workerlib._native import Batch, Unfinished, dismantle
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.outgoing_call import Pending
 from workerlib._rpc.serving import answer_error
@@ -96,7 +97,7 @@ class Streams:
             steps = source.iterator if type(source) is Streamed else source
             if not is_stream(type(steps)) and self.session.may_begin(served.call):
                 # Its item goes with the answer, and its error is the answer.
-                first = FirstStep(self, served, steps)
+                first = FirstStep.take(self, served, steps)
             if (stream := self.session.open_stream(served.call)) is not None:
                 producer = Producer(self, stream, source, name, first=first)
                 self._producers[stream] = producer, copy_context()
@@ -121,6 +122,43 @@ class Streams:
                 self.connection.references.leave(served)
             if is_deep:
                 dismantle(arguments)
+
+    def begin(
+        self, served: Served, function: Function, arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    ) -> tuple[int, Any, Batch, bool | Unfinished] | None:
+        """Takes the first step of a sync generator, and answers its call with the stream and the item.
+
+        Args:
+            served: The call.
+            function: The function, of which no code runs before the first step.
+            arguments: The positional and the keyword arguments.
+
+        Returns:
+            What `produce` takes; None if nobody wants the stream.
+        """
+        generator = function(*arguments[0], **arguments[1])
+        first = FirstStep.take(self, served, generator)
+        stream = self.session.open_stream(served.call)
+        if stream is None:
+            return None
+        if len(first.batch):
+            self.session.send_items(stream, first.batch)
+            self.transmit()
+        return stream, generator, *first
+
+    def produce(self, context: Context, name: str, begun: tuple[int, Any, Batch, bool | Unfinished]) -> None:
+        """Goes on with a stream whose call has been answered, and whose first item has been sent.
+
+        Args:
+            context: The context of the first step, in which the others are taken.
+            name: The exported name.
+            begun: The stream's id, the generator, the batch of the first step, and what filled it returned.
+        """
+        stream, generator, batch, outcome = begun
+        producer = Producer(self, stream, generator, name, first=FirstStep(batch, outcome))
+        self._producers[stream] = producer, context
+        name = f"workerlib: {name}"
+        asyncio.Task(producer.run(), loop=self.loop, name=name, context=context, eager_start=True)  # type: ignore[call-arg]
 
     async def _source(self, served: Served, name: str, arguments: list[Any]) -> Any:
         """Calls a function whose result is to be streamed."""
@@ -296,14 +334,7 @@ class Streams:
 
     def transmit(self) -> None:
         """Sends what the session wants sent, small messages together."""
-        self.unsent.clear()
-        messages = []
-        while (transmit := self.session.poll_transmit()) is not None:
-            messages.append(transmit)
-        if len(messages) == 1:
-            self.connection._post(*messages[0])
-        elif messages:
-            self.connection._post_all(messages)
+        self.connection._transmit()
 
     def carry_out(self) -> None:
         self.connection._carry_out()

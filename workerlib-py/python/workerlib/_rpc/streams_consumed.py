@@ -47,6 +47,20 @@ class Step(Pending):
 class Inbox:
     """The items of one stream that have arrived and have not been taken, and its end."""
 
+    # Short streams never change some of these fields, so they stand in the class.
+    step: Step | None = None
+    """The future of the next item, or of the end, if somebody waits."""
+    is_over = False
+    """Whether no more items come: the producer has said so, or the connection has ended."""
+    error: BaseException | None = None
+    """The exception to raise after the last item."""
+    stops = 0
+    """How often the producer was asked to end."""
+    _granted = 0
+    _arrived = 0
+    _bytes = 0
+    _is_deep = False
+
     def __init__(self, streams: Any, stream: int, name: str, ahead: int, *, is_granted: bool) -> None:
         """Makes an empty one.
 
@@ -63,22 +77,10 @@ class Inbox:
         self._half = _half_of(ahead)
         self.queue = ItemQueue(self._half)
         """The items, which knows how many were taken, and at how many of these more are to be granted."""
-        self.step: Step | None = None
-        """The future of the next item, or of the end, if somebody waits."""
-        self.is_over = False
-        """Whether no more items come: the producer has said so, or the connection has ended."""
-        self.error: BaseException | None = None
-        """The exception to raise after the last item."""
-        self.stops = 0
-        """How often the producer was asked to end."""
         self._ahead = ahead
         self._is_granted = is_granted
-        self._granted = 0
-        self._arrived = 0
         # Of each message the number of items that had come with it, and its bytes.
         self._messages: deque[tuple[int, int]] = deque()
-        self._bytes = 0
-        self._is_deep = False
 
     def take(self) -> Any:
         """Takes out the next item, which is there; grants credit if half of it has been used."""

@@ -3,8 +3,8 @@
 One task takes all steps of a stream, and closes it, so that tokens, timeouts and scopes in a generator hold.
 No step is taken without credit. Items go together until the generator awaits, or until they have 64 KiB or
 4 ms; the first ones go alone. After 4 ms at the latest the event loop has a turn. The first step of a sync
-generator is part of the call that asks for the stream, so that the answer and the first item go together. The
-state of a stream is the session's.
+generator is part of the call that asks for the stream, so that the answer and the first item go together: it
+may run without that task, in the same context. The state of a stream is the session's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Generator, Iterator
 from contextvars import Context, copy_context
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from workerlib._native import Batch, Unfinished, dismantle
 from workerlib._rpc.guarded_steps import guarded_steps
@@ -39,10 +39,16 @@ def served_key(stream: int) -> int:
     return -1 - stream
 
 
-class FirstStep:
+class FirstStep(NamedTuple):
     """The first step of a sync generator, taken as a part of the call that asks for the stream."""
 
-    def __init__(self, streams: Any, served: Served, iterator: Iterator[Any]) -> None:
+    batch: Batch
+    """The item, unless it is unfinished or has been sent."""
+    outcome: bool | Unfinished
+    """The outcome of `Batch.fill`."""
+
+    @classmethod
+    def take(cls, streams: Any, served: Served, iterator: Iterator[Any]) -> FirstStep:
         """Takes it.
 
         Args:
@@ -53,10 +59,8 @@ class FirstStep:
         Raises:
             BaseException: Any exception of the generator.
         """
-        self.batch: Batch = streams.session.batch()
-        """The item, unless it is unfinished."""
-        self.outcome = streams.guard.run(served, self.batch.fill, (iterator, 1, 0.0), {})
-        """The outcome of `Batch.fill`."""
+        batch: Batch = streams.session.batch()
+        return cls(batch, streams.guard.run(served, batch.fill, (iterator, 1, 0.0), {}))
 
 
 class Producer:

@@ -287,6 +287,10 @@ class TracedConnection(Connection):
             self._encoding = None
             span.sent, span.sent_bytes = clock(), _size(frame, buffers)
 
+    def _post_all(self, messages: list[tuple[Any, ...]]) -> None:
+        for message in messages:
+            self._post(*message)
+
     def _receive(self, frame: bytes, buffers: list[Any]) -> None:
         self._arrived, self._arrived_bytes = clock(), _size(frame, buffers)
         super()._receive(frame, buffers)

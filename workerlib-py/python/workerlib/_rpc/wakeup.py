@@ -56,12 +56,8 @@ class Wakeup:
             for call in calls:
                 self._answers[call] = frame, buffers
             while len(self._answers) > _KEPT:
-                self._forget(self._answers.popitem(last=False)[0])
+                self._gone[self._answers.popitem(last=False)[0]] = None
         else:
-            for call in calls:
-                self._forget(call)
-
-    def _forget(self, call: int) -> None:
-        self._gone[call] = None
-        if len(self._gone) > _GONE:
+            self._gone.update(dict.fromkeys(calls))
+        while len(self._gone) > _GONE:
             self._gone.popitem(last=False)
