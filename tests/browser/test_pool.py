@@ -190,6 +190,17 @@ async def test_many_restarts_leave_nothing(times: int, workerlib: Any) -> None:
 
 
 @in_page(page="plain_page")
+async def test_a_dead_worker_leaves_nothing_to_the_collector(workerlib: Any) -> None:
+    """The connection to a worker that has died is freed with its last reference, and its memory can be used again at once."""
+    import pool_kills
+
+    async with workerlib.pool("/shared/pool_worker.py", size=1, **pool_kills.UNBOUNDED) as pool:
+        await pool_kills.die_again_and_again(pool, 1)
+        left = await pool_kills.connections_left(pool, 3)
+        assert left <= 0, f"{left} objects of connections are left of 3 restarts"
+
+
+@in_page(page="plain_page")
 async def test_a_pool_of_a_worker(workerlib: Any) -> None:
     """A worker has pools as a page has: its own workers share the work."""
     async with workerlib.spawn("/shared/pool_of_workers.py") as worker:

@@ -69,6 +69,14 @@ async def test_many_restarts_leave_nothing(times: int) -> None:
         assert pool.stats().restarts == times + 3
 
 
+async def test_a_dead_worker_leaves_nothing_to_the_collector() -> None:
+    """The connection to a worker that has died is freed with its last reference."""
+    async with start(size=1, **pool_kills.UNBOUNDED) as pool:
+        await pool_kills.die_again_and_again(pool, 1)
+        left = await pool_kills.connections_left(pool, 3)
+        assert left <= 0, f"{left} objects of connections are left of 3 restarts"
+
+
 @pytest.mark.parametrize(("cores", "size"), [(1, 1), (3, 3), (4, 4), (64, 4)])
 def test_the_size_that_nobody_gives(monkeypatch: pytest.MonkeyPatch, cores: int, size: int) -> None:
     """A pool has as many workers as this process has cores, and four at most."""

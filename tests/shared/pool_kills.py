@@ -89,6 +89,40 @@ def _objects_of_workerlib(objects: list[Any]) -> int:
     return sum(str(type(one).__module__).startswith("workerlib") for one in objects)
 
 
+_OF_CONNECTIONS = frozenset(
+    {"Connection", "Session", "Streams", "References", "Member", "PortEndpoint", "SpawnedWorker"}
+)
+
+
+async def connections_left(pool: Pool, times: int) -> int:
+    """Has a pool's worker die so many times; returns how many objects of its connections are left without a garbage collection.
+
+    Each connection has an inbox of 64 KiB, of which the garbage collector knows nothing: of a page with many objects it looks
+    at the old ones so seldom that its memory would grow by hundreds of them.
+    """
+
+    def count() -> int:
+        return sum(
+            type(one).__name__ in _OF_CONNECTIONS and str(type(one).__module__).startswith("workerlib")
+            for one in gc.get_objects()
+        )
+
+    await asyncio.sleep(0.3)
+    gc.collect()
+    gc.disable()
+    try:
+        before = count()
+        await die_again_and_again(pool, times)
+        # The frames of a call that has just ended are let go a little later.
+        for _ in range(50):
+            if (left := count() - before) <= 0:
+                break
+            await asyncio.sleep(0.1)
+        return left
+    finally:
+        gc.enable()
+
+
 async def held_by_process() -> dict[str, int]:
     """Returns how many objects of this library, tasks, threads and open files this process has, outside of a browser."""
     smallest: dict[str, int] = {}

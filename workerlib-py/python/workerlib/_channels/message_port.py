@@ -171,6 +171,10 @@ class _Arrived:
             self._channel.take(self._number, -1)
 
 
+def _ignore(*_: object) -> None:
+    """Stands for the functions of a connection that has ended."""
+
+
 class Answers(Protocol):
     """Memory that a page shares with its worker (`_hosts/browser/shared_memory_answers.py`)."""
 
@@ -315,6 +319,12 @@ class PortEndpoint:
         self._inlet = None
         self._rooms.clear()
         _forget(self._number)
+        # A connection that has ended is freed with its last reference; its inbox, to which JavaScript writes
+        # no more, is freed now.
+        self._memory = bytearray()
+        self._view = memoryview(self._memory)
+        self._on_message = self._on_broken = self._on_death = _ignore
+        self._on_answer = _ignore
 
     def _room(self, size: int) -> int:
         made = room(size)

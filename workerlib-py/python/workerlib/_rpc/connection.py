@@ -579,6 +579,9 @@ class Connection:
         self.references.clear()
         if self._insistence is not None:
             self._insistence.end_all()
+            self._insistence = None
+        # They refer to this connection. Whoever still calls one of them has them from its `Worker`.
+        self.functions_there = FunctionsThere()
         self.endpoint.close()
 
     def _lose(self, lost: list[int], cause: type[ConnectionClosedError], reason: str) -> None:

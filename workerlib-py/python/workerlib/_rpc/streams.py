@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import weakref
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from typing import Any
@@ -36,7 +37,8 @@ class Streams:
         Args:
             connection: The `Connection`, which imports this module.
         """
-        self.connection = connection
+        # A connection that has ended is to be freed with its last reference.
+        self._connection = weakref.ref(connection)
         self.session = connection._session
         self.guard = connection._guard
         self.loop = connection._loop
@@ -50,6 +52,11 @@ class Streams:
         # The ids of the iterables that have a producer already, which keeps them alive.
         self._sources: set[int] = set()
         self._inboxes: WeakValueDictionary[int, Inbox] = WeakValueDictionary()
+
+    @property
+    def connection(self) -> Any:
+        """The `Connection`; None if it has ended and been freed, while a stream of it is still held."""
+        return self._connection()
 
     @property
     def is_in_use(self) -> bool:
@@ -337,7 +344,8 @@ class Streams:
         self.connection._transmit()
 
     def carry_out(self) -> None:
-        self.connection._carry_out()
+        if (connection := self.connection) is not None:
+            connection._carry_out()
 
 
 def _handler(name: str) -> Callable[..., None]:

@@ -238,26 +238,30 @@ def watch_termination(worker: Any, on_death: Callable[[], None]) -> Callable[[],
 
 
 def watch_lock(name: str, on_death: Callable[[], None]) -> Callable[[], None]:
+    """Has `on_death` called when the lock of a worker is free, or at once if nobody holds it.
+
+    Args:
+        name: The name of the lock; empty if the worker has none.
+        on_death: May end the watch itself.
+
+    Returns:
+        A function that ends the watch.
+    """
     if not name or not hasattr(js.navigator, "locks"):
         return lambda: None
     controller = js.AbortController.new()
     options = to_js({"signal": controller.signal}, dict_converter=js.Object.fromEntries)
+    granted = create_proxy(lambda _lock: None)
 
-    async def wait() -> None:
-        granted = create_proxy(lambda _lock: None)
-        try:
-            await js.navigator.locks.request(name, options, granted)
-        except JsException:
-            # The watch was ended.
-            return
-        finally:
-            granted.destroy()
+    def die(_: Any) -> None:
+        granted.destroy()
         on_death()
 
-    waiting = asyncio.ensure_future(wait())
+    # Not a task that awaits it: the error of a watch that was ended would keep the task, and all that it
+    # refers to, until the garbage collector runs.
+    js.navigator.locks.request(name, options, granted).then(die, lambda _ended: granted.destroy())
 
     def stop() -> None:
-        if not waiting.done():
-            controller.abort()
+        controller.abort()
 
     return stop

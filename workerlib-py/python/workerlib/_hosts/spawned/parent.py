@@ -172,10 +172,11 @@ class SpawnedWorker:
     def close(self) -> None:
         """Ends the worker at once: nobody else can reach it."""
         self._port.close()
-        self._stop_watching()
-        self._stop_lock()
-        self._stop_following()
-        self._forget_end()
+        for stop in (self._stop_watching, self._stop_lock, self._stop_following, self._forget_end):
+            stop()
+        # They refer to this object, and so does the connection.
+        self._stop_watching = self._stop_lock = self._stop_following = self._forget_end = lambda: None
+        self._die = None
         self.host.terminate()
 
     async def ended(self) -> None:
