@@ -30,7 +30,12 @@ TABLE = Path(__file__).parents[2] / "docs" / "scaling.md"
 
 # The tests of the suite that every pool has to pass which are none for a cluster, by the row of the table that says why.
 OTHERWISE = {
-    "which worker runs a call": {"both_workers_work", "map_as_completed", "two_workers_are_faster_than_one"},
+    "which worker runs a call": {
+        "both_workers_work",
+        "map_as_completed",
+        "map_gives_back_what_waits_behind_slow_items",
+        "two_workers_are_faster_than_one",
+    },
     "arguments and results": {
         "map_of_quick_items",
         "map_of_values_that_cannot_be_sent",
@@ -197,6 +202,38 @@ async def test_values_that_pickle_cannot_take(client: Any) -> None:
             workerlib.UnsendableError,
             int,
         ]
+
+
+NOTES = """
+import workerlib
+
+class Unreadable:
+    def __reduce__(self):
+        return int, ("no number",)
+
+@workerlib.export
+def note(item):
+    path, number = item
+    with open(path, "a") as file:
+        file.write(f"{number}\\n")
+    return [number, (part for part in "abc"), Unreadable()][number % 3]
+"""
+
+
+async def test_results_that_pickle_cannot_take(address: str, tmp_path: Path) -> None:
+    """A result that cannot be sent, or not be read, costs no other item, and no item runs again because of it."""
+    script = tmp_path / "notes_of_items.py"
+    script.write_text(NOTES)
+    notes = tmp_path / "notes"
+    items = [(str(notes), number) for number in range(6)]
+    async with connected(address, "asynchronous") as client, workerlib.pool(script, client=client) as pool:
+        mapped = pool.map(pool.note, items, errors="yield", chunk=6)
+        results = [result async for result in mapped]
+    assert notes.read_text().split() == [str(number) for number in range(6)]
+    assert results[0::3] == [0, 3]
+    for error in (*results[1::3], *results[2::3]):
+        assert isinstance(error, workerlib.UnsendableError)
+        assert str(error).startswith("result: ")
 
 
 async def test_functions_graphs_and_executor(client: Any) -> None:

@@ -108,6 +108,13 @@ def spin(seconds: float) -> float:
 
 
 @workerlib.export
+def spin_somewhere(seconds: float) -> float:
+    """Keeps this worker busy, and returns its number."""
+    spin(seconds)
+    return identity()
+
+
+@workerlib.export
 async def wait(seconds: float) -> float:
     await asyncio.sleep(seconds)
     return seconds

@@ -19,6 +19,7 @@ from typing import Any
 import workerlib
 from workerlib import Pool
 
+import pool_kills
 from expecting import raises
 from pace import PACE
 
@@ -101,6 +102,20 @@ async def test_map_as_completed(pool: Pool) -> None:
         if results[-1] == slow:
             return
     raise AssertionError("the slow item held up the others")
+
+
+async def test_map_gives_back_what_waits_behind_slow_items(pool: Pool) -> None:
+    """Quick items make large chunks; when slow items follow in a chunk, other workers take what has not begun."""
+    await all_up(pool)
+    seconds = [0.0] * 400 + [0.05] * 20 + [0.0] * 400
+    workers = [worker async for worker in pool.map(pool.spin_somewhere, seconds)]
+    assert len(workers) == len(seconds)
+    assert len(set(workers[400:420])) == 2
+    # A worker itself says which items it has not begun.
+    ended: list[float] = []
+    member = pool_kills.running(pool)[0]
+    await member.run_chunk("spin", [0.0, 0.3, 0.0, 0.0], 1, 0.2, lambda _kind, result: ended.append(result))
+    assert ended in ([0.0, 0.3], [0.0])
 
 
 async def test_map_is_lazy(pool: Pool) -> None:

@@ -48,6 +48,7 @@ class World(RuleBasedStateMachine):
         self.up: dict[int, int] = {}
         self.running: dict[int, list[int]] = {}
         self.together: dict[int, int] = {}
+        self.patience: dict[int, float] = {}
         self.interrupted: set[int] = set()
         self.terminated: set[int] = set()
         self.starts: dict[int, list[float]] = {slot: [] for slot in range(SIZE)}
@@ -76,9 +77,9 @@ class World(RuleBasedStateMachine):
                 assert not self.starting
                 self.starting[slot] = incarnation
                 self.starts[slot].append(self.now)
-            case Run(slot, incarnation, tasks, is_chunk, together):
+            case Run(slot, incarnation, tasks, is_chunk, together, patience):
                 assert together == 1 or (is_chunk and together <= len(tasks) / 16)
-                self.together[slot] = together
+                self.together[slot], self.patience[slot] = together, patience
                 # Nothing reaches a condemned worker, and no worker has two runs.
                 assert self.up[slot] == incarnation
                 assert slot not in self.running
@@ -198,6 +199,20 @@ class World(RuleBasedStateMachine):
             self.interrupted.discard(slot)
             self.schedule.handle_ended(slot, self.up[slot])
         self.pump()
+
+    @rule(data=st.data())
+    def chunk_takes_long(self, data: st.DataObject) -> None:
+        """A worker gives back the items that have not begun."""
+        slots = sorted(
+            slot
+            for slot, tasks in self.running.items()
+            if tasks and self.patience[slot] < math.inf and slot not in self.terminated | self.interrupted
+        )
+        if slots:
+            slot = data.draw(st.sampled_from(slots))
+            assert self.schedule.handle_outcome(slot, self.up[slot], self.running.pop(slot)[0])
+            self.schedule.handle_ended(slot, self.up[slot], data.draw(st.sampled_from([0.0, 0.5])))
+            self.pump()
 
     @rule(data=st.data())
     def worker_dies(self, data: st.DataObject) -> None:
@@ -350,6 +365,33 @@ def test_items_that_may_have_killed_a_worker_run_alone() -> None:
     assert steps(schedule)[-1] == Run(0, 2, items[2:3])
     schedule.handle_died(0, 2)
     assert steps(schedule) == [Settle(items[2:3], Ending.POISONED)]
+
+
+def test_items_that_wait_behind_a_slow_one_move() -> None:
+    """A worker gives back the rest of a chunk that takes long, and others take it in chunks that fit its time."""
+    schedule, _ = started(2)
+    schedule.open_feed(100, ahead=64)
+    assert steps(schedule) == [Read(100, 64)]
+    items = items_of(100, 0, 64)
+    schedule.supply(100, items)
+    schedule.end_feed(100)
+
+    def run(slot: int, tasks: range) -> Run:
+        return Run(slot, 1, tasks, is_chunk=True, patience=0.02)
+
+    assert steps(schedule) == [run(0, items[:1]), run(1, items[1:2])]
+    assert schedule.handle_outcome(0, 1, items[0])
+    schedule.handle_ended(0, 1, 0.0)
+    assert steps(schedule)[1:] == [run(0, items[2:4])]
+    assert schedule.handle_outcome(0, 1, items[2], count=2)
+    schedule.handle_ended(0, 1, 0.0)
+    assert steps(schedule)[1:] == [run(0, items[4:8])]
+    assert schedule.handle_outcome(0, 1, items[4])
+    schedule.handle_ended(0, 1, 0.5)
+    assert steps(schedule)[1:] == [run(0, items[5:6])]
+    assert schedule.handle_outcome(1, 1, items[1])
+    schedule.handle_ended(1, 1, 0.5)
+    assert steps(schedule)[1:] == [run(1, items[6:7])]
 
 
 def test_a_time_limit_needs_an_outcome_of_each_item() -> None:

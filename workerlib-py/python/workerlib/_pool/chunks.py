@@ -39,10 +39,12 @@ _FEW = 32
 _SCALARS = frozenset({int, float, bool, complex, type(None)})
 
 
-async def run_chunk(
-    connection: Connection, served: Served, name: str, items: list[Any], together: int
+async def run_chunk(  # noqa: PLR0917 - the arguments of a call
+    connection: Connection, served: Served, name: str, items: list[Any], together: int, patience: float
 ) -> float:
     """Runs a function for each item, in their order, and reports each outcome: the worker's side.
+
+    If that takes long, the items that have not begun are left to the page, which has them run elsewhere.
 
     Args:
         connection: The connection to the page.
@@ -50,6 +52,7 @@ async def run_chunk(
         name: The name of the export.
         items: The items, each the only argument of its call.
         together: How many results may share a report.
+        patience: After how many seconds no further item begins.
 
     Returns:
         How many seconds it took.
@@ -58,7 +61,7 @@ async def run_chunk(
     guard = connection._guard
     start = breath = since = monotonic()
     unsent: list[Any] = []
-    for item in items:
+    for number, item in enumerate(items, 1):
         result: list[Any] = []
         try:
             result.append(guard.run(served, function, (item,), {}))
@@ -84,10 +87,12 @@ async def run_chunk(
             _report(connection, served, NOT_BEGUN, None)
             raise asyncio.CancelledError
         now = monotonic()
+        if now - start > patience:
+            break
         if len(unsent) >= together or now - since > _SOON:
             _report_results(connection, served, unsent)
             since = now
-        if now - breath > _BREATH:
+        if now - breath > _BREATH and number < len(items):
             try:
                 await asyncio.sleep(0)
             except asyncio.CancelledError:

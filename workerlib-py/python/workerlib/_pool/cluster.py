@@ -26,7 +26,6 @@ from workerlib._errors import (
     ConnectTimeoutError,
     NoSuchWorkerError,
     NotSupportedError,
-    UnsendableError,
     WorkerStartError,
 )
 from workerlib._exports import STREAM
@@ -180,7 +179,7 @@ class Cluster:
             self.check()
             raise TasksLostError(str(error)) from error
         except TypeError as error:
-            raise _unsendable("arguments", error) from error
+            raise cluster_tasks.by_pickle("arguments", error) from error
         ended: asyncio.Future[None] = self.loop.create_future()
 
         def settle() -> None:
@@ -205,7 +204,7 @@ class Cluster:
             raise
         except TypeError as error:
             # Exceptions of the function are outcomes, so that this one is of the result's way.
-            raise _unsendable("result", error) from error
+            raise cluster_tasks.by_pickle("result", error) from error
         except LinkLostError as lost:
             raise TasksLostError(str(lost)) from lost
         except KilledWorker as killed:
@@ -318,12 +317,6 @@ class LinkLostError(Exception):
     """Tells that the connection to a cluster's scheduler has ended, and why."""
 
 
-def _unsendable(path: str, error: TypeError) -> UnsendableError:
-    # Distributed's own text about arguments shows an expression of its own.
-    text = str(error.__cause__ or error).partition("\n")[0]
-    return UnsendableError(path, reason=f"values travel to and from a cluster by pickle: {text}")
-
-
 @contextlib.contextmanager
 def _named_errors() -> Iterator[None]:
     """Raises errors of this library's where distributed tells of the end of its client's connection."""
@@ -419,11 +412,17 @@ class ClusterMember(Member):
         return value
 
     async def run_chunk(
-        self, function: str, items: list[Any], together: int, on_outcome: Callable[[int, Any], None]
+        self,
+        function: str,
+        items: list[Any],
+        together: int,
+        patience: float,
+        on_outcome: Callable[[int, Any], None],
     ) -> float | None:
         """Calls an export for each item, in one task of the cluster's: all outcomes come at its end."""
         refuse_live_values(tuple(items), {})
-        outcomes = await self._submit(cluster_tasks.call_for_each, self._cluster.module, function, items)
+        module = self._cluster.module
+        outcomes = await self._submit(cluster_tasks.call_for_each, module, function, items, patience)
         for kind, value in outcomes:
             on_outcome(kind, value)
         return None

@@ -10,15 +10,79 @@ import asyncio
 import importlib
 import inspect
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from workerlib import _exports
+from workerlib._errors import UnsendableError
 from workerlib._pool.chunks import RAISED, RETURNED
 from workerlib._rpc.remote_functions import not_exported
 from workerlib._values.exceptions import describe
 
 Outcome = tuple[int, Any]
 """The kind of an outcome (`_pool/chunks.py`), and the result or the description of the exception."""
+
+_PLAIN = frozenset({int, float, bool, complex, str, type(None)})
+"""Types whose values pickle takes in any case."""
+
+
+class Outcomes(list[Outcome]):
+    """The outcomes of a chunk, each of which is pickled by itself.
+
+    An outcome that pickle cannot take, or cannot read on the other side, costs no other outcome. All items
+    have run by then, so none of them may run again because of it.
+    """
+
+    def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
+        """Describes the list for pickle; large buffers stay apart, as in any pickle of distributed's."""
+        return _unpacked, (
+            [outcome if type(outcome[1]) in _PLAIN else _packed(*outcome) for outcome in self],
+        )
+
+
+class _Packed:
+    """A pickled outcome, and the buffers that are not in the pickle."""
+
+    def __init__(self, kind: int, pickled: bytes, buffers: list[Any]) -> None:
+        self.kind = kind
+        self.pickled = pickled
+        self.buffers = buffers
+
+
+def _pickle() -> Any:
+    """Returns distributed's own pickle, by which the cluster would send the value itself."""
+    return importlib.import_module("distributed.protocol.pickle")
+
+
+def _packed(kind: int, value: Any) -> Outcome | _Packed:
+    buffers: list[Any] = []
+    try:
+        return _Packed(kind, _pickle().dumps(value, buffer_callback=buffers.append), buffers)
+    except Exception as error:
+        return RAISED, describe(by_pickle("result", error))
+
+
+def _unpacked(packed: list[Outcome | _Packed]) -> Outcomes:
+    return Outcomes(_read(one) if isinstance(one, _Packed) else one for one in packed)
+
+
+def _read(packed: _Packed) -> Outcome:
+    try:
+        return packed.kind, _pickle().loads(packed.pickled, buffers=packed.buffers)
+    except Exception as error:
+        return RAISED, describe(by_pickle("result", error))
+
+
+def by_pickle(path: str, error: Exception) -> UnsendableError:
+    """Makes the error of a value that pickle cannot take, or cannot read.
+
+    Args:
+        path: The place of the value: "arguments" or "result".
+        error: The error of pickle, or of distributed.
+    """
+    # Distributed's own text about arguments shows an expression of its own.
+    text = str(error.__cause__ or error).partition("\n")[0]
+    return UnsendableError(path, reason=f"values travel to and from a cluster by pickle: {text}")
 
 
 def describe_script(module: str) -> tuple[list[tuple[str, int]], list[str]] | Outcome:
@@ -51,10 +115,23 @@ def call(module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     return _outcome(_function(module, name), args, kwargs)
 
 
-def call_for_each(module: str, name: str, items: list[Any]) -> list[Outcome]:
-    """Calls an export for each item, in their order."""
+def call_for_each(module: str, name: str, items: list[Any], patience: float) -> Outcomes:
+    """Calls an export for each item, in their order.
+
+    Args:
+        module: The script's name without its suffix.
+        name: The name of the export.
+        items: The items, each the only argument of its call.
+        patience: After how many seconds no further item begins.
+    """
     function = _function(module, name)
-    return [_outcome(function, (item,), {}) for item in items]
+    outcomes = Outcomes()
+    start = monotonic()
+    for item in items:
+        outcomes.append(_outcome(function, (item,), {}))
+        if monotonic() - start > patience:
+            break
+    return outcomes
 
 
 def call_function(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:

@@ -91,14 +91,20 @@ class Member:
         return await self.connection.call(function, args, kwargs, on_report=on_report)
 
     async def run_chunk(
-        self, function: str, items: list[Any], together: int, on_outcome: Callable[[int, Any], None]
+        self,
+        function: str,
+        items: list[Any],
+        together: int,
+        patience: float,
+        on_outcome: Callable[[int, Any], None],
     ) -> float | None:
-        """Calls an export for each item.
+        """Calls an export for each item. Items without an outcome have not begun when it returns.
 
         Args:
             function: The name of the export.
             items: The items, each the only argument of its call.
             together: Of how many items the outcomes may come in one message.
+            patience: After how many seconds no further item begins.
             on_outcome: Is called with the kind of each outcome (`_pool/chunks.py`) and its value.
 
         Returns:
@@ -110,7 +116,7 @@ class Member:
             if type(mark) is str and mark == OUTCOME:
                 on_outcome(kind, value)
 
-        arguments = (function, items, together)
+        arguments = (function, items, together, patience)
         return float(await self.connection.call("workerlib:chunk", arguments, {}, on_report=hear))
 
     async def wait_until_idle(self) -> None:

@@ -92,8 +92,9 @@ class TaskRun:
 
     async def _run_one_by_one(self) -> bool:
         """Makes a call for each task; returns whether the worker lives."""
-        slot, incarnation, tasks, _, _ = self.step
+        slot, incarnation, tasks, _, _, patience = self.step
         told, member = self.told, self.member
+        begun_at = told.now()
         for number in tasks:
             job = told.job(number)
             if job is None:
@@ -125,11 +126,14 @@ class TaskRun:
             if self.is_interrupted:
                 break
             told.pump()
+            if told.now() - begun_at > patience:
+                # Other workers may have nothing to do.
+                break
         return True
 
     async def _run_chunk(self, source: Items, items: list[Any]) -> bool:
         """Makes one call for several items of a feed; returns whether the worker lives."""
-        slot, incarnation, tasks, _, together = self.step
+        slot, incarnation, tasks, _, together, patience = self.step
         told, member = self.told, self.member
         now, pump_soon = told.now, told.pump_soon
         has_stopped = False
@@ -155,7 +159,7 @@ class TaskRun:
         try:
             if self.is_interrupted:
                 raise asyncio.CancelledError
-            self.seconds = await member.run_chunk(source.function, items, together, hear)
+            self.seconds = await member.run_chunk(source.function, items, together, patience, hear)
         except asyncio.CancelledError:
             if not self.is_interrupted:
                 raise

@@ -37,6 +37,8 @@ from workerlib._pool.steps import (
 
 TARGET = 0.01
 """How many seconds a chunk of items should take."""
+PATIENCE = 2
+"""After how many times `target` a worker gives back the items of such a chunk that have not begun."""
 LARGEST = 1024
 """The largest number of items of a chunk whose size the schedule chooses."""
 GRACE = 2.0
@@ -354,7 +356,7 @@ class Schedule:
         known = self._current(slot, incarnation)
         if known is None or known.state not in {State.BUSY, State.CONDEMNED} or known.is_own_kill:
             return
-        if known.state is State.BUSY and known.task is None:
+        if known.state is State.BUSY:
             self._learn(known, self._now - known.run_at if seconds is None else seconds)
         if known.task is not None and known.meant == known.task.numbers.start:
             # Interrupted before it had begun.
@@ -577,14 +579,15 @@ class Schedule:
         return True
 
     def _learn(self, slot: _Slot, seconds: float) -> None:
-        """Chooses the size of a feed's next chunk by the time that the last one took."""
+        """Chooses the size of a feed's next chunk by the time that the items of the last one took."""
         feed = slot.run_feed
-        if feed is None or feed.chunk is not None or slot.run_of == 0:
+        ended = slot.run_of - (0 if slot.task is None else len(slot.task.numbers))
+        if feed is None or feed.chunk is not None or ended == 0:
             return
-        each = seconds / slot.run_of
+        each = seconds / ended
         fitting = LARGEST if each <= 0 else round(self._target / each)
         # From one chunk to the next it grows by two at most: one quick item says little of the others.
-        feed.size = max(1, min(fitting, 2 * slot.run_of, LARGEST))
+        feed.size = max(1, min(fitting, 2 * ended, LARGEST))
 
     def _read(self) -> None:
         for feed in self._feeds.values():
@@ -618,8 +621,18 @@ class Schedule:
                 # A time limit needs to know which item runs.
                 is_exact = feed is None or feed.timeout is not None
                 slot.together = 1 if is_exact else max(1, slot.run_of // _PARTS)
-                chunk = feed is not None
-                self._steps.append(Run(slot.number, slot.incarnation, task.numbers, chunk, slot.together))
+                # A chunk of a size that the user has chosen runs to its end.
+                is_chosen_here = feed is not None and feed.chunk is None
+                self._steps.append(
+                    Run(
+                        slot.number,
+                        slot.incarnation,
+                        task.numbers,
+                        is_chunk=feed is not None,
+                        together=slot.together,
+                        patience=PATIENCE * self._target if is_chosen_here else math.inf,
+                    )
+                )
 
     def _choose(self, slot: _Slot) -> tuple[_Task | None, _Feed | None]:
         """Takes out what an idle worker runs next, and its feed if it is the next chunk of that."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import NamedTuple
 
@@ -68,6 +69,8 @@ class Run(NamedTuple):
     """Whether they are items of a feed, which may travel in one call."""
     together: int = 1
     """Of how many items the outcomes may travel in one message."""
+    patience: float = math.inf
+    """After how many seconds the worker gives back the items that have not begun."""
 
 
 class Interrupt(NamedTuple):
