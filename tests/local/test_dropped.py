@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ async def slowly(number):
     for item in range(number):
         yield item
         await asyncio.sleep(0.1)
+
+@workerlib.export
+def endless():
+    number = 0
+    while True:
+        yield number
+        number += 1
 
 @workerlib.export
 async def later(value):
@@ -86,6 +94,28 @@ async def test_a_stream_of_a_worker_that_nobody_holds(tmp_path: Path) -> None:
     with pytest.warns(ResourceWarning):  # noqa: PT031 - a warning of the loop
         assert [item async for item in stream] == list(range(8))
         await connection.closed
+
+
+async def test_a_stream_that_outlives_its_connection(tmp_path: Path) -> None:
+    """It gives what had come, and then the error: nobody is granted credit for that."""
+    script = tmp_path / "outlived.py"
+    script.write_text(SCRIPT)
+    worker = await workerlib.connect(script)
+    stream = worker.endless.options(ahead=8)()
+    assert await anext(stream) == 0
+    # Its answer comes behind the items.
+    assert await worker.add(1, 2) == 3
+    await worker.close()
+    connection = weakref.ref(worker._connection)
+    del worker
+    gc.collect()
+    assert connection() is None
+    items = []
+    with pytest.raises(workerlib.ConnectionClosedError):
+        async for item in stream:
+            items.append(item)
+    assert items == list(range(1, len(items) + 1))
+    assert len(items) > 4
 
 
 async def test_close_may_be_awaited(tmp_path: Path) -> None:

@@ -98,6 +98,8 @@ class Streams:
             is_deep: Whether Python would overflow the stack if it freed them.
         """
         producer = first = None
+        # It may end meanwhile, and is freed when this has ended.
+        connection = self.connection
         current_call.set(served)
         try:
             source = await self._source(served, name, arguments)
@@ -112,9 +114,9 @@ class Streams:
             if served.interrupt is not None:
                 # The message that says the same may still be on its way.
                 self.session.note_cancel(served.call)
-            answer_error(self.connection, served.call, error, served.interrupt is not None)
+            answer_error(connection, served.call, error, served.interrupt is not None)
         finally:
-            del self.connection._served[served.call]
+            del connection._served[served.call]
             served.forget_task()
             # It refers to this frame, and this frame to it.
             served.interrupt = None
@@ -126,7 +128,7 @@ class Streams:
                 await producer.run()
         finally:
             if served.brought is not None:
-                self.connection.references.leave(served)
+                connection.references.leave(served)
             if is_deep:
                 dismantle(arguments)
 
@@ -341,7 +343,8 @@ class Streams:
 
     def transmit(self) -> None:
         """Sends what the session wants sent, small messages together."""
-        self.connection._transmit()
+        if (connection := self.connection) is not None:
+            connection._transmit()
 
     def carry_out(self) -> None:
         if (connection := self.connection) is not None:
