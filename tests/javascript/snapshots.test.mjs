@@ -24,6 +24,8 @@ const remote = { takeSnapshot: () => Promise.resolve({}) };
 const { setTimeout: later } = globalThis;
 let timers = [];
 let now = 0;
+/** The ports of makers: one that is open keeps Node from ending. */
+const ports = [];
 
 beforeEach(() => {
   globalThis.setTimeout = (callback, milliseconds) => void timers.push({ at: now + milliseconds, callback });
@@ -32,6 +34,7 @@ beforeEach(() => {
 afterEach(() => {
   globalThis.setTimeout = later;
   timers = [];
+  for (const port of ports.splice(0)) port.close();
 });
 
 /** Waits for messages: until something is true. */
@@ -59,6 +62,7 @@ async function pass(milliseconds) {
  */
 async function startedPage() {
   const { port1, port2 } = new MessageChannel();
+  ports.push(port1, port2);
   const [makers, asked, done] = [[], [], []];
   const image = new Uint8Array([1]);
   Comlink.expose(
