@@ -456,9 +456,10 @@ impl Session {
         self.take_in(bytes, buffers);
     }
 
-    // Has the commonest steps done without Python: by `carry_out` and `transmit`.
-    fn be_direct(&mut self, direct: Py<PyAny>) {
-        self.direct = Some(direct);
+    // Has the commonest steps done without Python, by `carry_out` and `transmit`; with None no longer, which ends the
+    // reference to what does them.
+    fn be_direct(&mut self, direct: Option<Py<PyAny>>) {
+        self.direct = direct;
     }
 
     // Does for a connection what is to be done and can be done without Python. It returns the first step that cannot, as

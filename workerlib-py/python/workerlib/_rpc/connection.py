@@ -580,8 +580,10 @@ class Connection:
         if self._insistence is not None:
             self._insistence.end_all()
             self._insistence = None
-        # They refer to this connection. Whoever still calls one of them has them from its `Worker`.
+        # What follows refers to this connection, which is to be freed with its last reference. Whoever still
+        # calls a function has it from its `Worker`.
         self.functions_there = FunctionsThere()
+        self._session.be_direct(None)
         self.endpoint.close()
 
     def _lose(self, lost: list[int], cause: type[ConnectionClosedError], reason: str) -> None:
