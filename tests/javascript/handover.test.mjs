@@ -67,7 +67,7 @@ async function state(received) {
 
 /** Has time pass for a worker that waits for no page: for one that is late, and once more. */
 async function beInVain() {
-  for (const _ of ["first", "second"]) {
+  for (let turn = 0; turn < 2; turn += 1) {
     await new Promise((resolve) => setImmediate(resolve));
     tick(25);
   }
