@@ -104,7 +104,7 @@ impl Plain<'_> {
         Some(std::str::from_utf8(text).ok()?.to_owned())
     }
 
-    /// What a call for a stream has behind its function: that its start is not reported, and its credit.
+    /// The fields behind the function of a call for a stream: its start is not reported, and its credit follows.
     fn credit(&mut self) -> Option<Credit> {
         self.0 = self.0.strip_prefix(&[0xc2, 0x92])?;
         Some(Credit { items: self.uint()?, bytes: self.uint()? })

@@ -63,7 +63,7 @@ enum Part {
     BeginStream,
     /// Goes on with that stream.
     Produce,
-    /// What the other side may invoke, by number: each a `Given`.
+    /// The functions and objects that the other side may invoke, by number: each a `Given`.
     Given,
     /// Makes what stands for a call that is served.
     MakeServed,
@@ -88,7 +88,7 @@ enum Part {
     Pending,
 }
 
-/// What the other side asks for.
+/// The kinds of work that the other side asks for.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Call,
@@ -527,7 +527,7 @@ impl Direct {
         };
         let served = this.make_served(connection, id.as_any(), Part::MakeInvocation)?;
         set(&served, intern!(py, "number"), &number)?;
-        // What arrives while it runs comes after it.
+        // Messages that arrive while it runs are carried out after it.
         let is_hearing = intern!(py, "_is_hearing");
         let (yes, was_hearing) = (PyBool::new(py, true), connection.getattr(is_hearing)?);
         set(connection, is_hearing, &yes)?;

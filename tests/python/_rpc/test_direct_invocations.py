@@ -252,7 +252,7 @@ def _others(worker: Worker) -> list[Any]:
 
 
 async def test_answers_of_a_connection_that_ends(connect: Connect) -> None:
-    """What waits raises, what nobody waits for is told to whoever asks, and nothing is left."""
+    """Callers that wait hear of the end, an answer that nobody waits for tells whoever asks, and nothing is left."""
     replies: list[Reply[Any]] = []
 
     async def ask(callback: CallBack) -> None:

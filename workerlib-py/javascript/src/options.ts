@@ -29,7 +29,7 @@ const CHECKS: Record<keyof Required<SpawnOptions>, Check> = {
   name: ["a text", isText],
   onProgress: ["a function", isFunction],
   timeout: MILLISECONDS,
-  // One of another frame is none of this page's AbortSignal.
+  // The signal of another frame is no instance of this page's class.
   signal: ["the signal of an AbortController", (value) => isFunction(value?.throwIfAborted)],
   heartbeat: MILLISECONDS,
   heartbeatInCalls: FLAG,

@@ -233,15 +233,18 @@ export async function makeSnapshotOf(
 
 /** Names the snapshot of a plan: by Pyodide's version, the lock file and workerlib's build. */
 async function keyOf({ module, folder }: Imported, plan: Plan): Promise<string> {
-  const lock =
-    plan.source.lockFileContents ??
-    (await (await fetchFile(folder + LOCK, "Pyodide's lock file")).text());
+  const lock = await lockFile(plan.source, folder);
   const parts = await Promise.all([
     digestOf(lock),
     plan.build(),
     digestOf(FRESH + JSON.stringify([FORM, plan.entry, OPTIONAL, EXTENSION, folder])),
   ]);
   return [module.version, ...parts.map((part) => part.slice(0, 16))].join("-");
+}
+
+/** Gives the text of the lock file: the caller's own, or that of the folder. */
+async function lockFile({ lockFileContents }: PyodideSource, folder: string): Promise<string> {
+  return lockFileContents ?? (await (await fetchFile(folder + LOCK, "Pyodide's lock file")).text());
 }
 
 function digestOf(content: string): Promise<string> {
@@ -354,8 +357,7 @@ async function loadLocked(pyodide: Pyodide, names: string[], report: Report): Pr
 export async function lockedFiles(names: string[], source: PyodideSource, base: string): Promise<string[] | undefined> {
   if (names.length === 0) return [];
   const folder = new URL(folderOf(source), base).href;
-  const lock = source.lockFileContents ?? (await (await fetchFile(folder + LOCK, "Pyodide's lock file")).text());
-  const { packages } = JSON.parse(lock) as { packages: Record<string, { file_name: string; depends: string[] }> };
+  const { packages } = JSON.parse(await lockFile(source, folder)) as { packages: Record<string, { file_name: string; depends: string[] }> };
   const needed = new Set(names.map(normalised));
   const files: string[] = [];
   // A set that grows meanwhile is walked to its new end.

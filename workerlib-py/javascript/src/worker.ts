@@ -346,8 +346,8 @@ export class PyodideWorker {
       entry: ENTRY,
       install: (pyodide) =>
         installWorkerlib(pyodide, address === undefined ? undefined : () => fetchWheel(address), this.#report),
-      // Without a wheel of its own it is the lock file's, which is in the key.
       ...(this.#expects && { expects: this.#expects }),
+      // Without a wheel of its own it is the lock file's, which is in the key.
       build: async () => (address === undefined ? "" : digest(new Uint8Array(await fetchWheel(address)))),
     };
   }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -97,6 +98,19 @@ def require_texts(option: str, value: Any, example: str) -> list[str]:
         if all(isinstance(text, str) for text in texts):
             return texts
     raise TypeError(f"{option}={value!r}: write a list of texts, such as [{example!r}]")
+
+
+def require_config(value: Any) -> None:
+    """Checks that a configuration that is no dict can be read: that it is a path, or the text of a file.
+
+    Args:
+        value: The value of `config=`.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"config={value!r}: write the path of a TOML or JSON file, its text, or a dict")
 
 
 def require_callable(option: str, value: Any) -> None:

@@ -580,8 +580,8 @@ class Connection:
         if self._insistence is not None:
             self._insistence.end_all()
             self._insistence = None
-        # What follows refers to this connection, which is to be freed with its last reference. Whoever still
-        # calls a function has it from its `Worker`.
+        # A connection that has ended is to be freed with its last reference, and these refer to it. Whoever
+        # still calls a function has it from its `Worker`.
         self.functions_there = FunctionsThere()
         self._session.be_direct(None)
         self.endpoint.close()

@@ -161,7 +161,7 @@ class References:
         self._wraps = connection._table.adapters.find_total() is not None
         self._thread = threading.get_ident()
         self.given: dict[int, Given] = {}
-        """What the other side may call, by number. `Direct` has the same dict."""
+        """The functions and objects that the other side may call, by number. `Direct` has the same dict."""
         self._objects: dict[int, int] = {}
         """The numbers of the objects that were given, by their ids."""
         self._held: dict[int, Held] = {}

@@ -143,7 +143,7 @@ class Streams:
             arguments: The positional and the keyword arguments.
 
         Returns:
-            What `produce` takes; None if nobody wants the stream.
+            The argument `begun` of `produce`; None if nobody wants the stream.
         """
         generator = function(*arguments[0], **arguments[1])
         first = FirstStep.take(self, served, generator)

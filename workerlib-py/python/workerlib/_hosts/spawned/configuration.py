@@ -11,6 +11,7 @@ import js
 from pyodide.ffi import JsException
 
 from workerlib._addresses import base
+from workerlib._arguments import require_config
 from workerlib._config.settings import parse
 from workerlib._errors import ConfigError
 from workerlib._hosts.host import is_html
@@ -34,8 +35,7 @@ async def read(config: Config | None) -> tuple[dict[str, Any], str]:
     """
     if config is None or isinstance(config, Mapping):
         return dict(config or {}), base()
-    if not isinstance(config, str | os.PathLike):
-        raise TypeError(f"config={config!r}: write the path of a TOML or JSON file, its text, or a dict")
+    require_config(config)
     if not isinstance(config, str):
         try:
             return parse(Path(config).read_text(encoding="utf-8")), base()

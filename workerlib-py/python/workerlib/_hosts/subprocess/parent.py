@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from workerlib._arguments import require_config
 from workerlib._channels.socket import OnBroken, OnMessage, PipeEndpoint, open_pipe
 from workerlib._config.files import files
 from workerlib._config.settings import parse
@@ -58,8 +59,7 @@ def read_config(config: Config | None) -> dict[str, Any]:
         return {}
     if isinstance(config, Mapping):
         return dict(config)
-    if not isinstance(config, str | os.PathLike):
-        raise TypeError(f"config={config!r}: write the path of a TOML or JSON file, its text, or a dict")
+    require_config(config)
     if is_text(config):
         return parse(str(config))
     try:
