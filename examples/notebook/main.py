@@ -15,7 +15,7 @@ try:
 except workerlib.WorkerlibError as error:
     js.showTrouble(str(error))
     raise
-status.textContent = "Ready." if js.crossOriginIsolated else "Ready; not isolated: Stop ends no loop."
+status.textContent = "Ready."
 run.disabled = False
 
 
@@ -30,9 +30,13 @@ async def run_cell(event):
         status.textContent = "Done."
     except asyncio.CancelledError:
         status.textContent = "Stopped."
+    except workerlib.WorkerDiedError:
+        await worker.restart()
+        status.textContent = "Stopped. The new worker has no variables."
     run.disabled, stop.disabled = False, True
 
 
 @when("click", stop)
 def stop_cell(event):
-    task.cancel()
+    # A page that is not isolated cannot interrupt Python, only end its worker.
+    task.cancel() if js.crossOriginIsolated else worker.terminate()
