@@ -530,8 +530,9 @@ async def test_the_buffers_of_a_late_result_are_used_again(
         # It computes for three times as long as its caller waits for a word.
         late = asyncio.ensure_future(worker.compute_in_spite_of_all(3 * patience))
         await words.hear()
-        late.cancel()
         with grace(patience):
+            # The caller's patience is taken now.
+            late.cancel()
             try:
                 await late
             except asyncio.CancelledError:
