@@ -45,9 +45,11 @@ def measure(browser: AnyBrowser, url: str, quick: bool) -> dict[str, list[Row]]:
     """
     rows: list[Row] = []
     goals: list[Row] = []
+    # A death is the same on each site, and a thousand of them take minutes: the plain site has them all.
+    has_few_deaths = quick or _is_isolated(browser, url)
     for part in (_tasks, _tiny, _stragglers, _graph, _kills, _restarts):
         try:
-            told = part(lambda: _Page(browser, url), quick)
+            told = part(lambda: _Page(browser, url), has_few_deaths if part in (_kills, _restarts) else quick)
         except Exception as error:
             goals.append(not_measured(_NAMES[part.__name__], error))
             continue
@@ -91,6 +93,16 @@ class _Page:
 
     def __exit__(self, *_: object) -> None:
         self._context.close()
+
+
+def _is_isolated(browser: AnyBrowser, url: str) -> bool:
+    """Tells whether the site's pages are isolated; a page without Python can say it."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{url}/bench/style.css", timeout=_MILLISECONDS)
+    is_isolated = bool(page.evaluate("() => crossOriginIsolated"))
+    context.close()
+    return is_isolated
 
 
 _WITHIN = """([name, given, limit]) => Promise.race([
@@ -157,23 +169,18 @@ def _graph(opened: Opened, quick: bool) -> Told:
     ]
 
 
-def _kills(opened: Opened, quick: bool) -> Told:
+def _kills(opened: Opened, has_few: bool) -> Told:
     with opened() as in_page:
-        kills, items = (20, 400) if quick or _has_few_deaths(in_page) else (200, 2000)
+        kills, items = (20, 400) if has_few else (200, 2000)
         told = in_page("kills", kills, items, limit=900)
     row = _row(f"{kills} workers killed during a map", "s", [told], {_OWN: "seconds"})
     row["details"] = {"items": told["items"]}
     return [(row, [(f"results lost or doubled in {kills} kills", "<=", told["wrong"], 0)])]
 
 
-def _has_few_deaths(in_page: InPage) -> bool:
-    """A death is the same on each site, and a thousand of them take minutes: the plain site has them all."""
-    return bool(in_page("is_isolated")["is"])
-
-
-def _restarts(opened: Opened, quick: bool) -> Told:
+def _restarts(opened: Opened, has_few: bool) -> Told:
     with opened() as in_page:
-        count = 20 if quick or _has_few_deaths(in_page) else 1000
+        count = 20 if has_few else 1000
         told = in_page("restarts", count, limit=1500)
     row = _row(f"{count:,} restarts, each", "ms", [told], {_OWN: "each"})
     row["details"] = told

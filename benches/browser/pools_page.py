@@ -133,11 +133,6 @@ async def graph(way, size):
     return json.dumps({"ms": took, "before": before, "after": pyodide_js._module.HEAPU8.byteLength})
 
 
-async def is_isolated():
-    """Tells whether the page is isolated."""
-    return json.dumps({"is": bool(js.crossOriginIsolated)})
-
-
 async def kills(count, items):
     """Terminates workers at random during a map with retries; tells how many results are wrong."""
     async with workerlib.pool("./pool_worker.py", 2, **pool_kills.UNBOUNDED) as started:

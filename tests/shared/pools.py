@@ -118,6 +118,39 @@ async def test_map_gives_back_what_waits_behind_slow_items(pool: Pool) -> None:
     assert ended in ([0.0, 0.3], [0.0])
 
 
+async def test_a_chunk_follows_another(pool: Pool) -> None:
+    """A chunk that is sent in advance begins when the one before it has ended, and only if all items of that have run."""
+    await all_up(pool)
+    heard: list[str] = []
+
+    def chunk(
+        name: str, items: list[float], patience: float = 60.0, follows: bool = True
+    ) -> asyncio.Task[Any]:
+        member = pool_kills.running(pool)[0]
+
+        def hear(kind: int, _result: Any) -> None:
+            heard.append(f"{name}{kind}")
+
+        return asyncio.ensure_future(member.run_chunk("wait", items, 1, patience, hear, follows=follows))
+
+    # The items await, so that nothing but the order of the chunks keeps the second one back.
+    first, second = chunk("a", [0.02, 0.02], follows=False), chunk("b", [0.0, 0.0])
+    assert await first >= 0.04
+    assert await second < 60
+    assert heard == ["a1", "a1", "b1", "b1"]
+    heard.clear()
+    first, second = chunk("a", [0.02, 0.0], patience=0.0, follows=False), chunk("b", [0.0])
+    await asyncio.gather(first, second)
+    assert heard == ["a1"]
+    heard.clear()
+    first, second = chunk("a", [0.3, 0.0], follows=False), chunk("b", [0.0])
+    third = chunk("c", [0.0])
+    await asyncio.sleep(0.05)
+    second.cancel()
+    await asyncio.wait([first, second, third])
+    assert [outcome for outcome in heard if outcome[0] != "b"] == ["a1", "a1"]
+
+
 async def test_map_is_lazy(pool: Pool) -> None:
     """Nothing is read before the first step, and then no more than `ahead` chunks beyond what is taken."""
     read = []

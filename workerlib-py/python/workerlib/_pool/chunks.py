@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from workerlib._errors import FrameError, UnsendableError
 from workerlib._pool.places import placed
@@ -39,8 +40,18 @@ _FEW = 32
 _SCALARS = frozenset({int, float, bool, complex, type(None)})
 
 
+_ends: WeakKeyDictionary[Connection, asyncio.Future[bool]] = WeakKeyDictionary()
+"""Of each connection the end of the last chunk that has arrived: whether all of its items have run."""
+
+
 async def run_chunk(  # noqa: PLR0917 - the arguments of a call
-    connection: Connection, served: Served, name: str, items: list[Any], together: int, patience: float
+    connection: Connection,
+    served: Served,
+    name: str,
+    items: list[Any],
+    together: int,
+    patience: float,
+    follows: bool = False,
 ) -> float:
     """Runs a function for each item, in their order, and reports each outcome: the worker's side.
 
@@ -53,13 +64,39 @@ async def run_chunk(  # noqa: PLR0917 - the arguments of a call
         items: The items, each the only argument of its call.
         together: How many results may share a report.
         patience: After how many seconds no further item begins.
+        follows: Whether this chunk has been sent before the last one has ended. It begins behind that one, if
+            all items of that one have run: so a death has its suspects among the items of one chunk.
 
     Returns:
         How many seconds it took.
     """
+    before = _ends.get(connection)
+    end = _ends[connection] = asyncio.get_running_loop().create_future()
+    is_complete = False
+    try:
+        if follows and before is not None:
+            if not before.done():
+                try:
+                    await asyncio.wait([before])
+                except asyncio.CancelledError:
+                    _report(connection, served, NOT_BEGUN, None)
+                    raise
+            if not before.result():
+                return 0.0
+        start = monotonic()
+        is_complete = await _run_items(connection, served, name, items, together, start + patience)
+        return monotonic() - start
+    finally:
+        end.set_result(is_complete)
+
+
+async def _run_items(  # noqa: PLR0917 - those of a chunk
+    connection: Connection, served: Served, name: str, items: list[Any], together: int, until: float
+) -> bool:
+    """Runs the items of a chunk; returns whether all have run."""
     function = connection.exported(name)
     guard = connection._guard
-    start = breath = since = monotonic()
+    breath = since = monotonic()
     unsent: list[Any] = []
     for number, item in enumerate(items, 1):
         result: list[Any] = []
@@ -87,8 +124,9 @@ async def run_chunk(  # noqa: PLR0917 - the arguments of a call
             _report(connection, served, NOT_BEGUN, None)
             raise asyncio.CancelledError
         now = monotonic()
-        if now - start > patience:
-            break
+        if now > until and number < len(items):
+            _report_results(connection, served, unsent)
+            return False
         if len(unsent) >= together or now - since > _SOON:
             _report_results(connection, served, unsent)
             since = now
@@ -101,7 +139,7 @@ async def run_chunk(  # noqa: PLR0917 - the arguments of a call
                 raise
             breath = monotonic()
     _report_results(connection, served, unsent)
-    return monotonic() - start
+    return True
 
 
 def _may_wait(result: Any) -> bool:

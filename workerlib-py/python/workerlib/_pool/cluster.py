@@ -418,8 +418,11 @@ class ClusterMember(Member):
         together: int,
         patience: float,
         on_outcome: Callable[[int, Any], None],
+        *,
+        follows: bool = False,
     ) -> float | None:
         """Calls an export for each item, in one task of the cluster's: all outcomes come at its end."""
+        assert not follows, "a pool without interrupts gives nothing in advance"
         refuse_live_values(tuple(items), {})
         module = self._cluster.module
         outcomes = await self._submit(cluster_tasks.call_for_each, module, function, items, patience)

@@ -25,7 +25,8 @@ from workerlib._pool.jobs import Answer, Items, Job, OnEnd, Stats
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy
 from workerlib._pool.run import TaskRun, Told
-from workerlib._pool.schedule import TARGET, Schedule, State
+from workerlib._pool.schedule import TARGET, Schedule
+from workerlib._pool.slots import State
 from workerlib._pool.steps import (
     Break,
     Ending,
@@ -50,7 +51,8 @@ _LOOK = 1.0
 @dataclass(slots=True)
 class _Place:
     member: Member | None = None
-    run: TaskRun | None = None
+    runs: list[TaskRun] = field(default_factory=list)
+    """What the member runs, and what follows it."""
     incarnation: int = 0
     is_up: bool = False
     """Whether the schedule knows of the member."""
@@ -86,7 +88,8 @@ class Driver:
             interrupts: Whether a task that runs can be interrupted.
             target: How many seconds a chunk of items should take.
         """
-        self.schedule = Schedule(size, policy, poison_after, target)
+        # What has been given in advance has to be taken back from a worker whose tasks are interrupted.
+        self.schedule = Schedule(size, policy, poison_after, target, gives_next=interrupts)
         self.name = name
         self.interrupts = interrupts
         """Whether a task that runs can be interrupted, so that it can have a time limit."""
@@ -555,9 +558,10 @@ class Driver:
         if self.schedule.is_closed:
             return
         place.member, place.is_up = None, False
-        if place.run is not None:
-            place.run.note_fate(member.fate)
-            place.run = None
+        # What follows had not begun.
+        if (run := next((run for run in place.runs if not run.is_complete), None)) is not None:
+            run.note_fate(member.fate)
+        place.runs.clear()
         self._cause = WorkerDiedError(member.fate)
         # Its process is waited for, so that nothing is left of it.
         self._spawn(_quietly(member.close()))
@@ -571,7 +575,8 @@ class Driver:
     def _run(self, step: Run) -> None:
         place = self._places[step.slot]
         assert place.member is not None
-        run = place.run = TaskRun(step, place.member, self._told)
+        run = TaskRun(step, place.member, self._told, follows=place.runs[-1] if step.follows else None)
+        place.runs.append(run)
         run.begin()
         run.task = self.loop.create_task(self._carry_through(run, place))
         self._keep(place, run.task, self._fail)
@@ -579,17 +584,21 @@ class Driver:
     async def _carry_through(self, run: TaskRun, place: _Place) -> None:
         """Has a worker run tasks, and makes it idle again if it lives."""
         step, member = run.step, run.member
-        if not await run.run():
-            self.pump()
-            return
-        if run.is_interrupted:
-            self.pump()
-            # Its function may go on: one that computes, or cleans up.
-            await member.wait_until_idle()
-            if member.is_gone:
+        try:
+            if not await run.run():
+                self.pump()
                 return
-        place.run = None
-        is_too_large = await self._is_too_large(place, member)
+            if run.is_interrupted:
+                self.pump()
+                # Its function may go on: one that computes, or cleans up.
+                await member.wait_until_idle()
+                if member.is_gone:
+                    return
+            is_too_large = await self._is_too_large(place, member)
+        finally:
+            run.note_end()
+        if run in place.runs:
+            place.runs.remove(run)
         self.schedule.handle_time(self.loop.time())
         self.schedule.handle_ended(step.slot, step.incarnation, run.seconds)
         if is_too_large:
@@ -607,7 +616,8 @@ class Driver:
             return False
 
     def _interrupt(self, step: Interrupt) -> None:
-        if (run := self._places[step.slot].run) is not None:
+        # The last one first: it must not begin when the one before it has ended.
+        for run in reversed(self._places[step.slot].runs):
             run.interrupt()
 
     def snapshot(self) -> Stats:

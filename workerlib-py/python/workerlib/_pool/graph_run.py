@@ -19,7 +19,7 @@ from workerlib._pool.graph_plan import Batch, Entry, Node, Place, Plan, next_num
 from workerlib._pool.graph_tasks import Packed, Step, pack, unpack
 from workerlib._pool.graphs import nodes_of
 from workerlib._pool.jobs import Job
-from workerlib._pool.schedule import State
+from workerlib._pool.slots import State
 from workerlib._pool.steps import Ending
 
 

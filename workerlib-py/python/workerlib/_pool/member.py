@@ -97,6 +97,8 @@ class Member:
         together: int,
         patience: float,
         on_outcome: Callable[[int, Any], None],
+        *,
+        follows: bool = False,
     ) -> float | None:
         """Calls an export for each item. Items without an outcome have not begun when it returns.
 
@@ -106,6 +108,8 @@ class Member:
             together: Of how many items the outcomes may come in one message.
             patience: After how many seconds no further item begins.
             on_outcome: Is called with the kind of each outcome (`_pool/chunks.py`) and its value.
+            follows: Whether the items begin when the worker has ended those that it runs, and only if it has
+                ended them all.
 
         Returns:
             How many seconds it took in the worker; None if that is not known.
@@ -116,7 +120,7 @@ class Member:
             if type(mark) is str and mark == OUTCOME:
                 on_outcome(kind, value)
 
-        arguments = (function, items, together, patience)
+        arguments = (function, items, together, patience, follows)
         return float(await self.connection.call("workerlib:chunk", arguments, {}, on_report=hear))
 
     async def wait_until_idle(self) -> None:

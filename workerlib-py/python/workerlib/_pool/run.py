@@ -34,7 +34,7 @@ class Told:
     """Has that done once for all that happens in this iteration of the loop."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class TaskRun:
     """Tasks that a worker runs one after the other."""
 
@@ -43,6 +43,8 @@ class TaskRun:
     member: Member
     """The worker."""
     told: Told
+    follows: TaskRun | None = None
+    """The run of the same worker that has to end before this one begins."""
     task: asyncio.Task[None] | None = None
     """The task of the event loop that awaits the worker's answers."""
     seconds: float | None = None
@@ -51,6 +53,7 @@ class TaskRun:
     outcomes: int = 0
     """How many tasks have an outcome."""
     _has_begun: bool = field(default=False)
+    _ended: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def begin(self) -> None:
         """Tells the tasks that they begin."""
@@ -60,6 +63,29 @@ class TaskRun:
         if job is not None and job.on_begin is not None:
             job.on_begin()
             job.on_begin = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each of the tasks has an outcome."""
+        return self.outcomes == len(self.step.tasks)
+
+    def note_end(self) -> None:
+        """Notes that the run has ended, for the one that follows it."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    async def _wait_for_turn(self) -> bool:
+        """Returns when the run before this one has ended: whether that has run all its tasks."""
+        before, self.follows = self.follows, None
+        if before is None:
+            return True
+        while not before._ended.done():
+            try:
+                await asyncio.wait([before._ended])
+            except asyncio.CancelledError:
+                if not self.is_interrupted:
+                    raise
+        return before.is_complete and not before.is_interrupted
 
     def note_fate(self, fate: str) -> None:
         """Notes how the worker died, for the tasks that it may have run."""
@@ -92,8 +118,10 @@ class TaskRun:
 
     async def _run_one_by_one(self) -> bool:
         """Makes a call for each task; returns whether the worker lives."""
-        slot, incarnation, tasks, _, _, patience = self.step
+        slot, incarnation, tasks, _, _, patience, _ = self.step
         told, member = self.told, self.member
+        if not await self._wait_for_turn():
+            return True
         begun_at = told.now()
         for number in tasks:
             job = told.job(number)
@@ -133,7 +161,7 @@ class TaskRun:
 
     async def _run_chunk(self, source: Items, items: list[Any]) -> bool:
         """Makes one call for several items of a feed; returns whether the worker lives."""
-        slot, incarnation, tasks, _, together, patience = self.step
+        slot, incarnation, tasks, _, together, patience, follows = self.step
         told, member = self.told, self.member
         now, pump_soon = told.now, told.pump_soon
         has_stopped = False
@@ -159,7 +187,9 @@ class TaskRun:
         try:
             if self.is_interrupted:
                 raise asyncio.CancelledError
-            self.seconds = await member.run_chunk(source.function, items, together, patience, hear)
+            self.seconds = await member.run_chunk(
+                source.function, items, together, patience, hear, follows=follows
+            )
         except asyncio.CancelledError:
             if not self.is_interrupted:
                 raise
@@ -169,6 +199,7 @@ class TaskRun:
         except TasksLostError as lost:
             self._lose(tasks, lost)
         except BaseException as error:
+            await self._wait_for_turn()
             if member.is_gone:
                 return False
             if not self.outcomes:
@@ -180,6 +211,7 @@ class TaskRun:
                 if (job := source.job(number)) is not None:
                     job.answer, job.is_error = error, True
                 told.schedule.handle_outcome(slot, incarnation, number)
+        await self._wait_for_turn()
         return True
 
     def _lose(self, numbers: Iterable[int], lost: TasksLostError) -> None:

@@ -9,8 +9,9 @@ It holds these invariants, whatever happens in whichever order:
 
 - Each task settles once.
 - A condemned worker (one that is being interrupted, has died or is parked) gets no task.
-- Each worker runs one task at a time. A death has one suspect, or so many as outcomes may travel together
-  (`Run.together`): nothing tells which of these the worker ran.
+- Each worker runs one task at a time. It has at most one chunk beside the one that it runs, of the same
+  feed. A death has one suspect, or so many as outcomes may travel together (`Run.together`): nothing tells
+  which of these the worker ran.
 - Of each feed at most `ahead` chunks of items have been read and not been taken by their consumer.
 - A worker is started again at most `max_restarts` times in a minute.
 """
@@ -18,11 +19,11 @@ It holds these invariants, whatever happens in whichever order:
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections import deque
-from dataclasses import dataclass, field, replace
-from enum import Enum
 
 from workerlib._pool.restarts import Policy, Restarts
+from workerlib._pool.slots import Feed, Given, Slot, State, Task
 from workerlib._pool.steps import (
     Break,
     Ending,
@@ -35,7 +36,7 @@ from workerlib._pool.steps import (
     Terminate,
 )
 
-TARGET = 0.01
+TARGET = 0.02
 """How many seconds a chunk of items should take."""
 PATIENCE = 2
 """After how many times `target` a worker gives back the items of such a chunk that have not begun."""
@@ -47,97 +48,16 @@ _PARTS = 16
 """In how many parts the outcomes of a chunk travel at least."""
 
 
-class State(Enum):
-    """The states of a slot, which is the place of a worker and of those that replace it."""
-
-    WAITING = "waiting"
-    """It has no worker, and gets one when its time has come."""
-    STARTING = "starting"
-    IDLE = "idle"
-    BUSY = "busy"
-    CONDEMNED = "condemned"
-    """Its worker is being interrupted, or terminated."""
-    PARKED = "parked"
-    """It has no worker, and gets none."""
-
-
-@dataclass(slots=True, eq=False)
-class _Task:
-    """A task that was submitted alone, or items of a feed to which the same has happened."""
-
-    numbers: range
-    timeout: float | None
-    retries: float
-    feed: _Feed | None = None
-    slot: int | None = None
-    """The slot for whose worker it is; None for any."""
-    deaths: int = 0
-    where: _Slot | None = None
-    """The slot whose worker runs it."""
-    settled_from: float = math.inf
-    """The first of the numbers at the end that have settled already: they were cancelled."""
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing is left of it."""
-        return not self.numbers or self.settled_from <= self.numbers.start
-
-    def split_off(self, count: int) -> _Task:
-        """Takes out the first of its items."""
-        first, self.numbers = self.numbers[:count], self.numbers[count:]
-        return replace(self, numbers=first)
-
-
-@dataclass(slots=True, eq=False)
-class _Feed:
-    number: int
-    ahead: int
-    chunk: int | None
-    timeout: float | None
-    retries: float
-    buffer: deque[_Task] = field(default_factory=deque)
-    """Items that have been read and wait, in their order."""
-    size: int = 1
-    """How many items the next chunk has."""
-    untaken: int = 0
-    """How many items have been read, and not been taken."""
-    requested: int = 0
-    has_ended: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    number: int
-    restarts: Restarts
-    state: State = State.WAITING
-    incarnation: int = 0
-    start_at: float = 0.0
-    task: _Task | None = None
-    """The items that its worker has been given and has not answered; the first of them runs."""
-    pinned: deque[_Task] = field(default_factory=deque)
-    """Tasks for its worker and no other."""
-    begun_at: float = 0.0
-    """When the first item of `task` began."""
-    run_at: float = 0.0
-    """When the run began."""
-    run_of: int = 0
-    """How many tasks the run had."""
-    run_feed: _Feed | None = None
-    """The feed of the run's tasks, if they are of one."""
-    together: int = 1
-    """Of how many items the outcomes may travel in one message."""
-    meant: int | None = None
-    """The task for which the worker is being interrupted."""
-    meaning: Ending = Ending.CANCELLED
-    grace_ends: float = math.inf
-    is_own_kill: bool = False
-
-
 class Schedule:
     """The state machine of a pool."""
 
     def __init__(
-        self, size: int, policy: Policy | None = None, poison_after: float = 2, target: float = TARGET
+        self,
+        size: int,
+        policy: Policy | None = None,
+        poison_after: float = 2,
+        target: float = TARGET,
+        gives_next: bool = True,
     ) -> None:
         """Starts with no worker; the first `poll()` asks for one.
 
@@ -146,19 +66,21 @@ class Schedule:
             policy: How often a worker is started again.
             poison_after: How many workers may die of a task before it is not tried again.
             target: How many seconds a chunk of items should take.
+            gives_next: Whether a worker may get its next chunk before it has ended the one that it runs.
         """
         self._target = target
+        self._gives_next = gives_next
         policy = policy or Policy()
-        self._slots = [_Slot(number, Restarts(policy)) for number in range(size)]
+        self._slots = [Slot(number, Restarts(policy)) for number in range(size)]
         self._poison_after = poison_after
-        self._tasks: dict[int, _Task] = {}
+        self._tasks: dict[int, Task] = {}
         """The tasks that were submitted alone and have not settled."""
         self._unsettled = 0
-        self._feeds: dict[int, _Feed] = {}
-        self._again: deque[_Task] = deque()
+        self._feeds: dict[int, Feed] = {}
+        self._again: deque[Task] = deque()
         """Tasks that run alone and before all others: they ran when a worker died."""
-        self._singles: deque[_Task] = deque()
-        self._turns: deque[_Feed | None] = deque([None])
+        self._singles: deque[Task] = deque()
+        self._turns: deque[Feed | None] = deque([None])
         """Whose turn it is: the feeds, and None for the tasks that are submitted one by one."""
         self._steps: deque[Step] = deque()
         self._now = 0.0
@@ -180,7 +102,7 @@ class Schedule:
             retries: How often it runs again after the death of its worker.
             slot: The slot for whose worker it is; None for any.
         """
-        made = self._tasks[task] = _Task(range(task, task + 1), timeout, retries, slot=slot)
+        made = self._tasks[task] = Task(range(task, task + 1), timeout, retries, slot=slot)
         self._unsettled += 1
         if self.is_broken or self.is_closed:
             self._settle(made, Ending.BROKEN)
@@ -225,7 +147,7 @@ class Schedule:
             timeout: The number of seconds that each item may run.
             retries: How often an item runs again after the death of its worker.
         """
-        made = self._feeds[feed] = _Feed(feed, ahead, chunk, timeout, retries)
+        made = self._feeds[feed] = Feed(feed, ahead, chunk, timeout, retries)
         made.size = chunk or 1
         self._turns.append(made)
 
@@ -238,12 +160,12 @@ class Schedule:
         known.untaken += len(tasks)
         known.requested -= len(tasks)
         self._unsettled += len(tasks)
-        task = _Task(tasks, known.timeout, known.retries, known)
+        task = Task(tasks, known.timeout, known.retries, known)
         if self.is_broken or self.is_closed:
             self._settle(task, Ending.BROKEN)
         else:
             known.buffer.append(task)
-            self._join(known.buffer, -2)
+            self._join(known.buffer, len(known.buffer) - 2)
 
     def end_feed(self, feed: int) -> None:
         """Notes that a feed has no further items."""
@@ -265,18 +187,28 @@ class Schedule:
             self._settle(task, Ending.CANCELLED)
         known.buffer.clear()
         for slot in self._slots:
-            running = slot.task
-            if running is not None and running.feed is known and not running.is_settled:
-                first = running.numbers.start
-                self._settle_numbers(running, running.numbers[1:], Ending.CANCELLED)
-                running.settled_from = min(running.settled_from, first + 1)
+            current = slot.current
+            for run in slot.runs:
+                given = run.task
+                if given is None or given.feed is not known or given.is_settled:
+                    continue
+                if run is not current:
+                    self._settle(given, Ending.CANCELLED)
+                    continue
+                first = given.numbers.start
+                self._settle_numbers(given, given.numbers[1:], Ending.CANCELLED)
+                given.settled_from = min(given.settled_from, first + 1)
                 self._interrupt(slot, first, Ending.CANCELLED)
 
     def recycle(self, slot: int, incarnation: int) -> None:
-        """Replaces an idle worker by a new one, which counts as no death."""
+        """Replaces a worker by a new one when it is idle, which counts as no death."""
         known = self._current(slot, incarnation)
-        if known is not None and known.state is State.IDLE:
+        if known is None or known.state not in {State.IDLE, State.BUSY, State.CONDEMNED}:
+            return
+        if known.state is State.IDLE:
             self._terminate(known)
+        else:
+            known.is_too_large = True
 
     def close(self) -> None:
         """Ends the pool: every task settles, and no worker is started."""
@@ -323,12 +255,12 @@ class Schedule:
             Whether the answer counts: it does not if the worker has been replaced meanwhile.
         """
         known = self._current(slot, incarnation)
-        running = None if known is None else known.task
-        if known is None or running is None or not running.numbers or running.numbers.start != task:
+        run = None if known is None else self._run_of(known, task)
+        if known is None or run is None or run.task is None:
             return False
-        ended = running if count == len(running.numbers) else running.split_off(count)
-        if ended is running:
-            known.task = None
+        ended = run.task if count == len(run.task.numbers) else run.task.split_off(count)
+        if ended is run.task:
+            run.task = None
         ended.where = None
         known.begun_at = self._now
         if not was_interrupted:
@@ -346,7 +278,7 @@ class Schedule:
         self.handle_outcome(slot, incarnation, task)
 
     def handle_ended(self, slot: int, incarnation: int, seconds: float | None = None) -> None:
-        """Notes that a worker is idle: its run has ended. Tasks without an outcome have not begun.
+        """Notes that a worker has ended the first of its runs: tasks of it without an outcome have not begun.
 
         Args:
             slot: The worker's slot.
@@ -356,22 +288,28 @@ class Schedule:
         known = self._current(slot, incarnation)
         if known is None or known.state not in {State.BUSY, State.CONDEMNED} or known.is_own_kill:
             return
-        if known.state is State.BUSY:
-            self._learn(known, self._now - known.run_at if seconds is None else seconds)
-        if known.task is not None and known.meant == known.task.numbers.start:
-            # Interrupted before it had begun.
-            self._settle(known.task.split_off(1), known.meaning)
-        self._put_back(known)
-        known.state = State.IDLE
-        known.meant = None
-        known.grace_ends = math.inf
+        if known.runs:
+            run = known.runs[0]
+            if known.state is State.BUSY:
+                self._learn(run, self._now - run.at if seconds is None else seconds)
+            if run.task is not None and known.meant == run.task.numbers.start:
+                # Interrupted before it had begun.
+                self._settle(run.task.split_off(1), known.meaning)
+            self._put_back(known, run)
+            del known.runs[0]
+        if not known.runs:
+            known.state = State.IDLE
+            known.meant = None
+            known.grace_ends = math.inf
+            if known.is_too_large:
+                self._terminate(known)
 
     def handle_not_begun(self, slot: int, incarnation: int) -> None:
-        """Notes that a run could not begin, because of one of its tasks: each is tried alone."""
+        """Notes that a worker's first run could not begin, because of one task: each is tried alone."""
         known = self._current(slot, incarnation)
-        if known is None or known.task is None:
+        if known is None or not known.runs:
             return
-        self._again.extendleft(reversed(self._singled_out(known, math.inf)))
+        self._again.extendleft(reversed(self._singled_out(known.runs[0], math.inf)))
 
     def handle_lost(self, slot: int, incarnation: int) -> None:
         """Notes that the tasks of a run are lost though their slot has a worker: of a cluster.
@@ -379,9 +317,9 @@ class Schedule:
         Each of them may have run, since nothing tells how far the worker had come.
         """
         known = self._current(slot, incarnation)
-        if known is None:
+        if known is None or not known.runs:
             return
-        for task in self._singled_out(known, math.inf):
+        for task in self._singled_out(known.runs[0], math.inf):
             if task.numbers.start == known.meant:
                 self._settle(task, known.meaning)
             else:
@@ -393,7 +331,8 @@ class Schedule:
         if known is None or known.state in {State.WAITING, State.PARKED}:
             return
         is_death = not known.is_own_kill
-        suspects = self._singled_out(known, known.together)
+        current = known.current
+        suspects = [] if current is None else self._singled_out(current, current.together)
         for task in suspects:
             if task.numbers.start == known.meant:
                 self._settle(task, known.meaning)
@@ -402,7 +341,9 @@ class Schedule:
                 self._run_again_or(task, Ending.DISTURBED)
             else:
                 self._suspect(task, Ending.DIED if len(suspects) == 1 else Ending.LOST)
-        self._put_back(known)
+        for run in reversed(known.runs):
+            self._put_back(known, run)
+        known.runs.clear()
         for task in known.pinned:
             self._settle(task, Ending.GONE)
         known.pinned.clear()
@@ -414,8 +355,8 @@ class Schedule:
         for slot in self._slots:
             if slot.grace_ends <= now:
                 self._terminate(slot)
-            elif slot.state is State.BUSY and slot.task is not None:
-                task = slot.task
+            elif slot.state is State.BUSY and (run := slot.current) is not None and run.task is not None:
+                task = run.task
                 if task.timeout is not None and slot.begun_at + task.timeout <= now:
                     self._interrupt(slot, task.numbers.start, Ending.TIMED_OUT)
 
@@ -426,8 +367,8 @@ class Schedule:
         for slot in self._slots:
             if slot.state is State.WAITING and not is_starting and not self.is_closed:
                 times.append(slot.start_at)
-            elif slot.state is State.BUSY and slot.task is not None and slot.task.timeout is not None:
-                times.append(slot.begun_at + slot.task.timeout)
+            elif slot.state is State.BUSY and (run := slot.current) is not None and run.task is not None:
+                times.append(slot.begun_at + (math.inf if run.task.timeout is None else run.task.timeout))
             times.append(slot.grace_ends)
         return min(times)
 
@@ -448,20 +389,29 @@ class Schedule:
 
     def waiting(self) -> int:
         """Returns the number of tasks that have been read or submitted and do not run."""
-        running = sum(slot.task is not None and not slot.task.is_settled for slot in self._slots)
-        return self._unsettled - running
+        current = [slot.current for slot in self._slots]
+        running = [run.task for run in current if run is not None and run.task is not None]
+        return self._unsettled - sum(not task.is_settled for task in running)
 
-    def _current(self, slot: int, incarnation: int) -> _Slot | None:
+    def _current(self, slot: int, incarnation: int) -> Slot | None:
         known = self._slots[slot]
         return known if known.incarnation == incarnation else None
 
-    def _settle(self, task: _Task, ending: Ending) -> None:
+    @staticmethod
+    def _run_of(slot: Slot, task: int) -> Given | None:
+        """Returns the run whose next outcome is that of a task; None if the slot has none."""
+        for run in slot.runs:
+            if run.task is not None and run.task.numbers and run.task.numbers.start == task:
+                return run
+        return None
+
+    def _settle(self, task: Task, ending: Ending) -> None:
         self._settle_numbers(task, task.numbers, ending)
         task.settled_from = -math.inf
         task.where = None
         self._tasks.pop(task.numbers.start, None)
 
-    def _settle_numbers(self, task: _Task, numbers: range, ending: Ending) -> None:
+    def _settle_numbers(self, task: Task, numbers: range, ending: Ending) -> None:
         if numbers.stop > task.settled_from:
             numbers = range(numbers.start, int(max(numbers.start, task.settled_from)))
         if numbers:
@@ -470,32 +420,32 @@ class Schedule:
 
     def _settle_all(self, ending: Ending) -> None:
         waiting = [*self._tasks.values(), *self._again]
-        waiting += [slot.task for slot in self._slots if slot.task is not None]
+        waiting += [run.task for slot in self._slots for run in slot.runs if run.task is not None]
         waiting += [task for feed in self._feeds.values() for task in feed.buffer]
         for task in waiting:
             self._settle(task, ending)
         for slot in self._slots:
-            slot.task = None
+            slot.runs.clear()
             slot.pinned.clear()
         self._again.clear()
         self._singles.clear()
         for feed in self._feeds.values():
             feed.buffer.clear()
 
-    def _singled_out(self, slot: _Slot, count: float) -> list[_Task]:
+    def _singled_out(self, run: Given, count: float) -> list[Task]:
         """Takes the first items of a run out of it, each as a task of its own."""
-        singled: list[_Task] = []
-        while slot.task is not None and len(singled) < count:
-            task = slot.task if len(slot.task.numbers) == 1 else slot.task.split_off(1)
-            if task is slot.task:
-                slot.task = None
+        singled: list[Task] = []
+        while run.task is not None and len(singled) < count:
+            task = run.task if len(run.task.numbers) == 1 else run.task.split_off(1)
+            if task is run.task:
+                run.task = None
             task.where = None
             if task.is_settled:
                 break
             singled.append(task)
         return singled
 
-    def _suspect(self, task: _Task, ending: Ending) -> None:
+    def _suspect(self, task: Task, ending: Ending) -> None:
         """Notes that the worker died that ran a task, or may have run it."""
         task.deaths += 1
         if task.deaths >= self._poison_after:
@@ -503,16 +453,16 @@ class Schedule:
         else:
             self._run_again_or(task, ending)
 
-    def _join(self, line: deque[_Task], index: int) -> None:
+    def _join(self, line: deque[Task], index: int) -> None:
         """Makes one of two neighbours, if items follow each other to which nothing has happened yet."""
-        if len(line) < 2:
+        if not 0 <= index < len(line) - 1:
             return
         left, right = line[index], line[index + 1]
         if left.numbers.stop == right.numbers.start and left.retries == right.retries:
             left.numbers = range(left.numbers.start, right.numbers.stop)
             del line[index + 1]
 
-    def _interrupt(self, slot: _Slot, task: int, meaning: Ending) -> None:
+    def _interrupt(self, slot: Slot, task: int, meaning: Ending) -> None:
         if slot.state is not State.BUSY:
             return
         slot.state = State.CONDEMNED
@@ -520,15 +470,15 @@ class Schedule:
         slot.grace_ends = self._now + GRACE
         self._steps.append(Interrupt(slot.number, slot.incarnation))
 
-    def _terminate(self, slot: _Slot) -> None:
+    def _terminate(self, slot: Slot) -> None:
         slot.state = State.CONDEMNED
         slot.is_own_kill = True
         slot.grace_ends = math.inf
         self._steps.append(Terminate(slot.number, slot.incarnation))
 
-    def _wait(self, slot: _Slot, is_death: bool) -> None:
+    def _wait(self, slot: Slot, is_death: bool) -> None:
         """Has a slot wait for its next worker, unless it had too many."""
-        slot.meant, slot.is_own_kill, slot.grace_ends = None, False, math.inf
+        slot.meant, slot.is_own_kill, slot.is_too_large, slot.grace_ends = None, False, False, math.inf
         delay = slot.restarts.delay_after_death(self._now) if is_death else 0.0
         if delay is None:
             self._park(slot)
@@ -536,16 +486,16 @@ class Schedule:
             slot.state = State.WAITING
             slot.start_at = self._now + delay
 
-    def _park(self, slot: _Slot) -> None:
+    def _park(self, slot: Slot) -> None:
         slot.state = State.PARKED
         if all(slot.state is State.PARKED for slot in self._slots) and not self.is_broken:
             self.is_broken = True
             self._steps.append(Break())
             self._settle_all(Ending.BROKEN)
 
-    def _put_back(self, slot: _Slot) -> None:
+    def _put_back(self, slot: Slot, run: Given) -> None:
         """Puts tasks that a worker has not begun where they were before."""
-        task, slot.task = slot.task, None
+        task, run.task = run.task, None
         if task is None or task.is_settled:
             return
         task.where = None
@@ -554,37 +504,40 @@ class Schedule:
         if task.slot is not None:
             slot.pinned.appendleft(task)
         elif task.feed is not None and not task.deaths:
-            task.feed.buffer.appendleft(task)
-            self._join(task.feed.buffer, 0)
+            buffer = task.feed.buffer
+            index = bisect(buffer, task.numbers.start, key=lambda waiting: waiting.numbers.start)
+            buffer.insert(index, task)
+            self._join(buffer, index)
+            self._join(buffer, index - 1)
         else:
             self._again.appendleft(task)
 
-    def _run_again_or(self, task: _Task, ending: Ending) -> None:
+    def _run_again_or(self, task: Task, ending: Ending) -> None:
         if task.retries > 0 and task.slot is None:
             self._run_again(task)
         else:
             self._settle(task, ending)
 
-    def _run_again(self, task: _Task) -> None:
+    def _run_again(self, task: Task) -> None:
         task.retries -= 1
         task.where = None
         if not self._settle_dropped(task):
             self._again.append(task)
 
-    def _settle_dropped(self, task: _Task) -> bool:
+    def _settle_dropped(self, task: Task) -> bool:
         """Cancels items whose feed has been dropped while they were in a run; tells whether it was."""
         if task.feed is None or task.feed.number in self._feeds:
             return False
         self._settle(task, Ending.CANCELLED)
         return True
 
-    def _learn(self, slot: _Slot, seconds: float) -> None:
+    def _learn(self, run: Given, seconds: float) -> None:
         """Chooses the size of a feed's next chunk by the time that the items of the last one took."""
-        feed = slot.run_feed
-        ended = slot.run_of - (0 if slot.task is None else len(slot.task.numbers))
+        feed = run.feed
+        ended = run.count - (0 if run.task is None else len(run.task.numbers))
         if feed is None or feed.chunk is not None or ended == 0:
             return
-        each = seconds / ended
+        each = feed.each = seconds / ended
         fitting = LARGEST if each <= 0 else round(self._target / each)
         # From one chunk to the next it grows by two at most: one quick item says little of the others.
         feed.size = max(1, min(fitting, 2 * ended, LARGEST))
@@ -609,32 +562,65 @@ class Schedule:
 
     def _assign(self) -> None:
         for slot in self._slots:
-            if slot.state is not State.IDLE:
-                continue
-            task, feed = self._choose(slot)
-            if task is not None:
-                slot.state = State.BUSY
-                slot.task, task.where = task, slot
-                slot.run_at = slot.begun_at = self._now
-                slot.run_of = len(task.numbers)
-                slot.run_feed = feed
-                # A time limit needs to know which item runs.
-                is_exact = feed is None or feed.timeout is not None
-                slot.together = 1 if is_exact else max(1, slot.run_of // _PARTS)
-                # A chunk of a size that the user has chosen runs to its end.
-                is_chosen_here = feed is not None and feed.chunk is None
-                self._steps.append(
-                    Run(
-                        slot.number,
-                        slot.incarnation,
-                        task.numbers,
-                        is_chunk=feed is not None,
-                        together=slot.together,
-                        patience=PATIENCE * self._target if is_chosen_here else math.inf,
-                    )
-                )
+            if slot.state is State.IDLE:
+                task, feed = self._choose(slot)
+                if task is not None:
+                    slot.state = State.BUSY
+                    slot.begun_at = self._now
+                    self._give(slot, task, feed)
+        for slot in self._slots:
+            feed = self._feed_of_next(slot)
+            if feed is not None and (chunk := self._chunk(feed)) is not None:
+                self._give(slot, chunk, feed)
 
-    def _choose(self, slot: _Slot) -> tuple[_Task | None, _Feed | None]:
+    def _give(self, slot: Slot, task: Task, feed: Feed | None) -> None:
+        """Gives tasks to a worker: it runs them at once, or behind those that it runs."""
+        task.where = slot
+        count = len(task.numbers)
+        # A time limit needs to know which item runs.
+        is_exact = feed is None or feed.timeout is not None
+        together = 1 if is_exact else max(1, count // _PARTS)
+        # A chunk of a size that the user has chosen runs to its end.
+        is_chosen_here = feed is not None and feed.chunk is None
+        step = Run(
+            slot.number,
+            slot.incarnation,
+            task.numbers,
+            is_chunk=feed is not None,
+            together=together,
+            patience=PATIENCE * self._target if is_chosen_here else math.inf,
+            follows=bool(slot.runs),
+        )
+        slot.runs.append(Given(task, count, feed, self._now, together))
+        self._steps.append(step)
+
+    def _feed_of_next(self, slot: Slot) -> Feed | None:
+        """Returns the feed of which a busy worker gets its next chunk in advance; None if it gets none.
+
+        So it need not wait for the page between two chunks. Only chunks of known and short time are given
+        in advance, since nobody can take them back while an item computes; and none towards the end of the
+        feed, nor when anything else waits for a worker.
+        """
+        if not self._gives_next or slot.state is not State.BUSY or len(slot.runs) != 1:
+            return None
+        if slot.pinned or slot.is_too_large or self._now - slot.runs[0].at > PATIENCE * self._target:
+            return None
+        feed = slot.runs[0].feed
+        if feed is None or feed.chunk is not None or feed.timeout is not None or not feed.buffer:
+            return None
+        if feed.size * feed.each > PATIENCE * self._target or self._again or self._singles:
+            return None
+        if any(other is not feed and other.buffer for other in self._feeds.values()):
+            return None
+        if feed.has_ended and self._left(feed) < 2 * feed.size * len(self._slots):
+            return None
+        return feed
+
+    @staticmethod
+    def _left(feed: Feed) -> int:
+        return sum(len(task.numbers) for task in feed.buffer)
+
+    def _choose(self, slot: Slot) -> tuple[Task | None, Feed | None]:
         """Takes out what an idle worker runs next, and its feed if it is the next chunk of that."""
         for line in (slot.pinned, self._again):
             while line:
@@ -653,7 +639,7 @@ class Schedule:
                 return chunk, feed
         return None, None
 
-    def _chunk(self, feed: _Feed) -> _Task | None:
+    def _chunk(self, feed: Feed) -> Task | None:
         if not feed.buffer:
             return None
         first = feed.buffer[0]
@@ -661,6 +647,5 @@ class Schedule:
         if feed.has_ended and feed.chunk is None:
             # Towards the end the chunks become smaller, so that all workers end at about the same time.
             workers = sum(slot.state in {State.IDLE, State.BUSY} for slot in self._slots)
-            left = sum(len(task.numbers) for task in feed.buffer)
-            count = min(count, math.ceil(left / (2 * workers)))
+            count = min(count, math.ceil(self._left(feed) / (2 * workers)))
         return feed.buffer.popleft() if count == len(first.numbers) else first.split_off(count)

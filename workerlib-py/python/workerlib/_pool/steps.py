@@ -60,7 +60,7 @@ class Start(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Have a worker run tasks, one after the other."""
+    """Have a worker run tasks, one after the other; runs end in their order."""
 
     slot: int
     incarnation: int
@@ -71,6 +71,8 @@ class Run(NamedTuple):
     """Of how many items the outcomes may travel in one message."""
     patience: float = math.inf
     """After how many seconds the worker gives back the items that have not begun."""
+    follows: bool = False
+    """Whether they begin when the worker has ended those that it runs, and only if it has ended them all."""
 
 
 class Interrupt(NamedTuple):
