@@ -1,8 +1,9 @@
-"""A dask cluster of two processes on this machine, whose scheduler has a process of its own: this one.
+"""A dask cluster of two workers on this machine, whose scheduler has a process of its own: this one.
 
-    python cluster.py ALLOWED_FAILURES [PORT]
+    python cluster.py ALLOWED_FAILURES PORT WORKERS
 
-It prints the scheduler's address, and ends when its stdin does.
+The workers are "processes", or "threads" of this one: a process imports distributed for a second. It prints the
+scheduler's address, and ends when its stdin does.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ if __name__ == "__main__":
     with LocalCluster(
         n_workers=2,
         threads_per_worker=1,
-        processes=True,
+        processes=sys.argv[3] == "processes",
         host="127.0.0.1",
-        scheduler_port=int(sys.argv[2]) if sys.argv[2:] else 0,
+        protocol="tcp://",
+        scheduler_port=int(sys.argv[2]),
         dashboard_address=None,
     ) as cluster:
         print(cluster.scheduler_address, flush=True)

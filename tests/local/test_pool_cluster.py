@@ -32,6 +32,7 @@ TABLE = Path(__file__).parents[2] / "docs" / "scaling.md"
 OTHERWISE = {
     "which worker runs a call": {
         "both_workers_work",
+        "a_chunk_follows_another",
         "map_as_completed",
         "map_gives_back_what_waits_behind_slow_items",
         "two_workers_are_faster_than_one",
@@ -69,9 +70,14 @@ def test_the_documents_say_what_is_other_on_a_cluster() -> None:
 
 
 @contextlib.contextmanager
-def running_cluster(allowed_failures: int, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Runs a cluster; gives its scheduler's address, and the process of its scheduler."""
-    command = [sys.executable, str(HERE / "cluster.py"), str(allowed_failures), str(port)]
+def running_cluster(
+    allowed_failures: int = 0, port: int = 0, workers: str = "threads"
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Runs a cluster whose workers are processes, or threads of its scheduler's process.
+
+    It gives its scheduler's address, and the process of its scheduler.
+    """
+    command = [sys.executable, str(HERE / "cluster.py"), str(allowed_failures), str(port), workers]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -84,13 +90,6 @@ def running_cluster(allowed_failures: int, port: int = 0) -> Iterator[tuple[str,
         finally:
             # Popen itself waits for its process without a limit, also after an error.
             process.kill()
-
-
-@contextlib.contextmanager
-def cluster(allowed_failures: int) -> Iterator[str]:
-    """Runs a cluster; gives its scheduler's address."""
-    with running_cluster(allowed_failures) as (address, _):
-        yield address
 
 
 @contextlib.asynccontextmanager
@@ -107,8 +106,8 @@ async def connected(address: str, kind: str, timeout: float = 60) -> AsyncIterat
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A cluster whose scheduler runs no task again by itself."""
-    with cluster(0) as address:
+    """A cluster of two processes whose scheduler runs no task again by itself."""
+    with running_cluster(workers="processes") as (address, _):
         yield address
 
 
@@ -271,23 +270,24 @@ async def test_scripts_that_cannot_be_used(client: Any, tmp_path: Path) -> None:
     assert isinstance(caught.value.__cause__, LookupError)
 
 
-async def test_deaths() -> None:
+async def test_deaths(address: str) -> None:
     """A task whose worker dies is lost, or runs again by the pool's own retries."""
-    with cluster(0) as address:
-        async with (
-            Client(address, asynchronous=True, set_as_default=False) as client,
-            workerlib.pool(SCRIPT, client=client) as pool,
-        ):
-            with pytest.raises(workerlib.WorkerDiedError, match="while it ran die"):
-                await pool.die(5)
-            with pytest.raises(workerlib.WorkerDiedError, match="not tried again"):
-                await pool.die.options(retries=5)(5)
-            assert await pool.double(4) == 8
+    async with (
+        Client(address, asynchronous=True, set_as_default=False) as client,
+        workerlib.pool(SCRIPT, client=client) as pool,
+    ):
+        with pytest.raises(workerlib.WorkerDiedError, match="while it ran die"):
+            await pool.die(5)
+        with pytest.raises(workerlib.WorkerDiedError, match="not tried again"):
+            await pool.die.options(retries=5)(5)
+        assert await pool.double(4) == 8
+        # Other tests need both workers.
+        await client.wait_for_workers(2)
 
 
 async def test_a_cluster_that_runs_tasks_again_unasked() -> None:
     """Its setting allowed-failures is not 0, of which a warning tells."""
-    with cluster(3) as address:
+    with running_cluster(3) as (address, _):
         async with Client(address, asynchronous=True, set_as_default=False) as client:
             with pytest.warns(UserWarning, match="allowed-failures"):
                 pool = await workerlib.pool(SCRIPT, client=client)
@@ -342,7 +342,7 @@ async def all_refused(pool: workerlib.Pool, client: Any) -> None:
     for asked in (pool.double(1), pool.run(abs, -1), mapped(pool)):
         error = await outcome(asked)
         assert type(error) is workerlib.PoolBrokenError
-        assert "the client of the cluster is closed" in str(error)
+        assert "the client of the cluster is clos" in str(error)
     for asked in (pool.compute(dask.delayed(abs)(-1)), pool.get({"x": 1}, "x")):
         assert type(await outcome(asked)) is workerlib.ConnectionClosedError
     # Methods that no cluster has are refused as ever.
@@ -356,32 +356,47 @@ async def all_refused(pool: workerlib.Pool, client: Any) -> None:
         await workerlib.pool(SCRIPT, client=client)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-async def test_a_scheduler_that_is_killed(kind: str) -> None:
+async def check_that_a_kill_is_told(pool: workerlib.Pool, client: Any, killed: asyncio.Event) -> None:
+    """Asks a pool for all sorts of things, and checks what becomes of them when the scheduler has been killed."""
+    future = pool.executor.submit(pool.wait, 600)
+    running = asyncio.ensure_future(outcome(pool.wait(600)))
+    graph = asyncio.ensure_future(outcome(pool.compute(dask.delayed(time.sleep)(600))))
+    mapping = asyncio.ensure_future(outcome(mapped(pool)))
+    await all_begun(pool, 2)
+    await killed.wait()
+    for asked in (running, outcome(asyncio.wrap_future(future))):
+        error = await asked
+        assert type(error) is workerlib.WorkerDiedError
+        assert "the connection to the cluster's scheduler was lost" in str(error)
+    assert type(await graph) is workerlib.ConnectionClosedError
+    assert type(await mapping) is workerlib.PoolBrokenError
+    await all_refused(pool, client)
+
+
+async def test_a_scheduler_that_is_killed() -> None:
     """Calls that run raise WorkerDiedError at once; the pool is broken when the client has given up."""
-    with running_cluster(0) as (address, process):
-        async with (
-            connected(address, kind, timeout=1) as client,
-            workerlib.pool(SCRIPT, client=client) as pool,
-        ):
-            future = pool.executor.submit(pool.wait, 600)
-            running = asyncio.ensure_future(outcome(pool.wait(600)))
-            graph = asyncio.ensure_future(outcome(pool.compute(dask.delayed(time.sleep)(600))))
-            mapping = asyncio.ensure_future(outcome(mapped(pool)))
-            await all_begun(pool, 2)
+    killed = asyncio.Event()
+    with running_cluster() as (address, process):
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(connected(address, kind, timeout=1)) for kind in KINDS]
+            # A pool asks the workers when it starts, and later each of them is busy.
+            started = [
+                await stack.enter_async_context(workerlib.pool(SCRIPT, client=client)) for client in clients
+            ]
+            checks = [
+                asyncio.ensure_future(check_that_a_kill_is_told(pool, client, killed))
+                for pool, client in zip(started, clients, strict=True)
+            ]
+            for pool in started:
+                await all_begun(pool, 2)
             process.kill()
-            for asked in (running, outcome(asyncio.wrap_future(future))):
-                error = await asked
-                assert type(error) is workerlib.WorkerDiedError
-                assert "the connection to the cluster's scheduler was lost" in str(error)
-            assert type(await graph) is workerlib.ConnectionClosedError
-            assert type(await mapping) is workerlib.PoolBrokenError
-            await all_refused(pool, client)
+            killed.set()
+            await asyncio.gather(*checks)
 
 
 async def test_a_scheduler_that_is_started_again() -> None:
     """When the client has a connection again, the pool goes on: with its retries, and with what had not begun."""
-    with running_cluster(0) as (address, process):
+    with running_cluster() as (address, process):
         async with connected(address, "asynchronous") as client:
             pool = await workerlib.pool(SCRIPT, client=client)
             running = asyncio.ensure_future(outcome(pool.wait(600)))
@@ -391,7 +406,7 @@ async def test_a_scheduler_that_is_started_again() -> None:
             process.kill()
             await asyncio.to_thread(process.wait)
             assert type(await running) is workerlib.WorkerDiedError
-            with running_cluster(0, int(address.rpartition(":")[2])):
+            with running_cluster(port=int(address.rpartition(":")[2]), workers="processes"):
                 assert await again == 1
                 assert await waiting == 8
                 assert await pool.double(5) == 10
@@ -422,7 +437,7 @@ async def test_a_scheduler_that_gives_no_answer(monkeypatch: pytest.MonkeyPatch)
     """A pool that cannot be made says so: no connection yet, a scheduler that stands still, one that is gone."""
     from workerlib._pool import cluster as module
 
-    with running_cluster(0) as (address, process):
+    with running_cluster() as (address, process):
         early = Client(address, asynchronous=True, set_as_default=False)
         with pytest.raises(workerlib.ConnectError, match="await it first"):
             await workerlib.pool(SCRIPT, client=early)
