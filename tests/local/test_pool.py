@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import workerlib
 
 import pool_kills
@@ -21,11 +23,18 @@ def start(**options: Any) -> Any:
     return workerlib.pool(SCRIPT, **options)
 
 
-@pytest.mark.parametrize("name", pools.TESTS)
-async def test_suite(name: str) -> None:
-    """Each test has a pool of its own."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[workerlib.Pool]:
+    """The pool that the tests share, as those of a page do."""
     async with start(size=2) as pool:
-        await pools.run(name, pool, start)
+        yield pool
+
+
+@pytest.mark.parametrize("name", pools.TESTS)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_suite(name: str, pool: workerlib.Pool) -> None:
+    """A pool of subprocesses does what every pool has to."""
+    await pools.run(name, pool, start)
 
 
 def kill(member: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import dask
 import dask.bag
 import numpy as np
 import pytest
+import pytest_asyncio
 import workerlib
 
 import pools
@@ -22,6 +24,14 @@ SCRIPT = Path(pools.__file__).with_name("pool_worker.py")
 def start(**options: Any) -> Any:
     """Starts a pool that runs the suite's script."""
     return workerlib.pool(SCRIPT, **{"size": 2, **options})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[workerlib.Pool]:
+    """The pool that tests share which leave it as it was: each of its workers imports dask once."""
+    async with start() as pool:
+        await pools.all_up(pool)
+        yield pool
 
 
 @dask.delayed
@@ -41,68 +51,68 @@ async def kept(pool: workerlib.Pool) -> list[int]:
     return [await place.member.free([]) for place in pool._driver._places if place.member is not None]
 
 
-async def test_delayed() -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_delayed(pool: workerlib.Pool) -> None:
     """Tasks run in workers, and results stand where the collections stood, as `dask.compute` puts them."""
-    async with start() as pool:
-        await pools.all_up(pool)
-        tree = [add(number) for number in range(16)]
-        while len(tree) > 1:
-            tree = [add(left, right) for left, right in zip(tree[::2], tree[1::2], strict=True)]
-        result, pids, plain = await pool.compute(tree[0], {"a": [process(), process()]}, 7)
-        assert result == sum(range(1, 17))
-        assert os.getpid() not in pids["a"]
-        assert plain == 7
-        assert await pool.compute(1, "x") == (1, "x")
-        assert await kept(pool) == [0, 0]
+    tree = [add(number) for number in range(16)]
+    while len(tree) > 1:
+        tree = [add(left, right) for left, right in zip(tree[::2], tree[1::2], strict=True)]
+    result, pids, plain = await pool.compute(tree[0], {"a": [process(), process()]}, 7)
+    assert result == sum(range(1, 17))
+    assert os.getpid() not in pids["a"]
+    assert plain == 7
+    assert await pool.compute(1, "x") == (1, "x")
+    assert await kept(pool) == [0, 0]
 
 
-async def test_bags() -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_bags(pool: workerlib.Pool) -> None:
     """Bags compute, their lazy partitions included; a group by files is refused with the remedy, by tasks it is right."""
-    async with start() as pool:
-        bag = dask.bag.from_sequence(range(100), npartitions=6)
-        total, evens = await pool.compute(bag.map(lambda x: x * x).sum(), bag.filter(lambda x: x % 2 == 0))
-        assert total == sum(x * x for x in range(100))
-        assert evens == list(range(0, 100, 2))
-        with pytest.raises(workerlib.NotSupportedError, match='shuffle="tasks"'):
-            await pool.compute(bag.groupby(lambda x: x % 3, shuffle="disk"))
-        (groups,) = await pool.compute(bag.groupby(lambda x: x % 3, shuffle="tasks"))
-        assert {key: sorted(group) for key, group in groups} == {
-            rest: [x for x in range(100) if x % 3 == rest] for rest in range(3)
-        }
-        assert sum(await kept(pool)) == 0
+    bag = dask.bag.from_sequence(range(100), npartitions=6)
+    total, evens = await pool.compute(bag.map(lambda x: x * x).sum(), bag.filter(lambda x: x % 2 == 0))
+    assert total == sum(x * x for x in range(100))
+    assert evens == list(range(0, 100, 2))
+    with pytest.raises(workerlib.NotSupportedError, match='shuffle="tasks"'):
+        await pool.compute(bag.groupby(lambda x: x % 3, shuffle="disk"))
+    (groups,) = await pool.compute(bag.groupby(lambda x: x % 3, shuffle="tasks"))
+    assert {key: sorted(group) for key, group in groups} == {
+        rest: [x for x in range(100) if x % 3 == rest] for rest in range(3)
+    }
+    assert sum(await kept(pool)) == 0
 
 
-async def test_arrays() -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_arrays(pool: workerlib.Pool) -> None:
     """Arrays of numpy compute in blocks."""
     import dask.array
 
-    async with start() as pool:
-        array = dask.array.from_array(np.arange(10_000).reshape(100, 100), chunks=(50, 50))
-        mean, product = await pool.compute(array.mean(), (array @ array.T)[:3, :3])
-        assert mean == np.arange(10_000).mean()
-        plain = np.arange(10_000).reshape(100, 100)
-        assert np.array_equal(product, (plain @ plain.T)[:3, :3])
+    array = dask.array.from_array(np.arange(10_000).reshape(100, 100), chunks=(50, 50))
+    mean, product = await pool.compute(array.mean(), (array @ array.T)[:3, :3])
+    assert mean == np.arange(10_000).mean()
+    plain = np.arange(10_000).reshape(100, 100)
+    assert np.array_equal(product, (plain @ plain.T)[:3, :3])
 
 
-async def test_graphs_of_both_forms() -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_graphs_of_both_forms(pool: workerlib.Pool) -> None:
     """`get` takes graphs of tuples and of `dask.task_spec`, and keys in nested lists."""
     from dask.task_spec import Task
 
-    async with start(size=1) as pool:
-        graph: dict[Any, Any] = {
-            "x": 1,
-            "y": (operator.add, "x", 10),
-            "z": (sum, ["x", "y", (operator.neg, 2)]),
-        }
-        assert await pool.get(graph, "z") == 10
-        assert await pool.get(graph, ["x", ["z", "y"]]) == [1, [10, 11]]
-        first = Task("a", operator.add, 1, 2)
-        assert await pool.get({"a": first, "b": Task("b", operator.mul, first.ref(), 5)}, ["b"]) == [15]
-        with pytest.raises(KeyError):
-            await pool.get(graph, "nothing")
+    graph: dict[Any, Any] = {
+        "x": 1,
+        "y": (operator.add, "x", 10),
+        "z": (sum, ["x", "y", (operator.neg, 2)]),
+    }
+    assert await pool.get(graph, "z") == 10
+    assert await pool.get(graph, ["x", ["z", "y"]]) == [1, [10, 11]]
+    first = Task("a", operator.add, 1, 2)
+    assert await pool.get({"a": first, "b": Task("b", operator.mul, first.ref(), 5)}, ["b"]) == [15]
+    with pytest.raises(KeyError):
+        await pool.get(graph, "nothing")
 
 
-async def test_values_that_no_frame_carries() -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_values_that_no_frame_carries(pool: workerlib.Pool) -> None:
     """A result that would arrive as something like it travels by cloudpickle, as itself."""
 
     class Odd:
@@ -112,15 +122,13 @@ async def test_values_that_no_frame_carries() -> None:
     class Numbers(list[int]):
         pass
 
-    async with start() as pool:
-        await pools.all_up(pool)
-        odd = dask.delayed(Odd)(3)
-        value, numbers = await pool.compute(dask.delayed(lambda o: (type(o).__name__, o.value))(odd), odd)
-        assert value == ("Odd", 3)
-        assert numbers.value == 3
-        (result,) = await pool.compute(dask.delayed(Numbers)([1, 2]))
-        assert type(result).__name__ == "Numbers"
-        assert result == [1, 2]
+    odd = dask.delayed(Odd)(3)
+    value, numbers = await pool.compute(dask.delayed(lambda o: (type(o).__name__, o.value))(odd), odd)
+    assert value == ("Odd", 3)
+    assert numbers.value == 3
+    (result,) = await pool.compute(dask.delayed(Numbers)([1, 2]))
+    assert type(result).__name__ == "Numbers"
+    assert result == [1, 2]
 
 
 async def test_errors_and_deaths() -> None:
@@ -163,7 +171,10 @@ async def test_errors_and_deaths() -> None:
         assert await pool.compute(add(1)) == (2,)
 
 
-async def test_tasks_run_where_their_inputs_are() -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_tasks_run_where_their_inputs_are(
+    pool: workerlib.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A chain of tasks with large results between them moves none of these through the page."""
 
     @dask.delayed
@@ -174,44 +185,43 @@ async def test_tasks_run_where_their_inputs_are() -> None:
     def change(data: bytes) -> bytes:
         return data[::-1]
 
-    async with start() as pool:
-        await pools.all_up(pool)
-        taken: list[int] = []
-        for place in pool._driver._places:
-            member = place.member
-            assert member is not None
-            original = member.take
+    taken: list[int] = []
+    for place in pool._driver._places:
+        member = place.member
+        assert member is not None
+        original = member.take
 
-            async def take(number: int, original: Any = original) -> Any:
-                packed = await original(number)
-                taken.append(sum(len(buffer) for buffer in packed[1]) + len(packed[0] or b""))
-                return packed
+        async def take(number: int, original: Any = original) -> Any:
+            packed = await original(number)
+            taken.append(sum(len(buffer) for buffer in packed[1]) + len(packed[0] or b""))
+            return packed
 
-            member.take = take  # type: ignore[method-assign]
-        ends = []
-        for number in range(20):
-            data = make(number)
-            for _ in range(10):
-                data = change(data)
-            ends.append(dask.delayed(len)(data))
-        assert (await pool.compute(*ends)) == (1_000_000,) * 20
-        assert sum(taken) < 20 * 1000
-        assert await kept(pool) == [0, 0]
+        monkeypatch.setattr(member, "take", take)
+    ends = []
+    for number in range(20):
+        data = make(number)
+        for _ in range(10):
+            data = change(data)
+        ends.append(dask.delayed(len)(data))
+    assert (await pool.compute(*ends)) == (1_000_000,) * 20
+    assert sum(taken) < 20 * 1000
+    assert await kept(pool) == [0, 0]
 
 
-async def test_the_scheduler_for_code_that_blocks() -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_scheduler_for_code_that_blocks(pool: workerlib.Pool) -> None:
     """`scheduler=pool.scheduler` works in another thread; in the loop's thread it says what to do instead."""
-    async with start() as pool:
-        value = add(add(1))
-        assert await asyncio.to_thread(lambda: dask.compute(value, scheduler=pool.scheduler)) == (3,)
-        with pytest.raises(workerlib.CannotBlockError, match=r"await pool.compute"):
-            value.compute(scheduler=pool.scheduler)
-        # dask's functions for executors would wait for ever, in a browser without a word.
-        with pytest.raises(workerlib.NotSupportedError, match=r"scheduler=pool.scheduler"):
-            await asyncio.to_thread(lambda: dask.compute(value, scheduler=pool.executor))
+    value = add(add(1))
+    assert await asyncio.to_thread(lambda: dask.compute(value, scheduler=pool.scheduler)) == (3,)
+    with pytest.raises(workerlib.CannotBlockError, match=r"await pool.compute"):
+        value.compute(scheduler=pool.scheduler)
+    # dask's functions for executors would wait for ever, in a browser without a word.
+    with pytest.raises(workerlib.NotSupportedError, match=r"scheduler=pool.scheduler"):
+        await asyncio.to_thread(lambda: dask.compute(value, scheduler=pool.executor))
 
 
-async def test_many_tasks() -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_many_tasks(pool: workerlib.Pool) -> None:
     """100 chains of 10 and a tree of 500: the graph of the goals, with the right sum."""
     chains = []
     for number in range(100):
@@ -223,9 +233,7 @@ async def test_many_tasks() -> None:
     while len(leaves) > 1:
         pairs = [add(left, right) for left, right in zip(leaves[::2], leaves[1::2], strict=False)]
         leaves = pairs + leaves[len(pairs) * 2 :]
-    async with start() as pool:
-        await pools.all_up(pool)
-        *results, tree = await pool.compute(*chains, leaves[0])
-        assert results == [number + 9 for number in range(100)]
-        assert tree == sum(range(250))
-        assert await kept(pool) == [0, 0]
+    *results, tree = await pool.compute(*chains, leaves[0])
+    assert results == [number + 9 for number in range(100)]
+    assert tree == sum(range(250))
+    assert await kept(pool) == [0, 0]
