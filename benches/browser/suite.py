@@ -24,6 +24,8 @@ from peers import COMLINK, MEMCPY, PICKLE_PORT, PING_BYTES, PYSCRIPT, WORKERLIB,
 
 KILOBYTE, MEGABYTE = 1 << 10, 1 << 20
 SMALL_CALLS = 1000
+WARM_UP_CALLS = 4 * SMALL_CALLS
+"""Engines compile what a call takes while the first thousands go by, some pages sooner than others."""
 IN_FLIGHT = (1, 10, 100, 1000)
 SIZES = tuple(KILOBYTE << shift for shift in range(0, 19, 2))
 MEMORY_CALLS = 10_000
@@ -157,8 +159,8 @@ class Suite:
         """A number there and back, a thousand in a row."""
         ways = [*self.ways.ping, *self.ways.python, peers.comlink_number()]
         row = Row("small call", f"mean of {SMALL_CALLS:,} in a row", "us")
-        # Engines compile what a call takes while the first thousands go by, some pages sooner than others.
-        await self.rounds(row, ways, 1, SMALL_CALLS, rounds=max(5, self.effort.rounds), warm_up=4)
+        warm_up = WARM_UP_CALLS // SMALL_CALLS
+        await self.rounds(row, ways, 1, SMALL_CALLS, rounds=max(5, self.effort.rounds), warm_up=warm_up)
 
     async def in_flight(self) -> None:
         """Calls per second, by how many are in flight at a time."""
@@ -178,9 +180,10 @@ class Suite:
             count = max(1, min(200, 4 * MEGABYTE // size))
             ways = [peers.FourCopies(), *self.ways.python, comlink(size)]
             rounds = self.effort.rounds if size < 64 * MEGABYTE else max(3, self.effort.rounds)
-            await self.rounds(
-                Row(f"echo of {kind}", size_name(size), "ms"), ways, make(size), count, rounds=rounds
-            )
+            row = Row(f"echo of {kind}", size_name(size), "ms")
+            # It may be the first row of a page.
+            warm_up = WARM_UP_CALLS // count if size == SIZES[0] else 1
+            await self.rounds(row, ways, make(size), count, rounds=rounds, warm_up=warm_up)
 
     async def records(self) -> None:
         """An echo of 5,000 and of 100,000 dicts of int, str, float, list."""
