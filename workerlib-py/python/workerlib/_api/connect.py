@@ -359,6 +359,9 @@ async def establish(
     try:
         async with TimeLimit(timeout) as limit:
             progress.on_new_stage = limit.begin_anew
+            if timeout is not None and timeout <= 0:
+                # The event loop ends this wait. A worker that is there may answer before its next turn.
+                await asyncio.sleep(0)
             found = await open_channel()
             progress.enter("waiting for the worker's side of the handshake")
             greeting = found.greeting or Greeting(chosen, adapters)

@@ -117,11 +117,11 @@ async def open_channel(progress: Progress, greet: Callable[[], Greeting], worker
         step = "waiting for the worker to hand out a channel"
         progress.enter(step, SpawnProgress("connect", progress.subject))
         greeting = greet()
-        link, port = await start.unless_failed(_ask_for_port(tag, name, xworker, greeting))
+        link, port, shown = await start.unless_failed(_ask_for_port(tag, name, xworker, greeting))
     return Found(
         name,
         PortEndpoint(port, f"the worker {name!r}", lambda: mark_dead(xworker)),
-        _with_terminate(xworker),
+        shown,
         watch=lambda on_death: watch(link.lifeline, xworker, lambda: on_death(_fate(name)), _SOON),
         greeting=greeting,
         frames=_frames(link, name),
@@ -416,8 +416,8 @@ class Start:
             self._fail(error)
 
 
-async def _ask_for_port(tag: Any, name: str, xworker: Any, greeting: Greeting) -> tuple[Any, Any]:
-    """Calls the worker over PyScript's bridge and returns its message, and the port."""
+async def _ask_for_port(tag: Any, name: str, xworker: Any, greeting: Greeting) -> tuple[Any, Any, Any]:
+    """Calls the worker over PyScript's bridge and returns its message, the port, and the worker to show."""
     loop = asyncio.get_running_loop()
     # The task that waits for the worker's message goes on in its event, as with a channel's messages.
     loop_shortcuts.watch()
@@ -454,26 +454,36 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any, greeting: Greeting) -
         elif not answer.done():
             answer.set_result(outcome)
 
+    asked = _ask(xworker, greeting, mark, name, own is not None, _script_of(tag))
+    # The answer comes in a later event, so all else is made while the question is on its way.
     proxy = create_proxy(receive)
     xworker.addEventListener("message", proxy)
     try:
-        try:
-            ask = getattr(xworker.sync, bridge.NAME)
-            first = base64.b64encode(greeting.take_out()).decode()
-            ask(mark, name, own is not None, _script_of(tag), first).then(hear, lambda _error: settle(None))
-        except JsException:
+        if asked is None:
             settle(None)
+        else:
+            asked.then(hear, lambda _error: settle(None))
+        shown = _with_terminate(xworker)
         message = await answer
         if message is None:
             raise await _without_workerlib(tag, name)
         if isinstance(message, str):
             cause = rebuild(decode(base64.b64decode(message), []))
             raise script_failed(f"the script of the worker {name!r}", cause, MODULES_OF_A_PAGE)
-        return message.data, _port_of(message, own)
+        return message.data, _port_of(message, own), shown
     finally:
         # A worker that computes answers later, and has a connection open then.
         if not answer.cancelled():
             stop()
+
+
+def _ask(xworker: Any, greeting: Greeting, *arguments: str | bool) -> Any:
+    """Asks the worker for a channel; returns the promise of its words, or None if it cannot be asked."""
+    first = base64.b64encode(greeting.take_out()).decode()
+    try:
+        return getattr(xworker.sync, bridge.NAME)(*arguments, first)
+    except JsException:
+        return None
 
 
 def _port_of(message: Any, own: Any) -> Any:
