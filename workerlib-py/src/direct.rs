@@ -49,8 +49,6 @@ enum Part {
     Guard,
     /// The event loop.
     EventLoop,
-    /// The keyword arguments with which the future of a call is made: the loop.
-    OfLoop,
     /// The endpoint, which sends what has buffers.
     Endpoint,
     /// Notes an answer for a peer whose thread may sleep; None if it never does.
@@ -84,8 +82,10 @@ enum Part {
     FinishInvocation,
     /// Answers an invocation with an exception.
     FailInvocation,
-    /// The class of the futures that calls of this side wait for.
-    Pending,
+    /// The class of the futures of calls that have no task.
+    Gathered,
+    /// Ends such a future with the result of its call.
+    EndGathered,
 }
 
 /// The kinds of work that the other side asks for.
@@ -244,24 +244,28 @@ impl Direct {
         if is_deep {
             dismantle(&result)?;
         }
-        self.send_all(session, &connection, MESSAGES)?;
+        // The answers of functions that take little time go together, the first too.
+        let is_brief = self.brief.load(Ordering::Relaxed) == function.as_ptr() as usize;
+        self.send_all(session, &connection, MESSAGES, if is_brief { SOON } else { HELD })?;
         Ok(true)
     }
 
     /// Sends what the session wants sent: several messages in one, since that costs little more than one of them. Where so
-    /// much goes together, it goes together with others.
+    /// much goes together, it goes with others, in this way.
     #[inline(never)]
     pub(crate) fn send_all(
         &self,
         session: &Bound<'_, Session>,
         connection: &Bound<'_, PyAny>,
         if_together: u8,
+        together: u32,
     ) -> PyResult<()> {
         self.clear(session.py(), Part::Unsent)?;
         match Session::next_transmit(session)? {
             Some(first) => {
                 let is_held = TOGETHER.load(Ordering::Relaxed) >= if_together;
-                self.send_from(session, connection, first, if is_held { [HELD; 2] } else { [AT_ONCE, ADDED] })
+                let how = if is_held { [together; 2] } else { [AT_ONCE, ADDED] };
+                self.send_from(session, connection, first, how)
             }
             None => Ok(()),
         }
@@ -334,36 +338,33 @@ impl Direct {
         Ok(())
     }
 
-    /// Makes a call of this side, which has begun and is sent with these values: the future of its outcome.
+    /// Sends a call of this side, which has begun, with these values; its outcome is that of a future.
     #[inline(never)]
     pub(crate) fn call<'py>(
         &self,
         session: &Bound<'py, Session>,
         connection: &Bound<'py, PyAny>,
         sending: &Sending<'_>,
-        parent: Option<&Bound<'py, PyAny>>,
+        (parent, pending): (Option<&Bound<'py, PyAny>>, &Bound<'py, PyAny>),
         values: Values,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<()> {
         let py = session.py();
         let id = sending.id.into_pyobject(py)?;
-        let of_loop = self.dict(py, Part::OfLoop)?;
-        let pending = self.part(py, Part::Pending)?.call((), Some(&of_loop))?;
-        set(&pending, intern!(py, "call"), &id)?;
-        set(&pending, intern!(py, "name"), &PyString::new(py, sending.function))?;
-        set(&pending, intern!(py, "connection"), connection)?;
+        set(pending, intern!(py, "call"), &id)?;
+        set(pending, intern!(py, "name"), &PyString::new(py, sending.function))?;
+        set(pending, intern!(py, "connection"), connection)?;
         if let Some(parent) = parent {
-            set(&pending, intern!(py, "parent"), parent)?;
+            set(pending, intern!(py, "parent"), parent)?;
         }
         let calls = self.dict(py, Part::Calls)?;
         // Before anything is sent: a channel that fails settles the call in no time.
-        calls.as_any().set_item(&id, &pending)?;
+        calls.as_any().set_item(&id, pending)?;
         let put = session.borrow_mut().put(py, sending, &[], values);
         if let Err(error) = put {
             calls.as_any().del_item(&id)?;
             return Err(error);
         }
-        self.send_all(session, connection, MESSAGES)?;
-        Ok(pending)
+        self.send_all(session, connection, MESSAGES, HELD)
     }
 
     /// Returns whether a call of this side may be made here.
@@ -377,9 +378,17 @@ impl Direct {
     pub(crate) fn settle(&self, id: CallId, result: &Bound<'_, PyList>, deepest: usize) -> PyResult<()> {
         let py = result.py();
         self.clear(py, Part::Brought)?;
-        if let Some(pending) = self.dict(py, Part::Calls)?.get_item(id.0.into_pyobject(py)?)?
+        let (calls, id) = (self.dict(py, Part::Calls)?, id.0.into_pyobject(py)?);
+        if let Some(pending) = calls.get_item(&id)?
             && !method(&pending, intern!(py, "done"), &[])?.is_truthy()?
         {
+            if pending.get_type().is(self.part(py, Part::Gathered)?)
+                && is_none(&pending, intern!(py, "timers"))?
+            {
+                calls.del_item(&id)?;
+                call(&self.part(py, Part::EndGathered)?, &[&pending, &result.get_item(0)?])?;
+                return Ok(());
+            }
             let outcome = tuple(py, &[&PyBool::new(py, true), result])?;
             method(&pending, intern!(py, "set_result"), &[&outcome])?;
         } else if deepest > DEEP {
@@ -576,9 +585,11 @@ pub(crate) fn send_together(is_on: bool) {
 /// How JavaScript sends a frame: now, with what was kept before it.
 const AT_ONCE: u32 = 0;
 /// Together with others of the same event; the first of them now.
-const HELD: u32 = 1;
+pub(crate) const HELD: u32 = 1;
 /// Together with the next ones, until it is told to send.
 const ADDED: u32 = 2;
+/// Together with others of the same event, the first of them too.
+const SOON: u32 = 3;
 
 /// A function of JavaScript's that sends a frame, in the table of functions that all of WebAssembly shares.
 struct Poster {

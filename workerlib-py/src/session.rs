@@ -134,20 +134,22 @@ impl Session {
         Ok((begun.id.0, begun.is_ready))
     }
 
-    // Begins a call and, if its turn has come, sends it at once: the future of its outcome. Otherwise it returns what
-    // `begin` would, and what is unfinished of the call if an adapter is async: that is for `send_with_deferred`. `parent` is
-    // the other side's call on whose behalf it is made. `credit` asks for a stream, as in `send`.
-    #[pyo3(signature = (connection, function, args, kwargs, parent, credit = None))]
+    // Begins a call and, if its turn has come, sends it at once: then it returns `pending`, the future of the outcome.
+    // Otherwise it returns what `begin` would, and what is unfinished of the call if an adapter is async: that is for
+    // `send_with_deferred`. `parent` is the other side's call on whose behalf it is made. `credit` asks for a stream, as in `send`.
+    #[expect(clippy::too_many_arguments, reason = "Python gives them one by one")]
+    #[pyo3(signature = (connection, function, args, kwargs, pending, parent, credit = None))]
     fn call<'py>(
         slf: &Bound<'py, Self>,
         connection: &Bound<'py, PyAny>,
         function: &str,
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
+        pending: &Bound<'py, PyAny>,
         parent: Option<Bound<'py, PyAny>>,
         credit: Option<(u32, u32)>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Self::call_directly(slf, connection, function, (args, kwargs), parent, credit)
+        Self::call_directly(slf, connection, function, (args, kwargs), (parent, pending), credit)
     }
 
     // Sends a call whose turn has come, with a copy of the arguments as they are now.

@@ -95,6 +95,7 @@ class Session:
         function: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        pending: Any,
         parent: Any | None,
         credit: tuple[int, int] | None = None,
     ) -> Any: ...

@@ -12,7 +12,7 @@ use workerlib_core::{
 
 use crate::deep::DEEP;
 use crate::deferred::Unfinished;
-use crate::direct::{ALL, Direct};
+use crate::direct::{ALL, Direct, HELD};
 use crate::errors::closed_error;
 use crate::frame::{Frame, Values};
 use crate::sending::Sending;
@@ -102,7 +102,7 @@ impl Session {
         connection: &Bound<'py, PyAny>,
         function: &str,
         (args, kwargs): (&Bound<'py, PyTuple>, &Bound<'py, PyDict>),
-        parent: Option<Bound<'py, PyAny>>,
+        (parent, pending): (Option<Bound<'py, PyAny>>, &Bound<'py, PyAny>),
         credit: Option<(u32, u32)>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
@@ -121,7 +121,8 @@ impl Session {
                 return Ok((id, is_ready, unfinished).into_pyobject(py)?.into_any());
             }
             let call = Sending { id, function, reports_start: false, credit };
-            direct.get().call(slf, connection, &call, parent.as_ref(), values)
+            direct.get().call(slf, connection, &call, (parent.as_ref(), pending), values)?;
+            Ok(pending.clone())
         });
         if sent.is_err() {
             slf.borrow_mut().give_up(id);
@@ -257,7 +258,7 @@ impl Session {
         let direct = slf.borrow().direct_path(slf.py())?;
         match direct {
             Some(direct) if direct.get().sends_itself() => {
-                direct.get().send_all(slf, connection, ALL)?;
+                direct.get().send_all(slf, connection, ALL, HELD)?;
                 Ok(true)
             }
             _ => Ok(false),

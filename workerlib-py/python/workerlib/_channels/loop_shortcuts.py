@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial, wraps
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any, cast
 
 import js
@@ -32,6 +32,7 @@ from pyodide.webloop import WebLoop
 from workerlib._channels.suspended_stacks import suspend
 from workerlib._native import Turn, send_together
 from workerlib._rpc import starts as _starts
+from workerlib._rpc.gathered_calls import Gathered, GatheredCalls, connection_of, may_gather
 from workerlib._rpc.incoming_call import current_call
 from workerlib._rpc.outgoing_call import Pending
 from workerlib._rpc.questions import input_from_page
@@ -132,6 +133,9 @@ def _codes_without_handles() -> tuple[CodeType, ...]:
 
 _WITHOUT_HANDLES = _codes_without_handles()
 
+_GATHER, _ENSURE_FUTURE = asyncio.gather.__code__, asyncio.ensure_future.__code__
+"""The code by which a task is made that nobody but `gather()` sees."""
+
 
 def turn_of(loop: asyncio.AbstractEventLoop) -> Turn:
     """Makes what collects the callbacks that become ready between its `begin` and `end`, and runs them then.
@@ -215,17 +219,31 @@ class _Starter:
         self._code = code
         self._create: Callable[..., asyncio.Task[Any]] = loop.create_task
         self._steps: list[tuple[Callable[..., object], tuple[Any, ...], Context]] = []
+        # The frame of the `gather()` that has added the last of these steps, if it was one, and what adds to that step.
+        self._gathering: FrameType | None = None
+        self._add: Callable[[Any], Gathered | None] | None = None
         self._proxy = create_proxy(self._run)
         self._collecting = self._collect
 
-    def create_task(self, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+    def create_task(self, coroutine: Any, **options: Any) -> asyncio.Future[Any]:
         """Does what the loop's method does, but for the coroutines of that code."""
-        if (
-            getattr(coroutine, "cr_code", None) is not self._code
-            or (_can_block and (started_by_loop.get() or starts.may_block()))
-            or self._loop.get_task_factory() is not None
-        ):
+        if getattr(coroutine, "cr_code", None) is not self._code:
             return self._create(coroutine, **options)
+        try:
+            gather = sys._getframe(2)
+        except ValueError:
+            gather = None
+        # What is true of the calls before it in the same `gather()` is true of it.
+        if gather is self._gathering and self._add is not None and (gathered := self._add(coroutine)):
+            return gathered
+        if (
+            _can_block and (started_by_loop.get() or starts.may_block())
+        ) or self._loop.get_task_factory() is not None:
+            return self._create(coroutine, **options)
+        if gather is not None and gather.f_code is _GATHER and sys._getframe(1).f_code is _ENSURE_FUTURE:
+            gathered = self._gather(gather, coroutine)
+            if gathered is not None:
+                return gathered
         attributes = self._loop.__dict__
         shadowed = attributes.get("call_soon")
         attributes["call_soon"] = self._collecting
@@ -237,7 +255,20 @@ class _Starter:
             else:
                 attributes["call_soon"] = shadowed
 
+    def _gather(self, gather: FrameType, coroutine: Any) -> Gathered | None:
+        """Begins to collect calls that `gather()` starts and shows to nobody; None if this one needs a task."""
+        connection = connection_of(coroutine)
+        if connection is None or connection._loop is not self._loop or not may_gather(connection):
+            return None
+        calls = GatheredCalls(connection)
+        gathered = calls.add(coroutine)
+        if gathered is not None:
+            self._collect(calls.begin)
+            self._gathering, self._add = gather, calls.add
+        return gathered
+
     def _collect(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> None:
+        self._gathering = self._add = None
         # A task keeps no handle of its first step.
         if not self._steps:
             js.queueMicrotask(self._proxy)
@@ -246,6 +277,7 @@ class _Starter:
     def _run(self) -> None:
         global _is_burst
         steps, self._steps = self._steps, []
+        self._gathering = self._add = None
         _is_burst = True
         send_together(True)
         try:

@@ -107,8 +107,8 @@
    * Sends a small frame, called by WebAssembly; returns 1 if that failed, and Python is to see how.
    *
    * @param {...number} values - The channel's number, the frame's address and length, and when it is sent: 0 for now, 1 for
-   *   together with others of the same event (`hold`), 2 for together with the next ones (`add`). With a length of 0, what is
-   *   kept is sent now.
+   *   together with others of the same event (`hold`), 2 for together with the next ones (`add`), 3 for together with others
+   *   of the same event, the first too (`holdAll`). With a length of 0, what is kept is sent now.
    * @returns {number} Whether it failed.
    */
   const post = (...values) => {
@@ -120,6 +120,7 @@
         channel?.returnSoon();
       } else if (how === 1) channel?.hold(address, length);
       else if (how === 2) channel?.add(address, length);
+      else if (how === 3) channel?.holdAll(address, length);
       else channel?.send(address, length);
       return 0;
     } catch {
@@ -246,15 +247,31 @@
      * @param {number} length - How many bytes it has.
      */
     hold(address, length) {
-      if (!this.isHolding || length >= TRANSFERRED) {
-        this.send(address, length);
-        if (this.isHolding) return;
-        this.isHolding = true;
-        queueMicrotask(() => this.release());
+      if (this.isHolding && length < TRANSFERRED) {
+        this.add(address, length);
+        if (this.held.length === MOST_TOGETHER) this.flush();
         return;
       }
-      this.add(address, length);
-      if (this.held.length === MOST_TOGETHER) this.flush();
+      this.send(address, length);
+      this.releaseSoon();
+    }
+
+    /**
+     * Sends a frame without buffers together with others of the same event, also if it is the first.
+     *
+     * @param {number} address - Where it is.
+     * @param {number} length - How many bytes it has.
+     */
+    holdAll(address, length) {
+      if (length < TRANSFERRED) this.releaseSoon();
+      this.hold(address, length);
+    }
+
+    /** Has what is held sent at the end of the event. */
+    releaseSoon() {
+      if (this.isHolding) return;
+      this.isHolding = true;
+      queueMicrotask(() => this.release());
     }
 
     /**

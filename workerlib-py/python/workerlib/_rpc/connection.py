@@ -191,7 +191,8 @@ class Connection:
             credit = None if stream is None else (stream.ahead, BYTES_AHEAD)
             try:
                 # It is sent if that needs no further step, and this is the future of its outcome then.
-                begun = self._session.call(self, function, args, kwargs, parent, credit)
+                pending = Pending(loop=self._loop)
+                begun = self._session.call(self, function, args, kwargs, pending, parent, credit)
             except BaseException:
                 self.streams.withdraw()
                 raise
@@ -221,10 +222,8 @@ class Connection:
                 pending.forget_timers()
             # A call that has returned is settled. An error may be of this side, such as that of `on_report`.
             has_returned = outcome is not None and outcome[0]
-            if not has_returned and self._session.give_up(call):
-                if self._insistence is not None and not pending.cancels:
-                    self._insistence.begin(call, 1)
-                self._carry_out()
+            if not has_returned:
+                self._give_up(call, pending)
         assert outcome is not None
         returned, holder = outcome
         if not returned:
@@ -276,6 +275,13 @@ class Connection:
         pending.call, pending.name, pending.timeout = call, function, timeout
         pending.connection = self
         return pending
+
+    def _give_up(self, call: int, pending: Pending) -> None:
+        """Gives up a call that has no answer; does nothing if it has one."""
+        if self._session.give_up(call):
+            if self._insistence is not None and not pending.cancels:
+                self._insistence.begin(call, 1)
+            self._carry_out()
 
     def _cancel(self, call: int, pending: Pending) -> None:
         if self._session.cancel(call):

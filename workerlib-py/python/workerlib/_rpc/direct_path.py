@@ -16,10 +16,10 @@ from workerlib._exports import Function
 from workerlib._native import Direct
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.endpoint import Endpoint
+from workerlib._rpc.gathered_calls import Gathered
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.invocations import Invocation, fail_invocation, finish_invocation
-from workerlib._rpc.outgoing_call import Pending
 from workerlib._rpc.references import Given
 from workerlib._rpc.serving import fail, finish_later, hand_over, is_awaitable
 from workerlib._rpc.starts import streams_without_task, without_task
@@ -50,7 +50,6 @@ def direct_path(connection: Connection) -> Direct:
         connection.log,
         None if type(guard) is Guard else guard.run,
         connection._loop,
-        {"loop": connection._loop},
         endpoint,
         wakeup and wakeup.note,
         streams.on_stream,
@@ -76,7 +75,6 @@ class _Parts(NamedTuple):
     log: CallLog
     guard: Callable[..., Any] | None
     event_loop: asyncio.AbstractEventLoop
-    of_loop: dict[str, asyncio.AbstractEventLoop]
     endpoint: Endpoint
     note: Callable[..., None] | None
     on_stream: Callable[[int, int], None]
@@ -96,4 +94,5 @@ class _Parts(NamedTuple):
     fail: Callable[[Connection, Served, BaseException], None] = fail
     finish_invocation: Callable[..., None] = finish_invocation
     fail_invocation: Callable[[Connection, Invocation, BaseException], None] = fail_invocation
-    pending: type[Pending] = Pending
+    gathered: type[Gathered] = Gathered
+    end_gathered: Callable[..., None] = asyncio.Future.set_result

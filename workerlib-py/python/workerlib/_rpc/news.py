@@ -62,7 +62,7 @@ def _on_blocked(connection: Any, calls: list[int]) -> None:
         connection.wakeup.begin(calls)
     for served in filter(None, map(connection._served.get, calls)):
         served.is_blocking = True
-        for pending in connection._calls.values():
+        for pending in list(connection._calls.values()):
             if pending.parent is served and not pending.done():
                 pending.set_result((False, [connection.deadlock(pending.name)]))
 
