@@ -15,7 +15,7 @@ import workerlib
 from workerlib import BackPressureError, ConnectionClosedError, FrameError, Worker, __version__
 from workerlib._native import Session, encode
 from workerlib._rpc.connection import Connection
-from workerlib._rpc.references import _Answer
+from workerlib._rpc.reply import Watcher
 
 from loopback import loopback_channel
 from pace import PACE
@@ -136,7 +136,7 @@ async def test_a_wait_that_begins_after_its_answer(
         reply = callback(1)
         await reply
         async with asyncio.timeout(30 * PACE):
-            await _Answer(reply._state)
+            await Watcher(reply._state)
         return "no wait"
 
     workerlib.export(wait_late)

@@ -219,7 +219,8 @@ class _Starter:
         self._code = code
         self._create: Callable[..., asyncio.Task[Any]] = loop.create_task
         self._steps: list[tuple[Callable[..., object], tuple[Any, ...], Context]] = []
-        # The frame of the `gather()` that has added the last of these steps, if it was one, and what adds to that step.
+        # The frame of the `gather()` that has added the last of these steps, and what adds calls to that
+        # step; None if something else has added it.
         self._gathering: FrameType | None = None
         self._add: Callable[[Any], Gathered | None] | None = None
         self._proxy = create_proxy(self._run)
@@ -256,9 +257,9 @@ class _Starter:
                 attributes["call_soon"] = shadowed
 
     def _gather(self, gather: FrameType, coroutine: Any) -> Gathered | None:
-        """Begins to collect calls that `gather()` starts and shows to nobody; None if this one needs a task."""
+        """Begins to collect the calls of a `gather()`; returns None if this one needs a task."""
         connection = connection_of(coroutine)
-        if connection is None or connection._loop is not self._loop or not may_gather(connection):
+        if connection is None or not may_gather(connection):
             return None
         calls = GatheredCalls(connection)
         gathered = calls.add(coroutine)

@@ -191,8 +191,8 @@ class Connection:
             credit = None if stream is None else (stream.ahead, BYTES_AHEAD)
             try:
                 # It is sent if that needs no further step, and this is the future of its outcome then.
-                pending = Pending(loop=self._loop)
-                begun = self._session.call(self, function, args, kwargs, pending, parent, credit)
+                # A future of the loop that runs, which takes half as long as if it was told the loop.
+                begun = self._session.call(self, function, args, kwargs, Pending(), parent, credit)
             except BaseException:
                 self.streams.withdraw()
                 raise

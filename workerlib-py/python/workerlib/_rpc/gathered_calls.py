@@ -1,8 +1,9 @@
 """Makes the calls that `asyncio.gather()` starts, without a task for each.
 
-`gather()` makes a task of each coroutine that it is given, and shows that task to nobody. For a call it is given
-a `Gathered` instead: the future of the call itself, which ends as the task would. `_channels/loop_shortcuts.py`
-knows when `gather()` asks for a task. This module decides nothing about the state of a call, which is the session's.
+`gather()` makes a task of each coroutine that it is given, and shows that task to nobody. For a call it gets
+a `Gathered` instead: the future of the call itself, which ends as the task would.
+`_channels/loop_shortcuts.py` knows when `gather()` asks for a task. This module decides nothing about the
+state of a call, which is the session's.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Gathered(Pending):
         returned, holder = outcome
         self._leave(returned)
         if not returned:
-            # It is not raised here: the frames of its traceback would lead to this frame, and so to the future.
+            # It is not raised here: the frames of its traceback would lead to this one, and to the future.
             self.fail(holder.pop())
         elif type(holder[0]) is Arrival:
             self.go_on(_restored(self.connection, holder))
@@ -108,7 +109,7 @@ class GatheredCalls:
         """Makes one without calls.
 
         Args:
-            connection: The connection.
+            connection: The connection, whose event loop runs.
         """
         self.connection = connection
         self._calls: list[tuple[Gathered, str, tuple[Any, ...], dict[str, Any]]] = []
@@ -131,7 +132,7 @@ class GatheredCalls:
             return None
         # It has ended, so that nobody else can start it, and nothing refers to the arguments.
         coroutine.close()
-        gathered = Gathered(loop=self.connection._loop)
+        gathered = Gathered()
         self._calls.append((gathered, function, args, kwargs))
         return gathered
 
@@ -140,7 +141,8 @@ class GatheredCalls:
         calls, self._calls = self._calls, []
         connection, running = self.connection, current_call.get()
         call = connection._session.call
-        # Each is forgotten when it has been sent: it may hold buffers, and the caller may resize what they are of.
+        # Each is forgotten when it has been sent: it may hold buffers, and the caller may resize what these
+        # are of.
         calls.reverse()
         while calls:
             gathered, *request = calls.pop()
@@ -156,7 +158,7 @@ class GatheredCalls:
                 trace = error.__traceback__
                 gathered.fail(error.with_traceback(trace and trace.tb_next))
                 # Frames of the traceback lead here, too.
-                gathered = trace = None
+                del gathered, trace
                 continue
             if begun is not gathered:
                 # It waits for its turn.
@@ -172,8 +174,12 @@ def connection_of(coroutine: Coroutine[Any, Any, Any]) -> Connection | None:
 
 
 def may_gather(connection: Connection) -> bool:
-    """Tells whether calls need no task: adapters may ask which task runs, and may have to be awaited."""
-    return not connection.needs_deferred and connection._table.adapters.is_empty
+    """Tells whether calls need no task. Adapters may ask which task runs, and may have to be awaited."""
+    return (
+        not connection.needs_deferred
+        and connection._table.adapters.is_empty
+        and asyncio.get_running_loop() is connection._loop
+    )
 
 
 async def _restored(connection: Connection, holder: list[Any]) -> Any:

@@ -27,12 +27,21 @@ def guarded_steps(
     """
     resume: Callable[[Any], Any] = steps.send
     value: Any = None
+    is_plain = type(guard) is Guard
     while True:
         # No variable keeps what leads to an error that a step raises: the error refers to this frame.
         step = [value]
         value = None
         try:
-            step = [guard.run(served, resume, step, {})]
+            if is_plain:
+                # As `Guard.run` does it, without another function of Python.
+                served.is_computing = True
+                try:
+                    step = [resume(step.pop())]
+                finally:
+                    served.is_computing = False
+            else:
+                step = [guard.run(served, resume, step, {})]
         except StopIteration as end:
             return end.value
         except BaseException:

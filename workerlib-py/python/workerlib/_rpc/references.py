@@ -13,7 +13,7 @@ import contextvars
 import inspect
 import threading
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from workerlib._errors import BackPressureError, CannotBlockError, ConnectionClosedError
@@ -21,7 +21,7 @@ from workerlib._rpc.callbacks import Callback
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.invocations import Invocation
 from workerlib._rpc.remote_objects import RemoteObject, close, hold, let_go, methods_of
-from workerlib._rpc.reply import Reply, ReplyState, wait_for
+from workerlib._rpc.reply import Reply, ReplyState, UntakenReply, Watcher
 from workerlib._rpc.waiting import wait
 from workerlib._values.references import Parts, Remote
 from workerlib._values.safe_text import text_of
@@ -130,16 +130,6 @@ class Held:
 
 
 _make = object.__new__
-
-
-class _Answer:
-    """Waits for an answer and leaves it to others to take."""
-
-    def __init__(self, state: ReplyState) -> None:
-        self._state = state
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        yield from wait_for(self._state, False)
 
 
 class References:
@@ -260,7 +250,7 @@ class References:
         state.references, state.id, state.name, state.origin = self, number, held.name, origin
         if origin is not None and origin.replies is not None:
             origin.replies[number] = state
-        reply: Reply[Any] = _make(Reply)
+        reply: Reply[Any] = _make(UntakenReply)
         reply._state = state
         # Before it is sent: a channel that fails settles it in no time.
         self.replies[number] = connection._calls[number] = state
@@ -279,14 +269,14 @@ class References:
     async def call(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a method and returns its result; waits until the other side takes another invocation."""
         while not self._session.may_invoke and (latest := self._latest()) is not None:
-            await _Answer(latest)
+            await Watcher(latest)
         return await self.invoke(held, member, args, kwargs)
 
     def _wait_for_room(self, held: Held) -> None:
         """Waits until the other side takes another invocation, where that is possible."""
         with contextlib.suppress(CannotBlockError):
             while not self._session.may_invoke and (latest := self._latest()) is not None:
-                wait(_Answer(latest))
+                wait(Watcher(latest))
             if self._session.may_invoke:
                 return
         raise BackPressureError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from workerlib._errors import ConnectionClosedError
 from workerlib._rpc.incoming_call import Served
@@ -94,6 +94,13 @@ class ReplyState:
         if error is not None and self.is_abandoned:
             self.references.report(self, error)
 
+    def leave(self, connection: Any) -> None:
+        """Notes that a wait for the answer has been cancelled."""
+        # The answer may be there, though nobody has taken it in.
+        self.done()
+        if connection._session.give_up(self.id):
+            connection._carry_out()
+
     def abandon(self) -> None:
         """Notes that nobody can ask for the answer any more."""
         self.is_abandoned = True
@@ -128,6 +135,7 @@ class Reply(NoValue, Generic[_T_co]):
     __slots__ = ("__weakref__", "_state")
 
     _state: ReplyState
+    _takes = True
     # Users get a `Reply` by calling a callback: `References.invoke` makes it.
 
     @property
@@ -155,55 +163,84 @@ class Reply(NoValue, Generic[_T_co]):
         return value
 
     def __await__(self) -> Generator[Any, Any, _T_co]:
-        """Waits for the answer: returns what the callback returned, or raises what it raised."""
-        self._state.is_taken = True
-        return wait_for(self._state, True)
+        """Waits for the answer: returns what the callback returned, or raises what it raised.
 
-    def __del__(self) -> None:
-        state = getattr(self, "_state", None)
-        if state is not None and not state.is_taken:
-            state.abandon()
+        A cancel is passed on, as that of a call.
+        """
+        # All in one function of Python: a callback that is awaited has time for few.
+        state = self._state
+        if self._takes:
+            state.is_taken = True
+            # Nothing is left for `UntakenReply.__del__` to find out.
+            self.__class__ = Reply
+        # It may have come between the start of the wait and this first step, which may be one of a new task.
+        if not state.is_done:
+            references, number = state.references, state.id
+            connection = references.connection()
+            if connection is None:
+                raise ConnectionClosedError(f"the connection ended before {state.name}() answered")
+            calls, pending = connection._calls, state.pending
+            if pending is None:
+                pending = state.pending = Pending(loop=connection._loop)
+                # As `Connection._await` does it.
+                calls[number] = pending
+                pending.call, pending.name, pending.connection = number, state.name, connection
+            outcome = None
+            try:
+                outcome = yield from pending
+            finally:
+                calls.pop(number, None)
+                if pending.timers:
+                    pending.forget_timers()
+                if outcome is None:
+                    state.leave(connection)
+            # Of several who wait, the first takes it in.
+            if not state.is_done:
+                assert outcome is not None
+                if not outcome[0]:
+                    state.finish(None, outcome[1].pop())
+                else:
+                    # As `finish` does it.
+                    state.is_done, state.pending = True, None
+                    references.replies.pop(number, None)
+                    if (origin := state.origin) is not None and origin.replies is not None:
+                        origin.replies.pop(number, None)
+                    state.value = outcome[1].pop()
+        if state.error is not None and self._takes:
+            state.take()
+        return cast("_T_co", state.value)
 
     def __repr__(self) -> str:
         """Tells whose answer it is."""
         return f"<Reply of {self._state.name}(): {'there' if self._state.done() else 'not there yet'}>"
 
 
-def wait_for(state: ReplyState, takes: bool) -> Generator[Any, Any, Any]:
-    """Waits for an answer in async code; a cancel is passed on, as that of a call.
+class UntakenReply(Reply[_T_co]):
+    """A `Reply` that notices that nobody can take it any more. When it is awaited it becomes a `Reply`."""
 
-    Args:
-        state: How far the invocation has come.
-        takes: Whether the answer is taken: returned or raised.
-    """
-    # It may have come between the start of the wait and this first step, which may be one of a new task.
-    if not state.is_done:
-        connection = state.references.connection()
-        if connection is None:
-            raise ConnectionClosedError(f"the connection ended before {state.name}() answered")
-        pending = state.pending
-        if pending is None:
-            pending = state.pending = Pending(loop=connection._loop)
-            # As `Connection._await` does it.
-            connection._calls[state.id] = pending
-            pending.call, pending.name, pending.connection = state.id, state.name, connection
-        outcome = None
-        try:
-            outcome = yield from pending
-        finally:
-            connection._calls.pop(state.id, None)
-            if pending.timers:
-                pending.forget_timers()
-            if outcome is None:
-                # The answer may be there, though nobody has taken it in.
-                state.done()
-                if connection._session.give_up(state.id):
-                    connection._carry_out()
-        # Of several who wait, the first takes it in.
-        if not state.is_done:
-            assert outcome is not None
-            returned, holder = outcome
-            state.finish(*((holder.pop(), None) if returned else (None, holder.pop())))
-    if takes:
-        return state.value if state.error is None else state.take()
-    return None
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        state = getattr(self, "_state", None)
+        if state is not None and not state.is_taken:
+            state.abandon()
+
+
+class Watcher(Reply[_T_co]):
+    """Waits for an answer and leaves it to others to take."""
+
+    __slots__ = ()
+    _takes = False
+
+    def __init__(self, state: ReplyState) -> None:
+        """Makes one for an answer.
+
+        Args:
+            state: How far the invocation has come.
+        """
+        self._state = state
+
+
+for _kind in (UntakenReply, Watcher):
+    # Users know of one class.
+    _kind.__name__ = _kind.__qualname__ = "Reply"
