@@ -252,6 +252,30 @@ test("frames of one event: the first goes at once, the others together, and all 
   assert.equal(delivered[14].size, 10);
 });
 
+test("frames of one event that wait for each other: all together, in their order", LIMIT, async (t) => {
+  const [one, other] = connect();
+  t.after(() => one.channel.close());
+  const frames = Array.from({ length: 7 }, (_, index) => bytes(10 + index, index));
+  for (const frame of frames) one.channel.holdAll(one.memory.write(frame), frame.length);
+  await other.memory.until(7);
+  const { delivered } = other.memory;
+  assert.deepEqual(
+    delivered.map(({ together }) => together),
+    frames,
+  );
+  // A frame that is sent at once takes them along, and a large one waits for nothing.
+  const large = bytes(20_000, 3);
+  one.channel.holdAll(one.memory.write(frames[1]), 11);
+  one.channel.send(one.memory.write(frames[0]), 10);
+  one.channel.holdAll(one.memory.write(large), large.length);
+  one.channel.holdAll(one.memory.write(frames[2]), 12);
+  await other.memory.until(11);
+  assert.deepEqual(
+    delivered.slice(7).map(({ size }) => size),
+    [11, 10, 20_000, 12],
+  );
+});
+
 test("a Python that has failed fatally says so, and nothing after that", LIMIT, async (t) => {
   const [one, other] = [new Memory(), new Memory()].map((memory) => ({ memory }));
   for (const { memory } of [one, other]) memory.inbox = memory.place(8192);
