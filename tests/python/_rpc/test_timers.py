@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from workerlib._rpc.timers import TimeLimit, call_at, call_later, sleep
+from workerlib._rpc.timers import TimeLimit, Timer, call_at, call_later, sleep
 
 
 @contextmanager
@@ -207,3 +207,23 @@ async def test_time_limit_and_another_end() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_timer_leaves_no_cycle() -> None:
+    """A timer that has run or was cancelled is freed with its last reference, without a garbage collection."""
+
+    def count() -> int:
+        return sum(type(one) is Timer for one in gc.get_objects())
+
+    loop = asyncio.get_running_loop()
+    gc.collect()
+    gc.disable()
+    try:
+        before = count()
+        for _ in range(10):
+            call_later(loop, 60, print).cancel()
+        async with TimeLimit(60):
+            await sleep(0.001)
+        assert count() == before
+    finally:
+        gc.enable()

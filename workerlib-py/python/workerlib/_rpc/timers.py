@@ -27,7 +27,7 @@ _LONGEST = 86_400.0
 class Timer:
     """One function that is called at one time, unless the timer is cancelled."""
 
-    __slots__ = ("_callback", "_context", "_entry", "_queue", "when")
+    __slots__ = ("_callback", "_context", "_number", "_queue", "when")
 
     def __init__(self, queue: _Queue, when: float, callback: Callable[[], object]) -> None:
         """Sets the timer; `call_at()` does."""
@@ -36,13 +36,14 @@ class Timer:
         self._callback: Callable[[], object] | None = callback
         self._context: Context | None = copy_context()
         self._queue = queue
-        self._entry = queue.add(self)
+        # Not the entry itself, which refers to this timer: both would wait for the garbage collector.
+        self._number = queue.add(self)
 
     def cancel(self) -> None:
         """Keeps the function from being called, and forgets it."""
         if self._callback is not None:
             self._callback = self._context = None
-            self._queue.remove(self._entry)
+            self._queue.remove(self.when, self._number)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Has the loop call the function next: the timer is due."""
@@ -69,18 +70,17 @@ class _Queue:
         self._wakes: list[float] = []
         """When the loop's own timers are due: each is earlier than all that were set before it."""
 
-    def add(self, timer: Timer) -> _Entry:
-        """Takes in a timer, whose entry it returns."""
+    def add(self, timer: Timer) -> int:
+        """Takes in a timer, and returns its number."""
         self._number += 1
-        entry = (timer.when, self._number, timer)
-        insort(self._entries, entry)
-        return entry
-
-    def remove(self, entry: _Entry) -> None:
-        """Forgets a timer; nothing happens if it has been due."""
         # Numbers differ, so no timer is compared.
-        place = bisect_left(self._entries, entry)
-        if place < len(self._entries) and self._entries[place][1] == entry[1]:
+        insort(self._entries, (timer.when, self._number, timer))
+        return self._number
+
+    def remove(self, when: float, number: int) -> None:
+        """Forgets a timer; nothing happens if it has been due."""
+        place = bisect_left(self._entries, (when, number), key=itemgetter(0, 1))
+        if place < len(self._entries) and self._entries[place][1] == number:
             del self._entries[place]
 
     def arm(self, loop: asyncio.AbstractEventLoop) -> None:
