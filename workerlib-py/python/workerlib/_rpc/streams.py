@@ -11,7 +11,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from typing import Any
-from weakref import WeakValueDictionary
 
 from workerlib._errors import FrameError
 from workerlib._exports import Function
@@ -51,7 +50,8 @@ class Streams:
         self._producers: dict[int, tuple[Producer, Context]] = {}
         # The ids of the iterables that have a producer already, which keeps them alive.
         self._sources: set[int] = set()
-        self._inboxes: WeakValueDictionary[int, Inbox] = WeakValueDictionary()
+        # An inbox that nobody has any more takes itself out.
+        self.inboxes: dict[int, weakref.ref[Inbox]] = {}
 
     @property
     def connection(self) -> Any:
@@ -61,7 +61,7 @@ class Streams:
     @property
     def is_in_use(self) -> bool:
         """Whether a stream has not ended."""
-        return bool(self._producers) or any(not inbox.is_over for inbox in self._inboxes.values())
+        return bool(self._producers) or any(not inbox.is_over for inbox in self._held())
 
     # Streams that this side produces.
 
@@ -198,6 +198,15 @@ class Streams:
 
     # Streams that this side consumes.
 
+    def _inbox(self, stream: int) -> Inbox | None:
+        """Returns the inbox of a stream; None if nobody has it any more."""
+        held = self.inboxes.get(stream)
+        return None if held is None else held()
+
+    def _held(self) -> list[Inbox]:
+        """Returns the inboxes that somebody has."""
+        return [inbox for held in list(self.inboxes.values()) if (inbox := held()) is not None]
+
     def receive(self, stream: int) -> Stream[Any]:
         """Makes the stream that a value means.
 
@@ -207,7 +216,7 @@ class Streams:
         if not self.session.stream("consume", stream):
             raise ValueError(f"stream {stream} came before, or the connection is closed")
         inbox = Inbox(self, stream, "stream", AHEAD, is_granted=False)
-        self._inboxes[stream] = inbox
+        self.inboxes[stream] = weakref.ref(inbox)
         return Stream("stream", None, inbox)
 
     def begin_opening(self, stream: Stream[Any], pending: Pending) -> tuple[int, int]:
@@ -222,21 +231,23 @@ class Streams:
             self.session.stream("close", stream)
             return
         inbox = Inbox(self, stream, pending.name, pending.ahead, is_granted=True)
-        self._inboxes[stream] = inbox
+        self.inboxes[stream] = weakref.ref(inbox)
         pending.set_result((True, [inbox]))
 
     def on_items(self, stream: int, items: list[Any], size: int, is_deep: bool) -> None:
-        if inbox := self._inboxes.get(stream):
+        # Without `_inbox`: this is done for each message.
+        held = self.inboxes.get(stream)
+        if held is not None and (inbox := held()) is not None:
             inbox.receive(items, size, is_deep)
 
     def on_bad_items(self, stream: int, error: BaseException) -> None:
-        if inbox := self._inboxes.get(stream):
+        if inbox := self._inbox(stream):
             self.stop(inbox, is_cancel=False)
             inbox.end(error)
 
     def on_ended(self, stream: int) -> None:
         self._end_interrupts(stream)
-        if inbox := self._inboxes.get(stream):
+        if inbox := self._inbox(stream):
             inbox.end()
 
     def on_failed(self, stream: int, description: object) -> None:
@@ -248,7 +259,7 @@ class Streams:
             error = unreadable
         finally:
             leave(token)
-        if inbox := self._inboxes.get(stream):
+        if inbox := self._inbox(stream):
             inbox.end(error)
         else:
             text = "a stream that nobody has any more raised while it was closed"
@@ -256,12 +267,12 @@ class Streams:
 
     def on_stopping(self, stream: int) -> None:
         self._end_interrupts(stream)
-        if (inbox := self._inboxes.get(stream)) and inbox.step is not None:
+        if (inbox := self._inbox(stream)) and inbox.step is not None:
             inbox.step.extend_grace()
 
     def on_stopped(self, stream: int) -> None:
         self._end_interrupts(stream)
-        if inbox := self._inboxes.get(stream):
+        if inbox := self._inbox(stream):
             inbox.stopped()
 
     def grant(self, stream: int, items: int, size: int) -> None:
@@ -304,7 +315,7 @@ class Streams:
 
     def cancel(self, stream: int, step: Any) -> None:
         """Asks for the end of a stream, since a step that waits for it is cancelled."""
-        inbox = self._inboxes.get(stream)
+        inbox = self._inbox(stream)
         if inbox is not None and self.stop(inbox, is_cancel=True):
             step.cancels += 1
             step.give_grace(self.connection.grace)
@@ -333,7 +344,7 @@ class Streams:
 
     def end_all(self, error: Callable[[], BaseException]) -> None:
         """Ends every stream: the connection has ended."""
-        for inbox in list(self._inboxes.values()):
+        for inbox in self._held():
             if inbox.step is not None and inbox.step.is_ending:
                 inbox.stopped()
             else:

@@ -119,7 +119,9 @@ class Inbox:
         self._is_deep |= is_deep
         if self._bytes - size < _GRANTED_BYTES <= self._bytes:
             self.queue.grant_at = min(self.queue.grant_at, self._arrived)
-        self.wake()
+        # As `wake` does it: each message comes by here.
+        if (step := self.step) is not None and not step.done():
+            step.set_result(None)
 
     def _plan(self) -> None:
         """Has credit granted at the item by which enough bytes have been taken.
@@ -161,6 +163,7 @@ class Inbox:
 
     def __del__(self) -> None:
         # It may run anywhere: in the middle of a call into the session, or in another thread.
+        self._streams.inboxes.pop(self.stream, None)
         if self._is_deep:
             self.clear()
         if not self.is_over and not self.stops:
