@@ -228,13 +228,9 @@ def assert_a_visit_without_storage(page: PyScriptPage) -> list[str]:
     return told
 
 
-def test_a_damaged_snapshot_and_no_room_for_another(spawning: PyScriptPage, site: str) -> None:
-    """A snapshot of which one byte has changed is not used: the worker starts plainly, the log says why, another is made.
-
-    Where the browser has no room for that one, the workers of the visit share it, and it is not kept.
-    """
-    _wait_for_cache(spawning)
-    spawning.page.evaluate(
+def damage(page: PyScriptPage) -> None:
+    """Changes one byte of each snapshot that is kept."""
+    page.page.evaluate(
         """async () => {
              const cache = await caches.open("workerlib-snapshots");
              for (const request of await cache.keys()) {
@@ -245,6 +241,15 @@ def test_a_damaged_snapshot_and_no_room_for_another(spawning: PyScriptPage, site
              }
            }"""
     )
+
+
+def test_a_damaged_snapshot_and_no_room_for_another(spawning: PyScriptPage, site: str) -> None:
+    """A snapshot of which one byte has changed is not used: the worker starts plainly, the log says why, another is made.
+
+    Where the browser has no room for that one, the workers of the visit share it, and it is not kept.
+    """
+    _wait_for_cache(spawning)
+    damage(spawning)
     forget(spawning=spawning)
     session = spawning.page.context.new_cdp_session(spawning.page)
     session.send("Storage.overrideQuotaForOrigin", {"origin": site, "quotaSize": 100_000})
@@ -321,6 +326,22 @@ def test_pages_of_pyscript(interpreter: PyScriptPage) -> None:
     starts(interpreter=interpreter, had_snapshot=True)
     # Browsers have errands of their own.
     assert not any("jsdelivr" in request for request in interpreter.off_site.requests)
+
+
+# A spawned worker with a damaged snapshot is above, and reads it by the same code.
+@pytest.mark.every_engine
+@pytest.mark.repeated
+def test_a_page_of_pyscript_with_a_damaged_snapshot(browser: AnyBrowser, site: str) -> None:
+    """Page and worker start plainly, and each of the two says why at most once."""
+    with PyScriptPage(browser, site, "interpreter.html", has_snapshot=True, shares_context=False) as page:
+        starts(interpreter=page, had_snapshot=True)
+        damage(page)
+        _visit_again(page)
+        # A test in the page clears the log.
+        told = list(page.console)
+        starts(interpreter=page, had_snapshot=False)
+    told = [line for line in (*told, *page.console) if "memory snapshot" in line]
+    assert 1 <= len(told) <= 2 and all("damaged" in line for line in told), told
 
 
 @in_page(page="interpreter")

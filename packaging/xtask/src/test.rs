@@ -69,8 +69,7 @@ pub(crate) struct Options {
     /// Only the tests that failed when they last ran; they are kept in target/failed-tests.json
     #[arg(long)]
     rerun_failed: bool,
-    /// Instead: the supported PyScripts, each with the supported Pyodides, in Chromium, and the newest of them in Firefox and
-    /// WebKit
+    /// Instead: the supported PyScripts, in Chromium each with the supported Pyodides, in Firefox and WebKit with Pyodide 314
     #[arg(long)]
     matrix: bool,
     /// How many parts run side by side

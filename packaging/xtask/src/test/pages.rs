@@ -93,10 +93,15 @@ fn figures(workspace: &Workspace, run: &str) -> PathBuf {
     pytest::records(workspace).join(format!("{run}.figures"))
 }
 
-/// Runs the tests that every PyScript must pass in Chromium, with a PyScript, given by its npm package, and a Pyodide.
-pub(super) fn combination(context: &Context<'_>, pyscript: &str, pyodide: Pyodide) -> Result<Report> {
+/// Runs the tests that every PyScript must pass, in an engine with a PyScript, given by its npm package, and a Pyodide.
+pub(super) fn combination(
+    context: &Context<'_>,
+    engine: Engine,
+    pyscript: &str,
+    pyodide: Pyodide,
+) -> Result<Report> {
     let instead = Some((pyscript, pyodide));
-    run(context, &Run { folder: "browser", engine: Engine::Chromium, few: true, instead })
+    run(context, &Run { folder: "browser", engine, few: true, instead })
 }
 
 /// Runs the tests of a folder, in other engines than Chromium those that every one must pass.
@@ -110,7 +115,9 @@ fn run(context: &Context<'_>, run: &Run<'_>) -> Result<Report> {
     let (folder, engine) = (run.folder, run.engine);
     let name = match run.instead {
         None => format!("{folder}-{}", engine.name()),
-        Some((pyscript, pyodide)) => format!("{folder}-{}-{pyodide}", pyscript.replace(['@', '/'], "")),
+        Some((pyscript, pyodide)) => {
+            format!("{folder}-{}-{}-{pyodide}", engine.name(), pyscript.replace(['@', '/'], ""))
+        }
     };
     let Some(programs) = engine.find() else {
         return Ok(Report::nothing(format!("{} is not here and cannot be installed", engine.name())));
@@ -137,10 +144,10 @@ fn run(context: &Context<'_>, run: &Run<'_>) -> Result<Report> {
     pytest.env("WORKERLIB_FAULT_FIGURES", figures(workspace, &name));
     pytest.env("WORKERLIB_WHEELS", workspace.wheels_of_314());
     pytest.env("WORKERLIB_AXE", node::release_package(workspace, "axe-core").join("axe.min.js"));
-    match (run.few, run.instead) {
-        (false, _) => {}
-        (true, None) => drop(pytest.args(["-m", "every_engine"])),
-        (true, Some(_)) => drop(pytest.args(["-m", "every_engine or every_pyscript"])),
+    match (run.few, engine, run.instead) {
+        (false, ..) => {}
+        (true, Engine::Chromium, Some(_)) => drop(pytest.args(["-m", "every_engine or every_pyscript"])),
+        (true, ..) => drop(pytest.args(["-m", "every_engine"])),
     }
     let tests = workspace.tests(folder);
     let what = format!("tests in {}", engine.name());

@@ -9,6 +9,7 @@ use super::lanes::Resource;
 use super::report::Report;
 use super::{artefacts, docs, javascript, pages, python, rust, transport, workflows};
 use crate::pyodide::Pyodide;
+use crate::setup::browser::Engine;
 use crate::setup::need::Need;
 use crate::site;
 
@@ -110,37 +111,54 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("reproducible", 120, &WHEELS, &[Product::WasmWheel], artefacts::reproducible).slow(),
 ];
 
-/// The oldest PyScript 0.6 and 0.7 that work, and the newest, each with the Pyodides that are supported:
-/// docs/migrating.md has what the oldest ones lack.
+/// The oldest PyScript 0.6 and 0.7 that work, and the newest, each with the Pyodides that are supported, and the older two in the
+/// other engines: docs/migrating.md has what the oldest ones lack.
 const MATRIX: &[Part] = &[
     Part::new("0.6.60 + 314", 200, &PAGES, &PAIR, |context| {
-        pages::combination(context, "pyscript-06", Pyodide::V314)
+        pages::combination(context, Engine::Chromium, OLDEST_06, Pyodide::V314)
     }),
     Part::new("0.6.60 + 0.29", 200, &PAGES, &PAIR, |context| {
-        pages::combination(context, "pyscript-06", Pyodide::V0_29)
+        pages::combination(context, Engine::Chromium, OLDEST_06, Pyodide::V0_29)
     }),
     Part::new("0.6.60 + 315", 200, &PAGES, &WITH_315, |context| {
-        pages::combination(context, "pyscript-06", Pyodide::V315)
+        pages::combination(context, Engine::Chromium, OLDEST_06, Pyodide::V315)
     }),
     Part::new("0.7.0 + 314", 200, &PAGES, &PAIR, |context| {
-        pages::combination(context, "pyscript-07", Pyodide::V314)
+        pages::combination(context, Engine::Chromium, OLDEST_07, Pyodide::V314)
     }),
     Part::new("0.7.0 + 0.29", 200, &PAGES, &PAIR, |context| {
-        pages::combination(context, "pyscript-07", Pyodide::V0_29)
+        pages::combination(context, Engine::Chromium, OLDEST_07, Pyodide::V0_29)
     }),
     Part::new("0.7.0 + 315", 200, &PAGES, &WITH_315, |context| {
-        pages::combination(context, "pyscript-07", Pyodide::V315)
+        pages::combination(context, Engine::Chromium, OLDEST_07, Pyodide::V315)
     }),
     Part::new("0.7.31 + 314", 200, &PAGES, &PAIR, |context| {
-        pages::combination(context, "@pyscript/core", Pyodide::V314)
+        pages::combination(context, Engine::Chromium, NEWEST, Pyodide::V314)
     }),
     Part::new("0.7.31 + 0.29", 200, &PAGES, &PAIR, |context| {
-        pages::combination(context, "@pyscript/core", Pyodide::V0_29)
+        pages::combination(context, Engine::Chromium, NEWEST, Pyodide::V0_29)
     }),
     Part::new("0.7.31 + 315", 200, &PAGES, &WITH_315, |context| {
-        pages::combination(context, "@pyscript/core", Pyodide::V315)
+        pages::combination(context, Engine::Chromium, NEWEST, Pyodide::V315)
+    }),
+    Part::new("0.6.60 + firefox", 150, &FIREFOX, &PAIR, |context| {
+        pages::combination(context, Engine::Firefox, OLDEST_06, Pyodide::V314)
+    }),
+    Part::new("0.7.0 + firefox", 150, &FIREFOX, &PAIR, |context| {
+        pages::combination(context, Engine::Firefox, OLDEST_07, Pyodide::V314)
+    }),
+    Part::new("0.6.60 + webkit", 180, &WEBKIT, &PAIR, |context| {
+        pages::combination(context, Engine::WebKit, OLDEST_06, Pyodide::V314)
+    }),
+    Part::new("0.7.0 + webkit", 180, &WEBKIT, &PAIR, |context| {
+        pages::combination(context, Engine::WebKit, OLDEST_07, Pyodide::V314)
     }),
 ];
+
+/// The npm packages of the PyScripts.
+const OLDEST_06: &str = "pyscript-06";
+const OLDEST_07: &str = "pyscript-07";
+const NEWEST: &str = "@pyscript/core";
 
 const SITE: [Product; 1] = [Product::Site];
 const PAIR: [Product; 2] = [Product::Site, Product::Pyodide029];
