@@ -1,8 +1,8 @@
-"""Memory snapshots that pages of this run start from, so that only the first page of a site waits for Pyodide's own start.
+"""Memory snapshots that pages of this run start from, so that only the first page waits for Pyodide's own start.
 
 Each page has a browser context of its own, whose storage is empty. A second page in that context, `pages/keeper.html`, takes
-the site's snapshots from the `Shelf` and puts them into the context's Cache Storage. There workerlib's interpreter module
-(docs/starting.md), `spawn()` and the npm package find them. On the first page of a site the keeper has the snapshot of the
+the snapshots from the `Shelf` and puts them into the context's Cache Storage. There workerlib's interpreter module
+(docs/starting.md), `spawn()` and the npm package find them. On the first page of a run the keeper has the snapshot of the
 interpreter module made. In Chromium the shelf also gets the snapshots that pages have made for their workers.
 
 WORKERLIB_KEPT_SNAPSHOTS is the folder in which the shelf finds what other parts of the test run have made in this engine, and leaves
@@ -22,7 +22,6 @@ import json
 import os
 import tempfile
 import threading
-import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,11 @@ INTERPRETER = "/workerlib/workerlib-pyodide.mjs?pyodide=/pyodide"
 
 
 class Shelf:
-    """Keeps the entries of sites' Cache Storages in a folder: a server for this machine, which knows a site by its origin.
+    """Keeps the entries of sites' Cache Storages in a folder: a server for this machine.
 
-    The folder is that of the run, if there is one, so that a part of the test run finds the snapshots of other parts. An entry is
-    a file, written whole: its address and digest in the first line, then its content.
+    All sites of a run share its entries: they have the same files, and no snapshot knows the address of its site. The folder is that of
+    the run, if there is one, so that a part of the test run finds the snapshots of other parts. An entry is a file, written whole: its
+    address and digest in the first line, then its content.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,15 +50,14 @@ class Shelf:
                 pass
 
             def do_POST(self) -> None:
-                """Takes an entry of a site, whose address and digest are in a header."""
+                """Takes an entry, whose address and digest are in a header."""
                 entry = self.headers["X-Entry"].encode()
                 content = self.rfile.read(int(self.headers["Content-Length"]))
-                site = self._site()
-                site.mkdir(parents=True, exist_ok=True)
-                with tempfile.NamedTemporaryFile(dir=site, prefix=".", delete=False) as file:
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as file:
                     file.write(entry + b"\n" + content)
                 # Parts that run side by side may make the same snapshot.
-                os.replace(file.name, site / hashlib.sha256(json.loads(entry)[0].encode()).hexdigest()[:16])
+                os.replace(file.name, folder / hashlib.sha256(json.loads(entry)[0].encode()).hexdigest()[:16])
                 self._answer(b"")
 
             def do_OPTIONS(self) -> None:
@@ -69,20 +68,17 @@ class Shelf:
                 """Gives the content of an entry by its name, or the list of the names, addresses and digests of all entries."""
                 name = self.path.removeprefix("/")
                 if name:
-                    with (self._site() / name).open("rb") as file:
+                    with (folder / name).open("rb") as file:
                         file.readline()
                         self._answer(file.read())
                 else:
                     self._answer(json.dumps(list(self._listed())).encode())
 
             def _listed(self) -> Iterator[tuple[str, str, str]]:
-                for path in sorted(self._site().glob("[!.]*")):
+                for path in sorted(folder.glob("[!.]*")):
                     with path.open("rb") as file:
                         address, digest = json.loads(file.readline())
                     yield path.name, address, digest
-
-            def _site(self) -> Path:
-                return folder / urllib.parse.quote(self.headers["Origin"], safe="")
 
             def _answer(self, content: bytes) -> None:
                 self.send_response(200)
@@ -109,8 +105,8 @@ def _shelf() -> Shelf:
     return Shelf(Path(own.name))
 
 
-_open: dict[str, list[Page]] = {}
-"""The keepers that are open, by their sites; only of Chromium, whose driver reaches each page of a context at any time."""
+_open: list[Page] = []
+"""The keepers that are open; only of Chromium, whose driver reaches each page of a context at any time."""
 
 
 def hold(context: Any, site: str) -> Any:
@@ -122,7 +118,7 @@ def hold(context: Any, site: str) -> Any:
 
 
 def provide(context: Any, site: str, has_interpreter: bool = True) -> Any:
-    """Puts the site's snapshots into the storage of a browser context, for as long as the context is open.
+    """Puts the run's snapshots into the storage of a browser context for a site, for as long as the context is open.
 
     Args:
         context: A context of playwright's or of `webdriver.py`, without a page yet.
@@ -132,21 +128,20 @@ def provide(context: Any, site: str, has_interpreter: bool = True) -> Any:
     Returns:
         The keeper, for the other functions.
     """
-    for other in list(_open.get(site, ())):
+    for other in list(_open):
         collect(other)
     keeper = hold(context, site)
     keeper.evaluate("shelf => window.keeper.provide(shelf)", _shelf().address)
     if has_interpreter:
         provide_interpreter(keeper)
     if isinstance(keeper, Page):
-        keepers = _open.setdefault(site, [])
-        keepers.append(keeper)
-        keeper.on("close", lambda _: keepers.remove(keeper))
+        _open.append(keeper)
+        keeper.on("close", lambda _: _open.remove(keeper))
     return keeper
 
 
 def provide_interpreter(keeper: Any) -> None:
-    """Has the snapshot of the interpreter module made if the site has none."""
+    """Has the snapshot of the interpreter module made if the run has none."""
     trouble = keeper.evaluate("shelf => window.keeper.provideInterpreter(shelf)", _shelf().address)
     assert trouble is None, f"no memory snapshot: {trouble}"
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const { buildSync } = createRequire(`${process.env.WORKERLIB_NODE_MODULES}/store.js`)("esbuild");
 const source = fileURLToPath(new URL("../../workerlib-py/javascript/src/snapshot/store.ts", import.meta.url));
 const [{ text }] = buildSync({ entryPoints: [source], bundle: true, format: "esm", write: false }).outputFiles;
-const { openStore } = await import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
+const { openStore, placeOf } = await import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
 
 const IMAGE = new Uint8Array([1, 2, 3]);
 const { crypto } = globalThis;
@@ -92,4 +92,20 @@ test("a store without room says so to the writer", async () => {
   cache.put = () => Promise.reject(new DOMException("full", "QuotaExceededError"));
   const store = await openStore();
   await assert.rejects(store.write("one", IMAGE), { name: "QuotaExceededError" });
+});
+
+test("a folder of the site is named by its path, any other by its whole address", () => {
+  const place = (origin, folder) => {
+    Object.defineProperty(globalThis, "origin", { value: origin, configurable: true });
+    try {
+      return placeOf(folder);
+    } finally {
+      delete globalThis.origin;
+    }
+  };
+  assert.equal(place("http://localhost:1", "http://localhost:1/pyodide/"), "/pyodide/");
+  assert.equal(place("http://localhost:1", "http://localhost:12/pyodide/"), "http://localhost:12/pyodide/");
+  assert.equal(place("null", "https://cdn.invalid/pyodide/"), "https://cdn.invalid/pyodide/");
+  // Node has none.
+  assert.equal(placeOf("/pyodide/"), "/pyodide/");
 });

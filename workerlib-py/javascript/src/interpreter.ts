@@ -21,7 +21,7 @@ import {
   unknownOption,
   type Interpreter,
 } from "./snapshot/python.js";
-import { digest, openStore, type Store } from "./snapshot/store.js";
+import { digest, openStore, placeOf, type Store } from "./snapshot/store.js";
 import { EXTENSION, lastLine, PYODIDE_VERSION } from "./start.js";
 
 /**
@@ -273,7 +273,7 @@ async function makeInWorker(installed: Installed): Promise<void> {
  * PyScript hands over another one on each visit. That Pyodide's build is the same is checked by Pyodide.
  */
 async function keyOfSnapshot(): Promise<string> {
-  const text = FRESH + JSON.stringify([FORM, folder, MODULES, ENTRY]);
+  const text = FRESH + JSON.stringify([FORM, placeOf(folder), MODULES, ENTRY]);
   return `${version}-${await shortDigest(text)}`;
 }
 

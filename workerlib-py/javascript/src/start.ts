@@ -19,7 +19,7 @@ import {
   type PyodideModule,
   type Snapshot,
 } from "./snapshot/python.js";
-import { digest, openStore } from "./snapshot/store.js";
+import { digest, openStore, placeOf } from "./snapshot/store.js";
 
 /** The Pyodide that is loaded where nobody says which. */
 export const PYODIDE_VERSION = "314.0.7";
@@ -237,7 +237,7 @@ async function keyOf({ module, folder }: Imported, plan: Plan): Promise<string> 
   const parts = await Promise.all([
     digestOf(lock),
     plan.build(),
-    digestOf(FRESH + JSON.stringify([FORM, plan.entry, OPTIONAL, EXTENSION, folder])),
+    digestOf(FRESH + JSON.stringify([FORM, plan.entry, OPTIONAL, EXTENSION, placeOf(folder)])),
   ]);
   return [module.version, ...parts.map((part) => part.slice(0, 16))].join("-");
 }

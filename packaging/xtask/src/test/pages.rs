@@ -136,7 +136,9 @@ fn run(context: &Context<'_>, run: &Run<'_>) -> Result<Report> {
     };
     pytest.env("WORKERLIB_SITE_ISOLATED", pair.isolated.url());
     pytest.env("WORKERLIB_SITE_PLAIN", pair.plain.url());
-    pytest.env("WORKERLIB_KEPT_SNAPSHOTS", sites::kept_snapshots(workspace).join(engine.name()));
+    // Of another Pyodide, the snapshots are others.
+    let kept = if run.instead.is_some() { &name } else { engine.name() };
+    pytest.env("WORKERLIB_KEPT_SNAPSHOTS", sites::kept_snapshots(workspace).join(kept));
     pytest
         .env("WORKERLIB_NPM_PACKAGE", javascript::npm_folder(workspace))
         .env("WORKERLIB_FRESH", sites::fresh(workspace));

@@ -100,7 +100,7 @@ pub(super) fn session_model(context: &Context<'_>) -> Result<Report> {
     let mut cargo = process::cargo();
     cargo.args([
         "test",
-        "--release",
+        "--profile=model",
         "--locked",
         "--package=workerlib-core",
         "--test=schedules",

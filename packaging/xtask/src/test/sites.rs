@@ -19,8 +19,7 @@ const STRICT: (&str, &str) = (
      style-src 'self' 'unsafe-inline'; img-src data:",
 );
 
-/// The site with isolation headers and without, on two servers that all parts of a run share: pages keep their addresses, so the
-/// parts can hand each other memory snapshots.
+/// The site with isolation headers and without, on two servers that all parts of a run share.
 #[derive(Default)]
 pub(super) struct Sites {
     pair: Mutex<Option<Arc<Pair>>>,
@@ -35,7 +34,7 @@ pub(super) struct Pair {
 impl Sites {
     /// Makes it for a run, before any part of the run keeps a memory snapshot.
     pub(super) fn new(workspace: &Workspace) -> Self {
-        // A snapshot belongs to the address of a site, and no site of this run has an earlier run's.
+        // A run tests the snapshots that it makes itself.
         let _ = fs::remove_dir_all(kept_snapshots(workspace));
         Self::default()
     }

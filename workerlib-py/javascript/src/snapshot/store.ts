@@ -47,6 +47,16 @@ export async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/**
+ * Names a folder in a key: a folder of this site by its path, since browsers keep what is stored for each site apart.
+ *
+ * @param folder its address
+ */
+export function placeOf(folder: string): string {
+  const { origin } = globalThis;
+  return origin !== undefined && folder.startsWith(`${origin}/`) ? folder.slice(origin.length) : folder;
+}
+
 function inCache(cache: Cache): Store {
   // The name is reserved (RFC 6761), so that no page has this address.
   const start = "https://snapshots.workerlib.invalid/";
