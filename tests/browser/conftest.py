@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engines import ENGINE, AnyBrowser
+from engines import AnyBrowser
 from pyscript_page import PyScriptPage
 
 pytest_plugins = ["in_browser", "limits", "repeated"]
@@ -18,16 +18,6 @@ pytest_plugins = ["in_browser", "limits", "repeated"]
 @pytest.fixture(scope="session")
 def bench(browser: AnyBrowser, site: str) -> Iterator[PyScriptPage]:
     """The page with one worker, "bench": a console error fails the test in which it shows."""
-    with PyScriptPage(browser, site, "bench.html", has_snapshot=True) as page:
-        yield page
-
-
-@pytest.fixture
-def own_bench(browser: AnyBrowser, site: str, request: pytest.FixtureRequest) -> Iterator[PyScriptPage]:
-    """The same page for a test that leaves a busy worker behind in WebKit: there it has a page of its own."""
-    if ENGINE != "webkit":
-        yield request.getfixturevalue("bench")
-        return
     with PyScriptPage(browser, site, "bench.html", has_snapshot=True) as page:
         yield page
 

@@ -128,7 +128,7 @@ def provide(context: Any, site: str, has_interpreter: bool = True) -> Any:
     Returns:
         The keeper, for the other functions.
     """
-    for other in list(_open):
+    for other in _open.copy():
         collect(other)
     keeper = hold(context, site)
     keeper.evaluate("shelf => window.keeper.provide(shelf)", _shelf().address)

@@ -101,7 +101,7 @@ async def test_a_running_worker_is_asked_once(workerlib: Any) -> None:
 
 
 @pytest.mark.every_engine
-@in_page(page="mishaps")
+@in_page
 async def test_a_worker_that_answers_when_nobody_waits_any_more(
     workerlib: Any, tags: Any, words: Any, raises: Any, pace: Any
 ) -> None:

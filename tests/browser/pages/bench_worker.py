@@ -61,6 +61,12 @@ def had_snapshot():
     return "_workerlib_snapshot" in sys.modules
 
 
+@workerlib.export
+def fetched():
+    """Lists the addresses that this worker has fetched, as the browser tells them."""
+    return [entry.name for entry in js.performance.getEntriesByType("resource")]
+
+
 __export__ = ["plain"]
 
 
