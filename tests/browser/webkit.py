@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import select
 import socket
 import subprocess
 import time
@@ -14,9 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pace import PACE
 from webdriver import SCRIPT_MILLISECONDS, START_SECONDS, Output, WebDriverBrowser, WebDriverError, terminate
 
 CONSOLE = re.compile(r"^CONSOLE (?:[A-Z-]+ )*?(?P<type>ERROR|WARN|LOG|INFO|DEBUG) (?P<text>.*)$")
+# How long a driver that starts its browser may have none.
+GONE_SECONDS = 3 * PACE
 PATHS = {
     "SetTimeouts": "/timeouts",
     "Navigate": "/url",
@@ -85,11 +89,29 @@ class HttpDriver:
         with contextlib.closing(connection):
             headers = {"Content-Type": "application/json"}
             connection.request(method, f"/session{self._session}{path}", body, headers)
+            if not self._session:
+                self._wait_for_browser(connection)
             response = connection.getresponse()
             value = json.loads(response.read())["value"]
         if response.status != http.client.OK:
             raise WebDriverError(f"{value['error']}: {value['message']}")
         return value
+
+    def _wait_for_browser(self, connection: http.client.HTTPConnection) -> None:
+        """Waits for the answer of a driver that starts its browser.
+
+        MiniBrowser crashes now and then when it starts (it reads a variable of its environment that is gone), more often on a busy
+        machine. The driver does not notice, and waits for ever.
+        """
+        end, seen = time.monotonic() + START_SECONDS, time.monotonic()
+        while not select.select([connection.sock], [], [], 0.1)[0]:
+            now = time.monotonic()
+            if has_child(self._process.pid):
+                seen = now
+            elif now > seen + GONE_SECONDS:
+                raise WebDriverError("the browser ended when it started")
+            if now > end:
+                raise WebDriverError("the browser did not come up")
 
     def _wait_until_up(self) -> None:
         end = time.monotonic() + START_SECONDS
@@ -103,9 +125,20 @@ class HttpDriver:
                 time.sleep(0.02)
 
 
+def has_child(parent: int) -> bool:
+    """Tells whether a process has another one that runs."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # Behind the program's name, in which there may be anything.
+            state, owner, *_ = status.read_text().rpartition(")")[2].split()
+            if int(owner) == parent and state != "Z":
+                return True
+    return False
+
+
 def start(environment: dict[str, str], proxy: dict[str, Any] | None) -> HttpDriver:
-    """Starts a session, a second and a third time if the browser does not come up, or another program takes the driver's port."""
-    for _ in range(2):
+    """Starts a session, up to five times if the browser does not come up, or another program takes the driver's port."""
+    for _ in range(4):
         with contextlib.suppress(TimeoutError, WebDriverError):
             return HttpDriver(environment, proxy)
     return HttpDriver(environment, proxy)
