@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import webkit
 from in_page import in_page
 from pyscript_page import LOAD_MILLISECONDS, PyScriptPage
+from webdriver import WebDriverError
 
 
 @in_page(page="mishaps")
@@ -66,6 +71,29 @@ def test_unhandled_rejections_are_noted(mishaps: PyScriptPage) -> None:
             assert time.monotonic() < deadline, mishaps.faults[before:]
             # It lets playwright deliver what has happened.
             mishaps.page.wait_for_timeout(50)
+
+
+WAITS_FOR_EVER = """
+import socket, subprocess, sys, time
+
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1].removeprefix("--port="))))
+while True:
+    connection, _ = listener.accept()
+    # Whoever asks whether the driver is up sends nothing.
+    if connection.recv(1):
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.3)"])
+        time.sleep(600)
+"""
+
+
+def test_a_browser_that_crashes_at_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WebKit's driver does not notice that, and waits for ever; the suite does not, and starts another."""
+    driver = tmp_path / "driver"
+    driver.write_text(f"#!{sys.executable}\n{WAITS_FOR_EVER}")
+    driver.chmod(0o755)
+    monkeypatch.setattr(webkit, "GONE_SECONDS", 1.0)
+    with pytest.raises(WebDriverError, match="ended when it started"):
+        webkit.HttpDriver({**os.environ, "WEBKIT_DRIVER": str(driver)}, None)
 
 
 @pytest.mark.isolation
