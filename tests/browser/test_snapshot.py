@@ -329,7 +329,7 @@ def test_pages_of_pyscript(interpreter: PyScriptPage) -> None:
 
 
 # A spawned worker with a damaged snapshot is above, and reads it by the same code.
-@pytest.mark.every_engine
+@pytest.mark.every_pyscript
 @pytest.mark.repeated
 def test_a_page_of_pyscript_with_a_damaged_snapshot(browser: AnyBrowser, site: str) -> None:
     """Page and worker start plainly, and each of the two says why at most once: the first that finds the damage takes the snapshot away."""
