@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import js
 import workerlib
 
 import blocking_pools
@@ -77,6 +78,18 @@ async def test_mishap(options: dict[str, Any], expected: type[Exception], messag
         raise AssertionError(f"{expected.__name__} was not raised")
 
 
+async def test_old_node() -> None:
+    """A Node that cannot give Python its modules is told by its version, and the remedy is another one."""
+    process = js.process
+    get = process.getBuiltinModule
+    process.getBuiltinModule = None
+    try:
+        await test_mishap({}, workerlib.WorkerStartError, f"and this is Node {process.version}")
+        await test_mishap({"config": "file:///no.toml"}, workerlib.WorkerStartError, "Node 20.16 or later")
+    finally:
+        process.getBuiltinModule = get
+
+
 async def test_pool(name: str) -> None:
     """A test of pools, each with a pool of its own."""
 
@@ -130,7 +143,8 @@ def tests(worker: workerlib.Worker) -> dict[str, Test]:
         f"node/spawned.py::test_mishap[{name}]": functools.partial(test_mishap, *mishap)
         for name, mishap in MISHAPS.items()
     }
-    return {**shared, **of_configurations, **of_pools, **of_blocking, **of_restarts, **mishaps}
+    of_nodes = {"node/spawned.py::test_old_node": test_old_node}
+    return {**shared, **of_configurations, **of_pools, **of_blocking, **of_restarts, **mishaps, **of_nodes}
 
 
 async def main(args: list[str]) -> int:

@@ -173,7 +173,7 @@ fn native_command(workspace: &Workspace, script: &str) -> Command {
 }
 
 fn pyodide_command(workspace: &Workspace, script: &str) -> Result<Command> {
-    let mut node = Command::new(node::find().context("Node is missing")?);
+    let mut node = Command::new(node::find(workspace)?);
     node.arg(workspace.root().join("benches").join("node").join(script));
     node.arg(Pyodide::V314.folder(workspace));
     Ok(node)

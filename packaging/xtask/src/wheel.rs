@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::compiler::{self, Compiler};
+use crate::setup::node;
 use crate::stamp::{self, Fingerprint};
 use crate::steps::Outcome;
 use crate::workspace::Workspace;
@@ -149,7 +150,7 @@ fn complete_wasm(workspace: &Workspace, tools: &Workspace, packed: &Path, epoch:
     let package = tree.join("workerlib");
     optimize(tools, &package.join(MODULE))?;
     javascript::build_for_wheel(workspace, tools, &package.join("javascript"))?;
-    let mut bundle = Command::new("node");
+    let mut bundle = Command::new(node::find(tools)?);
     bundle.arg(tools.packaging("python").join("bundle_modules.mjs"));
     bundle.arg(tools.node_modules().join(BYTECODE_OF)).arg(&package);
     process::run(workspace, "wheel-modules", &mut bundle)?;

@@ -80,7 +80,7 @@ pub(super) fn node(workspace: &Workspace, quick: bool) -> Result<ExitCode> {
     let mut steps = Steps::default();
     site::add(&mut steps, workspace, Pyodide::V314, &[]);
     steps.add("measuring under Node", || {
-        let mut node = Command::new(node::find().context("Node is missing")?);
+        let mut node = Command::new(node::find(workspace)?);
         node.arg(workspace.root().join("benches").join("node").join("starts.mjs"));
         node.arg(Pyodide::V314.folder(workspace)).args(quick.then_some("--quick"));
         result = results_of(workspace, "bench-node", &mut node)?;
@@ -112,7 +112,7 @@ pub(super) fn charts(workspace: &Workspace) -> Result<ExitCode> {
 
 /// Draws the charts of results that have been written into a folder.
 fn draw(workspace: &Workspace, folder: &Path, name: &str) -> Result<()> {
-    let mut node = Command::new(node::find().context("Node is missing")?);
+    let mut node = Command::new(node::find(workspace)?);
     node.arg(workspace.root().join("benches").join("node").join("charts.mjs")).arg(folder).arg(name);
     process::run(workspace, "bench-charts", &mut node).map(drop)
 }

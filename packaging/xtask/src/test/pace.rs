@@ -59,7 +59,7 @@ pub(super) fn measure(workspace: &Workspace, measure: Measure, lanes: usize) -> 
         return Ok(Pace { factor, reason: format!("given by {OVERRIDE}") });
     }
     let pyodide = Pyodide::V314.folder(workspace);
-    let node = if measure == Measure::Pyodide { node::find() } else { None };
+    let node = if measure == Measure::Pyodide { node::find(workspace).ok() } else { None };
     let (what, reference, mut command) = match node {
         Some(node) if pyodide.join("pyodide.mjs").is_file() => {
             let mut node = Command::new(node);

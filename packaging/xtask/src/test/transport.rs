@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::context::Context;
 use super::report::Report;
@@ -30,7 +30,7 @@ pub(super) fn check(context: &Context<'_>) -> Result<Report> {
     eslint.args(["workerlib-py/python/workerlib/_channels", "benches/browser", "tests/javascript"]);
     let mut tsc = tool("tsc");
     tsc.arg("--project").arg(&tests);
-    let mut node = Command::new(node::find().context("Node is missing")?);
+    let mut node = Command::new(node::find(workspace)?);
     node.arg("--test").args(test_files(&tests)?);
     node.env("FUZZ_MESSAGES", if context.is_full { MESSAGES.1 } else { MESSAGES.0 });
     node.env("WORKERLIB_NODE_MODULES", workspace.node_modules()).current_dir(workspace.root());

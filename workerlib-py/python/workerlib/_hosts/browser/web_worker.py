@@ -13,6 +13,7 @@ import js
 from pyodide.ffi import create_proxy
 
 from workerlib._channels.proxies import destroy_later
+from workerlib._errors import WorkerStartError
 
 NOT_LOADED = (
     "the browser did not load its script, which has a blob: address: if the page has a Content Security"
@@ -91,7 +92,7 @@ class NodeWorker:
             "error": create_proxy(lambda error: on_error(str(getattr(error, "message", error)), True)),
             "exit": create_proxy(lambda code: on_error(f"it ended with code {code}", True)),
         }
-        threads = js.process.getBuiltinModule("node:worker_threads")
+        threads = node_module("worker_threads")
         text = base64.b64encode(source.encode()).decode()
         self.worker = threads.Worker.new(js.URL.new(f"data:text/javascript;base64,{text}"), name=name)
         for event, listener in self._listeners.items():
@@ -116,6 +117,23 @@ def new_worker(
     """Starts the worker that this host has."""
     kind = WebWorker if hasattr(js, "Worker") else NodeWorker
     return kind(source, name, on_message, on_error)
+
+
+def node_module(name: str) -> Any:
+    """Returns one of Node's own modules, which Pyodide does not hand to Python.
+
+    Args:
+        name: Its name, without "node:".
+
+    Raises:
+        WorkerStartError: If this Node is too old to give it.
+    """
+    get = getattr(js.process, "getBuiltinModule", None)
+    if get is None:
+        raise WorkerStartError(
+            f"workers need Node 20.16 or later, or 22.3 or later, and this is Node {js.process.version}"
+        )
+    return get(f"node:{name}")
 
 
 def is_node() -> bool:

@@ -14,6 +14,7 @@ from workerlib._addresses import base
 from workerlib._arguments import require_config
 from workerlib._config.settings import parse
 from workerlib._errors import ConfigError
+from workerlib._hosts.browser.web_worker import node_module
 from workerlib._hosts.host import is_html
 
 Config = str | os.PathLike[str] | Mapping[str, Any]
@@ -55,7 +56,7 @@ async def _fetch(address: str) -> str:
     if address.startswith("file:"):
         # Node's fetch knows no files.
         try:
-            return str(js.process.getBuiltinModule("node:fs").readFileSync(js.URL.new(address), "utf8"))
+            return str(node_module("fs").readFileSync(js.URL.new(address), "utf8"))
         except JsException as error:
             raise ConfigError(f"the configuration cannot be read: {error}") from error
     try:
