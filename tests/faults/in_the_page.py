@@ -27,8 +27,9 @@ def _proxies():
 async def _counted(injected):
     """Adds to a record how many proxies an injection has left behind."""
     record = await injected
-    # A proxy that may be what was calling is destroyed a little later.
-    for _ in range(50):
+    # A proxy that may be what was calling is destroyed a little later, and what makes a snapshot has some until it has ended,
+    # which takes seconds on a busy machine. One that leaks stays.
+    for _ in range(1000):
         record["proxies"] = _proxies()
         if record["proxies"] <= record["before"]:
             break

@@ -45,8 +45,9 @@ def test_break_closes_the_generator(page: Page) -> None:
         return [produced, await worker.noted()];
     """)
     assert produced[-1] == "closed"
-    # Batches of 1, 2 and 4 items at most.
-    assert 4 <= len(produced) - 1 <= 7
+    # Batches of 1 and 4 items. A busy machine cuts batches short, and each may be four times as large as the one before all
+    # the same: three of 1, and one of 64.
+    assert 4 <= len(produced) - 1 <= 67
     assert ends == ["GeneratorExit", "closed"]
 
 
