@@ -1,7 +1,7 @@
 // Tests of workerlib-py/javascript/src/snapshots.ts, when a page has a snapshot made, with a maker that is an object: node --test.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
-import { afterEach, beforeEach, test } from "node:test";
+import { afterEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const modules = process.env.WORKERLIB_NODE_MODULES;
@@ -11,7 +11,10 @@ const stdin = {
   resolveDir: fileURLToPath(new URL("../../workerlib-py/javascript/src", import.meta.url)),
   loader: "ts",
 };
-const [{ text }] = buildSync({ stdin, bundle: true, format: "esm", write: false, nodePaths: [modules] }).outputFiles;
+// The module that is tested has timers of its own: Node's test runner needs the others. All its ports can be closed.
+const define = { setTimeout: "timerOfTheTest", MessageChannel: "ChannelOfTheTest" };
+const options = { stdin, define, bundle: true, format: "esm", write: false, nodePaths: [modules] };
+const [{ text }] = buildSync(options).outputFiles;
 const { Snapshots, Comlink } = await import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
 
 const LIMIT = 20_000 * Number(process.env.WORKERLIB_TEST_PACE ?? 1);
@@ -21,18 +24,21 @@ const OPTIONS = { base: "https://example.org/" };
 const remote = { takeSnapshot: () => Promise.resolve({}) };
 
 /** The timers of the module that is tested: a test says how much time has passed. */
-const { setTimeout: later } = globalThis;
 let timers = [];
 let now = 0;
-/** The ports of makers: one that is open keeps Node from ending. */
+/** The ports of makers, and of the functions that they are given: one that is open keeps Node from ending. */
 const ports = [];
 
-beforeEach(() => {
-  globalThis.setTimeout = (callback, milliseconds) => void timers.push({ at: now + milliseconds, callback });
-});
+globalThis.ChannelOfTheTest = class {
+  constructor() {
+    const channel = new MessageChannel();
+    ports.push(channel.port1, channel.port2);
+    return channel;
+  }
+};
+globalThis.timerOfTheTest = (callback, milliseconds) => void timers.push({ at: now + milliseconds, callback });
 
 afterEach(() => {
-  globalThis.setTimeout = later;
   timers = [];
   for (const port of ports.splice(0)) port.close();
 });
@@ -41,7 +47,7 @@ afterEach(() => {
 async function until(condition) {
   for (const end = performance.now() + LIMIT; !condition(); ) {
     assert.ok(performance.now() < end, `${condition} is not true`);
-    await new Promise((resolve) => later(resolve, 1));
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
 
@@ -61,8 +67,7 @@ async function pass(milliseconds) {
  * `done` those that it has begun.
  */
 async function startedPage() {
-  const { port1, port2 } = new MessageChannel();
-  ports.push(port1, port2);
+  const { port1, port2 } = new globalThis.ChannelOfTheTest();
   const [makers, asked, done] = [[], [], []];
   const image = new Uint8Array([1]);
   Comlink.expose(

@@ -46,6 +46,9 @@ pub(crate) fn add_wheels<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, ne
 
 /// Adds the steps that fetch packages from npm.
 pub(crate) fn add_packages<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace, needs: &[Need]) {
+    if needs.contains(&Need::ReleasePackages) || needs.contains(&Need::NodePackages) {
+        steps.add("looking for a Node that is new enough", || node::ensure_new_enough(workspace));
+    }
     if needs.contains(&Need::ReleasePackages) {
         steps.add("fetching what checks workflows and releases", || node::ensure_release_packages(workspace));
     }

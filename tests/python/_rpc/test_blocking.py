@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextvars
 import dis
 import importlib.util
 import re
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -456,6 +458,30 @@ def test_a_page_that_computes_code_keeps_its_speed(module: Any) -> None:
     """Its computed code is looked at when it calls a worker; that of an export never calls one."""
     assert reason_to_block([module.code]) is not None
     assert reason_to_block([module.code], may_compute_code=True) is None
+
+
+@pytest.mark.skipif(sys.platform == "emscripten", reason="there are no threads, by which C calls a function")
+def test_a_caller_without_a_frame_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JavaScript and Rust call functions of workers and of pools, too; there is no code of theirs to look at."""
+    seen: list[Any] = []
+    monkeypatch.setattr(starts, "on_new_caller", seen.append)
+    ended = threading.Lock()
+
+    def of_pool() -> None:
+        try:
+            starts.look_at_caller()
+        except ValueError as error:
+            seen.append(error)
+        finally:
+            ended.release()
+
+    ended.acquire()
+    _thread.start_new_thread(of_pool, ())
+    with ended:
+        assert seen == []
+    ended.acquire()
+    of_pool()
+    assert [frame.f_code.co_name for frame in seen] == [test_a_caller_without_a_frame_is_none.__name__]
 
 
 async def test_tasks_of_a_call_that_the_loop_started_know_it() -> None:

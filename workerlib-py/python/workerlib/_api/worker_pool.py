@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Never, Protocol
@@ -21,7 +20,7 @@ from workerlib._pool.places import placed
 from workerlib._pool.sent_functions import RUN, By, describe_function
 from workerlib._pool.steps import Ending
 from workerlib._rpc.remote_functions import OnReport, not_exported
-from workerlib._rpc.starts import look_at
+from workerlib._rpc.starts import look_at_caller
 
 
 class PoolFunction(Protocol):
@@ -127,7 +126,7 @@ class Pool:
                 number is none.
             ValueError: If an option is none of these.
         """
-        look_at(sys._getframe(1))
+        look_at_caller()
         if further:
             raise TypeError(
                 f"pool.map() takes one iterable of items, and {1 + len(further)} were given: have the"
@@ -159,7 +158,7 @@ class Pool:
         Raises:
             TypeError: If `function` is no function of this pool.
         """
-        look_at(sys._getframe(1))
+        look_at_caller()
         self._name_of(function, "submit")
         return asyncio.ensure_future(function(*args, **kwargs))
 
@@ -178,7 +177,7 @@ class Pool:
             TypeError: If the worker could not import it.
             BaseException: Any exception of the function.
         """
-        look_at(sys._getframe(1))
+        look_at_caller()
         return await self._send(function, args, kwargs, by)
 
     def _send(
@@ -221,7 +220,7 @@ class Pool:
         from workerlib._pool.graph_run import GraphRun
         from workerlib._pool.graphs import arranged, flat
 
-        look_at(sys._getframe(1))
+        look_at_caller()
         return arranged(keys, await GraphRun(self._driver, graph, flat(keys)).run())
 
     async def compute(self, *collections: Any, **options: Any) -> tuple[Any, ...]:
@@ -240,7 +239,7 @@ class Pool:
         """
         from workerlib._pool.graphs import finished, graph_of
 
-        look_at(sys._getframe(1))
+        look_at_caller()
         graph, keys = graph_of(collections, options)
         results = await self.get(graph, list(keys)) if keys else []
         return finished(collections, options, lambda _keys: results)  # type: ignore[no-any-return]
@@ -375,7 +374,7 @@ class Each:
             raise not_exported(name, driver.exports)
 
         async def on_each(*args: Any, **kwargs: Any) -> list[Any]:
-            look_at(sys._getframe(1))
+            look_at_caller()
             driver.check_open()
             return await driver.call_each(name, args, kwargs)
 
@@ -430,7 +429,7 @@ def _pool_function(
         return driver.call(job, retries)
 
     async def function(*args: Any, **kwargs: Any) -> Any:
-        look_at(sys._getframe(1))
+        look_at_caller()
         return await call(args, kwargs, None)
 
     def options(*, timeout: float | None = None, retries: int = 0, on_report: OnReport | None = None) -> Any:

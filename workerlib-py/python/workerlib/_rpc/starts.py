@@ -46,13 +46,18 @@ _Key = tuple[str, bool]
 """The name of an export, and whether a call of it brings a callback."""
 
 
-def look_at(caller: FrameType) -> None:
-    """Looks at the code that calls a pool, if it has not been looked at.
+def look_at_caller() -> None:
+    """Looks at the code that has called the function which calls this one, if nobody has looked at it.
 
-    Args:
-        caller: Its frame.
+    JavaScript and Rust have no frame: nothing is known of their code, and nothing of theirs can block.
     """
-    if on_new_caller is not None and caller.f_code not in known_callers:
+    if on_new_caller is None:
+        return
+    try:
+        caller = sys._getframe(2)
+    except ValueError:
+        return
+    if caller.f_code not in known_callers:
         on_new_caller(caller)
 
 

@@ -27,7 +27,11 @@ class NoValue:
 
     def __hash__(self) -> int:
         """Refuses a hash, but for asyncio's own functions: `gather` has a table of what it waits for."""
-        caller = sys._getframe(1).f_globals.get("__name__", "")
+        try:
+            caller = sys._getframe(1).f_globals.get("__name__", "")
+        except ValueError:
+            # JavaScript or Rust asks: they have no frame.
+            return _refuse(self)
         if caller == "asyncio" or caller.startswith("asyncio."):
             return id(self)
         return _refuse(self)
