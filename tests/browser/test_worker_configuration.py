@@ -78,8 +78,7 @@ async def test_worker_configuration_option_1(workerlib: Any) -> None:
     worker.close()
 
 
-# WebKit, on a busy machine, has not always noted where a file came from when the first worker's script runs. Inline JSON
-# is what the next test has.
+# Inline JSON is what the next test has.
 @pytest.mark.parametrize(
     "config",
     [
@@ -102,6 +101,30 @@ async def test_option_1_with_each_kind_of_config(workerlib: Any, tags: Any, conf
     async with workerlib.connect(name) as worker:
         assert await worker.func2("a") == "A"
         assert await worker.func3(1, 2) == 3
+
+
+@pytest.mark.every_engine
+@pytest.mark.every_pyscript
+@pytest.mark.isolation("chromium")
+@pytest.mark.repeated("firefox", "webkit", "isolated")
+@in_page(page="document")
+async def test_a_file_that_the_browser_has_not_noted_is_found(workerlib: Any, tags: Any) -> None:
+    """WebKit sometimes notes only after the script has begun where its configuration came from."""
+    script = "import js; js.performance.clearResourceTimings(); import workerlib.worker"
+    tags.worker("without notes", script, config="./worker.toml")
+    async with workerlib.connect("without notes") as worker:
+        assert await worker.func2("a") == "A"
+
+
+@in_page(page="document")
+async def test_a_whole_address_of_a_file(workerlib: Any, tags: Any) -> None:
+    """The worker finds it again, as it finds a relative one."""
+    import js
+
+    address = str(js.URL.new("./worker.toml", js.document.baseURI).href)
+    tags.worker("by its address", config=address, src="./workerlib.py")
+    async with workerlib.connect("by its address") as worker:
+        assert await worker.func2("a") == "A"
 
 
 # It makes a tag, which has the argument as its attribute, of whichever kind.

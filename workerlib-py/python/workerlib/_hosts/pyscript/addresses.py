@@ -52,7 +52,7 @@ def find() -> str:
     tag = getattr(polyscript, "currentScript", None)
     if tag:
         return str(getattr(tag, "src", "") or polyscript.xworker.window.document.baseURI)
-    address = _address_of_configuration(polyscript)
+    address = address_of_configuration(polyscript)
     if address is None:
         raise ConnectError(
             "this version of PyScript does not tell a worker where its page is: give the whole address, or"
@@ -61,9 +61,10 @@ def find() -> str:
     return address
 
 
-def _address_of_configuration(polyscript: Any) -> str | None:
+def address_of_configuration(polyscript: Any) -> str | None:
     """Reads the address from which PyScript resolves those of the configuration.
 
+    It is the file's own, or that of the page if the configuration is inline; None if PyScript does not tell it.
     PyScript resolves the address of a JavaScript module when the module is asked for, by `new URL(source,
     base)`. This function asks for one, and takes the base.
     """

@@ -11,6 +11,7 @@ import js
 from workerlib._config.files import files
 from workerlib._config.settings import parse
 from workerlib._errors import ConfigError, ConnectError
+from workerlib._hosts.pyscript.addresses import address_of_configuration
 
 
 @functools.cache
@@ -18,8 +19,8 @@ def read_config() -> dict[str, Any]:
     """Reads this script's configuration.
 
     On the page PyScript has parsed it. A worker has the text of its tag's attribute: the configuration
-    itself, or a path that is relative to a page whose address the worker does not know; but the worker
-    has fetched it, and the browser has noted from where.
+    itself, or a path that is relative to a page whose address the worker does not know. But the worker has
+    fetched it: see `_address_of`.
 
     Raises:
         ConfigError: If it cannot be found or parsed.
@@ -40,17 +41,38 @@ def read_config() -> dict[str, Any]:
     path = raw.strip()
     if not is_path(path):
         return parse(path) if path else {}
-    name = path.lstrip("./")
-    for entry in js.performance.getEntriesByType("resource"):
-        if str(entry.name).partition("?")[0].endswith(f"/{name}"):
-            # It takes long to import, and few workers need it.
-            from pyodide.http import open_url
+    address = _address_of(path.rpartition("://")[2].lstrip("./"))
+    if address is None:
+        raise ConfigError(
+            f"the configuration {path!r} of this worker cannot be found again: neither the browser nor"
+            " PyScript tells where it was loaded from. Write it inline, in the tag's attribute or the argument"
+        )
+    # It takes long to import, and few workers need it.
+    from pyodide.http import open_url
 
-            return parse(open_url(str(entry.name)).getvalue())
-    raise ConfigError(
-        f"the configuration {path!r} of this worker cannot be found again: the browser has not noted where it"
-        " was loaded from. Write it inline, in the tag's attribute or the argument"
-    )
+    return parse(open_url(address).getvalue())
+
+
+def _address_of(name: str) -> str | None:
+    """Finds the address from which the worker has fetched its configuration.
+
+    Browsers note what a worker fetches, but WebKit sometimes only after the script has begun, and a page's
+    code may clear those notes. Then PyScript knows it: relative addresses in the file start there.
+
+    Args:
+        name: The end of its address.
+    """
+    for entry in js.performance.getEntriesByType("resource"):
+        if _ends_with(str(entry.name), name):
+            return str(entry.name)
+    import polyscript
+
+    address = address_of_configuration(polyscript)
+    return address if address is not None and _ends_with(address, name) else None
+
+
+def _ends_with(address: str, name: str) -> bool:
+    return address.partition("?")[0].endswith(f"/{name}")
 
 
 def is_path(config: str) -> bool:
