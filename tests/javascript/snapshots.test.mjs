@@ -92,8 +92,9 @@ async function startedPage() {
     makers.push(port1);
     return port1;
   };
-  await snapshots.follow(remote, makeWorker, OPTIONS);
-  return { snapshots, makers, asked, done };
+  const follow = () => snapshots.follow(remote, makeWorker, OPTIONS);
+  await follow();
+  return { snapshots, follow, makers, asked, done };
 }
 
 /** A page that has no maker yet, since a call is in flight. `end` notes that the called worker has ended. */
@@ -157,4 +158,19 @@ test("no maker is made while a worker starts: the start needs the processor, and
   assert.deepEqual(makers, []);
   started();
   end();
+});
+
+test("a page whose workers start again and again gets a snapshot at the fifth start", async () => {
+  const { snapshots, follow, makers, done } = await startedPage();
+  const started = snapshots.begin();
+  for (let starts = 2; starts < 5; starts++) {
+    await pass(1000);
+    await follow();
+  }
+  await pass(1000);
+  assert.deepEqual(makers, [], "a pool of four starts its workers first");
+  await follow();
+  assert.equal(makers.length, 1);
+  await until(() => done.length === 4);
+  started();
 });

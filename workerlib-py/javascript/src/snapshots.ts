@@ -14,6 +14,11 @@ import type { InitOptions, PyodideWorker } from "./worker.js";
 
 /** After how many milliseconds without a start of a worker the snapshot is made. */
 const QUIET = 500;
+/**
+ * After how many starts without a snapshot no such moment is waited for: workers die and start again all the time. A pool of
+ * the size that nobody gave has one start fewer.
+ */
+const MANY = 5;
 /** For how many milliseconds a worker waits for a snapshot that is nearly made. */
 const PATIENCE = 5000;
 /** For how many milliseconds a step of the maker's waits for calls in flight, and how often it looks for them. */
@@ -40,6 +45,8 @@ export class Snapshots {
   #compiled: WebAssembly.Module | undefined;
   #cannot = false;
   #making = false;
+  /** How many workers have started without a snapshot. */
+  #plainStarts = 0;
   /** There while a snapshot is nearly made: resolved when it is, or cannot be. */
   #soon: Promise<void> | undefined;
 
@@ -96,12 +103,20 @@ export class Snapshots {
   }
 
   #makeWhenQuiet(makeWorker: () => Worker, options: InitOptions): void {
-    if (this.#kept !== undefined || this.#cannot) return;
+    const isUnneeded = (): boolean => this.#kept !== undefined || this.#cannot || this.#making;
+    const make = (): void => {
+      this.#making = true;
+      void this.#make(makeWorker(), options);
+    };
+    if (isUnneeded()) return;
+    this.#plainStarts += 1;
+    if (this.#plainStarts >= MANY) {
+      make();
+      return;
+    }
     setTimeout(() => {
       void callsInFlight().then(() => {
-        if (starting > 0 || this.#kept !== undefined || this.#cannot || this.#making) return;
-        this.#making = true;
-        void this.#make(makeWorker(), options);
+        if (starting === 0 && !isUnneeded()) make();
       });
     }, QUIET);
   }

@@ -64,7 +64,7 @@ def find() -> str:
 def address_of_configuration(polyscript: Any) -> str | None:
     """Reads the address from which PyScript resolves those of the configuration.
 
-    It is the file's own, or that of the page if the configuration is inline; None if PyScript does not tell it.
+    It is the file's own, or the page's if the configuration is inline; None if PyScript does not tell it.
     PyScript resolves the address of a JavaScript module when the module is asked for, by `new URL(source,
     base)`. This function asks for one, and takes the base.
     """

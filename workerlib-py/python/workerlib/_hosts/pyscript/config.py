@@ -45,7 +45,8 @@ def read_config() -> dict[str, Any]:
     if address is None:
         raise ConfigError(
             f"the configuration {path!r} of this worker cannot be found again: neither the browser nor"
-            " PyScript tells where it was loaded from. Write it inline, in the tag's attribute or the argument"
+            " PyScript tells where it was loaded from. Write it inline, in the tag's attribute or the"
+            " argument"
         )
     # It takes long to import, and few workers need it.
     from pyodide.http import open_url

@@ -23,6 +23,9 @@ from workerlib._rpc.heartbeat import is_calling
 
 # After how many milliseconds without a start of a worker the snapshot is made.
 _QUIET = 500
+# After how many starts without a snapshot no such moment is waited for, since workers die and start again all
+# the time. A pool of the size that nobody gave has one start fewer.
+_MANY = 5
 # For how many seconds a worker waits for a snapshot that is nearly made.
 _PATIENCE = 5.0
 # For how many milliseconds a step of the maker's waits for calls in flight, and how often it looks for them.
@@ -40,6 +43,8 @@ class Snapshots:
         """Pyodide's compiled module, for the maker."""
         self._cannot = False
         self._starting = 0
+        self._plain_starts = 0
+        """How many workers have started without a snapshot."""
         self._maker: WebWorker | NodeWorker | None = None
         self._soon: asyncio.Future[None] | None = None
         """There while a snapshot is nearly made: done when it is, or cannot be."""
@@ -119,8 +124,13 @@ class Snapshots:
             else:
                 self._make(script(), equipment())
 
-        if self._kept is None and not self._cannot:
+        if self._kept is not None or self._cannot or self._maker is not None:
+            return
+        self._plain_starts += 1
+        if self._plain_starts < _MANY:
             _later(make, _QUIET)
+        else:
+            self._make(script(), equipment())
 
     def _make(self, script: str, equipment: dict[str, Any]) -> None:
         def receive(message: Any) -> None:

@@ -1,0 +1,34 @@
+"""When a program gets a memory snapshot whose workers start again and again: `_hosts/spawned/snapshots.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "emscripten", reason="the native wheel spawns no workers")
+
+
+async def test_the_fifth_plain_start_has_a_snapshot_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that dies and starts again leaves no quiet moment; a pool of four starts its workers first."""
+    from workerlib._hosts.spawned.snapshots import Snapshots
+
+    snapshots = Snapshots()
+    made: list[Any] = []
+    monkeypatch.setattr(snapshots, "_make", lambda *order: made.append(order))
+
+    def start() -> Any:
+        return snapshots.start(True, lambda: "script", dict)
+
+    with start() as offer_of_another:
+        offer_of_another.close()
+        for _ in range(4):
+            with start() as offer:
+                offer.close()
+        await asyncio.sleep(0.7)
+        assert made == []
+        with start() as offer:
+            offer.close()
+        assert made == [("script", {})]
