@@ -342,6 +342,19 @@ def steps(schedule: Schedule) -> list[Step]:
     return taken
 
 
+def with_a_run_in_advance() -> tuple[Schedule, range, list[range]]:
+    """Gives a schedule whose one worker has ended its first item, the sixteen items, and the tasks of the runs that it has got."""
+    schedule, _ = started()
+    schedule.open_feed(100, ahead=8)
+    steps(schedule)
+    items = items_of(100, 0, 16)
+    schedule.supply(100, items)
+    steps(schedule)
+    schedule.handle_outcome(0, 1, items[0])
+    schedule.handle_ended(0, 1, 0.0)
+    return schedule, items, [step.tasks for step in steps(schedule) if isinstance(step, Run)]
+
+
 def test_a_death_costs_the_running_task_alone() -> None:
     """The first task of a chunk is the suspect; the others move to the next worker in their order."""
     schedule, _ = started()
@@ -463,15 +476,8 @@ def test_a_worker_gets_its_next_chunk_in_advance() -> None:
 def test_a_death_costs_nothing_of_the_chunk_in_advance() -> None:
     """The item that ran is the suspect; when all items of the first chunk have an outcome, it is one of the next."""
     for ended in (1, 2):
-        schedule, _ = started()
-        schedule.open_feed(100, ahead=8)
-        steps(schedule)
-        items = items_of(100, 0, 16)
-        schedule.supply(100, items)
-        steps(schedule)
-        schedule.handle_outcome(0, 1, items[0])
-        schedule.handle_ended(0, 1, 0.0)
-        assert [step.tasks for step in steps(schedule) if isinstance(step, Run)] == [items[1:3], items[3:5]]
+        schedule, items, runs = with_a_run_in_advance()
+        assert runs == [items[1:3], items[3:5]]
         schedule.handle_outcome(0, 1, items[1], count=ended)
         schedule.handle_died(0, 1)
         assert [step for step in steps(schedule) if isinstance(step, Settle)][1:] == [
@@ -485,15 +491,8 @@ def test_a_death_costs_nothing_of_the_chunk_in_advance() -> None:
 
 def test_a_dropped_map_takes_back_what_was_given_in_advance() -> None:
     """The item that runs is interrupted; the worker takes other tasks when both chunks have ended."""
-    schedule, _ = started()
-    schedule.open_feed(100, ahead=8)
-    steps(schedule)
-    items = items_of(100, 0, 16)
-    schedule.supply(100, items)
-    steps(schedule)
-    schedule.handle_outcome(0, 1, items[0])
-    schedule.handle_ended(0, 1, 0.0)
-    steps(schedule)
+    schedule, items, runs = with_a_run_in_advance()
+    assert runs == [items[1:3], items[3:5]]
     schedule.submit(1)
     schedule.close_feed(100)
     taken = steps(schedule)
@@ -509,15 +508,7 @@ def test_a_dropped_map_takes_back_what_was_given_in_advance() -> None:
 
 def test_a_worker_that_is_too_large_gets_nothing_in_advance() -> None:
     """A worker that always had a next chunk would never be idle, and so never be replaced."""
-    schedule, _ = started()
-    schedule.open_feed(100, ahead=8)
-    steps(schedule)
-    items = items_of(100, 0, 16)
-    schedule.supply(100, items)
-    steps(schedule)
-    schedule.handle_outcome(0, 1, items[0])
-    schedule.handle_ended(0, 1, 0.0)
-    runs = [step.tasks for step in steps(schedule) if isinstance(step, Run)]
+    schedule, items, runs = with_a_run_in_advance()
     assert runs == [items[1:3], items[3:5]]
     schedule.recycle(0, 1)
     for tasks in runs:
