@@ -15,10 +15,24 @@ from workerlib import Interface, InterfaceError
 from pace import PACE
 
 SCRIPT = """
-import workerlib
+import workerlib as wl
+from typing import *
 
 
-@workerlib.export
+@overload
+def pick(key: int) -> float: ...
+
+
+@overload
+def pick(key: str, default: Optional[float] = None) -> Optional[str]: ...
+
+
+@wl.export
+def pick(key, default=None):
+    return key
+
+
+@wl.export
 def mean(values: list[float], *, digits: int = 2) -> float:
     return round(sum(values) / len(values), digits)
 """
@@ -73,6 +87,13 @@ async def test_a_written_interface(script: Path, written_interface: Any) -> None
     """It fits the worker that it was made of."""
     async with workerlib.connect(script, interface=written_interface.StatsWorker) as worker:
         assert await worker.mean([2.0]) == 2.0
+        assert await worker.pick("key") == "key"
+    text = Path(written_interface.__file__).read_text()
+    assert "@overload\n    async def pick(self, key: int) -> float:" in text
+    assert (
+        "@overload\n    async def pick(self, key: str, default: Optional[float]=...) -> Optional[str]:"
+        in text
+    )
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:

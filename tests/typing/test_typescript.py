@@ -131,6 +131,36 @@ def test_a_type_that_javascript_lacks_is_told(tmp_path: Path, annotation: str, p
     assert "g(): number;" in done.stdout
 
 
+def test_names_of_the_script(tmp_path: Path) -> None:
+    """Names are known however the script imports them, and beside a file that starts workerlib."""
+    (tmp_path / "workerlib.py").write_text("import sys\n")
+    (tmp_path / "shapes.py").write_text("from dataclasses import *\n@dataclass\nclass Point:\n    x: float\n")
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "from typing import *\nfrom shapes import *\nimport workerlib as wl\n"
+        "@wl.export\ndef f(at: Optional[Point], mode: Literal['a', 'b']) -> Dict[str, Any]: ...\n"
+        "def g() -> int: ...\n"
+    )
+    # Where the starter lies, `python -m workerlib.stubs` would find it instead of the package.
+    done = run(*COMMAND, str(script), cwd=SOURCES)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 'f(at: Point | null, mode: "a" | "b"): { [key: string]: unknown };' in done.stdout
+    assert "export interface Point {\n  x: number;\n}" in done.stdout
+    assert "g()" not in done.stdout
+
+
+def test_an_enum_that_only_running_would_tell(tmp_path: Path) -> None:
+    """The user learns of an enum whose values are computed, unless its class says of which type they are."""
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import enum\nclass Sum(enum.Enum):\n    A = len('a')\nclass Name(str, enum.Enum):\n    A = str(1)\n"
+        "def f(a: Sum, b: Name) -> None: ...\n"
+    )
+    done = run(*COMMAND, str(script), cwd=tmp_path)
+    assert "Sum: the value of a member is not written as a literal; the enum is unknown" in done.stderr
+    assert "export type Name = string;" in done.stdout
+
+
 def test_the_script_is_not_run(tmp_path: Path) -> None:
     """A script that imports what only a browser has, and modules that import each other, is read all the same."""
     (tmp_path / "left.py").write_text("from right import Right\nclass Left(Right):\n    a: int\n")

@@ -1,7 +1,7 @@
 // Right calls of a worker whose interface was written from its script: tsc has nothing to say of them.
 import { spawn, spawnPool } from "workerlib";
 
-import type { Circle, Colour, Everything, Filter, Json, Level, Page, Person, Point, Sample, Size } from "./everything";
+import type { Circle, Colour, Everything, Filter, Json, Level, Page, Person, Point, Sample, Search, Size } from "./everything";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function is<A, B>(same: Same<A, B>): void {
@@ -58,6 +58,14 @@ export async function accepted(picture: ImageBitmap): Promise<void> {
   await worker.call("call", [1]);
   await worker["with-dashes"]();
   await worker.delete(1);
+  const [hit] = await worker.search({ text: "x", required: 2 }, { text: "y", required: 3, within: { x: 1, y: 2 }, size: [3] });
+  const one: Search | undefined = hit;
+  const size: Size | undefined = one?.size;
+  void size;
+  const picked = await worker.pick("a", true);
+  is<typeof picked, number | string | undefined>(true);
+  const step = await worker.step_to(2, ["mars", 4], 443, "m");
+  is<typeof step, 1 | 2 | 3>(true);
   for await (const item of worker.streamed(2)) is<typeof item, Point>(true);
   const ticks = await worker.ticks();
   const tick = await ticks.next();

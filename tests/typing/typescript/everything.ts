@@ -27,9 +27,11 @@ export type Level = 1 | 10 | 11;
 
 export type Mode = "fast" | "slow";
 
-export type Size = [width: number, height: number];
+export type SizeInput = [width: number, height?: number];
 
 export type Pair = [left: unknown, right: unknown];
+
+export type Size = [width: number, height: number];
 
 export interface Options {
   digits?: number;
@@ -55,6 +57,38 @@ export interface Address {
   street: string;
   tags: Set<string>;
 }
+
+/** A page may leave out what has a default. */
+export interface SearchInput {
+  text: string;
+  within?: CircleInput;
+  limit?: number;
+  required: number;
+  size?: SizeInput;
+}
+
+/** A circle: what `*\/` says is no end of the comment. */
+export interface CircleInput extends Point {
+  radius?: number;
+  colour?: Colour | null;
+}
+
+/** A page may leave out what has a default. */
+export interface Search {
+  text: string;
+  within: Circle;
+  limit: number;
+  required: number;
+  size: Size;
+}
+
+export type Step = 1 | 2 | 3;
+
+export type Planet = ["earth", 3] | ["mars", 4];
+
+export type Port = number;
+
+export type Unit = "m" | "s";
 
 export type Ids = number[];
 
@@ -100,13 +134,20 @@ export interface Everything {
 
   choose(colour: Colour, level: Level, mode: Mode, rights: number, only: "a" | 1 | "red"): Colour;
 
-  sizes(size: Size, pair: Pair): Size[];
+  sizes(size: SizeInput, pair: Pair): Size[];
 
   options(given: Options, filter: Filter): Filter;
 
   sample(): Sample;
 
   person(name: string): Person | undefined;
+
+  search(first: SearchInput, ...more: SearchInput[]): Search[];
+
+  pick(key: number | string, default_?: boolean | null): number | string | undefined;
+
+  /** Keyword arguments, for `call("step_to", args, kwargs)`: [name]: number */
+  step_to(step: Step, planet: Planet, port: Port, unit: Unit): Step;
 
   ids(): Ids;
 

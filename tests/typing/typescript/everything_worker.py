@@ -24,6 +24,7 @@ from typing import (
     TypedDict,
     TypeVar,
     Union,
+    overload,
 )
 from uuid import UUID
 
@@ -33,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 import workerlib
 from models import Point, Track
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, Field, RootModel
 
 if TYPE_CHECKING:
     from js import ImageBitmap
@@ -61,6 +62,29 @@ class Level(enum.IntEnum):
 class Mode(enum.StrEnum):
     FAST = enum.auto()
     SLOW = enum.auto()
+
+
+class Step(enum.IntEnum):
+    FIRST = 1
+    SECOND = FIRST << 1
+    LAST = SECOND
+    HALF: int = FIRST + SECOND
+
+
+class Planet(enum.Enum):
+    EARTH = ("earth", 3)
+    MARS = ("mars", 4)
+
+    def __init__(self, title: str, place: int) -> None: ...
+
+
+class Unit(str, enum.Enum):
+    METRE = "m"
+    SECOND = "s"
+
+
+class Port(enum.IntEnum):
+    HTTP = int("80")
 
 
 class Rights(enum.IntFlag):
@@ -109,6 +133,16 @@ class Address(BaseModel):
 class Person(Address):
     name: str
     friends: list[Person] = []
+
+
+class Search(BaseModel):
+    """A page may leave out what has a default."""
+
+    text: str
+    within: Circle = Field(default_factory=lambda: Circle(0, 0))
+    limit: Annotated[int, Field(gt=0)] = 10
+    required: int = Field(gt=1)
+    size: Size = Size(1)
 
 
 class Ids(RootModel[list[int]]):
@@ -197,6 +231,26 @@ def sample() -> Sample: ...
 
 @workerlib.export
 def person(name: str) -> Person | None: ...
+
+
+@workerlib.export
+def search(first: Search, *more: Search) -> list[Search]: ...
+
+
+@overload
+def pick(key: int, default: None = None) -> float | None: ...
+
+
+@overload
+def pick(key: str, default: bool) -> str: ...
+
+
+@workerlib.export
+def pick(key, default=None): ...
+
+
+@workerlib.export
+def step_to(step: Step, planet: Planet, port: Port, unit: Unit, **others: float) -> Step: ...
 
 
 @workerlib.export

@@ -12,7 +12,11 @@ export async function rejected(): Promise<void> {
   (await worker.find(1)).length; // rejected: it may be undefined
   await worker.choose("blue", 1, "fast", 1, "a"); // rejected: no member of the enum
   await worker.choose("red", 2, "fast", 1, "a"); // rejected: no value of auto()
-  await worker.sizes([1], [1, 2]); // rejected: a short named tuple
+  await worker.sizes([], [1, 2]); // rejected: a short named tuple
+  await worker.search({ text: "x" }); // rejected: a field without a default
+  await worker.search({ text: "x", required: 1, within: { x: 1 } }); // rejected: of a field, a field without a default
+  await worker.step_to(2, ["mars", 4], 443, "km"); // rejected: no member of an enum of str
+  await worker.pick({}); // rejected: no type of an overload
   await worker.options({ digit: 1 }, { text: "x" }); // rejected: no key of the TypedDict
   await worker.options({}, {}); // rejected: a required key
   await worker.geometry([{ x: 1 }], [], { x: 0, y: 0 }); // rejected: a field that is missing

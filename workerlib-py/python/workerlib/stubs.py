@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 
 from workerlib._stubs.handles import PageView, can_be_a_method, within
-from workerlib._stubs.script import Function, Module
+from workerlib._stubs.script import Function, Module, is_star_known
 from workerlib._stubs.typescript import Written, typescript_of
 
 __all__ = ["Written", "interface_of", "main", "typescript_of"]
@@ -38,7 +38,12 @@ def interface_of(source: str, module: str, name: str) -> str:
     view = PageView(script)
     functions, classes = script.exported(), script.exported_classes()
     others = [exported for exported in (*functions, *classes) if not can_be_a_method(exported)]
-    methods = [_method(view, exported, one) for exported, one in functions.items() if exported not in others]
+    methods = [
+        method
+        for exported, one in functions.items()
+        if exported not in others
+        for method in _methods(view, script, exported, one)
+    ]
     methods += [
         view.constructor_of(exported, one) for exported, one in classes.items() if exported not in others
     ]
@@ -60,10 +65,13 @@ def module_name(script: pathlib.Path) -> str:
     return ".".join(names)
 
 
-def _method(view: PageView, name: str, function: Function) -> Function:
-    positional = function.args.posonlyargs if function.args.posonlyargs else function.args.args
-    positional.insert(0, ast.arg("self"))
-    return view.method_of(name, function)
+def _methods(view: PageView, script: Module, name: str, function: Function) -> Iterator[Function]:
+    """Writes a function as a method; one with overloads as a method for each of them."""
+    variants = script.overloads.get(function.name, [])
+    for one in variants or [function]:
+        positional = one.args.posonlyargs if one.args.posonlyargs else one.args.args
+        positional.insert(0, ast.arg("self"))
+        yield view.method_of(name, one, variant_of=function if variants else None)
 
 
 def _module(script: Module, name: str, methods: list[Function], others: list[str], view: PageView) -> str:
@@ -72,7 +80,9 @@ def _module(script: Module, name: str, methods: list[Function], others: list[str
     written += [one for lines in handles for one in ast.walk(ast.parse("\n".join(lines)))]
     wanted = {node.id for node in written if isinstance(node, ast.Name)}
     of_workerlib = sorted({"Interface"} | (view.used & {"Stream", "Reply"}))
-    of_typing = sorted({"Protocol", "TYPE_CHECKING"} | (view.used & {"Any", "Self"} - script.imports.keys()))
+    of_typing = {"Protocol", "TYPE_CHECKING"} | (view.used & {"Any", "Self"} - script.imports.keys())
+    # A decorator is evaluated.
+    of_typing |= view.used & {"overload"}
     lines = [
         f'"""The interface of {script.name}, made by `python -m workerlib.stubs`."""',
         "",
@@ -82,8 +92,8 @@ def _module(script: Module, name: str, methods: list[Function], others: list[str
         "",
         f"from workerlib import {', '.join(of_workerlib)}",
     ]
-    wanted -= {*of_workerlib, "Self"}
-    imports = list(_imports(script.tree, wanted))
+    wanted -= {*of_workerlib, "Self", "overload"}
+    imports = list(_imports(script, wanted))
     own = sorted(one for one in wanted if one in script.definitions and not hasattr(builtins, one))
     if own:
         imports.append(f"from {script.name} import {', '.join(own)}")
@@ -100,10 +110,17 @@ def _module(script: Module, name: str, methods: list[Function], others: list[str
     return "\n".join(lines) + "\n"
 
 
-def _imports(tree: ast.Module, wanted: set[str]) -> Iterator[str]:
+def _imports(script: Module, wanted: set[str]) -> Iterator[str]:
     """Writes those imports of a script whose names are wanted, under `if TYPE_CHECKING` too."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
+    unbound = wanted - script.imports.keys() - script.definitions.keys()
+    for node in ast.walk(script.tree):
+        if isinstance(node, ast.ImportFrom) and any(one.name == "*" for one in node.names):
+            names_of_star = sorted(name for name in unbound if script.star_of(name) == node.module)
+            if names_of_star:
+                yield f"from {node.module} import {', '.join(names_of_star)}"
+            elif not is_star_known(node.module) and unbound - set(dir(builtins)):
+                yield ast.unparse(node)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [one for one in node.names if (one.asname or one.name.partition(".")[0]) in wanted]
             if names and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
                 node.names = names

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Iterator
 from types import FunctionType, ModuleType
-from typing import Any, Generic, Protocol, get_origin
+from typing import Any, Generic, Protocol, get_origin, overload
 
 from workerlib import _exports
 from workerlib._errors import InterfaceError
@@ -59,6 +59,8 @@ class Interface(Protocol):
 _OWN = frozenset(name for name in vars(Interface) if not name.startswith("_"))
 _STREAMS = ("Stream", "AsyncIterator", "AsyncIterable", "AsyncGenerator")
 _NO_INTERFACES = (object, Protocol, Generic, Interface)
+_OVERLOADED = overload(lambda: None)
+"""What Python leaves of a method with `@overload`: the parameters of its variants are not there any more."""
 
 _Parameters = list[tuple[str, inspect._ParameterKind, bool]]
 """Name, kind, and whether there is a default."""
@@ -92,7 +94,7 @@ def check(interface: object, exports: list[ExportDescription], worker: str) -> N
             complaints.append(f"it does not export {name}()")
         elif name in _OWN:
             complaints.append(f'{name}() is reached as worker["{name}"]: every worker has its own {name}')
-        elif there is not None and there != wanted:
+        elif there is not None and wanted is not None and there != wanted:
             complaints.append(f"{_shown(name, wanted)} is {_shown(name, there)} there")
         elif gives_stream is not None and gives_stream is not (name in streams):
             remedy = (
@@ -106,8 +108,8 @@ def check(interface: object, exports: list[ExportDescription], worker: str) -> N
         raise InterfaceError(f"the worker {worker!r} does not fit {what}: {'; '.join(complaints)}")
 
 
-def _functions(interface: object) -> Iterator[tuple[str, _Parameters, bool | None]]:
-    """Finds the functions of an interface, and which of them give a stream, where that can be told."""
+def _functions(interface: object) -> Iterator[tuple[str, _Parameters | None, bool | None]]:
+    """Finds the functions of an interface, their parameters and whether they give a stream, or None."""
     if isinstance(interface, ModuleType):
         for name, function in _functions_of_module(interface).items():
             yield name, _parameters(function), _is_generator(function)
@@ -122,7 +124,9 @@ def _functions(interface: object) -> Iterator[tuple[str, _Parameters, bool | Non
             if name.startswith("_") or name in seen:
                 continue
             seen.add(name)
-            if isinstance(found, FunctionType):
+            if found is _OVERLOADED:
+                yield name, None, None
+            elif isinstance(found, FunctionType):
                 yield name, _parameters(found)[1:], _gives_stream(found)
             elif isinstance(found, staticmethod):
                 yield name, _parameters(found.__func__), _gives_stream(found.__func__)

@@ -7,6 +7,7 @@ in the one direction than in the other. The conversion itself is `_javascript/va
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from workerlib._stubs.classes import Field, Kind, bases_of, calls_of, fields_of, kind_of, members_of
@@ -124,7 +125,7 @@ class Annotations:
     """The types that the npm package exports."""
     problems: list[str] = field(default_factory=list)
     """A line for each annotation that has no type in JavaScript."""
-    _declared: dict[tuple[int, str], str] = field(default_factory=dict)
+    _declared: dict[tuple[int, str, bool], str] = field(default_factory=dict)
 
     def type_of(self, node: ast.expr | None, place: Place) -> str:
         """Writes the type of a value.
@@ -151,14 +152,14 @@ class Annotations:
             return self._defined(found, place, [])
         return self._named(found or ast.unparse(node), [], place)
 
-    def result_of(self, node: ast.expr | None, place: Place) -> str:
+    def result_of(self, nodes: list[ast.expr | None], place: Place) -> str:
         """Writes the type of a whole result, whose `None` arrives as `undefined`.
 
         Args:
-            node: The annotation; None where there is none.
+            nodes: The annotation, None where there is none; several of a function with overloads.
             place: Its place.
         """
-        members = [self.type_of(one, at) for one, at in self._members(node, place)]
+        members = [self.type_of(one, at) for node in nodes for one, at in self._members(node, place)]
         if members == ["null"]:
             return "void"
         return union_of(["undefined" if one == "null" else one for one in members])
@@ -350,16 +351,18 @@ class Annotations:
         return f"({', '.join(names)}) => {'void' if result == 'null' else result}"
 
     def _declare(self, defined: Defined, kind: Kind, value: ast.expr | None, place: Place) -> str:
-        key = (id(defined.module), defined.name)
+        # A page may leave out what has a default; what arrives has all.
+        is_input = place.is_sent and _has_defaults(defined, set())
+        key = (id(defined.module), defined.name, is_input)
         if key in self._declared:
             return self._declared[key]
-        name = defined.name
+        name = f"{defined.name}Input" if is_input else defined.name
         while name in self.taken or name in _RESERVED:
             name += "_"
         self.taken.add(name)
         self._declared[key] = name
         variables = _variables(defined)
-        inner = Place(defined.module, defined.name, variables=frozenset(variables))
+        inner = Place(defined.module, defined.name, is_input, variables=frozenset(variables))
         head = f"{name}<{', '.join(variables)}>" if variables else name
         # Its place among the declarations is before those that it needs.
         lines: list[str] = []
@@ -374,17 +377,33 @@ class Annotations:
 
     def _alias_of(self, defined: Defined, kind: Kind, value: ast.expr | None, place: Place) -> str:
         if kind == "enum":
-            values = [literal(one) or "unknown" for one in members_of(defined).values()]
-            return union_of(values)
+            return self._enum(defined, place)
         if kind == "sequence":
-            fields = [(one, place) for one in self._all_fields(defined)]
-            return f"[{', '.join(f'{one.name}: {self.type_of(one.annotation, at)}' for one, at in fields)}]"
+            items = []
+            for one in self._all_fields(defined):
+                mark = "?" * (place.is_sent and one.has_default)
+                items.append(f"{one.name}{mark}: {self.type_of(one.annotation, place)}")
+            return f"[{', '.join(items)}]"
         if kind == "root":
             assert isinstance(defined.node, ast.ClassDef)
             subscript = next((one for one in defined.node.bases if isinstance(one, ast.Subscript)), None)
             root = next((one.annotation for one in fields_of(defined) if one.name == "root"), None)
             return self.type_of(root or (subscript and arguments_of(subscript)[0]), place)
         return self.type_of(value, place)
+
+    def _enum(self, defined: Defined, place: Place) -> str:
+        values = [literal(one) for one in members_of(defined).values()]
+        if None not in values:
+            return union_of([str(one) for one in values])
+        # A value that only running would tell: the class may say of which type.
+        for base in bases_of(defined) if isinstance(defined.node, ast.ClassDef) else ():
+            kind = {"enum.IntEnum": "int", "enum.StrEnum": "str"}.get(str(base), base)
+            if kind in ("int", "float", "str"):
+                return _TYPES[kind]
+        self.problems.append(
+            f"{place.where}: the value of a member is not written as a literal; the enum is unknown"
+        )
+        return "unknown"
 
     def _all_fields(self, defined: Defined) -> list[Field]:
         inherited: list[Field] = []
@@ -405,7 +424,8 @@ class Annotations:
         lines = [f"export interface {head} {{"]
         for one in fields_of(defined):
             kind = self.type_of(one.annotation, replace(place, where=f"{defined.name}.{one.name}"))
-            lines.append(f"  {property_name(one.name)}{'?' * one.is_optional}: {kind};")
+            may_lack = one.is_optional or (place.is_sent and one.has_default)
+            lines.append(f"  {property_name(one.name)}{'?' * may_lack}: {kind};")
         return [*lines, "}"]
 
 
@@ -429,6 +449,41 @@ def _alias(defined: Defined) -> ast.expr | None:
     # The text of an alias that refers to what comes later.
     is_type = is_type or (isinstance(defined.node, ast.AnnAssign) and isinstance(value, ast.Constant))
     return value if is_type else None
+
+
+def _has_defaults(defined: Defined, seen: set[tuple[int, str]]) -> bool:
+    """Whether a class has a field with a default, or one whose type has: of dataclasses and their like."""
+    key = (id(defined.module), defined.name)
+    if key in seen:
+        return False
+    seen.add(key)
+    value = _alias(defined)
+    annotations = [value]
+    if value is None and kind_of(defined) in ("fields", "dict", "sequence", "root"):
+        fields = fields_of(defined)
+        if kind_of(defined) in ("fields", "sequence") and any(one.has_default for one in fields):
+            return True
+        annotations = [one.annotation for one in fields]
+        if isinstance(defined.node, ast.ClassDef):
+            annotations += defined.node.bases
+    return any(_has_defaults(one, seen) for node in annotations for one in _named_in(node, defined.module))
+
+
+def _named_in(node: ast.expr | None, module: Module) -> Iterator[Defined]:
+    """Finds the classes and aliases that an annotation names."""
+    for one in ast.walk(node) if node is not None else ():
+        if isinstance(one, ast.Constant) and isinstance(one.value, str):
+            try:
+                text = ast.parse(one.value, mode="eval").body
+            except SyntaxError:
+                # A text of `Literal` or `Annotated`.
+                continue
+            if not isinstance(text, ast.Constant):
+                yield from _named_in(text, module)
+        elif isinstance(one, ast.Name | ast.Attribute):
+            found = module.resolve(one)
+            if isinstance(found, Defined):
+                yield found
 
 
 def _variables(defined: Defined) -> list[str]:

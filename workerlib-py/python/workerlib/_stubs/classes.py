@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from workerlib._stubs.script import Defined, Module
 
@@ -41,6 +42,13 @@ _DECORATORS = frozenset(
     | {f"attrs.{name}" for name in ("define", "frozen", "mutable")}
     | {f"attr.{name}" for name in ("define", "frozen", "mutable", "s", "attrs", "dataclass")}
 )
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], object]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.BitOr: operator.or_,
+    ast.LShift: operator.lshift,
+}
 _BUILTIN_BASES = (
     "bool",
     "int",
@@ -54,6 +62,7 @@ _BUILTIN_BASES = (
     "set",
     "frozenset",
 )
+_FIELD_MAKERS = frozenset({"field", "Field", "ib", "attrib"})
 _NOT_FIELDS = frozenset({"typing.ClassVar", "dataclasses.InitVar", "dataclasses.KW_ONLY"})
 _IN_TYPED_DICTS = {"Required": False, "NotRequired": True}
 
@@ -65,6 +74,9 @@ class Field:
     name: str
     annotation: ast.expr | None
     is_optional: bool = False
+    """Whether a TypedDict may lack it."""
+    has_default: bool = False
+    """Whether it need not be given when an instance is made."""
 
 
 def kind_of(defined: Defined) -> Kind:
@@ -82,18 +94,20 @@ def kind_of(defined: Defined) -> Kind:
         call = decorator.func if isinstance(decorator, ast.Call) else decorator
         if defined.module.resolve(call) in _DECORATORS:
             return "fields"
-    for base in bases_of(defined):
-        if isinstance(base, Defined):
-            kind = kind_of(base)
-        elif base in ("typing.Protocol", "typing_extensions.Protocol"):
-            kind = "callable" if calls_of(node) else "other"
-        elif base == "collections.namedtuple":
-            kind = "sequence"
-        else:
-            kind = "base" if base in _BUILTIN_BASES else _BASES.get(base or "", "other")
-        if kind != "other":
-            return kind
-    return "other"
+    kinds = [_kind_of_base(base, node) for base in bases_of(defined)]
+    # `class Colour(str, Enum)` is an enum, too.
+    enums: list[Kind] = [kind for kind in kinds if kind in ("enum", "flag")]
+    return next((kind for kind in (*enums, *kinds) if kind != "other"), "other")
+
+
+def _kind_of_base(base: Defined | str | None, node: ast.ClassDef) -> Kind:
+    if isinstance(base, Defined):
+        return kind_of(base)
+    if base in ("typing.Protocol", "typing_extensions.Protocol"):
+        return "callable" if calls_of(node) else "other"
+    if base == "collections.namedtuple":
+        return "sequence"
+    return "base" if base in _BUILTIN_BASES else _BASES.get(base or "", "other")
 
 
 def _kind_of_call(module: Module, value: ast.expr) -> Kind:
@@ -155,10 +169,24 @@ def fields_of(defined: Defined) -> list[Field]:
             is_private = name.startswith("_") or name == "model_config"
             if resolved in _NOT_FIELDS or (is_private and _is_model(defined)):
                 continue
-            found.append(Field(name, annotation, is_optional=is_dict and not _is_required(plain, total)))
+            is_optional = is_dict and not _is_required(plain, total)
+            found.append(Field(name, annotation, is_optional, _is_default(member.value)))
         elif isinstance(member, ast.Assign) and _is_attribute(defined.module, member.value):
             found.extend(Field(one.id, None) for one in member.targets if isinstance(one, ast.Name))
     return found
+
+
+def _is_default(value: ast.expr | None) -> bool:
+    """Whether the right side of a field gives it a default: `field()` of dataclasses and its like may not."""
+    if not isinstance(value, ast.Call) or ast.unparse(value.func).rpartition(".")[2] not in _FIELD_MAKERS:
+        return value is not None
+    if value.args and _constant(value.args[0]) is not ...:
+        return True
+    given = {one.arg: one.value for one in value.keywords}
+    return (
+        bool(given.keys() & {"default", "default_factory", "factory"})
+        or _constant(given.get("init")) is False
+    )
 
 
 def _is_attribute(module: Module, value: ast.expr) -> bool:
@@ -214,24 +242,34 @@ def members_of(defined: Defined) -> dict[str, object]:
     if not isinstance(node, ast.ClassDef):
         return found
     is_text = "enum.StrEnum" in bases_of(defined) or "str" in bases_of(defined)
-    has_constructor = any(
-        isinstance(member, ast.FunctionDef)
-        and member.name in ("__new__", "__init__", "_generate_next_value_")
-        for member in node.body
-    )
+    made_by = {member.name for member in node.body if isinstance(member, ast.FunctionDef)}
     for member in node.body:
-        if not isinstance(member, ast.Assign):
-            continue
-        for target in member.targets:
-            if isinstance(target, ast.Name) and not target.id.startswith("_"):
-                value = member.value
-                if has_constructor:
-                    found[target.id] = ...
-                elif isinstance(value, ast.Call) and defined.module.resolve(value.func) == "enum.auto":
-                    found[target.id] = target.id.lower() if is_text else _next(found)
-                elif not isinstance(value, ast.Lambda):
-                    found[target.id] = _constant(value)
+        targets = member.targets if isinstance(member, ast.Assign) else [getattr(member, "target", None)]
+        value = getattr(member, "value", None)
+        for target in targets:
+            if value is None or not isinstance(target, ast.Name) or target.id.startswith("_"):
+                continue
+            is_auto = isinstance(value, ast.Call) and defined.module.resolve(value.func) == "enum.auto"
+            if "__new__" in made_by or (is_auto and "_generate_next_value_" in made_by):
+                found[target.id] = ...
+            elif is_auto:
+                found[target.id] = target.id.lower() if is_text else _next(found)
+            elif not isinstance(value, ast.Lambda):
+                found[target.id] = _value_of(value, found)
     return found
+
+
+def _value_of(node: ast.expr, found: dict[str, object]) -> object:
+    """The value of a member: a literal, another member, or a sum and the like of both; `...` of all else."""
+    if isinstance(node, ast.Name):
+        return found.get(node.id, ...)
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _value_of(node.left, found), _value_of(node.right, found)
+        is_whole = type(left) is int and type(right) is int
+        if is_whole and isinstance(right, int) and (not isinstance(node.op, ast.LShift) or 0 <= right < 64):
+            return _OPERATORS[type(node.op)](left, right)
+        return ...
+    return _constant(node)
 
 
 def _members_of_call(call: ast.expr) -> dict[str, object]:

@@ -48,12 +48,13 @@ class PageView:
                     name += "_"
                 self._handles[node.name] = name
 
-    def method_of(self, name: str, function: Function) -> Function:
+    def method_of(self, name: str, function: Function, variant_of: Function | None = None) -> Function:
         """Writes a function as a method of a Protocol.
 
         Args:
             name: The name of the method.
             function: The function, whose first parameter is `self`.
+            variant_of: The function of which it is an overload; None if it is none.
         """
         arguments = function.args
         # The kind of a default is all that a caller's checker needs.
@@ -67,7 +68,7 @@ class PageView:
         texts = (doc and _indented(doc), ...)
         body: list[ast.stmt] = [ast.Expr(ast.Constant(one)) for one in texts if one is not None]
         method: Function
-        if is_stream(function):
+        if is_stream(variant_of or function):
             item = item_of(function.returns)
             self.used.add("Stream")
             of_items = self.seen(item, is_sent=False) if item is not None else ast.Name("object")
@@ -75,6 +76,9 @@ class PageView:
         else:
             returns = function.returns and self.seen(function.returns, is_sent=False)
             method = ast.AsyncFunctionDef(name, arguments, body, [], returns)
+        if variant_of is not None:
+            self.used.add("overload")
+            method.decorator_list.append(ast.Name("overload"))
         return ast.fix_missing_locations(method)
 
     def constructor_of(self, name: str, node: ast.ClassDef) -> Function:

@@ -8,11 +8,25 @@ from __future__ import annotations
 
 import ast
 import builtins
+import collections
+import collections.abc
+import dataclasses
+import datetime
+import decimal
+import enum
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+_STAR_NAMES = {
+    module.__name__: frozenset(getattr(module, "__all__", None) or vars(module))
+    for module in (typing, collections.abc, collections, dataclasses, datetime, decimal, enum)
+}
+"""The names that `from typing import *` and its like bind. Nothing of a script's own is imported for it."""
+_STAR_NAMES["typing_extensions"] = _STAR_NAMES["typing"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +48,24 @@ class Module:
     """Where modules that it imports may lie; None for a text without a file."""
     functions: dict[str, Function] = field(init=False)
     definitions: dict[str, ast.stmt] = field(init=False)
+    overloads: dict[str, list[Function]] = field(init=False)
+    """The variants of each function that has some, by `@overload`."""
     imports: dict[str, str] = field(init=False)
     """The dotted name of each name that an import binds, also below `if TYPE_CHECKING`."""
     _siblings: dict[str, Module | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Finds the names."""
-        self.functions = {node.name: node for node in self.tree.body if isinstance(node, Function)}
         self.definitions = dict(_definitions(self.tree))
         self.imports = dict(_imported(self.tree))
+        self._stars = list(_stars(self.tree))
+        self.functions, self.overloads = {}, {}
+        for node in self.tree.body:
+            if isinstance(node, Function):
+                if any(self.resolve(one) in _OVERLOAD for one in node.decorator_list):
+                    self.overloads.setdefault(node.name, []).append(node)
+                else:
+                    self.functions[node.name] = node
 
     def exported(self) -> dict[str, Function]:
         """Finds the functions that the page can call, by the names under which it calls them.
@@ -70,17 +93,22 @@ class Module:
         for thing in things.values():
             for decorator in thing.decorator_list:
                 call = decorator.func if isinstance(decorator, ast.Call) else decorator
-                if _is_export(call):
+                if self._is_export(call):
                     yield _name_given(decorator) or thing.name, thing
         for node in self.tree.body:
             if (
                 isinstance(node, ast.Expr)
                 and isinstance(node.value, ast.Call)
-                and _is_export(node.value.func)
+                and self._is_export(node.value.func)
             ):
                 for argument in node.value.args:
                     if isinstance(argument, ast.Name) and argument.id in things:
                         yield _name_given(node.value) or argument.id, things[argument.id]
+
+    def _is_export(self, node: ast.expr) -> bool:
+        # Without an import, the name is a configuration's or a remote package's.
+        found = self.resolve(node)
+        return found == "workerlib.export" or (found is None and ast.unparse(node) in _EXPORT)
 
     def resolve(self, node: ast.expr) -> Defined | str | None:
         """Finds what a name, or a dotted name, stands for.
@@ -101,11 +129,30 @@ class Module:
             return Defined(self, first, self.definitions[first])
         if first in self.imports:
             return self._elsewhere([*self.imports[first].split("."), *rest])
+        for star in reversed(self._stars):
+            sibling = self._sibling(star)
+            if sibling is not None and (found := sibling._find(parts)) is not None:
+                return found
+            if first in _STAR_NAMES.get(star, ()):
+                return ".".join([star, *parts])
         if hasattr(builtins, first):
             return ".".join(parts)
         return None
 
+    def star_of(self, name: str) -> str | None:
+        """Finds the module from which `from … import *` binds a name; None if another line binds it.
+
+        Args:
+            name: The name.
+        """
+        if name in self.definitions or name in self.imports:
+            return None
+        return next((star for star in reversed(self._stars) if name in _STAR_NAMES.get(star, ())), None)
+
     def _elsewhere(self, parts: list[str]) -> Defined | str | None:
+        if parts[0] == "workerlib":
+            # A starter file, or a copy of the package, may lie beside the script.
+            return ".".join(parts)
         for length in range(len(parts) - 1, 0, -1):
             module = self._sibling(".".join(parts[:length]))
             if module is not None:
@@ -127,6 +174,11 @@ class Module:
                     self._siblings[name] = module
                     break
         return self._siblings[name]
+
+
+def is_star_known(module: str | None) -> bool:
+    """Tells whether `Module.star_of()` knows which names `from module import *` binds."""
+    return module in _STAR_NAMES or module == "workerlib"
 
 
 STREAMS = frozenset(
@@ -179,8 +231,8 @@ def is_stream(function: Function) -> bool:
     return False
 
 
-def _is_export(node: ast.expr) -> bool:
-    return ast.unparse(node) in ("export", "workerlib.export")
+_EXPORT = ("export", "workerlib.export")
+_OVERLOAD = ("typing.overload", "typing_extensions.overload")
 
 
 def _name_given(node: ast.expr) -> str | None:
@@ -222,4 +274,11 @@ def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 yield (one.asname, one.name) if one.asname else (one.name.partition(".")[0],) * 2
         elif isinstance(node, ast.ImportFrom):
             for one in node.names:
-                yield one.asname or one.name, f"{node.module}.{one.name}" if node.module else one.name
+                if one.name != "*":
+                    yield one.asname or one.name, f"{node.module}.{one.name}" if node.module else one.name
+
+
+def _stars(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and any(one.name == "*" for one in node.names):
+            yield node.module

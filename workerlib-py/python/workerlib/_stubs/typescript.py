@@ -14,7 +14,7 @@ from pathlib import Path
 from workerlib._stubs.annotations import Annotations, Place
 from workerlib._stubs.classes import kind_of
 from workerlib._stubs.script import Defined, Function, Module, is_stream, item_of
-from workerlib._stubs.syntax import array_of, comment, parameter_name, property_name
+from workerlib._stubs.syntax import array_of, comment, parameter_name, property_name, union_of
 
 HIDDEN = frozenset(
     {"name", "exports", "worker", "closed", "call", "with", "runPython", "install", "terminate", "then"}
@@ -65,10 +65,13 @@ def typescript_of(source: str, module: str, name: str, folder: Path | None = Non
 def _method(annotations: Annotations, script: Module, name: str, function: Function) -> list[str]:
     """Writes one method, below its docstring."""
     arguments = function.args
+    variants = script.overloads.get(function.name) or [function]
 
     def type_of(argument: ast.arg) -> str:
         place = Place(script, f"{name}(), {argument.arg}", is_sent=True)
-        return annotations.type_of(argument.annotation, place)
+        # `spawn<…>()` knows one variant of a method, so the variants of Python are one: of each type.
+        given = [one for variant in variants if (one := _parameter(variant, argument.arg)) is not None]
+        return union_of([annotations.type_of(one.annotation, place) for one in given or [argument]])
 
     positional = [*arguments.posonlyargs, *arguments.args]
     required = len(positional) - len(arguments.defaults)
@@ -80,20 +83,31 @@ def _method(annotations: Annotations, script: Module, name: str, function: Funct
         parameters.append(f"...{parameter_name(arguments.vararg.arg)}: {array_of(type_of(arguments.vararg))}")
     place = Place(script, f"{name}(), its result")
     if is_stream(function):
-        result = f"AsyncIterable<{annotations.type_of(item_of(function.returns), place)}>"
+        items = [annotations.type_of(item_of(one.returns), place) for one in variants]
+        result = f"AsyncIterable<{union_of(items)}>"
     else:
-        result = annotations.result_of(function.returns, place)
+        result = annotations.result_of([one.returns for one in variants], place)
     notes = []
-    if arguments.kwonlyargs:
+    if arguments.kwonlyargs or arguments.kwarg is not None:
         keywords = [
             f"{argument.arg}{'' if default is None else '?'}: {type_of(argument)}"
             for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
         ]
+        if arguments.kwarg is not None:
+            keywords.append(f"[name]: {type_of(arguments.kwarg)}")
         notes.append(f'Keyword arguments, for `call("{name}", args, kwargs)`: {", ".join(keywords)}')
     if name in HIDDEN:
         notes.append(f'Every worker has a member of this name: `call("{name}", args)` calls the function.')
     head = f"{property_name(name)}({', '.join(parameters)}): {result};"
     return [*comment(ast.get_docstring(function), notes), head]
+
+
+def _parameter(function: Function, name: str) -> ast.arg | None:
+    """Finds a parameter; None if a variant of the function does without it."""
+    arguments = function.args
+    all_of_them = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    all_of_them += [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
+    return next((one for one in all_of_them if one.arg == name), None)
 
 
 def _constructor(annotations: Annotations, script: Module, name: str, node: ast.ClassDef) -> list[str]:
