@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
@@ -76,6 +77,38 @@ async def test_many_restarts_leave_nothing(times: int) -> None:
         left = {what: after[what] - before[what] for what in after}
         assert all(count <= 2 for count in left.values()), f"left of {times} restarts: {left}"
         assert pool.stats().restarts == times + 3
+
+
+async def test_nested_calls_of_workers_that_sleep() -> None:
+    """A callback whose worker sleeps until it returns gets another worker; if all sleep, the call says so."""
+    async with start(size=2) as pool:
+        await pools.all_up(pool)
+        begun = 0
+        both = asyncio.Event()
+
+        async def double(number: int) -> Any:
+            return await pool.double(number)
+
+        async def double_together(number: int) -> Any:
+            nonlocal begun
+            begun += 1
+            if begun == 2:
+                both.set()
+            await both.wait()
+            return await pool.double(number)
+
+        async def double_on_each(number: int) -> Any:
+            return await pool.each.double(number)
+
+        assert await pool.ask_and_block(double, 4) == 8
+        tasks = [pool.ask_and_block(double_together, 4) for _ in range(2)]
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["DeadlockError", "int"], outcomes
+        assert await pool.ask_with(double_on_each, 4) == [8, 8]
+    async with start(size=1) as pool:
+        with pytest.raises(workerlib.DeadlockError):
+            await pool.ask_and_block(double, 4)
+        assert await pool.ask_with(double_on_each, 4) == [8]
 
 
 async def test_a_dead_worker_leaves_nothing_to_the_collector() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import concurrent.futures
+import datetime
+import fractions
 import functools
 import math
 import operator
@@ -94,6 +97,21 @@ def test_cancel(pool: workerlib.Pool) -> None:
 
 
 @in_thread
+def test_cancelled_futures_are_done(pool: workerlib.Pool) -> None:
+    """`wait` and `as_completed` do not wait for a cancelled future, whenever it was cancelled."""
+    executor = pool.executor
+    before, meanwhile = ([executor.submit(pool.wait, 0.3) for _ in range(4)] for _ in range(2))
+    assert before[-1].cancel()
+    waiting = threading.Thread(target=concurrent.futures.wait, args=[[*before, *meanwhile]])
+    waiting.start()
+    assert meanwhile[-1].cancel()
+    waiting.join(60)
+    assert not waiting.is_alive()
+    done = concurrent.futures.as_completed([*before, *meanwhile], timeout=60)
+    assert sum(future.cancelled() for future in done) == 2
+
+
+@in_thread
 def test_shutdown(pool: workerlib.Pool) -> None:
     """A shut-down executor has run its tasks and takes none; the pool goes on, and so do its other executors."""
     executor = pool.executor
@@ -163,6 +181,9 @@ async def test_functions_of_modules() -> None:
     async with start(size=1) as pool:
         assert await pool.run(math.gcd, 12, 18) == 6
         assert await pool.run(operator.add, 1, 2, by="module") == 3
+        assert await pool.run(datetime.date.fromisoformat, "2026-11-30") == datetime.date(2026, 11, 30)
+        assert await pool.run(collections.OrderedDict.fromkeys, "ab") == {"a": None, "b": None}
+        assert await pool.run(fractions.Fraction.from_float, 0.5) == fractions.Fraction(1, 2)
         for function in (lambda: 1, functools.partial(pow, 2)):
             with pytest.raises(TypeError, match="cloudpickle"):
                 await pool.run(function)

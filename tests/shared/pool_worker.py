@@ -196,6 +196,16 @@ async def ask(question: Any) -> Any:
 
 
 @workerlib.export
+async def ask_with(question: Any, number: int) -> Any:
+    return await question(number)
+
+
+@workerlib.export
+def ask_and_block(question: Any, number: int) -> Any:
+    return question(number).result()
+
+
+@workerlib.export
 def unsendable(number: int) -> Any:
     return (item for item in range(number)) if number % 2 else object()
 

@@ -69,6 +69,58 @@ async def test_callbacks_and_streams(pool: Pool) -> None:
         await pool.numbers(3)
 
 
+async def test_nested_calls(pool: Pool) -> None:
+    """Callbacks of more tasks than there are workers call the pool, at any depth, and each call ends."""
+    await all_up(pool)
+
+    async def double(number: int) -> Any:
+        return await pool.double(number)
+
+    async def deeper(number: int) -> Any:
+        return await pool.ask_with(deeper, number - 1) if number else await pool.double(21)
+
+    async def limited(_number: int) -> Any:
+        with raises(TimeoutError, "wait"):
+            await pool.wait.options(timeout=0.05)(600)
+
+    async def fails(number: int) -> Any:
+        with raises(ValueError, "13 is odd"):
+            await pool.check(number)
+
+    for question, results in (
+        (double, [2 * number for number in range(5)]),
+        (deeper, [42] * 5),
+        (limited, [None] * 5),
+    ):
+        tasks = [pool.ask_with(question, number) for number in range(5)]
+        assert await asyncio.gather(*tasks) == results
+    await asyncio.gather(*(pool.ask_with(fails, 13) for _ in range(3)))
+
+
+async def test_nested_maps(pool: Pool) -> None:
+    """A map in a callback uses the workers that are free, and is refused if none will be."""
+    await all_up(pool)
+    together = asyncio.Event()
+    begun = 0
+
+    async def doubled(count: int) -> Any:
+        return [result async for result in pool.map(pool.double, range(count))]
+
+    async def doubled_together(count: int) -> Any:
+        nonlocal begun
+        begun += 1
+        if begun == 2:
+            together.set()
+        await together.wait()
+        return await doubled(count)
+
+    assert await pool.ask_with(doubled, 4) == [0, 2, 4, 6]
+    tasks = [pool.ask_with(doubled_together, 4) for _ in range(2)]
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["DeadlockError", "list"], outcomes
+    assert await pool.ask_with(doubled, 4) == [0, 2, 4, 6]
+
+
 async def test_both_workers_work(pool: Pool) -> None:
     """Two calls at a time run on two workers, each of which runs one."""
     await all_up(pool)
@@ -319,6 +371,14 @@ async def test_progress(pool: Pool) -> None:
         pass
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert results.done == 3
+
+
+async def test_a_long_range(pool: Pool) -> None:
+    """A map of more numbers than a `len()` may tell is begun all the same, and knows how many they are."""
+    results = pool.map(pool.double, range(10, 10**30))
+    assert results.total == 10**30 - 10
+    assert [await anext(results) for _ in range(3)] == [20, 22, 24]
+    await results.aclose()
 
 
 async def test_time_limits(pool: Pool) -> None:
@@ -581,6 +641,7 @@ OF_HOSTS = {
     "shared_values",
     "map_in_order",
     "deaths_with_the_defaults",
+    "nested_calls",
 }
 """The tests that a host's own workers can change. The others test a pool's own code, which is the same on every host: a plain run has
 them over subprocesses only (docs/adr/0068)."""

@@ -61,6 +61,14 @@ async def test_reports_of_calls_that_are_none() -> None:
     assert not peer.connection.closed.done()
 
 
+def test_progress_of_a_long_range() -> None:
+    """A loop over more numbers than a `len()` may tell begins, as it does without `progress()`."""
+    numbers = workerlib.progress(range(10**30))
+    assert numbers._total == 10**30
+    assert next(iter(numbers)) == 0
+    assert workerlib.progress(range(10**30), total=5)._total == 5
+
+
 @pytest.mark.parametrize("value", [encode([1])[0], encode(None)[0], b"\x90\xc1", b"\x90", b""], ids=repr)
 async def test_reports_that_are_no_arguments(value: bytes) -> None:
     """A report that is no tuple, or no value, is a FrameError of its call alone."""

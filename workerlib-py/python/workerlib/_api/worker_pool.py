@@ -115,7 +115,7 @@ class Pool:
                 of results.
             ahead: How many chunks may have been read without their results having been taken; by default
                 twice the number of workers.
-            chunk: The number of items of a chunk; by default as many as take about 10 milliseconds.
+            chunk: The number of items of a chunk; by default as many as take about 20 milliseconds.
             timeout: The number of seconds that each item may run, counted from its start.
             retries: How often an item runs again if its worker dies.
             on_progress: A function that is called with the number of items that have ended, and the number of

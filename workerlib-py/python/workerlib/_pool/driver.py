@@ -23,6 +23,7 @@ from workerlib._errors import (
 )
 from workerlib._pool.jobs import Answer, Items, Job, OnEnd, Stats
 from workerlib._pool.member import Member
+from workerlib._pool.nested_calls import begin_beside, caller, check_progress, is_caller_asleep, runs_beside
 from workerlib._pool.restarts import Policy
 from workerlib._pool.run import TaskRun, Told
 from workerlib._pool.schedule import TARGET, Schedule
@@ -58,6 +59,8 @@ class _Place:
     """Whether the schedule knows of the member."""
     looked_at: float = -math.inf
     heard_calls: int = 0
+    waits: int = 0
+    """For how many nested calls, maps and calls for each worker the member's task waits."""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
 
@@ -157,13 +160,14 @@ class Driver:
         await asyncio.gather(*(member.close() for member in members), return_exceptions=True)
         await asyncio.gather(*(task for task in tasks if task is not current), return_exceptions=True)
 
-    def submit(self, job: Job, retries: float = 0, slot: int | None = None) -> int:
+    def submit(self, job: Job, retries: float = 0, slot: int | None = None, *, is_first: bool = False) -> int:
         """Adds a task.
 
         Args:
             job: The task.
             retries: How often it runs again after the death of its worker.
             slot: The slot for whose worker it is; None for any.
+            is_first: Whether it comes before those that wait, because one that runs waits for it.
 
         Returns:
             The task's number.
@@ -174,7 +178,7 @@ class Driver:
         if job.function in self.idempotent:
             retries = math.inf
         self.schedule.handle_time(self.loop.time())
-        self.schedule.submit(number, job.timeout, retries, slot)
+        self.schedule.submit(number, job.timeout, retries, slot, is_first)
         self.pump()
         return number
 
@@ -198,9 +202,52 @@ class Driver:
             else:
                 answer.set_result(job.answer)
 
-        number = self.submit(job_of(end), retries, slot)
+        job = job_of(end)
+        own = caller(self._places)
+        if own is not None and runs_beside(self.schedule, self._places, own, slot):
+            place = self._places[own]
+            assert place.member is not None
+            self._keep(place, begin_beside(job, answer, place.member, self._end_beside), lambda _: None)
+            return answer
+        if own is not None and is_caller_asleep():
+            answer.add_done_callback(self._note_wait(own))
+        number = self.submit(job, retries, slot, is_first=own is not None)
         answer.on_cancel = lambda: self.cancel(number)
         return answer
+
+    def _end_beside(self, job: Job, ending: Ending) -> None:
+        if ending is Ending.ANSWERED:
+            self.stats.done += 1
+        else:
+            self.stats.lost += 1
+        job.on_end(job, ending)
+
+    def begin_nested(self, what: str) -> Callable[..., None] | None:
+        """Notes that a task of this pool waits for a map, or for a call for each worker, if one does.
+
+        Args:
+            what: The map, for a message.
+
+        Returns:
+            A function that notes its end; None if no task waits for it.
+
+        Raises:
+            DeadlockError: If no worker will be free for it.
+        """
+        own = caller(self._places)
+        if own is None:
+            return None
+        check_progress(self.schedule, self._places, own, what)
+        return self._note_wait(own)
+
+    def _note_wait(self, slot: int) -> Callable[..., None]:
+        place = self._places[slot]
+        place.waits += 1
+
+        def end(*_: object) -> None:
+            place.waits -= 1
+
+        return end
 
     def cancel(self, number: int) -> None:
         """Cancels a task."""
@@ -284,7 +331,14 @@ class Driver:
 
         def ignore(_job: Job, _ending: Ending) -> None: ...
 
-        for_later = Job(function, args, kwargs, ignore)
+        if len(self._places) > 1 and (end := self.begin_nested(f"pool.each.{function}()")) is not None:
+            try:
+                return await self._call_each(Job(function, args, kwargs, ignore))
+            finally:
+                end()
+        return await self._call_each(Job(function, args, kwargs, ignore))
+
+    async def _call_each(self, for_later: Job) -> list[Any]:
         self._calls_for_each.append(for_later)
         answers = [
             self._call_of_each(slot, place, for_later)

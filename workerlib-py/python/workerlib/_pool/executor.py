@@ -68,6 +68,12 @@ class PoolFuture(concurrent.futures.Future[Any]):
         self._wait(timeout)
         return super().exception(timeout)
 
+    def begin(self) -> bool:
+        """Marks it as running; returns whether it was not cancelled before."""
+        # Any thread may cancel it. The lock is one that its thread may take again.
+        with self._condition:
+            return self.running() or (not self.cancelled() and self.set_running_or_notify_cancel())
+
     def check_blocking(self, what: str) -> None:
         """Raises if a thread that waits here would keep the pool from working.
 
@@ -169,7 +175,11 @@ class PoolExecutor(concurrent.futures.Executor):
         assert isinstance(future, PoolFuture)
         with self._lock:
             self._futures.discard(future)
-        if future.cancelled() and not self._loop.is_closed():
+        if not future.cancelled():
+            return
+        # Until then `concurrent.futures.wait` takes it for one that is pending.
+        future.set_running_or_notify_cancel()
+        if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._cancel, future)
 
     def _cancel(self, future: PoolFuture) -> None:
@@ -182,7 +192,7 @@ class PoolExecutor(concurrent.futures.Executor):
         if future.cancelled():
             return
         try:
-            answer = self._call(fn, args, kwargs, lambda: _begin(future))
+            answer = self._call(fn, args, kwargs, future.begin)
         except BaseException as error:
             _end(future, error, None)
             return
@@ -199,13 +209,8 @@ class PoolExecutor(concurrent.futures.Executor):
             _end(future, None, answer.result())
 
 
-def _begin(future: PoolFuture) -> bool:
-    """Marks a future as running; returns whether it was not cancelled before."""
-    return future.running() or (not future.cancelled() and future.set_running_or_notify_cancel())
-
-
 def _end(future: PoolFuture, error: BaseException | None, result: Any) -> None:
-    if not _begin(future):
+    if not future.begin():
         return
     if error is not None:
         future.set_exception(error)

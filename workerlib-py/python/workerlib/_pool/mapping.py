@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from operator import length_hint
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from workerlib._pool.driver import Driver
 from workerlib._pool.jobs import Job
 from workerlib._pool.steps import Ending, feed_of, items_of
+from workerlib._rpc.reports import length_of
 
 Errors = Literal["raise", "yield"]
 OnProgress = Callable[[int, int | None], object]
@@ -63,9 +63,7 @@ class _Feed:
     ) -> None:
         self.function = function
         self.options = options
-        self.total = None if isinstance(items, AsyncIterable) else length_hint(items, -1)
-        if self.total == -1:
-            self.total = None
+        self.total = None if isinstance(items, AsyncIterable) else length_of(items)
         self.done = 0
         self.ready: deque[Any] = deque()
         """The results that can be given, in their order; an `_Error` for each that is none."""
@@ -93,6 +91,7 @@ class _Feed:
         self._waiters: list[asyncio.Future[None]] = []
         """Steps that wait for a result; several, if several tasks share the map."""
         self._end: BaseException | None = None
+        self._end_nested: Callable[..., None] | None = None
         self.is_closed = False
 
     def begin(self) -> None:
@@ -100,6 +99,7 @@ class _Feed:
         driver, options = self._driver, self.options
         driver.check_open()
         items = self._items
+        self._end_nested = driver.begin_nested(f"pool.map({self.function}, …)")
         self._iterator = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         self._number = driver.open_feed(
             self,
@@ -137,6 +137,8 @@ class _Feed:
         if self.is_closed:
             return
         self.is_closed = True
+        if self._end_nested is not None:
+            self._end_nested()
         if self._reading is not None:
             self._reading.cancel()
         if self._number is not None:
@@ -322,8 +324,8 @@ class PoolMap:
             items: The items.
             options: How the map runs.
         """
-        self._feed = _Feed(driver, function, items, options)
         self._loop = asyncio.get_running_loop()
+        self._feed = _Feed(driver, function, items, options)
 
     @property
     def done(self) -> int:
@@ -366,7 +368,8 @@ class PoolMap:
         self._feed.close()
 
     def __del__(self) -> None:
-        feed = self._feed
-        if not feed.is_closed and not self._loop.is_closed():
+        # Items whose own `__len__` raises leave a map without a feed.
+        feed: _Feed | None = getattr(self, "_feed", None)
+        if feed is not None and not feed.is_closed and not self._loop.is_closed():
             # A finalizer may run anywhere, also in another thread.
             self._loop.call_soon_threadsafe(feed.close)

@@ -78,7 +78,7 @@ class Schedule:
         self._unsettled = 0
         self._feeds: dict[int, Feed] = {}
         self._again: deque[Task] = deque()
-        """Tasks that run alone and before all others: they ran when a worker died."""
+        """Tasks that run alone and before all others: a worker died of them, or a running task needs them."""
         self._singles: deque[Task] = deque()
         self._turns: deque[Feed | None] = deque([None])
         """Whose turn it is: the feeds, and None for the tasks that are submitted one by one."""
@@ -92,7 +92,12 @@ class Schedule:
     # Wishes of the user.
 
     def submit(
-        self, task: int, timeout: float | None = None, retries: float = 0, slot: int | None = None
+        self,
+        task: int,
+        timeout: float | None = None,
+        retries: float = 0,
+        slot: int | None = None,
+        is_first: bool = False,
     ) -> None:
         """Adds a task.
 
@@ -101,13 +106,15 @@ class Schedule:
             timeout: The number of seconds that it may run; None for any.
             retries: How often it runs again after the death of its worker.
             slot: The slot for whose worker it is; None for any.
+            is_first: Whether it comes before the tasks that wait: a task that runs waits for it.
         """
         made = self._tasks[task] = Task(range(task, task + 1), timeout, retries, slot=slot)
         self._unsettled += 1
         if self.is_broken or self.is_closed:
             self._settle(made, Ending.BROKEN)
         elif slot is None:
-            self._singles.append(made)
+            line = self._again if is_first else self._singles
+            line.append(made)
         elif self.takes_calls(slot):
             self._slots[slot].pinned.append(made)
         else:

@@ -48,6 +48,10 @@ def describe_function(function: Callable[..., Any], by: By) -> tuple[str, str | 
         raise ValueError(f'by={by!r}: write "module" or "cloudpickle"')
     module = getattr(function, "__module__", None)
     name = getattr(function, "__qualname__", None)
+    owner = getattr(function, "__self__", None)
+    is_class_method = isinstance(owner, type)
+    if isinstance(owner, type):
+        module, name = owner.__module__, f"{owner.__qualname__}.{getattr(function, '__name__', '<unknown>')}"
     remedy = 'put it into a module that both import, or write by="cloudpickle"'
     if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
         raise TypeError(f"{function!r} has no name by which the worker could import it: {remedy}")
@@ -57,7 +61,8 @@ def describe_function(function: Callable[..., Any], by: By) -> tuple[str, str | 
         found = attrgetter(name)(sys.modules[module])
     except (KeyError, AttributeError):
         found = None
-    if found is not function:
+    # Each access to a class method makes another object.
+    if found is not function and not (is_class_method and found == function):
         raise TypeError(f"{module}.{name} is another object than {function!r}: {remedy}")
     return module, name
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
+from operator import length_hint
 from typing import Any, Generic, TypeVar
 
 from workerlib._rpc.incoming_call import Served, current_call
@@ -99,12 +100,26 @@ def report(*values: Any) -> None:
     reporter.report(values)
 
 
+def length_of(items: object) -> int | None:
+    """Returns the number of items of an iterable, as far as it tells; None if it does not.
+
+    Args:
+        items: The iterable.
+    """
+    try:
+        length = length_hint(items, -1)
+    except OverflowError:
+        # `len()` refuses a long range: in WebAssembly already one of 2**31 numbers.
+        return (items[-1] - items[0]) // items.step + 1 if isinstance(items, range) else None
+    return None if length < 0 else length
+
+
 class _Progress(Generic[_T]):
     """Yields what an iterable yields, and reports how far it has come."""
 
     def __init__(self, iterable: Iterable[_T] | AsyncIterable[_T], total: int | None) -> None:
         self._iterable: Any = iterable
-        self._total = len(iterable) if total is None and isinstance(iterable, Sized) else total
+        self._total = length_of(iterable) if total is None and isinstance(iterable, Sized) else total
 
     def __len__(self) -> int:
         return len(self._iterable)
