@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 pub(crate) use self::artefacts::CRATES;
 use self::project::Project;
 use self::version::Version;
-use crate::setup::{self, need::Need};
+use crate::setup::{self, need::Need, node::FETCHED};
 use crate::steps::{Outcome, Steps};
 use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
@@ -163,7 +163,13 @@ fn copy_sources(workspace: &Workspace, copy: &Workspace, version: Version, date:
     }
     write_version(copy, version, date)?;
     fs::create_dir_all(copy.target())?;
-    for name in ["venv", "docs-venv", "npm"] {
+    link_tools(workspace, copy)
+}
+
+/// Links the tools into the copy: among them the Node that npm has fetched, where the system's is too old.
+fn link_tools(workspace: &Workspace, copy: &Workspace) -> Result<()> {
+    let fetched = workspace.target().join(FETCHED).exists().then_some(FETCHED);
+    for name in ["venv", "docs-venv", "npm"].into_iter().chain(fetched) {
         link(&workspace.target().join(name), &copy.target().join(name))
             .with_context(|| format!("cannot link target/{name} into the copy"))?;
     }
@@ -251,6 +257,26 @@ mod tests {
         let version = version.parse().expect("it is a version");
         let options = Options { version, dry_run: false, tagged };
         check_checkout(checkout, &options).map_or_else(|error| format!("{error:#}"), |_| String::new())
+    }
+
+    /// The copy has the tools of the checkout, and the fetched Node if there is one.
+    #[test]
+    fn the_copy_has_the_tools() {
+        let (ours, copy) = (checkout("with tools"), checkout("without tools"));
+        for name in ["venv", "docs-venv", "npm"] {
+            fs::create_dir_all(ours.target().join(name)).expect("the folder is ours");
+        }
+        fs::create_dir_all(copy.target()).expect("the folder is ours");
+        link_tools(&ours, &copy).expect("there is nothing yet");
+        assert!(copy.target().join("npm").is_dir() && !copy.target().join(FETCHED).exists());
+        let again = checkout("without tools, again");
+        fs::create_dir_all(again.target()).expect("the folder is ours");
+        fs::create_dir_all(ours.target().join(FETCHED)).expect("the folder is ours");
+        link_tools(&ours, &again).expect("there is nothing yet");
+        assert!(again.target().join(FETCHED).is_dir());
+        for checkout in [ours, copy, again] {
+            fs::remove_dir_all(checkout.root()).expect("the folder is ours");
+        }
     }
 
     /// A release that is too early fails before the first file is built, and the error says what to do.

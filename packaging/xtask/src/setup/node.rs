@@ -12,7 +12,7 @@ use crate::steps::Outcome;
 use crate::workspace::{Workspace, program_in};
 
 /// The folder of packages that a Node for a machine whose own is too old comes from.
-const FETCHED: &str = "npm-node";
+pub(crate) const FETCHED: &str = "npm-node";
 
 /// Finds a Node that can do all that is asked of one: that of the system or, if it is too old, the one that npm has fetched.
 ///
