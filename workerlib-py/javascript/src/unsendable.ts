@@ -20,9 +20,13 @@ const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
 export function explained(error: unknown, name: string, args: unknown[], kwargs: Record<string, unknown>): unknown {
   if (!(error instanceof DOMException) || error.name !== "DataCloneError") return error;
   const given: [string, unknown][] = [...args.map((arg, at): [string, unknown] => [`args[${at}]`, arg]), ["kwargs", kwargs]];
-  for (const [path, value] of given) {
-    const found = findUnsendable(value, path, new Set(), true);
-    if (found) return new DOMException(`${name}(): ${found}`, "DataCloneError");
+  try {
+    for (const [path, value] of given) {
+      const found = findUnsendable(value, path, new Set(), true);
+      if (found) return new DOMException(`${name}(): ${found}`, "DataCloneError");
+    }
+  } catch {
+    // A value that is nested too deeply to be searched, or that refuses to be looked at.
   }
   return error;
 }
@@ -54,13 +58,19 @@ function partsOf(value: object): [string, unknown][] | undefined {
   if (value instanceof Map) {
     return [...value].flatMap(([key, item], at) => [
       [` (key ${at})`, key],
-      [`.get(${JSON.stringify(key) ?? String(key)})`, item],
+      [`.get(${keyText(key)})`, item],
     ]);
   }
   if (value instanceof Set) return [...value].map((item, at) => [` (item ${at})`, item]);
   // Instances of classes are cloned by their own properties too, unless they are the browser's.
   if (Object.prototype.toString.call(value) !== "[object Object]") return undefined;
   return Object.entries(value).map(([key, item]) => [IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`, item]);
+}
+
+/** How a key of a Map is written; JSON knows no BigInt, and objects may contain themselves. */
+function keyText(key: unknown): string {
+  if (typeof key === "string") return JSON.stringify(key);
+  return typeof key === "bigint" ? `${key}n` : typeof key === "object" && key !== null ? "…" : String(key);
 }
 
 function canBeCloned(value: object): boolean {
