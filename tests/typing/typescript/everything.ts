@@ -64,6 +64,8 @@ export interface SearchInput {
   within?: CircleInput;
   limit?: number;
   required: number;
+  demanded: number;
+  annotated?: number;
   size?: SizeInput;
 }
 
@@ -79,6 +81,8 @@ export interface Search {
   within: Circle;
   limit: number;
   required: number;
+  demanded: number;
+  annotated: number;
   size: Size;
 }
 

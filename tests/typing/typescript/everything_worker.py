@@ -34,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 import workerlib
 from models import Point, Track
-from pydantic import BaseModel, Field, RootModel
+from pydantic import AfterValidator, BaseModel, Field, RootModel
 
 if TYPE_CHECKING:
     from js import ImageBitmap
@@ -142,6 +142,8 @@ class Search(BaseModel):
     within: Circle = Field(default_factory=lambda: Circle(0, 0))
     limit: Annotated[int, Field(gt=0)] = 10
     required: int = Field(gt=1)
+    demanded: Annotated[int, AfterValidator(abs)] = ...  # type: ignore[assignment]
+    annotated: Annotated[int, Field(default=1)]
     size: Size = Size(1)
 
 

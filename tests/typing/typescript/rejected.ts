@@ -14,7 +14,7 @@ export async function rejected(): Promise<void> {
   await worker.choose("red", 2, "fast", 1, "a"); // rejected: no value of auto()
   await worker.sizes([], [1, 2]); // rejected: a short named tuple
   await worker.search({ text: "x" }); // rejected: a field without a default
-  await worker.search({ text: "x", required: 1, within: { x: 1 } }); // rejected: of a field, a field without a default
+  await worker.search({ text: "x", required: 1, demanded: 1, within: { x: 1 } }); // rejected: of a field, a field without a default
   await worker.step_to(2, ["mars", 4], 443, "km"); // rejected: no member of an enum of str
   await worker.pick({}); // rejected: no type of an overload
   await worker.options({ digit: 1 }, { text: "x" }); // rejected: no key of the TypedDict

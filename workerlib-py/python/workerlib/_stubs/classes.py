@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from workerlib._stubs.script import Defined, Module
+from workerlib._stubs.script import Defined, Module, arguments_of
 
 Kind = Literal["fields", "dict", "sequence", "enum", "flag", "root", "callable", "base", "other"]
 """How instances of a class arrive.
@@ -170,7 +170,11 @@ def fields_of(defined: Defined) -> list[Field]:
             if resolved in _NOT_FIELDS or (is_private and _is_model(defined)):
                 continue
             is_optional = is_dict and not _is_required(plain, total)
-            found.append(Field(name, annotation, is_optional, _is_default(member.value)))
+            # pydantic takes `Annotated[int, Field(default=1)]`, too.
+            further = arguments_of(annotation)[1:] if str(resolved).endswith(".Annotated") else []
+            makers = [one for one in further if _is_maker(one)]
+            has_default = any(map(_is_default, [member.value, *makers]))
+            found.append(Field(name, annotation, is_optional, has_default))
         elif isinstance(member, ast.Assign) and _is_attribute(defined.module, member.value):
             found.extend(Field(one.id, None) for one in member.targets if isinstance(one, ast.Name))
     return found
@@ -178,8 +182,11 @@ def fields_of(defined: Defined) -> list[Field]:
 
 def _is_default(value: ast.expr | None) -> bool:
     """Whether the right side of a field gives it a default: `field()` of dataclasses and its like may not."""
-    if not isinstance(value, ast.Call) or ast.unparse(value.func).rpartition(".")[2] not in _FIELD_MAKERS:
-        return value is not None
+    if not isinstance(value, ast.Call):
+        # `...` says of a pydantic field that it has to be given.
+        return value is not None and not (isinstance(value, ast.Constant) and value.value is ...)
+    if not _is_maker(value):
+        return True
     if value.args and _constant(value.args[0]) is not ...:
         return True
     given = {one.arg: one.value for one in value.keywords}
@@ -187,6 +194,10 @@ def _is_default(value: ast.expr | None) -> bool:
         bool(given.keys() & {"default", "default_factory", "factory"})
         or _constant(given.get("init")) is False
     )
+
+
+def _is_maker(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in _FIELD_MAKERS
 
 
 def _is_attribute(module: Module, value: ast.expr) -> bool:
