@@ -111,6 +111,27 @@ async def test_nested_calls_of_workers_that_sleep() -> None:
         assert await pool.ask_with(double_on_each, 4) == [8]
 
 
+async def test_another_event_loop() -> None:
+    """A call of another thread's loop is refused before anything is sent, with the remedy."""
+    async with start(size=1) as pool:
+
+        async def collect() -> list[Any]:
+            return [result async for result in pool.map(pool.double, [1])]
+
+        for make in (
+            lambda: pool.double(1),
+            collect,
+            lambda: pool.each.double(1),
+            lambda: pool.run(max, 1, 2),
+        ):
+            with pytest.raises(RuntimeError, match="another event loop"):
+                await asyncio.to_thread(lambda make: asyncio.run(make()), make)
+        assert pool.stats().done == 0
+        task = asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(pool.double(1), loop).result(60))
+        loop = asyncio.get_running_loop()
+        assert await task == 2
+
+
 async def test_a_dead_worker_leaves_nothing_to_the_collector() -> None:
     """The connection to a worker that has died is freed with its last reference."""
     async with start(size=1, **pool_kills.UNBOUNDED) as pool:

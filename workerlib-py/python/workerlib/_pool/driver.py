@@ -295,9 +295,15 @@ class Driver:
         Raises:
             PoolBrokenError: If it has no worker left.
             ConnectionClosedError: If it is closed.
+            RuntimeError: If another event loop runs than the pool's.
         """
         if self.schedule.is_closed or self.schedule.is_broken:
             raise self.closing_error()
+        if asyncio._get_running_loop() not in {None, self.loop}:
+            raise RuntimeError(
+                f"the pool of {self.name!r} was made in another event loop: make the call there, by"
+                " asyncio.run_coroutine_threadsafe(), or use pool.executor, which any thread may"
+            )
 
     def check_export(self, name: str) -> None:
         """Raises if a pool cannot run an export.
