@@ -201,8 +201,8 @@ async def test_answers_of_quick_functions_go_together() -> None:
         assert results == list(range(number))
         return int(posted.messages)
 
-    # As many as the calls came in: the first of them alone, and then eight at a time. A busy machine may stop the function.
-    assert min([await count(64) for _ in range(20)]) == 9
+    # As many as the calls came in: the first of them alone, then eight, and then 16 at a time. A busy machine may stop the function.
+    assert min([await count(64) for _ in range(20)]) == 6
     # Each goes before the next one runs.
     slow += range(64)
     await count(64)

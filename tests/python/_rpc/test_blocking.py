@@ -448,10 +448,25 @@ def test_the_code_of_a_page_is_looked_at(module: Any) -> None:
     exec("def run(): look()", module.__dict__)  # noqa: S102
     module.run()
     frame = seen[1]
-    starts.known_callers.discard(frame.f_code)
+    starts.known_callers.pop(id(frame.f_code), None)
+    starts._looked_at.discard(frame.f_code)
     decide.look_at_callers(frame)
     assert decide.may_block(), "another function of its module blocks"
     assert told and told[0].startswith("all code goes through the event loop: ")
+
+
+def test_code_that_is_computed_anew_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JavaScript may run the same text again and again, and each time makes code that is equal, and not the same."""
+    frames: list[Any] = []
+    decide = starts.Starts(lambda _text: None)
+    searched: list[object] = []
+    monkeypatch.setattr(decide, "_search", lambda functions, _names: searched.append(functions[0]))
+    for _ in range(3):
+        names = {"__name__": "computed_code", "look": lambda: frames.append(sys._getframe(1))}
+        exec(compile("computed_anew = look()", "<exec>", "exec"), names)  # noqa: S102
+        decide.look_at_callers(frames[-1])
+    assert len({id(frame.f_code) for frame in frames}) == 3
+    assert searched.count(frames[0].f_code) == 1
 
 
 def test_a_page_that_computes_code_keeps_its_speed(module: Any) -> None:

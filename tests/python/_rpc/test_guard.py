@@ -104,6 +104,38 @@ def test_no_other_call_is_hit(guarded: tuple[Guard, Interrupt]) -> None:
     assert guard.run(Served(9), compute, (), {}) == "computed"
 
 
+def test_a_call_is_not_hit_between_its_steps(guarded: tuple[Guard, Interrupt]) -> None:
+    """It is cancelled there by a message. An interrupt that comes then does not hit what runs meanwhile."""
+    guard, interrupt = guarded
+    served = Served(7)
+    assert guard.run(served, compute, (), {}) == "computed"
+    interrupt(7, 1)
+    assert compute() == "computed"
+
+    def step() -> str:
+        interrupt(7, 1)
+        return compute()
+
+    with pytest.raises(KeyboardInterrupt):
+        guard.run(served, step, (), {})
+
+
+@pytest.mark.skipif(not IN_PYODIDE, reason="there is no shared memory")
+def test_steps_of_one_call_are_published_once(guarded: tuple[Guard, Interrupt]) -> None:
+    """A write takes as long as the rest of a step."""
+    guard: Any = guarded[0]
+    written: dict[int, int] = {}
+
+    class Ints:
+        def __setitem__(self, index: int, token: int) -> None:
+            written[token] = written.get(token, 0) + 1
+
+    guard._ints = Ints()
+    for call in (7, 7, 7, 8, 7):
+        guard.run(Served(call), compute, (1,), {})
+    assert list(written.values()) == [2, 1]
+
+
 def test_one_that_is_noticed_too_late_hits_nobody(guarded: tuple[Guard, Interrupt]) -> None:
     """It is sent while its call runs, and seen when another one does."""
     guard, interrupt = guarded

@@ -48,7 +48,7 @@
  * @typedef {Partial<InletHeap> & {HEAPU8: Uint8Array, addFunction?: AddFunction}} Heap - Pyodide's module: the memory, and what of it
  *   calls Python and is called by it.
  *
- * @typedef {(callback: (...values: number[]) => number, types: string) => number} AddFunction - Puts a function into the table
+ * @typedef {(callback: (a: number, b: number, c: number, d: number) => number, types: string) => number} AddFunction - Puts a function into the table
  *   of functions of WebAssembly; returns its place.
  *
  * @typedef {object} Handlers - Functions of Python's.
@@ -86,9 +86,13 @@
   const { IN_PIECES, PIECE, bytesOf, isOwn, sorted } = arriving;
   /** How many parts a message has at most: an array can say that it has billions, and have none. */
   const MOST_PARTS = 1 << 17;
-  /** How many bytes of frames go in one message at most, and how many frames of an event: others are handled meanwhile. */
+  /**
+   * How many bytes of frames go in one message at most, and how many frames of an event: others are handled meanwhile. Where the
+   * first frame goes alone, fewer follow it at first: the other side has nothing else to do.
+   */
   const TOGETHER = 8 << 10;
-  const MOST_TOGETHER = 8;
+  const MOST_TOGETHER = 16;
+  const SECOND_TOGETHER = 8;
 
   /** @type {Port} The port of a Python that has failed fatally. */
   const MUTE = { postMessage() {}, addEventListener() {}, removeEventListener() {} };
@@ -106,13 +110,14 @@
   /**
    * Sends a small frame, called by WebAssembly; returns 1 if that failed, and Python is to see how.
    *
-   * @param {...number} values - The channel's number, the frame's address and length, and when it is sent: 0 for now, 1 for
-   *   together with others of the same event (`hold`), 2 for together with the next ones (`add`), 3 for together with others
-   *   of the same event, the first too (`holdAll`). With a length of 0, what is kept is sent now.
+   * @param {number} number - The channel's number.
+   * @param {number} address - The frame's address.
+   * @param {number} length - Its length; with a length of 0, what is kept is sent now.
+   * @param {number} how - When: 0 for now, 1 for together with others of the same event (`hold`), 2 for together with the next
+   *   ones (`add`), 3 for together with others of the same event, the first too (`holdAll`).
    * @returns {number} Whether it failed.
    */
-  const post = (...values) => {
-    const [number, address, length, how] = /** @type {[number, number, number, number]} */ (values);
+  const post = (number, address, length, how) => {
     const channel = channels.get(number);
     try {
       if (length === 0) {
@@ -171,9 +176,13 @@
       /** Where small frames are put for Python. */
       this.inbox = 0;
       this.inboxSize = 0;
-      /** @type {Uint8Array<ArrayBuffer>[]} Small frames that go together, at the end of this event at the latest. */
+      /** @type {number[]} The sizes of small frames that go together, at the end of this event at the latest. */
       this.held = [];
+      /** @type {Uint8Array<ArrayBuffer> | undefined} Memory in which they stand, one behind the other. */
+      this.heldFrames = undefined;
       this.heldBytes = 0;
+      /** How many of them go together. */
+      this.mostHeld = MOST_TOGETHER;
       /** Whether one of this event has been sent. */
       this.isHolding = false;
       /** @type {FrameInlet | undefined} What takes in frames without buffers; undefined if they are delivered like others. */
@@ -249,10 +258,14 @@
     hold(address, length) {
       if (this.isHolding && length < TRANSFERRED) {
         this.add(address, length);
-        if (this.held.length === MOST_TOGETHER) this.flush();
+        if (this.held.length >= this.mostHeld) {
+          this.flush();
+          this.mostHeld = MOST_TOGETHER;
+        }
         return;
       }
       this.send(address, length);
+      if (!this.isHolding) this.mostHeld = SECOND_TOGETHER;
       this.releaseSoon();
     }
 
@@ -286,13 +299,16 @@
         this.send(address, length);
         return;
       }
-      this.held.push(this.heap.HEAPU8.slice(address, address + length));
+      this.heldFrames ??= new Uint8Array(TOGETHER);
+      this.heldFrames.set(this.heap.HEAPU8.subarray(address, address + length), this.heldBytes);
+      this.held.push(length);
       this.heldBytes += length;
     }
 
     /** Sends what is held, at the end of the event. */
     release() {
       this.isHolding = false;
+      this.mostHeld = MOST_TOGETHER;
       try {
         this.flush();
       } catch (error) {
@@ -302,21 +318,12 @@
 
     /** Sends what is held. */
     flush() {
-      const { held, heldBytes } = this;
-      if (held.length === 0) return;
+      const { held, heldBytes, heldFrames } = this;
+      if (held.length === 0 || heldFrames === undefined) return;
       this.held = [];
       this.heldBytes = 0;
-      if (held.length === 1) {
-        this.port.postMessage(held[0]);
-        return;
-      }
-      const frames = new Uint8Array(heldBytes);
-      let end = 0;
-      for (const frame of held) {
-        frames.set(frame, end);
-        end += frame.length;
-      }
-      this.port.postMessage([held.map((frame) => frame.length), frames]);
+      const frames = heldFrames.slice(0, heldBytes);
+      this.port.postMessage(held.length === 1 ? frames : [held, frames]);
     }
 
     /** Has what was borrowed given back at the end of this event: a large answer may follow at once, which can use it. */

@@ -170,7 +170,7 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
                     # JavaScript and Rust have no frame, and nothing of theirs can block.
                     pass
                 else:
-                    if caller.f_code not in starts.known_callers:
+                    if id(caller.f_code) not in starts.known_callers:
                         starts.on_new_caller(caller)
             # Binding takes as long as the rest of a small call. Most calls have positional arguments only.
             if signature is not None and (kwargs or not least <= len(args) <= most):

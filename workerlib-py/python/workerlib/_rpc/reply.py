@@ -181,7 +181,10 @@ class Reply(NoValue, Generic[_T_co]):
                 raise ConnectionClosedError(f"the connection ended before {state.name}() answered")
             calls, pending = connection._calls, state.pending
             if pending is None:
-                pending = state.pending = Pending(loop=connection._loop)
+                # A future of the loop that runs, which takes half as long as if it was told the loop.
+                loop = connection._loop
+                pending = Pending() if asyncio._get_running_loop() is loop else Pending(loop=loop)
+                state.pending = pending
                 # As `Connection._await` does it.
                 calls[number] = pending
                 pending.call, pending.name, pending.connection = number, state.name, connection

@@ -25,8 +25,14 @@ if TYPE_CHECKING:
 started_by_loop: ContextVar[bool] = ContextVar("workerlib_started_by_loop", default=False)
 """Whether code runs for a call that the loop has started: all that it makes ready is left to the loop."""
 
-known_callers: set[CodeType] = set()
-"""The code that has called a worker and has been looked at."""
+known_callers: dict[int, CodeType] = {}
+"""The code that has called a worker and has been looked at, by its address.
+
+To compute the hash of code takes longer than all else that a call asks about its caller.
+"""
+
+_looked_at: set[CodeType] = set()
+"""The same code: what `exec` makes of the same text again and again is equal, and is looked at once."""
 
 on_new_caller: Callable[[FrameType | None], object] | None = None
 """Is called with the frame of code that calls a worker for the first time. None where nobody can block."""
@@ -57,7 +63,7 @@ def look_at_caller() -> None:
         caller = sys._getframe(2)
     except ValueError:
         return
-    if caller.f_code not in known_callers:
+    if id(caller.f_code) not in known_callers:
         on_new_caller(caller)
 
 
@@ -138,10 +144,12 @@ class Starts:
 
         while frame is not None:
             names = frame.f_globals
-            if frame.f_code not in known_callers:
-                known_callers.add(frame.f_code)
+            code = frame.f_code
+            if id(code) not in known_callers and code not in _looked_at:
+                known_callers[id(code)] = code
+                _looked_at.add(code)
                 if not is_trusted(names.get("__name__")):
-                    self._search([frame.f_code, *_defined_in(names)], names)
+                    self._search([code, *_defined_in(names)], names)
             frame = frame.f_back
 
     def _search(self, functions: list[object], names: dict[str, Any]) -> None:

@@ -1,10 +1,10 @@
 """Interrupts over shared memory: they end what computes in a worker.
 
 Where a page is isolated, and in Node, it shares a few bytes with each connection of its worker. The worker
-publishes there which call's code is running. The page looks whether that is the call that it wants to
-interrupt; if so, it writes the call there too, and sets the flag at which Pyodide's interpreter looks between
-two steps. The interpreter calls the handler of SIGINT then (`_rpc/interruptible.py`), which compares: an
-interrupt that comes too late meets another call, or none, and does nothing.
+publishes there which call's code is running, or has run last. The page looks whether that is the call that
+it wants to interrupt; if so, it writes the call there too, and sets the flag at which Pyodide's interpreter
+looks between two steps. The interpreter calls the handler of SIGINT then (`_rpc/interruptible.py`), which
+compares: an interrupt that comes too late meets another call, or none, and does nothing.
 
 Suspended code cannot be interrupted: a function that awaits is cancelled there, and a function that waits by
 `run_sync` is interrupted when it goes on.
@@ -66,18 +66,25 @@ class MemoryGuard(InterruptibleGuard):
     def __init__(self, buffer: Any) -> None:
         """Takes what `new_memory()` made, here or on the page."""
         super().__init__()
+        self._published: int | None = None
         self._flag = js.Uint8Array.new(buffer)
         self._ints = js.Int32Array.new(buffer)
         heed_interrupts()
 
     def _publish(self, call: int | None) -> None:
-        if MemoryGuard._watched is not self:
+        is_watched = MemoryGuard._watched is self
+        # A write takes as long as all else that runs the code of a call. The steps of one call follow each
+        # other, and an interrupt between two calls does nothing.
+        if call is None or (call == self._published and is_watched):
+            return
+        if not is_watched:
             from pyodide_js import setInterruptBuffer
 
             setInterruptBuffer(self._flag)
             MemoryGuard._watched = self
         # Not by Atomics, which costs more than all the rest: if the page sees it late, it interrupts late.
-        self._ints[_RUNNING] = 0 if call is None else _token(call)
+        self._ints[_RUNNING] = _token(call)
+        self._published = call
 
     def _wanted(self, call: int) -> int:
         wanted: int = js.Atomics.load(self._ints, _WANTED)
