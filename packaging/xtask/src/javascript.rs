@@ -22,6 +22,9 @@ const WHEEL_IS_ELSEWHERE: &str = "--define:WHEEL_IS_ELSEWHERE=true";
 /// The module that PyScript pages name as their `interpreter`.
 pub(crate) const INTERPRETER: &str = "workerlib-pyodide.mjs";
 
+/// The licenses, which the npm package has a copy of.
+const LICENSES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
+
 /// The npm package's folder, ready for `npm pack`.
 pub(crate) fn npm_folder(workspace: &Workspace) -> PathBuf {
     workspace.target().join("npm-package")
@@ -84,12 +87,24 @@ pub(crate) fn build_interpreter(workspace: &Workspace, target: &Path) -> Result<
     )
 }
 
-/// Makes the npm package, which has `wheel` in it.
+/// Makes the npm package, which has `wheel` in it, if it was not made of the same files before.
 ///
 /// # Errors
 /// If a tool fails.
 pub(crate) fn build_package(workspace: &Workspace, wheel: &Path) -> Result<Outcome> {
     let package = npm_folder(workspace);
+    let mut fingerprint = Fingerprint::new()
+        .path(&workspace.package().join("javascript"))?
+        .path(&workspace.packaging("npm").join("package-lock.json"))?
+        .path(wheel)?;
+    for name in LICENSES {
+        fingerprint = fingerprint.path(&workspace.root().join(name))?;
+    }
+    let fingerprint = fingerprint.finish();
+    if stamp::is_fresh(&package, &fingerprint) {
+        return Ok(Outcome::Unchanged);
+    }
+    stamp::clear(&package);
     let dist = package.join("dist");
     folder::empty(&package)?;
     let staged = stage(workspace, workspace, "javascript")?;
@@ -129,9 +144,10 @@ pub(crate) fn build_package(workspace: &Workspace, wheel: &Path) -> Result<Outco
     for name in ["package.json", "README.md"] {
         folder::copy_file(&staged.join(name), &package.join(name))?;
     }
-    for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
+    for name in LICENSES {
         folder::copy_file(&workspace.root().join(name), &package.join(name))?;
     }
+    stamp::set(&package, &fingerprint)?;
     Ok(Outcome::Done)
 }
 

@@ -19,6 +19,7 @@ use self::lanes::{Job, Stage};
 use self::memory::{Memory, Selection};
 use self::pace::{Measure, Pace};
 use self::parts::{Part, Product};
+use self::remembered::Remembered;
 use self::report::{Ending, Report};
 use self::sites::Sites;
 use self::table::Row;
@@ -41,6 +42,7 @@ mod pages;
 mod parts;
 pub(crate) mod pytest;
 mod python;
+mod remembered;
 mod report;
 mod rust;
 mod sites;
@@ -139,7 +141,7 @@ fn run(
     // The few limits of parts that run before anything is built know of the lanes only.
     let pace = Mutex::new(pace::of_lanes(lanes));
     let first_error: Mutex<Option<anyhow::Error>> = Mutex::new(None);
-    let sites = Sites::new(workspace);
+    let sites = Sites::new(options.full);
     let reports: Vec<OnceLock<(f64, Report)>> = parts.iter().map(|_| OnceLock::new()).collect();
     let mut jobs = Vec::new();
     let (pace, error, sites) = (&pace, &first_error, &sites);
@@ -179,7 +181,8 @@ fn run(
             println!("start   {}", part.name);
             let start = Instant::now();
             // A part that cannot run is a part that failed; the others still have something to tell.
-            let result = (part.run)(&context).unwrap_or_else(|error| Report::failed(format!("{error:#}")));
+            let result = result_of(part, &context, options)
+                .unwrap_or_else(|error| Report::failed(format!("{error:#}")));
             let seconds = start.elapsed().as_secs_f64();
             tell(part, seconds, &result);
             // Each job has a cell of its own, which is empty.
@@ -201,6 +204,23 @@ fn run(
         Row { name: part.name, seconds, report }
     });
     Ok(rows.collect())
+}
+
+/// Runs a part, unless it has passed with the same files before and the user has not asked for it.
+fn result_of(part: &Part, context: &Context<'_>, options: &Options) -> Result<Report> {
+    if context.is_narrow() {
+        return (part.run)(context);
+    }
+    let remembered = Remembered::of(context.workspace, part)?;
+    let may_be_left_out = !options.full && options.only.is_empty();
+    if let Some(report) = remembered.as_ref().filter(|_| may_be_left_out).and_then(Remembered::report) {
+        return Ok(report);
+    }
+    let report = (part.run)(context)?;
+    if let Some(remembered) = remembered {
+        remembered.note(&report)?;
+    }
+    Ok(report)
 }
 
 fn lanes_of_this_machine() -> usize {

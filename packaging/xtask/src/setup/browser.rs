@@ -41,6 +41,15 @@ impl Engine {
         }
     }
 
+    /// Tells which programs it has now: the path, the size and the time of each.
+    pub(crate) fn installation(self) -> String {
+        let told = |(_, path): (&str, PathBuf)| {
+            let about = path.metadata().map(|about| (about.len(), about.modified().ok()));
+            format!("{} {about:?}", path.display())
+        };
+        self.find().unwrap_or_default().into_iter().map(told).collect::<Vec<_>>().join(", ")
+    }
+
     /// Finds its programs: the variables that name them to those who drive it. `None` if one is missing.
     pub(crate) fn find(self) -> Option<Vec<(&'static str, PathBuf)>> {
         let programs = match self {

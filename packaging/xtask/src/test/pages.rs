@@ -136,9 +136,10 @@ fn run(context: &Context<'_>, run: &Run<'_>) -> Result<Report> {
     };
     pytest.env("WORKERLIB_SITE_ISOLATED", pair.isolated.url());
     pytest.env("WORKERLIB_SITE_PLAIN", pair.plain.url());
-    // Of another Pyodide, the snapshots are others.
-    let kept = if run.instead.is_some() { &name } else { engine.name() };
-    pytest.env("WORKERLIB_KEPT_SNAPSHOTS", sites::kept_snapshots(workspace).join(kept));
+    // Of another Pyodide, the snapshots are others, and no other part takes them.
+    if run.instead.is_none() {
+        pytest.env("WORKERLIB_KEPT_SNAPSHOTS", sites::kept_snapshots(workspace).join(engine.name()));
+    }
     pytest
         .env("WORKERLIB_NPM_PACKAGE", javascript::npm_folder(workspace))
         .env("WORKERLIB_FRESH", sites::fresh(workspace));

@@ -38,6 +38,8 @@ pub(super) struct Part {
     pub(super) uses: Option<Resource>,
     /// Whether only `--full` runs it.
     pub(super) is_slow: bool,
+    /// Tells which files of the repository decide its result, if they alone do (`remembered.rs`).
+    pub(super) reads: Option<fn(&str) -> bool>,
     pub(super) run: Check,
 }
 
@@ -49,12 +51,17 @@ impl Part {
         products: &'static [Product],
         run: Check,
     ) -> Self {
-        Self { name, needs, products, seconds, uses: None, is_slow: false, run }
+        Self { name, needs, products, seconds, uses: None, is_slow: false, reads: None, run }
     }
 
     /// Makes it wait while another part uses cargo.
     const fn with_cargo(self) -> Self {
         Self { uses: Some(Resource::Cargo), ..self }
+    }
+
+    /// Has a plain run leave it out while these files are those with which it has passed.
+    const fn remembered(self, reads: fn(&str) -> bool) -> Self {
+        Self { reads: Some(reads), ..self }
     }
 
     /// Leaves it to `--full`.
@@ -69,7 +76,9 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("clippy", 15, &[Need::RustLints], &[], rust::lint).with_cargo(),
     Part::new("cargo-test", 40, &[Need::Node], &[], rust::test).with_cargo(),
     Part::new("session-model", 15, &[], &[], rust::session_model).with_cargo(),
-    Part::new("crates", 15, &[], &[], rust::crates).with_cargo(),
+    Part::new("crates", 15, &[], &[], rust::crates)
+        .with_cargo()
+        .remembered(|file| is_below(file, &["Cargo.", "workerlib-core/", "workerlib-codec/"])),
     Part::new("ruff", 1, &[Need::PythonTools], &[], python::lint),
     Part::new("arrows", 3, &[Need::PythonTools], &[], python::arrows),
     Part::new("mypy", 10, &[Need::PythonTools], &[], python::types),
@@ -79,10 +88,15 @@ pub(super) const PARTS: &[Part] = &[
         &[Need::PythonTools, Need::NodePackages],
         &[Product::Installed],
         python::checkers,
-    ),
-    Part::new("stubtest", 3, &[Need::PythonTools], &[Product::Installed], python::stubs),
+    )
+    .remembered(|file| {
+        is_below(file, &["Cargo.", "workerlib-", "tests/typing/", "tests/python/", "docs/", "examples/"])
+    }),
+    Part::new("stubtest", 3, &[Need::PythonTools], &[Product::Installed], python::stubs)
+        .remembered(|file| is_below(file, &["Cargo.", "workerlib-"])),
     Part::new("pytest", 65, &[Need::PythonTools], &[Product::Installed], python::suite),
-    Part::new("pandas-2", 30, &[Need::PythonTools], &[Product::Installed], python::suite_with_pandas_2),
+    Part::new("pandas-2", 30, &[Need::PythonTools], &[Product::Installed], python::suite_with_pandas_2)
+        .remembered(|file| is_below(file, &["Cargo.", "workerlib-", "tests/python/"])),
     Part::new("local", 310, &[Need::PythonTools], &[Product::Installed], python::subprocesses),
     Part::new("pyodide-314", 90, &site::NEEDS, &[Product::Pyodide314], python::suite_in_314),
     Part::new("pyodide-0.29", 110, &site::NEEDS, &[Product::Pyodide029], python::suite_in_029).slow(),
@@ -90,7 +104,8 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("node-jspi", 25, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node_with_jspi).slow(),
     Part::new("snapshot-314", 40, &site::NEEDS, &[Product::Pyodide314], python::snapshots_in_314),
     Part::new("snapshot-0.29", 50, &site::NEEDS, &[Product::Pyodide029], python::snapshots_in_029).slow(),
-    Part::new("javascript", 8, &[Need::NodePackages], &[], javascript::check),
+    Part::new("javascript", 8, &[Need::NodePackages], &[], javascript::check)
+        .remembered(|file| is_below(file, &["workerlib-py/javascript/"])),
     Part::new("transport", 20, &[Need::NodePackages], &[], transport::check),
     Part::new("browser", 330, &PAGES, &SITE, pages::browser),
     Part::new("firefox", 75, &FIREFOX, &SITE, pages::firefox),
@@ -103,7 +118,8 @@ pub(super) const PARTS: &[Part] = &[
     Part::new("faults-webkit", 50, &WEBKIT, &SITE, pages::faults_in_webkit),
     Part::new("demo", 15, &PAGES, &SITE, pages::demo),
     Part::new("online", 5, &PAGES, &SITE, pages::online),
-    Part::new("docs", 40, &DOCS, &[Product::Installed], docs::check),
+    // The site has pages of all kinds of files.
+    Part::new("docs", 40, &DOCS, &[Product::Installed], docs::check).remembered(|_| true),
     Part::new("workflows", 3, &[Need::ReleasePackages], &[], workflows::check),
     Part::new("wheels", 1, &WHEELS, &[Product::WasmWheel, Product::NativeWheel], artefacts::wheels),
     Part::new("files", 1, &[], &[], artefacts::files),
@@ -182,6 +198,11 @@ const FIREFOX: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::Firefox];
 const WEBKIT: [Need; 5] =
     [Need::PythonTools, Need::WasmCompiler, Need::PyodideWheels, Need::NodePackages, Need::WebKit];
+
+/// Tells whether a path begins with one of these.
+fn is_below(path: &str, beginnings: &[&str]) -> bool {
+    beginnings.iter().any(|beginning| path.starts_with(beginning))
+}
 
 /// The parts that can be run: the matrix, or all others.
 pub(super) fn all(matrix: bool) -> Vec<&'static Part> {

@@ -293,7 +293,7 @@ mod tests {
             is_full: false,
             arguments: &given,
             selection: &Selection::Whole,
-            sites: &Sites::default(),
+            sites: &Sites::new(false),
         };
         let suite = Suite::native(&context, "r", Path::new("/w/tests/browser"), "tests");
         let arguments = arguments(&context, &suite).expect("it is not left out");

@@ -1,15 +1,18 @@
 //! Serves the site to the parts of a test run: the published site, and the pages and files of the tests beside it.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 
+use crate::folder;
 use crate::publish;
 use crate::pyodide::Pyodide;
 use crate::server::{self, Running, Site};
+use crate::setup::browser::Engine;
 use crate::site;
+use crate::stamp::{self, Fingerprint};
+use crate::wheel::{self, Kind};
 use crate::workspace::Workspace;
 
 /// The page whose policy comes as a header, and the policy of strict_csp.html.
@@ -20,9 +23,9 @@ const STRICT: (&str, &str) = (
 );
 
 /// The site with isolation headers and without, on two servers that all parts of a run share.
-#[derive(Default)]
 pub(super) struct Sites {
     pair: Mutex<Option<Arc<Pair>>>,
+    makes_anew: bool,
 }
 
 /// Two servers of one site.
@@ -32,19 +35,18 @@ pub(super) struct Pair {
 }
 
 impl Sites {
-    /// Makes it for a run, before any part of the run keeps a memory snapshot.
-    pub(super) fn new(workspace: &Workspace) -> Self {
-        // A run tests the snapshots that it makes itself.
-        let _ = fs::remove_dir_all(kept_snapshots(workspace));
-        Self::default()
+    /// Makes it for a run, which makes all memory snapshots anew or may start pages from those of an earlier run.
+    pub(super) fn new(makes_anew: bool) -> Self {
+        Self { pair: Mutex::default(), makes_anew }
     }
 
-    /// Gives the servers, which start when they are asked for first.
+    /// Gives the servers, which start when they are asked for first, before any page of the run opens.
     pub(super) fn pair(&self, workspace: &Workspace) -> Result<Arc<Pair>> {
         let mut pair = self.pair.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = &*pair {
             return Ok(Arc::clone(running));
         }
+        forget_snapshots(workspace, self.makes_anew)?;
         let running = Arc::new(Pair::start(workspace, "site", &[])?);
         *pair = Some(Arc::clone(&running));
         Ok(running)
@@ -63,9 +65,31 @@ impl Pair {
     }
 }
 
-/// The folder of the memory snapshots that the pages of this run have made, below it those of each engine.
+/// The folder of the memory snapshots that pages have made, below it those of each engine.
 pub(super) fn kept_snapshots(workspace: &Workspace) -> PathBuf {
     workspace.target().join("kept-snapshots")
+}
+
+/// Removes the memory snapshots of earlier runs: all, or those that other code has made.
+fn forget_snapshots(workspace: &Workspace, all: bool) -> Result<()> {
+    let kept = kept_snapshots(workspace);
+    let tests = workspace.tests("browser");
+    let mut fingerprint = Fingerprint::new()
+        .path(&wheel::find(workspace, Kind::Wasm)?)?
+        .path(&workspace.package().join("javascript"))?
+        .path(&workspace.packaging("npm").join("package-lock.json"))?
+        .path(&tests.join("kept_snapshots.py"))?
+        .path(&tests.join("pages").join("keeper.js"))?;
+    for engine in [Engine::Chromium, Engine::Firefox, Engine::WebKit] {
+        fingerprint = fingerprint.text(&engine.installation());
+    }
+    let fingerprint = fingerprint.finish();
+    if !all && stamp::is_fresh(&kept, &fingerprint) {
+        return Ok(());
+    }
+    stamp::clear(&kept);
+    folder::empty(&kept)?;
+    stamp::set(&kept, &fingerprint)
 }
 
 /// The fresh project into which a test installs the npm package.
