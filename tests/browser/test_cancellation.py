@@ -336,7 +336,9 @@ async def test_what_cannot_be_interrupted_is_given_up(
 
 
 @in_page
-async def test_without_isolation_a_loop_goes_on(workerlib: Any, tags: Any, raises: Any, script: str) -> None:
+async def test_without_isolation_a_loop_goes_on(
+    workerlib: Any, tags: Any, raises: Any, grace: Any, script: str
+) -> None:
     """The call is given up; only the end of the worker ends the loop, of which every call is told."""
     import asyncio
 
@@ -346,7 +348,7 @@ async def test_without_isolation_a_loop_goes_on(workerlib: Any, tags: Any, raise
         return
     tag = tags.worker("endless", script)
     worker = await workerlib.connect("endless")
-    with raises(TimeoutError):
+    with grace(0.3), raises(TimeoutError):
         await worker.spin.options(timeout=0.1)()
     behind = asyncio.gather(worker.add(1, 2), return_exceptions=True)
     with raises(TimeoutError):
@@ -392,23 +394,28 @@ async def test_a_worker_that_is_terminated_while_it_computes(
     """It is noticed at once, by each connection, whenever the browser ends it: in WebKit it goes on to compute."""
     import asyncio
 
-    tag = tags.worker("terminated busy", script)
-    worker = await workerlib.connect("terminated busy")
-    other = await workerlib.connect("terminated busy")
-    third = await workerlib.connect("terminated busy")
-    third.close()
-    # No longer than a page needs to hear of it: the worker may slow down the next tests.
-    spinning = asyncio.ensure_future(worker.say_and_count(2 * pace.PACE))
-    await words.hear()
-    # Of two connections, the one that called first need not be served first.
-    waiting = asyncio.ensure_future(other.add(1, 2))
-    await asyncio.sleep(0)
-    tag.xworker.terminate()
-    assert worker.closed
-    assert other.closed
-    for error in await asyncio.gather(spinning, waiting, return_exceptions=True):
+    # No longer than a page needs to hear of it: the worker may slow down the next tests. A busy page may need longer.
+    for seconds in (0.5, 2 * pace.PACE):
+        name = f"terminated after {seconds} s"
+        tag = tags.worker(name, script)
+        worker = await workerlib.connect(name)
+        other = await workerlib.connect(name)
+        third = await workerlib.connect(name)
+        third.close()
+        spinning = asyncio.ensure_future(worker.say_and_count(seconds))
+        await words.hear()
+        # Of two connections, the one that called first need not be served first.
+        waiting = asyncio.ensure_future(other.add(1, 2))
+        await asyncio.sleep(0)
+        tag.xworker.terminate()
+        assert worker.closed
+        assert other.closed
+        outcomes = await asyncio.gather(spinning, waiting, return_exceptions=True)
+        tag.xworker.terminate()
+        if isinstance(outcomes[0], workerlib.WorkerDiedError):
+            break
+    for error in outcomes:
         assert isinstance(error, workerlib.WorkerDiedError), error
-    tag.xworker.terminate()
 
 
 @in_page

@@ -163,7 +163,7 @@ async def test_random_kills_lose_nothing(name: str, kills: int, items: int, work
         assert results == list(range(0, 2 * len(results), 2))
 
 
-@pytest.mark.parametrize("times", [8, pytest.param(200, marks=MANY)])
+@pytest.mark.parametrize("times", [4, pytest.param(200, marks=MANY)])
 @in_page(page="plain_page", limit=MANY_SECONDS)
 async def test_many_restarts_leave_nothing(times: int, workerlib: Any) -> None:
     """A worker that dies and is started again, again and again, leaves no proxy and none of this library's objects in the page.
