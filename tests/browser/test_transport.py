@@ -92,12 +92,12 @@ async def test_a_thousand_in_flight(worker: Any) -> None:
 
 
 @in_page(page="swift")
-async def test_waiting_in_every_way(worker: Any, raises: Any) -> None:
+async def test_waiting_in_every_way(worker: Any, raises: Any, pace: Any) -> None:
     """Each of asyncio's ways to wait sees the answer of a call, also where it comes too late."""
     import asyncio
 
-    assert await asyncio.wait_for(worker.add(1, 2), 60) == 3
-    async with asyncio.timeout(60):
+    assert await asyncio.wait_for(worker.add(1, 2), 60 * pace.PACE) == 3
+    async with asyncio.timeout(60 * pace.PACE):
         assert await worker.add(1, 3) == 4
     assert await asyncio.shield(worker.add(1, 4)) == 5
     async with asyncio.TaskGroup() as group:

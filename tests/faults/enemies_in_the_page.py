@@ -9,7 +9,9 @@ import pyodide_js
 import workerlib
 from pyodide.ffi import to_js
 
-LIMIT = 20
+from pace import PACE
+
+LIMIT = 20 * PACE
 BROADCAST = "words of nobody"
 GARBAGE = (
     "null",
@@ -159,7 +161,7 @@ async def second_handshake():
     await asyncio.sleep(0.05)
     send(frame, buffers)
     try:
-        await asyncio.wait_for(waiting, 20)
+        await asyncio.wait_for(waiting, LIMIT)
         ended = "returned"
     except workerlib.WorkerlibError as error:
         ended = f"{type(error).__name__}: {error}"

@@ -13,6 +13,8 @@ import pyodide_js
 import workerlib
 from pyodide.ffi import create_once_callable
 
+from pace import PACE
+
 SPAWN, PYSCRIPT = "spawn()", "PyScript"
 _fresh = itertools.count(1)
 _module = pyodide_js._module
@@ -86,7 +88,7 @@ async def of_function(host, fault, export, dies, tags):
         if not dies:
             assert await other.add(20, 22) == 42
             await other.close()
-        await asyncio.wait([elsewhere], timeout=30)
+        await asyncio.wait([elsewhere], timeout=30 * PACE)
         if elsewhere.done():
             record["waiting"] = sorted({*record["waiting"], type(elsewhere.exception()).__name__})
         else:
@@ -118,7 +120,7 @@ async def computing(host, heartbeat, in_calls, tags):
 
 async def _until_closed(worker):
     start = time.monotonic()
-    reason = await asyncio.wait_for(worker._connection.closed, 60)
+    reason = await asyncio.wait_for(worker._connection.closed, 60 * PACE)
     return [reason, time.monotonic() - start]
 
 
@@ -305,7 +307,7 @@ async def terminated(host, how, during, tags):
         under_way = asyncio.ensure_future(calls[during]())
         under_way.add_done_callback(lambda task: task.cancelled() or task.exception())
         if during.startswith(("a stream", "a callback", "callbacks", "an object")):
-            await asyncio.wait_for(begun.wait(), 60)
+            await asyncio.wait_for(begun.wait(), 60 * PACE)
         else:
             await asyncio.sleep(0.02)
         # An answer to another call would come when the large value has.
@@ -313,7 +315,7 @@ async def terminated(host, how, during, tags):
         record = await injecting.inject(worker, end, small=5, ready=ready)
         try:
             # Not the value itself: 64 MB of bytes have a repr of 256 MB, at which the browser's driver breaks.
-            record["under way"] = f"returned a value of {type(await asyncio.wait_for(under_way, 30))}"
+            record["under way"] = f"returned a value of {type(await asyncio.wait_for(under_way, 30 * PACE))}"
         except TimeoutError:
             record["under way"] = injecting.UNSETTLED
             record["unsettled"].append("the call under way")
@@ -322,7 +324,7 @@ async def terminated(host, how, during, tags):
         record["calls"] += 1
         if counter is not None:
             try:
-                await asyncio.wait_for(counter.next(), 30)
+                await asyncio.wait_for(counter.next(), 30 * PACE)
             except workerlib.WorkerlibError as error:
                 ended.append(type(error).__name__)
         # Callbacks and generators are cancelled in a later iteration of the loop.
@@ -471,7 +473,7 @@ async def dropped():
         assert await add(20, 22) == 42
         del add
         gc.collect()
-        reason = await asyncio.wait_for(connection.closed, 20)
+        reason = await asyncio.wait_for(connection.closed, 20 * PACE)
     return [
         was_open,
         reason,
@@ -504,7 +506,7 @@ async def locks():
 async def kept_worker(name):
     """A worker that the browser has kept answers after the page has come back, or its calls raise an error."""
     try:
-        return ["answers", await asyncio.wait_for(kept[name].add(20, 22), 30)]
+        return ["answers", await asyncio.wait_for(kept[name].add(20, 22), 30 * PACE)]
     except workerlib.ConnectionClosedError as error:
         return [type(error).__name__, str(error)]
 
@@ -585,7 +587,7 @@ async def begin_work(heartbeat):
 
     async def in_time():
         # The time of a call is no less in a hidden page, only longer.
-        return await worker.add_slowly.options(timeout=120)(1, 2)
+        return await worker.add_slowly.options(timeout=120 * PACE)(1, 2)
 
     async def out_of_time():
         try:
@@ -601,9 +603,9 @@ async def begin_work(heartbeat):
 async def end_work(idle):
     """Has that work go on and waits for it, and then for so many seconds: the results, and a call of the watched worker."""
     kept.pop("go on").set()
-    results = await asyncio.wait_for(asyncio.gather(*kept.pop("tasks")), 120)
+    results = await asyncio.wait_for(asyncio.gather(*kept.pop("tasks")), 120 * PACE)
     await asyncio.sleep(idle)
-    answer = await asyncio.wait_for(kept["idle"].add(20, 22), 60)
+    answer = await asyncio.wait_for(kept["idle"].add(20, 22), 60 * PACE)
     await kept["idle"].close()
     await kept["busy"].close()
     calls, items, callbacks, in_time, out_of_time = results

@@ -3,10 +3,14 @@
 import asyncio
 import time
 
+from pace import PACE
+
 UNSETTLED = "does not settle"
 
 
-async def inject(worker, call, *, waiting=3, small=20, limit=90.0, ready=True, meanwhile=None, late=False):
+async def inject(
+    worker, call, *, waiting=3, small=20, limit=45.0 * PACE, ready=True, meanwhile=None, late=False
+):
     """Has a worker fail while other calls are under way.
 
     Args:

@@ -86,7 +86,7 @@ def running_cluster(
             assert address.startswith("tcp://127.0.0.1:")
             yield address, process
             process.stdin.close()
-            process.wait(60)
+            process.wait(60 * PACE)
         finally:
             # Popen itself waits for its process without a limit, also after an error.
             process.kill()
@@ -125,7 +125,7 @@ async def test_break_ends_a_map_soon(pool: workerlib.Pool) -> None:
     """After `break` the items that wait are dropped; those that run end by themselves."""
     async for _ in pool.map(pool.wait, [0] + [0.05] * 20):
         break
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60 * PACE):
         assert await asyncio.gather(*(pool.double(number) for number in range(4))) == [0, 2, 4, 6]
 
 

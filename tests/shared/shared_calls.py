@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from workerlib import NotExportedError, Worker
 
 from expecting import raises
+from pace import PACE
 
 
 async def test_sync_and_async_functions(worker: Worker) -> None:
@@ -90,14 +91,14 @@ async def test_a_call_is_a_coroutine(worker: Worker) -> None:
     call = worker.add(1, 2)
     assert isinstance(call, Coroutine)
     assert asyncio.iscoroutine(call)
-    assert await asyncio.wait_for(call, 60) == 3
+    assert await asyncio.wait_for(call, 60 * PACE) == 3
     with raises(RuntimeError, "already awaited"):
         await call
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(worker.add(number, 1)) for number in range(3)]
     assert [task.result() for task in tasks] == [1, 2, 3]
     assert await asyncio.shield(asyncio.create_task(worker.add(1, 2))) == 3
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60 * PACE):
         assert await asyncio.gather(worker.add(1, 5), worker.add(1, 6)) == [6, 7]
 
 

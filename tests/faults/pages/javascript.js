@@ -43,8 +43,11 @@ const UNDER_WAY = {
   "a callback that runs on the page": (worker) => worker.use(() => new Promise(() => {}), 1),
 };
 
+/** After how many seconds a call counts as one that does not settle: a part of what the page's function may take. */
+let patience = 90;
+
 /** Has a worker fail while other calls are under way, and records how each call settled. */
-async function inject(worker, fault, { small = 20, limit = 90, ready = true } = {}) {
+async function inject(worker, fault, { small = 20, limit = patience, ready = true } = {}) {
   let isAlive = true;
   void worker.closed.then(() => (isAlive = false));
   const ended = new Map();
@@ -188,6 +191,7 @@ const functions = {
 
 /** Calls one of these functions; its answer as JSON. */
 async function callFunction(name, given, limit) {
+  patience = 0.75 * limit;
   const late = pause(limit * 1000).then(() => Promise.reject(new Error(`${name} takes more than ${limit} s`)));
   return JSON.stringify((await Promise.race([functions[name](given), late])) ?? null);
 }

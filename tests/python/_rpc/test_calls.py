@@ -16,6 +16,7 @@ import workerlib
 from workerlib import Worker
 
 from exact import assert_same
+from pace import PACE
 from values import VALUES, dismantle, nested_dicts, nested_lists, nested_tuples
 
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
@@ -148,7 +149,7 @@ async def test_a_call_is_a_coroutine(connect: Connect) -> None:
         assert asyncio.iscoroutine(call)
         assert await call == 3
         assert await asyncio.create_task(worker.add(1, 3)) == 4
-        assert await asyncio.wait_for(worker.add(1, 4), 10) == 5
+        assert await asyncio.wait_for(worker.add(1, 4), 10 * PACE) == 5
         assert await asyncio.gather(worker.add(1, 5), worker.add(1, 6)) == [6, 7]
         async with asyncio.TaskGroup() as group:
             task = group.create_task(worker.add(1, 7))

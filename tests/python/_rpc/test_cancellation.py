@@ -352,7 +352,7 @@ async def test_a_function_that_runs_out_of_time(connect: Connect, gate: Gate) ->
         assert type(caught.value) is TimeoutError
         assert gate.ended == {1: "cancelled"}
         gate.open(2)
-        assert await worker.passes.options(timeout=5)(2) == 2
+        assert await worker.passes.options(timeout=5 * PACE)(2) == 2
         with pytest.raises(ValueError, match="-1"):
             worker.passes.options(timeout=-1)
 
@@ -390,7 +390,7 @@ async def test_a_start_is_reported_only_if_someone_asked() -> None:
     calling = Connection(Session.connect(__version__), page_end, {})
     worker = Worker(calling, await calling.opened, "loopback", None)
     assert await worker.add(1, 2) == 3
-    assert await worker.add.options(timeout=5)(1, 2) == 3
+    assert await worker.add.options(timeout=5 * PACE)(1, 2) == 3
     calling.close()
     await serving.closed
     assert kinds == [1, 4, 8, 4]

@@ -22,6 +22,7 @@ from workerlib._rpc.connection import Connection
 from workerlib._values.adapters import AdapterSet
 
 from loopback import LoopbackEndpoint, loopback_channel
+from pace import PACE
 from peer_by_hand import TABLE, WELCOME, Peer, returns
 
 # Envelopes, written by hand (docs/wire-format.md, section 3).
@@ -336,7 +337,7 @@ async def test_noise(make: str) -> None:
         for _ in range(8):
             await asyncio.sleep(0)
         connection.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PACE):
             await connection.closed
 
 
@@ -370,7 +371,7 @@ async def test_an_export_that_is_described_wrongly(parameters: object) -> None:
 
         with pytest.raises(workerlib.ProtocolError, match="the worker 'odd' describes its export 'f'"):
             await establish(
-                opening, Progress("odd"), Settings(), AdapterSet(), interface=interface, timeout=5
+                opening, Progress("odd"), Settings(), AdapterSet(), interface=interface, timeout=5 * PACE
             )
         assert ends == ["the worker"]
         assert page_end.closed
@@ -432,7 +433,9 @@ async def test_exports_that_are_too_many_together() -> None:
         async def found(opening: Found = opening) -> Found:
             return opening
 
-        worker = await establish(found, Progress("odd"), Settings(), AdapterSet(), interface=None, timeout=5)
+        worker = await establish(
+            found, Progress("odd"), Settings(), AdapterSet(), interface=None, timeout=5 * PACE
+        )
         told = 0
         while not worker.closed and told < 200:
             # Another description, or it would not be told again.
@@ -463,7 +466,9 @@ async def test_a_late_export_that_is_described_wrongly() -> None:
     async def opening() -> Found:
         return Found("odd", page_end, None)
 
-    worker = await establish(opening, Progress("odd"), Settings(), AdapterSet(), interface=None, timeout=5)
+    worker = await establish(
+        opening, Progress("odd"), Settings(), AdapterSet(), interface=None, timeout=5 * PACE
+    )
     call = asyncio.ensure_future(worker.f())
     await asyncio.sleep(0.01)
     listening.announce(describing([("not a name", 1, None, None)], "g"))

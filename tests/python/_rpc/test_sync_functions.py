@@ -15,6 +15,7 @@ import workerlib
 from workerlib import Worker
 
 from awaitables import Endless, Later, add_later
+from pace import PACE
 
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
@@ -198,6 +199,6 @@ async def test_a_function_that_ends_the_connection(connect: Connect) -> None:
     async with connect() as worker:
         with pytest.raises(workerlib.ConnectionClosedError):
             await worker.end()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 * PACE):
             await ended.wait()
     assert not connections[0]._served

@@ -449,6 +449,7 @@ async def test_encoders_and_decoders_run_concurrently(connect: Connect, configur
     """Each of several async encoders, and decoders, waits for all of them to have begun."""
     source = """
 import asyncio
+from pace import PACE
 class Both:
     pass
 def gate():
@@ -459,7 +460,7 @@ def gate():
         count += 1
         if count == 3:
             opened.set()
-        await asyncio.wait_for(opened.wait(), 5)
+        await asyncio.wait_for(opened.wait(), 5 * PACE)
         count -= 1
         if count == 0:
             opened.clear()

@@ -12,6 +12,8 @@ import workerlib
 from workerlib import UnsendableError, Worker, register_adapter
 from workerlib._native import encode
 
+from pace import PACE
+
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
 
@@ -317,7 +319,7 @@ async def test_a_connection_that_ends_while_an_encoder_waits(connect: Connect) -
         await begun.wait()
         worker.close()
         with pytest.raises(workerlib.ConnectionClosedError):
-            await asyncio.wait_for(call, 5)
+            await asyncio.wait_for(call, 5 * PACE)
 
 
 async def test_an_adapter_that_the_receiver_lacks(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:

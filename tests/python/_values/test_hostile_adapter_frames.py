@@ -14,6 +14,7 @@ from workerlib._values.adapters import AdapterSet
 from workerlib._values.async_adapters import finish, restore
 
 from loopback import loopback_channel
+from pace import PACE
 from sessions import connected
 
 
@@ -87,9 +88,9 @@ async def _answer(frame: bytes) -> tuple[int, bytes]:
     ours.post(b"\x96\x00\x01\xa10\x90\x08\x90", [])
     assert (await answers.get())[1] == 1
     ours.post(frame, [])
-    answer = await asyncio.wait_for(answers.get(), 5)
+    answer = await asyncio.wait_for(answers.get(), 5 * PACE)
     while answer[1] == 8:
-        answer = await asyncio.wait_for(answers.get(), 5)
+        answer = await asyncio.wait_for(answers.get(), 5 * PACE)
     connection.close()
     await connection.closed
     return answer[1], answer
