@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -371,6 +372,28 @@ def sent_by(connection: Connection, batch: Any) -> bytes:
         if transmit[0][1] == 17:
             return bytes(transmit[0])
     raise AssertionError("nothing was sent")
+
+
+async def test_a_batch_heeds_its_time() -> None:
+    """Protects the event loop of a generator that becomes slow: the steps that nobody times are few."""
+
+    def steps(quick: int) -> Iterator[int]:
+        for number in range(quick + 1_000):
+            end = monotonic() + 0.004 * (number >= quick)
+            while monotonic() < end:
+                pass
+            yield number
+
+    batch = Session.connect(__version__).batch()
+    assert batch.fill(steps(0), 1_000, 0.002) is False
+    assert len(batch) == 1, "after that one the time was over"
+    batch = Session.connect(__version__).batch()
+    assert batch.fill(steps(200), 1_200, 0.002) is False
+    assert 0 < len(batch) <= 216, "sixteen steps go by between two looks at the clock at most"
+    batch = Session.connect(__version__).batch()
+    assert batch.fill(iter(range(100)), 40, 60.0) is False
+    assert len(batch) == 40
+    assert batch.fill(iter(range(3)), 40, 60.0) is True, "there are no more"
 
 
 async def test_items_of_a_message_share_strs() -> None:

@@ -45,8 +45,8 @@ class Pending(asyncio.Future[Outcome | None]):
     """The name of the function, for messages."""
     timeout: float | None = None
     """How many seconds it may run."""
-    ahead = 0
-    """How many items the stream that it returns may be ahead of its consumer, if it asks for one."""
+    inbox: Any = None
+    """The `Inbox` of the stream that it returns, if it asks for one and has no answer."""
     connection: Any
     """The connection that makes the call."""
     parent: Served | None = None

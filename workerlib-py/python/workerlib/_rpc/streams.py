@@ -38,6 +38,7 @@ class Streams:
         """
         # A connection that has ended is to be freed with its last reference.
         self._connection = weakref.ref(connection)
+        self._calls = connection._calls
         self.session = connection._session
         self.guard = connection._guard
         self.loop = connection._loop
@@ -146,14 +147,16 @@ class Streams:
             The argument `begun` of `produce`; None if nobody wants the stream.
         """
         generator = function(*arguments[0], **arguments[1])
-        first = FirstStep.take(self, served, generator)
-        stream = self.session.open_stream(served.call)
+        session = self.session
+        batch: Batch = session.batch()
+        outcome = self.guard.run(served, batch.fill, (generator, 1, 0.0), {})
+        stream = session.open_stream(served.call)
         if stream is None:
             return None
-        if len(first.batch):
-            self.session.send_items(stream, first.batch)
-            self.transmit()
-        return stream, generator, *first
+        if len(batch):
+            session.send_items(stream, batch)
+            served.connection._transmit()
+        return stream, generator, batch, outcome
 
     def produce(self, context: Context, name: str, begun: tuple[int, Any, Batch, bool | Unfinished]) -> None:
         """Goes on with a stream whose call has been answered, and whose first item has been sent.
@@ -215,22 +218,28 @@ class Streams:
         """
         if not self.session.stream("consume", stream):
             raise ValueError(f"stream {stream} came before, or the connection is closed")
-        inbox = Inbox(self, stream, "stream", AHEAD, is_granted=False)
+        inbox = Inbox(self, "stream", AHEAD, is_granted=False)
+        inbox.stream = stream
         self.inboxes[stream] = weakref.ref(inbox)
         return Stream("stream", None, inbox)
 
     def begin_opening(self, stream: Stream[Any], pending: Pending) -> tuple[int, int]:
-        """Notes the call that is to return a stream; returns the credit that goes with it."""
-        stream.opening, pending.ahead = pending, stream.ahead
+        """Notes the call that is to return a stream; returns the credit that goes with it.
+
+        The inbox is made here: most calls are on their way already, and the caller waits for the answer.
+        """
+        stream.opening = pending
+        pending.inbox = Inbox(self, pending.name, stream.ahead, is_granted=True)
         return stream.ahead, BYTES_AHEAD
 
     def on_stream(self, call: int, stream: int) -> None:
-        pending = self.connection._calls.get(call)
+        pending = self._calls.get(call)
         if pending is None or pending.done():
             # Its caller was cancelled in this turn of the loop.
             self.session.stream("close", stream)
             return
-        inbox = Inbox(self, stream, pending.name, pending.ahead, is_granted=True)
+        inbox, pending.inbox = pending.inbox, None
+        inbox.stream = stream
         self.inboxes[stream] = weakref.ref(inbox)
         pending.set_result((True, [inbox]))
 

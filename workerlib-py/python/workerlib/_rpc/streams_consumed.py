@@ -56,23 +56,23 @@ class Inbox:
     """The exception to raise after the last item."""
     stops = 0
     """How often the producer was asked to end."""
+    stream = -1
+    """The stream's id; negative before the answer that brings it."""
     _granted = 0
     _arrived = 0
     _bytes = 0
     _is_deep = False
 
-    def __init__(self, streams: Any, stream: int, name: str, ahead: int, *, is_granted: bool) -> None:
-        """Makes an empty one.
+    def __init__(self, streams: Any, name: str, ahead: int, *, is_granted: bool) -> None:
+        """Makes an empty one, which `Streams` enters when it knows the stream's id.
 
         Args:
             streams: The streams of the connection.
-            stream: The stream's id.
             name: The stream's name in messages.
             ahead: How many items the producer may be ahead.
             is_granted: Whether the producer has that credit already.
         """
         self._streams = streams
-        self.stream = stream
         self.name = name
         self._half = _half_of(ahead)
         self.queue = ItemQueue(self._half)
@@ -163,6 +163,8 @@ class Inbox:
 
     def __del__(self) -> None:
         # It may run anywhere: in the middle of a call into the session, or in another thread.
+        if self.stream < 0:
+            return
         self._streams.inboxes.pop(self.stream, None)
         if self._is_deep:
             self.clear()
@@ -177,6 +179,14 @@ class Stream(Generic[_T_co]):
     `async with`), and when nobody has it any more, as after a `break`: the generator is closed then, and runs
     its `finally`. Its steps are taken by one task at a time.
     """
+
+    # Most streams never change some of these fields, so they stand in the class.
+    opening: asyncio.Future[Any] | None = None
+    """The call that is under way."""
+    keeps: object = None
+    """What has to live as long as the stream: the handle of the object whose method it is."""
+    _is_closed = False
+    _is_stepping = False
 
     def __init__(
         self,
@@ -199,14 +209,8 @@ class Stream(Generic[_T_co]):
         self._open = open_
         self._inbox = inbox
         self._timeout = timeout
-        self._is_closed = False
-        self._is_stepping = False
         self.ahead = ahead
         """How many items the other side may be ahead."""
-        self.opening: asyncio.Future[Any] | None = None
-        """The call that is under way."""
-        self.keeps: object = None
-        """What has to live as long as the stream: the handle of the object whose method it is."""
 
     @property
     def inbox(self) -> Inbox | None:
