@@ -11,6 +11,8 @@ pub(crate) struct Memo {
     slots: Vec<Slot>,
     used: usize,
     shared: Vec<u32>,
+    /// The keys that were referred to last, by their place in the dict: identity and number.
+    keys: Vec<(usize, u32)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +29,8 @@ const FREE: u32 = u32::MAX;
 const UNSHARED: u32 = u32::MAX;
 /// An identity that no value has: the one that was there is forgotten.
 const NOBODY: usize = usize::MAX;
+/// How many keys of a dict are noted by their place.
+const MOST_KEYS: usize = 32;
 
 impl Memo {
     /// Returns the number in the sharing table of a value that was written before, and what there is in it.
@@ -56,6 +60,22 @@ impl Memo {
             self.shared.push(slot.position);
         }
         Some((slot.number, slot.nesting))
+    }
+
+    /// Notes the number of a key, and its place in its dict.
+    #[inline]
+    pub(crate) fn note_key(&mut self, place: usize, identity: usize, number: u32) {
+        if let Some(key) = self.keys.get_mut(place) {
+            *key = (identity, number);
+        } else if place == self.keys.len() && place < MOST_KEYS {
+            self.keys.push((identity, number));
+        }
+    }
+
+    /// Returns the number of a key, if it was noted for that place.
+    #[inline]
+    pub(crate) fn key_at(&self, place: usize, identity: usize) -> Option<u32> {
+        self.keys.get(place).filter(|key| key.0 == identity).map(|key| key.1)
     }
 
     /// Notes what there is in a value, now that all of it has been written.
@@ -88,6 +108,7 @@ impl Memo {
 
     /// Forgets a value, if it is known.
     pub(crate) fn forget(&mut self, identity: usize) {
+        self.keys.clear();
         if !self.slots.is_empty() {
             let index = self.find(identity);
             if self.slots[index].position != FREE {
@@ -105,6 +126,7 @@ impl Memo {
     /// Drops what was referred to since there were so many.
     pub(crate) fn take_back(&mut self, shared: usize) {
         self.shared.truncate(shared);
+        self.keys.clear();
     }
 
     /// The positions of the values that were referred to, by their number.
@@ -183,5 +205,25 @@ mod tests {
         memo.refer(16);
         memo.take_back(shared);
         assert_eq!(memo.into_shared(), [1]);
+    }
+
+    /// Protects the keys of dicts: a place tells the number of the key that stood there, and of no other one; what was
+    /// dropped or forgotten is told by no place.
+    #[test]
+    fn keys_are_known_by_their_place() {
+        let mut memo = Memo::default();
+        memo.note_key(1, 16, 1);
+        assert_eq!(memo.key_at(1, 16), None, "places come in order");
+        memo.note_key(0, 8, 0);
+        memo.note_key(1, 16, 1);
+        assert_eq!((memo.key_at(0, 8), memo.key_at(1, 16)), (Some(0), Some(1)));
+        assert_eq!((memo.key_at(0, 16), memo.key_at(2, 8)), (None, None));
+        memo.note_key(0, 24, 2);
+        assert_eq!((memo.key_at(0, 8), memo.key_at(0, 24)), (None, Some(2)));
+        memo.take_back(0);
+        assert_eq!(memo.key_at(0, 24), None);
+        memo.note_key(0, 8, 0);
+        memo.forget(8);
+        assert_eq!(memo.key_at(0, 8), None);
     }
 }

@@ -51,9 +51,25 @@ impl PlainWriter<'_> {
     }
 
     /// Writes a reference to a value that was written before and is no container; returns whether there is one.
+    ///
+    /// `place` is that of a key in its dict: [`PlainWriter::refer_again`] finds it there in the next dict.
     #[inline]
-    pub fn refer(&mut self, identity: usize) -> bool {
+    pub fn refer(&mut self, identity: usize, place: Option<usize>) -> bool {
         let number = self.memo.refer_flat(identity);
+        if let Some(number) = number {
+            write_count(self.out, ext::REFERENCE, number);
+            if let Some(place) = place {
+                self.memo.note_key(place, identity, number);
+            }
+        }
+        number.is_some()
+    }
+
+    /// Writes a reference to a key if an earlier dict had it in the same place; returns whether it had. Dicts of a list
+    /// mostly have the same keys, which need not be looked up then.
+    #[inline]
+    pub fn refer_again(&mut self, identity: usize, place: usize) -> bool {
+        let number = self.memo.key_at(place, identity);
         if let Some(number) = number {
             write_count(self.out, ext::REFERENCE, number);
         }

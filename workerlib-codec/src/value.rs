@@ -422,7 +422,7 @@ impl<'v> Source for Walker<'v> {
                 Some(Value::Int(value)) => writer.int(*value),
                 Some(Value::Float(value)) => writer.float(*value),
                 Some(Value::Str(value)) if writer.str(value) => {}
-                Some(Value::Shared(number)) if writer.refer(*number) => {}
+                Some(Value::Shared(number)) if writer.refer(*number, None) => {}
                 _ => break,
             }
             *walk = ahead;

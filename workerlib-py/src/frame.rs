@@ -27,7 +27,7 @@ use crate::source::{PySource, text_of};
 /// has to grow is copied.
 static EXPECTED: AtomicUsize = AtomicUsize::new(64);
 /// The most room that is made in advance.
-const MOST_EXPECTED: usize = 4 << 20;
+const MOST_EXPECTED: usize = 16 << 20;
 
 /// Values that share a sharing table, encoded, but for the bytes of long strs.
 #[derive(Default)]

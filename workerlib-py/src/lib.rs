@@ -17,6 +17,7 @@ mod hooks;
 mod inlet;
 mod interpreter;
 mod item_queue;
+mod layout;
 mod objects;
 mod plain;
 mod sending;

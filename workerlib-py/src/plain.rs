@@ -4,11 +4,14 @@
 //! [`crate::source`] and [`crate::sink`] do the same work for every other object and place;
 //! this is where the speed of the codec is decided (`cargo xtask bench codec`).
 
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::{mem, ptr};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 use workerlib_codec::{Plain, PlainReader};
+
+use crate::layout;
 
 type Known<'py> = Bound<'py, PyAny>;
 
@@ -69,32 +72,75 @@ fn is_plain_key(key: &Plain<'_, '_, Known<'_>>, is_large: bool) -> bool {
     }
 }
 
-/// Makes the object of a plain value; null, and no error, if there can be none.
+/// The first int that Python does not have once for all: up to 3.14 it has those before, as 3.15 has those that are kept here.
+const FIRST_KEPT: i64 = 257;
+/// How many are kept.
+const KEPT: usize = 768;
+/// Small ints that were decoded, each once: counts, codes and years come in thousands. None is ever given up.
+static INTS: [AtomicPtr<ffi::PyObject>; KEPT] = [const { AtomicPtr::new(ptr::null_mut()) }; KEPT];
+
+/// Makes an int: a new reference, or null and an exception.
 #[inline(always)]
-pub(crate) fn make<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> Option<Bound<'py, PyAny>> {
+pub(crate) fn int(_: Python<'_>, value: i64) -> *mut ffi::PyObject {
+    // SAFETY: attached to the interpreter, of which the process has one for this module; what is kept lives as long.
+    unsafe {
+        let Some(kept) = usize::try_from(value - FIRST_KEPT).ok().and_then(|place| INTS.get(place)) else {
+            return ffi::PyLong_FromLongLong(value);
+        };
+        let mut object = kept.load(Ordering::Relaxed);
+        if object.is_null() {
+            object = ffi::PyLong_FromLongLong(value);
+            if object.is_null() {
+                return object;
+            }
+            kept.store(object, Ordering::Relaxed);
+        }
+        layout::take(object);
+        object
+    }
+}
+
+/// Makes the object of a plain value: a new reference; null, and no error, if there can be none.
+#[inline(always)]
+fn make_raw<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> *mut ffi::PyObject {
+    let shared = |object| {
+        // SAFETY: every caller has an object that is alive.
+        unsafe { layout::take(object) };
+        object
+    };
     // SAFETY: constructors of CPython's, each of which returns a new reference, or null and an exception;
     // pointer and length of a str are those of a slice, and CPython checks that it is UTF-8.
     let made = unsafe {
-        Bound::from_owned_ptr_or_opt(
-            py,
-            match plain {
-                Plain::Int(value) => ffi::PyLong_FromLongLong(value),
-                Plain::Float(value) => ffi::PyFloat_FromDouble(value),
-                Plain::Str(utf8) => {
-                    ffi::PyUnicode_FromStringAndSize(utf8.as_ptr().cast(), utf8.len() as ffi::Py_ssize_t)
-                }
-                Plain::Nil => ffi::Py_NewRef(ffi::Py_None()),
-                Plain::Bool(value) => ffi::PyBool_FromLong(value.into()),
-                Plain::Known(object) => ffi::Py_NewRef(object.as_ptr()),
-                // The decoder reads it, and says what it is.
-                _ => ptr::null_mut(),
-            },
-        )
+        match plain {
+            Plain::Int(value) => int(py, value),
+            Plain::Float(value) => ffi::PyFloat_FromDouble(value),
+            Plain::Str(utf8) => {
+                ffi::PyUnicode_FromStringAndSize(utf8.as_ptr().cast(), utf8.len() as ffi::Py_ssize_t)
+            }
+            Plain::Nil => shared(ffi::Py_None()),
+            Plain::Bool(value) => shared(if value { ffi::Py_True() } else { ffi::Py_False() }),
+            Plain::Known(object) => shared(object.as_ptr()),
+            // The decoder reads it, and says what it is.
+            _ => ptr::null_mut(),
+        }
     };
-    if made.is_none() {
+    if made.is_null() {
         forget_error(py);
     }
     made
+}
+
+/// Does the same where it seldom happens: for a key that stands in full, as in the first of many dicts.
+#[inline(never)]
+fn make_apart<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> *mut ffi::PyObject {
+    make_raw(py, plain)
+}
+
+/// Does the same for an object that is dropped.
+#[inline(always)]
+pub(crate) fn make<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: it is a new reference, or null.
+    unsafe { Bound::from_owned_ptr_or_opt(py, make_apart(py, plain)) }
 }
 
 #[cold]
@@ -112,19 +158,20 @@ pub(crate) fn fill_slots<'py>(
     reader: &mut PlainReader<'_, '_, Known<'py>>,
 ) -> PyResult<()> {
     while let Some(plain) = reader.next() {
-        let Some(value) = make(py, plain) else {
+        let value = make_raw(py, plain);
+        if value.is_null() {
             reader.give_back();
             break;
-        };
+        }
         // SAFETY: the decoder's list or tuple is alive; an index beyond its end is refused; the reference is given up.
-        let code = unsafe {
+        let is_set = unsafe {
             if is_tuple {
-                ffi::PyTuple_SetItem(object, *slot, value.into_ptr())
+                ffi::PyTuple_SetItem(object, *slot, value) == 0
             } else {
-                ffi::PyList_SetItem(object, *slot, value.into_ptr())
+                layout::set_list_item(object, *slot, value)
             }
         };
-        if code != 0 {
+        if !is_set {
             return Err(PyErr::fetch(py));
         }
         *slot += 1;
@@ -142,8 +189,7 @@ pub(crate) fn fill_dict<'py>(
 ) -> PyResult<()> {
     loop {
         // A key that is known needs no reference of its own until it is in the dict.
-        let made;
-        let key = if waiting.is_null() {
+        let (key, is_owned) = if waiting.is_null() {
             match reader.next() {
                 None => return Ok(()),
                 // The decoder counts those that have the same hash, and in a large dict their places.
@@ -151,33 +197,47 @@ pub(crate) fn fill_dict<'py>(
                     reader.give_back();
                     return Ok(());
                 }
-                Some(Plain::Known(key)) => key,
+                Some(Plain::Known(key)) => (key.as_ptr(), false),
                 Some(plain) => {
-                    let Some(key) = make(py, plain) else {
+                    let key = make_apart(py, plain);
+                    if key.is_null() {
                         reader.give_back();
                         return Ok(());
-                    };
-                    made = key;
-                    &made
+                    }
+                    (key, true)
                 }
             }
         } else {
-            // SAFETY: the reference is taken over.
-            made = unsafe { Bound::from_owned_ptr(py, mem::replace(waiting, ptr::null_mut())) };
-            &made
+            (mem::replace(waiting, ptr::null_mut()), true)
         };
-        let Some(plain) = reader.next() else {
-            *waiting = key.clone().into_ptr();
+        let value = match reader.next() {
+            None => ptr::null_mut(),
+            Some(plain) => {
+                let value = make_raw(py, plain);
+                if value.is_null() {
+                    reader.give_back();
+                }
+                value
+            }
+        };
+        if value.is_null() {
+            if !is_owned {
+                // SAFETY: the key is alive.
+                unsafe { layout::take(key) };
+            }
+            *waiting = key;
             return Ok(());
-        };
-        let Some(value) = make(py, plain) else {
-            reader.give_back();
-            *waiting = key.clone().into_ptr();
-            return Ok(());
-        };
-        // SAFETY: the decoder's dict is alive, as key and value are.
-        if unsafe { ffi::PyDict_SetItem(dict, key.as_ptr(), value.as_ptr()) } != 0 {
-            return Err(PyErr::fetch(py));
+        }
+        // SAFETY: the decoder's dict is alive, as key and value are, to which the references are owned that are given up.
+        unsafe {
+            let code = ffi::PyDict_SetItem(dict, key, value);
+            layout::give_up(value);
+            if is_owned {
+                layout::give_up(key);
+            }
+            if code != 0 {
+                return Err(PyErr::fetch(py));
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ use workerlib_codec::{Data, Hashes, PlainReader, Sink, Step, ViewHeader};
 
 use crate::block::{Block, uninitialised_bytes};
 use crate::deep::dismantle;
+use crate::layout;
 use crate::objects::{Filling, Recipe};
 use crate::plain;
 use crate::settings::Settings;
@@ -291,14 +292,14 @@ impl<'py> Sink for PySink<'py, '_> {
         self.made(unsafe { ffi::PyBool_FromLong(value.into()) })
     }
 
-    #[inline]
+    // Most ints are plain values, which do not come by here.
+    #[inline(never)]
     fn int(&mut self, value: i64) -> PyResult<Self::Value> {
-        // SAFETY: attached to the interpreter, as `self.py` proves; so in all calls below.
-        self.made(unsafe { ffi::PyLong_FromLongLong(value) })
+        self.made(plain::int(self.py, value))
     }
 
     fn uint(&mut self, value: u64) -> PyResult<Self::Value> {
-        // SAFETY: as above.
+        // SAFETY: attached to the interpreter, as `self.py` proves; so in all calls below.
         self.made(unsafe { ffi::PyLong_FromUnsignedLongLong(value) })
     }
 
@@ -472,15 +473,23 @@ impl<'py> Sink for PySink<'py, '_> {
         // reference is taken over from `build`.
         let code = unsafe {
             match build.kind {
-                Container::List => ffi::PyList_SetItem(object, build.filled, value.into_ptr()),
+                Container::List => {
+                    i32::from(layout::set_list_item(object, build.filled, value.into_ptr())) - 1
+                }
                 Container::Dict if build.key.is_null() => {
                     build.key = value.into_ptr();
                     return Ok(());
                 }
                 Container::Dict => {
-                    let key = Bound::from_owned_ptr(self.py, mem::replace(&mut build.key, ptr::null_mut()));
-                    if ffi::PyDict_SetItem(object, key.as_ptr(), value.as_ptr()) != 0 {
-                        return Err(self.no_key(PyErr::fetch(self.py)));
+                    let key = mem::replace(&mut build.key, ptr::null_mut());
+                    let value = value.into_ptr();
+                    let code = ffi::PyDict_SetItem(object, key, value);
+                    // What is given up may be somebody's whose code must not find an error.
+                    let error = (code != 0).then(|| PyErr::fetch(self.py));
+                    layout::give_up(key);
+                    layout::give_up(value);
+                    if let Some(error) = error {
+                        return Err(self.no_key(error));
                     }
                     0
                 }

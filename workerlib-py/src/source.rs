@@ -21,6 +21,7 @@ use workerlib_codec::{Buffer, Item, Path, PlainWriter, Source, Step};
 
 use crate::block::{Block, Held, bytes_at};
 use crate::errors::Refusal;
+use crate::layout;
 use crate::objects::Plan;
 use crate::settings::Settings;
 use crate::types::{self, Types};
@@ -203,7 +204,7 @@ impl<'py> PySource<'py> {
         match walk {
             Walk::List { list, taken } => {
                 // SAFETY: the list is open or kept; an index beyond its end is refused.
-                let node = self.found(unsafe { ffi::PyList_GetItem(*list, *taken) })?;
+                let node = self.found(unsafe { layout::list_item(*list, *taken) })?;
                 *taken += 1;
                 Some(node)
             }
@@ -222,7 +223,7 @@ impl<'py> PySource<'py> {
                 let mut key = std::mem::replace(seen, ptr::null_mut());
                 if key.is_null() {
                     let start = *position;
-                    if ffi::PyDict_Size(*dict) != *size
+                    if layout::dict_size(*dict) != *size
                         || ffi::PyDict_Next(*dict, position, &raw mut key, value) == 0
                     {
                         return None;
@@ -271,8 +272,16 @@ impl<'py> PySource<'py> {
     }
 
     /// Writes a node if it is plain; nothing is written, and no error left, if it is not, or null.
+    ///
+    /// `place` is that of a key in its dict.
     #[inline(always)]
-    pub(crate) fn write_plain(&mut self, node: Object, owners: usize, writer: &mut PlainWriter<'_>) -> bool {
+    fn write_plain(
+        &mut self,
+        node: Object,
+        owners: usize,
+        place: Option<usize>,
+        writer: &mut PlainWriter<'_>,
+    ) -> bool {
         if node.is_null() {
             drop(PyErr::take(self.py));
             return false;
@@ -283,7 +292,7 @@ impl<'py> PySource<'py> {
         if is(&raw mut ffi::PyUnicode_Type) {
             let identity = Self::identity(node, owners);
             if let Some(identity) = identity
-                && writer.refer(identity)
+                && writer.refer(identity, place)
             {
                 return true;
             }
@@ -307,16 +316,15 @@ impl<'py> PySource<'py> {
             return written;
         }
         if is(&raw mut ffi::PyLong_Type) {
-            let mut overflow = 0;
             // SAFETY: `node` is an int, alive.
-            let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(node, &raw mut overflow) };
-            if overflow == 0 {
+            let value = unsafe { layout::int(node) };
+            if let Some(value) = value {
                 writer.int(value);
             }
-            overflow == 0
+            value.is_some()
         } else if is(&raw mut ffi::PyFloat_Type) {
             // SAFETY: `node` is a float.
-            writer.float(unsafe { ffi::PyFloat_AsDouble(node) });
+            writer.float(unsafe { layout::float(node) });
             true
         } else if is(&raw mut ffi::PyBool_Type) {
             // SAFETY: Py_True is a static.
@@ -329,6 +337,18 @@ impl<'py> PySource<'py> {
         } else {
             false
         }
+    }
+
+    /// Does the same where it seldom happens, or takes long enough: for a key that an earlier dict did not have in that place.
+    #[inline(never)]
+    pub(crate) fn write_plain_apart(
+        &mut self,
+        node: Object,
+        owners: usize,
+        place: Option<usize>,
+        writer: &mut PlainWriter<'_>,
+    ) -> bool {
+        self.write_plain(node, owners, place, writer)
     }
 
     /// Finds the key that was found at a position of a dict of that size, if the dict still has that size.
@@ -497,14 +517,14 @@ impl Source for PySource<'_> {
         }
         let (kind, count, walk) = if is(&raw mut ffi::PyDict_Type) {
             // SAFETY: `node` is a dict.
-            let size = unsafe { ffi::PyDict_Size(node) };
+            let size = unsafe { layout::dict_size(node) };
             let (position, last, taken) = (0, 0, 0);
             let (value, seen) = (ptr::null_mut(), ptr::null_mut());
             let walk = Walk::Dict { dict: node, size, position, last, taken, value, seen, is_object: false };
             (Container::Dict, size, walk)
         } else if is(&raw mut ffi::PyList_Type) {
             // SAFETY: `node` is a list.
-            let count = unsafe { ffi::PyList_Size(node) };
+            let count = unsafe { layout::list_size(node) };
             (Container::List, count, Walk::List { list: node, taken: 0 })
         } else if is(&raw mut ffi::PyTuple_Type) {
             // SAFETY: `node` is a tuple.
@@ -553,22 +573,23 @@ impl Source for PySource<'_> {
         }
         let mut count = 0;
         match walk {
-            Walk::List { list, taken } => {
+            Walk::List { .. } | Walk::Tuple { .. } => {
+                let (sequence, taken, owners, is_list) = match walk {
+                    Walk::List { list, taken } => (*list, taken, 1, true),
+                    Walk::Tuple { tuple, taken, owners, .. } => (*tuple, taken, *owners, false),
+                    Walk::Dict { .. } => return 0,
+                };
+                // One loop for both: what is written is large.
                 while count < limit {
-                    // SAFETY: the list is open or kept; an index beyond its end is refused.
-                    let node = unsafe { ffi::PyList_GetItem(*list, *taken) };
-                    if !self.write_plain(node, 1, writer) {
-                        break;
-                    }
-                    *taken += 1;
-                    count += 1;
-                }
-            }
-            Walk::Tuple { tuple, taken, owners, .. } => {
-                while count < limit {
-                    // SAFETY: the tuple is open or kept; an index beyond its end is refused.
-                    let node = unsafe { ffi::PyTuple_GetItem(*tuple, *taken) };
-                    if !self.write_plain(node, *owners, writer) {
+                    // SAFETY: the list or tuple is open or kept; an index beyond its end is refused.
+                    let node = unsafe {
+                        if is_list {
+                            layout::list_item(sequence, *taken)
+                        } else {
+                            ffi::PyTuple_GetItem(sequence, *taken)
+                        }
+                    };
+                    if !self.write_plain(node, owners, None, writer) {
                         break;
                     }
                     *taken += 1;
@@ -577,12 +598,12 @@ impl Source for PySource<'_> {
             }
             Walk::Dict { dict, size, position, last, taken, value, seen, .. } => {
                 // SAFETY: the dict is open or kept.
-                if unsafe { ffi::PyDict_Size(*dict) } != *size {
+                if unsafe { layout::dict_size(*dict) } != *size {
                     return 0;
                 }
                 if *taken % 2 == 1 {
                     // Its key was not plain.
-                    if limit == 0 || !self.write_plain(*value, 1, writer) {
+                    if limit == 0 || !self.write_plain_apart(*value, 1, None, writer) {
                         return 0;
                     }
                     *taken += 1;
@@ -598,14 +619,17 @@ impl Source for PySource<'_> {
                     }
                     *last = *position;
                     *position = ahead;
-                    if !self.write_plain(key, 1, writer) {
+                    let place = *taken / 2;
+                    if !writer.refer_again(key as usize, place)
+                        && !self.write_plain_apart(key, 1, Some(place), writer)
+                    {
                         // Nothing runs until it is taken.
                         *seen = key;
                         break;
                     }
                     *taken += 1;
                     count += 1;
-                    if !self.write_plain(*value, 1, writer) {
+                    if !self.write_plain(*value, 1, None, writer) {
                         break;
                     }
                     *taken += 1;

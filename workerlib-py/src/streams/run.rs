@@ -46,7 +46,7 @@ impl Run {
         item: &Bound<'py, PyAny>,
     ) -> bool {
         // That two items are the same str tells nobody anything: each is written as one that nothing else refers to.
-        if !source.write_plain(item.as_ptr(), usize::MAX, &mut self.encoder.plain()) {
+        if !source.write_plain_apart(item.as_ptr(), usize::MAX, None, &mut self.encoder.plain()) {
             let _pause = GcPause::new(py);
             let mark = self.encoder.mark();
             if self.encoder.encode(source, item.as_ptr()).is_err() {
