@@ -21,6 +21,7 @@ use crate::deep::{DEEP, dismantle};
 use crate::frame::{Frame, Values};
 use crate::sending::Sending;
 use crate::session::Session;
+use crate::turn::IS_GATHERED;
 
 /// How long a function may take for which the answers of other calls wait.
 const BRIEF: Duration = Duration::from_micros(100);
@@ -284,7 +285,8 @@ impl Direct {
         first: Bound<'_, PyTuple>,
     ) -> PyResult<()> {
         let is_held = TOGETHER.load(Ordering::Relaxed) >= MESSAGES;
-        self.send_from(session, connection, first, [if is_held { HELD } else { AT_ONCE }, HELD])
+        // The other side has others to do meanwhile: they have waited until half of its window was free.
+        self.send_from(session, connection, first, [if is_held { HELD } else { AT_ONCE }, SOON])
     }
 
     /// Sends a message and all that the session wants sent after it, in the one way if it is alone, else in the other.
@@ -379,19 +381,24 @@ impl Direct {
         let py = result.py();
         self.clear(py, Part::Brought)?;
         let (calls, id) = (self.dict(py, Part::Calls)?, id.0.into_pyobject(py)?);
-        if let Some(pending) = calls.get_item(&id)?
-            && !method(&pending, intern!(py, "done"), &[])?.is_truthy()?
-        {
-            if pending.get_type().is(self.part(py, Part::Gathered)?)
+        if let Some(pending) = calls.get_item(&id)? {
+            // Such a future leaves the table as it ends.
+            if pending.get_type_ptr().cast() == self.part(py, Part::Gathered)?.as_ptr()
                 && is_none(&pending, intern!(py, "timers"))?
             {
                 calls.del_item(&id)?;
-                call(&self.part(py, Part::EndGathered)?, &[&pending, &result.get_item(0)?])?;
+                IS_GATHERED.store(true, Ordering::Relaxed);
+                let ended = call(&self.part(py, Part::EndGathered)?, &[&pending, &result.get_item(0)?]);
+                IS_GATHERED.store(false, Ordering::Relaxed);
+                return ended.map(drop);
+            }
+            if !method(&pending, intern!(py, "done"), &[])?.is_truthy()? {
+                let outcome = tuple(py, &[&PyBool::new(py, true), result])?;
+                method(&pending, intern!(py, "set_result"), &[&outcome])?;
                 return Ok(());
             }
-            let outcome = tuple(py, &[&PyBool::new(py, true), result])?;
-            method(&pending, intern!(py, "set_result"), &[&outcome])?;
-        } else if deepest > DEEP {
+        }
+        if deepest > DEEP {
             // Its caller was cancelled in this turn of the loop.
             dismantle(result)?;
         }

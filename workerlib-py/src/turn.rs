@@ -19,6 +19,9 @@ use crate::call::{method, tuple};
 /// How many levels of callbacks run: a task ends, `gather` hears of it and ends, and what awaits that goes on.
 const LEVELS: usize = 3;
 
+/// Whether the future that ends is that of a call which `gather()` has started: the loop's code starts no such calls.
+pub(crate) static IS_GATHERED: AtomicBool = AtomicBool::new(false);
+
 /// Collects between `begin` and `end`, and runs then.
 #[pyclass(module = "workerlib._native", frozen)]
 pub(crate) struct Turn {
@@ -139,7 +142,9 @@ impl Turn {
                     Some(context) => context,
                     None => method(this.rest.bind(py), intern!(py, "copy_context"), &[])?,
                 };
-                if !is_left_to_loop(&context, this.started_by_loop.bind(py))? {
+                if IS_GATHERED.load(Ordering::Relaxed)
+                    || !is_left_to_loop(&context, this.started_by_loop.bind(py))?
+                {
                     this.ready.bind(py).append(tuple(py, &[&callback, &future, &context])?)?;
                     return Ok(py.None().into_bound(py));
                 }
