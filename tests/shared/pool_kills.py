@@ -90,7 +90,7 @@ def _objects_of_workerlib(objects: list[Any]) -> int:
 
 
 _OF_CONNECTIONS = frozenset(
-    {"Connection", "Session", "Streams", "References", "Member", "PortEndpoint", "SpawnedWorker"}
+    {"Connection", "Session", "Streams", "References", "Member", "PortEndpoint", "SpawnedWorker", "Rest"}
 )
 
 

@@ -137,16 +137,21 @@ _GATHER, _ENSURE_FUTURE = asyncio.gather.__code__, asyncio.ensure_future.__code_
 """The code by which a task is made that nobody but `gather()` sees."""
 
 
-def turn_of(loop: asyncio.AbstractEventLoop) -> Turn:
+def turn_of(loop: asyncio.AbstractEventLoop) -> tuple[Turn, Callable[[], None]]:
     """Makes what collects the callbacks that become ready between its `begin` and `end`, and runs them then.
 
     Args:
         loop: The loop, which must be one that takes attributes, as Pyodide's does.
+
+    Returns:
+        It, and a function to be called when it is needed no more: it is freed with its last reference then.
     """
-    return _Rest(loop).turn
+    rest = Rest(loop)
+    assert rest.turn is not None
+    return rest.turn, rest.let_go
 
 
-class _Rest:
+class Rest:
     """Does what a `Turn` leaves to Python: all callbacks but those of calls' futures."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -158,8 +163,12 @@ class _Rest:
         self.may_block = starts.may_block if _can_block else None
         self.without_handles = _WITHOUT_HANDLES
         self.copy_context = copy_context
-        self.turn = Turn(self._loop.__dict__, self._ready, self)
+        self.turn: Turn | None = Turn(self._loop.__dict__, self._ready, self)
         """It holds this object, too."""
+
+    def let_go(self) -> None:
+        """Parts with the turn; both would wait for the garbage collector."""
+        self.turn = None
 
     def run(self, entry: asyncio.Handle) -> None:
         """Runs a callback."""
@@ -204,7 +213,8 @@ class _Rest:
     def _give_to_loop(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        give = self.turn.shadowed or partial(type(self._loop).call_soon, self._loop)
+        shadowed = None if self.turn is None else self.turn.shadowed
+        give = shadowed or partial(type(self._loop).call_soon, self._loop)
         return cast("asyncio.Handle", give(callback, *args, context=context))
 
 

@@ -203,7 +203,7 @@ class PortEndpoint:
         loop_shortcuts.watch()
         loop = asyncio.get_running_loop()
         loop_shortcuts.start_together(loop, Connection.call.__code__)
-        self._turn = loop_shortcuts.turn_of(loop)
+        self._turn, self._let_turn_go = loop_shortcuts.turn_of(loop)
         # In front of a frame that goes past this class, JavaScript writes its size.
         self._memory = bytearray(_HEAD + _INBOX)
         self._view = memoryview(self._memory)[_HEAD:]
@@ -305,16 +305,18 @@ class PortEndpoint:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Has the tasks that become ready in the block go on at its end: `Endpoint.together`."""
-        turn = loop_shortcuts.turn_of(asyncio.get_running_loop())
+        turn, let_go = loop_shortcuts.turn_of(asyncio.get_running_loop())
         turn.begin()
         try:
             yield
         finally:
             turn.end()
+            let_go()
 
     def close(self) -> None:
         """Closes the port; JavaScript delivers what was posted before."""
         self._channel.close()
+        self._let_turn_go()
         # It may be running: then Rust holds it.
         self._inlet = None
         self._rooms.clear()

@@ -421,7 +421,7 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any, greeting: Greeting) -
     loop = asyncio.get_running_loop()
     # The task that waits for the worker's message goes on in its event, as with a channel's messages.
     loop_shortcuts.watch()
-    turn = loop_shortcuts.turn_of(loop)
+    turn, let_turn_go = loop_shortcuts.turn_of(loop)
     mark = f"{bridge.NAME}:{next(_tokens)}"
     own = own_channel(xworker, mark)
     answer: asyncio.Future[Any] = loop.create_future()
@@ -429,6 +429,7 @@ async def _ask_for_port(tag: Any, name: str, xworker: Any, greeting: Greeting) -
     def stop() -> None:
         xworker.removeEventListener("message", proxy)
         destroy_later([proxy])
+        let_turn_go()
 
     def receive(event: Any) -> None:
         if getattr(event.data, "mark", None) != mark:

@@ -115,20 +115,28 @@ class Snapshots:
         return {"snapshot": jsnull if self._kept is None else self._kept}
 
     def _make_when_quiet(self, script: Callable[[], str], equipment: Callable[[], dict[str, Any]]) -> None:
-        def make(waited: int = 0) -> None:
-            if self._starting or self._kept is not None or self._cannot or self._maker is not None:
-                return
-            # The thread of the maker needs a processor when it starts.
-            if is_calling() and waited < _LONGEST_TURN:
-                _later(partial(make, waited + _LOOK), _LOOK)
-            else:
-                self._make(script(), equipment())
-
         if self._kept is not None or self._cannot or self._maker is not None:
             return
         self._plain_starts += 1
         if self._plain_starts < _MANY:
-            _later(make, _QUIET)
+            _later(partial(self._make_after_calls, script, equipment), _QUIET)
+        else:
+            self._make(script(), equipment())
+
+    def _make_after_calls(
+        self, script: Callable[[], str], equipment: Callable[[], dict[str, Any]], waited: int = 0
+    ) -> None:
+        """Has a snapshot made when no call is in flight: the maker's thread needs a processor when it starts.
+
+        Args:
+            script: See `start`.
+            equipment: See `start`.
+            waited: For how many milliseconds this has waited for calls.
+        """
+        if self._starting or self._kept is not None or self._cannot or self._maker is not None:
+            return
+        if is_calling() and waited < _LONGEST_TURN:
+            _later(partial(self._make_after_calls, script, equipment, waited + _LOOK), _LOOK)
         else:
             self._make(script(), equipment())
 
