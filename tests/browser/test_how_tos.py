@@ -61,7 +61,8 @@ await shows("#summary", "people.csv: 2 rows of name, number")
     "restart": """
 await shows("body", "it died: ")
 await shows("body", "\\n4")
-assert doubler.worker.closed
+assert not worker.closed
+worker.close()
 """,
     "stream-rows": """
 await shows("#status", "1,000 rows")
