@@ -176,6 +176,10 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
         self.page.goto(self._address, timeout=LOAD_MILLISECONDS)
         if not self._has_harness:
             return
+        self.equip()
+
+    def equip(self) -> None:
+        """Waits until a document of the page has its harness, and gives it the machine's pace and the modules of the tests."""
         self.wait_for("() => window.harness")
         self.page.evaluate("pace => window.harness.set_pace(pace)", PACE)
         self.page.evaluate(

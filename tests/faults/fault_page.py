@@ -38,7 +38,6 @@ class FaultPage(PyScriptPage):
 
     def __init__(self, browser: AnyBrowser, site: str, path: str) -> None:
         super().__init__(browser, site, path, faultless=False, has_snapshot=True, shares_context=False)
-        self._add_modules()
 
     @classmethod
     def beside(cls, other: FaultPage) -> FaultPage:
@@ -48,11 +47,12 @@ class FaultPage(PyScriptPage):
         page.console, page.faults, page.fetched = [], [], []
         page.page = other._context.new_page()
         page.page.goto(other.page.url, timeout=LOAD_MILLISECONDS)
-        page.wait_for("() => window.harness")
-        page._add_modules()
+        page.equip()
         return page
 
-    def _add_modules(self) -> None:
+    def equip(self) -> None:
+        """Adds what injects faults."""
+        super().equip()
         for name in ("injecting", "in_the_page", "enemies_in_the_page"):
             self.page.evaluate(
                 "([name, source]) => window.harness.add_module(name, source)",
@@ -70,9 +70,8 @@ class FaultPage(PyScriptPage):
         else:
             self.page.goto(f"{self.site}/tests/frames.js", timeout=LOAD_MILLISECONDS)
             self.page.go_back(timeout=LOAD_MILLISECONDS)
-        self.wait_for("() => window.harness")
         if not self.page.evaluate("() => Boolean(window.isMarked)"):
-            self._add_modules()
+            self.equip()
 
     def mark(self) -> None:
         """Marks the document: a page that comes out of the back/forward cache still has the mark."""
