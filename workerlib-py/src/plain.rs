@@ -136,7 +136,7 @@ fn make_apart<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> *mut ff
     make_raw(py, plain)
 }
 
-/// Does the same for an object that is dropped.
+/// Does the same, and has the object dropped with what is returned.
 #[inline(always)]
 pub(crate) fn make<'py>(py: Python<'py>, plain: Plain<'_, '_, Known<'py>>) -> Option<Bound<'py, PyAny>> {
     // SAFETY: it is a new reference, or null.

@@ -484,7 +484,7 @@ impl<'py> Sink for PySink<'py, '_> {
                     let key = mem::replace(&mut build.key, ptr::null_mut());
                     let value = value.into_ptr();
                     let code = ffi::PyDict_SetItem(object, key, value);
-                    // What is given up may be somebody's whose code must not find an error.
+                    // The key or the value may be the last of its kind, and the code that frees it must not find an error.
                     let error = (code != 0).then(|| PyErr::fetch(self.py));
                     layout::give_up(key);
                     layout::give_up(value);

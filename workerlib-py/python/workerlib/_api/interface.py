@@ -60,7 +60,7 @@ _OWN = frozenset(name for name in vars(Interface) if not name.startswith("_"))
 _STREAMS = ("Stream", "AsyncIterator", "AsyncIterable", "AsyncGenerator")
 _NO_INTERFACES = (object, Protocol, Generic, Interface)
 _OVERLOADED = overload(lambda: None)
-"""What Python leaves of a method with `@overload`: the parameters of its variants are not there any more."""
+"""A method with `@overload`, as Python keeps it: without the parameters of its variants."""
 
 _Parameters = list[tuple[str, inspect._ParameterKind, bool]]
 """Name, kind, and whether there is a default."""

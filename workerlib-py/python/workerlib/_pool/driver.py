@@ -337,12 +337,12 @@ class Driver:
 
         def ignore(_job: Job, _ending: Ending) -> None: ...
 
-        if len(self._places) > 1 and (end := self.begin_nested(f"pool.each.{function}()")) is not None:
-            try:
-                return await self._call_each(Job(function, args, kwargs, ignore))
-            finally:
+        end = self.begin_nested(f"pool.each.{function}()") if len(self._places) > 1 else None
+        try:
+            return await self._call_each(Job(function, args, kwargs, ignore))
+        finally:
+            if end is not None:
                 end()
-        return await self._call_each(Job(function, args, kwargs, ignore))
 
     async def _call_each(self, for_later: Job) -> list[Any]:
         self._calls_for_each.append(for_later)

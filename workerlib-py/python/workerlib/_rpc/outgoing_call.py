@@ -36,7 +36,7 @@ driver = Driver()
 class Pending(asyncio.Future[Outcome | None]):
     """A call of this side that has not settled; its outcome is None if its turn to be sent has come."""
 
-    # What each call sets. In the dict of a future, which is made for the first entry, it takes a microsecond.
+    # Each call sets these. The dict of a future, which is made for the first entry, would take a microsecond.
     __slots__ = ("call", "connection", "name")
 
     call: int

@@ -184,7 +184,7 @@ class Stream(Generic[_T_co]):
     opening: asyncio.Future[Any] | None = None
     """The call that is under way."""
     keeps: object = None
-    """What has to live as long as the stream: the handle of the object whose method it is."""
+    """The handle of the object whose method the stream is; it lives as long as the stream."""
     _is_closed = False
     _is_stepping = False
 
