@@ -188,6 +188,26 @@ def test_a_field_that_is_computed_is_not_given_to_the_constructor() -> None:
     assert build_arguments(function, [{"side": 2, "area": 4}], {})[0] == [Square(2)]
 
 
+@dataclasses.dataclass
+class Scaled:
+    width: float
+    by: dataclasses.InitVar[Decimal]
+    at: dataclasses.InitVar[Point | None] = None
+
+    def __post_init__(self, by: Decimal, at: Point | None) -> None:
+        self.width = float(self.width * float(by.quantize(Decimal("0.1")))) + (at.x if at else 0)
+
+
+def test_an_argument_of_the_constructor_alone_is_built_too() -> None:
+    """The page gives a dataclass its `InitVar`s, which become what their types say, as fields do."""
+
+    def width(one: Scaled) -> float:
+        return one.width
+
+    [built], _ = build_arguments(width, [{"width": 2, "by": "1.5", "at": {"x": 1}}], {})
+    assert built.width == 4.0
+
+
 def test_attrs_fields_with_another_name_in_the_constructor() -> None:
     """attrs leaves out the underscore there, and a class may name a field's argument."""
     attrs: Any = pytest.importorskip("attrs", reason="attrs is not installed in this Python")

@@ -58,7 +58,7 @@ export async function accepted(picture: ImageBitmap): Promise<void> {
   await worker.call("call", [1]);
   await worker["with-dashes"]();
   await worker.delete(1);
-  const [hit] = await worker.search({ text: "x", required: 2, demanded: 1 }, { text: "y", required: 3, demanded: 1, annotated: 2, within: { x: 1, y: 2 }, size: [3] });
+  const [hit] = await worker.search({ text: "x", required: 2, demanded: 1 }, { text: "y", required: 3, demanded: 1, annotated: 2, within: { x: 1, y: 2, seed: 3, within: { x: 0, y: 0 } }, size: [3] });
   const one: Search | undefined = hit;
   const size: Size | undefined = one?.size;
   void size;

@@ -29,7 +29,7 @@ export type Mode = "fast" | "slow";
 
 export type SizeInput = [width: number, height?: number];
 
-export type Pair = [left: unknown, right: unknown];
+export type PairInput = [left: unknown, right?: unknown];
 
 export type Size = [width: number, height: number];
 
@@ -46,6 +46,16 @@ export interface Filter extends Options {
 export interface Sample {
   taken: Date;
   values: NDArray<Float64Array>;
+}
+
+export interface MarkedInput {
+  text: string;
+  times?: number;
+}
+
+export interface Marked {
+  text: string;
+  times: number;
 }
 
 export interface Person extends Address {
@@ -72,6 +82,8 @@ export interface SearchInput {
 /** A circle: what `*\/` says is no end of the comment. */
 export interface CircleInput extends Point {
   radius?: number;
+  seed?: number;
+  within?: Point | null;
   colour?: Colour | null;
 }
 
@@ -138,11 +150,13 @@ export interface Everything {
 
   choose(colour: Colour, level: Level, mode: Mode, rights: number, only: "a" | 1 | "red"): Colour;
 
-  sizes(size: SizeInput, pair: Pair): Size[];
+  sizes(size: SizeInput, pair: PairInput): Size[];
 
   options(given: Options, filter: Filter): Filter;
 
   sample(): Sample;
+
+  mark(one: MarkedInput): Marked;
 
   person(name: string): Person | undefined;
 

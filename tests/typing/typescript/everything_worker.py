@@ -28,6 +28,7 @@ from typing import (
 )
 from uuid import UUID
 
+import attr
 import attrs
 import models
 import numpy as np
@@ -35,6 +36,7 @@ import numpy.typing as npt
 import workerlib
 from models import Point, Track
 from pydantic import AfterValidator, BaseModel, Field, RootModel
+from pydantic import Field as Given
 
 if TYPE_CHECKING:
     from js import ImageBitmap
@@ -43,7 +45,7 @@ T = TypeVar("T")
 UserId = NewType("UserId", int)
 Json = Union[None, bool, float, str, list["Json"], dict[str, "Json"]]  # noqa: UP007
 Maybe = float | None
-Pair = namedtuple("Pair", "left right")
+Pair = namedtuple("Pair", "left right", defaults=(1,))
 
 
 class Colour(enum.Enum):
@@ -114,6 +116,8 @@ class Circle(Point):
     registry: ClassVar[int] = 0
     radius: float = 1.0
     seed: InitVar[int] = 0
+    within: "InitVar[Point | None]" = None  # noqa: UP037
+    made: "ClassVar[int]" = 0  # noqa: UP037
     _: KW_ONLY
     colour: Colour | None = None
 
@@ -122,6 +126,12 @@ class Circle(Point):
 class Sample:
     taken: datetime
     values: npt.NDArray[np.float64]
+
+
+@attr.s
+class Marked:
+    text = attr.ib(type=str)
+    times = attr.ib(type=int, default=1)
 
 
 class Address(BaseModel):
@@ -141,7 +151,7 @@ class Search(BaseModel):
     text: str
     within: Circle = Field(default_factory=lambda: Circle(0, 0))
     limit: Annotated[int, Field(gt=0)] = 10
-    required: int = Field(gt=1)
+    required: int = Given(gt=1)
     demanded: Annotated[int, AfterValidator(abs)] = ...  # type: ignore[assignment]
     annotated: Annotated[int, Field(default=1)]
     size: Size = Size(1)
@@ -229,6 +239,10 @@ def options(given: Options, filter: Filter) -> Filter: ...
 
 @workerlib.export
 def sample() -> Sample: ...
+
+
+@workerlib.export
+def mark(one: Marked) -> Marked: ...
 
 
 @workerlib.export

@@ -129,6 +129,8 @@ def find_builder(annotation: Any) -> _Build | None:
     """
     if isinstance(annotation, typing.NewType):
         return find_builder(annotation.__supertype__)
+    if isinstance(annotation, dataclasses.InitVar):
+        return find_builder(annotation.type)
     if hasattr(annotation, "__value__"):
         # `type X = …`
         return lambda value: _apply(annotation.__value__, value)

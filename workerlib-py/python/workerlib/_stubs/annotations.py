@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from workerlib._stubs.classes import Field, Kind, bases_of, calls_of, fields_of, kind_of, members_of
-from workerlib._stubs.script import STREAMS, Defined, Module, arguments_of
+from workerlib._stubs.script import STREAMS, Defined, Module, arguments_of, unquoted
 from workerlib._stubs.syntax import array_of, comment, literal, parameter_name, property_name, union_of
 
 _TYPES = {
@@ -136,11 +136,9 @@ class Annotations:
         """
         if node is None:
             return "unknown"
-        if isinstance(node, ast.Constant):
-            if node.value is None:
-                return "null"
-            if isinstance(node.value, str):
-                return self.type_of(ast.parse(node.value, mode="eval").body, place)
+        node = unquoted(node)
+        if _is_none(node):
+            return "null"
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             return union_of([self.type_of(side, place) for side in (node.left, node.right)])
         if isinstance(node, ast.Subscript):
@@ -166,8 +164,7 @@ class Annotations:
 
     def _members(self, node: ast.expr | None, place: Place) -> list[tuple[ast.expr | None, Place]]:
         """Takes a union apart, through aliases and through what an async function returns."""
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return self._members(ast.parse(node.value, mode="eval").body, place)
+        node = unquoted(node) if node is not None else None
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             return self._members(node.left, place) + self._members(node.right, place)
         if isinstance(node, ast.Subscript):
@@ -351,8 +348,8 @@ class Annotations:
         return f"({', '.join(names)}) => {'void' if result == 'null' else result}"
 
     def _declare(self, defined: Defined, kind: Kind, value: ast.expr | None, place: Place) -> str:
-        # A page may leave out what has a default; what arrives has all.
-        is_input = place.is_sent and _has_defaults(defined, set())
+        # A page may leave out what has a default, and gives an `InitVar`; what arrives has all fields alone.
+        is_input = place.is_sent and _differs_when_sent(defined, set())
         key = (id(defined.module), defined.name, is_input)
         if key in self._declared:
             return self._declared[key]
@@ -423,6 +420,8 @@ class Annotations:
         head += f" extends {', '.join(extended)}" if extended else ""
         lines = [f"export interface {head} {{"]
         for one in fields_of(defined):
+            if one.is_argument and not place.is_sent:
+                continue
             kind = self.type_of(one.annotation, replace(place, where=f"{defined.name}.{one.name}"))
             may_lack = one.is_optional or (place.is_sent and one.has_default)
             lines.append(f"  {property_name(one.name)}{'?' * may_lack}: {kind};")
@@ -451,8 +450,11 @@ def _alias(defined: Defined) -> ast.expr | None:
     return value if is_type else None
 
 
-def _has_defaults(defined: Defined, seen: set[tuple[int, str]]) -> bool:
-    """Whether a class has a field with a default, or one whose type has: of dataclasses and their like."""
+def _differs_when_sent(defined: Defined, seen: set[tuple[int, str]]) -> bool:
+    """Whether a page sends a class with other fields than arrive: of dataclasses and their like.
+
+    A field may have a default, or be an argument of the constructor alone, or its type may be such a class.
+    """
     key = (id(defined.module), defined.name)
     if key in seen:
         return False
@@ -461,12 +463,15 @@ def _has_defaults(defined: Defined, seen: set[tuple[int, str]]) -> bool:
     annotations = [value]
     if value is None and kind_of(defined) in ("fields", "dict", "sequence", "root"):
         fields = fields_of(defined)
-        if kind_of(defined) in ("fields", "sequence") and any(one.has_default for one in fields):
+        if kind_of(defined) in ("fields", "sequence") and any(
+            one.has_default or one.is_argument for one in fields
+        ):
             return True
         annotations = [one.annotation for one in fields]
         if isinstance(defined.node, ast.ClassDef):
             annotations += defined.node.bases
-    return any(_has_defaults(one, seen) for node in annotations for one in _named_in(node, defined.module))
+    named = (one for node in annotations for one in _named_in(node, defined.module))
+    return any(_differs_when_sent(one, seen) for one in named)
 
 
 def _named_in(node: ast.expr | None, module: Module) -> Iterator[Defined]:

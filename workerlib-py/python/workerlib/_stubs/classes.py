@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from workerlib._stubs.script import Defined, Module, arguments_of
+from workerlib._stubs.script import Defined, Module, arguments_of, unquoted
 
 Kind = Literal["fields", "dict", "sequence", "enum", "flag", "root", "callable", "base", "other"]
 """How instances of a class arrive.
@@ -63,7 +63,7 @@ _BUILTIN_BASES = (
     "frozenset",
 )
 _FIELD_MAKERS = frozenset({"field", "Field", "ib", "attrib"})
-_NOT_FIELDS = frozenset({"typing.ClassVar", "dataclasses.InitVar", "dataclasses.KW_ONLY"})
+_NOT_FIELDS = frozenset({"typing.ClassVar", "typing_extensions.ClassVar", "dataclasses.KW_ONLY"})
 _IN_TYPED_DICTS = {"Required": False, "NotRequired": True}
 
 
@@ -77,6 +77,8 @@ class Field:
     """Whether a TypedDict may lack it."""
     has_default: bool = False
     """Whether it need not be given when an instance is made."""
+    is_argument: bool = False
+    """Whether it is an argument of the constructor alone, by `InitVar`: no instance has it."""
 
 
 def kind_of(defined: Defined) -> Kind:
@@ -163,7 +165,7 @@ def fields_of(defined: Defined) -> list[Field]:
             found.extend(_fields_of_call(base))
     for member in node.body:
         if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
-            name, annotation = member.target.id, member.annotation
+            name, annotation = member.target.id, unquoted(member.annotation)
             plain = annotation.value if isinstance(annotation, ast.Subscript) else annotation
             resolved = defined.module.resolve(plain)
             is_private = name.startswith("_") or name == "model_config"
@@ -172,20 +174,32 @@ def fields_of(defined: Defined) -> list[Field]:
             is_optional = is_dict and not _is_required(plain, total)
             # pydantic takes `Annotated[int, Field(default=1)]`, too.
             further = arguments_of(annotation)[1:] if str(resolved).endswith(".Annotated") else []
-            makers = [one for one in further if _is_maker(one)]
-            has_default = any(map(_is_default, [member.value, *makers]))
-            found.append(Field(name, annotation, is_optional, has_default))
-        elif isinstance(member, ast.Assign) and _is_attribute(defined.module, member.value):
-            found.extend(Field(one.id, None) for one in member.targets if isinstance(one, ast.Name))
+            makers = [one for one in further if _maker_of(defined.module, one)]
+            has_default = any(_is_default(defined.module, one) for one in (member.value, *makers))
+            is_argument = resolved == "dataclasses.InitVar"
+            found.append(Field(name, annotation, is_optional, has_default, is_argument))
+        elif isinstance(member, ast.Assign):
+            found.extend(_attributes(defined.module, member))
     return found
 
 
-def _is_default(value: ast.expr | None) -> bool:
+def _attributes(module: Module, node: ast.Assign) -> Iterator[Field]:
+    """Reads `x = attr.ib()`, which makes a field without an annotation."""
+    maker = _maker_of(module, node.value)
+    if maker is None or not maker.startswith("attr") or not isinstance(node.value, ast.Call):
+        return
+    kind = next((one.value for one in node.value.keywords if one.arg == "type"), None)
+    for target in node.targets:
+        if isinstance(target, ast.Name):
+            yield Field(target.id, kind, has_default=_is_default(module, node.value))
+
+
+def _is_default(module: Module, value: ast.expr | None) -> bool:
     """Whether the right side of a field gives it a default: `field()` of dataclasses and its like may not."""
     if not isinstance(value, ast.Call):
         # `...` says of a pydantic field that it has to be given.
         return value is not None and not (isinstance(value, ast.Constant) and value.value is ...)
-    if not _is_maker(value):
+    if _maker_of(module, value) is None:
         return True
     if value.args and _constant(value.args[0]) is not ...:
         return True
@@ -196,14 +210,13 @@ def _is_default(value: ast.expr | None) -> bool:
     )
 
 
-def _is_maker(value: ast.expr) -> bool:
-    return isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in _FIELD_MAKERS
-
-
-def _is_attribute(module: Module, value: ast.expr) -> bool:
-    """Whether a value is `attr.ib()`, which makes a field without an annotation."""
-    makers = ("attr.ib", "attr.attrib", "attrs.field")
-    return isinstance(value, ast.Call) and module.resolve(value.func) in makers
+def _maker_of(module: Module, value: ast.expr | None) -> str | None:
+    """Names the function that makes a field, such as "dataclasses.field"; None of another expression."""
+    if not isinstance(value, ast.Call):
+        return None
+    found = module.resolve(value.func)
+    name = found if isinstance(found, str) else ast.unparse(value.func)
+    return name if name.rpartition(".")[2] in _FIELD_MAKERS else None
 
 
 def _is_required(annotation: ast.expr, total: bool) -> bool:
@@ -227,17 +240,25 @@ def _fields_of_call(call: ast.expr) -> Iterator[Field]:
     total = not any(one.arg == "total" and _constant(one.value) is False for one in call.keywords)
     given = call.args[1]
     if isinstance(given, ast.Constant) and isinstance(given.value, str):
-        yield from (Field(name, None) for name in given.value.replace(",", " ").split())
+        names: list[object] = list(given.value.replace(",", " ").split())
+        yield from _named_fields(call, names)
     elif isinstance(given, ast.Dict):
         for key, value in zip(given.keys, given.values, strict=True):
             plain = value.value if isinstance(value, ast.Subscript) else value
             yield Field(str(_constant(key)), value, is_optional=not _is_required(plain, total))
     elif isinstance(given, ast.List | ast.Tuple):
-        for item in given.elts:
-            if isinstance(item, ast.Tuple) and len(item.elts) == 2:
-                yield Field(str(_constant(item.elts[0])), item.elts[1])
-            else:
-                yield Field(str(_constant(item)), None)
+        pairs = [one.elts for one in given.elts if isinstance(one, ast.Tuple) and len(one.elts) == 2]
+        yield from (Field(str(_constant(name)), annotation) for name, annotation in pairs)
+        plain_names = [_constant(one) for one in given.elts if not isinstance(one, ast.Tuple)]
+        yield from _named_fields(call, plain_names)
+
+
+def _named_fields(call: ast.Call, names: list[object]) -> Iterator[Field]:
+    """The fields of a `namedtuple()`, of which `defaults` are those of the last."""
+    defaults = next((one.value for one in call.keywords if one.arg == "defaults"), None)
+    count = len(defaults.elts) if isinstance(defaults, ast.List | ast.Tuple) else 0
+    for at, name in enumerate(names):
+        yield Field(str(name), None, has_default=at >= len(names) - count)
 
 
 def members_of(defined: Defined) -> dict[str, object]:

@@ -203,15 +203,24 @@ def arguments_of(node: ast.expr) -> list[ast.expr]:
     return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) and node.slice.elts else [node.slice]
 
 
+def unquoted(annotation: ast.expr) -> ast.expr:
+    """Reads an annotation that stands as a text, which refers to what comes later.
+
+    Args:
+        annotation: The annotation.
+    """
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        return ast.parse(annotation.value, mode="eval").body
+    return annotation
+
+
 def item_of(returns: ast.expr | None) -> ast.expr | None:
     """Finds the type of the items of a function with a `yield`; None if its annotation does not say it.
 
     Args:
         returns: The annotation of its result, such as `Iterator[int]`.
     """
-    if isinstance(returns, ast.Constant) and isinstance(returns.value, str):
-        returns = ast.parse(returns.value, mode="eval").body
-    return next(iter(arguments_of(returns)), None) if returns is not None else None
+    return next(iter(arguments_of(unquoted(returns))), None) if returns is not None else None
 
 
 def is_stream(function: Function) -> bool:
