@@ -42,7 +42,12 @@ OTHERWISE = {
         "map_of_values_that_cannot_be_sent",
         "errors_name_the_places_that_users_know",
     },
-    "functions and streams among arguments": {"callbacks_and_streams", "nested_calls", "nested_maps"},
+    "functions and streams among arguments": {
+        "callbacks_and_streams",
+        "nested_calls",
+        "nested_maps",
+        "a_nested_map_that_cannot_begin",
+    },
     "reports": {"reports"},
     "cancel": {"break_ends_a_map", "cancel", "closing"},
     "`timeout=`": {"time_limits", "a_task_that_cannot_be_interrupted"},

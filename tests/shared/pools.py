@@ -121,6 +121,35 @@ async def test_nested_maps(pool: Pool) -> None:
     assert await pool.ask_with(doubled, 4) == [0, 2, 4, 6]
 
 
+async def test_a_nested_map_that_cannot_begin(pool: Pool) -> None:
+    """A map whose items cannot be iterated does not count as waiting: another task's map may begin meanwhile."""
+    await all_up(pool)
+    failed, begun = asyncio.Event(), asyncio.Event()
+
+    class Unready:
+        def __iter__(self) -> Iterator[int]:
+            raise LookupError("no items")
+
+    async def fail(_number: int) -> Any:
+        results = pool.map(pool.double, Unready())
+        for _ in range(2):
+            with raises(LookupError, "no items"):
+                await anext(results)
+        failed.set()
+        await begun.wait()
+        return results.done
+
+    async def begin(number: int) -> Any:
+        await failed.wait()
+        results = pool.map(pool.double, [number])
+        step = asyncio.ensure_future(anext(results))
+        await asyncio.sleep(0)
+        begun.set()
+        return await step
+
+    assert await asyncio.gather(pool.ask_with(fail, 1), pool.ask_with(begin, 2)) == [0, 4]
+
+
 async def test_both_workers_work(pool: Pool) -> None:
     """Two calls at a time run on two workers, each of which runs one."""
     await all_up(pool)
@@ -141,6 +170,31 @@ async def test_map_in_order(pool: Pool) -> None:
     assert [result async for result in pool.map(pool.double, range(500))] == list(range(0, 1000, 2))
     assert [result async for result in pool.map(pool.double, [])] == []
     assert [result async for result in pool.map(pool["map"], [1, 2], chunk=2)] == [-1, -2]
+
+
+async def test_a_map_that_may_read_no_more_than_it_has(pool: Pool) -> None:
+    """The end of the items is noticed when the last result has been taken, and ends the step that waits then."""
+    await all_up(pool)
+
+    class Failing:
+        def __iter__(self) -> Iterator[int]:
+            yield 1
+            raise LookupError("no more items")
+
+    async with asyncio.timeout(60 * PACE):
+        for count in range(4):
+            for ahead in (1, 2):
+                results = pool.map(pool.double, range(count), ahead=ahead, chunk=1)
+                assert [result async for result in results] == [2 * number for number in range(count)]
+        results = pool.map(pool.double, range(4), ahead=2, chunk=2)
+        assert await anext(results) == 0
+        while results.done < 4:
+            await asyncio.sleep(0.01)
+        assert [result async for result in results] == [2, 4, 6]
+        failing = pool.map(pool.double, Failing(), ahead=1, chunk=1)
+        assert await anext(failing) == 2
+        with raises(LookupError, "no more items"):
+            await anext(failing)
 
 
 async def test_map_as_completed(pool: Pool) -> None:

@@ -417,7 +417,7 @@ async def test_a_reply_is_no_value(worker: Worker) -> None:
     """Each use of a reply as a value raises a TypeError that says what to do."""
     uses = (
         *("truth", "if", "filter", "sorted", "equal", "unequal", "less", "add", "radd", "sum", "iterate"),
-        *("unpack", "hash", "index", "item", "format", "call", "max", "in"),
+        *("unpack", "hash", "index", "item", "format", "call", "max", "in", "copy"),
     )
     for use in uses:
         told = await worker.misuse(lambda value: value, use)

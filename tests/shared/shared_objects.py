@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -123,6 +125,41 @@ async def test_a_handle_comes_back_as_the_object(worker: Worker) -> None:
     assert await worker.is_the_model(model)
     assert await worker.load_model() is model
     assert await model.ask("why") != await model.ask("why")
+
+
+async def test_a_handle_goes_to_a_third_side(worker: Worker, connect: Any) -> None:
+    """Another connection's worker calls the object's methods by way of the page, also those that are streams."""
+    table = await worker.Table("third")
+    async with connect() as other:
+        assert await other.ask_object(table, "query", 2) == [2, 4, 6]
+        assert await other.ask_object(table, "query_slowly") == [1, 2, 3]
+        assert await other.rows_of_object(table) == [1, 2, 3]
+        assert await other.ask_object(table, "add", 4) is table
+        with raises(LookupError, "nothing in third"):
+            await other.ask_object(table, "fail")
+        with raises(AttributeError, "Table has no public method 'missing'"):
+            await other.ask_object(table, "missing")
+    assert await table.query() == [1, 2, 3, 4]
+
+
+async def test_a_copy_of_a_handle_is_the_handle(worker: Worker) -> None:
+    """The end of a copy does not let the object go, and a handle that cannot be sent any more says why."""
+    table = await worker.Table("copied")
+    callback = await worker.make_adder(1)
+    for one in (table, callback):
+        assert copy.copy(one) is one
+        assert copy.deepcopy([one])[0] is one
+        with raises(TypeError, "cannot be pickled, since it belongs to a connection"):
+            pickle.dumps(one)
+    gc.collect()
+    await asyncio.sleep(0)
+    assert await table.query() == [1, 2, 3]
+    assert await callback(1) == 2
+    assert await worker.name_of(workerlib.remote(table)) == "Table copied"
+    async with table:
+        pass
+    with raises(workerlib.UnsendableError, "its handle has been closed"):
+        await worker.name_of(table)
 
 
 async def test_a_handle_that_is_dropped_at_once_arrives(worker: Worker) -> None:

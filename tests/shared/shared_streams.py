@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -372,8 +373,13 @@ async def test_streams_are_results_and_items(worker: Worker) -> None:
 
 
 async def test_a_stream_can_be_passed_on(worker: Worker) -> None:
-    """What comes from the worker goes back to it item by item."""
+    """What comes from the worker goes back to it item by item, as an argument and as the result of a callback."""
     assert await worker.total(worker.texts(5)) == 10
+    assert await worker.take_items(lambda count: worker.count_up(2 * count)) == [0, 1, 2, 3, 4, 5]
+    stream = worker.count_up(3)
+    with raises(TypeError, "cannot be copied or pickled"):
+        copy.copy(stream)
+    assert [row async for row in stream] == [0, 1, 2]
 
 
 async def test_a_stream_that_nobody_iterates_over(worker: Worker) -> None:

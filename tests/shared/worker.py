@@ -530,3 +530,8 @@ def name_of(table: Any) -> str:
 @workerlib.export
 async def ask_object(thing: Any, method: str, *args: Any) -> Any:
     return await getattr(thing, method)(*args)
+
+
+@workerlib.export
+async def rows_of_object(thing: Any) -> list[Any]:
+    return [row async for row in thing.rows()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from typing import Any
 
 import workerlib
@@ -194,6 +195,7 @@ async def misuse(callback: Any, use: str) -> str:
         "call": lambda: reply(1),
         "max": lambda: max(reply, 2),
         "in": lambda: 1 in reply,
+        "copy": lambda: copy.copy(reply),
         "async for": lambda: aiter(reply),
     }
     try:

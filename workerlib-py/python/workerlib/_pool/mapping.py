@@ -19,6 +19,7 @@ from workerlib._pool.driver import Driver
 from workerlib._pool.jobs import Job
 from workerlib._pool.steps import Ending, feed_of, items_of
 from workerlib._rpc.reports import length_of
+from workerlib._values.streams import IteratedOnly
 
 Errors = Literal["raise", "yield"]
 OnProgress = Callable[[int, int | None], object]
@@ -99,8 +100,9 @@ class _Feed:
         driver, options = self._driver, self.options
         driver.check_open()
         items = self._items
-        self._end_nested = driver.begin_nested(f"pool.map({self.function}, …)")
+        # First of all: a map that cannot begin keeps no task waiting.
         self._iterator = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
+        self._end_nested = driver.begin_nested(f"pool.map({self.function}, …)")
         self._number = driver.open_feed(
             self,
             ahead=options.ahead,
@@ -183,6 +185,9 @@ class _Feed:
                 self._end_source(None)
         self._wanted = 0
         self._supply(items)
+        if self._source_ended:
+            # All results may have been given already: then a step waits for nothing but this.
+            self._wake()
 
     async def _read_async(self, iterator: AsyncIterator[Any]) -> None:
         try:
@@ -306,7 +311,7 @@ def _ignore(_job: Job, _ending: Ending) -> None:
     """Hears of the end of an item's task, of which its feed hears."""
 
 
-class PoolMap:
+class PoolMap(IteratedOnly):
     """The results of `pool.map()`: an async iterator.
 
     `async for` reads it to its end. A `break` ends the map, and so do `aclose()` and the end of

@@ -20,10 +20,11 @@ from workerlib._errors import BackPressureError, CannotBlockError, ConnectionClo
 from workerlib._rpc.callbacks import Callback
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.invocations import Invocation
-from workerlib._rpc.remote_objects import RemoteObject, close, hold, let_go, methods_of
+from workerlib._rpc.remote_objects import RemoteObject, close, described, hold, let_go
 from workerlib._rpc.reply import Reply, ReplyState, UntakenReply, Watcher
 from workerlib._rpc.waiting import wait
 from workerlib._values.references import Parts, Remote
+from workerlib._values.row import RefusedError
 from workerlib._values.safe_text import text_of
 from workerlib._values.streams import stream
 
@@ -173,13 +174,12 @@ class References:
 
     def give_object(self, thing: Any, closes: bool) -> Parts:
         """Gives an object to the other side, and says how it stands in a frame: each time as the same one."""
-        cls = type(thing)
-        methods = methods_of(cls)
-        description = (cls.__qualname__, tuple(methods.items()))
+        name, methods = described(thing)
+        description = (name, tuple(methods.items()))
         number = self._objects.get(id(thing))
         if number is None or not self._session.give_again(number):
             number = self._session.give(False)
-            self.given[number] = GivenObject(thing, cls.__qualname__, frozenset(methods), closes)
+            self.given[number] = GivenObject(thing, name, frozenset(methods), closes)
             self._objects[id(thing)] = number
             hold(thing)
         return ("sender", number, _OBJECT, description)
@@ -187,6 +187,8 @@ class References:
     def carry(self, remote: Remote) -> Parts | None:
         """Says how something of the other side's stands in a frame; None if it is of another connection."""
         held: Held = remote._held  # type: ignore[attr-defined]
+        if held.is_released:
+            raise RefusedError("its handle has been closed by the end of `async with`: send it before that")
         if held.references is not self:
             return None
         self._session.carry(held.number)
@@ -395,7 +397,7 @@ class References:
 
 _PROXIES: dict[tuple[object, object], Callable[[Held], Any]] = {
     ("sender", _FUNCTION): Callback.of,
-    ("sender", _OBJECT): RemoteObject.of,
+    ("sender", _OBJECT): RemoteObject._of,
 }
 """Functions that make the object that stands for one of the other side's, by owner and kind."""
 

@@ -28,7 +28,7 @@ def remote(thing: Any) -> Any:
     Returns:
         A value to send in its place. The same object arrives as the same handle each time.
     """
-    return Kept(thing)
+    return thing if isinstance(thing, Kept | RemoteObject) else Kept(thing)
 
 
 class RemoteObject(Remote):
@@ -41,6 +41,8 @@ class RemoteObject(Remote):
 
     __slots__ = ("__weakref__", "_held", "_methods")
 
+    has_methods = True
+
     def __init__(self, held: Any, methods: dict[str, bool]) -> None:
         """Wraps a reference that this side holds, a `Held`. Users get handles as results and arguments.
 
@@ -52,7 +54,7 @@ class RemoteObject(Remote):
         self._methods = methods
 
     @classmethod
-    def of(cls, held: Any) -> RemoteObject:
+    def _of(cls, held: Any) -> RemoteObject:
         """Makes what stands for an object, of which a frame says its class and its methods.
 
         Raises:
@@ -133,6 +135,14 @@ async def _open(stream: Stream[Any], call: Coroutine[Any, Any, Any]) -> Any:
     assert inbox is not None
     inbox.ask(stream.ahead)
     return inbox
+
+
+def described(thing: Any) -> tuple[str, dict[str, bool]]:
+    """Returns the name of an object's class, and its public methods; of a handle those of its object."""
+    if isinstance(thing, RemoteObject):
+        return thing._held.name, thing._methods
+    cls = type(thing)
+    return cls.__qualname__, methods_of(cls)
 
 
 def methods_of(cls: type) -> dict[str, bool]:

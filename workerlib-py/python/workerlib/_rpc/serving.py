@@ -26,6 +26,7 @@ from workerlib._rpc.starts import started_by_loop, streams_without_task, without
 from workerlib._values.async_adapters import finish, restore
 from workerlib._values.exceptions import describe
 from workerlib._values.safe_text import add_note, class_name, text_of
+from workerlib._values.streams import IteratedOnly
 
 Connection = Any
 """A `Connection`, whose module needs this one."""
@@ -402,4 +403,4 @@ def is_awaitable(value: object) -> bool:
     kind = type(value)
     if kind is types.GeneratorType:
         return inspect.isawaitable(value)
-    return hasattr(kind, "__await__")
+    return hasattr(kind, "__await__") and not issubclass(kind, IteratedOnly)

@@ -18,6 +18,7 @@ from workerlib._native import Arrival, ItemQueue, dismantle, steps_of
 from workerlib._rpc.outgoing_call import Pending, driver
 from workerlib._values.async_adapters import restore
 from workerlib._values.exceptions import raise_remote
+from workerlib._values.streams import IteratedOnly
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -172,7 +173,7 @@ class Inbox:
             self._streams.abandon(self.stream)
 
 
-class Stream(Generic[_T_co]):
+class Stream(IteratedOnly, Generic[_T_co]):
     """A stream of the other side: `async for item in worker.rows(…)`.
 
     It starts at its first step. It ends when there are no more items, when it is closed (`aclose()`, or

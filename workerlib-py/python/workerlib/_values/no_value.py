@@ -56,7 +56,7 @@ _BINARY = (
 _REFUSED = (
     *("bool", "iter", "len", "contains", "getitem", "setitem", "delitem", "reversed", "next"),
     *("int", "float", "complex", "index", "round", "trunc", "floor", "ceil", "neg", "pos", "abs", "invert"),
-    *("lt", "le", "gt", "ge", "call", "enter", "exit", "format", "bytes", "fspath"),
+    *("lt", "le", "gt", "ge", "call", "enter", "exit", "format", "bytes", "fspath", "reduce_ex"),
     *(name for one in _BINARY for name in (one, f"r{one}", f"i{one}")),
 )
 for _name in _REFUSED:

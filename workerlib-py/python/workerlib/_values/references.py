@@ -7,7 +7,7 @@ This module knows how a reference stands in a frame. The references of a connect
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol, Self, SupportsIndex
 
 from workerlib._values.row import Built, RefusedError
 
@@ -25,16 +25,38 @@ class References(Protocol):
         """Gives an object to the other side, and says how it stands in a frame."""
 
     def carry(self, remote: Remote) -> Parts | None:
-        """Says how something of the other side's stands in a frame; None if it is of another connection."""
+        """Says how something of the other side's stands in a frame; None if it is of another connection.
+
+        Raises:
+            RefusedError: If it is a handle that has been closed.
+        """
 
     def receive(self, owner: object, number: object, kind: object, description: object) -> Any:
         """Makes what a reference in a frame means."""
 
 
 class Remote:
-    """The base of what stands for something on the other side."""
+    """The base of what stands for something on the other side.
+
+    A copy is the same object, as that of a function is: the reference ends with the last one that has it.
+    """
 
     __slots__ = ()
+
+    has_methods = False
+    """Whether it stands for an object, whose methods are called, and not for a function."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            f"{self!r} cannot be pickled, since it belongs to a connection: pass it to a function of a"
+            " worker as it is"
+        )
 
 
 class Marked:
@@ -96,6 +118,9 @@ def take_apart_reference(references: References | None, value: Any) -> Parts:
         parts = references.carry(value)
         if parts is not None:
             return parts
+        if value.has_methods:
+            # The other side calls the methods by way of this one.
+            return references.give_object(value, False)
     return references.give_function(value.__wrapped__ if type(value) is Marked else value)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import Any, Generic, TypeVar, final, overload
+from typing import Any, Generic, NoReturn, SupportsIndex, TypeVar, final, overload
 
 from workerlib._values import functions
 from workerlib._values.no_value import NoValue
@@ -42,6 +42,17 @@ def stream(iterable: Any) -> Any:
         TypeError: If it is no iterable.
     """
     return iterable if is_stream(type(iterable)) else Streamed(iterable)
+
+
+class IteratedOnly:
+    """The base of async iterables whose `__await__` only says that they are to be iterated over."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            f"{self!r} cannot be copied or pickled, as no iterator of this kind can: pass it on as it is"
+        )
 
 
 @final
