@@ -15,14 +15,15 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use self::context::Context;
+use self::extent::{Extent, Machine};
 use self::lanes::{Job, Stage};
 use self::memory::{Memory, Selection};
 use self::pace::{Measure, Pace};
 use self::parts::{Part, Product};
-use self::remembered::Remembered;
+use self::remembered::{Remembered, Tools};
 use self::report::{Ending, Report};
 use self::sites::Sites;
-use self::table::Row;
+use self::table::{LeftOut, Row};
 use crate::pyodide::{self, Pyodide};
 use crate::setup::{self, need::Need};
 use crate::site;
@@ -34,6 +35,7 @@ mod artefacts;
 mod context;
 pub(crate) mod counts;
 mod docs;
+mod extent;
 mod javascript;
 mod lanes;
 mod memory;
@@ -68,6 +70,9 @@ pub(crate) struct Options {
     /// Also the parts and the tests that repeat a check of others, in another engine or Pyodide
     #[arg(long)]
     full: bool,
+    /// Like --full on a machine that is fast enough to end within so many minutes; elsewhere a plain run, which tells what it left out
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["full", "rerun_failed", "matrix"])]
+    full_within: Option<NonZero<u32>>,
     /// Only the tests that failed when they last ran; they are kept in target/failed-tests.json
     #[arg(long)]
     rerun_failed: bool,
@@ -80,6 +85,23 @@ pub(crate) struct Options {
     /// Arguments for pytest, behind `--`: options such as `-k name`, files and tests such as `test_calls.py::test_sum`
     #[arg(last = true, value_name = "PYTEST")]
     pytest: Vec<String>,
+}
+
+impl Options {
+    /// Which checks the run makes of those that repeat others.
+    fn extent(&self) -> Extent {
+        match self.full_within {
+            // A test that the user names runs, wherever it repeats another.
+            _ if self.full || self.rerun_failed || self.matrix || !self.pytest.is_empty() => Extent::Full,
+            Some(minutes) => Extent::Within(minutes.get()),
+            None => Extent::Plain,
+        }
+    }
+
+    /// Whether nothing that an earlier run has found or made may stand for a check of this run.
+    fn makes_anew(&self) -> bool {
+        self.full || self.full_within.is_some()
+    }
 }
 
 /// Sets up what the chosen parts need, runs them, and tells what each came to.
@@ -99,7 +121,8 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         bail!("arguments for pytest are for parts: name them by --only, before `--`");
     }
     let mut memory = Memory::read(workspace);
-    let (mut chosen, left_out) = parts::choose(&all, &options.only, options.full || options.rerun_failed)?;
+    let (mut chosen, mut left_out) =
+        parts::choose(&all, &options.only, options.makes_anew() || options.rerun_failed)?;
     if options.rerun_failed {
         chosen.retain(|part| memory.of(part.name).is_some());
         if chosen.is_empty() {
@@ -111,14 +134,20 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         .iter()
         .map(|part| memory.of(part.name).filter(|_| options.rerun_failed).unwrap_or(Selection::Whole))
         .collect();
-    let rows = run(workspace, options, &chosen, &selections)?;
-    for (row, selection) in rows.iter().zip(&selections) {
+    let (results, too_slow) = run(workspace, options, &chosen, &selections)?;
+    let mut rows = Vec::new();
+    for ((part, selection), result) in chosen.iter().zip(&selections).zip(results) {
+        let Some((seconds, report)) = result else {
+            left_out.push(part);
+            continue;
+        };
         let is_narrow = !options.pytest.is_empty() || *selection != Selection::Whole;
-        memory.note(row.name, &row.report, is_narrow);
+        memory.note(part.name, &report, is_narrow);
+        rows.push(Row { name: part.name, seconds, report });
     }
     memory.write(workspace)?;
-    let names: Vec<&str> = left_out.iter().map(|part| part.name).collect();
-    print!("{}", table::write(&rows, &names, start.elapsed().as_secs_f64()));
+    let left_out = LeftOut { parts: left_out.iter().map(|part| part.name).collect(), too_slow };
+    print!("{}", table::write(&rows, &left_out, start.elapsed().as_secs_f64()));
     let failed = rows.iter().any(|row| row.report.failed > 0);
     if rows.iter().all(|row| row.report.passed == 0) && !failed {
         bail!("no test ran; do the arguments for pytest choose one?");
@@ -126,25 +155,29 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Runs parts in lanes, beside the build of what they need.
+/// What a part came to, with the seconds that it took; nothing if the machine was too slow for it.
+type Ran = Option<(f64, Report)>;
+
+/// Runs parts in lanes, beside the build of what they need. Tells, too, why it left out checks, if the machine is the reason.
 fn run(
     workspace: &Workspace,
     options: &Options,
     parts: &[&'static Part],
     selections: &[Selection],
-) -> Result<Vec<Row>> {
+) -> Result<(Vec<Ran>, Option<String>)> {
     // It belongs to modules that the tests of earlier runs have written.
     let _ = fs::remove_dir_all(workspace.bytecode_of(&env::temp_dir()));
-    // A test that the user names runs, wherever it repeats another.
-    let is_full = options.full || options.rerun_failed || options.matrix || !options.pytest.is_empty();
+    let extent = options.extent();
     let lanes = options.lanes.map_or_else(lanes_of_this_machine, NonZero::get).min(parts.len());
     // The few limits of parts that run before anything is built know of the lanes only.
-    let pace = Mutex::new(pace::of_lanes(lanes));
+    let machine = Mutex::new(Machine::unmeasured(lanes));
     let first_error: Mutex<Option<anyhow::Error>> = Mutex::new(None);
-    let sites = Sites::new(options.full);
-    let reports: Vec<OnceLock<(f64, Report)>> = parts.iter().map(|_| OnceLock::new()).collect();
+    let sites = Sites::new(options.makes_anew());
+    let reports: Vec<OnceLock<Ran>> = parts.iter().map(|_| OnceLock::new()).collect();
+    let tools = &Tools::default();
     let mut jobs = Vec::new();
-    let (pace, error, sites) = (&pace, &first_error, &sites);
+    let (error, sites) = (&first_error, &sites);
+    let measures = &Measures { workspace, lanes, extent, machine: &machine };
     let succeeds = move |result: Result<()>| {
         let succeeded = result.is_ok();
         if let Err(why) = result {
@@ -161,10 +194,10 @@ fn run(
                 Stage::Programs => setup::add_programs(&mut steps, workspace, &needs),
                 Stage::Tools => setup::add_python_tools(&mut steps, workspace, &needs),
                 Stage::Packages => setup::add_packages(&mut steps, workspace, &needs),
-                Stage::Installed => add_install(&mut steps, workspace, parts, lanes, pace),
+                Stage::Installed => add_install(&mut steps, parts, measures),
                 Stage::Built => {
                     setup::add_wheels(&mut steps, workspace, &needs);
-                    add_build(&mut steps, workspace, parts, lanes, pace);
+                    add_build(&mut steps, parts, measures);
                 }
             }
             succeeds(steps.run_beside_others())
@@ -175,44 +208,53 @@ fn run(
         jobs.push(Job { seconds, uses: None, needs, makes: Some(stage), work });
     }
     for ((part, selection), report) in parts.iter().zip(selections).zip(&reports) {
+        // Of the machine depends whether it runs; a part that the user names runs anyway.
+        let waits_for_the_measurement =
+            part.is_slow && options.only.is_empty() && matches!(extent, Extent::Within(_));
         let work = move || {
-            let pace = *pace.lock().unwrap_or_else(PoisonError::into_inner);
+            let Machine { pace, too_slow } = measures.machine();
+            let is_full = extent != Extent::Plain && too_slow.is_none();
+            if waits_for_the_measurement && !is_full {
+                // Each job has a cell of its own, which is empty.
+                let _ = report.set(None);
+                return true;
+            }
             let context = Context { workspace, pace, is_full, arguments: &options.pytest, selection, sites };
             println!("start   {}", part.name);
             let start = Instant::now();
             // A part that cannot run is a part that failed; the others still have something to tell.
-            let result = result_of(part, &context, options)
+            let result = result_of(part, &context, options, tools)
                 .unwrap_or_else(|error| Report::failed(format!("{error:#}")));
             let seconds = start.elapsed().as_secs_f64();
             tell(part, seconds, &result);
-            // Each job has a cell of its own, which is empty.
-            let _ = report.set((seconds, result));
+            let _ = report.set(Some((seconds, result)));
             true
         };
         let (seconds, uses) = (part.seconds, part.uses);
-        let needs = stages_for(part).into_iter().collect();
+        let mut needs = stages_for(part);
+        if waits_for_the_measurement {
+            needs.insert(Stage::Built);
+        }
+        let needs = needs.into_iter().collect();
         jobs.push(Job { seconds, uses, needs, makes: None, work: Box::new(work) });
     }
     lanes::run(jobs, lanes);
     if let Some(error) = first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
-    let rows = parts.iter().zip(reports).map(|(part, report)| {
-        // A part that panicked has told why.
-        let panicked = || (0.0, Report::failed("it panicked".to_owned()));
-        let (seconds, report) = report.into_inner().unwrap_or_else(panicked);
-        Row { name: part.name, seconds, report }
-    });
-    Ok(rows.collect())
+    // A part that panicked has told why.
+    let panicked = || Some((0.0, Report::failed("it panicked".to_owned())));
+    let results = reports.into_iter().map(|report| report.into_inner().unwrap_or_else(panicked)).collect();
+    Ok((results, measures.machine().too_slow))
 }
 
 /// Runs a part, unless it has passed with the same files before and the user has not asked for it.
-fn result_of(part: &Part, context: &Context<'_>, options: &Options) -> Result<Report> {
+fn result_of(part: &Part, context: &Context<'_>, options: &Options, tools: &Tools) -> Result<Report> {
     if context.is_narrow() {
         return (part.run)(context);
     }
-    let remembered = Remembered::of(context.workspace, part)?;
-    let may_be_left_out = !options.full && options.only.is_empty();
+    let remembered = Remembered::of(context.workspace, part, tools)?;
+    let may_be_left_out = !options.makes_anew() && options.only.is_empty();
     if let Some(report) = remembered.as_ref().filter(|_| may_be_left_out).and_then(Remembered::report) {
         return Ok(report);
     }
@@ -298,14 +340,8 @@ fn needs_of(parts: &[&Part]) -> Vec<Need> {
 /// Adds the steps that build the native wheel and install it, if a part uses it.
 ///
 /// It comes before the wheel for Pyodide, whose build takes several times as long: meanwhile the tests of the native one run.
-fn add_install<'a>(
-    steps: &mut Steps<'a>,
-    workspace: &'a Workspace,
-    parts: &[&Part],
-    lanes: usize,
-    pace: &'a Mutex<f64>,
-) {
-    let products = products_of(parts);
+fn add_install<'a>(steps: &mut Steps<'a>, parts: &[&Part], measures: &'a Measures<'a>) {
+    let (workspace, products) = (measures.workspace, products_of(parts));
     if products.contains(&Product::NativeWheel) || products.contains(&Product::Installed) {
         steps.add("building the native wheel", || wheel::build(workspace, Kind::Native));
     }
@@ -313,19 +349,13 @@ fn add_install<'a>(
         steps.add("installing the native wheel", || {
             setup::python::ensure_library(workspace, &wheel::find(workspace, Kind::Native)?)
         });
-        add_measurement(steps, workspace, Measure::Python, lanes, pace);
+        measures.add(steps, Measure::Python);
     }
 }
 
 /// Adds the steps that build the other products that the parts use, each once.
-fn add_build<'a>(
-    steps: &mut Steps<'a>,
-    workspace: &'a Workspace,
-    parts: &[&Part],
-    lanes: usize,
-    pace: &'a Mutex<f64>,
-) {
-    let products = products_of(parts);
+fn add_build<'a>(steps: &mut Steps<'a>, parts: &[&Part], measures: &'a Measures<'a>) {
+    let (workspace, products) = (measures.workspace, products_of(parts));
     let any = |wanted: &[Product]| wanted.iter().any(|product| products.contains(product));
     steps.add("building the wheel for Pyodide", || wheel::build(workspace, Kind::Wasm));
     if any(&[Product::Pyodide029]) {
@@ -339,26 +369,39 @@ fn add_build<'a>(
     } else if any(&[Product::Pyodide314]) {
         steps.add("adding the wheel to Pyodide 314", || pyodide::assemble(workspace, Pyodide::V314));
     }
-    add_measurement(steps, workspace, Measure::Pyodide, lanes, pace);
+    measures.add(steps, Measure::Pyodide);
 }
 
 fn products_of(parts: &[&Part]) -> BTreeSet<Product> {
     parts.iter().flat_map(|part| part.products).copied().collect()
 }
 
-/// Adds the step that measures how slow the machine is, for the parts that start after it.
-fn add_measurement<'a>(
-    steps: &mut Steps<'a>,
+/// The measurements of the machine in one run.
+struct Measures<'a> {
     workspace: &'a Workspace,
-    measure: Measure,
     lanes: usize,
-    pace: &'a Mutex<f64>,
-) {
-    steps.add("measuring how slow the machine is", move || {
-        let Pace { factor, reason } = pace::measure(workspace, measure, lanes)?;
-        *pace.lock().unwrap_or_else(PoisonError::into_inner) = factor;
-        Ok(Outcome::Note(format!("limits are {factor:.1} times as long: {reason}")))
-    });
+    extent: Extent,
+    machine: &'a Mutex<Machine>,
+}
+
+impl<'a> Measures<'a> {
+    /// Tells what is known of the machine now.
+    fn machine(&self) -> Machine {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds the step that measures how slow the machine is, for the parts that start after it.
+    fn add(&'a self, steps: &mut Steps<'a>, measure: Measure) {
+        steps.add("measuring how slow the machine is", move || {
+            let Pace { factor, reason } = pace::measure(self.workspace, measure, self.lanes)?;
+            let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+            machine.note(factor, self.lanes, self.extent);
+            let left_out =
+                machine.too_slow.as_ref().map(|_| "; what only --full runs is left out from here on");
+            let left_out = left_out.unwrap_or_default();
+            Ok(Outcome::Note(format!("limits are {factor:.1} times as long: {reason}{left_out}")))
+        });
+    }
 }
 
 #[cfg(test)]

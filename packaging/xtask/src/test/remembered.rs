@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::Result;
 
@@ -14,11 +15,47 @@ use super::report::Report;
 use crate::process;
 use crate::reproducible;
 use crate::setup::browser::Engine;
+use crate::setup::need::Need;
 use crate::stamp::{self, Fingerprint};
 use crate::workspace::Workspace;
 
 /// The tools and how they are called, which every part reads.
 const OF_ALL: &str = "packaging/";
+
+/// What several parts of a run read: each is asked for once, when the first part needs it.
+#[derive(Default)]
+pub(super) struct Tools {
+    rustc: OnceLock<String>,
+    python: OnceLock<String>,
+    sources: OnceLock<Vec<PathBuf>>,
+}
+
+impl Tools {
+    /// Tells the versions of the tools that a part uses. A tool that it does not use may not be there yet.
+    fn versions(&self, workspace: &Workspace, needs: &[Need]) -> String {
+        let asked = |program: &str, argument: &str| {
+            process::ask(Command::new(program).arg(argument)).unwrap_or_default()
+        };
+        let mut versions = self.rustc.get_or_init(|| asked("rustc", "-vV")).clone();
+        if needs.contains(&Need::PythonTools) {
+            let python = workspace.python();
+            versions.push_str(self.python.get_or_init(|| asked(&python.to_string_lossy(), "-VV")));
+        }
+        if needs.contains(&Need::Browser) {
+            versions.push_str(&Engine::Chromium.installation());
+        }
+        versions
+    }
+
+    /// Lists the files of the repository.
+    fn sources(&self, workspace: &Workspace) -> Result<&[PathBuf]> {
+        if let Some(sources) = self.sources.get() {
+            return Ok(sources);
+        }
+        let sources = reproducible::sources(workspace)?;
+        Ok(self.sources.get_or_init(|| sources))
+    }
+}
 
 /// A part of this run, and the files that it reads.
 pub(super) struct Remembered {
@@ -31,16 +68,13 @@ impl Remembered {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub(super) fn of(workspace: &Workspace, part: &Part) -> Result<Option<Self>> {
+    pub(super) fn of(workspace: &Workspace, part: &Part, tools: &Tools) -> Result<Option<Self>> {
         let Some(reads) = part.reads else { return Ok(None) };
-        let mut fingerprint = Fingerprint::new()
-            .text(&process::ask(Command::new("rustc").arg("-vV")).unwrap_or_default())
-            .text(&process::ask(Command::new(workspace.python()).arg("-VV")).unwrap_or_default())
-            .text(&Engine::Chromium.installation());
-        for file in reproducible::sources(workspace)? {
+        let mut fingerprint = Fingerprint::new().text(&tools.versions(workspace, part.needs));
+        for file in tools.sources(workspace)? {
             let name = file.to_string_lossy().replace('\\', "/");
             if name.starts_with(OF_ALL) || reads(&name) {
-                fingerprint = fingerprint.text(&name).path(&workspace.root().join(&file))?;
+                fingerprint = fingerprint.text(&name).path(&workspace.root().join(file))?;
             }
         }
         let note = workspace.target().join("passed").join(part.name);
@@ -82,6 +116,15 @@ mod tests {
     fn remembered(name: &str, fingerprint: &str) -> Remembered {
         let folder = std::env::temp_dir().join(format!("workerlib-remembered-{}", std::process::id()));
         Remembered { note: folder.join(name), fingerprint: fingerprint.to_owned() }
+    }
+
+    /// A part that uses no Python has the same versions before Python is installed, in a fresh clone, as later.
+    #[test]
+    fn a_part_depends_on_its_own_tools_only() {
+        let (fresh, workspace) = (Workspace::at("/nowhere".into()), Workspace::of_this_program());
+        let versions = |workspace: &Workspace, needs: &[Need]| Tools::default().versions(workspace, needs);
+        assert_eq!(versions(&fresh, &[]), versions(&workspace, &[]));
+        assert!(versions(&workspace, &[]).starts_with("rustc "));
     }
 
     /// A part that failed, or passed with other files, runs again.

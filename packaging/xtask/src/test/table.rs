@@ -14,8 +14,16 @@ pub(super) struct Row {
     pub(super) report: Report,
 }
 
+/// The checks that the run did not make.
+pub(super) struct LeftOut<'a> {
+    /// The parts.
+    pub(super) parts: Vec<&'a str>,
+    /// Why, if the user asked for them and the machine is too slow.
+    pub(super) too_slow: Option<String>,
+}
+
 /// Writes the table, the slowest tests, what was left out, and the sums alone on the last line, which CI reads.
-pub(super) fn write(rows: &[Row], left_out: &[&str], seconds: f64) -> String {
+pub(super) fn write(rows: &[Row], left_out: &LeftOut<'_>, seconds: f64) -> String {
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or_default().max(4);
     let mut text = format!("\n{:width$}  {:6}  {:>6}  {:>8}  \n", "part", "", "tests", "seconds");
     for Row { name, seconds, report } in rows {
@@ -40,8 +48,13 @@ pub(super) fn write(rows: &[Row], left_out: &[&str], seconds: f64) -> String {
     for (part, test) in tests.iter().take(SLOWEST) {
         let _ = writeln!(text, "{:>8.1} s  {part}: {}", test.seconds, test.id);
     }
-    if !left_out.is_empty() {
-        let _ = writeln!(text, "\nleft out, and run by --full: {}", left_out.join(", "));
+    if !left_out.parts.is_empty() || left_out.too_slow.is_some() {
+        let why = left_out.too_slow.as_ref().map(|reason| format!("{reason}\n")).unwrap_or_default();
+        let parts: String = left_out.parts.iter().map(|part| format!("{part}, ")).collect();
+        let _ = writeln!(
+            text,
+            "\n{why}left out, and run by `cargo xtask test --full`: {parts}and the tests marked `repeated`"
+        );
     }
     let sum = |count: fn(&Report) -> u64| rows.iter().map(|row| count(&row.report)).sum::<u64>();
     let (passed, failed) = (sum(|report| report.passed), sum(|report| report.failed));
@@ -72,11 +85,16 @@ mod tests {
             Row { name: "pytest", seconds: 61.0, report },
             Row { name: "ruff", seconds: 0.5, report: Report::failed("why".into()) },
         ];
-        let text = write(&rows, &["leaks"], 125.0);
+        let left_out = LeftOut { parts: vec!["leaks"], too_slow: None };
+        let text = write(&rows, &left_out, 125.0);
         assert!(text.ends_with("\n2 min 5 s in all\n\n7 passed, 1 failed, 2 skipped\n"), "{text}");
         assert!(text.contains("pytest  ok           7      61.0  tests (2 skipped)\n"), "{text}");
         assert!(text.contains("\nruff    FAILED"), "{text}");
         assert!(text.contains("6.0 s  pytest: t.py::test_6\n") && !text.contains("test_1\n"), "{text}");
-        assert!(text.contains("left out, and run by --full: leaks\n"), "{text}");
+        let line =
+            "\nleft out, and run by `cargo xtask test --full`: leaks, and the tests marked `repeated`\n";
+        assert!(text.contains(&format!("\n{line}")), "{text}");
+        let left_out = LeftOut { too_slow: Some("it is slow".to_owned()), ..left_out };
+        assert!(write(&rows, &left_out, 125.0).contains(&format!("\nit is slow{line}")), "{text}");
     }
 }
