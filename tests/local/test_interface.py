@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,51 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert name in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def stubs(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command, which writes UTF-8."""
+    command = [sys.executable, "-m", "workerlib.stubs", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60 * PACE,
+        encoding="utf-8",
+        env={**os.environ, **environment},
+    )
+
+
+def test_a_name_that_no_class_can_have(script: Path) -> None:
+    """The command says so, and writes nothing."""
+    done = stubs("--name", "two words", script)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--name 'two words' is no name of a class" in done.stderr
+
+
+def test_classes_of_a_script_that_no_import_can_name(tmp_path: Path) -> None:
+    """The Protocol would need an import that Python cannot parse; types of TypeScript need none."""
+    script = tmp_path / "my-worker.py"
+    script.write_text("class Box: ...\ndef box() -> Box: ...\n")
+    done = stubs(script)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "needs Box of the script, and no import can name a file my-worker.py: rename it" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b'\xef\xbb\xbfdef f() -> int:\n    "Gr\xc3\xbc\xc3\x9fe"\n',
+        b'# coding: latin-1\ndef f() -> int:\n    "Gr\xfc\xdfe"\n',
+    ],
+)
+def test_scripts_are_read_and_interfaces_written_as_python_does(tmp_path: Path, written: bytes) -> None:
+    """A script may begin with a mark or declare its encoding; the interface is UTF-8 on every console."""
+    script = tmp_path / "stats.py"
+    script.write_bytes(written)
+    done = stubs("--typescript", script, PYTHONIOENCODING="ascii")
+    assert "Grüße" in done.stdout, done.stderr
 
 
 def test_the_interface_of_a_module_in_packages(tmp_path: Path) -> None:

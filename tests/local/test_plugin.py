@@ -355,6 +355,29 @@ def test_what_a_failing_test_shows(project: Project) -> None:
     assert re.search(r"worker\.py:\d+: KeyError", printed)
 
 
+def test_a_failing_test_shows_the_users_lines_alone(project: Project) -> None:
+    """An error of the worker, of the call or of the start stands at the line of the test; `--full-trace` shows all."""
+    text = """
+        def test_of_the_worker(start_worker):
+            start_worker("site/worker.py", config="site/worker.toml").fail()
+
+        def test_of_the_call(start_worker):
+            start_worker("site/worker.py", config="site/worker.toml").nothing()
+
+        def test_of_the_start(start_worker):
+            start_worker("nowhere.py")
+
+        async def test_as_the_page_calls_it(connect_worker):
+            async with connect_worker("site/worker.py", config="site/worker.toml") as worker:
+                await worker.fail()
+        """
+    own = re.compile(r"workerlib.(testing|_\w+.\w+)\.py:\d+|concurrent.futures")
+    printed = project(text, fails=True)
+    assert "4 failed" in printed
+    assert own.search(printed) is None
+    assert own.search(project(text, *NO_ASYNCIO, "--full-trace", "-k", "the_call", fails=True)) is not None
+
+
 def test_a_user_who_stops_waiting(project: Project, tmp_path: Path) -> None:
     """Ctrl-C ends a call that never returns, and the worker with it."""
     (tmp_path / "endless.py").write_text(

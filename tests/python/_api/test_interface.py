@@ -6,6 +6,7 @@ import inspect
 import textwrap
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -425,3 +426,22 @@ def test_values_that_cross_are_as_the_page_has_them() -> None:
     assert ") -> Annotated[Stream[int], 'items']:" in text
     assert "async def counter(self) -> Callable[[AsyncIterable[int]], Reply[int]]:" in text
     assert "from workerlib import Interface, Reply, Stream\n" in text
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("stats.py", "Stats"),
+        ("my-worker.py", "MyWorker"),
+        ("worker.v2.py", "WorkerV2"),
+        ("two words.py", "TwoWords"),
+        ("2nd.py", "Worker2nd"),
+        ("_myStats.py", "MyStats"),
+        ("grüße.py", "Grüße"),
+    ],
+)
+def test_any_name_of_a_script_gives_a_name_of_a_class(file: str, name: str) -> None:
+    """Scripts that nobody imports have names that no class can have."""
+    script = Path("folder") / file
+    assert stubs.interface_name(script) == name
+    compile(stubs.interface_of("def f(): ...", script.stem, name), file, "exec")

@@ -14,6 +14,12 @@ def test_a_configuration_is_json_or_toml() -> None:
     assert parse('packages = ["workerlib"]\n[workerlib]\nstrict = true\n') == expected
 
 
+@pytest.mark.parametrize("text", ['{"packages": []}', "packages = []"])
+def test_a_configuration_with_a_mark_of_its_encoding(text: str) -> None:
+    """An editor of Windows may put the mark before the text, and a page takes such a file."""
+    assert parse(f"\ufeff{text}") == {"packages": []}
+
+
 @pytest.mark.parametrize("text", ["{", "strict = yes", "[workerlib"])
 def test_a_configuration_that_is_neither_is_refused(text: str) -> None:
     """A misspelt configuration is an error of ours that says so."""

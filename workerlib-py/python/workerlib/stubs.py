@@ -12,12 +12,15 @@ from __future__ import annotations
 import argparse
 import ast
 import builtins
+import io
+import keyword
 import pathlib
+import re
 import sys
 from collections.abc import Iterator
 
 from workerlib._stubs.handles import PageView, can_be_a_method, within
-from workerlib._stubs.script import Function, Module, is_star_known
+from workerlib._stubs.script import Function, Module, is_star_known, read_script
 from workerlib._stubs.typescript import Written, typescript_of
 
 __all__ = ["Written", "interface_of", "main", "typescript_of"]
@@ -96,6 +99,11 @@ def _module(script: Module, name: str, methods: list[Function], others: list[str
     imports = list(_imports(script, wanted))
     own = sorted(one for one in wanted if one in script.definitions and not hasattr(builtins, one))
     if own:
+        if not all(part.isidentifier() and not keyword.iskeyword(part) for part in script.name.split(".")):
+            raise ValueError(
+                f"the interface needs {', '.join(own)} of the script, and no import can name a file"
+                f" {script.name}.py: rename it, or define the class in a module beside it"
+            )
         imports.append(f"from {script.name} import {', '.join(own)}")
     imports += view.imports()
     if imports:
@@ -127,6 +135,17 @@ def _imports(script: Module, wanted: set[str]) -> Iterator[str]:
                 yield ast.unparse(node)
 
 
+def interface_name(script: pathlib.Path) -> str:
+    """Returns the interface's name where the user gives none: the script's, in CamelCase.
+
+    Args:
+        script: The path of the script, whose name may be any.
+    """
+    words = re.split(r"[\W_]+", script.stem)
+    name = "".join(word[:1].upper() + word[1:] for word in words)
+    return name if name.isidentifier() else f"Worker{name}"
+
+
 def main() -> None:
     """Writes the interface of the script that the command line names to the standard output."""
     parser = argparse.ArgumentParser(prog="python -m workerlib.stubs", description=__doc__)
@@ -137,9 +156,14 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     script: pathlib.Path = arguments.script
-    name = arguments.name or "".join(part.capitalize() for part in script.stem.split("_"))
+    name = arguments.name or interface_name(script)
+    if not name.isidentifier() or keyword.iskeyword(name):
+        parser.error(f"--name {name!r} is no name of a class")
+    # Source files are UTF-8, whatever this console is.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     try:
-        source = script.read_text(encoding="utf-8")
+        source = read_script(script)
         if arguments.typescript:
             # `Worker` is a name of every browser's.
             name = f"{name}Functions" if arguments.name is None and name == "Worker" else name

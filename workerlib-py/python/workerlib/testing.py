@@ -46,6 +46,9 @@ __all__ = ["BlockingFunction", "BlockingObject", "BlockingStream", "BlockingWork
 
 _T = TypeVar("_T")
 
+_PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+"""The folder of this package, for the frames of its modules."""
+
 
 class BlockingFunction(Protocol):
     """A function of the worker as sync code sees it: a call returns its result."""
@@ -244,11 +247,18 @@ class _LoopThread:
                 return loop.run_until_complete(coroutine)
         future: concurrent.futures.Future[_T] = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
-            return future.result()
+            error = future.exception()
         except BaseException:
             # If it is Ctrl-C that ends the waiting, nobody waits for the call any longer.
             future.cancel()
             raise
+        if error is None:
+            return future.result()
+        try:
+            raise error
+        finally:
+            # The frame would keep the error, and the error keeps the frame.
+            del error, future
 
     def drop(self, box: list[Any]) -> None:
         """Empties a list in the loop's thread: there the connection hears that its things are dropped."""
@@ -372,6 +382,19 @@ def _options(options: dict[str, Any], request: pytest.FixtureRequest) -> dict[st
 def _look_up(path: str, request: pytest.FixtureRequest) -> str:
     folders = (request.path.parent, request.config.rootpath)
     return next((str(folder / path) for folder in folders if (folder / path).is_file()), path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Leaves this package's own frames out of what a failing test shows; `--full-trace` shows all."""
+    if call.excinfo is None or item.config.getoption("fulltrace", False):
+        return
+    # pytest begins with a frame of its own.
+    frame: TracebackType | None = call.excinfo.tb
+    while frame is not None:
+        while (after := frame.tb_next) is not None and after.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+            frame.tb_next = after.tb_next
+        frame = after
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

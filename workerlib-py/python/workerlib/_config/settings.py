@@ -68,6 +68,8 @@ def parse(text: str) -> dict[str, Any]:
     Raises:
         ConfigError: If the text is neither.
     """
+    # Browsers take this mark away from what they fetch, and editors of Windows write it into files.
+    text = text.removeprefix("\ufeff")
     try:
         if text.lstrip().startswith("{"):
             parsed = json.loads(text)

@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import tokenize
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -169,11 +170,26 @@ class Module:
             path = self.folder.joinpath(*name.split("."))
             for file in (path.with_suffix(".py"), path / "__init__.py"):
                 if file.is_file():
-                    module = Module(name, ast.parse(file.read_text(encoding="utf-8")), self.folder)
+                    module = Module(name, ast.parse(read_script(file), file.name), self.folder)
                     module._siblings = self._siblings
                     self._siblings[name] = module
                     break
         return self._siblings[name]
+
+
+def read_script(path: Path) -> str:
+    """Reads a script in the encoding that it declares, as Python does.
+
+    Args:
+        path: Its path.
+
+    Raises:
+        OSError: If it cannot be read.
+        SyntaxError: If it declares an encoding that there is not.
+        UnicodeDecodeError: If its bytes are not of that encoding.
+    """
+    with tokenize.open(path) as file:
+        return file.read()
 
 
 def is_star_known(module: str | None) -> bool:
