@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,32 @@ async def test_nested_calls_of_workers_that_sleep() -> None:
         with pytest.raises(workerlib.DeadlockError):
             await pool.ask_and_block(double, 4)
         assert await pool.ask_with(double_on_each, 4) == [8]
+
+
+NAMES = """
+import workerlib
+
+@workerlib.export
+def restart(): ...
+
+@workerlib.export
+def map(): ...
+"""
+
+
+async def test_warnings_point_to_the_users_line(tmp_path: Path) -> None:
+    """A name that a Pool or a Worker has for itself: the warning shows the line that opens it; pools warn once."""
+    script = tmp_path / "names.py"
+    script.write_text(NAMES)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        async with workerlib.pool(script, size=2) as pool:
+            await pools.all_up(pool)
+        await (await workerlib.pool(script, size=1)).close()
+        async with workerlib.connect(script):
+            pass
+    told = [("pool" if 'pool["map"]' in str(one.message) else "worker", one.filename) for one in caught]
+    assert told == [("pool", __file__), ("pool", __file__), ("worker", __file__)]
 
 
 async def test_another_event_loop() -> None:

@@ -6,7 +6,7 @@ Each takes `start`, which starts a worker that runs `pool_worker.py`: `async wit
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import workerlib
@@ -23,6 +23,28 @@ async def back(worker: Worker) -> None:
     async with asyncio.timeout(60 * PACE):
         while worker.closed:
             await asyncio.sleep(0.01)
+
+
+class CountedStarts:
+    """Counts how often a worker is started again, and tells when that begins."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.begun: asyncio.Queue[None] = asyncio.Queue()
+
+
+def counted_starts(worker: Worker) -> CountedStarts:
+    """Has the starts of a worker counted from now on."""
+    starts, start = CountedStarts(), worker._start_another
+    assert start is not None
+
+    def counted(name: str) -> Awaitable[Worker]:
+        starts.count += 1
+        starts.begun.put_nowait(None)
+        return start(name)
+
+    worker._start_another = counted
+    return starts
 
 
 async def test_a_dead_worker_is_started_again(start: Start) -> None:
@@ -72,6 +94,77 @@ async def test_restart(start: Start) -> None:
         assert len({before, between, await worker.identity()}) == 3
     with raises(workerlib.ConnectionClosedError, "stays closed"):
         await worker.restart()
+
+
+async def test_restarts_at_a_time(start: Start) -> None:
+    """A call of `restart()` during a restart waits for that one; it goes on until no call waits for it any more."""
+    async with start() as worker:
+        starts = counted_starts(worker)
+        before = await worker.identity()
+        await asyncio.gather(worker.restart(), worker.restart())
+        assert starts.count == 1
+        assert await worker.identity() != before
+        first, second = (asyncio.ensure_future(worker.restart()) for _ in range(2))
+        await starts.begun.get()
+        await starts.begun.get()
+        first.cancel()
+        with raises(asyncio.CancelledError):
+            await first
+        await second
+        assert starts.count == 2
+        assert await worker.double(1) == 2
+        only = asyncio.ensure_future(worker.restart())
+        await starts.begun.get()
+        only.cancel()
+        with raises(asyncio.CancelledError):
+            await only
+        assert worker.closed
+        await worker.restart()
+        assert await worker.double(1) == 2
+
+
+async def test_the_end_of_a_worker_that_is_started_again(start: Start) -> None:
+    """`terminate()` and `close()` end a restart too, which says so, and a restart after a death."""
+    async with start(restart=True) as worker:
+        starts = counted_starts(worker)
+        restart = asyncio.ensure_future(worker.restart())
+        await starts.begun.get()
+        worker.terminate()
+        with raises(
+            workerlib.ConnectionClosedError, r"ended by worker.terminate\(\) while it was started again"
+        ):
+            await restart
+        assert worker.closed
+        await worker.restart()
+        await starts.begun.get()
+        with raises(workerlib.WorkerDiedError):
+            await worker.die(5)
+        await starts.begun.get()
+        worker.terminate()
+        await asyncio.sleep(0.5)
+        assert worker.closed
+        await worker.restart()
+        await starts.begun.get()
+        restart = asyncio.ensure_future(worker.restart())
+        await starts.begun.get()
+        worker.close()
+        with raises(workerlib.ConnectionClosedError, "stays closed"):
+            await restart
+        assert worker.closed
+
+
+async def test_a_callback_restarts_its_worker(start: Start) -> None:
+    """The end of the old worker cancels the callback, and not the restart that it has asked for."""
+    async with start() as worker:
+        before = await worker.identity()
+
+        async def restart(_number: int) -> None:
+            await worker.restart()
+
+        with raises(workerlib.WorkerDiedError):
+            await worker.ask_with(restart, 1)
+        await back(worker)
+        assert await worker.identity() != before
 
 
 TESTS = {

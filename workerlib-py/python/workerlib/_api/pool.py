@@ -16,13 +16,14 @@ from typing import Any
 from workerlib._api.connect import connect
 from workerlib._api.opening import Opening
 from workerlib._api.spawn import require_packages, spawn
-from workerlib._api.worker import Worker
+from workerlib._api.worker import Worker, is_of_pool
 from workerlib._api.worker_pool import Pool
 from workerlib._arguments import require_count, require_number
 from workerlib._pool.driver import Driver
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy, policy
 from workerlib._rpc.starts import look_at_caller
+from workerlib._users_line import stacklevel
 
 _LARGEST_DEFAULT = 4
 
@@ -149,12 +150,14 @@ async def _start(
         warnings.warn(
             f"the worker {driver.name!r} exports {taken}(), a name that each Pool has for itself: it is"
             f' called by pool["{taken}"](…)',
-            stacklevel=2,
+            stacklevel=stacklevel(),
         )
     return Pool(driver)
 
 
 async def _worker(script: str | PurePath, count: int, options: Mapping[str, Any]) -> Worker:
+    # Each start has a task of its own, and so a context.
+    is_of_pool.set(True)
     if sys.platform == "emscripten":
         name = options.get("name") or PurePath(script).stem
         return await spawn(script, **{**options, "name": f"{name} {count}"})

@@ -10,6 +10,7 @@ import asyncio
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
@@ -19,9 +20,14 @@ from workerlib._errors import ConnectError, ConnectionClosedError, ConnectTimeou
 from workerlib._exports import ExportDescription
 from workerlib._pool.restarts import Restarts
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.incoming_call import current_call
 from workerlib._rpc.references import Reference
 from workerlib._rpc.remote_functions import learn
 from workerlib._rpc.timers import sleep
+from workerlib._users_line import stacklevel
+
+is_of_pool = ContextVar("is_of_pool", default=False)
+"""Whether a worker that is started in this context is one of a pool, whose user never has the `Worker`."""
 
 OWN_NAMES = frozenset({"close", "closed", "name", "references", "restart", "terminate", "worker"})
 """The public names that a Worker has for itself."""
@@ -74,6 +80,10 @@ class Worker(RemoteSide):
         self._adopted: Worker | None = None
         self._restarts: Restarts | None = None
         self._restarting: asyncio.Task[None] | None = None
+        """The restart after a death."""
+        self._restart: asyncio.Task[None] | None = None
+        """The restart that `restart()` has begun, and that further calls of it wait for."""
+        self._restart_waiters = 0
         self._is_closed = False
         self._is_terminated = False
 
@@ -92,29 +102,65 @@ class Worker(RemoteSide):
 
         The old worker is terminated; its pending calls raise WorkerDiedError. Functions and streams that were
         taken from this object before belong to the old worker, and stay dead: `worker.f` gives the new one's.
+        A call during a restart waits for that one, and starts no further worker.
 
         Raises:
             WorkerStartError: If the script fails; or another `ConnectError`, as `connect()` and `spawn()` do.
-            ConnectionClosedError: If `close()` was called.
+            ConnectionClosedError: If `close()` was called, or `terminate()` during the restart.
         """
         if self._is_closed:
-            raise ConnectionClosedError(f"the worker {self._name!r} was closed, and stays closed")
+            raise self._was_closed()
+        served = current_call.get()
+        # The end of the old worker cancels its own callbacks, one of which may have asked for this.
+        is_asked_by_worker = served is not None and served.connection is self._connection
+        task = self._restart
+        if task is None:
+            task = self._restart = asyncio.get_running_loop().create_task(self._start_anew())
+        self._restart_waiters += 1
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+            if self._is_closed:
+                raise self._was_closed() from None
+            raise ConnectionClosedError(
+                f"the worker {self._name!r} was ended by worker.terminate() while it was started again"
+            ) from None
+        finally:
+            self._restart_waiters -= 1
+            if not self._restart_waiters and not task.done() and not is_asked_by_worker:
+                task.cancel()
+                await asyncio.wait([task])
+
+    def _was_closed(self) -> ConnectionClosedError:
+        return ConnectionClosedError(f"the worker {self._name!r} was closed, and stays closed")
+
+    async def _start_anew(self) -> None:
+        """Carries out a restart."""
         assert self._start_another is not None
-        if self._restarting is not None:
-            self._restarting.cancel()
-            self._restarting = None
-        if not self.closed:
-            self.terminate()
-        old_ended = self._ended
-        if old_ended is not None:
-            await old_ended()
-        self._adopt(await self._start_another(self._name))
+        try:
+            automatic, self._restarting = self._restarting, None
+            if automatic is not None:
+                automatic.cancel()
+                await asyncio.wait([automatic])
+            if not self.closed:
+                self._end()
+            old_ended = self._ended
+            if old_ended is not None:
+                await old_ended()
+            self._adopt(await self._start_another(self._name))
+        finally:
+            self._restart = None
+
+    def _cancel_restarts(self) -> None:
+        for task in (self._restarting, self._restart):
+            if task is not None:
+                task.cancel()
+        self._restarting = None
 
     def _adopt(self, other: Worker) -> None:
         """Becomes the worker that was started in place of this one."""
-        if self._is_closed:
-            other.close()
-            return
         self._connection, self._functions = other._connection, other._functions
         self._worker, self._ended, self._terminate = other._worker, other._ended, other._terminate
         # A Worker that is dropped closes its connection.
@@ -174,11 +220,11 @@ class Worker(RemoteSide):
 
     def _learn(self, exports: list[ExportDescription]) -> None:
         for export in exports:
-            if _is_taken(self, export[0]):
+            if _is_taken(self, export[0]) and not is_of_pool.get():
                 warnings.warn(
                     f"the worker {self._name!r} exports {export[0]}(), a name that each Worker has for"
                     f' itself: it is called by worker["{export[0]}"](…)',
-                    stacklevel=2,
+                    stacklevel=stacklevel(),
                 )
         learn(self._connection, self._name, self._title, exports)
 
@@ -218,9 +264,7 @@ class Worker(RemoteSide):
             connection has ended.
         """
         self._is_closed = True
-        if self._restarting is not None:
-            self._restarting.cancel()
-            self._restarting = None
+        self._cancel_restarts()
         self._connection.close()
         return Closing(self._ended)
 
@@ -228,8 +272,12 @@ class Worker(RemoteSide):
         """Terminates the worker at once, whatever it is doing. Pending calls raise WorkerDiedError.
 
         This works in every host, also under PyScript, where `close()` leaves the worker running. `restart()`
-        starts its script again.
+        starts its script again. A worker that is being started again is not.
         """
+        self._cancel_restarts()
+        self._end()
+
+    def _end(self) -> None:
         self._is_terminated = True
         self._connection.die(f"the worker {self._name!r} was ended by worker.terminate()")
         if self._terminate is not None:

@@ -34,6 +34,7 @@ from workerlib._pool.chunks import RAISED
 from workerlib._pool.member import Member, TasksLostError
 from workerlib._pool.sent_functions import RUN
 from workerlib._rpc.remote_functions import OnReport
+from workerlib._users_line import stacklevel
 from workerlib._values.exceptions import raise_remote, rebuild
 
 _CONNECTED = "running"
@@ -123,7 +124,7 @@ class Cluster:
                 f"the cluster runs a task again unasked if its worker dies, up to {allowed} times: configure"
                 " distributed.scheduler.allowed-failures as 0, and the pool decides by retries=",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=stacklevel(),
             )
         return int(threads)
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 from workerlib._errors import ConversionWarning
+from workerlib._users_line import stacklevel
 from workerlib._values import remedies
 from workerlib._values.bases import BASES
 from workerlib._values.libraries import families
@@ -279,5 +280,5 @@ def warn_of_conversion(cls: type, path: str, lists: bool) -> None:
         f"{path}: {cls.__module__}.{cls.__qualname__} arrives as {name}; send {made} to say so,"
         " or connect with strict=True to have it refused",
         ConversionWarning,
-        stacklevel=5,
+        stacklevel=stacklevel(),
     )
