@@ -13,10 +13,13 @@ from pyscript_page import PyScriptPage
 
 
 class JavaScriptPage(PyScriptPage):
-    """The page tests/faults/pages/javascript.html."""
+    """The page tests/faults/pages/javascript.html, whose workers start from the snapshots of the run."""
 
     def __init__(self, browser: AnyBrowser, site: str) -> None:
-        super().__init__(browser, site, "../faults/javascript.html", faultless=False, has_harness=False)
+        path = "../faults/javascript.html"
+        super().__init__(
+            browser, site, path, faultless=False, has_harness=False, has_snapshot=True, shares_context=False
+        )
         self.wait_for("() => window.callFunction")
 
     def call(self, name: str, /, limit: float = 60, **arguments: Any) -> Any:

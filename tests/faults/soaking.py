@@ -10,7 +10,12 @@ import pyodide_js
 import workerlib
 from workerlib._rpc.timers import TimeLimit
 
+from pace import PACE
+
 FAULTS = ("read_badly", "repr_deep", "recurse", "exit_at_once", "close_itself")
+LIMIT = 60 * PACE
+"""The seconds within which each call has to settle."""
+
 RECORDS = [{"id": n, "name": f"number {n}", "value": n / 3} for n in range(500)]
 
 _chance = random.Random()
@@ -45,13 +50,13 @@ async def _restart():
     _worker = await workerlib.spawn("/faults/worker.py", name="soaked")
 
 
-async def _settled(calls, limit=60):
+async def _settled(calls):
     """Waits for calls that may fail by the death of their worker, and for nothing else."""
     tasks = [asyncio.ensure_future(call) for call in calls]
     _counts["calls"] += len(tasks)
     try:
         # Pyodide's loop keeps the timers of `asyncio.wait()` for their minute: this soak would soak itself.
-        async with TimeLimit(limit):
+        async with TimeLimit(LIMIT):
             await asyncio.wait(tasks)
     except TimeoutError:
         for task in tasks:
@@ -120,7 +125,7 @@ async def _cancel():
     await asyncio.sleep(0)
     task.cancel()
     try:
-        async with TimeLimit(60):
+        async with TimeLimit(LIMIT):
             await asyncio.wait([task])
     except TimeoutError:
         _counts["unsettled"] += 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import workerlib
+from workerlib import Pool, Worker
 
 import pools
 
@@ -16,6 +19,23 @@ NAN = float("nan")
 SECONDS = "write a number of seconds"
 COUNT = "write a whole number from 1 on"
 FLAG = "write True or False"
+
+IN_MODULES_LOOP = pytest.mark.asyncio(loop_scope="module")
+"""The mark of tests that share a worker or a pool: what is refused leaves both as they were."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def worker() -> AsyncIterator[Worker]:
+    """A worker that tests share."""
+    async with workerlib.connect(SCRIPT) as worker:
+        yield worker
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[Pool]:
+    """A pool that tests share."""
+    async with workerlib.pool(SCRIPT, size=1) as pool:
+        yield pool
 
 
 @pytest.mark.parametrize(
@@ -84,21 +104,23 @@ async def test_options_of_connections(option: str, value: Any, kind: type[Except
         ("timeouts", 5, TypeError, "double.options.. got an unexpected keyword argument"),
     ],
 )
-async def test_options_of_functions(option: str, value: Any, kind: type[Exception], remedy: str) -> None:
+@IN_MODULES_LOOP
+async def test_options_of_functions(
+    worker: Worker, pool: Pool, option: str, value: Any, kind: type[Exception], remedy: str
+) -> None:
     """They are refused when the function is made, by those of single workers and of pools."""
-    async with workerlib.connect(SCRIPT) as worker, workerlib.pool(SCRIPT, size=1) as pool:
-        for function in (worker.double, pool.double):
-            with pytest.raises(kind, match=remedy) as told:
-                function.options(**{option: value})
-            assert option in str(told.value)
+    for function in (worker.double, pool.double):
+        with pytest.raises(kind, match=remedy) as told:
+            function.options(**{option: value})
+        assert option in str(told.value)
 
 
-async def test_how_far_a_stream_may_be_ahead() -> None:
+@IN_MODULES_LOOP
+async def test_how_far_a_stream_may_be_ahead(worker: Worker) -> None:
     """It is a number of items that the wire format can tell."""
-    async with workerlib.connect(SCRIPT) as worker:
-        for value in (0, 1.5, "5", True, 1 << 32):
-            with pytest.raises((TypeError, ValueError), match=r"ahead=.*: write a "):
-                worker.numbers.options(ahead=value)
+    for value in (0, 1.5, "5", True, 1 << 32):
+        with pytest.raises((TypeError, ValueError), match=r"ahead=.*: write a "):
+            worker.numbers.options(ahead=value)
 
 
 @pytest.mark.parametrize(
@@ -113,41 +135,43 @@ async def test_how_far_a_stream_may_be_ahead() -> None:
         ({"ordered": "no"}, TypeError, FLAG),
     ],
 )
-async def test_options_of_maps(options: dict[str, Any], kind: type[Exception], remedy: str) -> None:
+@IN_MODULES_LOOP
+async def test_options_of_maps(
+    pool: Pool, options: dict[str, Any], kind: type[Exception], remedy: str
+) -> None:
     """They are refused before an item is read."""
-    async with workerlib.pool(SCRIPT, size=1) as pool:
-        with pytest.raises(kind, match=remedy) as told:
-            pool.map(pool.double, iter([1]), **options)
-        assert next(iter(options)) in str(told.value)
+    with pytest.raises(kind, match=remedy) as told:
+        pool.map(pool.double, iter([1]), **options)
+    assert next(iter(options)) in str(told.value)
 
 
-async def test_what_a_pool_runs() -> None:
+@IN_MODULES_LOOP
+async def test_what_a_pool_runs(pool: Pool) -> None:
     """Functions of somebody else, and several iterables as `map()` takes them, are refused with the remedy."""
-    async with workerlib.pool(SCRIPT, size=1) as pool:
-        with pytest.raises(TypeError, match=r"no function of this pool: write pool.submit\(pool.f"):
-            pool.submit(len, [])
-        with pytest.raises(TypeError, match=r"write pool.map\(pool.f, …\) with an export"):
-            pool.map(len, [])
-        with pytest.raises(TypeError, match=r"takes one iterable of items, and 2 were given.*zip"):
-            pool.map(pool.double, [1], [2])
-        with pytest.raises(TypeError, match="items=5: write an iterable"):
-            pool.map(pool.double, 5)
-        for function in (5, "statistics.fmean"):
-            with pytest.raises(TypeError, match=r"is no function: write pool.run\(f, …\)"):
-                await pool.run(function)
-        with pytest.raises(TypeError, match=r"no graph of dask's: write a dict, or pool.compute"):
-            await pool.get(5, "x")
+    with pytest.raises(TypeError, match=r"no function of this pool: write pool.submit\(pool.f"):
+        pool.submit(len, [])
+    with pytest.raises(TypeError, match=r"write pool.map\(pool.f, …\) with an export"):
+        pool.map(len, [])
+    with pytest.raises(TypeError, match=r"takes one iterable of items, and 2 were given.*zip"):
+        pool.map(pool.double, [1], [2])
+    with pytest.raises(TypeError, match="items=5: write an iterable"):
+        pool.map(pool.double, 5)
+    for function in (5, "statistics.fmean"):
+        with pytest.raises(TypeError, match=r"is no function: write pool.run\(f, …\)"):
+            await pool.run(function)
+    with pytest.raises(TypeError, match=r"no graph of dask's: write a dict, or pool.compute"):
+        await pool.get(5, "x")
 
 
-async def test_the_wrong_keyword() -> None:
+@IN_MODULES_LOOP
+async def test_the_wrong_keyword(pool: Pool) -> None:
     """`with`, `for` and `await` in the wrong place say which one is right."""
     with pytest.raises(TypeError, match="write `async with`"), workerlib.connect(SCRIPT):
         pass
-    async with workerlib.pool(SCRIPT, size=1) as pool:
-        with pytest.raises(TypeError, match="write `async for result in"):
-            list(pool.map(pool.double, [1]))
-        with pytest.raises(TypeError, match="write `async for result in"):
-            await pool.map(pool.double, [1])
+    with pytest.raises(TypeError, match="write `async for result in"):
+        list(pool.map(pool.double, [1]))
+    with pytest.raises(TypeError, match="write `async for result in"):
+        await pool.map(pool.double, [1])
 
 
 @pytest.mark.parametrize("script", ["", ".", "a worker"])
@@ -178,13 +202,11 @@ def test_arguments_of_functions(mistake: Any, remedy: str) -> None:
         mistake()
 
 
-async def test_a_worker_among_the_arguments() -> None:
+@IN_MODULES_LOOP
+async def test_a_worker_among_the_arguments(worker: Worker) -> None:
     """A Worker is no value, and no class of the user's; the error says what can be sent instead."""
-    async with workerlib.connect(SCRIPT) as worker:
-        with pytest.raises(
-            workerlib.UnsendableError, match=r"args\[0\].*send its functions, such as worker.f"
-        ):
-            await worker.double(worker)
+    with pytest.raises(workerlib.UnsendableError, match=r"args\[0\].*send its functions, such as worker.f"):
+        await worker.double(worker)
 
 
 def test_a_name_with_a_slip() -> None:

@@ -13,11 +13,12 @@ use crate::server::{self, Site};
 use crate::setup::browser::Engine;
 use crate::site;
 use crate::steps::Steps;
+use crate::test::pace::{self, Measure, PACE};
 use crate::workspace::{BYTECODE, Workspace};
 
 /// How many minutes a soak lasts whose curves take the place of the committed ones.
 const MINUTES_OF_A_NOTE: f64 = 10.0;
-/// The time for all that is not soaking.
+/// The time for all that is not soaking, on a fast machine.
 const BEYOND: Duration = Duration::from_secs(600);
 
 /// The arguments of `cargo xtask soak`.
@@ -43,6 +44,8 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     let mut steps = Steps::default();
     site::add(&mut steps, workspace, Pyodide::V314, &needs);
     steps.run()?;
+    let pace = pace::measure(workspace, Measure::Pyodide, 1)?;
+    println!("limits are {:.1} times as long: {}", pace.factor, pace.reason);
     let mut is_flat = true;
     for &engine in &options.browser {
         let mounts = vec![
@@ -59,7 +62,8 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         drive.env("PYTHONPATH", std::env::join_paths(path).context("a path with a colon")?);
         drive.envs(engine.find().with_context(|| format!("{} is missing", engine.name()))?);
         drive.env(BYTECODE, workspace.bytecode()).current_dir(workspace.target());
-        let limit = BEYOND + Duration::from_secs_f64(options.minutes * 60.0);
+        drive.env(PACE, format!("{:.2}", pace.factor));
+        let limit = BEYOND.mul_f64(pace.factor) + Duration::from_secs_f64(options.minutes * 60.0);
         let run = process::capture_within(
             workspace,
             &format!("soak-{}", engine.name()),

@@ -39,7 +39,7 @@ mod extent;
 mod javascript;
 mod lanes;
 mod memory;
-mod pace;
+pub(crate) mod pace;
 mod pages;
 mod parts;
 pub(crate) mod pytest;

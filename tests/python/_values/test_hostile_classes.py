@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,11 +17,12 @@ import workerlib
 from workerlib import Worker, _exports
 
 from loopback import connected, loopback_channel
+from repeated import IS_FULL
 
 LIMIT = 20
 """Seconds: nothing here takes long unless it takes for ever."""
 
-STRIDE = 1 if os.environ.get("WORKERLIB_FULL_TESTS") else 5
+STRIDE = 1 if IS_FULL else 5
 """The step by which classes are chosen: one of so many is tried."""
 
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::memory::Selection;
+use super::pace::PACE;
 use super::sites::Sites;
 use crate::process::Limit;
 use crate::workspace::Workspace;
@@ -13,9 +14,6 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(360);
 
 /// How long it may write nothing on any machine, so that a run in CI ends by itself and tells which test was stuck.
 const LONGEST_SILENCE_OF_ALL: Duration = Duration::from_secs(2700);
-
-/// The variable that tells the suites how slow the machine is.
-const PACE: &str = "WORKERLIB_TEST_PACE";
 
 /// The variable that tells the suites to run the tests that repeat others, too (`tests/python/repeated.py`).
 const FULL: &str = "WORKERLIB_FULL";

@@ -13,8 +13,8 @@ use crate::pyodide::Pyodide;
 use crate::setup::node;
 use crate::workspace::Workspace;
 
-/// The variable by which a user names the pace instead of having it measured.
-const OVERRIDE: &str = "WORKERLIB_TEST_PACE";
+/// The variable that tells tests the pace, and by which a user names it instead of having it measured.
+pub(crate) const PACE: &str = "WORKERLIB_TEST_PACE";
 
 /// How long Pyodide 314 takes to start under Node 20 on a fast machine. The figure is the lower end of an estimate: a start took
 /// about 2.3 s of processor time where this was written. A reference that is too small makes limits longer, never shorter.
@@ -31,14 +31,14 @@ const LOOP: &str =
 const MORE_LOAD: f64 = 1.5;
 
 /// How many times as long as on a quiet, fast machine things may take here, and how that is known.
-pub(super) struct Pace {
-    pub(super) factor: f64,
-    pub(super) reason: String,
+pub(crate) struct Pace {
+    pub(crate) factor: f64,
+    pub(crate) reason: String,
 }
 
 /// The program that is timed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Measure {
+pub(crate) enum Measure {
     /// A loop of Python's.
     Python,
     /// A start of Pyodide under Node; a loop of Python's where either is missing.
@@ -49,14 +49,13 @@ pub(super) enum Measure {
 ///
 /// # Errors
 /// If the program cannot be started.
-pub(super) fn measure(workspace: &Workspace, measure: Measure, lanes: usize) -> Result<Pace> {
-    if let Some(text) = std::env::var_os(OVERRIDE) {
+pub(crate) fn measure(workspace: &Workspace, measure: Measure, lanes: usize) -> Result<Pace> {
+    if let Some(text) = std::env::var_os(PACE) {
         let text = text.to_string_lossy();
         let factor = text.parse::<f64>().ok().filter(|factor| factor.is_finite() && *factor >= 1.0);
-        let factor = factor.with_context(|| {
-            format!("{OVERRIDE} is {text:?}; it should be a number from 1 on, such as 2.5")
-        })?;
-        return Ok(Pace { factor, reason: format!("given by {OVERRIDE}") });
+        let factor = factor
+            .with_context(|| format!("{PACE} is {text:?}; it should be a number from 1 on, such as 2.5"))?;
+        return Ok(Pace { factor, reason: format!("given by {PACE}") });
     }
     let pyodide = Pyodide::V314.folder(workspace);
     let node = if measure == Measure::Pyodide { node::find(workspace).ok() } else { None };
