@@ -141,3 +141,11 @@ async def test_what_a_pool_gives(start: _Start, script: Path, warned: list[str])
         await _cancel_at_once(start(pool))
         assert await pool.echo(2) == 2
     assert warned == []
+
+
+def test_a_user_who_forgets_to_await() -> None:
+    """Python's warning names the function that the user has called."""
+    for opened, name in ((workerlib.connect, "connect"), (workerlib.pool, "pool")):
+        with pytest.warns(RuntimeWarning, match=rf"coroutine 'workerlib\.{name}' was never awaited"):
+            # Nobody holds it, so it ends here.
+            opened("worker.py")

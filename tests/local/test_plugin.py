@@ -166,6 +166,7 @@ def test_sync_tests(project: Project) -> None:
             assert worker.gross(1.2345, digits=1) == 1.5
             assert worker.later((1, {2})) == (1, {2})
             assert worker["later"](b"x") == b"x"
+            assert "later" in worker and "nothing" not in worker and "later" in list(worker)
             assert worker.later.options(timeout=600)(1) == 1
             with pytest.raises(TimeoutError):
                 worker.never.options(timeout=0.001)()

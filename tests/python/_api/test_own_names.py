@@ -34,6 +34,17 @@ def test_the_names_are_listed() -> None:
     assert set(re.findall(r"`(\w+)`", in_class[1])) == worker.OWN_NAMES
 
 
+async def test_the_exports_are_listed(connect: Connect) -> None:
+    """`in` and a loop go through the exports, and do not ask for an export of the name 0."""
+    workerlib.export(name="mean")(lambda: 1)
+    workerlib.export(name="max")(lambda: 2)
+    async with connect() as connected:
+        assert list(connected) == ["mean", "max"]
+        assert "mean" in connected
+        assert "close" not in connected
+        assert 0 not in connected
+
+
 async def test_each_name_is_warned_of_and_reached_by_its_item(connect: Connect) -> None:
     """An export of such a name is not lost."""
     for name in worker.OWN_NAMES:

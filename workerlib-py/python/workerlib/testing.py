@@ -206,6 +206,12 @@ class BlockingWorker:
         """
         return self._blocking(self._worker[name])
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._worker
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._worker)
+
     def _blocking(self, function: RemoteFunction) -> BlockingFunction:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -55,11 +55,12 @@ class Connecting(Opening[_I_co]):
             coroutine: Returns the `Worker`.
             caller: The name of the function that the user has called, for messages.
         """
-        caller = f"workerlib.{caller}(…)"
+        call = f"workerlib.{caller}(…)"
         super().__init__(
             coroutine,
-            f"{caller} is no worker yet, and has no {{name}}: `worker = await {caller}` first, or"
-            f" `async with {caller} as worker:`",
+            caller,
+            f"{call} is no worker yet, and has no {{name}}: `worker = await {call}` first, or"
+            f" `async with {call} as worker:`",
         )
 
 

@@ -12,14 +12,17 @@ _T_co = TypeVar("_T_co", covariant=True)
 class Opening(Coroutine[Any, Any, _T_co], Generic[_T_co]):
     """A coroutine that opens something, which the end of an `async with` block closes."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], missing: str) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], caller: str, missing: str) -> None:
         """Wraps the coroutine.
 
         Args:
             coroutine: Opens the thing and returns it; that is an asynchronous context manager.
+            caller: The name of the function that the user has called.
             missing: The message for who asks for an attribute of the thing before it is opened, with `{name}`
                 for the attribute's name.
         """
+        # Python names it to who forgets to await it.
+        coroutine.__qualname__ = f"workerlib.{caller}"  # type: ignore[attr-defined]
         self._coroutine = coroutine
         self._missing = missing
         self._opened: Any = None

@@ -39,6 +39,7 @@ class Starting(Opening[Pool]):
         """
         super().__init__(
             coroutine,
+            "pool",
             "workerlib.pool(…) has not started, and has no {name}: `pool = await workerlib.pool(…)` first,"
             " or `async with workerlib.pool(…) as pool:`",
         )

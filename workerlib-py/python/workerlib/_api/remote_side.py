@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.remote_functions import RemoteFunction, not_exported
 
@@ -49,6 +51,12 @@ class RemoteSide:
         if function is None:
             raise not_exported(name, self._functions, self._role)
         return function
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._functions
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
 
     def __getattr__(self, name: str) -> RemoteFunction:
         # copy, pickle and inspect ask for these names: a list of exports would be no help to them.

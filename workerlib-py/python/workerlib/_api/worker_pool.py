@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Never, Protocol
 
@@ -328,6 +328,12 @@ class Pool:
             self._driver.check_export(name)
             function = self._functions[name] = _pool_function(self._driver, name, None, 0)
         return function
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._driver.exports
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._driver.exports)
 
     def __getattr__(self, name: str) -> PoolFunction:
         # copy, pickle and inspect ask for these names: a list of exports would be no help to them.
