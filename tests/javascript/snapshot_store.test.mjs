@@ -1,6 +1,9 @@
-// Tests of workerlib-py/javascript/src/snapshot/store.ts, which keeps images, over Cache Storages that are objects: node --test.
+// Tests of workerlib-py/javascript/src/snapshot/store.ts, which keeps images, over Cache Storages that are objects and in Node's folder: node --test.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
+import { mkdtemp, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { createRequire, syncBuiltinESMExports } from "node:module";
+import os, { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -85,6 +88,75 @@ test("there is no store on a page that is not secure, which has no digests and n
 
 test("there is no store where the browser refuses one, as in some private windows", async () => {
   globalThis.caches = { open: () => Promise.reject(new DOMException("denied", "SecurityError")) };
+  assert.equal(await openStore(), undefined);
+});
+
+test("there is no store in a sandboxed frame, where Cache Storage must not be named", async () => {
+  const get = () => {
+    throw new DOMException("sandboxed", "SecurityError");
+  };
+  Object.defineProperty(globalThis, "caches", { get, configurable: true });
+  assert.equal(await openStore(), undefined);
+});
+
+/** Opens Node's store, in a folder of the test's own. */
+async function openFolder(t) {
+  delete globalThis.self;
+  const home = await mkdtemp(join(tmpdir(), "workerlib-"));
+  const before = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = home;
+  t.after(async () => {
+    if (before === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = before;
+    await rm(home, { recursive: true });
+  });
+  return { store: await openStore(), folder: join(home, "workerlib") };
+}
+
+test("a folder keeps images as the browser's storage does", async (t) => {
+  const { store, folder } = await openFolder(t);
+  for (const [at, key] of ["1", "2", "3", "4", "5"].entries()) {
+    await store.write(key, IMAGE);
+    // Files have dates, and these are written within one of them.
+    await utimes(join(folder, `${key}.snapshot`), at + 1, at + 1);
+  }
+  assert.deepEqual((await store.keys()).sort(), ["2", "3", "4", "5"]);
+  assert.deepEqual(await store.read("5"), IMAGE);
+  await writeFile(join(folder, "5.snapshot"), "damaged");
+  await assert.rejects(store.read("5"), /damaged/);
+  assert.equal(await store.has("5"), false);
+});
+
+test("files that programs have left unfinished are removed, but not those that one is writing", async (t) => {
+  const { store, folder } = await openFolder(t);
+  for (const name of ["left", "begun"]) await writeFile(join(folder, `key.snapshot.1.${name}`), "");
+  await utimes(join(folder, "key.snapshot.1.left"), 1, 1);
+  await store.write("key", IMAGE);
+  assert.deepEqual((await readdir(folder)).sort(), ["key.snapshot", "key.snapshot.1.begun"]);
+});
+
+test("a file that another program removes meanwhile does not matter", async (t) => {
+  const { store, folder } = await openFolder(t);
+  // It is listed, and is not there.
+  await symlink(join(folder, "nowhere"), join(folder, "gone.snapshot"));
+  await store.write("key", IMAGE);
+  assert.deepEqual(await store.keys(), ["key"]);
+});
+
+test("there is no store for a user without a home", async (t) => {
+  delete globalThis.self;
+  const { homedir } = os;
+  const before = process.env.XDG_CACHE_HOME;
+  delete process.env.XDG_CACHE_HOME;
+  t.after(() => {
+    os.homedir = homedir;
+    syncBuiltinESMExports();
+    if (before !== undefined) process.env.XDG_CACHE_HOME = before;
+  });
+  os.homedir = () => {
+    throw new Error("uv_os_homedir returned ENOENT");
+  };
+  syncBuiltinESMExports();
   assert.equal(await openStore(), undefined);
 });
 

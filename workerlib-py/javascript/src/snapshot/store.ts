@@ -32,11 +32,10 @@ export interface Store {
 export async function openStore(): Promise<Store | undefined> {
   if (globalThis.crypto?.subtle === undefined) return undefined;
   if (typeof self === "undefined") return openFolder();
-  if (globalThis.caches === undefined) return undefined;
   try {
-    return inCache(await caches.open(CACHE));
+    return globalThis.caches === undefined ? undefined : inCache(await caches.open(CACHE));
   } catch {
-    // A private window, or a user who allows no storage.
+    // A private window, a user who allows no storage, or a sandboxed frame, where `caches` itself throws.
     return undefined;
   }
 }
@@ -96,6 +95,8 @@ interface Files {
 }
 
 const ENDING = ".snapshot";
+/** After how many milliseconds a file that is not finished is of a program that has died. */
+const FORSAKEN = 3_600_000;
 
 async function openFolder(): Promise<Store | undefined> {
   const load = (name: string): Promise<any> => import(/* @vite-ignore */ `node:${name}`);
@@ -104,21 +105,28 @@ async function openFolder(): Promise<Store | undefined> {
     { homedir(): string },
     { env: Record<string, string | undefined>; pid: number },
   ];
-  const folder = `${process.env["XDG_CACHE_HOME"] || `${os.homedir()}/.cache`}/workerlib`;
-  const path = (key: string): string => `${folder}/${key.replaceAll(/[^\w.-]/g, "_")}${ENDING}`;
-  const remove = (name: string): Promise<void> => files.rm(name, { force: true });
-  const names = async (): Promise<string[]> => {
-    const all = (await files.readdir(folder)).filter((name) => name.endsWith(ENDING));
-    const dated = await Promise.all(
-      all.map(async (name) => ({ name, date: (await files.stat(`${folder}/${name}`)).mtimeMs })),
-    );
-    return dated.sort((one, other) => one.date - other.date).map(({ name }) => name);
-  };
+  let folder: string;
   try {
+    // A user whom the system does not know has no home.
+    folder = `${process.env["XDG_CACHE_HOME"] || `${os.homedir()}/.cache`}/workerlib`;
     await files.mkdir(folder, { recursive: true, mode: 0o700 });
   } catch {
     return undefined;
   }
+  const path = (key: string): string => `${folder}/${key.replaceAll(/[^\w.-]/g, "_")}${ENDING}`;
+  const remove = (name: string): Promise<void> => files.rm(name, { force: true });
+  /** Lists files with their dates, the oldest first. */
+  const dated = async (isMeant: (name: string) => boolean): Promise<{ name: string; date: number }[]> => {
+    const found = await Promise.allSettled(
+      (await files.readdir(folder))
+        .filter(isMeant)
+        .map(async (name) => ({ name, date: (await files.stat(`${folder}/${name}`)).mtimeMs })),
+    );
+    // Another program may have removed a file meanwhile.
+    const present = found.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    return present.sort((one, other) => one.date - other.date);
+  };
+  const names = async (): Promise<string[]> => (await dated((name) => name.endsWith(ENDING))).map(({ name }) => name);
   return {
     async read(key) {
       // Node may read into a part of a larger ArrayBuffer, and slices of the result are of that buffer too.
@@ -141,7 +149,9 @@ async function openFolder(): Promise<Store | undefined> {
         await remove(unfinished);
         throw error;
       }
-      const old = (await names()).slice(0, -MOST);
+      const begun = await dated((name) => name.includes(`${ENDING}.`));
+      const forsaken = begun.filter(({ date }) => date < Date.now() - FORSAKEN).map(({ name }) => name);
+      const old = [...(await names()).slice(0, -MOST), ...forsaken];
       await Promise.all(old.map((name) => remove(`${folder}/${name}`)));
     },
     keys: async () => (await names()).map((name) => name.slice(0, -ENDING.length)),
