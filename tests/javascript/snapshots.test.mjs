@@ -64,9 +64,9 @@ async function pass(milliseconds) {
 
 /**
  * A page whose first worker has started. `makers` has the maker when it has been made, `asked` the steps for which it has asked,
- * `done` those that it has begun.
+ * `done` those that it has begun. It does not go on from the step `standsAt`.
  */
-async function startedPage() {
+async function startedPage(standsAt = "") {
   const { port1, port2 } = new globalThis.ChannelOfTheTest();
   const [makers, asked, done] = [[], [], []];
   const image = new Uint8Array([1]);
@@ -77,6 +77,7 @@ async function startedPage() {
           asked.push(step);
           await before(step);
           done.push(step);
+          if (step === standsAt) await new Promise(() => {});
         }
         return { image };
       },
@@ -147,6 +148,21 @@ test("a step does not wait while a worker starts, which waits for the snapshot",
   await until(() => done.length === 4);
   started();
   end();
+});
+
+test("a maker that stands still delays the start of a worker once", async () => {
+  const { snapshots, done } = await startedPage("write");
+  await pass(500);
+  await until(() => done.length === 2);
+  let offers = 0;
+  const offer = () => snapshots.offer().then(() => (offers += 1));
+  const first = offer();
+  await pass(4950);
+  assert.equal(offers, 0, "the snapshot is nearly made");
+  await pass(50);
+  await first;
+  await offer();
+  assert.equal(offers, 2);
 });
 
 test("no maker is made while a worker starts: the start needs the processor, and leads to a maker by itself", async () => {

@@ -1,4 +1,4 @@
-"""When a program gets a memory snapshot whose workers start again and again: `_hosts/spawned/snapshots.py`."""
+"""When a program whose workers start again and again gets a memory snapshot: `_hosts/spawned/snapshots.py`."""
 
 from __future__ import annotations
 
@@ -32,3 +32,14 @@ async def test_the_fifth_plain_start_has_a_snapshot_made(monkeypatch: pytest.Mon
         with start() as offer:
             offer.close()
         assert made == [("script", {})]
+
+
+async def test_a_maker_that_stands_still_delays_one_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start waits for a snapshot that is nearly made, and the starts after it do not wait in vain again."""
+    from workerlib._hosts.spawned import snapshots
+
+    monkeypatch.setattr(snapshots, "_PATIENCE", 0.05)
+    known = snapshots.Snapshots()
+    known._soon = asyncio.get_running_loop().create_future()
+    await known._offer(True)
+    assert known._soon is None

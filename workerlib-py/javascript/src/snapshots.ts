@@ -74,8 +74,11 @@ export class Snapshots {
 
   /** Tells what the worker that starts now is told of snapshots; waits for one that is nearly made. */
   async offer(): Promise<Offer | null> {
-    if (this.#soon !== undefined) {
-      await Promise.race([this.#soon, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+    const soon = this.#soon;
+    if (soon !== undefined) {
+      await Promise.race([soon, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+      // The maker may stand still: no further start waits for it.
+      if (this.#soon === soon) this.#soon = undefined;
     }
     return this.#cannot ? null : { snapshot: this.#kept ?? null };
   }

@@ -110,8 +110,11 @@ class Snapshots:
     async def _offer(self, wanted: bool) -> Any:
         if not wanted or self._cannot:
             return jsnull
-        if self._soon is not None:
-            await asyncio.wait([self._soon], timeout=_PATIENCE)
+        if (soon := self._soon) is not None:
+            await asyncio.wait([soon], timeout=_PATIENCE)
+            if self._soon is soon:
+                # The maker may stand still: no further start waits for it.
+                self._soon = None
         return {"snapshot": jsnull if self._kept is None else self._kept}
 
     def _make_when_quiet(self, script: Callable[[], str], equipment: Callable[[], dict[str, Any]]) -> None:
