@@ -47,6 +47,7 @@ OTHERWISE = {
         "nested_calls",
         "nested_maps",
         "a_nested_map_that_cannot_begin",
+        "a_task_with_an_iterator_runs_once",
     },
     "reports": {"reports"},
     "cancel": {"break_ends_a_map", "cancel", "closing"},

@@ -99,6 +99,26 @@ async def die_once(number: int) -> int:
 
 
 @workerlib.export
+def same(value: Any) -> Any:
+    return value
+
+
+@workerlib.export
+async def total(rows: Any) -> int:
+    """Adds up what it gets: numbers of a list or of a stream."""
+    return sum([row async for row in rows] if hasattr(rows, "__aiter__") else rows)
+
+
+@workerlib.export
+async def total_and_die(rows: Any, should_die: Any) -> int:
+    """Adds up, and ends its worker if the page says so."""
+    result = await total(rows)
+    if await should_die():
+        await _die()
+    return result
+
+
+@workerlib.export
 def spin(seconds: float) -> float:
     """Keeps this worker busy."""
     end = time.monotonic() + seconds

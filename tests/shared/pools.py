@@ -520,6 +520,32 @@ async def test_poison(start: Start) -> None:
         assert await pool.double(1) == 2
 
 
+async def test_a_task_with_an_iterator_runs_once(start: Start) -> None:
+    """An iterator gives each item once: its task does not run again without them, and is not sent twice."""
+    asked = 0
+
+    async def should_die() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 1
+
+    async with start(size=2, backoff=None) as pool:
+        total = pool.total_and_die.options(retries=3)
+        with raises(workerlib.WorkerDiedError, "it runs once, since an argument is an iterator"):
+            await total(workerlib.stream([1, 2]), should_die)
+        assert asked == 1
+        asked = 0
+        assert await total([1, 2], should_die) == 3
+        assert asked == 2
+        items = [(row for row in [1, 2]), [(row for row in [3])], [object()]]
+        with warnings.catch_warnings():
+            # A generator arrives as a list, with a warning.
+            warnings.simplefilter("ignore", workerlib.ConversionWarning)
+            results = [result async for result in pool.map(pool.same, items, errors="yield", chunk=3)]
+        assert results[:2] == [[1, 2], [[3]]]
+        assert isinstance(results[2], workerlib.UnsendableError)
+
+
 async def test_an_idempotent_export_runs_again(start: Start) -> None:
     """A function that may run twice does so after a death, without retries."""
     async with start(size=1, backoff=0.2) as pool:

@@ -619,13 +619,13 @@ class Driver:
             return
         place.member, place.is_up = None, False
         # What follows had not begun.
-        if (run := next((run for run in place.runs if not run.is_complete), None)) is not None:
-            run.note_fate(member.fate)
+        run = next((run for run in place.runs if not run.is_complete), None)
+        once = set() if run is None else run.note_fate(member.fate)
         place.runs.clear()
         self._cause = WorkerDiedError(member.fate)
         # Its process is waited for, so that nothing is left of it.
         self._spawn(_quietly(member.close()))
-        self.schedule.handle_died(slot, incarnation)
+        self.schedule.handle_died(slot, incarnation, once)
 
     def _at(self, handle: Callable[..., object], *args: Any) -> None:
         self.schedule.handle_time(self.loop.time())

@@ -13,6 +13,7 @@ from typing import Any
 
 from workerlib._pool import schedule, steps
 from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN, RETURNED, TOGETHER
+from workerlib._pool.iterators import any_iterator, holds_iterator
 from workerlib._pool.jobs import Items, Job
 from workerlib._pool.member import Member, TasksLostError
 
@@ -87,11 +88,16 @@ class TaskRun:
                     raise
         return before.is_complete and not before.is_interrupted
 
-    def note_fate(self, fate: str) -> None:
-        """Notes how the worker died, for the tasks that it may have run."""
+    def note_fate(self, fate: str) -> set[int]:
+        """Notes how the worker died, for the tasks that it may have run; returns those that run once."""
+        once: set[int] = set()
         for number in self.step.tasks[self.outcomes :][: self.step.together]:
             if (job := self.told.job(number)) is not None:
                 job.fate = fate
+                if holds_iterator([job.args, job.kwargs]):
+                    once.add(number)
+                    job.fate += "; whatever its retries are, it runs once, since an argument is an iterator"
+        return once
 
     def interrupt(self) -> None:
         """Interrupts what the worker runs."""
@@ -112,7 +118,7 @@ class TaskRun:
         source = self.told.sources.get(steps.feed_of(tasks.start))
         if self.step.is_chunk and self.member.takes_chunks and source is not None:
             items = source.values(tasks)
-            if items is not None:
+            if items is not None and not any_iterator(items):
                 return await self._run_chunk(source, items)
         return await self._run_one_by_one()
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections import deque
+from collections.abc import Container
 
 from workerlib._pool.restarts import Policy, Restarts
 from workerlib._pool.slots import Feed, Given, Slot, State, Task
@@ -332,8 +333,14 @@ class Schedule:
             else:
                 self._suspect(task, Ending.DIED)
 
-    def handle_died(self, slot: int, incarnation: int) -> None:
-        """Notes that a worker is gone."""
+    def handle_died(self, slot: int, incarnation: int, once: Container[int] = ()) -> None:
+        """Notes that a worker is gone.
+
+        Args:
+            slot: Its slot.
+            incarnation: Which of the slot's workers it is.
+            once: The tasks that cannot run again, whatever their retries are.
+        """
         known = self._current(slot, incarnation)
         if known is None or known.state in {State.WAITING, State.PARKED}:
             return
@@ -341,6 +348,8 @@ class Schedule:
         current = known.current
         suspects = [] if current is None else self._singled_out(current, current.together)
         for task in suspects:
+            if task.numbers.start in once:
+                task.retries = 0
             if task.numbers.start == known.meant:
                 self._settle(task, known.meaning)
             elif not is_death:
