@@ -17,6 +17,7 @@ from pace import PACE
 
 SCRIPT = """
 import workerlib as wl
+from dataclasses import dataclass
 from typing import *
 
 
@@ -31,6 +32,13 @@ def pick(key: str, default: Optional[float] = None) -> Optional[str]: ...
 @wl.export
 def pick(key, default=None):
     return key
+
+
+@wl.export
+@dataclass
+class Size:
+    width: int
+    height: int = 1
 
 
 @wl.export

@@ -91,6 +91,24 @@ def test_all_that_differs_is_listed() -> None:
     assert "it does not export count()" in message
 
 
+class Anyhow(Protocol):
+    """Leaves open how its functions are called, as type checkers understand it."""
+
+    async def mean(self, *args: Any, **fields: Any) -> float: ...
+
+
+class Variadic(Protocol):
+    """Says how."""
+
+    async def mean(self, *args: float, **fields: Any) -> float: ...
+
+
+def test_parameters_that_are_left_open() -> None:
+    """`*args: Any, **fields: Any` are any parameters: so are written the fields of an exported class of values."""
+    check(Anyhow, _exports.describe_exports(), "stats")
+    assert "mean(*args, **fields) is mean(values, /, weight=…, *, digits=…) there" in refused(Variadic)
+
+
 def test_what_is_inherited_counts() -> None:
     """Once, and what is missing is missing."""
     assert refused(Derived) == "the worker 'stats' does not fit Derived: it does not export median()"
@@ -394,6 +412,31 @@ def test_an_exported_class_becomes_a_handle() -> None:
     assert "    from work import Round as Round_\n" in text
     assert "    async def Circle(self, *args: Any, **fields: Any) -> Round_:" in text
     assert "    async def newest(self, tables: list[TableHandle]) -> TableHandle | None:" in text
+
+
+def test_two_exported_classes_with_one_base() -> None:
+    """Each handle has the base's methods as the base has them, however often that is looked at."""
+    text = written(
+        """
+        from collections.abc import AsyncIterator, Callable
+        from workerlib import export
+
+        class Base:
+            @staticmethod
+            def version(of: int) -> str: ...
+            def each(self, show: Callable[[int], bool], ids: AsyncIterator[int]) -> None: ...
+
+        @export
+        class One(Base): ...
+
+        @export
+        class Two(Base): ...
+        """
+    )
+    compile(text, "work_interface.py", "exec")
+    assert text.count("    async def version(self, of: int) -> str:") == 2
+    shown = "show: Callable[[int], bool | Awaitable[bool]], ids: AsyncIterable[int]"
+    assert text.count(f"    async def each(self, {shown}) -> None:") == 2
 
 
 def test_values_that_cross_are_as_the_page_has_them() -> None:

@@ -58,6 +58,7 @@ class Interface(Protocol):
 
 _OWN = frozenset(name for name in vars(Interface) if not name.startswith("_"))
 _STREAMS = ("Stream", "AsyncIterator", "AsyncIterable", "AsyncGenerator")
+_VARIADIC = [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]
 _NO_INTERFACES = (object, Protocol, Generic, Interface)
 _OVERLOADED = overload(lambda: None)
 """A method with `@overload`, as Python keeps it: without the parameters of its variants."""
@@ -127,9 +128,10 @@ def _functions(interface: object) -> Iterator[tuple[str, _Parameters | None, boo
             if found is _OVERLOADED:
                 yield name, None, None
             elif isinstance(found, FunctionType):
-                yield name, _parameters(found)[1:], _gives_stream(found)
+                yield name, _wanted(found, _parameters(found)[1:]), _gives_stream(found)
             elif isinstance(found, staticmethod):
-                yield name, _parameters(found.__func__), _gives_stream(found.__func__)
+                function = found.__func__
+                yield name, _wanted(function, _parameters(function)), _gives_stream(function)
 
 
 def _is_generator(function: Any) -> bool:
@@ -178,6 +180,17 @@ def _parameters(function: Any) -> _Parameters:
         (one.name, one.kind, one.default is not empty)
         for one in inspect.signature(function).parameters.values()
     ]
+
+
+def _wanted(function: Any, parameters: _Parameters) -> _Parameters | None:
+    """Returns the parameters that a method wants; None of `(*args: Any, **fields: Any)`.
+
+    Type checkers take that for any parameters, and `workerlib.stubs` writes it for the fields of a class.
+    """
+    if [kind for _, kind, _ in parameters] != _VARIADIC:
+        return parameters
+    annotations = [function.__annotations__.get(name) for name, _, _ in parameters]
+    return None if all(one in (Any, "Any", "typing.Any") for one in annotations) else parameters
 
 
 def _shown(name: str, parameters: _Parameters) -> str:

@@ -8,12 +8,22 @@ class is a handle, whose methods are async. Nothing else of an annotation change
 from __future__ import annotations
 
 import ast
+import copy
 import keyword
 import textwrap
 from collections.abc import Iterator
 
 from workerlib._stubs.classes import bases_of, kind_of
-from workerlib._stubs.script import STREAMS, Defined, Function, Module, arguments_of, is_stream, item_of
+from workerlib._stubs.script import (
+    STREAMS,
+    Defined,
+    Function,
+    Module,
+    arguments_of,
+    is_stream,
+    item_of,
+    unquoted,
+)
 
 _CALLABLES = ("typing.Callable", "collections.abc.Callable")
 _ANSWERS = frozenset(
@@ -142,9 +152,8 @@ class PageView:
             node: The annotation in the script.
             is_sent: Whether the page sends the value.
         """
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            # The whole module has postponed annotations, so the quotes are not needed.
-            return self.seen(ast.parse(node.value, mode="eval").body, is_sent=is_sent)
+        # The whole module has postponed annotations, so quotes are not needed.
+        node = unquoted(node)
         if isinstance(node, ast.BinOp):
             sides = [self.seen(side, is_sent=is_sent) for side in (node.left, node.right)]
             return ast.BinOp(sides[0], node.op, sides[1])
@@ -215,7 +224,7 @@ def _no_arguments() -> ast.arguments:
 
 
 def _methods_of(script: Module, node: ast.ClassDef) -> Iterator[Function]:
-    """Finds the methods of a class, also those of its bases in the script."""
+    """Finds the methods of a class, also those of its bases in the script: copies, which can be rewritten."""
     seen = set()
     classes = [node]
     while classes:
@@ -223,7 +232,8 @@ def _methods_of(script: Module, node: ast.ClassDef) -> Iterator[Function]:
         for member in cls.body:
             if isinstance(member, Function) and member.name not in seen:
                 seen.add(member.name)
-                yield _bound(member)
+                # Another class may have the same base, and a class is gone through more than once.
+                yield _bound(copy.deepcopy(member))
         bases = bases_of(Defined(script, cls.name, cls))
         classes += [
             base.node for base in bases if isinstance(base, Defined) and isinstance(base.node, ast.ClassDef)
