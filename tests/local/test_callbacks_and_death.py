@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,21 @@ async def test_the_death_of_the_worker() -> None:
         await asyncio.sleep(0)
         assert ended == ["cancelled"]
         assert worker.references() == []
+
+
+async def test_later_calls_say_how_the_worker_died() -> None:
+    """So they do when nobody has the `Worker` any more, as in a pool, and the connection is freed."""
+    worker = await workerlib.connect(SCRIPT)
+    add, table = await worker.make_adder(1), await worker.Table("dies")
+    connection = weakref.ref(worker._connection)
+    worker.terminate()
+    await worker.close()
+    del worker
+    gc.collect()
+    assert connection() is None
+    for later in (lambda: add(1), lambda: table.query()):
+        with pytest.raises(workerlib.WorkerDiedError, match=r"ended by worker.terminate\(\)"):
+            await later()
 
 
 async def test_a_callback_that_calls_the_worker_which_waits() -> None:

@@ -426,6 +426,11 @@ async def test_progress(pool: Pool) -> None:
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert results.done == 3
 
+    async def tell(_done: int, _total: int | None) -> None: ...
+
+    with raises(TypeError, "is async, and nothing would await it"):
+        pool.map(pool.double, [1], on_progress=tell)
+
 
 async def test_a_long_range(pool: Pool) -> None:
     """A map of more numbers than a `len()` may tell is begun all the same, and knows how many they are."""

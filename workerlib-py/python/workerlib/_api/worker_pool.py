@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Never, Protocol
@@ -143,6 +144,11 @@ class Pool:
                 require_count(option, value, 1)
         require_flag("ordered", ordered)
         require_callable("on_progress", on_progress)
+        if inspect.iscoroutinefunction(on_progress):
+            raise TypeError(
+                f"on_progress={on_progress!r} is async, and nothing would await it: write a function, which"
+                " may start a task"
+            )
         _check(self._driver, name, timeout, retries)
         options = MapOptions(ordered, errors, ahead or 2 * self.size, chunk, timeout, retries, on_progress)
         return PoolMap(self._driver, name, items, options)

@@ -52,7 +52,7 @@ def describe_function(function: Callable[..., Any], by: By) -> tuple[str, str | 
     is_class_method = isinstance(owner, type)
     if isinstance(owner, type):
         module, name = owner.__module__, f"{owner.__qualname__}.{getattr(function, '__name__', '<unknown>')}"
-    remedy = 'put it into a module that both import, or write by="cloudpickle"'
+    remedy = 'put it into a module that both import, or write pool.run(f, …, by="cloudpickle")'
     if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
         raise TypeError(f"{function!r} has no name by which the worker could import it: {remedy}")
     if module == "__main__":

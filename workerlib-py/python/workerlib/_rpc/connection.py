@@ -582,7 +582,9 @@ class Connection:
         self.streams.end_all(
             lambda: cause(f"the connection was closed before the end of the stream: {reason}")
         )
-        self.references.clear()
+        self.references.clear(
+            lambda name: cause(f"{name}() is called after the end of its connection: {reason}")
+        )
         if self._insistence is not None:
             self._insistence.end_all()
             self._insistence = None

@@ -159,6 +159,9 @@ class References:
         self.replies: dict[int, ReplyState] = {}
         """The answers that have not been taken in, by invocation."""
         self._dropped: list[Held] = []
+        self._end: Callable[[str], Exception] = lambda name: ConnectionClosedError(
+            f"{name}() is called after the end of its connection"
+        )
         self.brought: list[Held] = []
         """The references in the values that were read last, until their call is known."""
 
@@ -266,7 +269,7 @@ class References:
                 f"{held.name}() was called in another thread than its connection's: call it there, by"
                 " loop.call_soon_threadsafe(…)"
             )
-        return ConnectionClosedError(f"{held.name}() is called after the end of its connection")
+        return self._end(held.name)
 
     async def call(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a method and returns its result; waits until the other side takes another invocation."""
@@ -370,8 +373,13 @@ class References:
         if let_go(given.function) and given.closes:
             given.context.copy().run(close, given.function, self._loop)
 
-    def clear(self) -> None:
-        """Forgets everything: the connection has ended."""
+    def clear(self, end: Callable[[str], Exception]) -> None:
+        """Forgets everything: the connection has ended.
+
+        Args:
+            end: Makes the error of a call after that, from the name of what is called.
+        """
+        self._end = end
         given = [*self.given.values()]
         self.given.clear()
         self._objects.clear()
