@@ -194,6 +194,8 @@ class Channel:
         self._port.close()
         proxies, self._proxies = self._proxies, []
         destroy_later(proxies)
+        # They hold the endpoint, which holds this channel: both would wait for the garbage collector.
+        self._handlers = {}
 
     def _end(self) -> None:
         self._is_over = True
