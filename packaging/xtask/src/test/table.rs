@@ -50,11 +50,10 @@ pub(super) fn write(rows: &[Row], left_out: &LeftOut<'_>, seconds: f64) -> Strin
     }
     if !left_out.parts.is_empty() || left_out.too_slow.is_some() {
         let why = left_out.too_slow.as_ref().map(|reason| format!("{reason}\n")).unwrap_or_default();
-        let parts: String = left_out.parts.iter().map(|part| format!("{part}, ")).collect();
-        let _ = writeln!(
-            text,
-            "\n{why}left out, and run by `cargo xtask test --full`: {parts}and the tests marked `repeated`"
-        );
+        let repeated = ["the tests marked `repeated`"];
+        let names: Vec<&str> = left_out.parts.iter().copied().chain(repeated).collect();
+        let names = names.join(", ");
+        let _ = writeln!(text, "\n{why}left out, and run by `cargo xtask test --full`: {names}");
     }
     let sum = |count: fn(&Report) -> u64| rows.iter().map(|row| count(&row.report)).sum::<u64>();
     let (passed, failed) = (sum(|report| report.passed), sum(|report| report.failed));
@@ -91,10 +90,11 @@ mod tests {
         assert!(text.contains("pytest  ok           7      61.0  tests (2 skipped)\n"), "{text}");
         assert!(text.contains("\nruff    FAILED"), "{text}");
         assert!(text.contains("6.0 s  pytest: t.py::test_6\n") && !text.contains("test_1\n"), "{text}");
-        let line =
-            "\nleft out, and run by `cargo xtask test --full`: leaks, and the tests marked `repeated`\n";
+        let line = "\nleft out, and run by `cargo xtask test --full`: leaks, the tests marked `repeated`\n";
         assert!(text.contains(&format!("\n{line}")), "{text}");
         let left_out = LeftOut { too_slow: Some("it is slow".to_owned()), ..left_out };
         assert!(write(&rows, &left_out, 125.0).contains(&format!("\nit is slow{line}")), "{text}");
+        let left_out = LeftOut { parts: Vec::new(), ..left_out };
+        assert!(write(&rows, &left_out, 125.0).contains("--full`: the tests marked"), "{text}");
     }
 }
