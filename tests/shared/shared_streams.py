@@ -428,8 +428,11 @@ async def test_what_an_argument_raises(worker: Worker) -> None:
         await worker.total(broken())
 
 
-async def test_an_argument_is_streamed_once(worker: Worker) -> None:
-    """An iterator that is under way cannot go to a second function; after a call that was not sent it can."""
+async def test_an_argument_is_streamed_once(worker: Worker, connect: Connect) -> None:
+    """An iterator that is under way cannot go to a second function; after a call that was not sent it can.
+
+    What can be iterated several times can be streamed several times.
+    """
 
     go_on = asyncio.Event()
 
@@ -445,8 +448,18 @@ async def test_an_argument_is_streamed_once(worker: Worker) -> None:
     await until(lambda: worker._connection._session.streams[0] == 1, "it was sent")
     with raises(UnsendableError, "streamed already"):
         await worker.total(stream)
-    go_on.set()
-    assert await total == 5
+    async with connect() as other:
+        with raises(UnsendableError, "streamed already"):
+            await other.total(stream)
+        go_on.set()
+        assert await total == 5
+
+        class Lines:
+            async def __aiter__(self) -> AsyncIterator[str]:
+                yield "abc"
+
+        again = Lines()
+        assert await asyncio.gather(worker.total(again), worker.total(again), other.total(again)) == [3, 3, 3]
     assert await open_streams(worker) == (0, 0)
 
 

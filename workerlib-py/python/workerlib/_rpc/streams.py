@@ -26,6 +26,9 @@ from workerlib._values.row import RefusedError
 from workerlib._values.safe_text import class_name
 from workerlib._values.streams import Streamed, is_stream
 
+_streaming: weakref.WeakValueDictionary[int, Streams] = weakref.WeakValueDictionary()
+"""The `Streams` by which an iterator was sent last, by the iterator's id. It tells whether that goes on."""
+
 
 class Streams:
     """The streams of one connection."""
@@ -49,7 +52,7 @@ class Streams:
         self.unsent: list[int] = []
         """The streams among the values that are being encoded."""
         self._producers: dict[int, tuple[Producer, Context]] = {}
-        # The ids of the iterables that have a producer already, which keeps them alive.
+        # The ids of the iterators that have a producer already, which keeps them alive.
         self._sources: set[int] = set()
         # An inbox that nobody has any more takes itself out.
         self.inboxes: dict[int, weakref.ref[Inbox]] = {}
@@ -72,11 +75,14 @@ class Streams:
         Raises:
             RefusedError: If it is an iterator that is streamed already.
         """
-        if id(source) in self._sources:
+        streaming = _streaming.get(id(source))
+        if streaming is not None and id(source) in streaming._sources:
             raise RefusedError("it is being streamed already: an iterator gives each item once")
         stream: int = self.session.open_stream()
         self.unsent.append(stream)
-        self._sources.add(id(source))
+        if type(source) is Streamed or hasattr(type(source), "__anext__"):
+            self._sources.add(id(source))
+            _streaming[id(source)] = self
         producer = Producer(self, stream, source, class_name(type(source)))
         self._producers[stream] = producer, copy_context()
         return stream
