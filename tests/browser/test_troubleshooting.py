@@ -52,6 +52,8 @@ class Setting:
     """The file that the CDN gives to the page and not to the worker."""
     has_worker: bool = True
     """Whether the page has its worker: a mistake that the page alone can make does not wait for one."""
+    is_file: bool = False
+    """Whether the page is opened from the disk, and not from a server."""
 
 
 def _named(wheel: str, **more: object) -> str:
@@ -82,6 +84,7 @@ SETTINGS: dict[str, Callable[[str], Setting]] = {
     "A file that is not there": lambda wheel: Setting(
         has_worker=False, page=_named(f"./{wheel}", files={"./nothing.py": ""})
     ),
+    "A page that is opened as a file": lambda wheel: Setting(has_worker=False, is_file=True),
     "A wrong MIME type": lambda wheel: Setting(
         has_worker=False,
         page=_named(f"./{wheel}", interpreter="./pyodide/pyodide.mjs"),
@@ -157,6 +160,7 @@ OF_OTHERS = {
     "A wheel without `./`",
     "No module named 'workerlib'",
     "A file that is not there",
+    "A page that is opened as a file",
     "A wrong MIME type of WebAssembly",
     "A warning about SharedArrayBuffer",
     "A policy without `unsafe-eval`",
@@ -178,7 +182,8 @@ def test_symptom(symptom: str, cdn: Cdn, tmp_path: Path) -> None:
         host.write({name: content, **_with(setting)})
         if "interpreter" in setting.page:
             host.write({f"pyodide/{needed}": cdn.file_of_pyodide(needed) for needed in NEEDED})
-        shown = _shown(cdn, host, re.compile(_pattern(SYMPTOMS[symptom]), re.DOTALL))
+        address = (host.folder / "index.html").as_uri() if setting.is_file else host.address
+        shown = _shown(cdn, address, re.compile(_pattern(SYMPTOMS[symptom]), re.DOTALL))
     assert shown is None, shown
 
 
@@ -187,7 +192,7 @@ def _pattern(shown: str) -> str:
     return documented_errors.pattern_of(shown).removesuffix(r"\n?\Z")
 
 
-def _shown(cdn: Cdn, host: StaticHost, pattern: re.Pattern[str]) -> str | None:
+def _shown(cdn: Cdn, address: str, pattern: re.Pattern[str]) -> str | None:
     """Opens the page and waits until the pattern shows.
 
     Gives all that was shown instead if it does not show in time, or if the page has told of another error and is silent.
@@ -197,7 +202,7 @@ def _shown(cdn: Cdn, host: StaticHost, pattern: re.Pattern[str]) -> str | None:
     errors: list[str] = []
     page.on("console", lambda message: (errors if message.type == "error" else said).append(message.text))
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(host.address)
+    page.goto(address)
     end = time.monotonic() + LOAD_MILLISECONDS / 1000
     everything, since = "", time.monotonic()
     try:
@@ -231,5 +236,5 @@ def test_the_remedy_for_a_policy_without_unsafe_eval(cdn: Cdn, tmp_path: Path) -
         # PyScript would have met the worker's tag by then.
         host.seconds_late["strict.js"] = 3.0
         host.write({name: content, **files})
-        shown = _shown(cdn, host, re.compile(r"^2\.58", re.MULTILINE))
+        shown = _shown(cdn, host.address, re.compile(r"^2\.58", re.MULTILINE))
     assert shown is None, shown
