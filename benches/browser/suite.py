@@ -212,7 +212,10 @@ class Suite:
     async def streams(self) -> None:
         """Items one by one, and the ways that users would write by hand."""
         for name, (unit, count, ways) in streams.streams(self.ways).items():
-            await self.rounds(Row("stream", name, unit), ways, 1, count, rounds=max(5, self.effort.rounds))
+            row = Row("stream", name, unit)
+            # Streams are compared to small calls, which are as warm as in their own row.
+            warm_up = WARM_UP_CALLS // count if count > 1 else 1
+            await self.rounds(row, ways, 1, count, rounds=max(5, self.effort.rounds), warm_up=warm_up)
         if self.effort.memory_calls:
             row = Row(streams.SLOW, f"{streams.SLOW_ITEMS:,} items", "times")
             self.tell(row.group)
