@@ -195,6 +195,19 @@ async def test_many_restarts_leave_nothing(times: int, workerlib: Any) -> None:
 
 
 @in_page(page="plain_page")
+async def test_a_task_with_what_was_transferred_runs_once(workerlib: Any, raises: Any) -> None:
+    """The worker that died has it: the error tells of the death, and not of an argument that is gone."""
+    import js
+
+    async with workerlib.pool("/shared/pool_worker.py", size=1, backoff=None) as pool:
+        take_and_die = pool.take_and_die.options(retries=3)
+        with raises(workerlib.WorkerDiedError, "an argument is an iterator, or was transferred"):
+            await take_and_die({"buffer": workerlib.transfer(js.ArrayBuffer.new(8))})
+        assert pool.stats().restarts <= 1
+        assert await pool.double(2) == 4
+
+
+@in_page(page="plain_page")
 async def test_a_pool_of_a_worker(workerlib: Any) -> None:
     """A worker has pools as a page has: its own workers share the work."""
     async with workerlib.spawn("/shared/pool_of_workers.py") as worker:

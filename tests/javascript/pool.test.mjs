@@ -105,6 +105,35 @@ test("a death costs the task that ran; with retries it runs again; the second de
   assert.equal(slots.stats().restarts, 3);
 });
 
+test("a task whose arguments can be sent once does not run again, and says why", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1, maxRestarts: 9, poisonAfter: 9 });
+  async function* lines() {
+    yield 1;
+  }
+  const spent = slots.run("f", [lines()], {}, { retries: 5 });
+  workers[0].end("it crashed");
+  await assert.rejects(spent, (error) => error instanceof WorkerDiedError && /it crashed.*since an argument is an iterator/.test(error.message));
+  // What makes an iterator each time is sent again.
+  const again = slots.run("f", [{ [Symbol.asyncIterator]: lines }], {}, { retries: 1 });
+  await until(() => workers[1]?.calls.length === 1);
+  workers[1].end("once more");
+  await until(() => workers[2]?.calls.length === 1);
+  workers[2].calls[0].answer("all lines");
+  assert.equal(await again, "all lines");
+  const moved = slots.run("f", [new ArrayBuffer(8)], {}, { retries: 1 });
+  await until(() => workers[2].calls.length === 2);
+  workers[2].end("with the buffer");
+  await until(() => workers[3]?.calls.length === 1);
+  workers[3].calls[0].fail(new DOMException("the buffer is detached", "DataCloneError"));
+  await assert.rejects(moved, (error) => error instanceof WorkerDiedError && /with the buffer.*was moved to that worker/.test(error.message));
+  // A value that can never be sent is told as it is.
+  const never = slots.run("f", [Symbol("s")]);
+  await until(() => workers[3].calls.length === 2);
+  workers[3].calls[1].fail(new DOMException("a symbol", "DataCloneError"));
+  await assert.rejects(never, { name: "DataCloneError" });
+  await until(() => slots.stats().idle === 1);
+});
+
 test("a worker that dies too often is parked, and a pool without workers says why", LIMIT, async () => {
   const { slots, workers } = await open({ size: 1, maxRestarts: 1 });
   workers[0].end("first");
@@ -151,6 +180,16 @@ test("each() reaches every worker, and later ones before anything else", LIMIT, 
   workers[0].end("it crashed");
   await until(() => workers.length === 3 && slots.stats().idle === 2);
   assert.deepEqual(workers[2].calls.map(({ name, args }) => [name, args]), [["setUp", [7]]]);
+});
+
+test("each() refuses an iterator: only one worker could get its items", LIMIT, async () => {
+  const { slots, workers } = await open();
+  async function* lines() {
+    yield 1;
+  }
+  await assert.rejects(slots.each("setUp", [1, lines()]), /each\.setUp\(\): args\[1\] is an iterator/);
+  assert.deepEqual(workers.map(({ calls }) => calls.length), [0, 0]);
+  assert.equal((await slots.each("setUp", [{ [Symbol.asyncIterator]: lines }])).length, 2);
 });
 
 test("each() that fails on all workers keeps no later one from its work, and one that dies first has no result", LIMIT, async () => {

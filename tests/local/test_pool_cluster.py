@@ -54,6 +54,7 @@ OTHERWISE = {
     "`timeout=`": {"time_limits", "a_task_that_cannot_be_interrupted"},
     "`each`, `share`": {
         "each_and_share_reach_later_workers",
+        "each_and_share_refuse_iterators",
         "each_while_a_worker_is_interrupted",
         "each_that_fails",
         "shared_values",

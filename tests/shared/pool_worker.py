@@ -119,6 +119,12 @@ async def total_and_die(rows: Any, should_die: Any) -> int:
 
 
 @workerlib.export
+async def take_and_die(_thing: Any) -> None:
+    """Ends its worker, with what it got."""
+    await _die()
+
+
+@workerlib.export
 def spin(seconds: float) -> float:
     """Keeps this worker busy."""
     end = time.monotonic() + seconds

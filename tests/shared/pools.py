@@ -619,6 +619,16 @@ async def test_each_and_share_reach_later_workers(start: Start) -> None:
         assert (await pool.limits())[0] == 10
 
 
+async def test_each_and_share_refuse_iterators(pool: Pool) -> None:
+    """One worker would get the items, and the others, or one that starts later, nothing, without an error."""
+    with raises(workerlib.UnsendableError, r"args\[1\]: it is, or has, an iterator"):
+        await pool.each.set_up(1, (row for row in [1, 2]))
+    with raises(workerlib.UnsendableError, "rows: it is, or has, an iterator"):
+        pool.share(limit=10, rows={"all": [iter([1, 2])]})
+    with raises(workerlib.UnsendableError, "rows: it is, or has, an iterator"):
+        pool.share(rows=workerlib.stream([1, 2]))
+
+
 async def test_each_while_a_worker_is_interrupted(start: Start) -> None:
     """A worker that is being interrupted runs what all workers run as soon as it is idle."""
     async with start(size=1) as pool:

@@ -5,6 +5,7 @@
  * `index.ts` says how a worker is started.
  */
 import { PoolBrokenError, WorkerDiedError } from "../errors.js";
+import { isAsyncIterable } from "../streams.js";
 import type { CallOptions } from "../types.js";
 
 /** How many milliseconds a death counts. */
@@ -72,6 +73,8 @@ interface Task {
   /** The only slot whose worker may run it. */
   slot: Slot | undefined;
   deaths: number;
+  /** How the last worker died that ran it. */
+  fate: string;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;
 }
@@ -99,6 +102,10 @@ interface FirstCall {
 
 /** Stands for the result of a worker that died before its turn. */
 const GONE = Symbol("gone");
+
+/** Why a task does not run again, whatever its `retries` are. */
+const ITERATOR = "; whatever its retries are, it runs once, since an argument is an iterator";
+const MOVED = "; it cannot be sent again, since an argument was moved to that worker";
 
 /** The workers of one pool. */
 export class Slots {
@@ -164,7 +171,7 @@ export class Slots {
     const closed = this.ended;
     if (closed !== undefined) return Promise.reject(closed);
     return new Promise((resolve, reject) => {
-      const task: Task = { name, args, kwargs, options, slot, deaths: 0, resolve, reject };
+      const task: Task = { name, args, kwargs, options, slot, deaths: 0, fate: "", resolve, reject };
       const drop = (): void => {
         const at = this.#queue.indexOf(task);
         // A task that runs is aborted by its worker's connection.
@@ -192,6 +199,11 @@ export class Slots {
   async each(name: string, args: unknown[], kwargs: Record<string, unknown> = {}): Promise<unknown[]> {
     const closed = this.ended;
     if (closed !== undefined) throw closed;
+    const at = args.findIndex(isIterator);
+    if (at >= 0) {
+      const remedy = "send an array, or an object whose Symbol.asyncIterator begins anew each time";
+      throw new TypeError(`each.${name}(): args[${at}] is an iterator, which gives its items to one worker only; ${remedy}`);
+    }
     const first: FirstCall = { name, args, kwargs, isDropped: false };
     this.#first.push(first);
     const running = this.#slots.filter((slot) => slot.member !== undefined && slot.state !== "starting");
@@ -278,8 +290,10 @@ export class Slots {
         this.#blame(task, reason);
         return;
       }
-      isLate = task.options.signal?.aborted === true || (error instanceof DOMException && error.name === "TimeoutError");
+      const kind = error instanceof DOMException ? error.name : undefined;
+      isLate = task.options.signal?.aborted === true || kind === "TimeoutError";
       if (isLate) this.#lose(task, error);
+      else if (task.deaths > 0 && kind === "DataCloneError") this.#lose(task, died(task, MOVED));
       else {
         this.#done += 1;
         task.reject(error);
@@ -302,10 +316,13 @@ export class Slots {
   /** Settles a task of which a worker died, or lets it run again. */
   #blame(task: Task, reason: string): void {
     task.deaths += 1;
+    task.fate = reason;
     if (this.#closing !== undefined) {
       this.#lose(task, this.#closing);
     } else if (task.deaths > (task.options.retries ?? 0)) {
-      this.#lose(task, new WorkerDiedError(`the worker died while it ran ${task.name}(): ${reason}`));
+      this.#lose(task, died(task));
+    } else if (task.args.some(isIterator)) {
+      this.#lose(task, died(task, ITERATOR));
     } else if (task.deaths >= this.#policy.poisonAfter) {
       const why = `each worker that ran it with these arguments died; the last one: ${reason}`;
       this.#lose(task, new WorkerDiedError(`${task.name}() is not tried again, since ${why}`));
@@ -438,6 +455,16 @@ export class Slots {
     const broken = this.#broken();
     if (broken !== undefined) for (const task of this.#queue.splice(0)) this.#lose(task, broken);
   }
+}
+
+/** Makes the error of a task whose worker died. */
+function died({ name, fate }: Task, why = ""): WorkerDiedError {
+  return new WorkerDiedError(`the worker died while it ran ${name}(): ${fate}${why}`);
+}
+
+/** Tells whether an argument is sent as a stream, and gives each of its items once: a generator, and not what makes one. */
+function isIterator(value: unknown): boolean {
+  return isAsyncIterable(value) && typeof (value as { next?: unknown }).next === "function";
 }
 
 /** Tells what a promise has resolved with; undefined if it has not yet. */

@@ -19,6 +19,7 @@ from workerlib._pool.jobs import Answer, Job, OnEnd, Stats
 from workerlib._pool.mapping import Errors, MapOptions, OnProgress, PoolMap
 from workerlib._pool.places import placed
 from workerlib._pool.sent_functions import RUN, By, describe_function
+from workerlib._pool.sent_once import check_for_each
 from workerlib._pool.steps import Ending
 from workerlib._rpc.remote_functions import OnReport, not_exported
 from workerlib._rpc.starts import look_at_caller
@@ -295,10 +296,11 @@ class Pool:
             values: The values by name.
 
         Raises:
-            UnsendableError: If a value cannot be sent; then none is shared.
+            UnsendableError: If a value cannot be sent, or only once, as an iterator; then none is shared.
             ConnectionClosedError: If the pool is closed, or has no worker left.
         """
         self._driver.check_open()
+        check_for_each(values)
         self._driver.share(values)
 
     def stats(self) -> Stats:
@@ -388,6 +390,7 @@ class Each:
         async def on_each(*args: Any, **kwargs: Any) -> list[Any]:
             look_at_caller()
             driver.check_open()
+            check_for_each({**{f"args[{at}]": value for at, value in enumerate(args)}, **kwargs})
             return await driver.call_each(name, args, kwargs)
 
         on_each.__name__ = name

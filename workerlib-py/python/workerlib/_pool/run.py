@@ -13,9 +13,9 @@ from typing import Any
 
 from workerlib._pool import schedule, steps
 from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN, RETURNED, TOGETHER
-from workerlib._pool.iterators import any_iterator, holds_iterator
 from workerlib._pool.jobs import Items, Job
 from workerlib._pool.member import Member, TasksLostError
+from workerlib._pool.sent_once import any_sent_once, holds_sent_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,12 @@ class TaskRun:
         for number in self.step.tasks[self.outcomes :][: self.step.together]:
             if (job := self.told.job(number)) is not None:
                 job.fate = fate
-                if holds_iterator([job.args, job.kwargs]):
+                if holds_sent_once([job.args, job.kwargs]):
                     once.add(number)
-                    job.fate += "; whatever its retries are, it runs once, since an argument is an iterator"
+                    job.fate += (
+                        "; whatever its retries are, it runs once, since an argument is an iterator, or was"
+                        " transferred"
+                    )
         return once
 
     def interrupt(self) -> None:
@@ -118,7 +121,7 @@ class TaskRun:
         source = self.told.sources.get(steps.feed_of(tasks.start))
         if self.step.is_chunk and self.member.takes_chunks and source is not None:
             items = source.values(tasks)
-            if items is not None and not any_iterator(items):
+            if items is not None and not any_sent_once(items):
                 return await self._run_chunk(source, items)
         return await self._run_one_by_one()
 
