@@ -113,7 +113,7 @@ test("a task whose arguments can be sent once does not run again, and says why",
   const spent = slots.run("f", [lines()], {}, { retries: 5 });
   workers[0].end("it crashed");
   await assert.rejects(spent, (error) => error instanceof WorkerDiedError && /it crashed.*since an argument is an iterator/.test(error.message));
-  // What makes an iterator each time is sent again.
+  // An object that makes an iterator each time is sent again.
   const again = slots.run("f", [{ [Symbol.asyncIterator]: lines }], {}, { retries: 1 });
   await until(() => workers[1]?.calls.length === 1);
   workers[1].end("once more");

@@ -373,7 +373,7 @@ async def test_streams_are_results_and_items(worker: Worker) -> None:
 
 
 async def test_a_stream_can_be_passed_on(worker: Worker) -> None:
-    """What comes from the worker goes back to it item by item, as an argument and as the result of a callback."""
+    """A stream of the worker goes back to it item by item, as an argument and as the result of a callback."""
     assert await worker.total(worker.texts(5)) == 10
     assert await worker.take_items(lambda count: worker.count_up(2 * count)) == [0, 1, 2, 3, 4, 5]
     stream = worker.count_up(3)
@@ -431,7 +431,7 @@ async def test_what_an_argument_raises(worker: Worker) -> None:
 async def test_an_argument_is_streamed_once(worker: Worker, connect: Connect) -> None:
     """An iterator that is under way cannot go to a second function; after a call that was not sent it can.
 
-    What can be iterated several times can be streamed several times.
+    An iterable that begins anew each time can be streamed several times.
     """
 
     go_on = asyncio.Event()

@@ -155,7 +155,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What a part came to, with the seconds that it took; nothing if the machine was too slow for it.
+/// The report of a part, with the seconds that it took; nothing if the machine was too slow for it.
 type Ran = Option<(f64, Report)>;
 
 /// Runs parts in lanes, beside the build of what they need. Tells, too, why it left out checks, if the machine is the reason.

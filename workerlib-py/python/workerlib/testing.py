@@ -41,13 +41,11 @@ from workerlib._rpc.callbacks import Callback
 from workerlib._rpc.remote_functions import OnReport, RemoteFunction
 from workerlib._rpc.remote_objects import RemoteObject
 from workerlib._rpc.streams_consumed import Stream
+from workerlib._values.tracebacks import PACKAGE
 
 __all__ = ["BlockingFunction", "BlockingObject", "BlockingStream", "BlockingWorker", "start_worker"]
 
 _T = TypeVar("_T")
-
-_PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
-"""The folder of this package, for the frames of its modules."""
 
 
 class BlockingFunction(Protocol):
@@ -398,7 +396,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     # pytest begins with a frame of its own.
     frame: TracebackType | None = call.excinfo.tb
     while frame is not None:
-        while (after := frame.tb_next) is not None and after.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        while (after := frame.tb_next) is not None and after.tb_frame.f_code.co_filename.startswith(PACKAGE):
             frame.tb_next = after.tb_next
         frame = after
 

@@ -23,7 +23,7 @@ pub(super) enum Extent {
     Within(u32),
 }
 
-/// What is known of the machine, which grows while a run builds what its parts need.
+/// The measurements of the machine so far: a run makes them while it builds the products that its parts need.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
     /// How many times as long as on a quiet, fast machine things may take.
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::workspace::Workspace;
 
-    /// What `.ci/run` allows.
+    /// The minutes that `.ci/run` allows.
     const LIMIT: Extent = Extent::Within(60);
 
     /// The number behind a word in a file of the repository.

@@ -22,7 +22,7 @@ use crate::workspace::Workspace;
 /// The tools and how they are called, which every part reads.
 const OF_ALL: &str = "packaging/";
 
-/// What several parts of a run read: each is asked for once, when the first part needs it.
+/// The answers of tools that several parts of a run need: each tool is asked once, for the first part.
 #[derive(Default)]
 pub(super) struct Tools {
     rustc: OnceLock<String>,

@@ -3,8 +3,8 @@
 An iterator gives each item once, and an object of JavaScript's that was transferred is the worker's.
 
 A run (`_pool/run.py`) asks before it sends several items at a time, since a worker may give items back.
-After a death the driver (`_pool/driver.py`) asks before a task runs again.
-What every worker gets has nothing of the kind.
+It asks again after the worker's death, before a task runs anew. `pool.each` and `pool.share()` refuse such
+values.
 """
 
 from __future__ import annotations

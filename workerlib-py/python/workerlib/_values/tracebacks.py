@@ -16,7 +16,7 @@ from types import CodeType, FrameType, FunctionType, GeneratorType, TracebackTyp
 from typing import Any, cast
 
 # The folder of the package's code as frames name it, whichever of its folders this module is in.
-_PACKAGE = os.path.dirname(os.path.dirname(sys._getframe().f_code.co_filename)) + os.sep
+PACKAGE = os.path.dirname(os.path.dirname(sys._getframe().f_code.co_filename)) + os.sep
 
 # The prefix of the names of the other side's files.
 _PREFIX = "worker:"
@@ -50,7 +50,7 @@ def without_own_frames(frames: TracebackType | None) -> TracebackType | None:
 
 
 def _is_around(file: str) -> bool:
-    return file.startswith(_PACKAGE) or "/_pyodide/" in file
+    return file.startswith(PACKAGE) or "/_pyodide/" in file
 
 
 def know_source(script: CodeType, source: str) -> None:
