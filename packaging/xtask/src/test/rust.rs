@@ -84,6 +84,10 @@ pub(super) fn test(context: &Context<'_>) -> Result<Report> {
 /// Packs the crates that others can depend on, and builds each from its package alone, without a network.
 pub(super) fn crates(context: &Context<'_>) -> Result<Report> {
     let workspace = context.workspace;
+    // In a fresh clone this may be the first part that needs the dependencies.
+    let mut fetch = process::cargo();
+    fetch.args(["fetch", "--quiet", "--locked"]).current_dir(workspace.root());
+    process::run(workspace, "crates-fetched", &mut fetch)?;
     let mut cargo = process::cargo();
     cargo.args(["package", "--quiet", "--locked", "--offline", "--allow-dirty"]);
     for package in CRATES {
