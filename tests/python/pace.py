@@ -15,7 +15,7 @@ import sys
 IN_PYODIDE = sys.platform == "emscripten"
 UNDER_VALGRIND = "WORKERLIB_UNDER_VALGRIND" in os.environ
 PACE = max(1.0, float(os.environ.get("WORKERLIB_TEST_PACE", "1")))
-"""How many times slower this machine is than a quiet, fast one."""
+"""The slowness of this machine, as a multiple of a quiet, fast one."""
 
 
 def repeats(natively: int) -> int:

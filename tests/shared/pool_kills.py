@@ -39,8 +39,8 @@ async def kill_during_map(
     Args:
         pool: A pool that is started with `UNBOUNDED`.
         function: The function that runs for each item.
-        kills: How many workers are killed.
-        items: How many items the map has at least: there are items until the last worker has been killed.
+        kills: The number of workers that are killed.
+        items: The least number of items: the map goes on until the last worker has been killed.
         kill: Kills a worker.
     """
     chance = random.Random(20)

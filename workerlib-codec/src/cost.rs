@@ -9,39 +9,39 @@ use slots::Slots;
 
 mod slots;
 
-/// How many levels of containers may stand in a dict's key, or in a container that is no list, tuple or dict.
+/// The number of levels of containers that may stand in a dict's key, or in a container that is no list, tuple or dict.
 ///
 /// Python hashes, compares and frees by recursion, and a browser's stack is small.
 pub const SHALLOW: usize = 200;
 
-/// How many values may be visited for hashes whatever the frame's length: it takes Python a fraction of a second.
+/// The number of values that may be visited for hashes whatever the frame's length: it takes Python a fraction of a second.
 const HASHED_FREE: usize = 1 << 24;
-/// How many more may be visited for each byte of the frame.
+/// The number of further values that may be visited for each byte of the frame.
 const HASHED_PER_BYTE: usize = 8;
 
-/// How many values a hash of a library type or of a user's class counts for, besides the values that it is made of: such a
+/// The number of values that a hash of a library type or of a user's class counts for, besides the values that it is made of: such a
 /// hash is a function of Python's own.
 const HASHED_BY_CLASS: usize = 64;
-/// How many bytes of a long int take as long to hash as one value.
+/// The number of bytes of a long int whose hash takes as long as that of one value.
 const HASHED_BYTES: usize = 16;
 
-/// How many values may be compared, because the keys or elements that they stand in have equal hashes, whatever the frame's
+/// The number of values that may be compared because the keys or elements that they stand in have equal hashes, whatever the frame's
 /// length: it takes Python a fraction of a second.
 const COMPARED_FREE: usize = 1 << 22;
-/// How many more may be compared for each byte of the frame.
+/// The number of further values that may be compared for each byte of the frame.
 const COMPARED_PER_BYTE: usize = 8;
 
 /// From how many keys or elements on the places are counted that they take in Python's table.
 pub const LARGE: usize = 1 << 10;
-/// How many places may be looked at for all keys of large containers, whatever the frame's length: it takes Python a fraction of
-/// a second.
+/// The number of places that may be looked at for all keys of large containers, whatever the frame's length: it takes Python a
+/// fraction of a second.
 const PROBED_FREE: usize = 1 << 22;
-/// How many more may be looked at for each byte of the frame.
+/// The number of further places that may be looked at for each byte of the frame.
 const PROBED_PER_BYTE: usize = 16;
 
-/// How often, on the average, the content of a frame may be handed to builders, which copy it.
+/// The number of times that the content of a frame may be handed, on the average, to builders, which copy it.
 const COPIES: usize = 8;
-/// How many bytes or elements may be handed over whatever the frame's length.
+/// The number of bytes or elements that may be handed over whatever the frame's length.
 const HANDED_FREE: usize = 64 << 10;
 /// A value of so many bytes or elements, or fewer, is not counted when it is handed to a builder.
 pub const SMALL: usize = 256;
@@ -61,7 +61,7 @@ pub(crate) enum Excess {
     Unhashable,
 }
 
-/// How many values Python visits to hash the keys and elements of sets of one frame.
+/// The number of values that Python visits to hash the keys and elements of sets of one frame.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Hashed(usize);
 
@@ -76,11 +76,11 @@ impl Hashed {
 /// The cost of a value for a container that it is put into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Nesting {
-    /// How many levels of containers it has, itself included, as far as that matters.
+    /// The number of levels of containers that it has, itself included, as far as that matters.
     levels: u8,
     /// Whether it may be a key, or stand in a set.
     hashable: bool,
-    /// How many values Python visits to hash it, by way of references as often as they stand there; the largest
+    /// The number of values that Python visits to hash it, by way of references as often as they stand there; the largest
     /// number means that many or more.
     hashing: u32,
 }
@@ -105,7 +105,7 @@ impl Nesting {
         Self { hashing: saturated(bytes / HASHED_BYTES), ..Self::FLAT }
     }
 
-    /// How many values Python compares to tell it from another one that has the same hash.
+    /// The number of values that Python compares to tell it from another one that has the same hash.
     pub(crate) fn compared(self) -> usize {
         (self.hashing as usize).max(1)
     }
@@ -161,9 +161,9 @@ fn saturated(count: usize) -> u32 {
 pub(crate) struct Collisions {
     /// The open containers that have such keys.
     open: Vec<Keys>,
-    /// How many values Python compares for all of them.
+    /// The number of values that Python compares for all of them.
     compared: usize,
-    /// How many places Python looks at for those of large containers.
+    /// The number of places at which Python looks for those of large containers.
     probed: usize,
 }
 
@@ -183,13 +183,13 @@ enum Hashes {
     Many(Slots),
 }
 
-/// How many keys are few.
+/// The largest number of keys that counts as few.
 const FEW: usize = 32;
 
 /// A large container, as far as it is filled.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Large {
-    /// How many different keys it has, if the sink can tell.
+    /// The number of different keys that it has, if the sink can tell.
     pub(crate) keys: Option<usize>,
 }
 
@@ -249,7 +249,7 @@ impl Collisions {
     }
 }
 
-/// How much of a frame was handed to builders of library types.
+/// The share of a frame that was handed to builders of library types.
 ///
 /// Builders copy, and a reference of three bytes can hand over a long value again and again.
 #[derive(Debug, Clone, Copy, Default)]

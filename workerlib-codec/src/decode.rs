@@ -92,7 +92,7 @@ impl<'f, V> Decoder<'f, V> {
         &self.failed_at
     }
 
-    /// How many levels of containers the deepest value had.
+    /// The number of levels of containers that the deepest value had.
     pub fn deepest(&self) -> usize {
         self.deepest
     }
@@ -147,7 +147,7 @@ impl<'f, V> Decoder<'f, V> {
         stack: &mut Vec<Level<S::Build>>,
     ) -> Result<V, Wrong<S::Error>> {
         let refused = |kind, error| wrong(section_of(kind), Kind::Sink(error));
-        // How many values are announced, by all open containers together, of which no byte is read yet.
+        // The number of values that all open containers together have announced and of which no byte is read yet.
         let mut unread = 1usize;
         'values: loop {
             unread -= 1;

@@ -23,16 +23,16 @@ pub struct Encoder {
     memo: Memo,
     buffers: u32,
     deepest: usize,
-    /// How many open containers are no plain list, tuple or dict. A conversion may go on for ever: an
+    /// The number of open containers that are no plain list, tuple or dict. A conversion may go on for ever: an
     /// iterable may have elements that are iterables of its own kind.
     foreign: usize,
     out: Vec<u8>,
     hashed: Hashed,
-    /// How many bytes come into what is written later ([`PlainWriter::late_str`]).
+    /// The number of bytes that are added to what is written later ([`PlainWriter::late_str`]).
     late: usize,
 }
 
-/// How much an [`Encoder`] has written at some moment.
+/// A moment of an [`Encoder`]: what it had written then.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     written: usize,
@@ -55,12 +55,12 @@ impl Encoder {
         }
     }
 
-    /// How many levels of containers the deepest value had.
+    /// The number of levels of containers that the deepest value had.
     pub fn deepest(&self) -> usize {
         self.deepest
     }
 
-    /// How many bytes the values have so far: where the next one will stand.
+    /// The number of bytes that the values have so far, which is the place of the next one.
     #[inline]
     pub fn position(&self) -> usize {
         self.out.len() + self.late
@@ -350,7 +350,7 @@ impl Encoder {
 struct Level<W> {
     kind: Container,
     walk: W,
-    /// How many values its header has promised that are not written yet.
+    /// The number of values that its header has promised and that are not written yet.
     left: usize,
     shared: Option<Shared>,
     /// With how many values left it can be referred to.

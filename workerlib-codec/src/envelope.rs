@@ -11,10 +11,10 @@ use workerlib_core::{
 
 use crate::metadata::{self, Fields, Malformed};
 
-/// How many bytes an envelope has at most: a field may take 32 bytes of memory for each byte.
+/// The number of bytes that an envelope has at most: a field may take 32 bytes of memory for each byte.
 pub const LONGEST_ENVELOPE: usize = 16 << 20;
 
-/// How many exports one message describes at most.
+/// The number of exports that one message describes at most.
 pub const MOST_EXPORTS: usize = 10_000;
 
 /// Bytes that are no envelope of this version, and why not.

@@ -92,9 +92,9 @@ pub enum DecodeErrorKind<E: std::error::Error + 'static> {
     /// A container or payload announces more than the input can hold.
     #[error("{announced} values are announced where {left} bytes are left")]
     Overlong {
-        /// How many values all open containers still wait for.
+        /// The number of values that all open containers still wait for.
         announced: usize,
-        /// How many bytes there are.
+        /// The number of bytes that there are.
         left: usize,
     },
     /// Containers stand deeper inside each other than [`Limits::depth`](crate::Limits::depth).

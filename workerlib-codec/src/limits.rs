@@ -1,10 +1,10 @@
 //! The limits that each side sets for itself.
 
-/// How far a codec goes, whatever a value or a frame asks for.
+/// The limits of a codec, whatever a value or a frame asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many containers may stand inside each other.
+    /// The number of containers that may stand inside each other.
     pub depth: usize,
     /// From how many bytes on a buffer travels beside the frame instead of in it.
     pub out_of_band: usize,

@@ -259,7 +259,7 @@ pub enum Container {
 }
 
 impl Container {
-    /// How many values one of its elements takes: two where it maps keys to values.
+    /// The number of values that one of its elements takes: two where it maps keys to values.
     pub fn values_per_element(self) -> usize {
         if self == Self::Dict { 2 } else { 1 }
     }
@@ -291,7 +291,7 @@ impl Container {
         }
     }
 
-    /// How many of its values must be there before it exists and can be referred to; `None` if all.
+    /// The number of its values that must be there before it exists and can be referred to; `None` if all.
     pub fn exists_after(self) -> Option<usize> {
         match self {
             Self::List | Self::Dict | Self::Set => Some(0),

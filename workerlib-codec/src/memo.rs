@@ -29,7 +29,7 @@ const FREE: u32 = u32::MAX;
 const UNSHARED: u32 = u32::MAX;
 /// An identity that no value has: the one that was there is forgotten.
 const NOBODY: usize = usize::MAX;
-/// How many keys of a dict are noted by their place.
+/// The number of keys of a dict that are noted by their place.
 const MOST_KEYS: usize = 32;
 
 impl Memo {
@@ -118,7 +118,7 @@ impl Memo {
         }
     }
 
-    /// How many values were referred to.
+    /// The number of values that were referred to.
     pub(crate) fn shared(&self) -> usize {
         self.shared.len()
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::marker;
 use crate::serializer::Serializer;
 
-/// How deep arrays may stand in a struct: the parameters of exports in an envelope are the deepest.
+/// The depth to which arrays may stand in a struct: the parameters of exports in an envelope are the deepest.
 const DEPTH: usize = 7;
 
 /// Appends a struct, as a MessagePack array of its fields, to `out`.

@@ -26,12 +26,12 @@ pub enum Step {
 pub struct Path {
     /// The steps, from the root on.
     pub steps: Vec<Step>,
-    /// How many levels are left out after the first [`Path::END`] steps.
+    /// The number of levels that are left out after the first [`Path::END`] steps.
     pub omitted: usize,
 }
 
 impl Path {
-    /// How many steps each end of a long path has.
+    /// The number of steps that each end of a long path has.
     pub const END: usize = 12;
 
     /// Makes a path of all of its steps.

@@ -134,9 +134,9 @@ pub struct PlainReader<'f, 'd, V> {
     pub(crate) rest: &'f [u8],
     /// The last value and what follows it.
     pub(crate) last: &'f [u8],
-    /// How many values the container still waits for.
+    /// The number of values that the container still waits for.
     pub(crate) left: usize,
-    /// How many bytes are left where the next value starts that others refer to, which is not read here.
+    /// The number of bytes that are left at the start of the next value to which others refer, which is not read here.
     pub(crate) shared: usize,
     pub(crate) defined: &'d [Option<Defined<V>>],
 }

@@ -136,9 +136,9 @@ pub enum Event<P> {
     Items {
         /// The stream.
         stream: StreamId,
-        /// How many they are.
+        /// The number of items.
         count: u32,
-        /// How many bytes they take.
+        /// The number of bytes that they take.
         bytes: usize,
         /// The items.
         payload: P,

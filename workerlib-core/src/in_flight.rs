@@ -7,7 +7,7 @@ use crate::by_id::ById;
 use crate::message::{CallId, RefId};
 use crate::streams::Credit;
 
-/// How far a call has come.
+/// The progress of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// It waits until fewer calls are in flight.
@@ -34,7 +34,7 @@ impl Stage {
 pub(crate) struct Call {
     /// Counts the calls of the session: the id cannot tell a call's age, because it wraps around.
     serial: u64,
-    /// How far it has come.
+    /// Its progress.
     pub(crate) stage: Stage,
     /// Where it waits, if it is in line or queued.
     pub(crate) ticket: u64,
@@ -44,7 +44,7 @@ pub(crate) struct Call {
     pub(crate) is_cancelled: bool,
     /// Whether the driver asked to be told of its start.
     pub(crate) reports_start: bool,
-    /// How much of the peer's window it takes up once it is sent.
+    /// The part of the peer's window that it takes up once it is sent.
     pub(crate) weight: u32,
     /// The credit of the stream that it is to return, if it is to return one.
     pub(crate) credit: Option<Credit>,

@@ -9,13 +9,13 @@ use crate::streams::{Credit, StopKind, StreamId};
 /// The version of the wire format that this crate speaks; both peers must speak the same one.
 pub const PROTOCOL: u32 = 1;
 
-/// How many calls a peer of this crate takes that have not started.
+/// The number of calls that a peer of this crate takes before they have started.
 ///
 /// They are enough to keep the peer busy while answers and the next calls are under way, many in one message, and
 /// few enough that a cancel soon gets past them.
 pub const WINDOW: u32 = 64;
 
-/// How many invocations a peer of this crate takes that it has not answered.
+/// The number of invocations without an answer that a peer of this crate takes.
 pub const INVOKE_WINDOW: u32 = 4_096;
 
 /// The number that ties a reply to its call, unique among the calls of one peer that are in flight.
@@ -41,11 +41,11 @@ pub struct Peer {
     pub version: String,
     /// The functions that the other side may call.
     pub exports: Exports,
-    /// How many calls it takes that it has not said to have started; see [`WINDOW`].
+    /// The number of calls that it takes before it has said that they started; see [`WINDOW`].
     pub window: u32,
     /// The adapters that it has, in their order.
     pub adapters: Vec<Adapter>,
-    /// How many invocations it takes that it has not answered; see [`INVOKE_WINDOW`].
+    /// The number of invocations without an answer that it takes; see [`INVOKE_WINDOW`].
     pub invoke_window: u32,
 }
 
@@ -194,16 +194,16 @@ pub enum Message<P> {
     Next {
         /// The stream that is meant.
         stream: StreamId,
-        /// How much more it takes.
+        /// The additional credit.
         credit: Credit,
     },
     /// The next items of a stream.
     Items {
         /// The stream that they are of.
         stream: StreamId,
-        /// How many they are.
+        /// The number of items.
         count: u32,
-        /// How many bytes the payload takes. It is not written: each side measures it.
+        /// The number of bytes that the payload takes. It is not written: each side measures it.
         bytes: usize,
         /// The items.
         payload: P,

@@ -13,9 +13,9 @@ use crate::message::{CallId, RefId};
 /// Something that the peer may invoke.
 #[derive(Debug)]
 struct Given {
-    /// How many times the peer has got it and not given it back.
+    /// The number of times that the peer has got it and not given it back.
     sends: u32,
-    /// How many invocations of it run here.
+    /// The number of its invocations that run here.
     running: u32,
     is_revoked: bool,
     /// Whether it ends with the call that it was passed to, if that is given up.
@@ -35,11 +35,11 @@ struct Running {
 /// Something of the peer's.
 #[derive(Debug, Default)]
 struct Held {
-    /// How many times the peer has given it and this side has not said to be without it.
+    /// The number of times that the peer has given it and this side has not said to be without it.
     count: u32,
-    /// How many calls carry it back and have no answer: the peer must have it until it has read them.
+    /// The number of calls that carry it back and have no answer: the peer must have it until it has read them.
     pins: u32,
-    /// How many times it is to be released as soon as it is not pinned.
+    /// The number of times that it is to be released as soon as it is not pinned.
     owed: u32,
 }
 
@@ -238,7 +238,7 @@ impl References {
         self.releases.clear();
     }
 
-    /// How many things this side has given, and how many of the peer's it holds.
+    /// The number of things that this side has given, and of the peer's things that it holds.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.given.len(), self.held.len())
     }

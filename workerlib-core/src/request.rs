@@ -96,7 +96,7 @@ impl<'f> Request<'f> {
         self.credit
     }
 
-    /// How much the call takes up of a window.
+    /// The part of a window that the call takes up.
     pub(crate) fn weight(&self, window: u32) -> u32 {
         if self.size < HEAVY { 1 } else { (window / 8).max(1) }
     }

@@ -40,7 +40,7 @@ pub(crate) enum Cancelled<P> {
     Nothing,
 }
 
-/// How far a call of the peer has come.
+/// The progress of a call of the peer.
 #[derive(Debug)]
 enum Stage {
     /// It waits to be started, with that ticket.
@@ -63,7 +63,7 @@ pub(crate) struct Serving<P> {
     waiting: Line<Arrived<P>>,
     /// The calls that were started and not reported, in order, and some that have ended since.
     started: Vec<CallId>,
-    /// How many of them still run and are unknown to the peer.
+    /// The number of these that still run and are unknown to the peer.
     unreported: usize,
 }
 

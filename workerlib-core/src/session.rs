@@ -38,22 +38,22 @@ enum State {
 pub struct Session<P> {
     state: State,
     local: Peer,
-    /// How many calls may be in flight before others have to wait in line.
+    /// The number of calls that may be in flight before others have to wait in line.
     max_in_flight: usize,
     in_flight: InFlight,
     /// The calls that wait until fewer are in flight.
     line: Line<CallId>,
     /// The calls that wait for room in the peer's window.
     queue: Line<(CallId, Message<P>)>,
-    /// How many calls the peer takes that it has not said to have started.
+    /// The number of calls that the peer takes before it has said that they started.
     peer_window: u32,
-    /// How much of that is taken up, which is never more.
+    /// The part of that which is taken up; it is never more.
     unstarted: u32,
     serving: Serving<P>,
     producing: Producing,
     consuming: Consuming,
     references: References,
-    /// How many invocations the peer takes that it has not answered.
+    /// The number of invocations without an answer that the peer takes.
     peer_invoke_window: u32,
     /// Exports that the handshake does not tell, until the peer can be told.
     late_exports: Exports,

@@ -13,7 +13,7 @@ use crate::by_id::ById;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub u32);
 
-/// How much the consumer of a stream takes in addition to what it granted before.
+/// The credit that the consumer of a stream grants in addition to the credit before.
 // The wire format fixes what it is, so a field is never added.
 #[expect(clippy::exhaustive_structs)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

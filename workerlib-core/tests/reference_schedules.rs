@@ -17,10 +17,10 @@ use workerlib_core::{CallId, CancelEffect, Event, Message, Outcome, RefId, Reque
 
 use pair::Pair;
 
-/// How many schedules a plain `cargo test` runs.
+/// The number of schedules that a plain `cargo test` runs.
 const FEW: u32 = 20_000;
 const LONGEST: usize = 64;
-/// How many invocations a side takes that it has not answered.
+/// The number of invocations without an answer that a side takes.
 const INVOKE_WINDOW: u32 = 3;
 
 /// The content of a payload: a reference that its sender gives, one that the receiver has given, or nothing.
@@ -162,7 +162,7 @@ impl Ledger {
 struct Model {
     pair: Pair,
     ledgers: [Ledger; 2],
-    /// How many payloads that give a reference of a side have not been read.
+    /// The number of unread payloads that give a reference of a side.
     in_transit: HashMap<(usize, RefId), u32>,
     /// The gifts of each call or invocation of a side.
     gifts: HashMap<(usize, CallId), RefId>,

@@ -20,7 +20,7 @@ use workerlib_core::{CallId, CancelEffect, Event, Message, Outcome, Request, Ses
 use flows::{CREDIT, Flow, Flows};
 use pair::Pair;
 
-/// How many schedules a plain `cargo test` runs.
+/// The number of schedules that a plain `cargo test` runs.
 const FEW: u32 = 20_000;
 const LONGEST: usize = 48;
 /// Marks the payload of a nested call, which need not start in order.

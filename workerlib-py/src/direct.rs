@@ -23,7 +23,7 @@ use crate::sending::Sending;
 use crate::session::Session;
 use crate::turn::IS_GATHERED;
 
-/// How long a function may take for which the answers of other calls wait.
+/// The time that a function may take while the answers of other calls wait for it.
 const BRIEF: Duration = Duration::from_micros(100);
 
 /// The objects of a connection and of Python that the direct path uses, by their place in `_Parts` of

@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use crate::sink::{PySink, Spent};
 use crate::source::{PySource, text_of};
 
-/// How many bytes the values of the last frame took: those of the next one often take as many, and room that
+/// The number of bytes that the values of the last frame took: those of the next one often take as many, and room that
 /// has to grow is copied.
 static EXPECTED: AtomicUsize = AtomicUsize::new(64);
 /// The most room that is made in advance.
@@ -37,7 +37,7 @@ pub(crate) struct Values {
     /// Long strs whose content is still to be put into the body, and where.
     late: Vec<(usize, Py<PyAny>)>,
     pub(crate) buffers: Vec<Py<PyAny>>,
-    /// How many levels of containers the deepest value has.
+    /// The number of levels of containers that the deepest value has.
     pub(crate) deepest: usize,
     /// The object that keeps count of objects on their way through adapters, if there are such.
     pub(crate) outgoing: Option<Py<PyAny>>,
@@ -157,7 +157,7 @@ impl Values {
         Ok(self)
     }
 
-    /// How many bytes they take, buffers included.
+    /// The number of bytes that they take, buffers included.
     pub(crate) fn size(&self, py: Python<'_>) -> usize {
         // SAFETY: these are strs, owned here.
         let text = |text: &Py<PyAny>| unsafe { text_of(text.as_ptr()) }.map_or(0, str::len);
@@ -312,7 +312,7 @@ impl Frame {
 pub(crate) struct Part {
     /// The position of the sharing table.
     pub(crate) at: usize,
-    /// How many buffers belong to what stands before.
+    /// The number of buffers that belong to what stands before.
     pub(crate) buffers: usize,
     /// The cost of building the values before these.
     pub(crate) spent: Spent,
@@ -372,7 +372,7 @@ pub(crate) fn objects(list: &Bound<'_, PyList>) -> Vec<Py<PyAny>> {
     list.iter().map(Bound::unbind).collect()
 }
 
-/// How many bytes buffers have, also those that came and lie in JavaScript's memory. An object of the host's has none: its
+/// The bytes of buffers in all, also of those that have arrived and lie in JavaScript's memory. An object of the host's has none: its
 /// memory stays where it is.
 pub(crate) fn size_of_buffers(py: Python<'_>, buffers: &[Py<PyAny>]) -> usize {
     let size = |buffer: &Py<PyAny>| {

@@ -90,7 +90,7 @@ struct NamedTuples<'py> {
     key: Bound<'py, PyAny>,
     fields: Bound<'py, PyAny>,
     class: Bound<'py, PyType>,
-    /// How many items a tuple has.
+    /// The number of items that a tuple has.
     count: usize,
 }
 
@@ -170,7 +170,7 @@ fn read_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyT
     PyTuple::new(py, [typecode.as_any(), content.as_any()]).map(Some)
 }
 
-/// How many bytes a number of an array has on this machine; `None` for what is no typecode of numbers.
+/// The number of bytes that a number of an array has on this machine; `None` for what is no typecode of numbers.
 fn size_of_item(typecode: &str) -> Option<usize> {
     Some(match typecode {
         "b" | "B" => 1,
@@ -266,7 +266,7 @@ fn is_moment([high, low, month, day, hour, minute, second, micros @ ..]: [u8; 10
         && u32::from_be_bytes([0, a, b, c]) < 1_000_000
 }
 
-/// How many days a month has.
+/// The number of days that a month has.
 fn days(year: u16, month: u8) -> u8 {
     match month {
         2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,

@@ -14,7 +14,7 @@ use crate::errors::frame_error;
 use crate::session::Session;
 use crate::turn::Turn;
 
-/// How many bytes in front of a frame tell its size, little-endian.
+/// The number of bytes in front of a frame that tell its size, little-endian.
 const HEAD: usize = 4;
 
 /// The size that says that the frame is an object of its own, whose address follows.

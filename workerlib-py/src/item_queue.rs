@@ -23,7 +23,7 @@ use crate::deferred::Arrival;
 #[pyclass(module = "workerlib._native")]
 pub(crate) struct ItemQueue {
     items: VecDeque<Py<PyAny>>,
-    /// How many items were taken.
+    /// The number of items that were taken.
     #[pyo3(get)]
     taken: u64,
     /// At how many taken items more are to be granted.

@@ -18,7 +18,7 @@ use crate::gc_pause::with_collector;
 use crate::hooks::HOOKS;
 use crate::plain::make;
 
-/// How many names of a class's attributes are remembered.
+/// The number of names of a class's attributes that are remembered.
 const MOST_NAMES: usize = 256;
 
 type Named<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
@@ -156,7 +156,7 @@ pub(crate) struct Filling<'b> {
     pub(crate) made: *mut ffi::PyObject,
     /// Its `__dict__`, or a list that collects what it receives together.
     pub(crate) content: *mut ffi::PyObject,
-    /// How many attributes it has received.
+    /// The number of attributes that it has received.
     pub(crate) filled: &'b mut ffi::Py_ssize_t,
     /// The name of the next, if it is there, owned.
     pub(crate) key: &'b mut *mut ffi::PyObject,

@@ -74,7 +74,7 @@ fn is_plain_key(key: &Plain<'_, '_, Known<'_>>, is_large: bool) -> bool {
 
 /// The first int that Python does not have once for all: up to 3.14 it has those before, as 3.15 has those that are kept here.
 const FIRST_KEPT: i64 = 257;
-/// How many are kept.
+/// The number of ints that are kept.
 const KEPT: usize = 768;
 /// Small ints that were decoded, each once: counts, codes and years come in thousands. None is ever given up.
 static INTS: [AtomicPtr<ffi::PyObject>; KEPT] = [const { AtomicPtr::new(ptr::null_mut()) }; KEPT];

@@ -323,7 +323,7 @@ impl Session {
         self.core.may_invoke()
     }
 
-    // How many things this side has given, and how many of the other side's it holds.
+    // The number of things that this side has given, and of the other side's things that it holds.
     #[getter]
     fn references(&self) -> (usize, usize) {
         self.core.references()

@@ -7,7 +7,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use workerlib_codec::Limits;
 use workerlib_core::RefId;
 
-/// How many levels of containers a value may have that arrives, unless the program says otherwise.
+/// The number of levels of containers that an arriving value may have, unless the program says otherwise.
 ///
 /// CPython frees a list within a list by recursion. In WebAssembly the stack ends before, and Pyodide with it: 1,000 levels
 /// are safe there, and the user's code may drop a value at any time.

@@ -37,15 +37,15 @@ pub(crate) struct PySink<'py, 'b> {
     slots: Option<&'b Bound<'py, PyDict>>,
     /// The content of a bad frame, to be freed with care.
     discarded: Vec<Bound<'py, PyAny>>,
-    /// How many bytes the frame has.
+    /// The number of bytes that the frame has.
     frame_len: usize,
     /// The cost of building it so far.
     pub(crate) spent: Spent,
-    /// How many containers were begun.
+    /// The number of containers that were begun.
     pub(crate) containers: usize,
     /// How objects of the classes that were met are made.
     recipes: Vec<Recipe<'py>>,
-    /// How many containers exist whose content is not complete, so that their hashes may not be right.
+    /// The number of containers that exist whose content is not complete, so that their hashes may not be right.
     incomplete: usize,
 }
 

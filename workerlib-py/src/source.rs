@@ -41,7 +41,7 @@ pub(crate) enum Walk {
     Tuple {
         tuple: Object,
         taken: ffi::Py_ssize_t,
-        /// How many references to each element the walk knows of: a copy of a set has two.
+        /// The number of references to each element of which the walk knows: a copy of a set has two.
         owners: usize,
         /// The extension type whose values these are.
         extension: Option<u8>,
@@ -52,7 +52,7 @@ pub(crate) enum Walk {
         position: ffi::Py_ssize_t,
         /// The position at which the key that was taken last was found.
         last: ffi::Py_ssize_t,
-        /// How many keys and values were taken.
+        /// The number of keys and values that were taken.
         taken: usize,
         value: Object,
         /// A key that was looked at and is not taken yet, or null.

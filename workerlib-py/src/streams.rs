@@ -27,7 +27,7 @@ use run::Run;
 const ENOUGH: usize = 64 << 10;
 /// If the steps since the last look at the clock took less than so many seconds, twice as many go by until the next look.
 const QUICK: f64 = 0.000_25;
-/// How many steps go by at most.
+/// The number of steps that go by at most.
 const MOST_UNSEEN: u32 = 16;
 
 /// The items of a stream that have been produced and not been sent.
@@ -46,12 +46,12 @@ struct Content {
     runs: Vec<u8>,
     /// The buffers beside all of them.
     buffers: Vec<Py<PyAny>>,
-    /// How many bytes these have.
+    /// The number of bytes that these have.
     beside: usize,
     /// The references that the items give to the other side.
     given: Vec<RefId>,
     count: u32,
-    /// How many bytes the run of the last message had.
+    /// The number of bytes that the run of the last message had.
     expected: usize,
     /// Whether Python code had to run for the last item, and so perhaps for the next one.
     needs_python: bool,
@@ -70,7 +70,7 @@ enum Next<'py> {
 }
 
 impl Content {
-    /// How many bytes the items take.
+    /// The number of bytes that the items take.
     fn size(&self) -> usize {
         self.runs.len() + self.run.as_ref().map_or(0, Run::len) + self.beside
     }

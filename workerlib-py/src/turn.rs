@@ -16,7 +16,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::call::{method, tuple};
 
-/// How many levels of callbacks run: a task ends, `gather` hears of it and ends, and what awaits that goes on.
+/// The number of levels of callbacks that run: a task ends, `gather` hears of it and ends, and what awaits that goes on.
 const LEVELS: usize = 3;
 
 /// Whether the future that ends is that of a call which `gather()` has started: the loop's code starts no such calls.

@@ -19,7 +19,7 @@ use crate::gc_pause::with_collector;
 use crate::hooks::HOOKS;
 use crate::settings::{References, Settings, lock};
 
-/// How many types, and how many builders, are remembered for a frame: most frames have few.
+/// The number of types, and of builders, that are remembered for a frame: most frames have few.
 const MOST_KNOWN: usize = 16;
 
 /// How objects of one type are sent.

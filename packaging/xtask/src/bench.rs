@@ -274,7 +274,7 @@ fn machine() -> String {
     format!("{}, {cores} cores", name.map_or(std::env::consts::ARCH, |(_, name)| name))
 }
 
-/// How many times faster than pickle encoding and decoding a shape should be.
+/// The factor by which encoding and decoding a shape should be faster than pickle.
 fn goal(in_pyodide: bool, shape: &str) -> f64 {
     match shape {
         _ if in_pyodide && shape == RECORDS.0 => RECORDS.1,

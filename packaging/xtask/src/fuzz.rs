@@ -19,7 +19,7 @@ use crate::workspace::Workspace;
 /// The targets: each is a file of the fuzz workspace.
 const TARGETS: [&str; 5] = ["decode", "round_trip", "plain", "conversation", "both_ways"];
 
-/// How often a target runs if nothing else is said.
+/// The number of executions of a target if nothing else is said.
 const EXECUTIONS: u64 = 1_000_000;
 
 /// The most bytes of an input of a target: where they are a frame, or where they choose what a value is made of, so that
@@ -54,7 +54,7 @@ struct Plan {
 /// The arguments of `cargo xtask fuzz`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// How often each target runs; `10_000_000` as well as `10000000`
+    /// The number of executions of each target; `10_000_000` as well as `10000000`
     #[arg(long, value_name = "N", default_value_t = EXECUTIONS, value_parser = number)]
     executions: u64,
     /// Only these targets

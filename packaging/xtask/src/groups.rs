@@ -23,7 +23,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, Signal, System};
 /// The variable that makes this program act as the warden.
 pub(crate) const WARDEN: &str = "WORKERLIB_WARDEN";
 
-/// How long processes may take to end by themselves after they were asked to.
+/// The time that processes may take to end by themselves after they were asked to.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The exit code of a program that Ctrl-C ended, as shells have it.

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::groups::Group;
 use crate::workspace::Workspace;
 
-/// How long a program may write nothing before it counts as stuck, if its caller names no limit: a cold build with a slow
+/// The time for which a program may write nothing before it counts as stuck, if its caller names no limit: a cold build with a slow
 /// machine and network.
 const LONGEST_SILENCE: Duration = Duration::from_secs(3600);
 

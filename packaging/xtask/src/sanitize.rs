@@ -32,7 +32,7 @@ const FILES: [&str; 11] = [
 /// The longest that one file may take: memcheck is some fifty times slower than the machine.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// How many times slower than the machine memcheck is: the limits of the tests are so many times as long.
+/// The slowness of memcheck, as a multiple of the machine: the limits of the tests are so many times as long.
 const SLOWNESS: &str = "50";
 
 /// The exit code by which memcheck tells that it found something.

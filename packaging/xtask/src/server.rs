@@ -18,7 +18,7 @@ use self::http::{Failure, Request, Response};
 mod files;
 mod http;
 
-/// How long a connection may be idle, or take to send a request or to read an answer.
+/// The time for which a connection may be idle, or which it may take to send a request or to read an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folders that are served, and the headers of the answers.

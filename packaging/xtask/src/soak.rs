@@ -16,7 +16,7 @@ use crate::steps::Steps;
 use crate::test::pace::{self, Measure, PACE};
 use crate::workspace::{BYTECODE, Workspace};
 
-/// How many minutes a soak lasts whose curves take the place of the committed ones.
+/// The least minutes of a soak whose curves take the place of the committed ones.
 const MINUTES_OF_A_NOTE: f64 = 10.0;
 /// The time for all that is not soaking, on a fast machine.
 const BEYOND: Duration = Duration::from_secs(600);

@@ -52,10 +52,10 @@ mod table;
 mod transport;
 mod workflows;
 
-/// How many failed tests of a part are named with the command that runs each.
+/// The number of failed tests of a part that are named with the command that runs each.
 const MOST_COMMANDS: usize = 10;
 
-/// How many lanes there are where the machine has as many cores.
+/// The number of lanes where the machine has as many cores.
 const LANES: usize = 2;
 
 /// The arguments of `cargo xtask test`.
@@ -79,7 +79,7 @@ pub(crate) struct Options {
     /// Instead: the supported PyScripts, in Chromium each with the supported Pyodides, in Firefox and WebKit with Pyodide 314
     #[arg(long)]
     matrix: bool,
-    /// How many parts run side by side
+    /// The number of parts that run side by side
     #[arg(long, value_name = "N")]
     lanes: Option<NonZero<usize>>,
     /// Arguments for pytest, behind `--`: options such as `-k name`, files and tests such as `test_calls.py::test_sum`

@@ -1,4 +1,4 @@
-"""How deep values may be nested that arrive: by default as deep as this Python can free, and as `max_depth` says."""
+"""The depth to which arriving values may be nested: as deep as this Python can free, or as `max_depth` says."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from pace import IN_PYODIDE
 
 FEW = 1_000 if IN_PYODIDE else 3_000
 TIMES = 16
-"""How many times more the larger value has; a square would be 256."""
+"""The number of elements of the larger value, as a multiple of the smaller's; a square would be 256."""
 MOST = 150
-"""How many times more it may take: memory that is not in a cache takes longer, and other programs run too."""
+"""The factor by which it may take longer: memory outside of caches is slower, and other programs run too."""
 
 
 class Converted(dict[str, int]):

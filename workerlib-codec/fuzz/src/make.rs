@@ -19,11 +19,11 @@ pub enum Subset {
 pub struct Made {
     /// The value.
     pub value: Value,
-    /// How many containers it has: what it refers to can make it no deeper than that.
+    /// The number of its containers: what it refers to can make it no deeper than that.
     pub containers: usize,
 }
 
-/// How deep values are made: below the depth that is refused in dict keys and sets.
+/// The depth of the values that are made: below the depth that is refused in dict keys and sets.
 const DEPTH: usize = 60;
 
 /// Makes a value that can be encoded.
@@ -39,7 +39,7 @@ pub fn make(bytes: &mut Unstructured<'_>, subset: Subset) -> Result<Made> {
 
 struct Maker {
     subset: Subset,
-    /// How many numbers were given to values.
+    /// The number of numbers that were given to values.
     numbers: usize,
     /// The numbers to which a reference may stand here.
     available: Vec<usize>,

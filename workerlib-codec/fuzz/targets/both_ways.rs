@@ -14,7 +14,7 @@ use workerlib_core::{
     SessionError, Starts, Step, StopKind, StreamEnd, StreamId,
 };
 
-/// How many frames wait on a channel at most: an input that only calls would take all memory.
+/// The number of frames that wait on a channel at most: an input that only calls would take all memory.
 const MOST_FRAMES: usize = 256;
 
 /// The reference that a payload brings, if any.

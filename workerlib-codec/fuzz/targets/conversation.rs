@@ -14,12 +14,12 @@ use workerlib_core::{
     SessionError, Starts, Step,
 };
 
-/// How many frames wait on a channel at most: an input that only calls would take all memory.
+/// The number of frames that wait on a channel at most: an input that only calls would take all memory.
 const MOST_FRAMES: usize = 256;
 
 /// The first byte of a payload that brings a reference, whose number is the second one.
 const GIFT: u8 = 9;
-/// How many invocations a side takes at a time.
+/// The number of invocations that a side takes at a time.
 const INVOCATIONS: u32 = 8;
 
 /// One side: its session, and what its driver knows.

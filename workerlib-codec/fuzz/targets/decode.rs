@@ -9,7 +9,7 @@ use workerlib_codec::{EncodeError, Limits, Value};
 
 fuzz_target!(|input: &[u8]| {
     let Some((&selector, frame)) = input.split_first() else { return };
-    // How many buffers come along, and from what size on buffers leave again beside the frame.
+    // The number of buffers that come along, and the size from which buffers leave again beside the frame.
     let buffers: Vec<Bytes> =
         (0..selector & 3).map(|number| Bytes::from(vec![number; usize::from(number) * 8])).collect();
     let out_of_band = [0, 8, 64, 16 * 1024][usize::from(selector >> 2 & 3)];

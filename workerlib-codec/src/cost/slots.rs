@@ -6,9 +6,9 @@
 
 /// By how many bits the rest of a hash moves at each step of a search.
 const PERTURB_SHIFT: u32 = 5;
-/// How many places behind the first one a set looks at, before it goes elsewhere.
+/// The number of places behind the first one at which a set looks, before it goes elsewhere.
 const LINEAR_PROBES: usize = 9;
-/// How many places the smallest table has.
+/// The number of places that the smallest table has.
 const SMALLEST: usize = 8;
 
 /// Which of Python's tables: they search and grow in ways of their own.

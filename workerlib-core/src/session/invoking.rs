@@ -91,7 +91,7 @@ impl<P> Session<P> {
         self.references.release(reference, count);
     }
 
-    /// How many things this side has given, and how many of the peer's it holds.
+    /// The number of things that this side has given, and of the peer's things that it holds.
     pub fn references(&self) -> (usize, usize) {
         self.references.counts()
     }

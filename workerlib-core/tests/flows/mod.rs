@@ -48,7 +48,7 @@ struct Consumed {
 pub(crate) struct Flows {
     produced: [BTreeMap<StreamId, Produced>; 2],
     consumed: [BTreeMap<StreamId, Consumed>; 2],
-    /// How many items each stream had when it ended, by its producer.
+    /// The number of items that each stream had when it ended, by its producer.
     ended: [BTreeMap<StreamId, u32>; 2],
     /// The streams that each consumer knows of, or knew: not those that answered calls which were given up.
     known: [BTreeSet<StreamId>; 2],

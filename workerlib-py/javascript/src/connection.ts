@@ -21,7 +21,7 @@ declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
 
 /** The time for each step of the start: fetching Pyodide, each package, the script. */
 const START_TIMEOUT = 60_000;
-/** How many times a worker is asked for a sign of life within the limit. */
+/** The number of times that a worker is asked for a sign of life within the limit. */
 const QUESTIONS = 4;
 
 /** The name by which a worker reports: no function of the page has it. */

@@ -7,7 +7,7 @@
  * not let a page see that it compresses: a file that turns out larger than its size was one of these.
  */
 
-/** How many bytes have arrived, and how many there are in all files. */
+/** The number of bytes that have arrived, and how many there are in all files. */
 export interface Downloaded {
   loadedBytes: number;
   /** Not there while a file, or the size of a file, is unknown. */

@@ -25,7 +25,7 @@ import { digest, openStore, placeOf, type Store } from "./snapshot/store.js";
 import { EXTENSION, lastLine, PYODIDE_VERSION } from "./start.js";
 
 /**
- * How many milliseconds after the start of Python the snapshot is made at the earliest, and how many times as long as the
+ * The milliseconds from the start of Python to the snapshot, at the least, and how many times as long as the
  * start took: the page's workers start before, and a slow machine needs longer for them.
  */
 const LATER = 3000;

@@ -33,7 +33,7 @@ interface Told {
   reason?: unknown;
 }
 
-/** How often to look for the worker of a tag, in milliseconds, and for how long. PyScript gives no event for it. */
+/** The milliseconds between two looks for the worker of a tag, and for how long it is looked for. PyScript gives no event for it. */
 const PAUSE = 20;
 const PATIENCE = 10_000;
 

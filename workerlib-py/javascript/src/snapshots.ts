@@ -25,7 +25,7 @@ const PATIENCE = 5000;
 const LONGEST_TURN = 5000;
 const LOOK = 50;
 
-/** How many workers are starting, of any kind. */
+/** The number of workers that are starting, of any kind. */
 let starting = 0;
 
 /** The page's side of a worker that has not ended. */
@@ -45,7 +45,7 @@ export class Snapshots {
   #compiled: WebAssembly.Module | undefined;
   #cannot = false;
   #making = false;
-  /** How many workers have started without a snapshot. */
+  /** The number of workers that have started without a snapshot. */
   #plainStarts = 0;
   /** There while a snapshot is nearly made: resolved when it is, or cannot be. */
   #soon: Promise<void> | undefined;

@@ -39,7 +39,7 @@ export interface Progress {
   /** Of how many packages how many have come this far, where packages are loaded. */
   done?: number;
   total?: number;
-  /** How many bytes have arrived since the start, while files are fetched, and how many there are in all files if servers tell. */
+  /** The number of bytes that have arrived since the start, while files are fetched, and how many there are in all files if servers tell. */
   loadedBytes?: number;
   totalBytes?: number;
 }

@@ -27,7 +27,7 @@ export class BatchedStream<T> implements AsyncIterableIterator<T> {
   #items: T[] = [];
   #position = 0;
   #hasEnded = false;
-  /** How many steps have begun and not ended, and the last of them: they are taken one after the other. */
+  /** The number of steps that have begun and not ended, and the last of them: they are taken one after the other. */
   #pending = 0;
   #last: Promise<void> = Promise.resolve();
 
@@ -141,7 +141,7 @@ class CallIterator implements AsyncIterator<unknown> {
   }
 }
 
-/** How many items a batch has at most, and how many milliseconds the items wait for further ones. */
+/** The number of items that a batch has at most, and how many milliseconds the items wait for further ones. */
 const MOST = 256;
 const MILLISECONDS = 4;
 

@@ -34,7 +34,7 @@ export interface SpawnOptions {
   timeout?: number;
   /** Ends the start, or the worker later on. */
   signal?: AbortSignal;
-  /** How many milliseconds the worker may go without a sign of life while no call is in flight: then it is ended. */
+  /** The number of milliseconds that the worker may go without a sign of life while no call is in flight: then it is ended. */
   heartbeat?: number;
   /** Whether the time in which calls are in flight counts too, so that a function that computes for longer ends its worker. */
   heartbeatInCalls?: boolean;

@@ -67,10 +67,10 @@ class BlockingFunction(Protocol):
         """Returns the function with other options: `worker.f.options(timeout=5)(1, x=2)`.
 
         Args:
-            timeout: How many seconds a call may run in the worker, None for any.
+            timeout: The time in seconds that a call may run in the worker, None for any.
             on_report: A function that is called with the arguments of each `workerlib.report(...)`, in the
                 thread of the connection.
-            ahead: How many items a stream may be ahead of the loop over it.
+            ahead: The number of items that a stream may be ahead of the loop over it.
         """
 
 

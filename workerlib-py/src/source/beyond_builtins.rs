@@ -19,7 +19,7 @@ use crate::gc_pause::with_collector;
 use crate::objects::{Content, Plan};
 use crate::types;
 
-/// How many values a reference has; a function has two.
+/// The number of values that a reference has; a function has two.
 const REFERENCE_VALUES: usize = 4;
 
 impl<'py> PySource<'py> {

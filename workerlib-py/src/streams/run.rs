@@ -32,7 +32,7 @@ impl Run {
         Self { encoder, count: 0, late: Vec::new(), texts: Vec::new() }
     }
 
-    /// How many bytes its items take so far, without the buffers beside them.
+    /// The number of bytes that its items take so far, without the buffers beside them.
     pub(super) fn len(&self) -> usize {
         self.encoder.position()
     }

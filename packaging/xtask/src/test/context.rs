@@ -8,11 +8,11 @@ use super::sites::Sites;
 use crate::process::Limit;
 use crate::workspace::Workspace;
 
-/// How long a suite may write nothing on a fast machine: more than any of its tests may take there. The limits of the tests
+/// The time for which a suite may write nothing on a fast machine: more than any of its tests may take there. The limits of the tests
 /// are the tests' own (pytest-timeout); this one ends a run that no longer gets as far as to notice them.
 const LONGEST_SILENCE: Duration = Duration::from_secs(360);
 
-/// How long it may write nothing on any machine, so that a run in CI ends by itself and tells which test was stuck.
+/// The time for which it may write nothing on any machine, so that a run in CI ends by itself and tells which test was stuck.
 const LONGEST_SILENCE_OF_ALL: Duration = Duration::from_secs(2700);
 
 /// The variable that tells the suites to run the tests that repeat others, too (`tests/python/repeated.py`).
@@ -21,7 +21,7 @@ const FULL: &str = "WORKERLIB_FULL";
 /// The context of one part.
 pub(super) struct Context<'a> {
     pub(super) workspace: &'a Workspace,
-    /// How many times as long as on a quiet, fast machine things may take; at least 1.
+    /// The factor by which things may take longer than on a quiet, fast machine; at least 1.
     pub(super) pace: f64,
     /// Whether tests run that repeat a check of others.
     pub(super) is_full: bool,

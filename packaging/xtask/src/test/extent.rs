@@ -5,7 +5,7 @@
 
 use super::pace;
 
-/// How many minutes a run with all checks takes from nothing, in two lanes on a machine whose limits are twice as long, which is
+/// The minutes that a run with all checks takes from nothing, in two lanes on a machine whose limits are twice as long, which is
 /// the least in two lanes. On one whose limits were 6.1 times as long, it took 71 minutes.
 const MINUTES_OF_ALL: f64 = 27.0;
 
@@ -26,7 +26,7 @@ pub(super) enum Extent {
 /// The measurements of the machine so far: a run makes them while it builds the products that its parts need.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
-    /// How many times as long as on a quiet, fast machine things may take.
+    /// The factor by which things may take longer than on a quiet, fast machine.
     pub(super) pace: f64,
     /// Why the run leaves out the checks that repeat others, if the machine is the reason.
     pub(super) too_slow: Option<String>,

@@ -16,21 +16,21 @@ use crate::workspace::Workspace;
 /// The variable that tells tests the pace, and by which a user names it instead of having it measured.
 pub(crate) const PACE: &str = "WORKERLIB_TEST_PACE";
 
-/// How long Pyodide 314 takes to start under Node 20 on a fast machine. The figure is the lower end of an estimate: a start took
+/// The time that Pyodide 314 takes to start under Node 20 on a fast machine. The figure is the lower end of an estimate: a start took
 /// about 2.3 s of processor time where this was written. A reference that is too small makes limits longer, never shorter.
 const START_OF_PYODIDE: Duration = Duration::from_millis(2000);
 
-/// How long CPython 3.11 takes for the loop there, estimated likewise.
+/// The time that CPython 3.11 takes for the loop there, estimated likewise.
 const LOOP_OF_PYTHON: Duration = Duration::from_millis(500);
 
 /// A loop that takes Python about as long as the constant says.
 const LOOP: &str =
     "import time\ntotal = 0\nfor number in range(8_000_000): total += number\nprint(time.process_time())";
 
-/// How many times as long as in the measurement things may take later, when others have more of the machine.
+/// The factor by which things may take longer than in the measurement, when others have more of the machine.
 const MORE_LOAD: f64 = 1.5;
 
-/// How many times as long as on a quiet, fast machine things may take here, and how that is known.
+/// The factor by which things may take longer than on a quiet, fast machine here, and how that is known.
 pub(crate) struct Pace {
     pub(crate) factor: f64,
     pub(crate) reason: String,
@@ -99,7 +99,7 @@ fn of(elapsed: Duration, processor: Duration, reference: Duration, lanes: usize)
     of_machine.max(MORE_LOAD * elapsed.as_secs_f64() / reference.as_secs_f64())
 }
 
-/// How many times as long things take in each of so many lanes, at most.
+/// The factor by which things take longer in each of so many lanes, at most.
 pub(super) fn of_lanes(lanes: usize) -> f64 {
     f64::from(u32::try_from(lanes.max(1)).unwrap_or(u32::MAX))
 }

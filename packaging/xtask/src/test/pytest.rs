@@ -21,7 +21,7 @@ use crate::workspace::{BYTECODE, Workspace};
 /// The lines of a failed run that are shown at most; all are in its log.
 const MOST_LINES: usize = 400;
 
-/// How many of the last lines are shown of a run that failed without a failed test.
+/// The number of last lines that are shown of a run that failed without a failed test.
 const LAST_LINES: usize = 60;
 
 /// The exit code of pytest where no test was chosen.

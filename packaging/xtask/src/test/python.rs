@@ -15,7 +15,7 @@ use crate::pyodide::Pyodide;
 use crate::setup;
 use crate::setup::node;
 
-/// How many round trips the tests of leaks make in all, in the suite and in the part for them alone.
+/// The number of round trips that the tests of leaks make in all, in the suite and in the part for them alone.
 const TRIPS: (&str, &str, &str) = ("WORKERLIB_LEAK_TRIPS", "100000", "1000000");
 
 /// Runs ruff, as linter and as formatter.

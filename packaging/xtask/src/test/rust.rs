@@ -11,7 +11,7 @@ use crate::process;
 use crate::release::CRATES;
 use crate::workspace::Workspace;
 
-/// How many random schedules of two peers the session has to pass, in a plain run and in a full one.
+/// The number of random schedules of two peers that the session has to pass, in a plain run and in a full one.
 const SCHEDULES: (&str, &str) = ("500000", "3000000");
 
 /// The workspaces: how they are called in messages and logs, and what follows a command of cargo's for them.

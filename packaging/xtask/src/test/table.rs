@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::report::Report;
 
-/// How many of the slowest tests are named.
+/// The number of slowest tests that are named.
 const SLOWEST: usize = 5;
 
 /// A part that has run.

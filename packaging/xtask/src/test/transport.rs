@@ -12,7 +12,7 @@ use crate::javascript;
 use crate::process;
 use crate::setup::node;
 
-/// How many messages of a hostile peer are tried, in a plain run and in a full one. They are the same in each run.
+/// The number of messages of a hostile peer that are tried, in a plain run and in a full one. They are the same in each run.
 const MESSAGES: (&str, &str) = ("4000", "20000");
 
 /// Runs eslint, the type checker and the tests.

@@ -23,11 +23,11 @@ const LARGEST_DEFAULT = 4;
 export interface PoolOptions extends SpawnOptions {
   /** The number of workers; by default that of the machine's cores, and 4 at most. */
   size?: number;
-  /** How often a worker that died is started again within a minute; 3 by default, Infinity for any number. */
+  /** The number of times that a worker that died is started again within a minute; 3 by default, Infinity for any number. */
   maxRestarts?: number;
   /** The milliseconds before the first restart, which double with each further death, and the most: [100, 5000] by default. */
   backoff?: readonly [first: number, longest: number];
-  /** How many workers may die of a task before it is not tried again; 2 by default. */
+  /** The number of workers that may die of a task before it is not tried again; 2 by default. */
   poisonAfter?: number;
 }
 
@@ -73,7 +73,7 @@ export interface PoolHandle<T> {
   ): PoolMap<Result<T, K>>;
   /** Runs a function on every worker; workers that start later run it first. */
   readonly each: Each<T>;
-  /** How many workers are idle, busy, starting and parked, and how many tasks wait and have ended. */
+  /** The number of workers that are idle, busy, starting and parked, and how many tasks wait and have ended. */
   stats(): PoolStats;
   /** Replaces every worker, a busy one when its task has ended; resolves when all have started. */
   restart(): Promise<void>;

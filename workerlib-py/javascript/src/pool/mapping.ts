@@ -12,7 +12,7 @@ export interface MapOptions extends Omit<TaskOptions, "onReport"> {
   ordered?: boolean;
   /** "throw", which is the default, to throw the first error and end the map; "yield" to yield errors in place of results. */
   errors?: "throw" | "yield";
-  /** How many items may have been read without their results having been taken; by default four for each worker. */
+  /** The number of items that may have been read without their results having been taken; by default four for each worker. */
   ahead?: number;
   /** Is called with the number of items that have ended, and the number of all if it is known; what it throws ends the map. */
   onProgress?: (done: number, total: number | undefined) => void;

@@ -8,9 +8,9 @@ import { PoolBrokenError, WorkerDiedError } from "../errors.js";
 import { isAsyncIterable } from "../streams.js";
 import type { CallOptions } from "../types.js";
 
-/** How many milliseconds a death counts. */
+/** The milliseconds for which a death counts. */
 const WINDOW = 60_000;
-/** How many milliseconds a worker whose task was cancelled has to become idle before it is replaced. */
+/** The number of milliseconds that a worker whose task was cancelled has to become idle before it is replaced. */
 const GRACE = 2_000;
 
 /** A worker, as the pool needs it. */
@@ -26,14 +26,14 @@ export interface Member {
   end(reason: string): void;
 }
 
-/** How often, and when, a worker is started again. */
+/** The limits and the delays of a worker's restarts. */
 export interface Policy {
   size: number;
   /** The number of restarts of each worker within a minute; Infinity for any. */
   maxRestarts: number;
   /** The milliseconds before the first restart, which double, and the most. */
   backoff: readonly [number, number];
-  /** How many workers may die of a task before it is not tried again. */
+  /** The number of workers that may die of a task before it is not tried again. */
   poisonAfter: number;
 }
 
@@ -61,7 +61,7 @@ export interface PoolStats {
 
 /** Options of a task of a pool. */
 export interface TaskOptions extends CallOptions {
-  /** How often the task runs again if its worker dies; 0 by default. */
+  /** The number of times that the task runs again if its worker dies; 0 by default. */
   retries?: number;
 }
 

@@ -28,7 +28,7 @@ const SECTION = 1 + NUMBER;
 const SEGMENT = 1 + 1 + NUMBER + 1 + NUMBER;
 /** Where the content of the custom section begins, which is the first one. */
 const CONTENT = PREAMBLE.length + SECTION + 1 + NAME.length;
-/** How many numbers stand before the table of runs: the lengths of file, memory and header, and how many runs there are. */
+/** The number of numbers in front of the table of runs: the lengths of file, memory and header, and how many runs there are. */
 const FIGURES = 4;
 /** The import: one, of the memory `env.memory`, without a largest size, as long as the number after it. */
 const IMPORTED = [1, 3, ...ascii("env"), 6, ...ascii("memory"), 2, 0];
@@ -75,7 +75,7 @@ interface Run {
 export interface Image {
   /** The bytes before the memory. */
   head: Uint8Array<ArrayBuffer>;
-  /** How many bytes of memory it has. */
+  /** The number of bytes of memory that it has. */
   length: number;
   /**
    * Writes the memory.

@@ -5,7 +5,7 @@
  * entries at a time: the oldest make room. This file knows nothing of what an image holds.
  */
 
-/** How many images there may be: a site may have a page and workers, and a version before this one. */
+/** The number of images that there may be: a site may have a page and workers, and a version before this one. */
 const MOST = 4;
 const CACHE = "workerlib-snapshots";
 const DIGEST = "x-workerlib-digest";

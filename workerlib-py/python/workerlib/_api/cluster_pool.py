@@ -107,9 +107,9 @@ async def start_on_cluster(
     Args:
         client: A `distributed.Client`, asynchronous or not.
         script: The script's file.
-        size: How many tasks run at a time; by default as many as the cluster has threads.
+        size: The number of tasks that run at a time; by default as many as the cluster has threads.
         given: The other arguments of `pool()` that were given.
-        poison_after: How many workers may die of a task before it is not tried again.
+        poison_after: The number of workers that may die of a task before it is not tried again.
 
     Raises:
         NotSupportedError: If an argument is not for a cluster.

@@ -345,7 +345,7 @@ async def establish(
         interface: The functions that the worker should export; None for any: see `connect()`.
         timeout: The number of seconds without a new step after which to give up; None for never.
         on_output: Where the output goes that the worker forwards: see `connect()`.
-        heartbeat: How long the worker may be silent, once the connection is open; None for any time.
+        heartbeat: The seconds for which the worker may be silent once the connection is open; None for any.
 
     Returns:
         The worker, whose connection is open.

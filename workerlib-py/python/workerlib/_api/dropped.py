@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Generator
 
 from workerlib._rpc.connection import Connection
 
-# How many seconds to wait until a connection is looked at, and looked at again.
+# The seconds until a connection is looked at, and looked at again.
 _AGAIN = 0.1
 
 

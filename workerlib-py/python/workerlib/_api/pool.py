@@ -66,12 +66,13 @@ def pool(
     Args:
         script: The worker's script: see `spawn()`; outside of a browser, see `connect()`.
         size: The number of workers; by default that of the machine's cores, and 4 at most.
-        max_restarts: How often a worker is started again within a minute after it has died; None for any
-            number. A worker that dies once more stays down. If all are down, each call raises
-            PoolBrokenError.
+        max_restarts: The number of times that a worker is started again within a minute after it has
+            died; None for any number. A worker that dies once more stays down. If all are down, each call
+            raises PoolBrokenError.
         backoff: The seconds before the first restart, which double with each further death, and the most
             seconds; a number for both; None for no delay.
-        poison_after: How many workers may die of a task before it is not tried again; None for any number.
+        poison_after: The number of workers that may die of a task before it is not tried again; None for any
+            number.
         recycle_above: The megabytes of memory above which a worker is replaced when it is idle, since a
             Pyodide's memory never shrinks; None for any.
         client: A `distributed.Client` of dask's, asynchronous or not: the pool runs on its cluster, and the

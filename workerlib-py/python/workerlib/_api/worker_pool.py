@@ -42,8 +42,8 @@ class PoolFunction(Protocol):
             timeout: The number of seconds that a call may run; None for any. A call that runs for longer is
                 interrupted, and raises TimeoutError. If its worker is not idle within 2 more seconds, it is
                 replaced.
-            retries: How often a call runs again if its worker dies. By default it raises WorkerDiedError
-                then, except for exports that are `idempotent`.
+            retries: The number of times that a call runs again if its worker dies. By default it raises
+                WorkerDiedError then, except for exports that are `idempotent`.
             on_report: A function that is called with the arguments of each `workerlib.report(...)` of the
                 running call. A call that runs again reports again.
 
@@ -115,11 +115,11 @@ class Pool:
             ordered: Whether results come in the order of their items; otherwise as they are ready.
             errors: `"raise"` to raise the first error and end the map; `"yield"` to yield exceptions in place
                 of results.
-            ahead: How many chunks may have been read without their results having been taken; by default
-                twice the number of workers.
+            ahead: The number of chunks that may have been read without their results having been taken; by
+                default twice the number of workers.
             chunk: The number of items of a chunk; by default as many as take about 20 milliseconds.
             timeout: The number of seconds that each item may run, counted from its start.
-            retries: How often an item runs again if its worker dies.
+            retries: The number of times that an item runs again if its worker dies.
             on_progress: A function that is called with the number of items that have ended, and the number of
                 all, or None while that is not known. An exception of its own ends the map.
 

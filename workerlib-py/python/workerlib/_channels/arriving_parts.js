@@ -64,7 +64,7 @@
       if (!Number.isSafeInteger(length) || length < IN_PIECES) throw new TypeError(`pieces of ${length} bytes in all`);
       this.length = length;
       this.largest = largest;
-      /** How many bytes have come. */
+      /** The number of bytes that have come. */
       this.arrived = 0;
       /** @type {Uint8Array<ArrayBuffer>[]} What has come and is not copied yet. */
       this.held = [];

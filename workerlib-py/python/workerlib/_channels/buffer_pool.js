@@ -10,7 +10,7 @@
 (() => {
   /** From how many bytes on a buffer is transferred and kept: below, two copies of a clone are cheaper than a transfer. */
   const LEAST = 8 << 10;
-  /** How many bytes of ArrayBuffers are kept at most, and for how many milliseconds without use. */
+  /** The number of bytes of ArrayBuffers that are kept at most, and the milliseconds without use for which they are kept. */
   const KEPT = 256 << 20;
   const IDLE = 2000;
 
@@ -101,7 +101,7 @@
       this.pool = pool;
       /** @type {ArrayBuffer[]} Buffers that came, to be used or given back. */
       this.borrowed = [];
-      /** How many more buffers have come than gone: only these are the other side's. */
+      /** The number of buffers that have come and not gone: only these are the other side's. */
       this.owed = 0;
     }
 

@@ -84,10 +84,10 @@
   /** From how many bytes on a part is transferred: below, two copies of a clone are cheaper than a transfer. */
   const TRANSFERRED = pool.least;
   const { IN_PIECES, PIECE, bytesOf, isOwn, sorted } = arriving;
-  /** How many parts a message has at most: an array can say that it has billions, and have none. */
+  /** The number of parts that a message has at most: an array can say that it has billions, and have none. */
   const MOST_PARTS = 1 << 17;
   /**
-   * How many bytes of frames go in one message at most, and how many frames of an event: others are handled meanwhile. Where the
+   * The number of bytes of frames that go in one message at most, and how many frames of an event: others are handled meanwhile. Where the
    * first frame goes alone, fewer follow it at first: the other side has nothing else to do.
    */
   const TOGETHER = 8 << 10;
@@ -151,7 +151,7 @@
     };
   };
 
-  /** How much of the other side's words about its end is passed on. */
+  /** The length of the other side's words about its end that is passed on. */
   const LONGEST_REASON = 1000;
 
   /** One end of a channel. */
@@ -181,7 +181,7 @@
       /** @type {Uint8Array<ArrayBuffer> | undefined} Memory in which they stand, one behind the other. */
       this.heldFrames = undefined;
       this.heldBytes = 0;
-      /** How many of them go together. */
+      /** The number of these that go together. */
       this.mostHeld = MOST_TOGETHER;
       /** Whether one of this event has been sent. */
       this.isHolding = false;
@@ -193,7 +193,7 @@
       /** @type {{frame: Uint8Array<ArrayBuffer>, lengths: number[], first: number, rooms: Room[]} | null} The message
        *   whose pieces are coming. */
       this.coming = null;
-      /** How many bytes the largest buffer had that has come in pieces. */
+      /** The number of bytes that the largest buffer had that has come in pieces. */
       this.largest = 0;
       this.isClosed = false;
       /** Whether the other side has broken the rules: nothing more of it is read. */

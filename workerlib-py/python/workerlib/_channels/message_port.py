@@ -32,7 +32,7 @@ from workerlib._native import Inlet, Session, region, room
 from workerlib._rpc.connection import Connection
 from workerlib._values.transfer import Transfer
 
-# How many bytes the size of a frame takes in front of it.
+# The number of bytes that the size of a frame takes in front of it.
 _HEAD = 4
 # Frames up to this size arrive where they can be read without making room for them first.
 _INBOX = 64 << 10

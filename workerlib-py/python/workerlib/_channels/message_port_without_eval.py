@@ -39,7 +39,7 @@ class _Room:
         self.length = length
         self._largest = largest
         self.arrived = 0
-        """How many bytes have come."""
+        """The number of bytes that have come."""
         self.held: list[Any] = []
         """The pieces that have come and are not copied yet."""
         self.address: int | None = None

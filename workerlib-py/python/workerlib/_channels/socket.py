@@ -22,12 +22,12 @@ from typing import Any
 # More parts than that are a sign of bytes that are no message.
 _MOST_PARTS = 1 << 20
 _COUNT = struct.Struct("<I")
-# How many bytes are read at once, while it is not known where they belong.
+# The number of bytes that are read at once, while it is not known where they belong.
 _SCRATCH = 64 << 10
 # The room that a large part has at first.
 _FIRST_ROOM = 1 << 20
-# How many bytes are written at once. The transport keeps, and before Python 3.12 copies, the bytes that the
-# socket does not take.
+# The number of bytes that are written at once. The transport keeps, and before Python 3.12 copies, the bytes
+# that the socket does not take.
 _CHUNK = 256 << 10
 
 OnMessage = Callable[[bytes, list[Any]], None]
@@ -215,7 +215,7 @@ class _MessageReader:
     def __init__(self, hand_on: Callable[[list[Any]], None]) -> None:
         self._hand_on = hand_on
         self._scratch = memoryview(bytearray(_SCRATCH))
-        # How much of the scratch is filled.
+        # The filled part of the scratch, in bytes.
         self._filled = 0
         # A large part that has begun, and what of it is still to come.
         self._large: bytearray | None = None

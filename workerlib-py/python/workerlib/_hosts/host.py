@@ -28,7 +28,7 @@ class SpawnProgress:
     what: str
     """The thing that is looked for, fetched, installed or run: worker, Pyodide, a package, the script."""
     done: int | None = None
-    """How many packages have come this far, where packages are loaded."""
+    """The number of packages that have come this far, where packages are loaded."""
     total: int | None = None
     """Of how many."""
 
@@ -45,7 +45,7 @@ OnOutput = Callable[[str, str], object]
 
 
 class Progress:
-    """How far the start of a worker has come: for the user, for the time limit, and for its message."""
+    """The progress of a worker's start: for the user, for the time limit, and for its message."""
 
     def __init__(
         self,

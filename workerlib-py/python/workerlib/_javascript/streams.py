@@ -20,7 +20,7 @@ from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.streams_produced import Producer
 from workerlib._values.streams import is_stream
 
-# How many items a batch has at most.
+# The number of items that a batch has at most.
 _MOST = 1024
 
 

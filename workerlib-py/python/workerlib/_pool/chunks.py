@@ -32,10 +32,10 @@ _SOON = 0.001
 """For how many seconds a result may wait for the next ones, beside the time of the item that runs."""
 
 _LONGEST = 1024
-"""How long texts and bytes may be that share a report."""
+"""The greatest length of texts and bytes that share a report."""
 
 _FEW = 32
-"""How many values, and how long ones, a container may have that shares a report."""
+"""The number of values, and the length of each, that a container may have which shares a report."""
 
 _SCALARS = frozenset({int, float, bool, complex, type(None)})
 
@@ -62,13 +62,13 @@ async def run_chunk(  # noqa: PLR0917 - the arguments of a call
         served: The call that this is.
         name: The name of the export.
         items: The items, each the only argument of its call.
-        together: How many results may share a report.
+        together: The number of results that may share a report.
         patience: After how many seconds no further item begins.
         follows: Whether this chunk has been sent before the last one has ended. It begins behind that one, if
             all items of that one have run: so a death has its suspects among the items of one chunk.
 
     Returns:
-        How many seconds it took.
+        The time in seconds that it took.
     """
     before = _ends.get(connection)
     end = _ends[connection] = asyncio.get_running_loop().create_future()

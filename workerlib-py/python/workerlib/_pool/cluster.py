@@ -44,9 +44,9 @@ _CONNECTING = ("newly-created", "connecting")
 _LOOK = 0.1
 """After how many seconds the status of the client is looked at again, while tasks run or it connects."""
 _ANSWER = 30.0
-"""How many seconds the scheduler has for its first answer."""
+"""The time in seconds that the scheduler has for its first answer."""
 _WORKERS = 30.0
-"""How many seconds a scheduler that was started again may be without a worker."""
+"""The time in seconds that a scheduler that was started again may be without a worker."""
 _LOST = "scheduler-connection-lost"
 """The reason that distributed gives for futures of a connection that has ended."""
 
@@ -74,7 +74,7 @@ class Cluster:
         self.link: asyncio.Future[str] = self.loop.create_future()
         """The present connection to the scheduler: ends with the reason for its end."""
         self._asking = 0
-        """How many answers are awaited."""
+        """The number of answers that are awaited."""
         self._is_looking = False
         self._background: set[asyncio.Future[Any]] = set()
 
@@ -102,7 +102,7 @@ class Cluster:
                     raise ConnectError("the cluster has no worker: wait for client.wait_for_workers(1) first")
                 allowed = await self._ask(lambda: self.client.run_on_scheduler(_allowed_failures))
                 await self._ask(lambda: self.client.upload_file(str(self.script), load=False))
-            # How long the script takes is the user's affair.
+            # The script may take any time.
             described = await self.submit(cluster_tasks.describe_script, self.module)
         except TimeoutError as error:
             raise ConnectTimeoutError(

@@ -84,12 +84,12 @@ class Driver:
         Args:
             size: The number of workers.
             start: Starts one.
-            policy: How often a worker is started again.
-            poison_after: How many workers may die of a task before it is not tried again.
+            policy: The limits of the worker's restarts.
+            poison_after: The number of workers that may die of a task before it is not tried again.
             recycle_above: The megabytes of memory above which a worker is replaced when it is idle.
             name: The pool's script, for messages.
             interrupts: Whether a task that runs can be interrupted.
-            target: How many seconds a chunk of items should take.
+            target: The time in seconds that a chunk of items should take.
         """
         # What has been given in advance has to be taken back from a worker whose tasks are interrupted.
         self.schedule = Schedule(size, policy, poison_after, target, gives_next=interrupts)
@@ -165,7 +165,7 @@ class Driver:
 
         Args:
             job: The task.
-            retries: How often it runs again after the death of its worker.
+            retries: The number of times that it runs again after the death of its worker.
             slot: The slot for whose worker it is; None for any.
             is_first: Whether it comes before those that wait, because one that runs waits for it.
 
@@ -187,7 +187,7 @@ class Driver:
 
         Args:
             job_of: Makes the task with a function that hears of its end.
-            retries: How often it runs again after the death of its worker.
+            retries: The number of times that it runs again after the death of its worker.
             slot: The slot for whose worker it is; None for any.
         """
         answer = Answer(loop=self.loop)
@@ -268,10 +268,10 @@ class Driver:
 
         Args:
             source: The items.
-            ahead: How many chunks may have been read and not been taken.
+            ahead: The number of chunks that may have been read and not been taken.
             chunk: The number of items of a chunk; None to choose it by the time that items take.
             timeout: The number of seconds that each item may run.
-            retries: How often an item runs again after the death of its worker.
+            retries: The number of times that an item runs again after the death of its worker.
 
         Returns:
             The feed's number.

@@ -21,13 +21,13 @@ from enum import Enum
 from typing import NamedTuple
 
 _TARGET = 0.02
-"""How many seconds a batch should take, as far as its tasks could run elsewhere at the same time."""
+"""The time in seconds that a batch should take, as far as its tasks could run elsewhere at the same time."""
 _LONGEST = 64
-"""How many tasks a batch has at most."""
+"""The number of tasks that a batch has at most."""
 _DEATHS = 2
 """After how many deaths of workers a task is not tried again: the pool's default."""
 _LOOKED_AT = 32
-"""How many tasks that belong to other workers are passed in a search; to pass all would take too long."""
+"""The number of tasks of other workers that are passed in a search; to pass all would take too long."""
 _NEWEST = 0.3
 """The weight of a task's time against the earlier times of its kind."""
 
@@ -82,14 +82,14 @@ class Node:
     needed_by: set[Node] = field(default_factory=set)
     """The tasks that use its result and have not ended."""
     missing: int = 0
-    """How many of the results that it uses are kept nowhere."""
+    """The number of results that it uses and that are kept nowhere."""
     state: State = State.WAITING
     place: Place | None = None
     """The worker that keeps its result."""
     size: int = 0
     """The approximate size of its result in bytes."""
     deaths: int = 0
-    """How many workers died while they ran it, or a batch that it was in."""
+    """The number of workers that died while they ran it, or a batch that it was in."""
 
 
 @dataclass(slots=True, eq=False)
@@ -119,7 +119,7 @@ class Plan:
         Args:
             entries: The tasks by their keys.
             wanted: The keys of the results that the caller wants.
-            target: How many seconds a batch should take.
+            target: The time in seconds that a batch should take.
         """
         self._target = target
         self.nodes = {
@@ -287,7 +287,7 @@ class Plan:
         Args:
             batch: The batch.
             sizes: The approximate sizes of the results that the worker keeps, in their order.
-            seconds: How long each task took.
+            seconds: The time that each task took.
         """
         self._busy.discard(batch.place.slot)
         dropped = batch.dropped()
@@ -396,7 +396,7 @@ def _may_follow(node: Node, met: int, place: Place) -> bool:
 
     Args:
         node: The task.
-        met: How many of its inputs the batch makes.
+        met: The number of its inputs that the batch makes.
         place: The worker.
     """
     if node.state is not State.WAITING or node.missing != met or node.deaths:

@@ -71,7 +71,7 @@ class GraphRun:
         self._driver = driver
         self._results: dict[Any, Any] = {}
         self._uses = Counter(id(getattr(task, "func", None)) for task in self._tasks.values())
-        """How many tasks use a function, by its identity."""
+        """The number of tasks that use a function, by its identity."""
         self._functions: dict[int, _Function] = {}
         self._running: dict[asyncio.Task[None], Batch] = {}
         self._busy: set[int] = set()

@@ -28,7 +28,7 @@ _kept: dict[int, Any] = {}
 """Results and functions that this worker keeps, by the numbers that the page has given them."""
 
 _ROOM = 1 << 20
-"""How many bytes of results come with the answer of a batch, about. The page takes larger ones one by one."""
+"""About how many bytes of results come with a batch's answer. The page takes larger results one by one."""
 
 
 def pack(value: Any) -> Packed:
@@ -73,8 +73,8 @@ async def run_tasks(
             that it is to free.
 
     Returns:
-        How many seconds each task took; the approximate sizes in bytes of the results that are kept here
-        now; and the results that the page wants, as far as they are small.
+        The time in seconds that each task took; the approximate sizes in bytes of the results that are
+        kept here now; and the results that the page wants, as far as they are small.
     """
     steps, pickled, wanted = work
     functions, freed = changes

@@ -87,7 +87,7 @@ class _Feed:
         self._later: dict[int, list[Any]] = {}
         """The results that come later, by the item with which they begin."""
         self._taken = 0
-        """How many results have been given of which the pool has not heard."""
+        """The number of results that have been given and of which the pool has not heard."""
         self._given = 0
         self._waiters: list[asyncio.Future[None]] = []
         """Steps that wait for a result; several, if several tasks share the map."""

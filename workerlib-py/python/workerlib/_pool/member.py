@@ -112,7 +112,7 @@ class Member:
                 ended them all.
 
         Returns:
-            How many seconds it took in the worker; None if that is not known.
+            The time in seconds that it took in the worker; None if that is not known.
         """
 
         def hear(mark: Any = None, kind: Any = None, value: Any = None, *_further: Any) -> None:

@@ -18,7 +18,7 @@ WINDOW = 60.0
 
 @dataclass(frozen=True)
 class Policy:
-    """How often, and after how long, a worker is started again."""
+    """The limits and the delays of a worker's restarts."""
 
     max_restarts: float = 3
     """The number of restarts within `WINDOW` seconds; infinity for any."""
@@ -57,7 +57,7 @@ class Restarts:
         """Starts without a death.
 
         Args:
-            policy: How often the worker may be started again.
+            policy: The limits of the worker's restarts.
         """
         self._policy = policy
         self._deaths: deque[float] = deque()

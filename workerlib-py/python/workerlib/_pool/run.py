@@ -49,10 +49,10 @@ class TaskRun:
     task: asyncio.Task[None] | None = None
     """The task of the event loop that awaits the worker's answers."""
     seconds: float | None = None
-    """How long it took in the worker, if the worker has said so."""
+    """The time that it took in the worker, if the worker has said so."""
     is_interrupted: bool = False
     outcomes: int = 0
-    """How many tasks have an outcome."""
+    """The number of tasks that have an outcome."""
     _has_begun: bool = field(default=False)
     _ended: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 

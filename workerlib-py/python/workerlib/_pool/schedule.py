@@ -38,13 +38,13 @@ from workerlib._pool.steps import (
 )
 
 TARGET = 0.02
-"""How many seconds a chunk of items should take."""
+"""The time in seconds that a chunk of items should take."""
 PATIENCE = 2
 """After how many times `target` a worker gives back the items of such a chunk that have not begun."""
 LARGEST = 1024
 """The largest number of items of a chunk whose size the schedule chooses."""
 GRACE = 2.0
-"""How many seconds an interrupted worker has to become idle before it is terminated."""
+"""The time in seconds that an interrupted worker has to become idle before it is terminated."""
 _PARTS = 16
 """In how many parts the outcomes of a chunk travel at least."""
 
@@ -64,9 +64,9 @@ class Schedule:
 
         Args:
             size: The number of workers.
-            policy: How often a worker is started again.
-            poison_after: How many workers may die of a task before it is not tried again.
-            target: How many seconds a chunk of items should take.
+            policy: The limits of the worker's restarts.
+            poison_after: The number of workers that may die of a task before it is not tried again.
+            target: The time in seconds that a chunk of items should take.
             gives_next: Whether a worker may get its next chunk before it has ended the one that it runs.
         """
         self._target = target
@@ -105,7 +105,7 @@ class Schedule:
         Args:
             task: A number that no other task has, below the numbers of items.
             timeout: The number of seconds that it may run; None for any.
-            retries: How often it runs again after the death of its worker.
+            retries: The number of times that it runs again after the death of its worker.
             slot: The slot for whose worker it is; None for any.
             is_first: Whether it comes before the tasks that wait: a task that runs waits for it.
         """
@@ -150,10 +150,10 @@ class Schedule:
 
         Args:
             feed: A number that no other feed has.
-            ahead: How many chunks of items may have been read and not been taken.
+            ahead: The number of chunks of items that may have been read and not been taken.
             chunk: The number of items of a chunk; None to choose it by the time that items take.
             timeout: The number of seconds that each item may run.
-            retries: How often an item runs again after the death of its worker.
+            retries: The number of times that an item runs again after the death of its worker.
         """
         made = self._feeds[feed] = Feed(feed, ahead, chunk, timeout, retries)
         made.size = chunk or 1
@@ -257,7 +257,7 @@ class Schedule:
             incarnation: Which of the slot's workers it is.
             task: The task.
             was_interrupted: Whether it ended because of an `Interrupt`, without an answer.
-            count: How many items have ended, of which this one is the first.
+            count: The number of items that have ended, of which this one is the first.
 
         Returns:
             Whether the answer counts: it does not if the worker has been replaced meanwhile.
@@ -291,7 +291,7 @@ class Schedule:
         Args:
             slot: The worker's slot.
             incarnation: Which of the slot's workers it is.
-            seconds: How long the run took in the worker, if that is known.
+            seconds: The time that the run took in the worker, if that is known.
         """
         known = self._current(slot, incarnation)
         if known is None or known.state not in {State.BUSY, State.CONDEMNED} or known.is_own_kill:

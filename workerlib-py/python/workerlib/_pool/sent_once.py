@@ -40,7 +40,7 @@ def holds_sent_once(value: Any, longest: float = math.inf) -> bool:
 
     Args:
         value: The value.
-        longest: How many elements a container has at most that is searched.
+        longest: The number of elements that a searched container has at most.
     """
     line, seen = [value], {id(value)}
     while line:

@@ -62,11 +62,11 @@ class Feed:
     buffer: deque[Task] = field(default_factory=deque)
     """Items that have been read and wait, in their order."""
     size: int = 1
-    """How many items the next chunk has."""
+    """The number of items that the next chunk has."""
     each: float = math.inf
-    """How many seconds each item of the last chunk took."""
+    """The time in seconds that each item of the last chunk took."""
     untaken: int = 0
-    """How many items have been read, and not been taken."""
+    """The number of items that have been read, and not been taken."""
     requested: int = 0
     has_ended: bool = False
 
@@ -78,7 +78,7 @@ class Given:
     task: Task | None
     """Those of them without an outcome; the first runs, or is the next to run."""
     count: int
-    """How many they were."""
+    """The number of all of them."""
     feed: Feed | None
     """Their feed, if they are the next chunk of one."""
     at: float

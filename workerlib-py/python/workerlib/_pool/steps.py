@@ -17,8 +17,8 @@ def items_of(feed: int, first: int, count: int) -> range:
 
     Args:
         feed: The feed's number, from 1 on.
-        first: How many items come before these.
-        count: How many they are.
+        first: The number of items that come before these.
+        count: The number of items.
     """
     start = (feed << _SHIFT) + first
     return range(start, start + count)

@@ -57,7 +57,7 @@ from workerlib._values.sending import DEFAULT, SendingTable
 
 _T = TypeVar("_T")
 
-# How many seconds the other side has to say that it has passed a cancel on. A side that does not say so is
+# The seconds that the other side has to say that it has passed a cancel on. A side that does not say so is
 # busy with something that cannot be cancelled: the call is given up then.
 _GRACE = 0.5
 _MOST_LATE_TEXT = 64 << 20
@@ -169,7 +169,7 @@ class Connection:
             function: The exported name.
             args: The positional arguments; their content is what it is when the call's turn has come.
             kwargs: The keyword arguments, likewise.
-            timeout: How many seconds the function may run; how long it waits before that does not count.
+            timeout: The seconds that the function may run; the wait before its start does not count.
             on_report: Is called with what the function reports while it runs.
             stream: The stream for which the call asks: the result is its inbox then.
 
@@ -427,7 +427,7 @@ class Connection:
 
     @property
     def grace(self) -> float:
-        """How many seconds the other side has to say that it has passed a cancel on."""
+        """The seconds that the other side has to say that it has passed a cancel on."""
         return _GRACE
 
     def _on_opened(

@@ -113,8 +113,8 @@ class GatheredCalls:
         self.connection = connection
         code = type(connection).call.__code__
         self._parameters = code.co_argcount + code.co_kwonlyargcount
-        # How many objects a call refers to that has not started, with its arguments at the end; 0 if they are
-        # not there, and -1 before anybody has looked.
+        # The number of objects to which a call refers that has not started, with its arguments at the end.
+        # It is 0 if the arguments are not there, and -1 before anybody has looked.
         self._referents = -1
         self._calls: list[tuple[Gathered, str, tuple[Any, ...], dict[str, Any]]] = []
 

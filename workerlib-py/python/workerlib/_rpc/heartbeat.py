@@ -16,13 +16,13 @@ from typing import Any, Protocol
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.timers import TimeLimit, sleep
 
-# How many times the other side is asked within the limit.
+# The number of times that the other side is asked within the limit.
 _QUESTIONS = 4
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """How long a worker may be silent."""
+    """The time for which a worker may be silent."""
 
     limit: float
     """For how many seconds."""
@@ -69,7 +69,7 @@ def watch(
     """Has `end` called with the reason when a worker has been silent for too long.
 
     Args:
-        heartbeat: How long it may be.
+        heartbeat: The time for which it may be silent.
         worker: The worker, as `note_connection` was told.
         connection: The connection, with whose end the watch ends.
         endpoint: Its endpoint.

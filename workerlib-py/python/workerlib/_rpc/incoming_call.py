@@ -32,7 +32,7 @@ class Served:
     is_cancelled: bool = False
     """Whether it was cancelled before it began."""
     cancels_heard: int = 0
-    """How many messages said that it is cancelled."""
+    """The number of messages that said that it is cancelled."""
     cancels_told: int = 0
     """Of how many cancels the function knows."""
     is_answer_due: bool = False

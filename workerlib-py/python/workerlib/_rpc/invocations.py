@@ -23,7 +23,7 @@ Connection = Any
 """A `Connection`, whose module needs this one."""
 
 _MOST_ERRORS = 4_096
-"""How many errors of a call's callbacks are kept: as many invocations may be without an answer."""
+"""The number of errors of a call's callbacks that are kept: as many invocations may be without an answer."""
 
 
 class Invocation(Served):

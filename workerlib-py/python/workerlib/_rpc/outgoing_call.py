@@ -44,7 +44,7 @@ class Pending(asyncio.Future[Outcome | None]):
     name: str
     """The name of the function, for messages."""
     timeout: float | None = None
-    """How many seconds it may run."""
+    """The time in seconds that it may run."""
     inbox: Any = None
     """The `Inbox` of the stream that it returns, if it asks for one and has no answer."""
     connection: Any
@@ -58,7 +58,7 @@ class Pending(asyncio.Future[Outcome | None]):
     is_cancelled = False
     """Whether its caller has cancelled it."""
     cancels = 0
-    """How many messages have asked the other side to end it."""
+    """The number of messages that have asked the other side to end it."""
     timers: dict[str, tuple[Timer, Callable[[], None]]] | None = None
     """Its timers by name, and what they do; None until there is one: most calls settle before that."""
     callback_errors: dict[int, BaseException] | None = None

@@ -22,7 +22,7 @@ from workerlib._rpc.pace import Pace
 KINDS = ("print", "log", "warnings")
 """The kinds of output that can be forwarded."""
 
-# How many characters are kept together, and how many before a page has connected.
+# The number of characters that are kept together, and before a page has connected.
 _TOGETHER = 8 << 10
 _EARLY = 64 << 10
 

@@ -23,8 +23,8 @@ class Pace:
         """Makes a full bucket.
 
         Args:
-            at_once: How many may be sent without a pause.
-            per_second: How many may be sent in each second from then on.
+            at_once: The number of reports that may be sent without a pause.
+            per_second: The number of reports that may be sent in each second from then on.
         """
         # All times are whole nanoseconds: a clock may stand still while all tokens are taken (Firefox rounds
         # to a millisecond), and sums of fractions would pass it.

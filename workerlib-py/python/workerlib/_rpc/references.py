@@ -39,7 +39,7 @@ class Reference(NamedTuple):
     name: str
     """Its name."""
     calls: int
-    """How many of its calls have no answer yet."""
+    """The number of its calls that have no answer yet."""
 
 
 class Given:
@@ -123,7 +123,7 @@ class Held:
         """The name of the function, or of the object's class."""
         self.is_released = False
         self.count = 0
-        """How many times it came while this side held it."""
+        """The number of times that it came while this side held it."""
         self.calls: list[Served] = []
         """The running calls that it was passed to."""
         self.proxy: weakref.ref[Any] | None = None

@@ -79,7 +79,7 @@ class RemoteFunction(Protocol):
             on_report: A function that is called with the arguments of each `workerlib.report(...)` of the
                 running call, before the call returns. An exception that it raises ends the call, and is
                 raised by it.
-            ahead: How many items a stream may be ahead of the loop over it; by default 1,024.
+            ahead: The number of items that a stream may be ahead of the loop over it; by default 1,024.
 
         Returns:
             The same function with these options.

@@ -24,7 +24,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 
 class ReplyState:
-    """How far an invocation has come. Until the answer is there the connection has it, like a `Pending`."""
+    """The progress of an invocation. Until the answer is there the connection has it, like a `Pending`."""
 
     # `References.invoke` makes them, and sets these fields.
     references: Any
@@ -239,7 +239,7 @@ class Watcher(Reply[_T_co]):
         """Makes one for an answer.
 
         Args:
-            state: How far the invocation has come.
+            state: The progress of the invocation.
         """
         self._state = state
 

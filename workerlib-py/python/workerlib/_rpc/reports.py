@@ -33,7 +33,7 @@ class Reporter:
         self.held: tuple[Any, ...] | None = None
         """The newest report that was not sent."""
         self.further = 0
-        """How many reports replace that one before the clock is asked again."""
+        """The number of reports that replace that one before the clock is asked again."""
         self._timer: asyncio.Handle | None = None
 
     def report(self, values: tuple[Any, ...]) -> None:

@@ -31,7 +31,7 @@ from workerlib._values.streams import IteratedOnly
 Connection = Any
 """A `Connection`, whose module needs this one."""
 
-# How many seconds a function may compute before what has arrived meanwhile is taken in first.
+# The time in seconds that a function may compute before what has arrived meanwhile is taken in first.
 _BRIEF = 0.001
 
 # Before Python 3.12 no task takes its first step when it is made.

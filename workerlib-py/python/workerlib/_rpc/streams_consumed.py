@@ -23,9 +23,9 @@ from workerlib._values.streams import IteratedOnly
 _T_co = TypeVar("_T_co", covariant=True)
 
 AHEAD = 1024
-"""How many items a stream may be ahead of its consumer, if nobody says otherwise."""
+"""The number of items that a stream may be ahead of its consumer, if nobody says otherwise."""
 BYTES_AHEAD = 8 << 20
-"""How many bytes it may be ahead; one item may be larger."""
+"""The number of bytes that it may be ahead; one item may be larger."""
 _GRANTED_BYTES = BYTES_AHEAD // 4
 """At how many bytes of items that were taken more are granted: the producer has the other three quarters."""
 
@@ -56,7 +56,7 @@ class Inbox:
     error: BaseException | None = None
     """The exception to raise after the last item."""
     stops = 0
-    """How often the producer was asked to end."""
+    """The number of times that the producer was asked to end."""
     stream = -1
     """The stream's id; negative before the answer that brings it."""
     _granted = 0
@@ -70,7 +70,7 @@ class Inbox:
         Args:
             streams: The streams of the connection.
             name: The stream's name in messages.
-            ahead: How many items the producer may be ahead.
+            ahead: The number of items that the producer may be ahead.
             is_granted: Whether the producer has that credit already.
         """
         self._streams = streams
@@ -204,14 +204,14 @@ class Stream(IteratedOnly, Generic[_T_co]):
             open_: Makes the call that returns the inbox; None if the stream came among values.
             inbox: The inbox, if it is there already.
             timeout: The number of seconds that a step may take.
-            ahead: How many items the other side may be ahead.
+            ahead: The number of items that the other side may be ahead.
         """
         self._name = name
         self._open = open_
         self._inbox = inbox
         self._timeout = timeout
         self.ahead = ahead
-        """How many items the other side may be ahead."""
+        """The number of items that the other side may be ahead."""
 
     @property
     def inbox(self) -> Inbox | None:

@@ -25,9 +25,9 @@ from workerlib._values.exceptions import describe
 from workerlib._values.safe_text import class_name, text_of
 from workerlib._values.streams import Streamed, is_stream
 
-# How many seconds a generator may go on before its items are sent, and the event loop has a turn.
+# The time in seconds that a generator may go on before its items are sent, and the event loop has a turn.
 _SECONDS = 0.004
-# How many items go in one message at most, and how many times as many as in the one before.
+# The largest number of items in one message, and by how much it may exceed that of the one before.
 _MOST = 1024
 _GROWTH = 4
 # The flag in a batch of an item that Python cannot free by recursion.

@@ -159,7 +159,7 @@ class TimeLimit:
         """Sets the limit.
 
         Args:
-            seconds: How many seconds the block may take; None for any time.
+            seconds: The time in seconds that the block may take; None for any time.
         """
         self._seconds = seconds
         self._timer: Timer | None = None

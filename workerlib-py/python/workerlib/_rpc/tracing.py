@@ -55,15 +55,15 @@ class Trace:
     queued: float
     """For how long it waited for its turn (`max_in_flight`)."""
     encoded: float
-    """How long the arguments took to become bytes and to be posted."""
+    """The time that the arguments took to become bytes and to be posted."""
     on_the_way: float
     """The time until its function began: the way of the message, and the wait for a worker that was busy."""
     run: float | None
-    """How long the function ran."""
+    """The time for which the function ran."""
     way_back: float | None
     """The time until the answer had arrived, its encoding included."""
     decoded: float
-    """How long the answer took to become values."""
+    """The time that the answer took to become values."""
     sent_bytes: int
     """The size of the call's message, buffers included."""
     received_bytes: int

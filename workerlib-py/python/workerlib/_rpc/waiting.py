@@ -27,7 +27,7 @@ from workerlib._values.safe_text import class_name
 _T = TypeVar("_T")
 
 _LONGEST_SLEEP = 0.05
-"""How many seconds a thread sleeps at most before it looks for interrupts and timers."""
+"""The time in seconds that a thread sleeps at most before it looks for interrupts and timers."""
 
 
 class Ways:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from workerlib._native import Arrival, Unfinished
 
 _ROUNDS = 200
-"""How deep objects of async adapters may stand inside each other: as deep as library types may."""
+"""The depth to which objects of async adapters may stand inside each other: as deep as library types may."""
 
 
 async def finish(unfinished: Unfinished) -> list[list[Deferred]]:

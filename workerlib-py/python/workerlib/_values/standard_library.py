@@ -25,7 +25,7 @@ def _empty(path: str) -> Callable[[Any], Any]:
 
 
 _LONGEST_OF_RANGE = 8_192
-"""How many bits the ints of a range may have: to make one, Python divides them, in quadratic time."""
+"""The number of bits that ints of a range may have: Python divides them to make one, in quadratic time."""
 
 
 def _take_apart_range(value: range) -> Parts:

@@ -306,9 +306,9 @@ def take_apart_enum(value: Any) -> tuple[Any, ...]:
 
 
 _MOST_COMBINATIONS = 4096
-"""How many members and combinations an enum of flags may have before a frame adds no more."""
+"""The number of members and combinations that an enum of flags may have before a frame adds no more."""
 _MOST_BITS = 4096
-"""How many bits a combination may have, if the flags have no more."""
+"""The number of bits that a combination may have, if the flags have no more."""
 
 
 def _check_combination(cls: Any, value: int) -> None:

@@ -47,7 +47,7 @@ class Interrupter:
 
         Args:
             call: The call's id.
-            cancels: How often it has been cancelled: it is interrupted once for each time.
+            cancels: The number of times that it has been cancelled: it is interrupted once for each time.
         """
         token = _token(call)
         ints = js.Int32Array.new(self._buffer)

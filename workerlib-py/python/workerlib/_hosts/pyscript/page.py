@@ -50,7 +50,7 @@ from workerlib._values.exceptions import rebuild
 
 # Tags can be added at run time: how many seconds a name may take to appear.
 _GRACE = 1.0
-# How often to look for what the page gives no event for, in seconds.
+# The seconds between two looks at what the page gives no event for.
 _POLL = 0.02
 # After how many seconds to look whether the worker's files are there, and whether a worker that was up still
 # lives: a worker that is up has its files, and answers sooner unless it computes.

@@ -44,7 +44,7 @@ class Snapshots:
         self._cannot = False
         self._starting = 0
         self._plain_starts = 0
-        """How many workers have started without a snapshot."""
+        """The number of workers that have started without a snapshot."""
         self._maker: WebWorker | NodeWorker | None = None
         self._soon: asyncio.Future[None] | None = None
         """There while a snapshot is nearly made: done when it is, or cannot be."""

@@ -37,9 +37,9 @@ from workerlib._values.exceptions import rebuild
 Config = str | os.PathLike[str] | Mapping[str, Any]
 """A configuration: the path of a TOML or JSON file, its text, or what such a file says."""
 
-# How many seconds a worker has to end by itself when its connection is closed; one less is its own limit.
+# The seconds that a worker has to end by itself when its connection is closed; one less is its own limit.
 _GRACE = 3.0
-# How many seconds what a process has sent may take to be read after its end.
+# The seconds that the reading of a process's last output may take after its end.
 _LEFT_OVER = 1.0
 # `-c` rather than `-m`: the module is to be found where this process has it, whatever lies in the folder.
 _BOOT = (

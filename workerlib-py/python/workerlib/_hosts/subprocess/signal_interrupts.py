@@ -33,7 +33,7 @@ class SignalGuard(InterruptibleGuard):
 
         Args:
             call: The call's id.
-            cancels: How often it has been cancelled: it is interrupted once for each time.
+            cancels: The number of times that it has been cancelled: it is interrupted once for each time.
         """
         if call == self._running:
             self._send(call, cancels)

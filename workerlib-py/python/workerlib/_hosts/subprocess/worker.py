@@ -37,9 +37,9 @@ from workerlib._rpc.starts import say
 from workerlib._values.exceptions import describe
 from workerlib._version import __version__
 
-# How many seconds after its stdin has ended a process may take to end.
+# The seconds that a process may take to end after its stdin has ended.
 _GRACE = 2.0
-# How many seconds lie between the interrupts that it gets meanwhile.
+# The seconds between the interrupts that it gets meanwhile.
 _PAUSE = 0.02
 _SOFTWARE_ERROR = 70
 

@@ -21,13 +21,13 @@ _BITS = {
     **dict.fromkeys(("RGB", "YCbCr", "LAB", "HSV"), 24),
     **dict.fromkeys(("RGBA", "RGBX", "RGBa", "CMYK", "I", "F"), 32),
 }
-"""How many bits a pixel takes in `tobytes()`, by mode; each row begins at a byte."""
+"""The number of bits that a pixel takes in `tobytes()`, by mode; each row begins at a byte."""
 
 _PALETTES = {"RGB": 3, "RGBA": 4}
-"""How many bytes a colour of a palette takes, by the palette's mode."""
+"""The number of bytes that a colour of a palette takes, by the palette's mode."""
 
 _EMPTY = 1_000
-"""How long a side of an image without pixels may be: Pillow keeps an address for each of its rows."""
+"""The greatest length of a side of an image without pixels: Pillow keeps an address for each of its rows."""
 
 _SIMPLE = (type(None), bool, int, float, str, bytes)
 
