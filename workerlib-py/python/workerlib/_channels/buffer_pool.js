@@ -3,8 +3,8 @@
  * @file Keeps ArrayBuffers for the next message, since fresh ones cost more than the copy into them.
  *
  * Python (workerlib/_channels/message_port.py) evaluates this script, whose value is the pool that all connections of a
- * Python share, and hands it to `message_port.js`. What goes and comes is counted for each channel, so that both sides keep as
- * much as they need. It never looks at the content of a buffer.
+ * Python share, and hands it to `message_port.js`. Each channel counts the buffers that go and come, so that both sides keep as
+ * many as they need. It never looks at the content of a buffer.
  */
 
 (() => {

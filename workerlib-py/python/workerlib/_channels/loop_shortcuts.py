@@ -1,16 +1,17 @@
-"""Runs at once what a message makes ready, instead of in later turns of the event loop.
+"""Runs the callbacks that a message schedules immediately, instead of in a later iteration of the event loop.
 
-A turn of Pyodide's loop costs more than all the rest of a call: each is an event of JavaScript's. So while
-a message is handled, what is given to `call_soon` (a task's first step, the wake-up of one that waits) is
-collected, and run when the handler is done, in that order and as the loop would have run it.
+`message_port` uses it. An iteration of Pyodide's loop is an event of JavaScript's, and costs more than all
+the rest of a call. While a message is handled, this module collects the callbacks that are given to
+`call_soon`, such as the first step of a task. It runs them when the handler returns, in their order and in
+their contexts, as the loop does.
 
-Callbacks that those steps in turn give to `call_soon` go to the loop, except callbacks of a future that they
-have ended, a few levels deep: `gather` and its like are callbacks of the tasks that they wait for. The
-first steps of calls that become tasks are taken together, in one microtask (`start_together`).
+These callbacks may themselves call `call_soon`. The loop runs the callbacks that they schedule. The callbacks
+of a future that has ended are an exception, a few levels deep, since `gather` waits for its tasks by such
+callbacks. The first steps of calls that become tasks run together, in one microtask (`start_together`).
 
-Callbacks that run so have been entered by JavaScript without a stack of their own, and cannot block by
-`pyodide.ffi.run_sync`; callbacks that the loop runs can. So all code that may block goes to the loop:
-`starts` knows which code that is.
+A callback that runs here cannot block by `pyodide.ffi.run_sync`, because JavaScript has entered it without a
+stack of its own. A callback that the loop runs can. Therefore the loop runs all code that may block; `starts`
+knows which code that is.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ _Entry = asyncio.Handle | tuple[Callable[..., object], asyncio.Future[Any], Cont
 def _codes_without_handles() -> tuple[CodeType, ...]:
     """Finds the code of callbacks that asyncio and Pyodide add to the tasks that they make, and nobody else.
 
-    Only a future schedules them, and it keeps no handle. So they need none, which takes as long as the rest.
+    Only a future schedules them, and it keeps no handle. They need no handle, whose creation takes as long as
+    the rest.
     """
     in_gather = asyncio.gather.__code__.co_consts
     codes = [code for code in in_gather if isinstance(code, CodeType) and code.co_name == "_done_callback"]
@@ -244,7 +246,7 @@ class _Starter:
             gather = sys._getframe(2)
         except ValueError:
             gather = None
-        # What is true of the calls before it in the same `gather()` is true of it.
+        # The checks of the call before it hold for each call of the same `gather()`.
         if gather is self._gathering and self._add is not None and (gathered := self._add(coroutine)):
             return gathered
         if (

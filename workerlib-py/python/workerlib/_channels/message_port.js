@@ -87,8 +87,8 @@
   /** The number of parts that a message has at most: an array can say that it has billions, and have none. */
   const MOST_PARTS = 1 << 17;
   /**
-   * The number of bytes of frames that go in one message at most, and how many frames of an event: others are handled meanwhile. Where the
-   * first frame goes alone, fewer follow it at first: the other side has nothing else to do.
+   * The largest number of bytes of frames in one message, and of frames of one event, so that the event loop handles other
+   * events, too. If the first frame goes alone, fewer frames follow it at first: the other side has nothing else to do.
    */
   const TOGETHER = 8 << 10;
   const MOST_TOGETHER = 16;
@@ -166,14 +166,14 @@
       this.heap = heap;
       this.port = port;
       this.handlers = handlers;
-      /** @type {Map<number, Uint8Array | Transferred>} What Python has not taken yet, by number. */
+      /** @type {Map<number, Uint8Array | Transferred>} Parts that Python has not taken yet, by number. */
       this.arrived = new Map();
       this.next = 0;
       /** Buffers that came, to be used or given back. */
       this.memory = pool.open();
       /** Whether they are about to be given back. */
       this.isReturning = false;
-      /** Where small frames are put for Python. */
+      /** The address in Python's memory to which small frames are written. */
       this.inbox = 0;
       this.inboxSize = 0;
       /** @type {number[]} The sizes of small frames that go together, at the end of this event at the latest. */
@@ -187,7 +187,7 @@
       this.isHolding = false;
       /** @type {FrameInlet | undefined} What takes in frames without buffers; undefined if they are delivered like others. */
       this.inlet = undefined;
-      /** What Python knows it by. */
+      /** The number by which Python names this channel. */
       this.number = next;
       next += 1;
       /** @type {{frame: Uint8Array<ArrayBuffer>, lengths: number[], first: number, rooms: Room[]} | null} The message

@@ -43,7 +43,7 @@ class _Room:
         self.held: list[Any] = []
         """The pieces that have come and are not copied yet."""
         self.address: int | None = None
-        """Where the next piece is copied to, once there is room."""
+        """The address to which the next piece is copied, once there is room."""
 
     @property
     def is_believed(self) -> bool:

@@ -21,7 +21,7 @@
    * than a small call. It runs nothing while anything else waits to be run, and only for a moment after each message.
    *
    * A thread that is always awake uses up its share of a busy processor, and has to wait for it when the next message comes.
-   * So where others want the processor, the thread may sleep.
+   * Therefore the thread may sleep if other threads want the processor.
    */
   class Wakefulness {
     constructor() {

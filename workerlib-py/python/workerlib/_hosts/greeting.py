@@ -25,7 +25,7 @@ class Greeting:
             adapters: The adapters of this side.
         """
         self.table = chosen.table(adapters)
-        """How values are sent."""
+        """The table by which values are sent."""
         self._told = dict(_exports.functions)
         self.session = Session.connect(
             __version__,

@@ -93,9 +93,9 @@ def script_failed(what: str, cause: BaseException, remedy: str = "") -> WorkerSt
     """Makes the error of a script that failed, whose own text says why and where.
 
     Args:
-        what: Whose script it is: "the script of the worker 'stats'".
+        what: The script, for the message: "the script of the worker 'stats'".
         cause: The script's exception.
-        remedy: How this host makes a module importable, for a module that was not found.
+        remedy: The way in which this host makes a module importable, for a module that was not found.
     """
     name = (cause.type_name if isinstance(cause, RemoteError) else class_name(type(cause))).removeprefix(
         "workerlib."

@@ -53,7 +53,7 @@ _LOOK = 1.0
 class _Place:
     member: Member | None = None
     runs: list[TaskRun] = field(default_factory=list)
-    """What the member runs, and what follows it."""
+    """The run of the member, and the run that follows it."""
     incarnation: int = 0
     is_up: bool = False
     """Whether the schedule knows of the member."""
@@ -91,7 +91,7 @@ class Driver:
             interrupts: Whether a task that runs can be interrupted.
             target: The time in seconds that a chunk of items should take.
         """
-        # What has been given in advance has to be taken back from a worker whose tasks are interrupted.
+        # A task that was given in advance is taken back when its worker is interrupted.
         self.schedule = Schedule(size, policy, poison_after, target, gives_next=interrupts)
         self.name = name
         self.interrupts = interrupts
@@ -411,7 +411,8 @@ class Driver:
         version, shared = self._version + 1, {**self._shared, **values}
         for place in self._places:
             if place.member is not None and not place.member.is_gone:
-                # A worker that is gone needs no values. Others have an answer for what cannot be sent.
+                # `Member.share` raises for a value that cannot be sent. A later error is that of a worker
+                # that is gone.
                 self._keep(place, place.member.share(version, shared), lambda _: None)
         self._version, self._shared = version, shared
 
@@ -618,7 +619,7 @@ class Driver:
         if self.schedule.is_closed:
             return
         place.member, place.is_up = None, False
-        # What follows had not begun.
+        # The run that follows had not begun.
         run = next((run for run in place.runs if not run.is_complete), None)
         once = set() if run is None else run.note_fate(member.fate)
         place.runs.clear()

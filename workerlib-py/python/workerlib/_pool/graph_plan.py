@@ -226,7 +226,8 @@ class Plan:
         """Makes a batch of a task and of others that may follow it, in the order of their priorities.
 
         A task that can run nowhere else, because the batch makes its inputs and nothing else uses them, is
-        always taken. Others are taken as far as the time goes, and this worker's share of the ready tasks.
+        always taken. Other tasks are taken until the batch has its time, or this worker has its share of the
+        ready tasks.
         """
         nodes: list[Node] = []
         spent = 0.0

@@ -55,7 +55,7 @@ class Job:
     title: str = ""
     """The function's name for messages, if it is no export."""
     fate: str = ""
-    """How the worker died that ran it last."""
+    """The death of the worker that ran it last, as text."""
 
 
 class Items(Protocol):

@@ -41,7 +41,7 @@ class _Error:
 
 @dataclass(frozen=True)
 class MapOptions:
-    """How a map runs: the keyword arguments of `pool.map()`."""
+    """The options of a map: the keyword arguments of `pool.map()`."""
 
     ordered: bool
     errors: Errors
@@ -327,7 +327,7 @@ class PoolMap(IteratedOnly):
             driver: The pool.
             function: The name of the export.
             items: The items.
-            options: How the map runs.
+            options: The options of the map.
         """
         self._loop = asyncio.get_running_loop()
         self._feed = _Feed(driver, function, items, options)

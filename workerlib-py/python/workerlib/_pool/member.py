@@ -1,6 +1,7 @@
-"""One worker of a pool, as the pool's driver sees it: what it runs, how it is interrupted, when it is gone.
+"""Provides `Member`, one worker of a pool: it runs tasks, is interrupted, and tells of its death.
 
-The other side is `_pool/served.py`. How the worker was started is known to whoever made the member.
+The pool's driver uses it. The functions that it calls in the worker stand in `_pool/served.py`. It does not
+know how the worker was started.
 """
 
 from __future__ import annotations

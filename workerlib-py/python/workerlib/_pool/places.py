@@ -1,6 +1,6 @@
-"""Where a value stands that cannot be sent, in the words of a pool's user.
+"""Names the place of a value that cannot be sent, as the user of a pool has written it.
 
-A pool sends values inside of calls of its own. Errors name the places that the user has written.
+A pool sends the user's values inside of calls of its own, whose places the user does not know.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ def placed(error: UnsendableError, ours: str, theirs: str) -> UnsendableError:
 
     Args:
         error: An error of a call that a pool has made.
-        ours: How the place begins in that call, such as `args[1]`.
-        theirs: How it begins for the user, such as `args`.
+        ours: The beginning of the place in that call, such as `args[1]`.
+        theirs: The beginning for the user, such as `args`.
     """
     if not error.path.startswith(ours):
         return error

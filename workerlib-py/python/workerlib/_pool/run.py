@@ -1,4 +1,4 @@
-"""One run: has a worker run the tasks that the schedule gives it at a time, and tells of each outcome.
+"""Has a worker run the tasks that the schedule gives it at a time, and tells the outcome of each: one run.
 
 The driver (`_pool/driver.py`) makes a run for each `Run` step of the schedule. A run ends when its tasks have
 ended, when it is interrupted, or when its worker dies. The driver decides what follows for the worker.

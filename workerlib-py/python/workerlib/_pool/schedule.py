@@ -82,7 +82,7 @@ class Schedule:
         """Tasks that run alone and before all others: a worker died of them, or a running task needs them."""
         self._singles: deque[Task] = deque()
         self._turns: deque[Feed | None] = deque([None])
-        """Whose turn it is: the feeds, and None for the tasks that are submitted one by one."""
+        """The order of turns: the feeds, and None for the tasks that are submitted one by one."""
         self._steps: deque[Step] = deque()
         self._now = 0.0
         self.is_broken = False
@@ -566,7 +566,8 @@ class Schedule:
                 self._steps.append(Read(feed.number, count))
 
     def _start(self) -> None:
-        # One after the other: each start uses the whole machine, and the first one leaves a memory snapshot.
+        # Workers start one after the other: each start uses the whole machine, and the first one leaves a
+        # snapshot.
         if any(slot.state is State.STARTING for slot in self._slots):
             return
         due = [slot for slot in self._slots if slot.state is State.WAITING and slot.start_at <= self._now]
@@ -613,9 +614,9 @@ class Schedule:
     def _feed_of_next(self, slot: Slot) -> Feed | None:
         """Returns the feed of which a busy worker gets its next chunk in advance; None if it gets none.
 
-        So it need not wait for the page between two chunks. Only chunks of known and short time are given
-        in advance, since nobody can take them back while an item computes; and none towards the end of the
-        feed, nor when anything else waits for a worker.
+        The worker need not wait for the page between two chunks then. Only chunks of known and short time are
+        given in advance, since nobody can take them back while an item computes. No chunk is given in
+        advance towards the end of the feed, or while another task waits for a worker.
         """
         if not self._gives_next or slot.state is not State.BUSY or len(slot.runs) != 1:
             return None

@@ -95,7 +95,7 @@ class Slot:
     incarnation: int = 0
     start_at: float = 0.0
     runs: list[Given] = field(default_factory=list)
-    """What its worker has been given and has not ended: the first of them runs, the next one follows it."""
+    """The tasks that its worker has been given and has not ended: the first runs, the next one follows."""
     pinned: deque[Task] = field(default_factory=deque)
     """Tasks for its worker and no other."""
     begun_at: float = 0.0

@@ -30,7 +30,7 @@ def feed_of(task: int) -> int:
 
 
 class Ending(Enum):
-    """How a task settles."""
+    """The ways in which a task settles."""
 
     ANSWERED = "answered"
     """The function returned or raised: the driver has the answer."""
@@ -39,7 +39,7 @@ class Ending(Enum):
     LOST = "lost"
     """Its worker died while it ran, or after it had ended, and before its outcome was sent."""
     POISONED = "poisoned"
-    """So many workers died while it ran that it is not tried again."""
+    """As many workers as may die of a task died while it ran: it is not tried again."""
     TIMED_OUT = "timed out"
     """It ran for longer than it may."""
     CANCELLED = "cancelled"

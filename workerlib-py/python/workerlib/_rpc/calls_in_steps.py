@@ -1,8 +1,8 @@
 """Sends the calls of this side that need more than one step, and waits for their outcome.
 
-Such a call waits until it is its turn, has a timeout, hears of reports, asks for a stream, needs an adapter
-that is awaited, or is made by sync code that waits. Every other call is begun and sent by `Session.call`. The
-`Connection` has the table of all calls and ends each of them.
+A call needs more than one step if it waits for its turn, has a timeout, hears of reports, asks for a stream,
+needs an async adapter, or is made by sync code that waits. `Session.call` sends every other call at once. The
+`Connection` has the table of all calls, and ends each of them.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ async def send_in_steps(
 
     Args:
         connection: The connection.
-        begun: Its id, whether its turn has come, and what is unfinished of it if there is such.
+        begun: Its id, whether its turn has come, and its unfinished frame if there is one.
         function: The exported name.
         arguments: The positional and the keyword arguments.
         options: The `timeout`, `on_report` and `stream` of `call`.
-        parent: The other side's call on whose behalf it is made.
+        parent: The other side's call whose function makes it; None if there is none.
     """
     call, is_ready, *unfinished = begun
     del begun

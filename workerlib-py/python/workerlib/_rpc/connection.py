@@ -67,7 +67,7 @@ _SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
 
 
 class Connection:
-    """One side of a connection, either side."""
+    """One side of a connection: that of the page or that of the worker."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Connection:
             session: A new session.
             endpoint: The channel, which this connection closes when it ends.
             functions: The functions that the other side may call, by name; looked up at each call.
-            table: How values are sent, by the connection's own adapters and settings.
+            table: The table by which values are sent, with the connection's own adapters and settings.
             log: The connection's log of calls; by default one that is off.
             interrupt: Interrupts a call in the other side that has been cancelled so many times, if its code
                 is running there at that moment.

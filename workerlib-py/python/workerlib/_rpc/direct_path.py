@@ -1,7 +1,7 @@
 """Makes the path by which Rust does the commonest steps of a connection without Python code in between.
 
-`src/direct.rs` does them, and gets here the objects and functions that it uses. What it cannot do itself it
-hands to the functions of `_rpc/serving.py` and `_rpc/invocations.py`.
+`src/direct.rs` does these steps, and gets from here the objects and functions that it uses. It hands all
+other steps to the functions of `_rpc/serving.py` and `_rpc/invocations.py`.
 """
 
 from __future__ import annotations

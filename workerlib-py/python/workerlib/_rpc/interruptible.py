@@ -1,11 +1,12 @@
-"""How the code of calls runs: so that the other side can interrupt it, where there is a way to do so.
+"""Runs the code of calls in such a way that the other side can interrupt it.
 
-In a browser that is shared memory (`_hosts/browser/shared_memory_interrupts.py`), outside of one a signal
-(`_hosts/subprocess/signal_interrupts.py`). Both end in Python's SIGINT, whose handler stands here. It looks
-at what it has stopped, and raises KeyboardInterrupt only in the code of the call that is meant: not in
-another call, in what the worker does besides its calls, or in a connection of workerlib's own that the user's
-function is using. The other side interrupts again until there is an answer, so an interrupt that meets
-something else is not lost, only late.
+Hosts derive their guards from it: in a browser the interrupt comes by shared memory
+(`_hosts/browser/shared_memory_interrupts.py`), elsewhere by a signal
+(`_hosts/subprocess/signal_interrupts.py`). Both end in Python's SIGINT, whose handler stands here. The
+handler looks at the code that it has stopped, and raises KeyboardInterrupt only in the code of the
+interrupted call. It raises nothing in another call, in the worker's other work, or in workerlib's own code
+that the user's function is using. The other side repeats the interrupt until there is an answer, so an
+interrupt that stops other code is late and not lost.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Driver:
 
 
 driver = Driver()
-"""The one of this Python, which `wait()` turns on (`_rpc/waiting.py`)."""
+"""The driver of this Python, which `wait()` turns on (`_rpc/waiting.py`)."""
 
 
 class Pending(asyncio.Future[Outcome | None]):

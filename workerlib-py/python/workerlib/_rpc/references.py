@@ -32,7 +32,7 @@ _FUNCTION, _OBJECT = "function", "object"
 
 
 class Reference(NamedTuple):
-    """Something that one side of a connection calls on the other."""
+    """A function or an object of one side of a connection that the other side calls."""
 
     owner: str
     """`"here"` or `"there"`: where the function is."""
@@ -43,7 +43,7 @@ class Reference(NamedTuple):
 
 
 class Given:
-    """Something of this side's that the other side may call."""
+    """A function or an object of this side that the other side may call."""
 
     __slots__ = ("context", "function", "name")
 
@@ -99,7 +99,7 @@ class GivenObject(Given):
 
 
 class Held:
-    """Something of the other side's that this side may call."""
+    """A function or an object of the other side that this side may call."""
 
     __slots__ = (
         "calls",

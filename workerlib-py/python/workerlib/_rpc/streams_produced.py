@@ -1,10 +1,10 @@
-"""Streams that this side produces: how a generator is stepped, and how its items are sent.
+"""Produces streams: takes the steps of a generator, and sends its items.
 
-One task takes all steps of a stream, and closes it, so that tokens, timeouts and scopes in a generator hold.
-No step is taken without credit. Items go together until the generator awaits, or until they have 64 KiB or
-4 ms; the first ones go alone. After 4 ms at the latest the event loop has a turn. The first step of a sync
-generator is part of the call that asks for the stream, so that the answer and the first item go together: it
-may run without that task, in the same context. The state of a stream is the session's.
+One task takes all steps of a stream and closes it, so that context variables, timeouts and task groups in the
+generator work. No step is taken without credit. Items go together until the generator awaits, or until they
+have 64 KiB or 4 ms; the first ones go alone. After 4 ms at the latest the event loop has a turn. The first
+step of a sync generator is part of the call that asks for the stream, so that the answer and the first item
+go together: it may run without that task, in the same context. The state of a stream is the session's.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class FirstStep(NamedTuple):
 
 
 class Producer:
-    """One stream that this side produces."""
+    """A stream that this side produces."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class Producer:
             step: The method of an async generator that takes one; None for a sync one.
         """
         most = 1
-        # When the event loop is to have a turn. Where a step has waited for anything, it has had one.
+        # The time of the event loop's next iteration. A step that has awaited something has given it one.
         end = monotonic() + _SECONDS
         if self._first is not None:
             first, self._first = self._first, None

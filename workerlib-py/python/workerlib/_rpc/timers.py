@@ -1,9 +1,9 @@
 """Timers that leave nothing in the event loop when they are cancelled.
 
 Each module that cancels timers before they are due sets them here. Pyodide's event loop keeps a cancelled
-timer until it would have been due: a timeout of a minute, over and over, keeps a minute's worth of objects.
-So the timers of a loop wait here in one list, and the loop itself has a timer for the earliest of them only.
-That timer is never cancelled. It starts the timers that are due when it runs, and sets the next one.
+timer until it would have been due: calls with a timeout of a minute would keep the objects of a minute. The
+timers of a loop wait here in one list instead, and the loop itself has one timer, for the earliest of them.
+That timer is never cancelled. When it runs, it starts the timers that are due, and sets itself anew.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LONGEST = 86_400.0
 
 
 class Timer:
-    """One function that is called at one time, unless the timer is cancelled."""
+    """A function that is called at a certain time, unless the timer is cancelled."""
 
     __slots__ = ("_callback", "_context", "_number", "_queue", "when")
 

@@ -1,7 +1,7 @@
 """Names the trace that a call belongs to, and the span in it: W3C's `traceparent`.
 
-A traced call carries this text to the other side (wire format, section 5). So the spans of both sides, and of
-the calls that the function itself makes, belong together. https://www.w3.org/TR/trace-context/
+A traced call carries this text to the other side (wire format, section 5). By it, the spans of both sides and
+of the calls that the function itself makes belong together. https://www.w3.org/TR/trace-context/
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class TraceContext:
         """Reads a `traceparent`; None if it is none, as another side may send any text.
 
         Args:
-            text: What the other side has sent.
+            text: The text that the other side has sent; None if it has sent none.
         """
         found = _PARENT.fullmatch(text) if text is not None else None
         if found is None or found[1] == _NO_TRACE or found[2] == _NO_SPAN:

@@ -1,8 +1,8 @@
 """Provides traces of calls: when each phase of a call began and ended, on both sides of a connection.
 
 A side whose configuration says `[workerlib] trace = true` makes a `TracedConnection`. It measures the calls
-that it makes. Of the calls that it serves it tells how long they ran, in a report before the answer. So a
-call has all phases if both sides trace. The call carries its trace context, by which the run of the function,
+that it makes. In a report before the answer it tells how long a call that it served has run. A call has all
+phases if both sides trace. The call carries its trace context, by which the run of the function,
 and the calls that the function makes, are joined to it. `traces()` returns the finished calls. Observers,
 which hosts add, show each of them elsewhere. A connection that does not trace runs none of this.
 """
@@ -171,7 +171,7 @@ class Span:
         """Ends it, and tells the observers.
 
         Args:
-            outcome: How the call ended.
+            outcome: The end of the call, in a word.
         """
         end = clock()
         sent = max(self.sent, self.encoding)

@@ -50,9 +50,9 @@ def wait(awaitable: Awaitable[_T]) -> _T:
     """Waits in sync code: returns what `await` would return in async code.
 
     Natively any worker can wait. In a browser it can in an export where the browser has JSPI (Chrome 137,
-    Firefox 153, Safari 27), and everywhere on a page that is cross-origin isolated. Where JSPI is used, the
-    worker's event loop goes on meanwhile; otherwise it stands, and only calls of the page's functions can be
-    waited for.
+    Firefox 153, Safari 27), and everywhere on a page that is cross-origin isolated. With JSPI the worker's
+    event loop goes on meanwhile. Without it the loop stands still, and code can wait only for calls of the
+    page's functions.
 
     Args:
         awaitable: A call of the page's function, such as `workerlib.page().ask("Name?")`.
@@ -114,11 +114,11 @@ def suspended(awaitable: Awaitable[_T], suspending: Callable[[Awaitable[Any]], A
     """Waits with the running stack suspended, while the event loop goes on.
 
     Args:
-        awaitable: What to wait for.
-        suspending: What `ways.suspend()` has returned.
+        awaitable: The awaitable to wait for.
+        suspending: The result of `ways.suspend()`.
 
     Raises:
-        BaseException: What the awaitable raises.
+        BaseException: The exception of the awaitable.
     """
     waiting = asyncio.ensure_future(awaitable)
     call = current_call.get()

@@ -1,8 +1,8 @@
-"""Tells a peer whose thread sleeps what it waits for: it cannot read its channel meanwhile.
+"""Gives a peer whose thread sleeps the answers that it waits for, since it cannot read its channel meanwhile.
 
-The host has the way, shared memory. A peer may begin to wait for a call that has been answered already, and
-then cannot read the answer either. So the last answers are kept. It decides nothing about the state of a
-call.
+A connection uses it; the host provides the carrier, which is shared memory. A peer may begin to wait for a
+call that has been answered already, and cannot read that answer from its channel either. Therefore the last
+answers are kept. This module decides nothing about the state of a call.
 """
 
 from __future__ import annotations

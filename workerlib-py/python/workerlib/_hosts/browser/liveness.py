@@ -1,11 +1,11 @@
-"""How a page notices that a worker is gone: by a Web Lock, which the browser takes from the dead.
+"""Notices on a page that a worker is gone: the worker holds a Web Lock, which the browser frees at its death.
 
-No browser tells of it by itself: a worker that is terminated, or whose browser process crashes, is silent
-for ever. Locks need a secure context, as all of `navigator.locks` does; without one a death is not noticed.
+Hosts in a browser use it. No browser tells of a death: a worker that is terminated, or whose process crashes,
+is silent for ever. Web Locks exist in secure contexts only; elsewhere a death is not noticed.
 
-A worker that the page itself ends by `terminate()` is dead at once, whenever the browser takes the lock. From
-a worker that computes, Chromium takes it after two seconds; WebKit never does, where nothing is shared with
-the worker.
+A worker that the page itself ends by `terminate()` counts as dead at once. The browser may free its lock
+later: Chromium frees the lock of a worker that computes after two seconds, and WebKit never does if the page
+shares no memory with the worker.
 """
 
 from __future__ import annotations
@@ -167,10 +167,10 @@ def note_lifelines(tags: str, running: str, died: str) -> None:
 
 
 def notice_terminations() -> None:
-    """From now on knows which workers this page terminates, and not only those that it watches.
+    """Notes from now on which workers the page terminates, also workers that it does not watch.
 
-    A terminated worker is silent for ever: a later `connect()` would wait in vain. Where the page's policy
-    forbids the script, only workers that are watched are known.
+    A terminated worker is silent for ever, so a later `connect()` would wait in vain. If the page's policy
+    forbids the script, only the terminations of watched workers are noted.
     """
     if is_page() and (script := _terminations()):
         # It is no worker: the function that all workers have is replaced, and nothing else.

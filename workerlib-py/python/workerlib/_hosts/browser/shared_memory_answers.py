@@ -1,12 +1,13 @@
-"""Answers over shared memory, for a worker whose thread sleeps: it cannot read its port meanwhile.
+"""Carries answers over shared memory to a worker whose thread sleeps, and so cannot read its port.
 
-Where a page is isolated, and in Node, it shares memory with each connection of its worker. While the worker
-sleeps in `workerlib.wait(…)`, the page writes the messages that the worker may wait for there too, besides
-posting them; the session drops what it has had already. The memory grows with what is written. It knows
-nothing of what the frames mean.
+An isolated page, and a parent in Node, shares memory with each connection of its worker. While the worker
+sleeps in `workerlib.wait(…)`, the page posts each message that the worker may wait for, and also writes it
+into this memory. The session drops a message that arrives a second time. The memory grows with the messages.
+This module does not read the frames.
 
-The memory begins with 32-bit ints: how many messages were written, how many were read, and where each of the
-last ones begins. A message is the number of its parts and their lengths, as 32-bit ints, then the parts.
+The memory begins with 32-bit ints: the number of written messages, the number of read messages, and the
+places where the last messages begin. A message is the number of its parts and their lengths, as 32-bit ints,
+and then the parts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from workerlib._hosts.browser.shared_memory_interrupts import can_share
 
 # Indices of 32-bit ints.
 _WRITTEN, _READ, _PLACES = 0, 1, 2
-# So many messages can wait to be read: a worker waits for one call at a time.
+# The number of messages that can wait to be read: a worker waits for one call at a time.
 _MOST = 16
 _HEAD = 4 * (_PLACES + _MOST)
 _SIZE = 64 << 10

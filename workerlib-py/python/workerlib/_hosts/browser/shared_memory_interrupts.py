@@ -61,7 +61,7 @@ class MemoryGuard(InterruptibleGuard):
     """The worker's end: runs the code of calls so that the page can interrupt it."""
 
     _watched: MemoryGuard | None = None
-    """Whose flag the interpreter looks at: there is one for each connection."""
+    """The guard whose flag the interpreter looks at: each connection has a guard."""
 
     def __init__(self, buffer: Any) -> None:
         """Takes what `new_memory()` made, here or on the page."""

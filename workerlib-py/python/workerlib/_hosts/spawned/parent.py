@@ -1,8 +1,8 @@
-"""How `spawn()` makes its worker: with the Pyodide, the lock file and the workerlib of its caller.
+"""Makes the worker of `spawn()`, with the Pyodide, the lock file and the workerlib of its caller.
 
-Nobody needs a file but the worker's script: the worker's JavaScript (javascript/src/python_worker.ts) is in
-the wheel, and goes to the browser by a blob: address. Once the script has run, the two Pythons talk as they
-do after `connect()`; the worker ends with the connection.
+`_api/spawn.py` calls it. The user needs no file but the worker's script: the worker's JavaScript
+(javascript/src/python_worker.ts) is in the wheel, and goes to the browser by a blob: address. When the script
+has run, the two Pythons talk as after `connect()`. The worker ends with the connection.
 """
 
 from __future__ import annotations

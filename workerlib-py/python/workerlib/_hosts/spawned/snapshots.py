@@ -3,8 +3,8 @@
 The first worker starts Pyodide anew. When no worker has been starting for a moment, another worker makes the
 snapshot, hands it over and ends; its start and each of its steps wait for calls that are in flight. From
 then on each worker gets it with its order. If a snapshot has been kept since an earlier visit, the first
-worker finds it and hands it over. How a snapshot is made and used is the workers' business
-(javascript/src/start.ts). Its bytes stay in JavaScript.
+worker finds it and hands it over. The workers make and use a snapshot (javascript/src/start.ts).
+Its bytes stay in JavaScript.
 """
 
 from __future__ import annotations
