@@ -23,7 +23,7 @@ use crate::setup::{self, node};
 use crate::site;
 use crate::steps::{Outcome, Steps};
 use crate::wheel::{self, Kind};
-use crate::workspace::{BYTECODE, Workspace};
+use crate::workspace::Workspace;
 
 mod browser;
 mod criterion;
@@ -186,10 +186,7 @@ fn measure(
     quick: bool,
     result: &mut Value,
 ) -> Result<Outcome> {
-    command
-        .args(quick.then_some("--quick"))
-        .env(BYTECODE, workspace.bytecode())
-        .current_dir(workspace.target());
+    command.args(quick.then_some("--quick")).current_dir(workspace.target());
     let process::Run { succeeded, output, .. } =
         process::capture_within(workspace, &format!("bench-{name}"), &mut command, Limit::Total(LIMIT))?;
     // The progress stands before the JSON.

@@ -16,7 +16,7 @@ use crate::setup::{self, browser, need::Need};
 use crate::site;
 use crate::stamp;
 use crate::steps::{Outcome, Steps};
-use crate::workspace::{BYTECODE, Workspace, program_of};
+use crate::workspace::{Workspace, program_of};
 
 /// The arguments of `cargo xtask docs`.
 #[derive(clap::Args)]
@@ -95,7 +95,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Run> {
     mkdocs.args(["build", "--strict", "--clean", "--config-file"]);
     mkdocs.arg(workspace.packaging("docs").join("mkdocs.yml")).current_dir(workspace.root());
     // The theme's advertisement for its successor is no warning of ours.
-    mkdocs.env("NO_MKDOCS_2_WARNING", "1").env(BYTECODE, workspace.bytecode());
+    mkdocs.env("NO_MKDOCS_2_WARNING", "1");
     process::capture(workspace, "mkdocs", &mut mkdocs)
 }
 

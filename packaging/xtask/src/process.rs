@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::groups::Group;
-use crate::workspace::Workspace;
+use crate::workspace::{BYTECODE, NO_BYTECODE, Workspace};
 
 /// The time for which a program may write nothing before it counts as stuck, if its caller names no limit: a cold build with a slow
 /// machine and network.
@@ -48,7 +48,7 @@ pub(crate) fn run(workspace: &Workspace, name: &str, command: &mut Command) -> R
     Ok(run.output)
 }
 
-/// Runs `command` and returns how it ended, and all that it wrote.
+/// Runs `command` and returns how it ended, and all that it wrote. Any Python that it starts keeps bytecode below `target`.
 ///
 /// # Errors
 /// If the program cannot be started.
@@ -70,6 +70,8 @@ pub(crate) fn capture_within(
     let mut log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     writeln!(log, "$ {}", line_of(command))?;
     let start = fs::metadata(&path)?.len();
+    // A Python that keeps no bytecode compiles the standard library at each start, which takes a second.
+    command.env(BYTECODE, workspace.bytecode()).env_remove(NO_BYTECODE);
     // Both streams go to one file, so that the lines keep the order in which they were written.
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let status = wait(command, &path, limit)?;
@@ -182,6 +184,20 @@ fn line_of(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each start of a Python would compile the standard library again, if the user's own setting reached it.
+    #[cfg(unix)]
+    #[test]
+    fn pythons_keep_bytecode_whatever_the_user_has_set() {
+        let folder = std::env::temp_dir().join(format!("xtask bytecode {}", std::process::id()));
+        let workspace = Workspace::at(folder.clone());
+        let mut sh = Command::new("sh");
+        sh.args(["-c", "echo \"$PYTHONPYCACHEPREFIX ${PYTHONDONTWRITEBYTECODE-unset}\""])
+            .env(NO_BYTECODE, "1");
+        let output = run(&workspace, "told", &mut sh).expect("there is a shell");
+        assert_eq!(output.trim_end(), format!("{} unset", workspace.bytecode().display()));
+        fs::remove_dir_all(folder).expect("the folder is ours");
+    }
 
     /// A program that is stuck is ended for its silence, with the name of its last test; one that is slow is not.
     #[cfg(unix)]

@@ -14,7 +14,7 @@ use crate::setup::browser::Engine;
 use crate::site;
 use crate::steps::Steps;
 use crate::test::pace::{self, Measure, PACE};
-use crate::workspace::{BYTECODE, Workspace};
+use crate::workspace::Workspace;
 
 /// The least minutes of a soak whose curves take the place of the committed ones.
 const MINUTES_OF_A_NOTE: f64 = 10.0;
@@ -61,7 +61,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
         let path = ["browser", "python", "shared"].map(|folder| workspace.tests(folder));
         drive.env("PYTHONPATH", std::env::join_paths(path).context("a path with a colon")?);
         drive.envs(engine.find().with_context(|| format!("{} is missing", engine.name()))?);
-        drive.env(BYTECODE, workspace.bytecode()).current_dir(workspace.target());
+        drive.current_dir(workspace.target());
         drive.env(PACE, format!("{:.2}", pace.factor));
         let limit = BEYOND.mul_f64(pace.factor) + Duration::from_secs_f64(options.minutes * 60.0);
         let run = process::capture_within(

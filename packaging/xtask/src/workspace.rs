@@ -11,6 +11,9 @@ use anyhow::{Context as _, Result};
 /// The variable that tells Python where to keep bytecode, so that nothing is left beside the sources.
 pub(crate) const BYTECODE: &str = "PYTHONPYCACHEPREFIX";
 
+/// The variable that tells Python to keep no bytecode. Images for containers often set it.
+pub(crate) const NO_BYTECODE: &str = "PYTHONDONTWRITEBYTECODE";
+
 /// Names the folders of one checkout.
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
@@ -108,8 +111,7 @@ impl Workspace {
         self.target().join("venv")
     }
 
-    /// The folder of the bytecode that Python makes of modules when they are first imported, wherever those lie. Its programs are told
-    /// by the variable `BYTECODE`.
+    /// The folder of the bytecode that Python makes of modules when they are first imported, wherever those lie (`process.rs`).
     pub(crate) fn bytecode(&self) -> PathBuf {
         self.target().join("bytecode")
     }

@@ -23,7 +23,7 @@ use crate::setup::browser::Engine;
 use crate::setup::node;
 use crate::site;
 use crate::steps::{Outcome, Steps};
-use crate::workspace::{BYTECODE, Workspace};
+use crate::workspace::Workspace;
 
 /// The longest that one page may take.
 const LIMIT: Duration = Duration::from_secs(7200);
@@ -138,7 +138,7 @@ fn measure(
 
 /// Runs what measures, and reads the JSON that it prints.
 fn results_of(workspace: &Workspace, name: &str, command: &mut Command) -> Result<Value> {
-    command.env(BYTECODE, workspace.bytecode()).current_dir(workspace.target());
+    command.current_dir(workspace.target());
     let process::Run { succeeded, output, .. } =
         process::capture_within(workspace, name, command, Limit::Total(LIMIT))?;
     // The page's console stands before the JSON.

@@ -16,7 +16,7 @@ use super::counts::Counts;
 use super::report::{Ending, Report, Test};
 use crate::process;
 use crate::stamp;
-use crate::workspace::{BYTECODE, Workspace};
+use crate::workspace::Workspace;
 
 /// The lines of a failed run that are shown at most; all are in its log.
 const MOST_LINES: usize = 400;
@@ -69,7 +69,6 @@ pub(super) fn command(workspace: &Workspace) -> Command {
 /// Does the same with a Python that runs in some way of its own.
 pub(crate) fn command_by(workspace: &Workspace, mut pytest: Command) -> Command {
     pytest.args(["-m", "pytest"]).current_dir(workspace.target());
-    pytest.env(BYTECODE, workspace.bytecode());
     pytest.env("HYPOTHESIS_STORAGE_DIRECTORY", workspace.target().join("hypothesis"));
     pytest
 }
