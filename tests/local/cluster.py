@@ -14,7 +14,14 @@ import dask
 from distributed import LocalCluster
 
 if __name__ == "__main__":
-    dask.config.set({"distributed.scheduler.allowed-failures": int(sys.argv[1])})
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": int(sys.argv[1]),
+            # A cluster gives up a worker that died and is not there again after 15 s by default. On a busy machine
+            # a process starts for longer, and every later test would miss its worker.
+            "distributed.deploy.lost-worker-timeout": "1 hour",
+        }
+    )
     with LocalCluster(
         n_workers=2,
         threads_per_worker=1,
