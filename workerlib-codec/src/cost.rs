@@ -55,7 +55,7 @@ pub(crate) enum Excess {
     Hashing,
     /// Too many others in its container have the same hash.
     Collisions,
-    /// Others in its container have taken too many of the places that its hash leads to.
+    /// Other keys of its container have taken too many of the places that its hash leads to.
     Places,
     /// It has no hash.
     Unhashable,

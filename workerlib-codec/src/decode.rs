@@ -87,7 +87,7 @@ impl<'f, V> Decoder<'f, V> {
         })
     }
 
-    /// Where in the value whose [`Decoder::decode`] failed it did so.
+    /// The place in the value at which [`Decoder::decode`] failed.
     pub fn failed_at(&self) -> &Path {
         &self.failed_at
     }
@@ -363,7 +363,7 @@ impl<'f, V> Decoder<'f, V> {
     }
 }
 
-/// One container whose elements are being read.
+/// A container whose elements are being read.
 struct Level<B> {
     kind: Container,
     build: B,
@@ -413,7 +413,7 @@ fn wrong<E: std::error::Error + 'static>(section: &'static str, kind: Kind<E>) -
 struct Reader<'f> {
     frame: &'f [u8],
     position: usize,
-    /// Where the value that is being read starts: the offset that an error names.
+    /// The offset of the value that is being read, which an error names.
     start: usize,
     buffers: usize,
 }

@@ -346,7 +346,7 @@ impl Encoder {
     }
 }
 
-/// One container whose elements are being written.
+/// A container whose elements are being written.
 struct Level<W> {
     kind: Container,
     walk: W,
@@ -366,7 +366,7 @@ struct Level<W> {
 struct Shared {
     identity: usize,
     start: usize,
-    /// Where its extension type stands in what is written.
+    /// The place of its extension type among the written bytes.
     type_at: usize,
     /// Whether it can be referred to already, though its content is not complete.
     is_open: bool,

@@ -11,7 +11,7 @@ pub enum EncodeError<E> {
     /// The source refused a value.
     #[error("at value{path}: {error}")]
     Source {
-        /// Where the value stands.
+        /// The place of the value.
         path: Path,
         /// The source's own error.
         error: E,
@@ -20,7 +20,7 @@ pub enum EncodeError<E> {
     /// [`SHALLOW`](crate::cost::SHALLOW) where that is the limit.
     #[error("at value{path}: more than {limit} levels of containers")]
     TooDeep {
-        /// Where that was seen.
+        /// The place at which that was seen.
         path: Path,
         /// The limit.
         limit: usize,
@@ -28,25 +28,25 @@ pub enum EncodeError<E> {
     /// A dict's key, or an element of a set, would have no hash on the other side.
     #[error("at value{path}: a key, or an element of a set, that has no hash")]
     Unhashable {
-        /// Where it stands.
+        /// Its place.
         path: Path,
     },
     /// Keys, or elements of sets, refer to each other so often that to hash them takes too long.
     #[error("at value{path}: keys, or elements of sets, that take too long to hash")]
     Hashing {
-        /// Where the value stands that is too much.
+        /// The place of the value that is too much.
         path: Path,
     },
     /// A container or buffer has more than 2³² - 1 elements or bytes, which MessagePack cannot say.
     #[error("at value{path}: more than 4294967295 elements or bytes")]
     TooLong {
-        /// Where it stands.
+        /// Its place.
         path: Path,
     },
     /// A container had another number of elements at the end of the walk than at its start.
     #[error("at value{path}: it changed while it was encoded")]
     Changed {
-        /// Where it stands.
+        /// Its place.
         path: Path,
     },
 }

@@ -112,7 +112,7 @@ impl Memo {
         if !self.slots.is_empty() {
             let index = self.find(identity);
             if self.slots[index].position != FREE {
-                // Others may have been put behind it, which are found by way of this slot.
+                // Other values may have been put behind it, and are found by way of this slot.
                 self.slots[index].identity = NOBODY;
             }
         }

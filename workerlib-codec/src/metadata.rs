@@ -47,7 +47,7 @@ const NO_POSITIONS: u8 = 0x90;
 #[error("{0} should stand here")]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
-/// One field of a struct.
+/// A field of a struct.
 #[derive(Debug)]
 #[cfg_attr(test, derive(PartialEq))]
 enum Field {

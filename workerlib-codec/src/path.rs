@@ -1,8 +1,8 @@
-//! Where in an argument or a result a value stands, for messages to people.
+//! The place of a value in an argument or a result, for messages to people.
 
 use std::fmt;
 
-/// One step from a container to a value in it.
+/// A step from a container to a value in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {

@@ -18,7 +18,7 @@ pub enum Hashes {
     All,
 }
 
-/// Where the content of a buffer is.
+/// The place of a buffer's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Data<'d> {

@@ -35,9 +35,9 @@ pub enum Item<'s, N, W> {
     Buffer(Buffer, &'s [u8]),
     /// An object of the host's, which has no content and goes beside the frame.
     Handle,
-    /// Something that holds other nodes: its kind, how many elements it has, and the walk over them.
+    /// A node that holds other nodes: its kind, the number of its elements, and the walk over them.
     Container(Container, usize, W),
-    /// Something that is sent as what another node is; the encoder tells [`Source::converted`] where.
+    /// A node that is sent as another node; the encoder tells [`Source::converted`] where.
     Converted(N),
 }
 

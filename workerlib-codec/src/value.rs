@@ -18,7 +18,7 @@ use crate::plain::{Plain, PlainReader, PlainWriter};
 use crate::sink::{Data, Sink};
 use crate::source::{Item, Source};
 
-/// One value with everything in it.
+/// A value with everything in it.
 #[non_exhaustive]
 pub enum Value {
     /// `None`.

@@ -54,7 +54,7 @@ pub enum CloseReason {
     Violation(String),
 }
 
-/// Something that the driver must tell its user.
+/// News that the driver must tell its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<P> {
@@ -176,7 +176,7 @@ pub enum Event<P> {
     Stop {
         /// The stream.
         stream: StreamId,
-        /// How it is to end.
+        /// The way in which it is to end.
         how: StopKind,
     },
     /// A payload that nobody will have: its call was cancelled before it started, or nobody waits for it any more.
@@ -252,7 +252,7 @@ pub enum Step<P> {
     Start(Arrived<P>),
 }
 
-/// How a call of the peer ended.
+/// The end of a call of the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome<P> {

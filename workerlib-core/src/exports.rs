@@ -70,14 +70,14 @@ impl serde::Serialize for ExportKind {
     }
 }
 
-/// One parameter of an exported function, as `inspect.Parameter` has it.
+/// A parameter of an exported function, as `inspect.Parameter` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Parameter {
     /// Its name.
     pub name: String,
-    /// How it is passed.
+    /// The way in which it is passed.
     pub kind: ParameterKind,
     /// The `repr()` of its default, if it has one.
     pub default: Option<String>,
@@ -92,7 +92,7 @@ impl Parameter {
     }
 }
 
-/// How a parameter takes its argument; the numbers are those of `inspect.Parameter.kind`.
+/// The way in which a parameter takes its argument; the numbers are those of `inspect.Parameter.kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[non_exhaustive]

@@ -36,7 +36,7 @@ pub(crate) struct Call {
     serial: u64,
     /// Its progress.
     pub(crate) stage: Stage,
-    /// Where it waits, if it is in line or queued.
+    /// Its place in the line, if it is in line or queued.
     pub(crate) ticket: u64,
     /// Whether somebody waits for the answer.
     pub(crate) is_wanted: bool,

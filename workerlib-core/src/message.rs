@@ -1,6 +1,6 @@
 //! The messages of two peers: the wire format, section 3.
 //!
-//! How a message becomes bytes is the codec's business; with the feature `serde`, [`Message`] is serialized as the
+//! The codec makes bytes of a message; with the feature `serde`, [`Message`] is serialized as the
 //! envelope that stands for it. Which message may be sent when is the session's.
 
 use crate::exports::{Export, Exports};
@@ -102,7 +102,7 @@ impl Adapter {
     }
 }
 
-/// One message; `P` is the payload of a call, a result or an exception.
+/// A message; `P` is the payload of a call, a result or an exception.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message<P> {
@@ -224,7 +224,7 @@ pub enum Message<P> {
     Stop {
         /// The stream that is meant.
         stream: StreamId,
-        /// How it is to end.
+        /// The way in which it is to end.
         how: StopKind,
     },
     /// A stream ended because its consumer stopped it, and has cleaned up.

@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 use crate::by_id::ById;
 use crate::message::{CallId, RefId};
 
-/// Something that the peer may invoke.
+/// A function or an object that the peer may invoke.
 #[derive(Debug)]
 struct Given {
     /// The number of times that the peer has got it and not given it back.
@@ -32,7 +32,7 @@ struct Running {
     is_counted: bool,
 }
 
-/// Something of the peer's.
+/// A function or an object of the peer.
 #[derive(Debug, Default)]
 struct Held {
     /// The number of times that the peer has given it and this side has not said to be without it.

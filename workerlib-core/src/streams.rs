@@ -19,13 +19,13 @@ pub struct StreamId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Credit {
-    /// So many items.
+    /// The number of items.
     pub items: u32,
-    /// So many bytes.
+    /// The number of bytes.
     pub bytes: u32,
 }
 
-/// How a consumer ends a stream before its end.
+/// The way in which a consumer ends a stream early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -48,7 +48,7 @@ impl StopKind {
     }
 }
 
-/// How a stream ended at its producer.
+/// The end of a stream at its producer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamEnd<P> {

@@ -573,7 +573,7 @@ fn is_plain(value: &Bound<'_, PyAny>) -> bool {
 static TOGETHER: AtomicU8 = AtomicU8::new(NOTHING);
 /// None: each goes at once.
 const NOTHING: u8 = 0;
-/// Calls and answers that messages have brought about. What a running function sends is not among them: it goes at once.
+/// Calls and answers that messages have brought about. A message that a running function sends is not among them: it goes at once.
 const MESSAGES: u8 = 1;
 /// All of them.
 pub(crate) const ALL: u8 = 2;
@@ -589,7 +589,7 @@ pub(crate) fn send_together(is_on: bool) {
     TOGETHER.store(if is_on { ALL } else { NOTHING }, Ordering::Relaxed);
 }
 
-/// How JavaScript sends a frame: now, with what was kept before it.
+/// The way in which JavaScript sends a frame: now, with what was kept before it.
 const AT_ONCE: u32 = 0;
 /// Together with others of the same event; the first of them now.
 pub(crate) const HELD: u32 = 1;

@@ -199,7 +199,7 @@ impl Values {
 /// A frame with the buffers beside it.
 pub(crate) struct Frame {
     pub(crate) bytes: Py<PyBytes>,
-    /// Where the values begin, behind the envelope.
+    /// The offset at which the values begin, behind the envelope.
     pub(crate) body: usize,
     pub(crate) buffers: Vec<Py<PyAny>>,
 }
@@ -307,7 +307,7 @@ impl Frame {
     }
 }
 
-/// Where in a frame values with a sharing table of their own start.
+/// The place in a frame at which values with a sharing table of their own start.
 #[derive(Clone, Copy)]
 pub(crate) struct Part {
     /// The position of the sharing table.

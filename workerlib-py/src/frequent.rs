@@ -17,7 +17,7 @@ use workerlib_codec::marker::ext;
 
 use crate::hooks::HOOKS;
 
-/// How the objects of one class are read.
+/// The way in which the objects of one class are read.
 #[derive(Clone)]
 pub(crate) enum Reader<'py> {
     /// By the row of the table.

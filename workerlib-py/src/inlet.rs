@@ -1,4 +1,4 @@
-//! Where JavaScript calls this library: a small frame that has arrived goes to its session without a proxy of Pyodide's.
+//! The function that JavaScript calls with a small frame: the frame goes to its session without a proxy of Pyodide's.
 //!
 //! `_channels/message_port.js` writes the frame into memory that Python has given it, and calls an [`Inlet`] by its address,
 //! by Python's own C interface. A frame with buffers goes to `_channels/message_port.py`.

@@ -87,7 +87,7 @@ const COLLECTED: &str = "the stream has been collected";
 // The iterator. `am_send`, by which an awaitable gives its result without an exception, is no slot that PyO3 knows, so the
 // class is made by hand.
 
-/// What `async for` iterates over.
+/// The iterator of `async for`.
 #[repr(C)]
 struct Steps {
     base: ffi::PyObject,

@@ -23,7 +23,7 @@ const MOST_NAMES: usize = 256;
 
 type Named<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// How objects of one class are read: `Plan` of `_values/user_classes.py`.
+/// The way in which objects of one class are read: `Plan` of `_values/user_classes.py`.
 pub(crate) struct Plan<'py> {
     class: Bound<'py, PyType>,
     /// The first of an object's values: kind, class and fields.
@@ -127,7 +127,7 @@ impl<'py> Plan<'py> {
     }
 }
 
-/// How objects of one class are made again: `recipe` of `_values/user_classes.py`.
+/// The way in which objects of one class are made again: `recipe` of `_values/user_classes.py`.
 pub(crate) struct Recipe<'py> {
     /// The value that asks for it.
     first: Bound<'py, PyAny>,

@@ -1,4 +1,4 @@
-//! How one side of a connection encodes and decodes: [`Settings`].
+//! The settings by which one side of a connection encodes and decodes: [`Settings`].
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

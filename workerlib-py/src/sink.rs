@@ -43,7 +43,7 @@ pub(crate) struct PySink<'py, 'b> {
     pub(crate) spent: Spent,
     /// The number of containers that were begun.
     pub(crate) containers: usize,
-    /// How objects of the classes that were met are made.
+    /// The plans by which objects of the classes that were met are made.
     recipes: Vec<Recipe<'py>>,
     /// The number of containers that exist whose content is not complete, so that their hashes may not be right.
     incomplete: usize,

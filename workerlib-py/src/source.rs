@@ -110,7 +110,7 @@ pub(crate) struct PySource<'py> {
     adapted: Vec<Object>,
     /// The slot of a deferred value that was made last, until it hears where it stands.
     slot: Option<Py<PyAny>>,
-    /// How objects of the classes that were met are read.
+    /// The plans by which objects of the classes that were met are read.
     plans: Vec<Plan<'py>>,
 }
 

@@ -57,7 +57,7 @@ struct Content {
     needs_python: bool,
 }
 
-/// What is to be done after an item.
+/// The work that follows an item.
 enum Next<'py> {
     /// Another item may be produced.
     Produce,

@@ -22,7 +22,7 @@ use crate::settings::{References, Settings, lock};
 /// The number of types, and of builders, that are remembered for a frame: most frames have few.
 const MOST_KNOWN: usize = 16;
 
-/// How objects of one type are sent.
+/// The way in which objects of one type are sent.
 #[derive(Clone)]
 pub(crate) struct Sending<'py> {
     /// The extension type whose values `function` makes, as a tuple; `None` if it makes another object that
@@ -37,7 +37,7 @@ pub(crate) struct Sending<'py> {
 /// The tables, looked up when the first object needs them.
 pub(crate) struct Types<'py> {
     py: Python<'py>,
-    /// How the objects of each class are sent over the connection; none for values that belong to no connection.
+    /// The table by which objects are sent over the connection; none for values that belong to no connection.
     table: Option<Py<PyAny>>,
     /// The object that keeps count of objects on their way through adapters, once there are such.
     pub(crate) outgoing: Option<Bound<'py, PyAny>>,

@@ -27,7 +27,7 @@ pub(crate) struct Compiler {
     pub(crate) cargo: PathBuf,
     /// The output of `rustc -vV`.
     pub(crate) version: String,
-    /// Where the library sources are, or would be.
+    /// The folder of the library sources, or where it would be.
     pub(crate) library_source: PathBuf,
     /// Whether the target's `std` has to be built from them.
     pub(crate) builds_std: bool,

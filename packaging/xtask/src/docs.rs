@@ -81,7 +81,7 @@ pub(crate) fn add<'a>(steps: &mut Steps<'a>, workspace: &'a Workspace) {
     });
 }
 
-/// Where the site lies.
+/// The folder of the site.
 pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
     workspace.target().join("docs")
 }

@@ -5,8 +5,8 @@
 //! watches, a second process of this program: it reads a pipe that only this process writes to. When the pipe ends, this process
 //! has ended, and the warden ends the groups that are left.
 //!
-//! A group alone does not reach every process, because browsers make groups of their own. So the processes are also found by
-//! their parents. This works on every system; groups exist on Unix only. A process whose parent has ended and that has left its
+//! A group alone does not reach every process, because browsers make groups of their own. Therefore the processes are also
+//! found by their parents. This works on every system; groups exist on Unix only. A process whose parent has ended and that has left its
 //! group is not found.
 
 use std::collections::{BTreeMap, BTreeSet};

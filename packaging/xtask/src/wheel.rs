@@ -42,7 +42,7 @@ const FALLBACK_EPOCH: &str = "1767225600";
 /// The compiled module's name in the wheel for Pyodide.
 const MODULE: &str = "_native.abi3.so";
 
-/// How large a function may be, in LLVM's units, that is copied to where it is called from. LLVM's own number is 225, which makes
+/// The largest size, in LLVM's units, of a function that is copied to where it is called from. LLVM's own number is 225, which makes
 /// the module a tenth larger and no faster (ADR 78). Functions that say `#[inline]` may be larger.
 const INLINED: u32 = 120;
 

@@ -1,4 +1,4 @@
-//! Where things are: the repository, its `target` folder, and what lies in them.
+//! Names the folders and files of the repository and of its `target` folder.
 //!
 //! Every path that two commands share is named here once. Nothing is read.
 

@@ -1,4 +1,4 @@
-//! What a session does with streams: it opens, fills, stops and ends them, and takes in what the peer says of them.
+//! The work of a session on streams: it opens, fills, stops and ends them, and takes in the peer's messages about them.
 //!
 //! The tables are in [`crate::streams`].
 

@@ -26,7 +26,7 @@ import { digest } from "./snapshot/store.js";
 /** Which Python: what a worker and a maker of snapshots are both told. */
 interface Equipment {
   pyodide: PyodideSource;
-  /** Where relative addresses start from. */
+  /** The address from which relative addresses start. */
   base: string;
   /** The files of workerlib: path and content. */
   files: [string, Uint8Array<ArrayBuffer>][];

@@ -54,7 +54,7 @@ export interface PyodideSource {
   version?: string;
   /** The lock file's content, where it is not that of the folder. */
   lockFileContents?: string;
-  /** Where the packages of that lock file are. */
+  /** The address of the packages of that lock file. */
   packageBaseUrl?: string;
 }
 
@@ -108,10 +108,10 @@ async function prepare(source: PyodideSource, base: string): Promise<Imported> {
   return { module, folder, options };
 }
 
-/** How Python is started in a worker: which Pyodide, and what is in it before packages are installed. */
+/** The start of Python in a worker: which Pyodide, and what is in it before packages are installed. */
 export interface Plan {
   source: PyodideSource;
-  /** Where relative addresses start from. */
+  /** The address from which relative addresses start. */
   base: string;
   /** The module of workerlib's that the worker calls. */
   entry: string;

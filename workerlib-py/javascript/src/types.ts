@@ -16,7 +16,7 @@ export interface NDArray<Data extends ArrayBufferView = ArrayBufferView> {
   dtype?: string;
 }
 
-/** How a worker is started. */
+/** The options by which a worker is started. */
 export interface SpawnOptions {
   /** The worker's Python script; relative addresses start at the page. */
   script?: string | URL;
@@ -53,7 +53,7 @@ export interface SpawnOptions {
   worker?: string | URL;
 }
 
-/** How one call is made. */
+/** The options of a call. */
 export interface CallOptions {
   /** Rejects the call with the signal's reason, and cancels it in the worker. */
   signal?: AbortSignal;

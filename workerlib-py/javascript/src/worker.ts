@@ -39,7 +39,7 @@ declare const WHEEL_IS_ELSEWHERE: boolean | undefined;
 
 /** The options of `init`; each can also stand in the query of the worker's address. */
 export interface InitOptions extends PyodideSource {
-  /** Where relative addresses start from; by default at this file. */
+  /** The address from which relative addresses start; by default that of this file. */
   base?: string;
   /** The address of workerlib's wheel. */
   workerlib?: string;

@@ -2,7 +2,7 @@
 //!
 //! An object is described by the plan of a user's class that is nothing but its attributes ([`crate::objects`]), else by
 //! `workerlib/_values/table.py`: the user's adapter, or a row of its table. It knows also which nodes are the format's own, such as
-//! the name of an attribute, and are not for adapters. How builtin types are read, and who owns what, is the parent's.
+//! the name of an attribute, and are not for adapters. The parent module reads builtin types, and decides who owns which reference.
 
 use std::ptr;
 

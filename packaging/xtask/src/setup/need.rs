@@ -1,6 +1,6 @@
 //! The things that a command can need before its own work.
 
-/// Something that a command needs before its own work.
+/// A program, or a set of packages, that a command needs before its own work.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Need {
     /// Python and the tools in `target/venv`.

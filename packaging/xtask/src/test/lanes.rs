@@ -9,14 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Something of which one job at a time makes use.
+/// A resource that one job at a time uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Resource {
     /// cargo's locks on the folders that it builds into.
     Cargo,
 }
 
-/// Something to run.
+/// A part of the test run, or the making of a stage.
 pub(super) struct Job<'a> {
     /// About how long it takes: it decides the order only.
     pub(super) seconds: u32,
@@ -29,7 +29,7 @@ pub(super) struct Job<'a> {
     pub(super) work: Box<dyn FnOnce() -> bool + Send + 'a>,
 }
 
-/// Something that one job makes and others wait for.
+/// A state of the set-up that one job makes and others wait for.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Stage {
     /// The system's programs are installed.

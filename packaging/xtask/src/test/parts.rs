@@ -13,7 +13,7 @@ use crate::setup::browser::Engine;
 use crate::setup::need::Need;
 use crate::site;
 
-/// Something that is built before the parts run.
+/// A product that is built before the parts that need it run.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Product {
     WasmWheel,

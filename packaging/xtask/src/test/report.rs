@@ -1,6 +1,6 @@
 //! The result of a part: its counts, its tests, and the lines to show if it failed.
 
-/// How a test ended.
+/// The end of a test.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ending {
     Passed,

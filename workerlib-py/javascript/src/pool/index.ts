@@ -19,7 +19,7 @@ export type { PoolStats, TaskOptions } from "./slots.js";
 
 const LARGEST_DEFAULT = 4;
 
-/** How a pool is started: `spawn()`'s options hold for each worker. */
+/** The options by which a pool is started: `spawn()`'s options hold for each worker. */
 export interface PoolOptions extends SpawnOptions {
   /** The number of workers; by default that of the machine's cores, and 4 at most. */
   size?: number;

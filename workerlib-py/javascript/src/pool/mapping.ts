@@ -6,7 +6,7 @@
  */
 import type { TaskOptions } from "./slots.js";
 
-/** How a map runs. */
+/** The options of a map. */
 export interface MapOptions extends Omit<TaskOptions, "onReport"> {
   /** Whether results come in the order of their items, which is so by default; otherwise as they are ready. */
   ordered?: boolean;

@@ -73,7 +73,7 @@ interface Task {
   /** The only slot whose worker may run it. */
   slot: Slot | undefined;
   deaths: number;
-  /** How the last worker died that ran it. */
+  /** The death of the last worker that ran it. */
   fate: string;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;

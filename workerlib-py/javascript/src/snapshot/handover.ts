@@ -18,7 +18,7 @@ const GRACE = 25;
 /** For how many milliseconds a worker waits for a page that gets ready: its thread may stand, or it may be another tab's. */
 const PATIENCE = 5000;
 
-/** What a page hands over. */
+/** The things that a page hands over. */
 export interface Handed {
   /** Pyodide's compiled module. */
   module: WebAssembly.Module;

@@ -26,7 +26,7 @@ const NUMBER = 5;
 /** The length of a section's or segment's own bytes: of the latter a flag, `i32.const` with a number, `end`, its length. */
 const SECTION = 1 + NUMBER;
 const SEGMENT = 1 + 1 + NUMBER + 1 + NUMBER;
-/** Where the content of the custom section begins, which is the first one. */
+/** The place at which the content of the custom section begins, which is the first section. */
 const CONTENT = PREAMBLE.length + SECTION + 1 + NAME.length;
 /** The number of numbers in front of the table of runs: the lengths of file, memory and header, and how many runs there are. */
 const FIGURES = 4;
@@ -64,10 +64,10 @@ const CUT_OFF = "the image of the snapshot is cut off";
 
 /** A part of the memory that is in the image. */
 interface Run {
-  /** Where it begins in the memory. */
+  /** Its beginning in the memory. */
   at: number;
   length: number;
-  /** Where it begins in the file. */
+  /** Its beginning in the file. */
   place: number;
 }
 

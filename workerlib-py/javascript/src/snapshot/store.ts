@@ -11,7 +11,7 @@ const CACHE = "workerlib-snapshots";
 const DIGEST = "x-workerlib-digest";
 const GONE = "there is no kept snapshot any more";
 
-/** Where images are kept. */
+/** The place in which images are kept. */
 export interface Store {
   /**
    * Reads an image.
