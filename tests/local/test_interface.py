@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 import pytest
 import workerlib
 from workerlib import Interface, InterfaceError
+from workerlib.stubs import main
 
 from pace import PACE
 
@@ -129,6 +131,84 @@ def stubs(*arguments: str | Path, **environment: str) -> subprocess.CompletedPro
         encoding="utf-8",
         env={**os.environ, **environment},
     )
+
+
+@pytest.mark.parametrize(("options", "file"), [((), "interface.pyi"), (("--typescript",), "interface.ts")])
+def test_an_interface_is_written_to_a_file(script: Path, options: tuple[str, ...], file: str) -> None:
+    """`--output` gives the bytes of the standard output as UTF-8, and replaces a file with its permissions."""
+    script.write_text(f'{SCRIPT}\n\n@wl.export\ndef greet(name: str = "Grüße") -> str:\n    """Grüße."""\n', "utf-8")
+    wanted = stubs(*options, script).stdout
+    target = script.with_name(file)
+    target.write_text("old")
+    target.chmod(0o640)
+    done = stubs(*options, "--output", target, script, PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert target.read_bytes() == wanted.encode()
+    assert "Grüße" in wanted
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert sorted(one.name for one in script.parent.iterdir()) == sorted([script.name, file])
+
+
+def test_a_link_stays_a_link(script: Path) -> None:
+    """`--output` writes the file behind a link, which another folder may share."""
+    behind = script.with_name("shared.py")
+    link = script.with_name("interface.py")
+    link.symlink_to(behind)
+    assert stubs("--output", link, script).returncode == 0
+    assert link.is_symlink()
+    assert "class StatsWorker(Interface, Protocol)" in behind.read_text()
+
+
+def test_a_file_stays_as_it_was_if_the_interface_fails(tmp_path: Path) -> None:
+    """A script that cannot be read leaves the interface of yesterday, and nothing beside it."""
+    script = tmp_path / "stats.py"
+    script.write_text("def")
+    target = tmp_path / "interface.py"
+    target.write_text("yesterday's")
+    done = stubs(script, "--output", target)
+    assert done.returncode == 1
+    assert target.read_text() == "yesterday's"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_that_cannot_be_written(
+    script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command names the file and the reason, and leaves the old file and nothing else behind."""
+    target = script.with_name("interface.py")
+    target.write_text("yesterday's")
+
+    def refuse(self: Path, to: Path) -> Path:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(sys, "argv", ["stubs", str(script), "--output", str(target)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == f"--output: {target} cannot be written: Permission denied"
+    assert capsys.readouterr().out == ""
+    assert target.read_text() == "yesterday's"
+    assert {one.name for one in script.parent.iterdir()} == {script.name, target.name}
+
+
+@pytest.mark.parametrize(
+    ("options", "output", "message"),
+    [
+        ((), "worker.ts", "worker.ts is a file of TypeScript: add --typescript"),
+        (("--typescript",), "worker.pyi", "worker.pyi is a file of Python: leave out --typescript"),
+        ((), "", "is a folder: name a file in it, such as "),
+        ((), "stats_worker.py", "stats_worker.py is the worker's script: name another file"),
+        ((), "nowhere/stats.py", "nowhere does not exist: make it first"),
+        ((), "x" * 300 + ".py", ".py cannot be written: File name too long"),
+    ],
+)
+def test_a_wrong_output(script: Path, options: tuple[str, ...], output: str, message: str) -> None:
+    """A mistake on the command line is told before anything is written, the worker's script least of all."""
+    done = stubs(*options, script, "--output", script.parent / output)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in " ".join(done.stderr.split())
+    assert script.read_text() == SCRIPT
+    assert list(script.parent.iterdir()) == [script]
 
 
 def test_a_name_that_no_class_can_have(script: Path) -> None:

@@ -1,4 +1,4 @@
-"""Writes a worker's interface: `python -m workerlib.stubs worker.py > stats.py`.
+"""Writes a worker's interface: `python -m workerlib.stubs worker.py --output stats.py`.
 
 The result is a module with a Protocol, for `connect(interface=…)`: the functions that the worker's script
 exports, as async methods. `--typescript` writes an interface of TypeScript instead, for `spawn<…>()` of the
@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterator
 
 from workerlib._stubs.handles import PageView, can_be_a_method, within
+from workerlib._stubs.output import problem_of, write_whole
 from workerlib._stubs.script import Function, Module, is_star_known, read_script
 from workerlib._stubs.typescript import Written, typescript_of
 
@@ -147,34 +148,49 @@ def interface_name(script: pathlib.Path) -> str:
 
 
 def main() -> None:
-    """Writes the interface of the script that the command line names to the standard output."""
+    """Writes the interface of the script that the command line names, to a file or to the standard output."""
     parser = argparse.ArgumentParser(prog="python -m workerlib.stubs", description=__doc__)
     parser.add_argument("script", type=pathlib.Path, help="the worker's script")
     parser.add_argument("--name", help="the name of the interface; by default the script's, in CamelCase")
     parser.add_argument(
         "--typescript", action="store_true", help="writes an interface of TypeScript, for spawn<…>()"
     )
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="the file of the interface, which is written whole or not at all; by default the standard output",
+    )
     arguments = parser.parse_args()
     script: pathlib.Path = arguments.script
+    output: pathlib.Path | None = arguments.output
     name = arguments.name or interface_name(script)
     if not name.isidentifier() or keyword.iskeyword(name):
         parser.error(f"--name {name!r} is no name of a class")
-    # Source files are UTF-8, whatever this console is.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
+    if output is not None and (problem := problem_of(output, script, typescript=arguments.typescript)):
+        parser.error(f"--output: {problem}")
     try:
         source = read_script(script)
         if arguments.typescript:
             # `Worker` is a name of every browser's.
             name = f"{name}Functions" if arguments.name is None and name == "Worker" else name
             written = typescript_of(source, script.stem, name, script.parent)
-            for problem in written.problems:
-                print(f"{script}: {problem}", file=sys.stderr)
-            print(written.text, end="")
         else:
-            print(interface_of(source, module_name(script), name), end="")
+            written = Written(interface_of(source, module_name(script), name), [])
     except (OSError, SyntaxError, ValueError) as error:
         sys.exit(f"{script}: {error}")
+    for problem in written.problems:
+        print(f"{script}: {problem}", file=sys.stderr)
+    if output is None:
+        # Source files are UTF-8, whatever this console is.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
+        print(written.text, end="")
+        return
+    try:
+        write_whole(output, written.text)
+    except OSError as error:
+        sys.exit(f"--output: {output} cannot be written: {error.strerror}")
 
 
 if __name__ == "__main__":
