@@ -136,7 +136,9 @@ def stubs(*arguments: str | Path, **environment: str) -> subprocess.CompletedPro
 @pytest.mark.parametrize(("options", "file"), [((), "interface.pyi"), (("--typescript",), "interface.ts")])
 def test_an_interface_is_written_to_a_file(script: Path, options: tuple[str, ...], file: str) -> None:
     """`--output` gives the bytes of the standard output as UTF-8, and replaces a file with its permissions."""
-    script.write_text(f'{SCRIPT}\n\n@wl.export\ndef greet(name: str = "Grüße") -> str:\n    """Grüße."""\n', "utf-8")
+    script.write_text(
+        f'{SCRIPT}\n\n@wl.export\ndef greet(name: str = "Grüße") -> str:\n    """Grüße."""\n', "utf-8"
+    )
     wanted = stubs(*options, script).stdout
     target = script.with_name(file)
     target.write_text("old")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import textwrap
 import types
 from collections.abc import Iterator
@@ -315,6 +316,45 @@ def test_what_annotations_name_is_imported() -> None:
         assert f"\n    {line}\n" in interface
     assert "json" not in interface
     assert "Context" not in interface
+
+
+NEWER_SYNTAX = """
+from collections.abc import Callable
+from typing import TypedDict
+
+type Names = list[str]
+type Pair[T] = tuple[T, T]
+type Handler[**P, R] = Callable[P, R]
+type Json = dict[str, Json] | list[Json] | str | None
+
+class Base(TypedDict):
+    a: int
+
+def same[T](x: T) -> T: ...
+def bound[K: Base](k: K, *rest: K) -> list[K]: ...
+def every(n: Names, p: Pair[int], j: Json, h: Handler[[int], str]) -> Pair[str]: ...
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax of Python 3.12")
+def test_type_parameters_and_type_statements() -> None:
+    """The Protocol keeps a function's type parameters, and imports what their bounds name; TypeScript has their bounds."""
+    interface = stubs.interface_of(NEWER_SYNTAX, "work", "Work")
+    compile(interface, "work_interface.py", "exec")
+    assert "async def same[T](self, x: T) -> T:" in interface
+    assert "async def bound[K: Base](self, k: K, *rest: K) -> list[K]:" in interface
+    assert "from work import Base, Handler, Json, Names, Pair" in interface
+    typescript = stubs.typescript_of(NEWER_SYNTAX, "work", "Work")
+    assert typescript.problems == []
+    for line in (
+        "export type Pair<T> = [T, T];",
+        "export type HandlerInput<P extends any[], R> = (...args: P) => R;",
+        "export type Json = { [key: string]: Json } | Json[] | string | null;",
+        "  same(x: unknown): unknown;",
+        "  bound(k: Base, ...rest: Base[]): Base[];",
+        "  every(n: Names, p: Pair<number>, j: Json, h: HandlerInput<[number], string>): Pair<string>;",
+    ):
+        assert f"\n{line}\n" in typescript.text
 
 
 def test_a_script_without_functions() -> None:

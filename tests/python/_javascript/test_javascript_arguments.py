@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
+import sys
+import typing
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NewType, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NewType, NotRequired, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 import pytest
@@ -48,6 +50,8 @@ class Options(TypedDict):
 
 
 Number = NewType("Number", Decimal)
+Bound = TypeVar("Bound", bound=Point)
+Chosen = TypeVar("Chosen", Colour, int)
 
 BUILT: list[tuple[Any, Any, Any]] = [
     (Colour, "red", Colour.RED),
@@ -82,6 +86,8 @@ BUILT: list[tuple[Any, Any, Any]] = [
     (Point | Colour, "red", Colour.RED),
     (Point | Tree, {"at": {"x": 1}}, Tree(Point(1))),
     (int | Colour, 5, 5),
+    (Bound, {"x": 1}, Point(1)),
+    (list[Chosen], ["red", 1], [Colour.RED, 1]),
 ]
 
 
@@ -115,6 +121,24 @@ def test_each_kind_of_parameter() -> None:
     args, kwargs = build_arguments(function, ["red", "green", "red"], {"c": "red", "d": "green"})
     assert args == [Colour.RED, Colour.GREEN, Colour.RED]
     assert kwargs == {"c": Colour.RED, "d": Colour.GREEN}
+
+
+def test_keywords_of_a_typed_dict() -> None:
+    """`**options: Unpack[Options]` has the items of the TypedDict, each of its own type."""
+
+    def function(a: int, **options: Unpack[Options]) -> None: ...
+
+    _, kwargs = build_arguments(function, [1], {"colour": "red", "limit": 1500})
+    assert kwargs == {"colour": Colour.RED, "limit": timedelta(seconds=1.5)}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="typing has ReadOnly since Python 3.13")
+def test_a_read_only_item_of_a_typed_dict() -> None:
+    """A qualifier says nothing about the value: it is built as without."""
+    options = TypedDict("options", {"colour": typing.ReadOnly[Colour]})  # type: ignore[attr-defined]
+    build = find_builder(options)
+    assert build is not None
+    assert build({"colour": "red"}) == {"colour": Colour.RED}
 
 
 async def test_a_callback_whose_result_is_annotated() -> None:

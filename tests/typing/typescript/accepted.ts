@@ -79,6 +79,27 @@ export async function accepted(picture: ImageBitmap): Promise<void> {
   for await (const item of worker.with({ timeout: 5 }).given()) is<typeof item, number>(true);
   for await (const item of worker.call("streamed", [2])) is<typeof item, Point>(true);
   await worker.asked(async (question) => question === "");
+  const film = await worker.film({ title: "M", year: 1931 }, {}, "hearts");
+  is<typeof film.rating, number | undefined>(true);
+  const [name, other]: [string, string] = await worker.aliases([1, 2], ["a"], [3]);
+  await worker.heard((number) => void number.toFixed(), async (at, text) => at > 0 && text === name + other, null);
+  const [number, ...texts] = await worker.unpacked(1, "two");
+  is<[typeof number, typeof texts], [number, string[]]>(true);
+  await worker.passed((...all: unknown[]) => all.length, 1, "two");
+  const modes = await worker.by_name({ red: 1 }, { a: 1 }, { "1": true });
+  is<typeof modes.fast, number | undefined>(true);
+  const isText = await worker.is_text("a");
+  is<typeof isText, boolean>(true);
+}
+
+// An option that is undefined is one that is left out, also where exactOptionalPropertyTypes makes a difference of it.
+export async function acceptedOptions(signal?: AbortSignal, timeout?: number, name?: string): Promise<void> {
+  const worker = await spawn<Everything>({ script: "./everything_worker.py", signal, timeout, name, onProgress: undefined });
+  await worker.with({ signal, timeout, onReport: undefined }).mean([1]);
+  await worker.call("mean", [[1]], {}, { signal, timeout });
+  const pool = await spawnPool<Everything>({ script: "./everything_worker.py", signal, name, size: undefined, backoff: undefined });
+  await pool.with({ signal, retries: undefined }).mean([1]);
+  pool.map("mean", [[1]], { signal, ahead: undefined, onProgress: undefined, timeout });
 }
 
 export async function acceptedOfPools(): Promise<void> {

@@ -75,6 +75,7 @@ export interface SearchInput {
   limit?: number;
   required: number;
   demanded: number;
+  /** How often it was annotated. */
   annotated?: number;
   size?: SizeInput;
 }
@@ -94,6 +95,7 @@ export interface Search {
   limit: number;
   required: number;
   demanded: number;
+  /** How often it was annotated. */
   annotated: number;
   size: Size;
 }
@@ -118,6 +120,28 @@ export interface Date_ {
   year: number;
   day: Date;
 }
+
+export interface Film {
+  title: string;
+  readonly year: number;
+  readonly rating?: number;
+}
+
+export interface Ticket {
+  /** The seat, if there is one. */
+  readonly seat?: number;
+  price?: number;
+}
+
+export type Suit = "hearts";
+
+export type Both<T> = [T, T];
+
+export type Names = string[];
+
+export type OnNumberInput = (arg0: number) => void;
+
+export type HandlerInput<P extends any[], T> = (...args: P) => T;
 
 /** The functions that everything_worker.py exports. */
 export interface Everything {
@@ -202,4 +226,22 @@ export interface Everything {
   given(): AsyncIterable<number>;
 
   asked(question: (arg0: string) => boolean): void;
+
+  film(one: Film, ticket: Ticket, suit: Suit): Film;
+
+  aliases(both: Both<number>, names: Names, marks: number[]): Both<string>;
+
+  heard(on_number: OnNumberInput, handler: HandlerInput<[number, string], boolean>, maybe?: OnNumberInput | null): void;
+
+  /** Keyword arguments, for `call("unpacked", args, kwargs)`: those of Film */
+  unpacked(...parts: [number, string]): [number, ...string[]];
+
+  /** Keyword arguments, for `call("passed", args, kwargs)`: [name]: any */
+  passed(function_: (...args: any[]) => unknown, ...args: any[]): void;
+
+  by_name(colours: { [key in Colour]?: number }, modes: { [key in "a" | "b"]?: number }, either: Map<number | string, boolean> | { [key: string]: boolean }): { [key in Mode]?: number };
+
+  is_text(value: unknown): boolean;
+
+  once(value: number | string | null): void;
 }

@@ -20,10 +20,14 @@ from typing import (
     NewType,
     NotRequired,
     Optional,
+    ParamSpec,
     Protocol,
+    Required,
+    TypeAlias,
     TypedDict,
     TypeVar,
     Union,
+    Unpack,
     overload,
 )
 from uuid import UUID
@@ -35,13 +39,19 @@ import numpy as np
 import numpy.typing as npt
 import workerlib
 from models import Point, Track
-from pydantic import AfterValidator, BaseModel, Field, RootModel
+from pydantic import AfterValidator, BaseModel, Field, RootModel, conlist
 from pydantic import Field as Given
+from typing_extensions import ReadOnly, TypeAliasType, TypeIs
 
 if TYPE_CHECKING:
     from js import ImageBitmap
 
 T = TypeVar("T")
+P = ParamSpec("P")
+Both: TypeAlias = tuple[T, T]
+Names = TypeAliasType("Names", list[str])
+OnNumber = Callable[[int], None]
+Handler = Callable[P, T]
 UserId = NewType("UserId", int)
 Json = Union[None, bool, float, str, list["Json"], dict[str, "Json"]]  # noqa: UP007
 Maybe = float | None
@@ -80,6 +90,11 @@ class Planet(enum.Enum):
     def __init__(self, title: str, place: int) -> None: ...
 
 
+class Suit(enum.Enum):
+    HEARTS = enum.member("hearts")
+    COUNT = enum.nonmember(4)
+
+
 class Unit(str, enum.Enum):
     METRE = "m"
     SECOND = "s"
@@ -107,6 +122,18 @@ class Options(TypedDict, total=False):
 class Filter(Options):
     text: str
     limit: NotRequired[int]
+
+
+class Film(TypedDict, total=False):
+    title: Annotated[Required[str], "as it was shown"]
+    year: ReadOnly[Required[int]]
+    rating: ReadOnly[float]
+
+
+class Ticket(TypedDict):
+    seat: ReadOnly[NotRequired[int]]
+    """The seat, if there is one."""
+    price: Annotated[NotRequired[float], "in euros"]
 
 
 @dataclass
@@ -153,7 +180,7 @@ class Search(BaseModel):
     limit: Annotated[int, Field(gt=0)] = 10
     required: int = Given(gt=1)
     demanded: Annotated[int, AfterValidator(abs)] = ...  # type: ignore[assignment]
-    annotated: Annotated[int, Field(default=1)]
+    annotated: Annotated[int, Field(default=1, description="How often it was annotated.")]
     size: Size = Size(1)
 
 
@@ -333,3 +360,42 @@ def given() -> AsyncIterator[int]: ...
 
 @workerlib.export
 async def asked(question: Callable[[str], workerlib.Reply[bool]]) -> None: ...
+
+
+@workerlib.export
+def film(one: Film, ticket: Ticket, suit: Suit) -> Film: ...
+
+
+@workerlib.export
+def aliases(both: Both[int], names: Names, marks: conlist(int, max_length=3)) -> Both[str]: ...  # type: ignore[valid-type]
+
+
+@workerlib.export
+async def heard(
+    on_number: OnNumber, handler: Handler[[int, str], bool], maybe: OnNumber | None = None
+) -> None: ...
+
+
+@workerlib.export
+def unpacked(
+    *parts: Unpack[tuple[int, str]],  # noqa: UP044
+    **film: Unpack[Film],
+) -> tuple[int, *tuple[str, ...]]: ...
+
+
+@workerlib.export
+def passed(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None: ...
+
+
+@workerlib.export
+def by_name(
+    colours: dict[Colour, int], modes: dict[Literal["a", "b"], int], either: dict[int | str, bool]
+) -> dict[Mode, float]: ...
+
+
+@workerlib.export
+def is_text(value: object) -> TypeIs[str]: ...
+
+
+@workerlib.export
+def once(value: Union[None, int, str]) -> None: ...  # noqa: UP007

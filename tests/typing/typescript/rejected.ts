@@ -31,6 +31,14 @@ export async function rejected(): Promise<void> {
   await worker.total([1]); // rejected: no async iterable
   await worker.total(worker.streamed()); // rejected: items of another type
   worker.call(1); // rejected: hidden by a member of every worker
+  (await worker.film({ title: "M", year: 1931 }, {}, "hearts")).year = 1932; // rejected: a read-only item
+  await worker.film({ year: 1931 }, {}, "hearts"); // rejected: an item that is required within Annotated
+  await worker.film({ title: "M", year: 1931 }, {}, 4); // rejected: no member of the enum
+  await worker.aliases([1, "2"], [], []); // rejected: an item of a generic alias
+  await worker.heard((text: string) => void text, () => true); // rejected: the argument of a callback's alias
+  await worker.heard(() => {}, () => "text"); // rejected: the result of a callback's generic alias
+  await worker.unpacked("one", "two"); // rejected: an item of unpacked arguments
+  await worker.by_name({ blue: 1 }, {}, {}); // rejected: a key that is no member of the enum
   void text;
 }
 

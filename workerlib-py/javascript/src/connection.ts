@@ -189,7 +189,7 @@ export class Connection {
   }
 
   /** Installs more packages. */
-  async install(packages: string | string[], options: CallOptions = {}): Promise<void> {
+  async install(packages: string | readonly string[], options: CallOptions = {}): Promise<void> {
     const indexURLs = this.#options.indexURLs ?? [];
     await this.#settle(() => this.#remote.install(packages, indexURLs), {
       ...options,

@@ -49,13 +49,13 @@ export type Report = (progress: Progress) => void;
 /** Which Pyodide, and from where. */
 export interface PyodideSource {
   /** The folder of Pyodide's files; by default that of `version` on Pyodide's own CDN. */
-  indexURL?: string;
+  indexURL?: string | undefined;
   /** A version such as "314.0.7". */
-  version?: string;
+  version?: string | undefined;
   /** The lock file's content, where it is not that of the folder. */
-  lockFileContents?: string;
+  lockFileContents?: string | undefined;
   /** The address of the packages of that lock file. */
-  packageBaseUrl?: string;
+  packageBaseUrl?: string | undefined;
 }
 
 /** The parts of Pyodide that are used here. */
@@ -65,7 +65,7 @@ export interface Pyodide {
   FS: { writeFile(path: string, data: Uint8Array): void; mkdirTree(path: string): void };
   lockfile: { packages: Record<string, unknown> };
   loadedPackages: Record<string, string>;
-  loadPackage(names: string[], options: object): Promise<{ name: string }[]>;
+  loadPackage(names: readonly string[], options: object): Promise<{ name: string }[]>;
   unpackArchive(buffer: ArrayBuffer, format: string): void;
   pyimport(name: string): any;
   setInterruptBuffer(buffer: Uint8Array): void;
@@ -288,8 +288,8 @@ export async function installWorkerlib(
  */
 export async function installPackages(
   pyodide: Pyodide,
-  names: string[],
-  indexURLs: string[],
+  names: readonly string[],
+  indexURLs: readonly string[],
   base: string,
   report: Report,
 ): Promise<void> {
@@ -330,7 +330,7 @@ function absolute(name: string, base: string): string {
   return new URL(name, base).href.replaceAll("%7B", "{").replaceAll("%7D", "}");
 }
 
-async function loadLocked(pyodide: Pyodide, names: string[], report: Report): Promise<void> {
+async function loadLocked(pyodide: Pyodide, names: readonly string[], report: Report): Promise<void> {
   if (names.length === 0) return;
   const problems: string[] = [];
   for (const [done, what] of names.entries()) report({ stage: "download", what, done, total: names.length });
@@ -354,7 +354,7 @@ async function loadLocked(pyodide: Pyodide, names: string[], report: Report): Pr
  *
  * @returns undefined if the lock file lacks one of the packages
  */
-export async function lockedFiles(names: string[], source: PyodideSource, base: string): Promise<string[] | undefined> {
+export async function lockedFiles(names: readonly string[], source: PyodideSource, base: string): Promise<string[] | undefined> {
   if (names.length === 0) return [];
   const folder = new URL(folderOf(source), base).href;
   const { packages } = JSON.parse(await lockFile(source, folder)) as { packages: Record<string, { file_name: string; depends: string[] }> };

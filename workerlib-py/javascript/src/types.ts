@@ -19,51 +19,51 @@ export interface NDArray<Data extends ArrayBufferView = ArrayBufferView> {
 /** The options by which a worker is started. */
 export interface SpawnOptions {
   /** The worker's Python script; relative addresses start at the page. */
-  script?: string | URL;
+  script?: string | URL | undefined;
   /** The packages that the script needs: names, or addresses of wheels. */
-  packages?: string[];
+  packages?: readonly string[] | undefined;
   /** Package indexes that are asked instead of PyPI. */
-  indexURLs?: string[];
+  indexURLs?: readonly string[] | undefined;
   /** Which Pyodide, and from where; by default a fixed version from its CDN. */
-  pyodide?: PyodideSource;
+  pyodide?: PyodideSource | undefined;
   /** The worker's name, for error messages and developer tools. */
-  name?: string;
+  name?: string | undefined;
   /** Is told what the worker is doing until it is ready. */
-  onProgress?: (progress: Progress) => void;
+  onProgress?: ((progress: Progress) => void) | undefined;
   /** After how many milliseconds to give up the start; 0 for never. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Ends the start, or the worker later on. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** The number of milliseconds that the worker may go without a sign of life while no call is in flight: then it is ended. */
-  heartbeat?: number;
+  heartbeat?: number | undefined;
   /** Whether the time in which calls are in flight counts too, so that a function that computes for longer ends its worker. */
-  heartbeatInCalls?: boolean;
+  heartbeatInCalls?: boolean | undefined;
   /**
    * Whether the page has to be cross-origin isolated, because the script shares memory: then spawn() rejects where it is not.
    * By default it may be or not.
    */
-  isolated?: boolean;
+  isolated?: boolean | undefined;
   /** Whether the worker may start from a memory snapshot of Pyodide, which takes a fraction of the time; by default yes. */
-  snapshot?: boolean;
+  snapshot?: boolean | undefined;
   /** The page's functions that the worker calls, by `workerlib.page()`. They may be async. */
-  exports?: Record<string, (...args: any[]) => unknown>;
+  exports?: Record<string, (...args: any[]) => unknown> | undefined;
   /** The address of workerlib's wheel, where it is not beside this file. */
-  workerlib?: string | URL;
+  workerlib?: string | URL | undefined;
   /** The address of `worker.js`, where it is not beside this file. */
-  worker?: string | URL;
+  worker?: string | URL | undefined;
 }
 
 /** The options of a call. */
 export interface CallOptions {
   /** Rejects the call with the signal's reason, and cancels it in the worker. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * After how many milliseconds the call is rejected with a TimeoutError, and cancelled in the worker. On an isolated page
    * that interrupts a function that computes.
    */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Is called with the arguments of each `workerlib.report(…)` of the running function. */
-  onReport?: (...values: any[]) => void;
+  onReport?: ((...values: any[]) => void) | undefined;
 }
 
 /** A function of the page as an argument: it arrives in Python as something to await. */
@@ -102,7 +102,7 @@ export interface WorkerHandle<T> {
   /** Runs Python code in the worker and returns the value of its last expression. */
   runPython(code: string, options?: CallOptions): Promise<unknown>;
   /** Installs more packages. */
-  install(packages: string | string[], options?: CallOptions): Promise<void>;
+  install(packages: string | readonly string[], options?: CallOptions): Promise<void>;
   /** Ends the worker; calls that wait for it reject with WorkerDiedError. */
   terminate(): void;
   /** Ends the worker at the end of the block of `using worker = await spawn(…)`, where the browser has `Symbol.dispose`. */

@@ -54,9 +54,9 @@ export interface StartOptions extends InitOptions {
   /** The address of the worker's script. */
   script?: string;
   /** The packages that it needs: names, or addresses of wheels. */
-  packages?: string[];
+  packages?: readonly string[];
   /** Package indexes that are asked instead of PyPI. */
-  indexURLs?: string[];
+  indexURLs?: readonly string[];
   /** Whether the page is told how many bytes have arrived. */
   countsBytes?: boolean;
 }
@@ -181,7 +181,7 @@ export class PyodideWorker {
   }
 
   /** Installs packages by their names or addresses; `indexURLs` are asked instead of PyPI. */
-  async install(packages: string | string[], indexURLs: string[] = []): Promise<void> {
+  async install(packages: string | readonly string[], indexURLs: readonly string[] = []): Promise<void> {
     const names = typeof packages === "string" ? [packages] : packages;
     await installPackages(await this.#pyodide(), names, indexURLs, this.#base, this.#report);
   }
@@ -306,7 +306,7 @@ export class PyodideWorker {
   }
 
   /** Counts what is fetched until the script can run. All files are announced that can be named. */
-  #countDownloads(packages: string[], options: InitOptions): Downloads {
+  #countDownloads(packages: readonly string[], options: InitOptions): Downloads {
     const wheel = this.#wheel(options.workerlib);
     const names = wheel === undefined ? ["workerlib", ...packages] : packages;
     // Asked before the count begins: Pyodide fetches the lock file again, out of the browser's cache.

@@ -159,7 +159,7 @@ def main() -> None:
         "--output",
         type=pathlib.Path,
         metavar="FILE",
-        help="the file of the interface, which is written whole or not at all; by default the standard output",
+        help="the interface's file, which is written whole or not at all; by default the standard output",
     )
     arguments = parser.parse_args()
     script: pathlib.Path = arguments.script

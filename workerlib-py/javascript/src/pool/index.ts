@@ -22,13 +22,13 @@ const LARGEST_DEFAULT = 4;
 /** The options by which a pool is started: `spawn()`'s options hold for each worker. */
 export interface PoolOptions extends SpawnOptions {
   /** The number of workers; by default that of the machine's cores, and 4 at most. */
-  size?: number;
+  size?: number | undefined;
   /** The number of times that a worker that died is started again within a minute; 3 by default, Infinity for any number. */
-  maxRestarts?: number;
+  maxRestarts?: number | undefined;
   /** The milliseconds before the first restart, which double with each further death, and the most: [100, 5000] by default. */
-  backoff?: readonly [first: number, longest: number];
+  backoff?: readonly [first: number, longest: number] | undefined;
   /** The number of workers that may die of a task before it is not tried again; 2 by default. */
-  poisonAfter?: number;
+  poisonAfter?: number | undefined;
 }
 
 /** A task of a pool that can be cancelled. */

@@ -9,13 +9,13 @@ import type { TaskOptions } from "./slots.js";
 /** The options of a map. */
 export interface MapOptions extends Omit<TaskOptions, "onReport"> {
   /** Whether results come in the order of their items, which is so by default; otherwise as they are ready. */
-  ordered?: boolean;
+  ordered?: boolean | undefined;
   /** "throw", which is the default, to throw the first error and end the map; "yield" to yield errors in place of results. */
-  errors?: "throw" | "yield";
+  errors?: "throw" | "yield" | undefined;
   /** The number of items that may have been read without their results having been taken; by default four for each worker. */
-  ahead?: number;
+  ahead?: number | undefined;
   /** Is called with the number of items that have ended, and the number of all if it is known; what it throws ends the map. */
-  onProgress?: (done: number, total: number | undefined) => void;
+  onProgress?: ((done: number, total: number | undefined) => void) | undefined;
 }
 
 /** The results of a map: for `for await`. */

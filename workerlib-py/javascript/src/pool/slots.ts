@@ -62,7 +62,7 @@ export interface PoolStats {
 /** Options of a task of a pool. */
 export interface TaskOptions extends CallOptions {
   /** The number of times that the task runs again if its worker dies; 0 by default. */
-  retries?: number;
+  retries?: number | undefined;
 }
 
 interface Task {

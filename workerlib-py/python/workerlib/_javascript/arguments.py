@@ -39,6 +39,14 @@ _SEQUENCES: dict[Any, _Build] = {
     collections.abc.Set: set,
     collections.abc.MutableSet: set,
 }
+# `ReadOnly` is there since Python 3.13.
+_TRANSPARENT = (
+    typing.Annotated,
+    typing.Required,
+    typing.NotRequired,
+    typing.Final,
+    getattr(typing, "ReadOnly", None),
+)
 _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
 _plans: WeakKeyDictionary[Callable[..., Any], _Plan | None] = WeakKeyDictionary()
@@ -103,7 +111,9 @@ def _plan_of(function: Callable[..., Any]) -> _Plan | None:
         # Without a signature, or with names that only a type checker imports.
         return None
     builders = {one.name: find_builder(hints[one.name]) for one in parameters if one.name in hints}
-    if not any(builders.values()):
+    if not any(builders.values()) and not any(
+        typing.get_origin(hint) is typing.Unpack for hint in hints.values()
+    ):
         return None
     of_kind: dict[Any, list[tuple[str, _Build | None]]] = {}
     for one in parameters:
@@ -112,11 +122,18 @@ def _plan_of(function: Callable[..., Any]) -> _Plan | None:
     either = of_kind.get(inspect.Parameter.POSITIONAL_OR_KEYWORD, [])
     named = either + of_kind.get(inspect.Parameter.KEYWORD_ONLY, [])
     [(rest, build_rest)] = of_kind.get(inspect.Parameter.VAR_POSITIONAL, [("", None)])
-    [(_, other_names)] = of_kind.get(inspect.Parameter.VAR_KEYWORD, [("", None)])
+    [(others, other_names)] = of_kind.get(inspect.Parameter.VAR_KEYWORD, [("", None)])
+    by_name = {name: build for name, build in named if build}
+    if typing.get_origin(hints.get(others)) is typing.Unpack:
+        # `**options: Unpack[Options]`: the items of a TypedDict, each by its name.
+        [options] = typing.get_args(hints[others])
+        for name, hint in typing.get_type_hints(options, include_extras=True).items():
+            if build := find_builder(hint):
+                by_name[name] = build
     return _Plan(
         positional + either,
         (rest, build_rest) if build_rest else None,
-        {name: build for name, build in named if build},
+        by_name,
         other_names,
     )
 
@@ -135,8 +152,11 @@ def find_builder(annotation: Any) -> _Build | None:
         # `type X = …`
         return lambda value: _apply(annotation.__value__, value)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Annotated, typing.Required, typing.NotRequired, typing.Final):
+    if origin is not None and origin in _TRANSPARENT:
         return find_builder(arguments[0])
+    if isinstance(annotation, typing.TypeVar):
+        members = annotation.__constraints__ or (annotation.__bound__,)
+        return _find_for_union(tuple(member for member in members if member is not None))
     if origin in (typing.Union, types.UnionType):
         return _find_for_union(arguments)
     if origin is collections.abc.Callable:

@@ -7,12 +7,20 @@ in the one direction than in the other. The conversion itself is `_javascript/va
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from workerlib._stubs.classes import Field, Kind, bases_of, calls_of, fields_of, kind_of, members_of
 from workerlib._stubs.script import STREAMS, Defined, Module, arguments_of, unquoted
-from workerlib._stubs.syntax import array_of, comment, literal, parameter_name, property_name, union_of
+from workerlib._stubs.syntax import (
+    array_of,
+    comment,
+    literal,
+    members_of_union,
+    parameter_name,
+    property_name,
+    union_of,
+)
 
 _TYPES = {
     **dict.fromkeys(("int", "float", "numbers.Number", "numbers.Real", "numbers.Integral"), "number"),
@@ -31,7 +39,18 @@ _TYPES = {
     "range": "number[]",
     **dict.fromkeys(("object", "typing.Any", "typing_extensions.Any"), "unknown"),
     **dict.fromkeys(("typing.NoReturn", "typing.Never", "typing_extensions.Never"), "never"),
+    **{
+        f"{module}.{name}": "boolean"
+        for module in ("typing", "typing_extensions")
+        for name in ("TypeGuard", "TypeIs")
+    },
     **dict.fromkeys(("pydantic.EmailStr", "pydantic.StrictStr"), "string"),
+    **dict.fromkeys(("pydantic.FilePath", "pydantic.DirectoryPath", "pydantic.NewPath"), "string"),
+    **dict.fromkeys([f"pydantic.UUID{version}" for version in (1, 3, 4, 5)], "string"),
+    **{f"pydantic.{when}{kind}": "Date" for when in ("Past", "Future") for kind in ("Date", "Datetime")},
+    **dict.fromkeys(("pydantic.AwareDatetime", "pydantic.NaiveDatetime"), "Date"),
+    "pydantic.StrictBool": "boolean",
+    "pydantic.StrictBytes": "Uint8Array",
     **{
         f"pydantic.{sign}Int": "number"
         for sign in ("Positive", "NonNegative", "Negative", "NonPositive", "Strict")
@@ -70,6 +89,16 @@ _TRANSPARENT = frozenset(
     for module in ("typing", "typing_extensions")
     for name in ("Annotated", "Final", "Required", "NotRequired", "ReadOnly", "ClassVar")
 ) | {"dataclasses.InitVar"}
+_UNPACK = ("typing.Unpack", "typing_extensions.Unpack")
+_CONSTRAINED = {
+    "constr": "string",
+    "condecimal": "string",
+    "conint": "number",
+    "confloat": "number",
+    "conbytes": "Uint8Array",
+    "condate": "Date",
+}
+_CONTAINERS = {"pydantic.conlist": "list", "pydantic.conset": "set", "pydantic.confrozenset": "frozenset"}
 _CALLABLES = ("typing.Callable", "collections.abc.Callable")
 _ARRAYS = ("numpy.ndarray", "numpy.typing.NDArray")
 # The typed array of each dtype, as `_javascript/values.py` makes it.
@@ -111,6 +140,8 @@ class Place:
     """Whether the page sends the value."""
     variables: frozenset[str] = frozenset()
     """The type variables of the class around it."""
+    parameters: Mapping[str, ast.expr | None] = field(default_factory=dict)
+    """The type parameters of the function around it, `def f[T]()`, with their bounds."""
 
 
 @dataclass
@@ -126,6 +157,8 @@ class Annotations:
     problems: list[str] = field(default_factory=list)
     """A line for each annotation that has no type in JavaScript."""
     _declared: dict[tuple[int, str, bool], str] = field(default_factory=dict)
+    _texts: set[str] = field(default_factory=set)
+    """The declared types whose values are all strings."""
 
     def type_of(self, node: ast.expr | None, place: Place) -> str:
         """Writes the type of a value.
@@ -143,8 +176,25 @@ class Annotations:
             return union_of([self.type_of(side, place) for side in (node.left, node.right)])
         if isinstance(node, ast.Subscript):
             return self._generic(node, place)
+        if isinstance(node, ast.Call):
+            # `conlist(int, min_length=1)` of pydantic.
+            made = str(place.module.resolve(node.func))
+            if made in _CONTAINERS:
+                return self._named(_CONTAINERS[made], node.args[:1], place)
+            node = node.func
         if isinstance(node, ast.Name) and node.id in place.variables:
             return node.id
+        if isinstance(node, ast.Name) and node.id in place.parameters:
+            bound = place.parameters[node.id]
+            return "unknown" if bound is None else self.type_of(bound, replace(place, parameters={}))
+        if isinstance(node, ast.List):
+            # The parameters of a function, as an argument for a ParamSpec.
+            return f"[{', '.join(self.type_of(one, place) for one in node.elts)}]"
+        if isinstance(node, ast.Attribute) and node.attr in ("args", "kwargs"):
+            owner = place.module.resolve(node.value)
+            value = getattr(owner.node, "value", None) if isinstance(owner, Defined) else None
+            if isinstance(value, ast.Call) and _is_call_of(value, "ParamSpec", place.module):
+                return "any"
         found = place.module.resolve(node)
         if isinstance(found, Defined):
             return self._defined(found, place, [])
@@ -214,7 +264,7 @@ class Annotations:
             return f"Set<{argument(0)}>"
         if name in _DICTS:
             value = "number" if name.endswith("Counter") else argument(1)
-            return _dict(argument(0) if arguments else "string", value, place)
+            return self._dict(argument(0) if arguments else "string", value, place)
         if name in ("tuple", "typing.Tuple"):
             return self._tuple(arguments, place)
         if name in ("typing.Union", "typing.Optional"):
@@ -242,7 +292,7 @@ class Annotations:
         if module == "numpy" and last in _TYPED_ARRAYS:
             return "number"
         if module == "pydantic" and last.startswith("con"):
-            return {"constr": "string", "conint": "number", "confloat": "number"}.get(last, "unknown")
+            return _CONSTRAINED.get(last, "unknown")
         self.problems.append(f"{place.where}: JavaScript has no type for {name}; it is unknown")
         return "unknown"
 
@@ -253,7 +303,27 @@ class Annotations:
             return "unknown[]"
         if len(arguments) == 1 and isinstance(arguments[0], ast.Tuple) and not arguments[0].elts:
             return "[]"
-        return f"[{', '.join(self.type_of(one, place) for one in arguments)}]"
+        return f"[{', '.join(self._item(one, place) for one in arguments)}]"
+
+    def _item(self, node: ast.expr, place: Place) -> str:
+        """Writes an item of a tuple, which may be a tuple itself, unpacked by `*` or `Unpack`."""
+        inner = unpacked(node, place.module)
+        return self.type_of(node, place) if inner is None else f"...{self.type_of(inner, place)}"
+
+    def _dict(self, key: str, value: str, place: Place) -> str:
+        """Writes the type of a dict: an Object if all keys are str, also if there is none, else a Map."""
+        if key == "string":
+            return f"{{ [key: string]: {value} }}"
+        texts = [one for one in members_of_union(key) if self._is_text(one)]
+        if texts == members_of_union(key):
+            return f"{{ [key in {key}]?: {value} }}"
+        if place.is_sent and not texts:
+            return f"Map<{key}, {value}>"
+        may_be_text = texts or key == "unknown"
+        return f"Map<{key}, {value}> | {{ [key: string]: {value if may_be_text else 'undefined'} }}"
+
+    def _is_text(self, kind: str) -> bool:
+        return kind == "string" or kind.startswith('"') or kind in self._texts
 
     def _literal(self, node: ast.expr, place: Place) -> str:
         if isinstance(node, ast.Attribute):
@@ -275,6 +345,8 @@ class Annotations:
         result = self.type_of(arguments[1], place) if len(arguments) > 1 else "unknown"
         result = "void" if result == "null" else result
         given = arguments[0] if arguments else None
+        if isinstance(given, ast.Name) and given.id in place.variables:
+            return f"(...args: {given.id}) => {result}"
         if not isinstance(given, ast.List):
             return f"(...args: any[]) => {result}"
         names = [f"arg{at}: {self.type_of(one, back)}" for at, one in enumerate(given.elts)]
@@ -360,7 +432,7 @@ class Annotations:
         self._declared[key] = name
         variables = _variables(defined)
         inner = Place(defined.module, defined.name, is_input, variables=frozenset(variables))
-        head = f"{name}<{', '.join(variables)}>" if variables else name
+        head = f"{name}<{', '.join(variables.values())}>" if variables else name
         # Its place among the declarations is before those that it needs.
         lines: list[str] = []
         self.declarations.append(lines)
@@ -369,7 +441,10 @@ class Annotations:
         if kind in ("fields", "dict"):
             lines += self._interface(defined, head, inner)
         else:
-            lines.append(f"export type {head} = {self._alias_of(defined, kind, value, inner)};")
+            written = self._alias_of(defined, kind, value, inner)
+            lines.append(f"export type {head} = {written};")
+            if all(self._is_text(one) for one in members_of_union(written)):
+                self._texts.add(name)
         return name
 
     def _alias_of(self, defined: Defined, kind: Kind, value: ast.expr | None, place: Place) -> str:
@@ -424,17 +499,10 @@ class Annotations:
                 continue
             kind = self.type_of(one.annotation, replace(place, where=f"{defined.name}.{one.name}"))
             may_lack = one.is_optional or (place.is_sent and one.has_default)
-            lines.append(f"  {property_name(one.name)}{'?' * may_lack}: {kind};")
+            lines += [f"  {line}" for line in comment(one.text)]
+            name = f"{'readonly ' * one.is_read_only}{property_name(one.name)}"
+            lines.append(f"  {name}{'?' * may_lack}: {kind};")
         return [*lines, "}"]
-
-
-def _dict(key: str, value: str, place: Place) -> str:
-    """Writes the type of a dict: an Object if all keys are str, else a Map; an empty dict is an Object."""
-    if key == "string":
-        return f"{{ [key: string]: {value} }}"
-    if place.is_sent:
-        return f"Map<{key}, {value}>"
-    return f"Map<{key}, {value}> | {{ [key: string]: {value if key == 'unknown' else 'undefined'} }}"
 
 
 def _is_none(node: ast.expr | None) -> bool:
@@ -444,6 +512,12 @@ def _is_none(node: ast.expr | None) -> bool:
 def _alias(defined: Defined) -> ast.expr | None:
     """The right side of `X = list[int]`, `X: TypeAlias = …` and `type X = …`; None of a class or a call."""
     value = getattr(defined.node, "value", None)
+    if (
+        isinstance(value, ast.Call)
+        and len(value.args) > 1
+        and _is_call_of(value, "TypeAliasType", defined.module)
+    ):
+        return value.args[1]
     is_type = isinstance(value, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp)
     # The text of an alias that refers to what comes later.
     is_type = is_type or (isinstance(defined.node, ast.AnnAssign) and isinstance(value, ast.Constant))
@@ -461,6 +535,8 @@ def _differs_when_sent(defined: Defined, seen: set[tuple[int, str]]) -> bool:
     seen.add(key)
     value = _alias(defined)
     annotations = [value]
+    if value is not None and any(_is_function(one, defined.module) for one in ast.walk(value)):
+        return True
     if value is None and kind_of(defined) in ("fields", "dict", "sequence", "root"):
         fields = fields_of(defined)
         if kind_of(defined) in ("fields", "sequence") and any(
@@ -491,17 +567,49 @@ def _named_in(node: ast.expr | None, module: Module) -> Iterator[Defined]:
                 yield found
 
 
-def _variables(defined: Defined) -> list[str]:
-    """The type variables of a class or an alias: those of `Generic[T]`, of `Model[T]` and of `class X[T]`."""
-    own = [str(one.name) for one in getattr(defined.node, "type_params", ())]
-    bases = defined.node.bases if isinstance(defined.node, ast.ClassDef) else []
-    for base in bases:
-        for name in ast.walk(base.slice) if isinstance(base, ast.Subscript) else ():
-            found = defined.module.resolve(name) if isinstance(name, ast.Name) else None
-            value = getattr(found.node, "value", None) if isinstance(found, Defined) else None
-            is_variable = isinstance(value, ast.Call) and str(defined.module.resolve(value.func)).endswith(
-                ".TypeVar"
-            )
-            if is_variable and isinstance(name, ast.Name) and name.id not in own:
-                own.append(name.id)
+def _variables(defined: Defined) -> dict[str, str]:
+    """The type variables of a class or an alias, by their names, each as the head of the type has it.
+
+    They are those of `Generic[T]`, of `Model[T]`, of `class X[T]`, and of an alias such as `tuple[T, T]`.
+    """
+    own = {}
+    for one in getattr(defined.node, "type_params", ()):
+        own[str(one.name)] = (
+            f"{one.name} extends any[]" if type(one).__name__ == "ParamSpec" else str(one.name)
+        )
+    value = unquoted(alias) if (alias := _alias(defined)) is not None else None
+    places = defined.node.bases if isinstance(defined.node, ast.ClassDef) else [value]
+    for place in places:
+        for name in ast.walk(place.slice) if isinstance(place, ast.Subscript) else ():
+            if isinstance(name, ast.Name) and name.id not in own:
+                found = defined.module.resolve(name)
+                made = getattr(found.node, "value", None) if isinstance(found, Defined) else None
+                if isinstance(made, ast.Call) and isinstance(found, Defined):
+                    if _is_call_of(made, "TypeVar", found.module):
+                        own[name.id] = name.id
+                    elif _is_call_of(made, "ParamSpec", found.module):
+                        own[name.id] = f"{name.id} extends any[]"
     return own
+
+
+def _is_call_of(node: ast.Call, name: str, module: Module) -> bool:
+    return module.resolve(node.func) in (f"typing.{name}", f"typing_extensions.{name}")
+
+
+def _is_function(node: ast.AST, module: Module) -> bool:
+    """Whether a part of an annotation is a function, which the page can send and the worker cannot."""
+    return isinstance(node, ast.Name | ast.Attribute) and module.resolve(node) in _CALLABLES
+
+
+def unpacked(node: ast.expr, module: Module) -> ast.expr | None:
+    """Finds what `*X` or `Unpack[X]` unpacks; None if a type is neither.
+
+    Args:
+        node: The type.
+        module: The module that it stands in.
+    """
+    if isinstance(node, ast.Starred):
+        return node.value
+    if isinstance(node, ast.Subscript) and module.resolve(node.value) in _UNPACK:
+        return arguments_of(node)[0]
+    return None

@@ -79,6 +79,10 @@ class Field:
     """Whether it need not be given when an instance is made."""
     is_argument: bool = False
     """Whether it is an argument of the constructor alone, by `InitVar`: no instance has it."""
+    is_read_only: bool = False
+    """Whether a TypedDict says that nobody changes it."""
+    text: str | None = None
+    """What its class says about it: the text below it, or the description of `Field()`."""
 
 
 def kind_of(defined: Defined) -> Kind:
@@ -163,7 +167,7 @@ def fields_of(defined: Defined) -> list[Field]:
     for base in node.bases:
         if isinstance(base, ast.Call):
             found.extend(_fields_of_call(base))
-    for member in node.body:
+    for member, after in zip(node.body, [*node.body[1:], None], strict=True):
         if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
             name, annotation = member.target.id, unquoted(member.annotation)
             plain = annotation.value if isinstance(annotation, ast.Subscript) else annotation
@@ -171,13 +175,16 @@ def fields_of(defined: Defined) -> list[Field]:
             is_private = name.startswith("_") or name == "model_config"
             if resolved in _NOT_FIELDS or (is_private and _is_model(defined)):
                 continue
-            is_optional = is_dict and not _is_required(plain, total)
+            qualifiers = _qualifiers(annotation) if is_dict else set()
+            is_optional = is_dict and not _is_required(qualifiers, total)
             # pydantic takes `Annotated[int, Field(default=1)]`, too.
             further = arguments_of(annotation)[1:] if str(resolved).endswith(".Annotated") else []
             makers = [one for one in further if _maker_of(defined.module, one)]
             has_default = any(_is_default(defined.module, one) for one in (member.value, *makers))
             is_argument = resolved == "dataclasses.InitVar"
-            found.append(Field(name, annotation, is_optional, has_default, is_argument))
+            text = _text_below(after) or _description(defined.module, [member.value, *makers])
+            is_read_only = "ReadOnly" in qualifiers
+            found.append(Field(name, annotation, is_optional, has_default, is_argument, is_read_only, text))
         elif isinstance(member, ast.Assign):
             found.extend(_attributes(defined.module, member))
     return found
@@ -219,9 +226,35 @@ def _maker_of(module: Module, value: ast.expr | None) -> str | None:
     return name if name.rpartition(".")[2] in _FIELD_MAKERS else None
 
 
-def _is_required(annotation: ast.expr, total: bool) -> bool:
-    name = ast.unparse(annotation).rpartition(".")[2]
-    return not _IN_TYPED_DICTS.get(name, not total)
+def _qualifiers(annotation: ast.expr) -> set[str]:
+    """Finds the qualifiers of a TypedDict's item, which may stand around each other, and in `Annotated`."""
+    found: set[str] = set()
+    while isinstance(annotation, ast.Subscript):
+        name = ast.unparse(annotation.value).rpartition(".")[2]
+        if name not in {*_IN_TYPED_DICTS, "ReadOnly", "Annotated"}:
+            break
+        found.add(name)
+        annotation = unquoted(arguments_of(annotation)[0])
+    return found
+
+
+def _is_required(qualifiers: set[str], total: bool) -> bool:
+    return next((not lacks for name, lacks in _IN_TYPED_DICTS.items() if name in qualifiers), total)
+
+
+def _text_below(after: ast.stmt | None) -> str | None:
+    """Reads the text that stands below a field, as a docstring does below the head of a class."""
+    value = after.value if isinstance(after, ast.Expr) else None
+    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
+
+
+def _description(module: Module, makers: list[ast.expr | None]) -> str | None:
+    for maker in makers:
+        if isinstance(maker, ast.Call) and _maker_of(module, maker):
+            given = next((one.value for one in maker.keywords if one.arg == "description"), None)
+            if isinstance(text := _constant(given), str):
+                return text
+    return None
 
 
 def _is_model(defined: Defined) -> bool:
@@ -244,8 +277,13 @@ def _fields_of_call(call: ast.expr) -> Iterator[Field]:
         yield from _named_fields(call, names)
     elif isinstance(given, ast.Dict):
         for key, value in zip(given.keys, given.values, strict=True):
-            plain = value.value if isinstance(value, ast.Subscript) else value
-            yield Field(str(_constant(key)), value, is_optional=not _is_required(plain, total))
+            qualifiers = _qualifiers(unquoted(value))
+            yield Field(
+                str(_constant(key)),
+                value,
+                is_optional=not _is_required(qualifiers, total),
+                is_read_only="ReadOnly" in qualifiers,
+            )
     elif isinstance(given, ast.List | ast.Tuple):
         pairs = [one.elts for one in given.elts if isinstance(one, ast.Tuple) and len(one.elts) == 2]
         yield from (Field(str(_constant(name)), annotation) for name, annotation in pairs)
@@ -281,6 +319,11 @@ def members_of(defined: Defined) -> dict[str, object]:
         for target in targets:
             if value is None or not isinstance(target, ast.Name) or target.id.startswith("_"):
                 continue
+            if isinstance(value, ast.Call) and value.args:
+                made = defined.module.resolve(value.func)
+                if made == "enum.nonmember":
+                    continue
+                value = value.args[0] if made == "enum.member" else value
             is_auto = isinstance(value, ast.Call) and defined.module.resolve(value.func) == "enum.auto"
             if "__new__" in made_by or (is_auto and "_generate_next_value_" in made_by):
                 found[target.id] = ...

@@ -86,6 +86,8 @@ class PageView:
         else:
             returns = function.returns and self.seen(function.returns, is_sent=False)
             method = ast.AsyncFunctionDef(name, arguments, body, [], returns)
+        # `def f[T]()`, which Python 3.11 does not know.
+        setattr(method, "type_params", getattr(function, "type_params", []))  # noqa: B010
         if variant_of is not None:
             self.used.add("overload")
             method.decorator_list.append(ast.Name("overload"))

@@ -30,7 +30,9 @@ def problem_of(output: Path, script: Path, *, typescript: bool) -> str | None:
         return f"{output} is a file of TypeScript: add --typescript, or name a file that ends in .py"
     try:
         if output.is_dir():
-            return f"{output} is a folder: name a file in it, such as {output / _suggested(script, typescript)}"
+            return (
+                f"{output} is a folder: name a file in it, such as {output / _suggested(script, typescript)}"
+            )
         if output.exists() and script.exists() and output.samefile(script):
             return f"{output} is the worker's script: name another file"
         if not output.parent.is_dir():

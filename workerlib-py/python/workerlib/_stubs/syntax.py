@@ -124,13 +124,38 @@ def array_of(item: str) -> str:
     return f"{item}[]" if re.fullmatch(r"[\w.]+(<[\w.]+>)?(\[\])*", item) else f"({item})[]"
 
 
+def members_of_union(union: str) -> list[str]:
+    """Takes a union apart; another type is its only member.
+
+    Args:
+        union: The type.
+    """
+    members, depth, quoted, before = [""], 0, False, ""
+    for character in union:
+        if character == '"' and before != "\\":
+            quoted = not quoted
+        elif not quoted and character in "([{<":
+            depth += 1
+        elif not quoted and (character in ")]}" or (character == ">" and before != "=")):
+            depth -= 1
+        elif not quoted and depth == 0 and character == ">":
+            # The result of a function may be a union itself.
+            return [union]
+        if character == "|" and not quoted and depth == 0:
+            members.append("")
+        else:
+            members[-1] += character
+        before = "" if before == "\\" else character
+    return [member.strip() for member in members]
+
+
 def union_of(members: list[str]) -> str:
     """Writes a union, each member once, with null and undefined at its end.
 
     Args:
         members: The members; one of them may be a union itself.
     """
-    unique = list(dict.fromkeys(members))
+    unique = list(dict.fromkeys(one for member in members for one in members_of_union(member)))
     if "unknown" in unique:
         return "unknown"
     last = [one for one in unique if one in ("null", "undefined", "void")]

@@ -11,9 +11,9 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-from workerlib._stubs.annotations import Annotations, Place
+from workerlib._stubs.annotations import Annotations, Place, unpacked
 from workerlib._stubs.classes import kind_of
-from workerlib._stubs.script import Defined, Function, Module, is_stream, item_of
+from workerlib._stubs.script import Defined, Function, Module, is_stream, item_of, unquoted
 from workerlib._stubs.syntax import array_of, comment, parameter_name, property_name, union_of
 
 HIDDEN = frozenset(
@@ -67,8 +67,11 @@ def _method(annotations: Annotations, script: Module, name: str, function: Funct
     arguments = function.args
     variants = script.overloads.get(function.name) or [function]
 
+    # `def f[T: Base](…)`, which Python 3.11 cannot parse.
+    bounds = {str(one.name): getattr(one, "bound", None) for one in getattr(function, "type_params", ())}
+
     def type_of(argument: ast.arg) -> str:
-        place = Place(script, f"{name}(), {argument.arg}", is_sent=True)
+        place = Place(script, f"{name}(), {argument.arg}", is_sent=True, parameters=bounds)
         # `spawn<…>()` knows one variant of a method, so the variants of Python are one: of each type.
         given = [one for variant in variants if (one := _parameter(variant, argument.arg)) is not None]
         return union_of([annotations.type_of(one.annotation, place) for one in given or [argument]])
@@ -80,8 +83,14 @@ def _method(annotations: Annotations, script: Module, name: str, function: Funct
         for at, argument in enumerate(positional)
     ]
     if arguments.vararg is not None:
-        parameters.append(f"...{parameter_name(arguments.vararg.arg)}: {array_of(type_of(arguments.vararg))}")
-    place = Place(script, f"{name}(), its result")
+        rest = unpacked(unquoted(arguments.vararg.annotation or ast.Name("")), script)
+        kind = (
+            array_of(type_of(arguments.vararg))
+            if rest is None
+            else annotations.type_of(rest, Place(script, f"{name}(), {arguments.vararg.arg}", is_sent=True))
+        )
+        parameters.append(f"...{parameter_name(arguments.vararg.arg)}: {kind}")
+    place = Place(script, f"{name}(), its result", parameters=bounds)
     if is_stream(function):
         items = [annotations.type_of(item_of(one.returns), place) for one in variants]
         result = f"AsyncIterable<{union_of(items)}>"
@@ -94,7 +103,12 @@ def _method(annotations: Annotations, script: Module, name: str, function: Funct
             for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
         ]
         if arguments.kwarg is not None:
-            keywords.append(f"[name]: {type_of(arguments.kwarg)}")
+            of_dict = unpacked(unquoted(arguments.kwarg.annotation or ast.Name("")), script)
+            if of_dict is None:
+                keywords.append(f"[name]: {type_of(arguments.kwarg)}")
+            else:
+                where = Place(script, f"{name}(), {arguments.kwarg.arg}", is_sent=True)
+                keywords.append(f"those of {annotations.type_of(of_dict, where)}")
         notes.append(f'Keyword arguments, for `call("{name}", args, kwargs)`: {", ".join(keywords)}')
     if name in HIDDEN:
         notes.append(f'Every worker has a member of this name: `call("{name}", args)` calls the function.')
