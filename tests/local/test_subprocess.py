@@ -579,6 +579,37 @@ async def test_a_fork_of_the_worker_does_not_keep_it_alive(write: Write) -> None
     os.kill(int(Path("pid").read_text()), signal.SIGKILL)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked")
+@pytest.mark.parametrize("kind", ["def", "async def"])
+async def test_a_fork_that_returns_answers_nobody(write: Write, kind: str) -> None:
+    """The other process of a fork serves nothing and ends; the worker itself answers, to this call and to later ones."""
+    write(
+        f"""
+        import asyncio, os, time, workerlib
+
+        @workerlib.export
+        {kind} fork():
+            child = os.fork()
+            if not child:
+                return "the child"
+            # It has answered and goes on serving, or has ended.
+            end = time.monotonic() + {2 * PACE}
+            while (ended := os.waitpid(child, os.WNOHANG)[0]) == 0 and time.monotonic() < end:
+                time.sleep(0.01)
+            if not ended:
+                os.kill(child, 9)
+            return "the worker" if ended else "the child lives"
+
+        @workerlib.export
+        async def wake():
+            return await asyncio.to_thread(lambda: 42)
+        """
+    )
+    async with workerlib.connect("worker.py") as worker:
+        assert await worker.fork() == "the worker"
+        assert await worker.wake() == 42
+
+
 async def test_many_workers(write: Write) -> None:
     """They compute side by side, each in a process of its own."""
     write("import os, workerlib\nworkerlib.export(os.getpid)")

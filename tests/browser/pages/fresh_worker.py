@@ -1,5 +1,6 @@
 """A worker's script that tells what two Pythons must not share, and how it started."""
 
+import asyncio
 import os
 import random
 import sys
@@ -64,3 +65,17 @@ def validated(text):
 @export
 def double(values):
     return [2 * value for value in values]
+
+
+@export
+async def wait():
+    """Is under way until this worker ends."""
+    await asyncio.Event().wait()
+
+
+@export
+def close_itself():
+    """Ends this worker."""
+    import js
+
+    js.close()

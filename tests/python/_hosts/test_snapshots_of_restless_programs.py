@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from pace import PACE
+
 pytestmark = pytest.mark.skipif(sys.platform != "emscripten", reason="the native wheel spawns no workers")
 
 
@@ -38,8 +40,13 @@ async def test_a_maker_that_stands_still_delays_one_start(monkeypatch: pytest.Mo
     """A start waits for a snapshot that is nearly made, and the starts after it do not wait in vain again."""
     from workerlib._hosts.spawned import snapshots
 
-    monkeypatch.setattr(snapshots, "_PATIENCE", 0.05)
     known = snapshots.Snapshots()
     known._soon = asyncio.get_running_loop().create_future()
-    await known._offer(True)
-    assert known._soon is None
+    monkeypatch.setattr(snapshots, "_PATIENCE", 0.01)
+    with known.start(True, lambda: "script", dict) as first:
+        await first
+    # A start that waited for the same maker would wait for this long.
+    monkeypatch.setattr(snapshots, "_PATIENCE", 3600.0)
+    with known.start(True, lambda: "script", dict) as second:
+        async with asyncio.timeout(10 * PACE):
+            await second

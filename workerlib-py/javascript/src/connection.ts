@@ -408,15 +408,20 @@ function newWorker(address: string | URL | undefined, name: string): Worker {
   const script = new URL(address, globalThis.document?.baseURI ?? globalThis.location.href).href;
   if (sameOrigin(script)) return new Worker(script, { type: "module", name });
   // A worker's script has to be of the page's origin; what it imports has not.
-  const blob = new Blob([`import ${JSON.stringify(script)};`], { type: "text/javascript" });
-  const made = URL.createObjectURL(blob);
+  const source = `import ${JSON.stringify(script)};`;
+  // A sandboxed frame has an origin of its own, and Chromium loads no module from a blob: address there.
+  const made =
+    globalThis.origin === "null"
+      ? `data:text/javascript,${encodeURIComponent(source)}`
+      : URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   let worker: Worker;
   try {
     worker = new Worker(made, { type: "module", name });
   } catch (error) {
     URL.revokeObjectURL(made);
     // WebKit refuses an address that the page's policy forbids at once; other engines tell of it by an event.
-    throw new WorkerStartError(`the script of the worker ${name} was not loaded: does the page's policy allow blob: workers? (${String(error)})`);
+    const allowed = `${made.slice(0, made.indexOf(":"))}: workers`;
+    throw new WorkerStartError(`the script of the worker ${name} was not loaded: does the page's policy allow ${allowed}? (${String(error)})`);
   }
   // Once the worker has loaded it, or has not, the address would only keep the text for the life of the page.
   for (const event of ["message", "error"]) worker.addEventListener(event, () => URL.revokeObjectURL(made), { once: true });
@@ -424,7 +429,8 @@ function newWorker(address: string | URL | undefined, name: string): Worker {
 }
 
 function sameOrigin(address: string): boolean {
-  return new URL(address).origin === globalThis.location.origin;
+  // In a sandboxed frame the location still has the origin of the server.
+  return new URL(address).origin === globalThis.origin;
 }
 
 /** The wheel beside this file, where this is the npm package. */

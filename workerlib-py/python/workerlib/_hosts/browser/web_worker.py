@@ -16,8 +16,9 @@ from workerlib._channels.proxies import destroy_later
 from workerlib._errors import WorkerStartError
 
 NOT_LOADED = (
-    "the browser did not load its script, which has a blob: address: if the page has a Content Security"
-    " Policy, it has to allow them, by `worker-src blob:`"
+    "the browser did not load its script, which has a blob: address, or in a sandboxed frame a data: address:"
+    " if the page has a Content Security Policy, it has to allow them, by `worker-src blob:` or"
+    " `worker-src data:`"
 )
 """The reason that an engine has for a worker of which it only says that it failed."""
 
@@ -49,11 +50,9 @@ class WebWorker:
             on_error(str(message) if message else NOT_LOADED, False)
 
         self._proxies = [create_proxy(take), create_proxy(fail)]
-        # No file of the user's is needed, and none has to be where the library expects it.
-        blob = js.Blob.new([source], type="text/javascript")
-        self._address = js.URL.createObjectURL(blob)
+        self._address: str | None = None
         try:
-            self.worker = js.Worker.new(self._address, type="module", name=name)
+            self.worker = js.Worker.new(self._address_of(source), type="module", name=name)
         except BaseException:
             self._revoke()
             destroy_later(self._proxies)
@@ -72,6 +71,17 @@ class WebWorker:
         # One of them may be what is calling this.
         proxies, self._proxies = self._proxies, []
         destroy_later(proxies)
+
+    def _address_of(self, source: str) -> str:
+        """Makes an address of the script.
+
+        No file of the user's is needed, and none has to be where the library expects it.
+        """
+        if getattr(js, "origin", None) == "null":
+            # A sandboxed frame. Chromium loads no module from a blob: address there.
+            return _data_address(source)
+        self._address = str(js.URL.createObjectURL(js.Blob.new([source], type="text/javascript")))
+        return self._address
 
     def _revoke(self) -> None:
         """Frees the script, once the worker has loaded it: its address would keep it for the page's life."""
@@ -93,8 +103,7 @@ class NodeWorker:
             "exit": create_proxy(lambda code: on_error(f"it ended with code {code}", True)),
         }
         threads = node_module("worker_threads")
-        text = base64.b64encode(source.encode()).decode()
-        self.worker = threads.Worker.new(js.URL.new(f"data:text/javascript;base64,{text}"), name=name)
+        self.worker = threads.Worker.new(js.URL.new(_data_address(source)), name=name)
         for event, listener in self._listeners.items():
             self.worker.on(event, listener)
 
@@ -117,6 +126,11 @@ def new_worker(
     """Starts the worker that this host has."""
     kind = WebWorker if hasattr(js, "Worker") else NodeWorker
     return kind(source, name, on_message, on_error)
+
+
+def _data_address(source: str) -> str:
+    """Makes an address that has a script in it."""
+    return f"data:text/javascript;base64,{base64.b64encode(source.encode()).decode()}"
 
 
 def node_module(name: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import importlib
 import inspect
 import io
@@ -105,9 +106,33 @@ def _keep_stdin_from_the_script(guard: SignalGuard) -> None:
     threading.Thread(target=obey, name="workerlib: what stdin says", daemon=True).start()
 
 
+def _keep_the_channel_from_forks(sock: socket.socket) -> None:
+    """Has a fork of this process neither answer calls nor go on with the event loop, which is this process's.
+
+    A function that the script has forked may do whatever it likes in the other process, until it returns.
+    """
+    loop = asyncio.get_running_loop()
+
+    def let_go() -> None:
+        number = sock.fileno()
+        if number >= 0:
+            # Not closed: the loop would forget the socket then, and both processes share its list of sockets.
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, number, inheritable=False)
+            os.close(nothing)
+        # Not by the loop's own end, for the same reason. In debug mode, asyncio refuses a fork of another
+        # thread.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon(os._exit, 0)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=let_go)
+
+
 async def _run(sock: socket.socket, guard: SignalGuard) -> int:
     """Runs the script and serves its exports until the other side closes; returns the exit code."""
     pipe = await open_pipe(sock)
+    _keep_the_channel_from_forks(sock)
     if sys.platform == "win32":
         pipe.post(b"open", [])
     received = await pipe.receive()
