@@ -73,7 +73,7 @@ export class Connection {
   static check({ isolated }: SpawnOptions): void {
     if (typeof globalThis.Worker !== "function") {
       throw new WorkerStartError(
-        "there is no Worker of a browser's here: call spawn() in a page, and not where a server renders the page",
+        "there is no Worker of a browser's here: call spawn() in a page, and not in a shared worker or where a server renders the page",
       );
     }
     if (isolated !== true || globalThis.crossOriginIsolated) return;

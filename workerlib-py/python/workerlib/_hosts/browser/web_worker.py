@@ -123,9 +123,19 @@ class NodeWorker:
 def new_worker(
     source: str, name: str, on_message: Callable[[Any], None], on_error: Callable[[str, bool], None]
 ) -> WebWorker | NodeWorker:
-    """Starts the worker that this host has."""
-    kind = WebWorker if hasattr(js, "Worker") else NodeWorker
-    return kind(source, name, on_message, on_error)
+    """Starts the worker that this host has.
+
+    Raises:
+        WorkerStartError: If it has none.
+    """
+    if hasattr(js, "Worker"):
+        return WebWorker(source, name, on_message, on_error)
+    if hasattr(js, "process"):
+        return NodeWorker(source, name, on_message, on_error)
+    raise WorkerStartError(
+        f"the worker {name!r} could not be started: this Python is where the browser has no Worker, such as"
+        " in a shared worker or a service worker: call spawn() in a page, or in a worker of a page"
+    )
 
 
 def _data_address(source: str) -> str:
