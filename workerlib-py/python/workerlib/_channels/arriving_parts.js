@@ -1,9 +1,9 @@
 "use strict";
 /**
- * @file Checks the parts of a message that has arrived, and keeps the place of a buffer that comes in pieces.
+ * @file Checks the parts of a message that has arrived, and puts buffers together that come in pieces.
  *
  * Python (workerlib/_channels/message_port.py) evaluates this script and hands its value to `message_port.js`. Nothing that
- * comes from the other side is believed. It copies nothing.
+ * comes from the other side is believed. Of its bytes, only pieces are copied here.
  *
  * @typedef {object} SortedParts - The parts of a message that has been checked.
  * @property {Uint8Array<ArrayBuffer>} frame - The frame.
@@ -11,6 +11,19 @@
  * @property {(Uint8Array<ArrayBuffer> | Transferred)[]} arrived - The buffers and objects that are there.
  * @property {Room[]} rooms - The places of buffers that come in pieces.
  * @property {ArrayBuffer[]} returned - Memory that is given back.
+ *
+ * @typedef {object} Room - The place of a buffer that comes in pieces.
+ * @property {number} length - How many bytes are announced.
+ * @property {number} arrived - How many have come.
+ * @property {Uint8Array<ArrayBuffer>[]} held - What has come and is not copied yet.
+ * @property {number | undefined} address - Where the next piece is copied to, once there is room.
+ * @property {boolean} isBelieved - Whether enough has come to make room for the rest.
+ * @property {(piece: Uint8Array<ArrayBuffer>) => void} add - Takes in what comes next.
+ *
+ * @typedef {object} PlaceOfPieces - The channel by which they come.
+ * @property {{HEAPU8: Uint8Array}} heap - Pyodide's module, whose memory they are copied into.
+ * @property {{room: (size: number) => number}} handlers - Makes room for a buffer: its address.
+ * @property {{keep: (buffer: ArrayBuffer) => void}} memory - Keeps a buffer out of which all has been copied.
  */
 
 (() => {
@@ -90,6 +103,51 @@
     }
   }
 
+  /** A message whose pieces are coming. */
+  class Coming {
+    /**
+     * @param {SortedParts} parts - Its parts, of which some come in pieces.
+     * @param {number} first - The number of its first buffer.
+     * @param {PlaceOfPieces} place - The channel.
+     */
+    constructor({ frame, lengths, rooms }, first, place) {
+      this.frame = frame;
+      this.lengths = lengths;
+      this.first = first;
+      this.rooms = rooms;
+      this.place = place;
+    }
+
+    /** Tells whether all pieces have come. */
+    get isComplete() {
+      return this.rooms.every(({ arrived, length }) => arrived === length);
+    }
+
+    /** Gives the number of bytes of the largest buffer that comes in pieces. */
+    get largest() {
+      return Math.max(...this.rooms.map(({ length }) => length));
+    }
+
+    /**
+     * Takes in the next piece, and copies what has come when there is room for it.
+     *
+     * @param {Uint8Array<ArrayBuffer>} piece - It.
+     */
+    add(piece) {
+      const { heap, handlers, memory } = this.place;
+      const room = /** @type {Room} */ (this.rooms.find(({ arrived, length }) => arrived < length));
+      room.add(piece);
+      if (!room.isBelieved) return;
+      room.address ??= handlers.room(room.length);
+      for (const held of room.held) {
+        heap.HEAPU8.set(held, room.address);
+        room.address += held.length;
+        memory.keep(held.buffer);
+      }
+      room.held.length = 0;
+    }
+  }
+
   /**
    * Checks a message with parts, and sorts these. No two parts may have the same memory: what has been copied out of one is used
    * again, while the other still waits.
@@ -132,5 +190,5 @@
     return { frame, lengths, arrived, rooms, returned };
   };
 
-  return { IN_PIECES, PIECE, bytesOf, isOwn, sorted };
+  return { IN_PIECES, PIECE, bytesOf, isOwn, sorted, Coming };
 })();

@@ -30,13 +30,13 @@
  *
  * @typedef {{around(handle: () => void): void}} Wakefulness - Runs what handles a message (`wakefulness.js`).
  *
- * @typedef {object} Room - The place of a buffer that comes in pieces (`arriving_parts.js`).
- * @property {number} length - How many bytes are announced.
- * @property {number} arrived - How many have come.
- * @property {Uint8Array<ArrayBuffer>[]} held - What has come and is not copied yet.
- * @property {number | undefined} address - Where the next piece is copied to, once there is room.
- * @property {boolean} isBelieved - Whether enough has come to make room for the rest.
- * @property {(piece: Uint8Array<ArrayBuffer>) => void} add - Takes in what comes next.
+ * @typedef {object} Coming - A message whose pieces are coming (`arriving_parts.js`).
+ * @property {Uint8Array<ArrayBuffer>} frame - The frame.
+ * @property {number[]} lengths - The length of each buffer, as in `SortedParts`.
+ * @property {number} first - The number of its first buffer.
+ * @property {number} largest - The number of bytes of its largest buffer that comes in pieces.
+ * @property {boolean} isComplete - Whether all pieces have come.
+ * @property {(piece: Uint8Array<ArrayBuffer>) => void} add - Takes in the next piece.
  *
  * @typedef {object} ArrivingParts - Checks of what the other side has posted (`arriving_parts.js`).
  * @property {number} IN_PIECES - From how many bytes on a buffer goes in pieces.
@@ -44,6 +44,7 @@
  * @property {(part: any, what: string) => Uint8Array<ArrayBuffer>} bytesOf - Checks that a part has bytes of its own.
  * @property {(buffer: any) => buffer is ArrayBuffer} isOwn - Tells whether only this side can write to memory.
  * @property {(parts: any[], largest: number) => SortedParts} sorted - Checks a message with parts, and sorts these.
+ * @property {new (parts: SortedParts, first: number, place: PlaceOfPieces) => Coming} Coming - Puts pieces together.
  *
  * @typedef {Partial<InletHeap> & {HEAPU8: Uint8Array, addFunction?: AddFunction}} Heap - Pyodide's module: the memory, and what of it
  *   calls Python and is called by it.
@@ -83,7 +84,7 @@
 ) => {
   /** From how many bytes on a part is transferred: below, two copies of a clone are cheaper than a transfer. */
   const TRANSFERRED = pool.least;
-  const { IN_PIECES, PIECE, bytesOf, isOwn, sorted } = arriving;
+  const { IN_PIECES, PIECE, bytesOf, isOwn, sorted, Coming } = arriving;
   /** The number of parts that a message has at most: an array can say that it has billions, and have none. */
   const MOST_PARTS = 1 << 17;
   /**
@@ -190,8 +191,7 @@
       /** The number by which Python names this channel. */
       this.number = next;
       next += 1;
-      /** @type {{frame: Uint8Array<ArrayBuffer>, lengths: number[], first: number, rooms: Room[]} | null} The message
-       *   whose pieces are coming. */
+      /** @type {Coming | null} The message whose pieces are coming. */
       this.coming = null;
       /** The number of bytes that the largest buffer had that has come in pieces. */
       this.largest = 0;
@@ -501,41 +501,30 @@
      * @param {any[]} parts - The frame; buffers, or their lengths if they come in pieces; memory that is given back.
      */
     begin(parts) {
-      const { frame, lengths, arrived, rooms, returned } = sorted(parts, this.largest);
-      for (const buffer of returned) this.memory.keep(buffer);
+      const checked = sorted(parts, this.largest);
+      for (const buffer of checked.returned) this.memory.keep(buffer);
       const number = this.next;
-      for (const part of arrived) {
+      for (const part of checked.arrived) {
         this.arrived.set(this.next, part);
         this.next += 1;
       }
-      if (rooms.length > 0) this.coming = { frame, lengths, first: number, rooms };
-      else this.deliver(frame, number, lengths);
+      if (checked.rooms.length > 0) this.coming = new Coming(checked, number, this);
+      else this.deliver(checked.frame, number, checked.lengths);
     }
 
     /**
-     * Copies a piece to its place, when there is room for it; the last one completes the message.
+     * Takes in a piece; the last one completes the message.
      *
      * @param {any[]} message - A mark, and what comes next.
      */
     fill(message) {
       const { coming } = this;
-      const place = coming?.rooms.find(({ arrived, length }) => arrived < length);
-      if (coming === null || place === undefined) throw new Error("a piece of no message");
-      place.add(bytesOf(message[1], "a piece"));
-      if (place.isBelieved) {
-        place.address ??= this.handlers.room(place.length);
-        for (const piece of place.held) {
-          this.heap.HEAPU8.set(piece, place.address);
-          place.address += piece.length;
-          this.memory.keep(piece.buffer);
-        }
-        place.held.length = 0;
-      }
-      if (coming.rooms.every(({ arrived, length }) => arrived === length)) {
-        this.coming = null;
-        this.largest = Math.max(this.largest, ...coming.rooms.map(({ length }) => length));
-        this.deliver(coming.frame, coming.first, coming.lengths);
-      }
+      if (coming === null) throw new Error("a piece of no message");
+      coming.add(bytesOf(message[1], "a piece"));
+      if (!coming.isComplete) return;
+      this.coming = null;
+      this.largest = Math.max(this.largest, coming.largest);
+      this.deliver(coming.frame, coming.first, coming.lengths);
     }
 
     /**
