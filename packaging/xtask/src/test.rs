@@ -64,7 +64,7 @@ pub(crate) struct Options {
     /// Only these parts (see --list)
     #[arg(long, value_name = "PART", num_args = 1.., value_delimiter = ',')]
     only: Vec<String>,
-    /// Names the parts, and ends
+    /// Tells what each part checks, and ends
     #[arg(long)]
     list: bool,
     /// Also the parts and the tests that repeat a check of others, in another engine or Pyodide
@@ -112,9 +112,7 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     let start = Instant::now();
     let all = parts::all(options.matrix);
     if options.list {
-        for part in &all {
-            println!("{}{}", part.name, if part.is_slow { " (with --full)" } else { "" });
-        }
+        print!("{}", table::list(&all));
         return Ok(ExitCode::SUCCESS);
     }
     if !options.pytest.is_empty() && options.only.is_empty() {

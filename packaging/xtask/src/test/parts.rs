@@ -31,6 +31,8 @@ type Check = fn(&Context<'_>) -> Result<Report>;
 /// A named set of checks.
 pub(super) struct Part {
     pub(super) name: &'static str,
+    /// Its checks in a few words, for `--list`.
+    pub(super) what: &'static str,
     pub(super) needs: &'static [Need],
     pub(super) products: &'static [Product],
     /// About how long it takes on two quiet cores, beside another: it decides the order only.
@@ -46,12 +48,13 @@ pub(super) struct Part {
 impl Part {
     const fn new(
         name: &'static str,
+        what: &'static str,
         seconds: u32,
         needs: &'static [Need],
         products: &'static [Product],
         run: Check,
     ) -> Self {
-        Self { name, needs, products, seconds, uses: None, is_slow: false, reads: None, run }
+        Self { name, what, needs, products, seconds, uses: None, is_slow: false, reads: None, run }
     }
 
     /// Makes it wait while another part uses cargo.
@@ -72,18 +75,64 @@ impl Part {
 
 /// The parts, in the order in which they are listed.
 pub(super) const PARTS: &[Part] = &[
-    Part::new("rustfmt", 2, &[Need::RustLints], &[], rust::format),
-    Part::new("clippy", 15, &[Need::RustLints], &[], rust::lint).with_cargo(),
-    Part::new("cargo-test", 40, &[Need::Node], &[], rust::test).with_cargo(),
-    Part::new("session-model", 15, &[], &[], rust::session_model).with_cargo(),
-    Part::new("crates", 15, &[], &[], rust::crates)
-        .with_cargo()
-        .remembered(|file| is_below(file, &["Cargo.", "workerlib-core/", "workerlib-codec/"])),
-    Part::new("ruff", 1, &[Need::PythonTools], &[], python::lint),
-    Part::new("arrows", 3, &[Need::PythonTools], &[], python::arrows),
-    Part::new("mypy", 10, &[Need::PythonTools], &[], python::types),
+    Part::new("rustfmt", "the format of the Rust code", 2, &[Need::RustLints], &[], rust::format),
+    Part::new(
+        "clippy",
+        "the lints of the Rust code, with warnings denied",
+        15,
+        &[Need::RustLints],
+        &[],
+        rust::lint,
+    )
+    .with_cargo(),
+    Part::new(
+        "cargo-test",
+        "the tests of the Rust crates and of this program",
+        40,
+        &[Need::Node],
+        &[],
+        rust::test,
+    )
+    .with_cargo(),
+    Part::new(
+        "session-model",
+        "random schedules of two peers, in optimised code",
+        15,
+        &[],
+        &[],
+        rust::session_model,
+    )
+    .with_cargo(),
+    Part::new(
+        "crates",
+        "the packages of the crates, built from themselves alone",
+        15,
+        &[],
+        &[],
+        rust::crates,
+    )
+    .with_cargo()
+    .remembered(|file| is_below(file, &["Cargo.", "workerlib-core/", "workerlib-codec/"])),
+    Part::new(
+        "ruff",
+        "the lints and the format of the Python code",
+        1,
+        &[Need::PythonTools],
+        &[],
+        python::lint,
+    ),
+    Part::new(
+        "arrows",
+        "the imports between the rooms of the Python package",
+        3,
+        &[Need::PythonTools],
+        &[],
+        python::arrows,
+    ),
+    Part::new("mypy", "the types of the Python package", 10, &[Need::PythonTools], &[], python::types),
     Part::new(
         "typing",
+        "interfaces of workers, by mypy, pyright and tsc",
         40,
         &[Need::PythonTools, Need::NodePackages],
         &[Product::Installed],
@@ -92,84 +141,240 @@ pub(super) const PARTS: &[Part] = &[
     .remembered(|file| {
         is_below(file, &["Cargo.", "workerlib-", "tests/typing/", "tests/python/", "docs/", "examples/"])
     }),
-    Part::new("stubtest", 3, &[Need::PythonTools], &[Product::Installed], python::stubs)
-        .remembered(|file| is_below(file, &["Cargo.", "workerlib-"])),
-    Part::new("pytest", 65, &[Need::PythonTools], &[Product::Installed], python::suite),
-    Part::new("pandas-2", 30, &[Need::PythonTools], &[Product::Installed], python::suite_with_pandas_2)
-        .remembered(|file| is_below(file, &["Cargo.", "workerlib-", "tests/python/"])),
-    Part::new("local", 310, &[Need::PythonTools], &[Product::Installed], python::subprocesses),
-    Part::new("pyodide-314", 90, &site::NEEDS, &[Product::Pyodide314], python::suite_in_314),
-    Part::new("pyodide-0.29", 110, &site::NEEDS, &[Product::Pyodide029], python::suite_in_029).slow(),
-    Part::new("spawn-node", 35, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node),
-    Part::new("node-jspi", 25, &site::NEEDS, &[Product::Pyodide314], python::spawn_in_node_with_jspi).slow(),
-    Part::new("snapshot-314", 40, &site::NEEDS, &[Product::Pyodide314], python::snapshots_in_314),
-    Part::new("snapshot-0.29", 50, &site::NEEDS, &[Product::Pyodide029], python::snapshots_in_029).slow(),
-    Part::new("javascript", 8, &[Need::NodePackages], &[], javascript::check)
-        .remembered(|file| is_below(file, &["workerlib-py/javascript/"])),
-    Part::new("transport", 20, &[Need::NodePackages], &[], transport::check),
-    Part::new("browser", 330, &PAGES, &SITE, pages::browser),
-    Part::new("firefox", 75, &FIREFOX, &SITE, pages::firefox),
-    Part::new("webkit", 125, &WEBKIT, &SITE, pages::webkit),
-    Part::new("patterns", 170, &PATTERNS, &PAIR, pages::patterns),
-    Part::new("patterns-firefox", 60, &FIREFOX, &PAIR, pages::patterns_in_firefox),
-    Part::new("patterns-webkit", 70, &WEBKIT, &PAIR, pages::patterns_in_webkit),
-    Part::new("faults", 130, &PAGES, &SITE, pages::faults),
-    Part::new("faults-firefox", 45, &FIREFOX, &SITE, pages::faults_in_firefox),
-    Part::new("faults-webkit", 50, &WEBKIT, &SITE, pages::faults_in_webkit),
-    Part::new("demo", 15, &PAGES, &SITE, pages::demo),
-    Part::new("online", 5, &PAGES, &SITE, pages::online),
+    Part::new(
+        "stubtest",
+        "the stub of the extension against the extension",
+        3,
+        &[Need::PythonTools],
+        &[Product::Installed],
+        python::stubs,
+    )
+    .remembered(|file| is_below(file, &["Cargo.", "workerlib-"])),
+    Part::new(
+        "pytest",
+        "tests/python with the Python of this machine",
+        65,
+        &[Need::PythonTools],
+        &[Product::Installed],
+        python::suite,
+    ),
+    Part::new(
+        "pandas-2",
+        "its tests of pandas with pandas 2",
+        30,
+        &[Need::PythonTools],
+        &[Product::Installed],
+        python::suite_with_pandas_2,
+    )
+    .remembered(|file| is_below(file, &["Cargo.", "workerlib-", "tests/python/"])),
+    Part::new(
+        "local",
+        "tests/local: workers that are subprocesses",
+        310,
+        &[Need::PythonTools],
+        &[Product::Installed],
+        python::subprocesses,
+    ),
+    Part::new(
+        "pyodide-314",
+        "tests/python in Pyodide 314 under Node",
+        90,
+        &site::NEEDS,
+        &[Product::Pyodide314],
+        python::suite_in_314,
+    ),
+    Part::new(
+        "pyodide-0.29",
+        "tests/python in Pyodide 0.29 under Node",
+        110,
+        &site::NEEDS,
+        &[Product::Pyodide029],
+        python::suite_in_029,
+    )
+    .slow(),
+    Part::new(
+        "spawn-node",
+        "tests/shared over a worker that Node spawns",
+        35,
+        &site::NEEDS,
+        &[Product::Pyodide314],
+        python::spawn_in_node,
+    ),
+    Part::new(
+        "node-jspi",
+        "sync code that waits for a pool, in a Node with JSPI",
+        25,
+        &site::NEEDS,
+        &[Product::Pyodide314],
+        python::spawn_in_node_with_jspi,
+    )
+    .slow(),
+    Part::new(
+        "snapshot-314",
+        "starts from memory snapshots, in Pyodide 314 under Node",
+        40,
+        &site::NEEDS,
+        &[Product::Pyodide314],
+        python::snapshots_in_314,
+    ),
+    Part::new(
+        "snapshot-0.29",
+        "starts from memory snapshots, in Pyodide 0.29 under Node",
+        50,
+        &site::NEEDS,
+        &[Product::Pyodide029],
+        python::snapshots_in_029,
+    )
+    .slow(),
+    Part::new(
+        "javascript",
+        "the lints and types of the npm package's sources",
+        8,
+        &[Need::NodePackages],
+        &[],
+        javascript::check,
+    )
+    .remembered(|file| is_below(file, &["workerlib-py/javascript/"])),
+    Part::new(
+        "transport",
+        "tests/javascript: the channel, by node --test, eslint and tsc",
+        20,
+        &[Need::NodePackages],
+        &[],
+        transport::check,
+    ),
+    Part::new("browser", "tests/browser in Chromium", 330, &PAGES, &SITE, pages::browser),
+    Part::new("firefox", "tests/browser in Firefox", 75, &FIREFOX, &SITE, pages::firefox),
+    Part::new("webkit", "tests/browser in WebKit", 125, &WEBKIT, &SITE, pages::webkit),
+    Part::new(
+        "patterns",
+        "tests/patterns: pages in JavaScript, and the gallery, in Chromium",
+        170,
+        &PATTERNS,
+        &PAIR,
+        pages::patterns,
+    ),
+    Part::new(
+        "patterns-firefox",
+        "tests/patterns in Firefox",
+        60,
+        &FIREFOX,
+        &PAIR,
+        pages::patterns_in_firefox,
+    ),
+    Part::new("patterns-webkit", "tests/patterns in WebKit", 70, &WEBKIT, &PAIR, pages::patterns_in_webkit),
+    Part::new(
+        "faults",
+        "tests/faults: faults at random moments, in Chromium",
+        130,
+        &PAGES,
+        &SITE,
+        pages::faults,
+    ),
+    Part::new("faults-firefox", "tests/faults in Firefox", 45, &FIREFOX, &SITE, pages::faults_in_firefox),
+    Part::new("faults-webkit", "tests/faults in WebKit", 50, &WEBKIT, &SITE, pages::faults_in_webkit),
+    Part::new("demo", "the demo page, as a visitor uses it", 15, &PAGES, &SITE, pages::demo),
+    Part::new(
+        "online",
+        "libraries from Pyodide's CDN, where it can be reached",
+        5,
+        &PAGES,
+        &SITE,
+        pages::online,
+    ),
     // The site has pages of all kinds of files.
-    Part::new("docs", 40, &DOCS, &[Product::Installed], docs::check).remembered(|_| true),
-    Part::new("workflows", 3, &[Need::ReleasePackages], &[], workflows::check),
-    Part::new("wheels", 1, &WHEELS, &[Product::WasmWheel, Product::NativeWheel], artefacts::wheels),
-    Part::new("files", 1, &[], &[], artefacts::files),
-    Part::new("leaks", 60, &[Need::PythonTools], &[Product::Installed], python::leaks).slow(),
-    Part::new("reproducible", 120, &WHEELS, &[Product::WasmWheel], artefacts::reproducible).slow(),
+    Part::new("docs", "the documentation site", 40, &DOCS, &[Product::Installed], docs::check)
+        .remembered(|_| true),
+    Part::new(
+        "workflows",
+        "the workflows of CI, by actionlint",
+        3,
+        &[Need::ReleasePackages],
+        &[],
+        workflows::check,
+    ),
+    Part::new(
+        "wheels",
+        "the content of the wheels, and the size of the module",
+        1,
+        &WHEELS,
+        &[Product::WasmWheel, Product::NativeWheel],
+        artefacts::wheels,
+    ),
+    Part::new(
+        "files",
+        "the repository's files: no path of this machine, no registry",
+        1,
+        &[],
+        &[],
+        artefacts::files,
+    ),
+    Part::new(
+        "leaks",
+        "a million round trips that leave nothing",
+        60,
+        &[Need::PythonTools],
+        &[Product::Installed],
+        python::leaks,
+    )
+    .slow(),
+    Part::new(
+        "reproducible",
+        "the same bytes of the wheel in two folders",
+        120,
+        &WHEELS,
+        &[Product::WasmWheel],
+        artefacts::reproducible,
+    )
+    .slow(),
 ];
 
 /// The oldest PyScript 0.6 and 0.7 that work, and the newest, each with the Pyodides that are supported, and the older two in the
 /// other engines: docs/migrating.md has what the oldest ones lack.
 const MATRIX: &[Part] = &[
-    Part::new("0.6.60 + 314", 200, &PAGES, &PAIR, |context| {
+    Part::new("0.6.60 + 314", COMBINATION, 200, &PAGES, &PAIR, |context| {
         pages::combination(context, Engine::Chromium, OLDEST_06, Pyodide::V314)
     }),
-    Part::new("0.6.60 + 0.29", 200, &PAGES, &PAIR, |context| {
+    Part::new("0.6.60 + 0.29", COMBINATION, 200, &PAGES, &PAIR, |context| {
         pages::combination(context, Engine::Chromium, OLDEST_06, Pyodide::V0_29)
     }),
-    Part::new("0.6.60 + 315", 200, &PAGES, &WITH_315, |context| {
+    Part::new("0.6.60 + 315", COMBINATION, 200, &PAGES, &WITH_315, |context| {
         pages::combination(context, Engine::Chromium, OLDEST_06, Pyodide::V315)
     }),
-    Part::new("0.7.0 + 314", 200, &PAGES, &PAIR, |context| {
+    Part::new("0.7.0 + 314", COMBINATION, 200, &PAGES, &PAIR, |context| {
         pages::combination(context, Engine::Chromium, OLDEST_07, Pyodide::V314)
     }),
-    Part::new("0.7.0 + 0.29", 200, &PAGES, &PAIR, |context| {
+    Part::new("0.7.0 + 0.29", COMBINATION, 200, &PAGES, &PAIR, |context| {
         pages::combination(context, Engine::Chromium, OLDEST_07, Pyodide::V0_29)
     }),
-    Part::new("0.7.0 + 315", 200, &PAGES, &WITH_315, |context| {
+    Part::new("0.7.0 + 315", COMBINATION, 200, &PAGES, &WITH_315, |context| {
         pages::combination(context, Engine::Chromium, OLDEST_07, Pyodide::V315)
     }),
-    Part::new("0.7.31 + 314", 200, &PAGES, &PAIR, |context| {
+    Part::new("0.7.31 + 314", COMBINATION, 200, &PAGES, &PAIR, |context| {
         pages::combination(context, Engine::Chromium, NEWEST, Pyodide::V314)
     }),
-    Part::new("0.7.31 + 0.29", 200, &PAGES, &PAIR, |context| {
+    Part::new("0.7.31 + 0.29", COMBINATION, 200, &PAGES, &PAIR, |context| {
         pages::combination(context, Engine::Chromium, NEWEST, Pyodide::V0_29)
     }),
-    Part::new("0.7.31 + 315", 200, &PAGES, &WITH_315, |context| {
+    Part::new("0.7.31 + 315", COMBINATION, 200, &PAGES, &WITH_315, |context| {
         pages::combination(context, Engine::Chromium, NEWEST, Pyodide::V315)
     }),
-    Part::new("0.6.60 + firefox", 150, &FIREFOX, &PAIR, |context| {
+    Part::new("0.6.60 + firefox", COMBINATION, 150, &FIREFOX, &PAIR, |context| {
         pages::combination(context, Engine::Firefox, OLDEST_06, Pyodide::V314)
     }),
-    Part::new("0.7.0 + firefox", 150, &FIREFOX, &PAIR, |context| {
+    Part::new("0.7.0 + firefox", COMBINATION, 150, &FIREFOX, &PAIR, |context| {
         pages::combination(context, Engine::Firefox, OLDEST_07, Pyodide::V314)
     }),
-    Part::new("0.6.60 + webkit", 180, &WEBKIT, &PAIR, |context| {
+    Part::new("0.6.60 + webkit", COMBINATION, 180, &WEBKIT, &PAIR, |context| {
         pages::combination(context, Engine::WebKit, OLDEST_06, Pyodide::V314)
     }),
-    Part::new("0.7.0 + webkit", 180, &WEBKIT, &PAIR, |context| {
+    Part::new("0.7.0 + webkit", COMBINATION, 180, &WEBKIT, &PAIR, |context| {
         pages::combination(context, Engine::WebKit, OLDEST_07, Pyodide::V314)
     }),
 ];
+
+/// What the parts of the matrix check.
+const COMBINATION: &str = "the tests that each combination of a PyScript and a Pyodide must pass";
 
 /// The npm packages of the PyScripts.
 const OLDEST_06: &str = "pyscript-06";
@@ -226,7 +431,7 @@ pub(super) fn choose(
     for name in only {
         if !all.iter().any(|part| part.name == name) {
             let names: Vec<&str> = all.iter().map(|part| part.name).collect();
-            bail!("there is no part {name}; there are {}", names.join(", "));
+            bail!("there is no part {name}; there are {} (--list tells what each checks)", names.join(", "));
         }
     }
     let only: BTreeSet<&str> = only.iter().map(String::as_str).collect();

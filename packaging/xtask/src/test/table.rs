@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::parts::Part;
 use super::report::Report;
 
 /// The number of slowest tests that are named.
@@ -20,6 +21,16 @@ pub(super) struct LeftOut<'a> {
     pub(super) parts: Vec<&'a str>,
     /// Why, if the user asked for them and the machine is too slow.
     pub(super) too_slow: Option<String>,
+}
+
+/// Writes the parts and what each checks.
+pub(super) fn list(parts: &[&Part]) -> String {
+    let width = parts.iter().map(|part| part.name.len()).max().unwrap_or_default();
+    let line = |part: &&Part| {
+        let when = if part.is_slow { " (with --full)" } else { "" };
+        format!("{:width$}  {}{when}\n", part.name, part.what)
+    };
+    parts.iter().map(line).collect()
 }
 
 /// Writes the table, the slowest tests, what was left out, and the sums alone on the last line, which CI reads.
@@ -70,8 +81,20 @@ pub(super) fn write(rows: &[Row], left_out: &LeftOut<'_>, seconds: f64) -> Strin
 
 #[cfg(test)]
 mod tests {
+    use super::super::parts;
     use super::super::report::{Ending, Test};
     use super::*;
+
+    /// A stranger learns from the list which part a change concerns.
+    #[test]
+    fn the_list_tells_what_each_part_checks() {
+        let text = list(&parts::all(false));
+        assert!(text.contains("\npytest         tests/python with the Python of this machine\n"), "{text}");
+        assert!(
+            text.contains("\nleaks          a million round trips that leave nothing (with --full)\n"),
+            "{text}"
+        );
+    }
 
     /// CI reads the last line; people look for the slowest tests and for what did not run.
     #[test]
