@@ -68,15 +68,19 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Starts a program as the leader of a group.
+    /// Starts a program as the leader of a group. While this program is ending, it waits for that end.
     ///
     /// # Errors
-    /// If the program cannot be started, or this program is ending.
+    /// If the program cannot be started.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         into_group_of_its_own(command);
         let mut running = running();
         if running.is_ending {
-            anyhow::bail!("the run was interrupted");
+            drop(running);
+            // An error would be told as that of a part of the test run, and kept as its failure.
+            loop {
+                thread::park();
+            }
         }
         let leader = command
             .spawn()
@@ -88,12 +92,14 @@ impl Group {
         Ok(group)
     }
 
-    /// Returns how the program ended, or `None` while it runs.
+    /// Returns how the program ended, or `None` while it runs. The end of a program that ends with this one is not told: it would
+    /// count as a failure.
     ///
     /// # Errors
     /// If the system does not tell.
     pub(crate) fn poll(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.leader.try_wait()
+        let status = self.leader.try_wait()?;
+        Ok(status.filter(|_| !running().is_ending))
     }
 
     /// Waits for the program's end.

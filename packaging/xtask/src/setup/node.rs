@@ -1,5 +1,6 @@
 //! Node, and the npm packages that the site and the tests under Node are made of, in `target/npm`.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +14,9 @@ use crate::workspace::{Workspace, program_in};
 
 /// The folder of packages that a Node for a machine whose own is too old comes from.
 pub(crate) const FETCHED: &str = "npm-node";
+
+/// The variable that names the folder of npm's cache.
+const NPM_CACHE: &str = "npm_config_cache";
 
 /// Finds a Node that can do all that is asked of one: that of the system or, if it is too old, the one that npm has fetched.
 ///
@@ -130,14 +134,40 @@ fn ensure(workspace: &Workspace, source: &Path, folder: &Path) -> Result<Outcome
             .with_context(|| format!("cannot copy {}", source.join(name).display()))?;
     }
     let npm = process::find_program("npm").context("npm is missing")?;
-    process::run(workspace, "npm", Command::new(npm).args(["ci", "--no-progress"]).current_dir(folder))?;
+    let mut npm = Command::new(npm);
+    npm.args(["ci", "--no-progress"]).current_dir(folder);
+    let home = env::home_dir().unwrap_or_default();
+    if cfg!(unix) && env::var_os(NPM_CACHE).is_none() && !keeps_a_cache(&home) {
+        npm.env(NPM_CACHE, workspace.target().join("npm-cache"));
+    }
+    process::run(workspace, "npm", &mut npm)?;
     stamp::set(&packages, &fingerprint)?;
     Ok(Outcome::Done)
 }
 
+/// Tells whether npm can write to its cache in a home folder. Where it cannot, it ends, with the advice to change the folder's owner.
+fn keeps_a_cache(home: &Path) -> bool {
+    let probe = home.join(".npm").join(format!("xtask-{}", std::process::id()));
+    fs::create_dir_all(&probe).is_ok() && fs::remove_dir(&probe).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{is_new_enough, parse};
+    use std::fs;
+
+    use super::{is_new_enough, keeps_a_cache, parse};
+
+    /// A container's user may have a home that is read-only, or none.
+    #[test]
+    fn a_home_that_cannot_be_written_to_keeps_no_cache() {
+        let home = std::env::temp_dir().join(format!("xtask home {}", std::process::id()));
+        fs::create_dir_all(&home).expect("it can be made");
+        assert!(keeps_a_cache(&home));
+        let no_folder = home.join("file");
+        fs::write(&no_folder, "").expect("the folder is ours");
+        assert!(!keeps_a_cache(&no_folder));
+        fs::remove_dir_all(home).expect("the folder is ours");
+    }
 
     /// Protects machines with an old Node: one without `process.getBuiltinModule` spawns no worker.
     #[test]

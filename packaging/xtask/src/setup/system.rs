@@ -1,6 +1,7 @@
 //! Looks for the programs of the system. On Debian, as root, missing programs are installed; elsewhere the error names each
 //! missing program, the reason, and the remedy.
 
+use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
@@ -66,14 +67,25 @@ fn lack_of(need: Need) -> Option<Lack> {
     match need {
         // They are fetched by the Python tools.
         Need::PyodideWheels => None,
-        Need::PythonTools | Need::DocsTools => python::find().is_none().then(|| Lack {
-            what: "Python 3.11 or later, with venv".into(),
-            why: "maturin, pytest and the other tools run in a virtual environment",
-            debian: &["python3", "python3-venv"],
-            elsewhere: format!(
-                "install Python from python.org or your system's packages, or name one by {}",
-                python::OVERRIDE
-            ),
+        Need::PythonTools | Need::DocsTools => python::find().is_none().then(|| {
+            let named = env::var_os(python::OVERRIDE);
+            Lack {
+                what: "Python 3.11 or later, with venv".into(),
+                why: "maturin, pytest and the other tools run in a virtual environment",
+                // No package makes a Python of the program that the user has named.
+                debian: if named.is_some() { &[] } else { &["python3", "python3-venv"] },
+                elsewhere: match named {
+                    Some(named) => format!(
+                        "{} names {}, which is no such Python: name another one, or unset the variable",
+                        python::OVERRIDE,
+                        named.to_string_lossy()
+                    ),
+                    None => format!(
+                        "install Python from python.org or your system's packages, or name one by {}",
+                        python::OVERRIDE
+                    ),
+                },
+            }
         }),
         Need::Node | Need::NodePackages | Need::ReleasePackages => {
             (!node::is_there() || process::find_program("npm").is_none()).then(|| Lack {
@@ -131,7 +143,7 @@ fn lack_of(need: Need) -> Option<Lack> {
         }),
         Need::CxxCompiler => {
             let compilers = ["c++", "g++", "clang++"];
-            let found = std::env::var_os("CXX").is_some() || compilers.into_iter().any(has_program);
+            let found = env::var_os("CXX").is_some() || compilers.into_iter().any(has_program);
             (!found).then(|| Lack {
                 what: "a C++ compiler".into(),
                 why: "it builds libFuzzer, which runs the fuzz targets",

@@ -89,9 +89,12 @@ mod tests {
     #[test]
     fn the_list_tells_what_each_part_checks() {
         let text = list(&parts::all(false));
-        assert!(text.contains("\npytest         tests/python with the Python of this machine\n"), "{text}");
         assert!(
-            text.contains("\nleaks          a million round trips that leave nothing (with --full)\n"),
+            text.contains("\npytest            tests/python with the Python of this machine\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nleaks             a million round trips that leave nothing (with --full)\n"),
             "{text}"
         );
     }
