@@ -16,5 +16,7 @@ def test_a_shared_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     from workerlib._hosts.browser import web_worker
 
     monkeypatch.setattr(web_worker, "js", SimpleNamespace())
-    with pytest.raises(WorkerStartError, match="'one' could not be started.*a shared worker or a service worker"):
+    with pytest.raises(
+        WorkerStartError, match="'one' could not be started.*a shared worker or a service worker"
+    ):
         web_worker.new_worker("", "one", print, print)
