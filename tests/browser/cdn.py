@@ -85,6 +85,25 @@ class Cdn:
         content, _ = self._content(f"https://cdn.jsdelivr.net/pyodide/v0/full/{name}")
         return content
 
+    def own_copies(self) -> dict[str, bytes]:
+        """Gives the folders `pyscript` and `pyodide` of the site, as far as a page with workerlib needs them."""
+        lock = self._lock()["packages"]
+        needed = [
+            "pyodide.mjs",
+            "pyodide.asm.mjs",
+            "pyodide.asm.wasm",
+            "python_stdlib.zip",
+            "pyodide-lock.json",
+        ]
+        needed += [lock[name]["file_name"] for name in ("workerlib", "micropip", "packaging")]
+        copies = {f"pyodide/{name}": self._get(f"/pyodide/{name}") for name in needed}
+        scripts = ["core.js"]
+        for script in scripts:
+            content = copies[f"pyscript/{script}"] = self._get(f"/pyscript/{script}")
+            found = re.findall(r'"\./([\w.-]+\.(?:js|css))"', content.decode())
+            scripts.extend(name for name in dict.fromkeys(found) if name not in scripts)
+        return copies
+
     def answer(self, url: str) -> tuple[bytes, str] | None:
         """Gives the content of an address and its type, or None if the CDN has no such file; a file that is withheld takes for ever."""
         if self.withheld and url.endswith(self.withheld):

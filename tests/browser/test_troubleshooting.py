@@ -54,10 +54,28 @@ class Setting:
     """Whether the page has its worker: a mistake that the page alone can make does not wait for one."""
     is_file: bool = False
     """Whether the page is opened from the disk, and not from a server."""
+    unreachable: str = ""
+    """The addresses, as a pattern, to which the browser has no connection."""
+    plain: str = ""
+    """What the page does with a plain Pyodide, in JavaScript, instead of PyScript."""
 
 
 def _named(wheel: str, **more: object) -> str:
     return json.dumps({"packages": [wheel], **more})
+
+
+# Nothing in the name of this wheel is for the Pyodide of the page.
+FOREIGN = "workerlib-0.1.0-cp311-abi3-pyodide_2024_0_wasm32.whl"
+PYODIDE = "https://cdn.jsdelivr.net/pyodide/**"
+PLAIN = """<!doctype html>
+<title>plain</title>
+<script type="module">
+  import { loadPyodide } from "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/pyodide.mjs";
+
+  const pyodide = await loadPyodide();
+  CODE
+</script>
+"""
 
 
 # Each takes the wheel's name.
@@ -71,6 +89,17 @@ SETTINGS: dict[str, Callable[[str], Setting]] = {
     "A wheel that is not there": lambda wheel: Setting(has_worker=False, page=_named(f"./elsewhere/{wheel}")),
     "A wheel without `./`": lambda wheel: Setting(
         page="./wrong.toml", worker="./wrong.toml", files={"wrong.toml": f'packages = ["{wheel}"]\n'}
+    ),
+    "A wheel for another Pyodide": lambda wheel: Setting(has_worker=False, page=_named(f"./{FOREIGN}")),
+    "A CDN that cannot be reached": lambda wheel: Setting(
+        has_worker=False, unreachable="https://cdn.jsdelivr.net/**"
+    ),
+    "A Pyodide that cannot be fetched": lambda wheel: Setting(has_worker=False, unreachable=PYODIDE),
+    "A package that cannot be fetched": lambda wheel: Setting(
+        unreachable=f"{PYODIDE}/micropip-*.whl", plain='await pyodide.loadPackage("micropip");'
+    ),
+    "A PyPI that cannot be reached": lambda wheel: Setting(
+        has_worker=False, page=_named("cowsay"), unreachable="https://pypi.org/**"
     ),
     "No module named 'workerlib'": lambda wheel: Setting(has_worker=False, page="{}"),
     "A worker without workerlib": lambda wheel: Setting(
@@ -131,6 +160,8 @@ def _with(setting: Setting) -> dict[str, str | bytes]:
     if setting.policy:
         meta = f'<meta http-equiv="Content-Security-Policy" content="{setting.policy}">'
         page = page.replace("<title>", f"{meta}<title>")
+    if setting.plain:
+        page = PLAIN.replace("CODE", setting.plain)
     return {**files, "index.html": page, **setting.files}
 
 
@@ -158,7 +189,12 @@ OF_OTHERS = {
     "A relative index",
     "A wheel that is not there",
     "A wheel without `./`",
+    "A wheel for another Pyodide",
     "No module named 'workerlib'",
+    "A CDN that cannot be reached",
+    "A Pyodide that cannot be fetched",
+    "A package that cannot be fetched",
+    "A PyPI that cannot be reached",
     "A file that is not there",
     "A page that is opened as a file",
     "A wrong MIME type of WebAssembly",
@@ -183,8 +219,52 @@ def test_symptom(symptom: str, cdn: Cdn, tmp_path: Path) -> None:
         if "interpreter" in setting.page:
             host.write({f"pyodide/{needed}": cdn.file_of_pyodide(needed) for needed in NEEDED})
         address = (host.folder / "index.html").as_uri() if setting.is_file else host.address
-        shown = _shown(cdn, address, re.compile(_pattern(SYMPTOMS[symptom]), re.DOTALL))
+        pattern = re.compile(_pattern(SYMPTOMS[symptom]), re.DOTALL)
+        shown = _shown(cdn, address, pattern, setting.unreachable)
     assert shown is None, shown
+
+
+@pytest.mark.repeated
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        # The same mistakes without PyScript.
+        (
+            Setting(plain="", unreachable="https://cdn.jsdelivr.net/**"),
+            SYMPTOMS["A CDN that cannot be reached"],
+        ),
+        (
+            Setting(
+                plain='await pyodide.loadPackage("micropip");'
+                f' await pyodide.pyimport("micropip").install("./{FOREIGN}");'
+            ),
+            SYMPTOMS["A wheel for another Pyodide"],
+        ),
+    ],
+)
+def test_symptom_in_plain_pyodide(setting: Setting, text: str, cdn: Cdn, tmp_path: Path) -> None:
+    """A page without PyScript shows the same text."""
+    with StaticHost(tmp_path) as host:
+        host.write({**_with(setting), "index.html": PLAIN.replace("CODE", setting.plain)})
+        shown = _shown(cdn, host.address, re.compile(_pattern(text), re.DOTALL), setting.unreachable)
+    assert shown is None, shown
+
+
+def test_the_remedy_for_a_cdn_that_cannot_be_reached(cdn: Cdn, tmp_path: Path) -> None:
+    """With PyScript and Pyodide on its own server, as docs/installing.md says, README's page needs no other host."""
+    text = (Path(__file__).parents[2] / "docs" / "installing.md").read_text(encoding="utf-8")
+    section = text.partition("## Without a CDN")[2].partition("\n## ")[0]
+    tag, configuration = re.findall(r"```(?:html|toml)\n(.*?)```", section, re.DOTALL)
+    files = _with(Setting())
+    page = str(files["index.html"])
+    core = '<script type="module" src="https://cdn.jsdelivr.net/npm/@pyscript/core@0.7.31/dist/core.js"></script>'
+    assert page.count(core) == 1
+    files.update({"index.html": page.replace(core, tag.strip()), "pyscript.toml": configuration})
+    with StaticHost(tmp_path) as host:
+        host.write({**files, **cdn.own_copies()})
+        shown = _shown(cdn, host.address, re.compile(r"^2\.58", re.MULTILINE), "https://**")
+    assert shown is None, shown
+    assert cdn.elsewhere == []
 
 
 def _pattern(shown: str) -> str:
@@ -192,7 +272,7 @@ def _pattern(shown: str) -> str:
     return documented_errors.pattern_of(shown).removesuffix(r"\n?\Z")
 
 
-def _shown(cdn: Cdn, address: str, pattern: re.Pattern[str]) -> str | None:
+def _shown(cdn: Cdn, address: str, pattern: re.Pattern[str], unreachable: str = "") -> str | None:
     """Opens the page and waits until the pattern shows.
 
     Gives all that was shown instead if it does not show in time, or if the page has told of another error and is silent.
@@ -202,6 +282,8 @@ def _shown(cdn: Cdn, address: str, pattern: re.Pattern[str]) -> str | None:
     errors: list[str] = []
     page.on("console", lambda message: (errors if message.type == "error" else said).append(message.text))
     page.on("pageerror", lambda error: errors.append(str(error)))
+    if unreachable:
+        page.route(unreachable, lambda route: route.abort("internetdisconnected"))
     page.goto(address)
     end = time.monotonic() + LOAD_MILLISECONDS / 1000
     everything, since = "", time.monotonic()
