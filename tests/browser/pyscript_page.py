@@ -40,6 +40,8 @@ SHARED_MODULES = [
             "unaware",
             "configured",
             "pool_kills",
+            "pool_states",
+            *shared_tests.POOL_MODULES,
             "pools",
             "blocking_pools",
             "restarts",

@@ -11,6 +11,8 @@ import pytest
 
 SHARED = Path(__file__).parents[1] / "shared"
 MODULES = sorted(path.stem for path in SHARED.glob("shared_*.py"))
+POOL_MODULES = sorted(path.stem for path in SHARED.glob("pools_*.py"))
+"""The modules with the tests of `pools.TESTS`."""
 
 
 def names() -> list[str]:

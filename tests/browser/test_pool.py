@@ -37,7 +37,8 @@ def _marks(name: str) -> Iterator[pytest.MarkDecorator]:
 
 NAMES = [
     pytest.param(name, marks=list(_marks(name)))
-    for name in (test.removeprefix("test_") for test in shared_tests.names_in("pools"))
+    for module in shared_tests.POOL_MODULES
+    for name in (test.removeprefix("test_") for test in shared_tests.names_in(module))
 ]
 
 
@@ -112,6 +113,7 @@ async def die():
 async def test_a_page_of_pyscript(workerlib: Any) -> None:
     """A page of PyScript's has pools, too: calls, a map, and a worker that dies and is replaced."""
     import pools
+    import pools_deaths
 
     def start(**options: Any) -> Any:
         return workerlib.pool("/shared/pool_worker.py", **options)
@@ -119,7 +121,7 @@ async def test_a_page_of_pyscript(workerlib: Any) -> None:
     async with start(size=2) as pool:
         for name in ("calls_and_names", "map_in_order", "shared_values", "time_limits"):
             await pools.run(name, pool, start)
-    await pools.test_a_death_costs_one_item(start)
+    await pools_deaths.test_a_death_costs_one_item(start)
 
 
 @pytest.mark.parametrize(

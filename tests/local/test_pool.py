@@ -16,6 +16,7 @@ import workerlib
 
 import pool_kills
 import pools
+from pool_states import all_up
 
 SCRIPT = Path(pools.__file__).with_name("pool_worker.py")
 
@@ -83,7 +84,7 @@ async def test_many_restarts_leave_nothing(times: int) -> None:
 async def test_nested_calls_of_workers_that_sleep() -> None:
     """A callback whose worker sleeps until it returns gets another worker; if all sleep, the call says so."""
     async with start(size=2) as pool:
-        await pools.all_up(pool)
+        await all_up(pool)
         begun = 0
         both = asyncio.Event()
 
@@ -130,7 +131,7 @@ async def test_warnings_point_to_the_users_line(tmp_path: Path) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         async with workerlib.pool(script, size=2) as pool:
-            await pools.all_up(pool)
+            await all_up(pool)
         await (await workerlib.pool(script, size=1)).close()
         async with workerlib.connect(script):
             pass

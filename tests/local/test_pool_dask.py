@@ -17,6 +17,7 @@ import pytest_asyncio
 import workerlib
 
 import pools
+from pool_states import all_up
 
 SCRIPT = Path(pools.__file__).with_name("pool_worker.py")
 
@@ -30,7 +31,7 @@ def start(**options: Any) -> Any:
 async def pool() -> AsyncIterator[workerlib.Pool]:
     """The pool that tests share which leave it as it was: each of its workers imports dask once."""
     async with start() as pool:
-        await pools.all_up(pool)
+        await all_up(pool)
         yield pool
 
 
@@ -154,7 +155,7 @@ async def test_errors_and_deaths() -> None:
         os._exit(3)
 
     async with start(backoff=None, max_restarts=None) as pool:
-        await pools.all_up(pool)
+        await all_up(pool)
         with pytest.raises(LookupError, match="no 2"):
             await pool.compute(add(refuse(add(1)), 1))
         import tempfile

@@ -129,8 +129,8 @@ def tests(worker: workerlib.Worker) -> dict[str, Test]:
         if IS_FULL or name != "restarts_are_bounded"
     }
     of_pools = {
-        f"shared/pools.py::test_{name}": functools.partial(test_pool, name)
-        for name in pools.TESTS
+        f"shared/{test.__module__}.py::test_{name}": functools.partial(test_pool, name)
+        for name, test in pools.TESTS.items()
         if IS_FULL or name in pools.OF_HOSTS
     }
     of_blocking = {
