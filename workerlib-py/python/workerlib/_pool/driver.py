@@ -21,6 +21,7 @@ from workerlib._errors import (
     PoolBrokenError,
     WorkerDiedError,
 )
+from workerlib._pool.each_worker import CallsForEach
 from workerlib._pool.jobs import Answer, Items, Job, OnEnd, Stats
 from workerlib._pool.member import Member
 from workerlib._pool.nested_calls import begin_beside, caller, check_progress, is_caller_asleep, runs_beside
@@ -43,8 +44,6 @@ from workerlib._pool.steps import (
 from workerlib._rpc.timers import Timer, call_at
 from workerlib._values.safe_text import class_name, text_of
 
-_GONE = object()
-"""Stands for the result of a worker that died before its turn."""
 # After how many seconds the memory of a worker is looked at again.
 _LOOK = 1.0
 
@@ -58,7 +57,6 @@ class _Place:
     is_up: bool = False
     """Whether the schedule knows of the member."""
     looked_at: float = -math.inf
-    heard_calls: int = 0
     waits: int = 0
     """For how many nested calls, maps and calls for each worker the member's task waits."""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -120,7 +118,7 @@ class Driver:
         self._background: set[asyncio.Task[Any]] = set()
         self._cause: BaseException | None = None
         self._first: asyncio.Future[None] = self.loop.create_future()
-        self._calls_for_each: list[Job] = []
+        self._for_each = CallsForEach(size)
         self._version = 0
         self._shared: dict[str, Any] = {}
         self.on_end: list[Callable[[], None]] = []
@@ -334,51 +332,20 @@ class Driver:
             BaseException: The first exception of the function. Workers that start later run it all the same,
                 unless it has succeeded nowhere.
         """
-
-        def ignore(_job: Job, _ending: Ending) -> None: ...
-
+        slots = (
+            slot
+            for slot, place in enumerate(self._places)
+            if place.member is not None and self.schedule.takes_calls(slot)
+        )
         end = self.begin_nested(f"pool.each.{function}()") if len(self._places) > 1 else None
         try:
-            return await self._call_each(Job(function, args, kwargs, ignore))
+            return await self._for_each.call(function, args, kwargs, slots, self._call_on)
         finally:
             if end is not None:
                 end()
 
-    async def _call_each(self, for_later: Job) -> list[Any]:
-        self._calls_for_each.append(for_later)
-        answers = [
-            self._call_of_each(slot, place, for_later)
-            for slot, place in enumerate(self._places)
-            if place.member is not None and self.schedule.takes_calls(slot)
-        ]
-        outcomes = await asyncio.gather(*answers, return_exceptions=True)
-        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        if errors:
-            is_its_own = not any(isinstance(error, ConnectionClosedError) for error in errors)
-            if is_its_own and len(errors) == len(outcomes):
-                self._forget_for_each(for_later)
-            raise errors[0]
-        return [outcome for outcome in outcomes if outcome is not _GONE]
-
-    def _call_of_each(self, slot: int, place: _Place, call: Job) -> Answer:
-        place.heard_calls = len(self._calls_for_each)
-
-        def job(end: OnEnd) -> Job:
-            def ended(job: Job, ending: Ending) -> None:
-                if ending is Ending.GONE:
-                    job.answer, ending = _GONE, Ending.ANSWERED
-                end(job, ending)
-
-            return Job(call.function, call.args, call.kwargs, ended)
-
-        return self.call(job, slot=slot)
-
-    def _forget_for_each(self, call: Job) -> None:
-        """Drops a call that has failed on all workers: it would keep each later one from its work."""
-        index = next(index for index, one in enumerate(self._calls_for_each) if one is call)
-        del self._calls_for_each[index]
-        for place in self._places:
-            place.heard_calls -= place.heard_calls > index
+    def _call_on(self, slot: int, job_of: Callable[[OnEnd], Job]) -> Answer:
+        return self.call(job_of, slot=slot)
 
     def member(self, slot: int, incarnation: int) -> Member | None:
         """Returns a worker that runs; None if it is gone.
@@ -575,7 +542,7 @@ class Driver:
         try:
             member = await self._start_member()
             place.member = member
-            await self._acquaint(place, member)
+            await self._acquaint(step.slot, member)
         except BaseException as error:
             place.member = None
             if member is not None:
@@ -597,7 +564,7 @@ class Driver:
         if not self._first.done():
             self._first.set_result(None)
 
-    async def _acquaint(self, place: _Place, member: Member) -> None:
+    async def _acquaint(self, slot: int, member: Member) -> None:
         idempotent, streams = await member.about()
         self.idempotent |= set(idempotent)
         self.streams |= set(streams)
@@ -605,15 +572,7 @@ class Driver:
             self.exports[name] = None
         if self._version:
             await member.share(self._version, self._shared)
-        place.heard_calls = 0
-        while place.heard_calls < len(self._calls_for_each):
-            job = self._calls_for_each[place.heard_calls]
-            place.heard_calls += 1
-            try:
-                await member.call(job.function, job.args, job.kwargs)
-            except Exception:
-                if member.is_gone or any(one is job for one in self._calls_for_each):
-                    raise
+        await self._for_each.make_up_for(slot, member)
 
     def _on_gone(self, slot: int, incarnation: int, place: _Place, member: Member) -> None:
         if self.schedule.is_closed:

@@ -1,0 +1,111 @@
+"""The calls that every worker of a pool runs (`pool.each`), also the workers that start later.
+
+The driver (`_pool/driver.py`) says which workers run now, submits a call for one of them, and has a worker
+that has just started make up for the earlier calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from workerlib._errors import ConnectionClosedError
+from workerlib._pool.jobs import Answer, Job, OnEnd
+from workerlib._pool.member import Member
+from workerlib._pool.steps import Ending
+
+_GONE = object()
+"""Stands for the result of a worker that died before its turn."""
+
+
+class CallsForEach:
+    """The calls for every worker of a pool, in their order, and how many of them each worker has begun."""
+
+    def __init__(self, size: int) -> None:
+        """Starts without calls.
+
+        Args:
+            size: The number of the pool's slots.
+        """
+        self._calls: list[Job] = []
+        self._begun = [0] * size
+        """The number of calls that the worker of each slot has been given."""
+
+    async def call(
+        self,
+        function: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        slots: Iterable[int],
+        submit: Callable[[int, Callable[[OnEnd], Job]], Answer],
+    ) -> list[Any]:
+        """Has the workers that run now run a function, and keeps the call for later ones.
+
+        Args:
+            function: The name of the export.
+            args: The positional arguments.
+            kwargs: The keyword arguments.
+            slots: The slots whose workers run now. A slot is taken when the slot before it has its call.
+            submit: Adds a task for the worker of a slot.
+
+        Returns:
+            The results. The result of a worker that dies before its turn is missing.
+
+        Raises:
+            BaseException: The first exception of the function.
+        """
+        call = Job(function, args, kwargs, _ignore)
+        self._calls.append(call)
+        answers = [self._begin(slot, call, submit) for slot in slots]
+        outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if errors:
+            is_its_own = not any(isinstance(error, ConnectionClosedError) for error in errors)
+            if is_its_own and len(errors) == len(outcomes):
+                self._forget(call)
+            raise errors[0]
+        return [outcome for outcome in outcomes if outcome is not _GONE]
+
+    async def make_up_for(self, slot: int, member: Member) -> None:
+        """Has a worker that has just started run all calls so far.
+
+        Args:
+            slot: The worker's slot.
+            member: The worker.
+
+        Raises:
+            BaseException: Any exception of a call that has succeeded elsewhere.
+        """
+        self._begun[slot] = 0
+        while self._begun[slot] < len(self._calls):
+            call = self._calls[self._begun[slot]]
+            self._begun[slot] += 1
+            try:
+                await member.call(call.function, call.args, call.kwargs)
+            except Exception:
+                if member.is_gone or any(one is call for one in self._calls):
+                    raise
+
+    def _begin(self, slot: int, call: Job, submit: Callable[[int, Callable[[OnEnd], Job]], Answer]) -> Answer:
+        self._begun[slot] = len(self._calls)
+
+        def job(end: OnEnd) -> Job:
+            def ended(job: Job, ending: Ending) -> None:
+                if ending is Ending.GONE:
+                    job.answer, ending = _GONE, Ending.ANSWERED
+                end(job, ending)
+
+            return Job(call.function, call.args, call.kwargs, ended)
+
+        return submit(slot, job)
+
+    def _forget(self, call: Job) -> None:
+        """Drops a call that has failed on all workers: it would keep each later one from its work."""
+        index = next(index for index, one in enumerate(self._calls) if one is call)
+        del self._calls[index]
+        self._begun = [begun - (begun > index) for begun in self._begun]
+
+
+def _ignore(_job: Job, _ending: Ending) -> None:
+    """Hears of the end of a call that is kept for later workers, of which nobody needs to hear."""
