@@ -153,6 +153,27 @@ async def test_the_end_of_a_worker_that_is_started_again(start: Start) -> None:
         assert worker.closed
 
 
+async def test_a_restart_that_has_ended_before_it_began(start: Start) -> None:
+    """`terminate()` ends a restart also before its first step, and a restart that is asked for then is another one."""
+    async with start() as worker:
+        before = await worker.identity()
+        restart = asyncio.ensure_future(worker.restart())
+        await asyncio.sleep(0)
+        worker.terminate()
+        again = asyncio.ensure_future(worker.restart())
+        with raises(workerlib.ConnectionClosedError, "while it was started again"):
+            await restart
+        await again
+        assert await worker.identity() != before
+        restart = asyncio.ensure_future(worker.restart())
+        await asyncio.sleep(0)
+        worker.terminate()
+        with raises(workerlib.ConnectionClosedError, "while it was started again"):
+            await restart
+        await worker.restart()
+        assert await worker.double(1) == 2
+
+
 async def test_a_callback_restarts_its_worker(start: Start) -> None:
     """The end of the old worker cancels the callback, and not the restart that it has asked for."""
     async with start() as worker:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -31,6 +32,17 @@ is_of_pool = ContextVar("is_of_pool", default=False)
 
 OWN_NAMES = frozenset({"close", "closed", "name", "references", "restart", "terminate", "worker"})
 """The public names that a Worker has for itself."""
+
+
+@dataclass(slots=True, eq=False)
+class _Restart:
+    """A restart of a worker that is under way."""
+
+    task: asyncio.Task[None]
+    is_asked: bool
+    """Whether `restart()` has begun it, so that further calls of it wait for it; otherwise a death has."""
+    waiters: int = 0
+    """How many calls of `restart()` wait for it."""
 
 
 class Worker(RemoteSide):
@@ -79,11 +91,8 @@ class Worker(RemoteSide):
         self._start_another: Callable[[str], Awaitable[Worker]] | None = None
         self._adopted: Worker | None = None
         self._restarts: Restarts | None = None
-        self._restarting: asyncio.Task[None] | None = None
-        """The restart after a death."""
-        self._restart: asyncio.Task[None] | None = None
-        """The restart that `restart()` has begun, and that further calls of it wait for."""
-        self._restart_waiters = 0
+        self._restart: _Restart | None = None
+        """The restart that is under way."""
         self._is_closed = False
         self._is_terminated = False
 
@@ -113,14 +122,14 @@ class Worker(RemoteSide):
         served = current_call.get()
         # The end of the old worker cancels its own callbacks, one of which may have asked for this.
         is_asked_by_worker = served is not None and served.connection is self._connection
-        task = self._restart
-        if task is None:
-            task = self._restart = asyncio.get_running_loop().create_task(self._start_anew())
-        self._restart_waiters += 1
+        restart = self._restart
+        if restart is None or not restart.is_asked:
+            restart = self._begin_restart(self._start_anew(restart), is_asked=True)
+        restart.waiters += 1
         try:
-            await asyncio.shield(task)
+            await asyncio.shield(restart.task)
         except asyncio.CancelledError:
-            if not task.cancelled():
+            if not restart.task.cancelled():
                 raise
             if self._is_closed:
                 raise self._was_closed() from None
@@ -128,36 +137,47 @@ class Worker(RemoteSide):
                 f"the worker {self._name!r} was ended by worker.terminate() while it was started again"
             ) from None
         finally:
-            self._restart_waiters -= 1
-            if not self._restart_waiters and not task.done() and not is_asked_by_worker:
-                task.cancel()
-                await asyncio.wait([task])
+            restart.waiters -= 1
+            if not restart.waiters and not restart.task.done() and not is_asked_by_worker:
+                restart.task.cancel()
+                await asyncio.wait([restart.task])
 
     def _was_closed(self) -> ConnectionClosedError:
         return ConnectionClosedError(f"the worker {self._name!r} was closed, and stays closed")
 
-    async def _start_anew(self) -> None:
-        """Carries out a restart."""
-        assert self._start_another is not None
-        try:
-            automatic, self._restarting = self._restarting, None
-            if automatic is not None:
-                automatic.cancel()
-                await asyncio.wait([automatic])
-            if not self.closed:
-                self._end()
-            old_ended = self._ended
-            if old_ended is not None:
-                await old_ended()
-            self._adopt(await self._start_another(self._name))
-        finally:
-            self._restart = None
+    def _begin_restart(self, steps: Coroutine[Any, Any, None], *, is_asked: bool) -> _Restart:
+        restart = self._restart = _Restart(asyncio.get_running_loop().create_task(steps), is_asked)
 
-    def _cancel_restarts(self) -> None:
-        for task in (self._restarting, self._restart):
-            if task is not None:
-                task.cancel()
-        self._restarting = None
+        # A task that is cancelled before its first step ends, too.
+        def forget(_: object) -> None:
+            if self._restart is restart:
+                self._restart = None
+
+        restart.task.add_done_callback(forget)
+        return restart
+
+    async def _start_anew(self, automatic: _Restart | None) -> None:
+        """Carries out a restart that was asked for.
+
+        Args:
+            automatic: A restart after a death, in whose place this one is.
+        """
+        assert self._start_another is not None
+        if automatic is not None:
+            automatic.task.cancel()
+            await asyncio.wait([automatic.task])
+        if not self.closed:
+            self._end()
+        old_ended = self._ended
+        if old_ended is not None:
+            await old_ended()
+        self._adopt(await self._start_another(self._name))
+
+    def _cancel_restart(self) -> None:
+        if self._restart is not None:
+            self._restart.task.cancel()
+            # A restart that is asked for from now on is another one.
+            self._restart = None
 
     def _adopt(self, other: Worker) -> None:
         """Becomes the worker that was started in place of this one."""
@@ -190,7 +210,7 @@ class Worker(RemoteSide):
         loop = asyncio.get_running_loop()
         delay = restarts.delay_after_death(loop.time())
         if delay is not None:
-            self._restarting = loop.create_task(self._restart_after(delay))
+            self._begin_restart(self._restart_after(delay), is_asked=False)
 
     async def _restart_after(self, delay: float) -> None:
         """Starts the script anew after a death, and again if that fails for now."""
@@ -214,7 +234,6 @@ class Worker(RemoteSide):
                 )
                 return
             else:
-                self._restarting = None
                 self._adopt(other)
                 return
 
@@ -264,7 +283,7 @@ class Worker(RemoteSide):
             connection has ended.
         """
         self._is_closed = True
-        self._cancel_restarts()
+        self._cancel_restart()
         self._connection.close()
         return Closing(self._ended)
 
@@ -274,7 +293,7 @@ class Worker(RemoteSide):
         This works in every host, also under PyScript, where `close()` leaves the worker running. `restart()`
         starts its script again. A worker that is being started again is not.
         """
-        self._cancel_restarts()
+        self._cancel_restart()
         self._end()
 
     def _end(self) -> None:
