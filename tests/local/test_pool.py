@@ -113,6 +113,44 @@ async def test_nested_calls_of_workers_that_sleep() -> None:
         assert await pool.ask_with(double_on_each, 4) == [8]
 
 
+async def test_a_warning_points_to_the_line_of_the_call() -> None:
+    """A value that arrives as something like it is told at the user's line, though a task of the pool's sends it."""
+
+    def like() -> Any:
+        class Listed(list[int]):
+            """A class of its own each time, since each class is told once."""
+
+        return Listed([1])
+
+    async def in_map() -> list[Any]:
+        return [row async for row in pool.map(pool.same, [like()])]  # here
+
+    def in_thread() -> Any:
+        return pool.executor.submit(pool.same, like()).result()  # here
+
+    def by_map() -> Any:
+        return list(pool.executor.map(pool.same, [like()]))  # here
+
+    async def call_all() -> None:
+        await pool.same(like())  # here
+        await pool.submit(pool.same, like())  # here
+        await pool.run(len, like())  # here
+        await pool.each.same(like())  # here
+        pool.share(rows=like())  # here
+        await in_map()
+        await asyncio.to_thread(in_thread)
+        await asyncio.to_thread(by_map)
+
+    async with start(size=1) as pool:
+        with pytest.warns(workerlib.ConversionWarning) as told:
+            await call_all()
+    assert len(told) == 8
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    for warning in told:
+        assert warning.filename == __file__
+        assert lines[warning.lineno - 1].endswith("# here")
+
+
 NAMES = """
 import workerlib
 

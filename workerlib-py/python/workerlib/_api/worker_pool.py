@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Never, Protocol
 
@@ -23,6 +24,7 @@ from workerlib._pool.sent_once import check_for_each
 from workerlib._pool.steps import Ending
 from workerlib._rpc.remote_functions import OnReport, not_exported
 from workerlib._rpc.starts import look_at_caller
+from workerlib._users_line import noted, users_line
 
 
 class PoolFunction(Protocol):
@@ -167,7 +169,9 @@ class Pool:
         """
         look_at_caller()
         self._name_of(function, "submit")
-        return asyncio.ensure_future(function(*args, **kwargs))
+        context = copy_context()
+        context.run(noted.set, users_line())
+        return context.run(asyncio.ensure_future, function(*args, **kwargs))
 
     async def run(self, function: Callable[..., Any], /, *args: Any, by: By = "module", **kwargs: Any) -> Any:
         """Runs a function that the worker's script does not export: `await pool.run(f, 1)`.
@@ -198,11 +202,11 @@ class Pool:
         self._driver.check_open()
         described = describe_function(function, by)
         title = getattr(function, "__qualname__", repr(function))
+        sent = (described, args, kwargs)
+        line = users_line()
 
         def job(end: OnEnd) -> Job:
-            return Job(
-                RUN, (described, args, kwargs), {}, _naming_places(end), on_begin=on_begin, title=title
-            )
+            return Job(RUN, sent, {}, _naming_places(end), on_begin=on_begin, title=title, line=line)
 
         return self._driver.call(job)
 
@@ -437,9 +441,10 @@ def _pool_function(
 ) -> Any:
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], on_begin: Callable[[], object] | None) -> Answer:
         driver.check_open()
+        line = users_line()
 
         def job(end: OnEnd) -> Job:
-            return Job(name, args, kwargs, end, timeout, on_begin=on_begin, on_report=on_report)
+            return Job(name, args, kwargs, end, timeout, on_begin=on_begin, on_report=on_report, line=line)
 
         return driver.call(job, retries)
 

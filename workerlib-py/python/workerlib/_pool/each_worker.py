@@ -14,6 +14,7 @@ from workerlib._errors import ConnectionClosedError
 from workerlib._pool.jobs import Answer, Job, OnEnd
 from workerlib._pool.member import Member
 from workerlib._pool.steps import Ending
+from workerlib._users_line import users_line
 
 _GONE = object()
 """Stands for the result of a worker that died before its turn."""
@@ -55,7 +56,7 @@ class CallsForEach:
         Raises:
             BaseException: The first exception of the function.
         """
-        call = Job(function, args, kwargs, _ignore)
+        call = Job(function, args, kwargs, _ignore, line=users_line())
         self._calls.append(call)
         answers = [self._begin(slot, call, submit) for slot in slots]
         outcomes = await asyncio.gather(*answers, return_exceptions=True)
@@ -96,7 +97,7 @@ class CallsForEach:
                     job.answer, ending = _GONE, Ending.ANSWERED
                 end(job, ending)
 
-            return Job(call.function, call.args, call.kwargs, ended)
+            return Job(call.function, call.args, call.kwargs, ended, line=call.line)
 
         return submit(slot, job)
 

@@ -11,10 +11,12 @@ import concurrent.futures
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any
 
 from workerlib._errors import CannotBlockError, NotSupportedError
 from workerlib._rpc.waiting import suspended, ways
+from workerlib._users_line import noted, users_line
 
 Call = Callable[
     [Callable[..., Any], tuple[Any, ...], dict[str, Any], Callable[[], object]], asyncio.Future[Any]
@@ -146,7 +148,9 @@ class PoolExecutor(concurrent.futures.Executor):
         if threading.get_ident() == self._thread:
             self._start(future, fn, args, kwargs)
         else:
-            self._loop.call_soon_threadsafe(self._start, future, fn, args, kwargs)
+            context = copy_context()
+            context.run(noted.set, users_line())
+            self._loop.call_soon_threadsafe(self._start, future, fn, args, kwargs, context=context)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from workerlib._pool.steps import Ending
 from workerlib._rpc.remote_functions import OnReport
+from workerlib._users_line import Line
 
 
 class Answer(asyncio.Future[Any]):
@@ -56,6 +57,8 @@ class Job:
     """The function's name for messages, if it is no export."""
     fate: str = ""
     """The death of the worker that ran it last, as text."""
+    line: Line | None = None
+    """The line of the user's that has asked for it, for warnings."""
 
 
 class Items(Protocol):
@@ -63,6 +66,8 @@ class Items(Protocol):
 
     function: str
     """The function's name."""
+    line: Line | None
+    """The line of the user's that has asked for it, for warnings."""
 
     def read(self, most: int) -> None:
         """Reads so many further items, or fewer, and gives them to the schedule."""

@@ -19,6 +19,7 @@ from workerlib._pool.driver import Driver
 from workerlib._pool.jobs import Job
 from workerlib._pool.steps import Ending, feed_of, items_of
 from workerlib._rpc.reports import length_of
+from workerlib._users_line import users_line
 from workerlib._values.streams import IteratedOnly
 
 Errors = Literal["raise", "yield"]
@@ -63,6 +64,7 @@ class _Feed:
         self, driver: Driver, function: str, items: Iterable[Any] | AsyncIterable[Any], options: MapOptions
     ) -> None:
         self.function = function
+        self.line = users_line()
         self.options = options
         self.total = None if isinstance(items, AsyncIterable) else length_of(items)
         self.done = 0
@@ -235,7 +237,9 @@ class _Feed:
         """Makes a task of an item: `Items.job`."""
         job = self._jobs.get(number)
         if job is None and number in self._values:
-            job = Job(self.function, (self._values[number],), {}, _ignore, self.options.timeout)
+            job = Job(
+                self.function, (self._values[number],), {}, _ignore, self.options.timeout, line=self.line
+            )
             self._jobs[number] = job
         return job
 

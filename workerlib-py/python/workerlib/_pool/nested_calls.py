@@ -18,6 +18,7 @@ from workerlib._pool.schedule import Schedule
 from workerlib._pool.slots import State
 from workerlib._pool.steps import Ending
 from workerlib._rpc.incoming_call import current_call
+from workerlib._users_line import noted
 
 
 class Place(Protocol):
@@ -106,6 +107,7 @@ def begin_beside(
     """
 
     async def run() -> None:
+        noted.set(job.line)
         if job.on_begin is not None:
             job.on_begin()
         try:

@@ -16,6 +16,7 @@ from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN, RETURNED, TOGETHER
 from workerlib._pool.jobs import Items, Job
 from workerlib._pool.member import Member, TasksLostError
 from workerlib._pool.sent_once import any_sent_once, holds_sent_once
+from workerlib._users_line import noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class TaskRun:
             try:
                 if self.is_interrupted:
                     raise asyncio.CancelledError
+                noted.set(job.line)
                 job.answer = await member.call(job.function, job.args, job.kwargs, job.on_report)
                 job.is_error = False
             except asyncio.CancelledError:
@@ -196,6 +198,7 @@ class TaskRun:
         try:
             if self.is_interrupted:
                 raise asyncio.CancelledError
+            noted.set(source.line)
             self.seconds = await member.run_chunk(
                 source.function, items, together, patience, hear, follows=follows
             )

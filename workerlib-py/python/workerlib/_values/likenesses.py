@@ -12,7 +12,6 @@ import itertools
 import operator
 import sys
 import types
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 from workerlib._errors import ConversionWarning
-from workerlib._users_line import stacklevel
+from workerlib._users_line import warn
 from workerlib._values import remedies
 from workerlib._values.bases import BASES
 from workerlib._values.libraries import families
@@ -276,9 +275,8 @@ def warn_of_conversion(cls: type, path: str, lists: bool) -> None:
     made = f"{name}(…)"
     if issubclass(cls, Iterator):
         made += ", or workerlib.stream(…), whose items arrive one by one,"
-    warnings.warn(
+    warn(
         f"{path}: {cls.__module__}.{cls.__qualname__} arrives as {name}; send {made} to say so,"
         " or connect with strict=True to have it refused",
         ConversionWarning,
-        stacklevel=stacklevel(),
     )
