@@ -17,6 +17,7 @@ import pytest_asyncio
 import workerlib
 
 import pools
+from pace import PACE
 from pool_states import all_up
 
 SCRIPT = Path(pools.__file__).with_name("pool_worker.py")
@@ -50,6 +51,46 @@ def add(left: Any, right: Any = 1) -> Any:
 async def kept(pool: workerlib.Pool) -> list[int]:
     """Tells how many results each worker keeps."""
     return [await place.member.free([]) for place in pool._driver._places if place.member is not None]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_values_that_cannot_travel_name_their_task(pool: workerlib.Pool) -> None:
+    """A graph has many tasks: the error of a value that cannot be pickled, or not be read, says of which task it is."""
+    import threading
+
+    class Unreadable:
+        def __reduce__(self) -> Any:
+            return int, ("no number",)
+
+    def lock(_value: Any) -> Any:
+        import _thread
+
+        return _thread.allocate_lock()
+
+    graph = {
+        ("good", 0): (abs, -1),
+        ("lock", 1): (lock, ("good", 0)),
+        ("unreadable", 2): (lambda _value: Unreadable(), ("good", 0)),
+        ("argument", 3): (lambda *_: 1, threading.Lock()),
+        ("shared", 4): (operator.add, [], 1),
+        ("shared", 5): (operator.is_, threading.Lock(), 1),
+        ("shared", 6): (operator.is_, 1, 1),
+    }
+    for key, what in (
+        (("lock", 1), "the result of the task"),
+        (("unreadable", 2), "the result of the task"),
+        (("argument", 3), "the task"),
+        (("shared", 5), "the task"),
+    ):
+        with pytest.raises(workerlib.UnsendableError) as told:
+            await pool.get(graph, [("good", 0), ("shared", 6), key])
+        assert str(told.value).startswith(f"{what} {key!r}: "), told.value
+        assert told.value.__cause__ is not None
+    assert await pool.get(graph, ("good", 0)) == 1
+    # The other worker may run a batch that nobody needs any more.
+    async with asyncio.timeout(60 * PACE):
+        while await kept(pool) != [0, 0]:
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -74,6 +74,9 @@ async def test_submit(pool: Pool) -> None:
     assert sorted([await task for task in asyncio.as_completed(tasks)]) == list(range(0, 20, 2))
     with raises(TypeError, "no function of this pool"):
         pool.submit(len, "abc")  # type: ignore[arg-type]
+    # A function that calls a worker is none that a worker could run.
+    with raises(TypeError, r"double\(\) is called here and runs in workers already"):
+        await pool.run(pool.double, 1)
 
 
 async def test_errors_name_the_places_that_users_know(pool: Pool) -> None:

@@ -8,12 +8,13 @@ as bytes. The workers' side is `_pool/graph_tasks.py`; `_pool/graphs.py` reads t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from workerlib._errors import WorkerDiedError
+from workerlib._errors import ConnectionClosedError, UnsendableError, WorkerDiedError
 from workerlib._pool.driver import Driver
 from workerlib._pool.graph_plan import Batch, Entry, Node, Place, Plan, next_number
 from workerlib._pool.graph_tasks import Packed, Step, pack, unpack
@@ -21,6 +22,7 @@ from workerlib._pool.graphs import nodes_of
 from workerlib._pool.jobs import Job
 from workerlib._pool.slots import State
 from workerlib._pool.steps import Ending
+from workerlib._values.safe_text import text_of
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ class GraphRun:
         """The number of tasks that use a function, by its identity."""
         self._functions: dict[int, _Function] = {}
         self._running: dict[asyncio.Task[None], Batch] = {}
+        self._freed: dict[Batch, list[int]] = {}
+        """The numbers that travel with a batch, to be freed: of each batch that has no answer yet."""
         self._busy: set[int] = set()
         """The slots whose workers run a batch."""
         self._done: asyncio.Future[None] = driver.loop.create_future()
@@ -155,7 +159,8 @@ class GraphRun:
     def _take_in(self, node: Node, packed: Packed) -> None:
         """Takes in a result that the caller wants."""
         if self._plan.is_undelivered(node):
-            self._results[node.key] = unpack(packed)
+            with _named(f"the result of the task {node.key!r}"):
+                self._results[node.key] = unpack(packed)
             self._plan.handle_delivered(node)
         self._end_if_done()
 
@@ -185,7 +190,9 @@ class GraphRun:
                     return None
                 inputs[node.number] = packed
         changes = _Changes(self._plan.garbage(batch.place))
+        self._freed[batch] = changes.freed
         answer, ending, fate = await self._call(batch, self._message(batch, inputs, changes))
+        del self._freed[batch]
         if ending is Ending.ANSWERED:
             seconds, sizes, results = answer
             self._plan.handle_ended(batch, sizes, seconds)
@@ -216,19 +223,25 @@ class GraphRun:
                 steps.append((node.number, None, [len(whole)], [], {}, [], dropped))
                 whole.append((task, {needed.key: needed.number for needed in node.needs}))
             else:
-                function = self._function(task.func)
+                with _named(f"the task {node.key!r}"):
+                    function = self._function(task.func)
                 if batch.place not in function.sent_to:
                     function.sent_to.add(batch.place)
                     changes.functions.append(function)
                 steps.append((node.number, function.number, *arguments, dropped))
-        pickled = None
-        if whole:
-            import cloudpickle
-
-            pickled = cloudpickle.dumps(whole)
         wanted = [node.number for node in batch.nodes if self._plan.is_undelivered(node)]
         functions = {function.number: function.pickled for function in changes.functions}
-        return (pack(steps), pickled, wanted), inputs, (functions, changes.freed)
+        try:
+            packed, pickled = pack(steps), _pickled(whole) if whole else None
+        except Exception:
+            # One of them is at fault: each is tried alone.
+            for node, step in zip(batch.nodes, steps, strict=True):
+                with _named(f"the task {node.key!r}"):
+                    pack(step)
+                    if step[1] is None:
+                        _pickled(whole[step[2][0]])
+            raise
+        return (packed, pickled, wanted), inputs, (functions, changes.freed)
 
     def _arguments(self, task: Any) -> tuple[list[Any], list[int], dict[str, Any], list[str]] | None:
         """Takes a task apart whose function others use, too.
@@ -258,9 +271,7 @@ class GraphRun:
     def _function(self, function: Any) -> _Function:
         known = self._functions.get(id(function))
         if known is None:
-            import cloudpickle
-
-            known = self._functions[id(function)] = _Function(next_number(), cloudpickle.dumps(function))
+            known = self._functions[id(function)] = _Function(next_number(), _pickled(function))
         return known
 
     async def _call(self, batch: Batch, arguments: tuple[Any, ...]) -> tuple[Any, Ending, str]:
@@ -301,7 +312,8 @@ class GraphRun:
         if member is None:
             return None
         try:
-            packed: Packed = await member.take(node.number)
+            with _named(f"the result of the task {node.key!r}"):
+                packed: Packed = await member.take(node.number)
         except WorkerDiedError:
             return None
         return packed
@@ -322,6 +334,8 @@ class GraphRun:
             task.cancel()
             # The worker may have run it to its end in this moment.
             garbage.setdefault(batch.place, []).extend(node.number for node in batch.nodes)
+        for batch, numbers in self._freed.items():
+            garbage.setdefault(batch.place, []).extend(numbers)
         for function in self._functions.values():
             for place in function.sent_to:
                 garbage.setdefault(place, []).append(function.number)
@@ -333,6 +347,32 @@ class GraphRun:
     def _on_pool_end(self) -> None:
         if not self._done.done():
             self._done.set_exception(self._driver.closing_error())
+
+
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Has the error of a value that cannot travel name the task.
+
+    Args:
+        what: The value, for the message.
+
+    Raises:
+        UnsendableError: If the value cannot be packed or unpacked.
+    """
+    try:
+        yield
+    except ConnectionClosedError:
+        raise
+    except Exception as error:
+        raise UnsendableError(
+            what, reason=f"neither workerlib nor cloudpickle can send it: {text_of(error)}"
+        ) from error
+
+
+def _pickled(value: Any) -> bytes:
+    import cloudpickle
+
+    return bytes(cloudpickle.dumps(value))
 
 
 def _needed(tasks: dict[Any, Any], wanted: list[Any]) -> dict[Any, Any]:

@@ -7,6 +7,7 @@ worker's side of `_pool/graph_run.py`.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from time import perf_counter
 from typing import Any
@@ -129,9 +130,11 @@ def _small(wanted: list[int]) -> dict[int, Packed]:
     room = _ROOM
     for number in wanted:
         size = _size(_kept[number])
+        # The page takes the others one by one. So the error of a result that cannot travel is of that one.
         if size <= room:
-            room -= size
-            results[number] = pack(_kept[number])
+            with contextlib.suppress(Exception):
+                results[number] = pack(_kept[number])
+                room -= size
     return results
 
 

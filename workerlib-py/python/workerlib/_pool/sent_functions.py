@@ -40,6 +40,13 @@ def describe_function(function: Callable[..., Any], by: By) -> tuple[str, str | 
     """
     if not callable(function):
         raise TypeError(f"{function!r} is no function: write pool.run(f, …), with the function itself")
+    if _calls_workers(function):
+        called = getattr(function, "__qualname__", repr(function))
+        raise TypeError(
+            f"{called}() is called here and runs in workers already, so it cannot be sent to one: await it,"
+            " by asyncio.run_coroutine_threadsafe() in another thread; an executor takes functions of its own"
+            " pool, such as pool.f"
+        )
     if by == "cloudpickle":
         import cloudpickle
 
@@ -65,6 +72,17 @@ def describe_function(function: Callable[..., Any], by: By) -> tuple[str, str | 
     if found is not function and not (is_class_method and found == function):
         raise TypeError(f"{module}.{name} is another object than {function!r}: {remedy}")
     return module, name
+
+
+def _calls_workers(function: Callable[..., Any]) -> bool:
+    """Tells whether a function is one of a worker, of a pool, or of `pool.each`."""
+    name = str(getattr(function, "__module__", None))
+    is_own = name.partition(".")[0] == "workerlib"
+    # Functions of modules that users import, such as `workerlib.report`, can be sent.
+    return (
+        is_own
+        and getattr(sys.modules.get(name), str(getattr(function, "__name__", "")), None) is not function
+    )
 
 
 async def run_function(
