@@ -57,6 +57,7 @@ OTHERWISE = {
         "each_and_share_refuse_iterators",
         "each_while_a_worker_is_interrupted",
         "each_that_fails",
+        "each_that_is_cancelled",
         "shared_values",
         "an_idempotent_export_runs_again",
     },

@@ -39,6 +39,19 @@ def in_thread(test: Any) -> Any:
     return run
 
 
+async def test_run_in_executor() -> None:
+    """asyncio passes keywords by `functools.partial`, of a function of the pool's or of a module's."""
+    async with start(size=1) as pool:
+        loop, executor = asyncio.get_running_loop(), pool.executor
+        assert await loop.run_in_executor(executor, functools.partial(pool.die, of=4), 3) == 3
+        nested = functools.partial(functools.partial(int, base=3), "11")
+        assert await loop.run_in_executor(executor, nested) == 4
+        assert await pool.run(nested) == 4
+        assert await pool.run(nested, by="cloudpickle") == 4
+        with pytest.raises(TypeError, match="runs in workers already"):
+            await loop.run_in_executor(executor, pool.each.double, 1)
+
+
 @in_thread
 def test_submit_and_result(pool: workerlib.Pool) -> None:
     """A future has the result or the exception, and tells its callbacks."""

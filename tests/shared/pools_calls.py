@@ -9,6 +9,7 @@ from typing import Any
 import workerlib
 from workerlib import Pool
 
+import pool_kills
 from expecting import raises
 from pace import PACE
 from pool_states import Start, all_up
@@ -181,6 +182,37 @@ async def test_each_that_fails(start: Start) -> None:
         assert await pool.each.set_up("a") == []
         with raises(workerlib.WorkerDiedError):
             await dying
+
+
+async def test_each_that_is_cancelled(start: Start) -> None:
+    """A set-up that is cancelled, because it does not end, keeps no later worker from its work."""
+    async with start(size=2, backoff=None) as pool:
+        await all_up(pool)
+        with raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await pool.each.wait(600)
+        with raises(workerlib.WorkerDiedError):
+            await pool.die(5)
+        async with asyncio.timeout(60 * PACE):
+            while pool.stats().restarts < 1:
+                await asyncio.sleep(0.01)
+        # A worker that starts meanwhile runs it as well, and not any more when it is cancelled.
+        setting_up = asyncio.ensure_future(pool.each.wait(600))
+        await asyncio.sleep(0)
+        pool_kills.running(pool)[0].terminate()
+        async with asyncio.timeout(60 * PACE):
+            while not _is_set_up_late(pool):
+                await asyncio.sleep(0.01)
+            setting_up.cancel()
+            with raises(asyncio.CancelledError):
+                await setting_up
+            await all_up(pool)
+            assert await asyncio.gather(*(pool.double(number) for number in range(4))) == [0, 2, 4, 6]
+
+
+def _is_set_up_late(pool: Pool) -> bool:
+    """Tells whether a worker that has just started runs a call for each worker; nothing public does."""
+    return bool(pool._driver._for_each._made_up_for)
 
 
 async def test_shared_values(pool: Pool) -> None:

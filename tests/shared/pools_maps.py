@@ -216,6 +216,26 @@ async def test_map_with_errors(pool: Pool) -> None:
     assert results == [0, 1, 2]
 
 
+async def test_map_of_what_raises_the_end(pool: Pool) -> None:
+    """StopAsyncIteration of the items or of `on_progress` is an error, and no end with results missing."""
+
+    def items() -> Iterator[int]:
+        yield 1
+        raise StopAsyncIteration
+
+    def end(done: int, _total: int | None) -> None:
+        if done == 2:
+            raise StopAsyncIteration
+
+    for results in (
+        pool.map(pool.double, items()),
+        pool.map(pool.double, [1, 2, 3], on_progress=end),
+    ):
+        with raises(RuntimeError, "raised StopAsyncIteration"):
+            async for _ in results:
+                pass
+
+
 async def test_map_of_quick_items(pool: Pool) -> None:
     """Results of quick items share messages: each arrives as it was when its function returned, in its place."""
     results = [result async for result in pool.map(pool.kinds, range(512), errors="yield", chunk=256)]

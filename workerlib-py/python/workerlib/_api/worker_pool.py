@@ -19,7 +19,7 @@ from workerlib._pool.executor import PoolExecutor, run_blocking
 from workerlib._pool.jobs import Answer, Job, OnEnd, Stats
 from workerlib._pool.mapping import Errors, MapOptions, OnProgress, PoolMap
 from workerlib._pool.places import placed
-from workerlib._pool.sent_functions import RUN, By, describe_function
+from workerlib._pool.sent_functions import RUN, By, describe_function, without_partial
 from workerlib._pool.sent_once import check_for_each
 from workerlib._pool.steps import Ending
 from workerlib._rpc.remote_functions import OnReport, not_exported
@@ -200,6 +200,8 @@ class Pool:
         on_begin: Callable[[], object] | None = None,
     ) -> Answer:
         self._driver.check_open()
+        if by == "module":
+            function, args, kwargs = without_partial(function, args, kwargs)
         described = describe_function(function, by)
         title = getattr(function, "__qualname__", repr(function))
         sent = (described, args, kwargs)
@@ -286,6 +288,7 @@ class Pool:
         kwargs: dict[str, Any],
         on_begin: Callable[[], object],
     ) -> Answer:
+        function, args, kwargs = without_partial(function, args, kwargs)
         if getattr(function, "_pool", None) is self._driver:
             return function._call(args, kwargs, on_begin)  # type: ignore[no-any-return]
         return self._send(function, args, kwargs, "module", on_begin)

@@ -32,6 +32,8 @@ class CallsForEach:
         self._calls: list[Job] = []
         self._begun = [0] * size
         """The number of calls that the worker of each slot has been given."""
+        self._made_up_for: dict[int, tuple[Job, asyncio.Task[Any]]] = {}
+        """The call that a worker which has just started runs, by its slot."""
 
     async def call(
         self,
@@ -55,11 +57,17 @@ class CallsForEach:
 
         Raises:
             BaseException: The first exception of the function.
+            CancelledError: If it is cancelled; then later workers do not run the function either.
         """
         call = Job(function, args, kwargs, _ignore, line=users_line())
         self._calls.append(call)
         answers = [self._begin(slot, call, submit) for slot in slots]
-        outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        try:
+            outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        except asyncio.CancelledError:
+            # The function may never end, and each later worker would wait for it before its first task.
+            self._forget(call)
+            raise
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if errors:
             is_its_own = not any(isinstance(error, ConnectionClosedError) for error in errors)
@@ -82,11 +90,20 @@ class CallsForEach:
         while self._begun[slot] < len(self._calls):
             call = self._calls[self._begun[slot]]
             self._begun[slot] += 1
+            running = asyncio.ensure_future(member.call(call.function, call.args, call.kwargs))
+            self._made_up_for[slot] = call, running
             try:
-                await member.call(call.function, call.args, call.kwargs)
+                await running
             except Exception:
-                if member.is_gone or any(one is call for one in self._calls):
+                if member.is_gone or self._is_known(call):
                     raise
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if self._is_known(call) or (task is not None and task.cancelling()):
+                    raise
+                await member.wait_until_idle()
+            finally:
+                del self._made_up_for[slot]
 
     def _begin(self, slot: int, call: Job, submit: Callable[[int, Callable[[OnEnd], Job]], Answer]) -> Answer:
         self._begun[slot] = len(self._calls)
@@ -101,11 +118,17 @@ class CallsForEach:
 
         return submit(slot, job)
 
+    def _is_known(self, call: Job) -> bool:
+        return any(one is call for one in self._calls)
+
     def _forget(self, call: Job) -> None:
-        """Drops a call that has failed on all workers: it would keep each later one from its work."""
+        """Drops a call that has failed everywhere, or was cancelled: later workers would wait for it."""
         index = next(index for index, one in enumerate(self._calls) if one is call)
         del self._calls[index]
         self._begun = [begun - (begun > index) for begun in self._begun]
+        for made_up_for, running in self._made_up_for.values():
+            if made_up_for is call:
+                running.cancel()
 
 
 def _ignore(_job: Job, _ending: Ending) -> None:

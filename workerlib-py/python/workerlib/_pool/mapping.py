@@ -125,12 +125,12 @@ class _Feed:
             if self._end is not None:
                 end = self._end
                 self.close()
-                raise end
+                raise _as_error(end)
             if self.is_closed or (self._source_ended and self._given == self._read):
                 error, self._source_error = self._source_error, None
                 self.close()
                 if error is not None:
-                    raise error
+                    raise _as_error(error)
                 raise StopAsyncIteration
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
@@ -309,6 +309,19 @@ class _Feed:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _as_error(error: BaseException) -> BaseException:
+    """Returns the exception by which a map ends with an error of its items, or of `on_progress`.
+
+    StopAsyncIteration would be the end of the results, as if no items followed. PEP 479 has generators raise
+    a RuntimeError instead.
+    """
+    if not isinstance(error, StopAsyncIteration):
+        return error
+    end = RuntimeError("the items of pool.map(), or on_progress, raised StopAsyncIteration")
+    end.__cause__ = error
+    return end
 
 
 def _ignore(_job: Job, _ending: Ending) -> None:

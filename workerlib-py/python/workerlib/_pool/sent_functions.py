@@ -19,6 +19,9 @@ from workerlib._rpc.incoming_call import Served
 
 By = Literal["module", "cloudpickle"]
 
+# Python 3.14 has an object that stands for an argument which a partial leaves open.
+_PLACEHOLDER = id(getattr(functools, "Placeholder", By))
+
 RUN = "workerlib:run"
 """The function of a pool's worker that runs others: `run_function()`."""
 
@@ -85,6 +88,22 @@ def _calls_workers(function: Callable[..., Any]) -> bool:
     )
 
 
+def without_partial(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Returns the function of a `functools.partial`, with all arguments: asyncio's way to give keywords.
+
+    Args:
+        function: The function, or a partial of it.
+        args: The further positional arguments.
+        kwargs: The further keyword arguments.
+    """
+    while type(function) is functools.partial and _PLACEHOLDER not in map(id, function.args):
+        args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
+        function = function.func
+    return function, args, kwargs
+
+
 async def run_function(
     connection: Connection,
     served: Served,
@@ -108,4 +127,10 @@ def _imported(module: str, name: str) -> Callable[..., Any]:
 def _unpickled(code: bytes) -> Callable[..., Any]:
     import pickle
 
-    return pickle.loads(code)  # type: ignore[no-any-return]
+    try:
+        return pickle.loads(code)  # type: ignore[no-any-return]
+    except (AttributeError, ImportError) as error:
+        raise TypeError(
+            f"the worker cannot import what cloudpickle has sent by its name: {error}; cloudpickle sends the"
+            " code of functions of the main script, and not what functools.cache and the like make of them"
+        ) from error
