@@ -197,7 +197,7 @@ async def test_functions_of_modules() -> None:
         assert await pool.run(datetime.date.fromisoformat, "2026-11-30") == datetime.date(2026, 11, 30)
         assert await pool.run(collections.OrderedDict.fromkeys, "ab") == {"a": None, "b": None}
         assert await pool.run(fractions.Fraction.from_float, 0.5) == fractions.Fraction(1, 2)
-        for function in (lambda: 1, functools.partial(pow, 2)):
+        for function in (lambda: 1, functools.partial(lambda: 1)):
             with pytest.raises(TypeError, match="cloudpickle"):
                 await pool.run(function)
         with pytest.raises(ValueError, match="write"):
