@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import workerlib
 from workerlib import ConnectionClosedError, NoSuchWorkerError, WorkerDiedError, WorkerStartError
+from workerlib._hosts.subprocess import parent
+from workerlib._rpc import connection
 
 from pace import PACE
 
@@ -577,6 +579,27 @@ async def test_a_fork_of_the_worker_does_not_keep_it_alive(write: Write) -> None
         with pytest.raises(WorkerDiedError, match="exit code 3"):
             await worker.die()
     os.kill(int(Path("pid").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes cannot be stopped")
+async def test_a_process_that_is_stopped(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not dead: its calls wait for as long as their caller does. Closing ends it, although it does not hear of it."""
+    monkeypatch.setattr(connection, "_GRACE", 0.1)
+    monkeypatch.setattr(parent, "_GRACE", 0.1)
+    write("import workerlib\n\n@workerlib.export\ndef add(x, y):\n    return x + y\n")
+    worker = await workerlib.connect("worker.py")
+    pid = worker.worker.pid
+    os.kill(pid, signal.SIGSTOP)
+    # The second is larger than the socket's room.
+    waiting = [asyncio.ensure_future(worker.add(*values)) for values in ((1, 2), (bytes(8 << 20), b""))]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await worker.add(1, 2)
+    assert not any(call.done() for call in waiting)
+    await worker.close()
+    assert not is_running(pid)
+    ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(end) for end in ends] == [ConnectionClosedError] * 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked")
