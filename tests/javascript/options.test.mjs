@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const { buildSync } = createRequire(`${process.env.WORKERLIB_NODE_MODULES}/options.js`)("esbuild");
 const source = fileURLToPath(new URL("../../workerlib-py/javascript/src/options.ts", import.meta.url));
 const [{ text }] = buildSync({ entryPoints: [source], bundle: true, format: "esm", write: false }).outputFiles;
-const { checkOptions } = await import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
+const { checkCallOptions, checkOptions } = await import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
 
 test("each option may be what the documents say, or be left out", () => {
   checkOptions({}, "spawn");
@@ -52,5 +52,27 @@ for (const [options, message] of [
 ]) {
   test(`a slip says what to write: ${message}`, () => {
     assert.throws(() => checkOptions(options, "spawn"), (error) => error instanceof TypeError && error.message.startsWith(message));
+  });
+}
+
+test("each option of a call may be what the documents say, or be left out", () => {
+  checkCallOptions({}, "with");
+  checkCallOptions({ signal: AbortSignal.timeout(5), timeout: 5, onReport() {} }, "with");
+  checkCallOptions({ signal: undefined, timeout: undefined, onReport: undefined }, "with");
+});
+
+// A misspelt limit would otherwise be none, and a controller in place of its signal an error that names neither.
+for (const [options, message] of [
+  [{ tiemout: 500 }, "with() has no option tiemout; it has signal, timeout, onReport"],
+  [{ timeout: "5" }, 'timeout: "5": write a number of milliseconds from 0 on'],
+  [{ timeout: -1 }, "timeout: -1: write a number of milliseconds from 0 on"],
+  [{ signal: new AbortController() }, "signal: [object AbortController]: write the signal of an AbortController, controller.signal"],
+  [{ onReport: "bar" }, 'onReport: "bar": write a function'],
+  [new AbortController().signal, "with(): the options are [object AbortSignal]: write { timeout: 500 } or { signal }"],
+  [500, "with(): the options are 500: write { timeout: 500 } or { signal }"],
+  [null, "with(): the options are null: write"],
+]) {
+  test(`a slip of a call says what to write: ${message}`, () => {
+    assert.throws(() => checkCallOptions(options, "with"), (error) => error instanceof TypeError && error.message.startsWith(message));
   });
 }

@@ -12,7 +12,8 @@ import * as Comlink from "comlink";
 
 import { Connection } from "./connection.js";
 import { hiddenBy, methodsOf } from "./members.js";
-import { checkOptions } from "./options.js";
+import { checkCallOptions, checkOptions } from "./options.js";
+import { iterable } from "./streams.js";
 import type { AnyFunctions, CallOptions, PythonWorker, SpawnOptions } from "./types.js";
 
 export { Comlink };
@@ -49,7 +50,7 @@ export async function spawn<T = AnyFunctions>(options: SpawnOptions = {}): Promi
 function handle<T>(connection: Connection): PythonWorker<T> {
   const { name, exports, worker, closed } = connection;
   const call = (name: string, args?: unknown[], kwargs?: Record<string, unknown>, options?: CallOptions): Promise<unknown> =>
-    connection.call(name, args, kwargs, options);
+    checked(options, "call", () => connection.call(name, args, kwargs, options));
   const terminate = (): void => connection.end("it was terminated");
   const members: Record<PropertyKey, unknown> = {
     name,
@@ -57,9 +58,14 @@ function handle<T>(connection: Connection): PythonWorker<T> {
     worker,
     closed,
     call,
-    with: (options: CallOptions) => methodsOf({}, exports, (name, args) => call(name, args, {}, options)),
-    runPython: (code: string, options?: CallOptions) => connection.runPython(code, options),
-    install: (packages: string | string[], options?: CallOptions) => connection.install(packages, options),
+    with: (options: CallOptions) => {
+      checkCallOptions(options, "with");
+      return methodsOf({}, exports, (name, args) => connection.call(name, args, {}, options));
+    },
+    runPython: (code: string, options?: CallOptions) =>
+      checked(options, "runPython", () => connection.runPython(code, options)),
+    install: (packages: string | readonly string[], options?: CallOptions) =>
+      checked(options, "install", () => connection.install(packages, options)),
     terminate,
     [Symbol.toStringTag]: "PythonWorker",
     [Symbol.toPrimitive]: () => `[PythonWorker ${name}]`,
@@ -79,4 +85,14 @@ function handle<T>(connection: Connection): PythonWorker<T> {
     );
   }
   return methodsOf(members, exports, call) as PythonWorker<T>;
+}
+
+/** Begins a call unless its options are wrong: then it rejects, also where it is iterated over. */
+function checked<R>(options: CallOptions | undefined, name: string, begin: () => Promise<R>): Promise<R> {
+  try {
+    if (options !== undefined) checkCallOptions(options, name);
+  } catch (error) {
+    return iterable(Promise.reject(error as TypeError), name);
+  }
+  return begin();
 }

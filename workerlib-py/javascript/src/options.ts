@@ -1,10 +1,10 @@
 /**
- * Checks the options of `spawn()` and `spawnPool()`, before anything is started.
+ * Checks the options of `spawn()`, `spawnPool()` and of calls, before anything is started.
  *
  * TypeScript tells a slip in the editor. In JavaScript, a worker would start without what the misspelt option says, or fail far
  * from the slip.
  */
-import type { SpawnOptions } from "./types.js";
+import type { CallOptions, SpawnOptions } from "./types.js";
 
 /** What to write, and whether a value is that. */
 type Check = readonly [what: string, holds: (value: any) => boolean];
@@ -21,6 +21,18 @@ const texts = (example: string): Check => [
 const MILLISECONDS: Check = ["a number of milliseconds from 0 on", (value) => typeof value === "number" && value >= 0];
 const FLAG: Check = ["true or false", (value) => typeof value === "boolean"];
 
+// The signal of another frame is no instance of this page's class.
+const SIGNAL: Check = [
+  "the signal of an AbortController, controller.signal",
+  (value) => isFunction(value?.throwIfAborted) && isFunction(value.addEventListener),
+];
+
+const CALL_CHECKS: Record<keyof Required<CallOptions>, Check> = {
+  signal: SIGNAL,
+  timeout: MILLISECONDS,
+  onReport: ["a function", isFunction],
+};
+
 const CHECKS: Record<keyof Required<SpawnOptions>, Check> = {
   script: ADDRESS,
   packages: texts("numpy"),
@@ -29,8 +41,7 @@ const CHECKS: Record<keyof Required<SpawnOptions>, Check> = {
   name: ["a text", isText],
   onProgress: ["a function", isFunction],
   timeout: MILLISECONDS,
-  // The signal of another frame is no instance of this page's class.
-  signal: ["the signal of an AbortController", (value) => isFunction(value?.throwIfAborted)],
+  signal: SIGNAL,
   heartbeat: MILLISECONDS,
   heartbeatInCalls: FLAG,
   isolated: FLAG,
@@ -55,11 +66,29 @@ export function checkOptions(options: unknown, caller: string, further: readonly
   if (!isObject(options) || options instanceof URL) {
     throw new TypeError(`${caller}(${shown(options)}): write ${caller}({ script: "./worker.py" })`);
   }
-  for (const [name, value] of Object.entries(options as object)) {
+  checkEach(options as object, CHECKS, caller, further);
+}
+
+/**
+ * Checks the options of one call.
+ *
+ * @param options the options, of which undefined ones are left out
+ * @param caller the function that has them, for the message
+ * @throws TypeError with the option's name and what to write
+ */
+export function checkCallOptions(options: unknown, caller: string): void {
+  if (!isObject(options) || isFunction((options as { throwIfAborted?: unknown }).throwIfAborted)) {
+    throw new TypeError(`${caller}(): the options are ${shown(options)}: write { timeout: 500 } or { signal }`);
+  }
+  checkEach(options as object, CALL_CHECKS, caller);
+}
+
+function checkEach(options: object, checks: Record<string, Check>, caller: string, further: readonly string[] = []): void {
+  for (const [name, value] of Object.entries(options)) {
     if (value === undefined || further.includes(name)) continue;
-    const check = Object.hasOwn(CHECKS, name) ? CHECKS[name as keyof SpawnOptions] : undefined;
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
     if (check === undefined) {
-      throw new TypeError(`${caller}() has no option ${name}; it has ${[...further, ...Object.keys(CHECKS)].join(", ")}`);
+      throw new TypeError(`${caller}() has no option ${name}; it has ${[...further, ...Object.keys(checks)].join(", ")}`);
     }
     const [what, holds] = check;
     if (!holds(value)) throw new TypeError(`${name}: ${shown(value)}: write ${what}`);
