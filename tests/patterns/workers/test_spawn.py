@@ -266,6 +266,36 @@ def test_an_abort_signal(page: Page) -> None:
     assert "aborted was cancelled" in outcome[3]
 
 
+def test_an_option_of_a_call_that_cannot_be_meant(page: Page) -> None:
+    """A slip is told where the call is made, also where it is iterated over, and the function does not run."""
+    told = page.run("""
+        const worker = await sharedWorker();
+        const thrown = (act) => { try { act(); } catch (error) { return [error.name, error.message]; } };
+        const rejected = async (promise) => { const { name, message } = await failure(promise); return [name, message]; };
+        const loop = async () => { for await (const _ of worker.call("mean", [[1]], {}, { tiemout: 1 })); };
+        return [
+          thrown(() => worker.with({ tiemout: 500 })),
+          thrown(() => worker.with(new AbortController().signal)),
+          await rejected(worker.call("mean", [[1]], {}, { signal: new AbortController() })),
+          await rejected(loop()),
+          await rejected(worker.runPython("1", { timeout: "5" })),
+          await rejected(worker.install([], { onReport: 5 })),
+          await worker.with({ signal: undefined, timeout: undefined, onReport: undefined }).mean([1]),
+        ];
+    """)
+    slips, result = told[:-1], told[-1]
+    assert [name for name, _ in slips] == ["TypeError"] * 6
+    assert [message.partition(":")[0] for _, message in slips] == [
+        "with() has no option tiemout; it has signal, timeout, onReport",
+        "with()",
+        "signal",
+        "call() has no option tiemout; it has signal, timeout, onReport",
+        "timeout",
+        "onReport",
+    ]
+    assert result == 1.0
+
+
 def test_a_wheel_beside_the_page(page: Page) -> None:
     """A relative address of a wheel starts at the page, as the script's does."""
     installed = page.run("""

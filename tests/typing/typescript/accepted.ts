@@ -71,6 +71,7 @@ export async function accepted(picture: ImageBitmap): Promise<void> {
   const tick = await ticks.next();
   is<typeof tick.done, boolean | undefined>(true);
   await ticks.return();
+  await ticks[Symbol.asyncDispose]();
   const numbers = async function* (): AsyncGenerator<number> {
     yield 1;
   };

@@ -30,6 +30,8 @@ export class BatchedStream<T> implements AsyncIterableIterator<T> {
   /** The number of steps that have begun and not ended, and the last of them: they are taken one after the other. */
   #pending = 0;
   #last: Promise<void> = Promise.resolve();
+  /** Closes the generator at the end of the block of `await using stream = await worker.rows()`, where the browser has it. */
+  declare [Symbol.asyncDispose]: () => Promise<void>;
 
   /** @param source the producer's end */
   constructor(source: Source<T>) {
@@ -98,6 +100,13 @@ export class BatchedStream<T> implements AsyncIterableIterator<T> {
     this.#hasEnded = true;
     this.#source.forget();
   }
+}
+
+// Not every browser has it.
+if ("asyncDispose" in Symbol) {
+  BatchedStream.prototype[Symbol.asyncDispose] = async function (this: BatchedStream<unknown>) {
+    await this.return();
+  };
 }
 
 /** A call, which may be awaited for its result or, if that is a stream, iterated over. */
