@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import inspect
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +48,119 @@ async def test_only_public_methods_are_called(worker: Worker) -> None:
     for name in ("_private", "name", "__init__", "missing"):
         with raises(AttributeError, "no public method"):
             await references.call(table._held, name, (), {})
+
+
+async def test_methods_tell_what_they_say(worker: Worker) -> None:
+    """A method has the name, the docstring and the signature of the object's, of classes without an export too."""
+    table, model = await worker.Table("described"), await worker.load_model()
+    assert str(inspect.signature(table.query)) == "(factor: 'int' = 1) -> 'list[int]'"
+    assert table.query.__doc__ == "Returns the rows.\n\nEach is multiplied."
+    assert (table.query.__name__, table.query.__qualname__) == ("query", "Table.query")
+    assert str(inspect.signature(table.rows)) == "() -> 'Iterator[int]'"
+    assert table.rows.__doc__ == "Yields the rows."
+    assert table.close.__doc__ is None
+    assert str(inspect.signature(model.ask)) == "(question: 'str') -> 'str'"
+    assert model.ask.__doc__ == "Answers a question."
+    assert await model.has_methods() == "a method of the user's"
+    # Descriptions are no exports.
+    assert not [name for name in worker if name.startswith("workerlib:")]
+
+
+async def test_a_handle_of_a_third_side_tells_what_its_methods_say(worker: Worker, connect: Any) -> None:
+    """The page hands on what it knows of the methods of an object that is another worker's."""
+    table = await worker.Table("third")
+    async with connect() as other:
+        told = await other.signature_of(table, "query"), await other.signature_of(table, "rows")
+    assert told == (
+        ("(factor: 'int' = 1) -> 'list[int]'", "Returns the rows.\n\nEach is multiplied."),
+        ("() -> 'Iterator[int]'", "Yields the rows."),
+    )
+
+
+async def test_the_timeout_of_a_method(worker: Worker) -> None:
+    """A method that takes longer is cancelled; one that is quick enough leaves no timer that could end others."""
+    table = await worker.Table("timeout")
+    with raises(TimeoutError, "Table.wait\\(\\) was still running after 0.05 seconds"):
+        await table.wait.options(timeout=0.05)("timeout")
+    assert await worker.noted("timeout") == ["cancelled"]
+    assert await table.query_slowly.options(timeout=seconds(20))(2) == [2, 4, 6]
+    patient = table.wait.options(timeout=seconds(20))
+    with raises(TimeoutError, "0.01 seconds"):
+        await patient.options(timeout=0.01)("timeout again")
+    with raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await patient("timeout outside")
+    assert await table.query() == [1, 2, 3]
+
+
+async def test_reports_of_a_method(worker: Worker) -> None:
+    """`on_report` hears what a method reports before the call returns, and ends it by an exception."""
+    table = await worker.Table("reports")
+    heard: list[tuple[str, int]] = []
+    assert await table.report_rows.options(on_report=lambda *values: heard.append(values))() == 3
+    assert heard == [("row", 1), ("row", 2), ("row", 3)]
+    # Nobody listens.
+    assert await table.report_rows() == 3
+
+    def fail(*_values: object) -> None:
+        raise KeyError("of the report")
+
+    with raises(KeyError, "of the report"):
+        await table.report_rows.options(on_report=fail)()
+
+
+async def test_options_of_a_stream_of_a_method(worker: Worker) -> None:
+    """`ahead` limits how far the generator is ahead of the loop, and `timeout` is that of a step."""
+    table = await worker.Table("ahead")
+    rows = table.rows_for_ever.options(ahead=2)("ahead of the loop")
+    assert [await anext(rows) for _ in range(3)] == [1, 2, 3]
+    assert (await worker.noted("ahead of the loop")).count("step") <= 6
+    await rows.aclose()
+    assert [row async for row in table.rows.options(timeout=seconds(20), ahead=1)()] == [1, 2, 3]
+    late = table.rows_after.options(timeout=0.05)("late rows")
+    with raises(TimeoutError, "Table.rows_after\\(\\)"):
+        await anext(late)
+
+
+async def test_options_that_a_method_does_not_have(worker: Worker) -> None:
+    """They are refused where they are given, by the method's name."""
+    table = await worker.Table("options")
+    with raises(ValueError, "Table.query"):
+        table.query.options(timeout=-1)
+    with raises(TypeError, "Table.query\\(\\) is no stream"):
+        table.query.options(ahead=1)
+    with raises(ValueError, "ahead"):
+        table.rows.options(ahead=0)
+    with raises(TypeError, "Table.query.options\\(\\) got an unexpected keyword argument 'retries'"):
+        table.query.options(retries=1)
+
+
+async def test_a_method_keeps_its_object(worker: Worker) -> None:
+    """A method, and a call that has not been awaited, hold the object, as a bound method does."""
+    query = (await worker.Table("held by a method")).query
+    call = (await worker.Table("held by a call")).query()
+    task = asyncio.create_task((await worker.Table("held by a task")).query_slowly())
+    gc.collect()
+    await asyncio.sleep(0.02)
+    assert await query() == [1, 2, 3]
+    assert await call == [1, 2, 3]
+    assert await task == [1, 2, 3]
+    del query, call, task
+    for name in ("held by a method", "held by a call", "held by a task"):
+        await _until(lambda name=name: _has_closed(worker, name))
+
+
+async def test_references_count_the_calls_of_each_object(worker: Worker, connect: Any) -> None:
+    """Two objects of a class have calls of their own in `worker.references()`."""
+    async with connect() as other:
+        first, second = await other.Table("first"), await other.Table("second")
+        call = asyncio.ensure_future(first.wait("counted"))
+        while "counted" not in await other.held():
+            pass
+        assert [(one.name, one.calls) for one in other.references()] == [("Table", 1), ("Table", 0)]
+        call.cancel()
+        await asyncio.wait([call])
+        del second
 
 
 async def test_calls_start_in_order(worker: Worker) -> None:

@@ -437,6 +437,10 @@ class Table:
         Table.open_tables += 1
 
     def query(self, factor: int = 1) -> list[int]:
+        """Returns the rows.
+
+        Each is multiplied.
+        """
         return [factor * row for row in self.rows_there]
 
     async def query_slowly(self, factor: int = 1) -> list[int]:
@@ -444,7 +448,13 @@ class Table:
         return self.query(factor)
 
     def rows(self) -> Iterator[int]:
+        """Yields the rows."""
         yield from self.rows_there
+
+    def report_rows(self) -> int:
+        for row in self.rows_there:
+            workerlib.report("row", row)
+        return len(self.rows_there)
 
     async def rows_async(self) -> AsyncIterator[int]:
         for row in self.rows_there:
@@ -461,6 +471,10 @@ class Table:
             raise
         finally:
             notes[key].append(f"{len(self.rows_there)} rows")
+
+    async def rows_after(self, key: str) -> AsyncIterator[int]:
+        await self.wait(key)
+        yield 1
 
     def rows_that_fail(self) -> Iterator[int]:
         yield 1
@@ -501,7 +515,11 @@ class Model:
     def __init__(self) -> None:
         self.asked = 0
 
+    def has_methods(self) -> str:
+        return "a method of the user's"
+
     def ask(self, question: str) -> str:
+        """Answers a question."""
         self.asked += 1
         return f"{question}? {self.asked}"
 
@@ -515,6 +533,11 @@ model = Model()
 @workerlib.export
 def load_model() -> Any:
     return workerlib.remote(model)
+
+
+@workerlib.export
+def signature_of(table: Any, method: str) -> tuple[str, str | None]:
+    return str(inspect.signature(getattr(table, method))), getattr(table, method).__doc__
 
 
 @workerlib.export

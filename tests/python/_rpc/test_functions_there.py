@@ -8,8 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from workerlib import Worker, export
-from workerlib._rpc.functions_there import FunctionsThere, is_plain
-from workerlib._rpc.remote_functions import _signature
+from workerlib._rpc.functions_there import FunctionsThere, is_plain, signature_of
 
 Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
@@ -74,7 +73,7 @@ def test_plain_parameters_are_those_of_a_function() -> None:
     ):
         if is_plain(listed):
             plain += 1
-            assert str(_signature(listed, None)).count(",") >= len(listed) - 1
+            assert str(signature_of(listed, None)).count(",") >= len(listed) - 1
     assert is_plain([])
     assert plain > 500
 

@@ -130,16 +130,10 @@ class BlockingObject(_Blocking):
     Used by `with`, the handle lets the object go at the end of the block.
     """
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> BlockingFunction:
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        method = getattr(self._box[0], name)
-
-        @functools.wraps(method)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return _call(self._loop, method, args, kwargs)
-
-        return call
+        return _blocking_function(self._loop, getattr(self._box[0], name))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
@@ -202,24 +196,13 @@ class BlockingWorker:
         Raises:
             NotExportedError: If the worker does not export it.
         """
-        return self._blocking(self._worker[name])
+        return _blocking_function(self._loop, self._worker[name])
 
     def __contains__(self, name: object) -> bool:
         return name in self._worker
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._worker)
-
-    def _blocking(self, function: RemoteFunction) -> BlockingFunction:
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return _call(self._loop, function, args, kwargs)
-
-        def options(**chosen: Any) -> BlockingFunction:
-            return self._blocking(function.options(**chosen))
-
-        call.options = options  # type: ignore[attr-defined]
-        return cast("BlockingFunction", call)
 
     def __getattr__(self, name: str) -> BlockingFunction:
         # As Worker has it: protocols of Python's own ask for these.
@@ -295,6 +278,18 @@ def _call(
         return made if isinstance(made, Stream) else await made
 
     return _blocking(loop, loop.run(call()))
+
+
+def _blocking_function(loop: _LoopThread, function: RemoteFunction) -> BlockingFunction:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return _call(loop, function, args, kwargs)
+
+    def options(**chosen: Any) -> BlockingFunction:
+        return _blocking_function(loop, function.options(**chosen))
+
+    call.options = options  # type: ignore[attr-defined]
+    return cast("BlockingFunction", call)
 
 
 def _plain(value: Any) -> Any:

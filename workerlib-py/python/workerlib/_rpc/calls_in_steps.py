@@ -8,14 +8,12 @@ needs an async adapter, or is made by sync code that waits. `Session.call` sends
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from workerlib._native import Unfinished
 from workerlib._rpc.incoming_call import Served
-from workerlib._rpc.outgoing_call import Outcome, Pending, driver
+from workerlib._rpc.outgoing_call import Outcome, Pending, driver, in_this_context
 from workerlib._rpc.remote_functions import OnReport
 from workerlib._rpc.streams_consumed import Stream
 
@@ -54,7 +52,7 @@ async def send_in_steps(
     answer: Pending = connection._expect(call, function, timeout)
     answer.parent = parent
     if on_report is not None:
-        answer.on_report = partial(_run_in, contextvars.copy_context(), on_report)
+        answer.on_report = in_this_context(on_report)
     if driver.is_on:
         # The other side has to know before it does anything about the call.
         connection._session.block(call)
@@ -91,11 +89,6 @@ async def unless_settled(connection: Connection, call: int, work: Coroutine[Any,
     finally:
         pending.remove_done_callback(end)
         task.cancel()
-
-
-def _run_in(context: contextvars.Context, function: Callable[..., object], *args: Any) -> object:
-    """Calls a function in a copy of a context, since the context may be running already."""
-    return context.copy().run(function, *args)
 
 
 def _is_being_cancelled() -> bool:

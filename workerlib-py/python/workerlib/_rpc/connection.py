@@ -467,6 +467,11 @@ class Connection:
 
     def _on_exports(self, exports: list[ExportDescription]) -> None:
         self._late_text += len(str(exports))
+        try:
+            exports = self.references.classes.hear(exports)
+        except ProtocolError as error:
+            self._session.close(str(error))
+            return
         if self._late_text > _MOST_LATE_TEXT:
             self._session.close(
                 "the other side has described exports again and again, with more than 64 MiB of text"

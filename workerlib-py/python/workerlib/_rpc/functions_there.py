@@ -13,7 +13,9 @@ from keyword import iskeyword
 from typing import Any
 from weakref import WeakValueDictionary
 
-_Parameters = list[tuple[str, int, str | None, str | None]]
+from workerlib._errors import ProtocolError
+
+Parameters = list[tuple[str, int, str | None, str | None]]
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -68,7 +70,64 @@ class FunctionsThere(Mapping[str, Any]):
         return len(self._makers)
 
 
-def is_plain(parameters: _Parameters) -> bool:
+class _Default:
+    """The default of a remote parameter: this side knows its `repr()` only."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def signature_of(parameters: Parameters, returns: str | None) -> inspect.Signature:
+    """Makes the signature that the other side describes.
+
+    Args:
+        parameters: The parameters as the other side describes them.
+        returns: The text of the return annotation, if there is one.
+
+    Raises:
+        ValueError: If no function has such parameters.
+        TypeError: Likewise.
+    """
+    empty = inspect.Parameter.empty
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                name,
+                inspect._ParameterKind(kind),
+                default=empty if default is None else _Default(default),
+                annotation=empty if annotation is None else annotation,
+            )
+            for name, kind, default, annotation in parameters
+        ],
+        return_annotation=empty if returns is None else returns,
+    )
+
+
+def check_parameters(title: str, name: str, parameters: Parameters | None) -> None:
+    """Checks that a function can have the parameters that the other side describes.
+
+    Args:
+        title: The other side's title in messages: "the page".
+        name: The name of the function.
+        parameters: The parameters; None if they are not known.
+
+    Raises:
+        ProtocolError: If no function has such parameters.
+    """
+    if parameters is None or is_plain(parameters):
+        return
+    try:
+        signature_of(parameters, None)
+    except (ValueError, TypeError) as error:
+        raise ProtocolError(
+            f"{title} describes its export {name!r} as no function can be: {error}"
+        ) from error
+
+
+def is_plain(parameters: Parameters) -> bool:
     """Tells whether a function can have these parameters, where that is seen at a glance.
 
     `inspect.Signature` decides about all others. It takes ten times as long.

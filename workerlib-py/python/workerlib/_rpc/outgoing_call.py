@@ -7,8 +7,10 @@ It decides nothing about the state of the call, which is the session's.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from workerlib._rpc.incoming_call import Served
@@ -140,3 +142,12 @@ class Pending(asyncio.Future[Outcome | None]):
     def _stop_timer(self, name: str) -> None:
         if self.timers is not None and (timer := self.timers.pop(name, None)):
             timer[0].cancel()
+
+
+def in_this_context(function: Callable[..., object]) -> Callable[..., object]:
+    """Has a function run in copies of the current context, which may be running already."""
+    return partial(_run_in, contextvars.copy_context(), function)
+
+
+def _run_in(context: contextvars.Context, function: Callable[..., object], *args: Any) -> object:
+    return context.copy().run(function, *args)

@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 
 from workerlib._errors import BackPressureError, CannotBlockError, ConnectionClosedError
 from workerlib._rpc.callbacks import Callback
+from workerlib._rpc.described_classes import DescribedClasses
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.invocations import Invocation
+from workerlib._rpc.remote_functions import OnReport
 from workerlib._rpc.remote_objects import RemoteObject, close, described, hold, let_go
 from workerlib._rpc.reply import Reply, ReplyState, UntakenReply, Watcher
 from workerlib._rpc.waiting import wait
@@ -151,6 +153,8 @@ class References:
         self._loop = loop
         self._wraps = connection._table.adapters.find_total() is not None
         self._thread = threading.get_ident()
+        self.classes = DescribedClasses(session)
+        """The classes of the objects, as the two sides have described them."""
         self.given: dict[int, Given] = {}
         """The functions and objects that the other side may call, by number. `Direct` has the same dict."""
         self._objects: dict[int, int] = {}
@@ -177,12 +181,12 @@ class References:
 
     def give_object(self, thing: Any, closes: bool) -> Parts:
         """Gives an object to the other side, and says how it stands in a frame: each time as the same one."""
-        name, methods = described(thing)
-        description = (name, tuple(methods.items()))
+        cls = described(thing)
+        description = self.classes.tell(cls)
         number = self._objects.get(id(thing))
         if number is None or not self._session.give_again(number):
             number = self._session.give(False)
-            self.given[number] = GivenObject(thing, name, frozenset(methods), closes)
+            self.given[number] = GivenObject(thing, cls.name, cls.names, closes)
             self._objects[id(thing)] = number
             hold(thing)
         return ("sender", number, _OBJECT, description)
@@ -252,7 +256,8 @@ class References:
         number = session.invoke(held.number, member, args, kwargs, False)
         origin = held.calls[0] if len(held.calls) == 1 else _origin(held)
         state = _make(ReplyState)
-        state.references, state.id, state.name, state.origin = self, number, held.name, origin
+        state.references, state.id, state.held, state.origin = self, number, held.number, origin
+        state.name = f"{held.name}.{member}" if member else held.name
         if origin is not None and origin.replies is not None:
             origin.replies[number] = state
         reply: Reply[Any] = _make(UntakenReply)
@@ -271,11 +276,39 @@ class References:
             )
         return self._end(held.name)
 
-    async def call(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Calls a method and returns its result; waits until the other side takes another invocation."""
+    async def call(  # noqa: PLR0917 - the options are those of a method
+        self,
+        held: Held,
+        member: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        timeout: float | None = None,
+        on_report: OnReport | None = None,
+        handle: object = None,
+    ) -> Any:
+        """Calls a method and returns its result; waits until the other side takes another invocation.
+
+        Args:
+            held: The reference to the object.
+            member: The name of the method.
+            args: The positional arguments.
+            kwargs: The keyword arguments.
+            timeout: How many seconds it may take from now.
+            on_report: Is called with what the method reports while it runs.
+            handle: What holds the object until the call has been sent.
+
+        Raises:
+            TimeoutError: If it took longer.
+            BaseException: Any exception of the method.
+        """
         while not self._session.may_invoke and (latest := self._latest()) is not None:
             await Watcher(latest)
-        return await self.invoke(held, member, args, kwargs)
+        reply = self.invoke(held, member, args, kwargs)
+        # An object lives as long as a call of it runs.
+        del handle
+        if timeout is not None or on_report is not None:
+            reply._state.expect(timeout, on_report)
+        return await reply
 
     def _wait_for_room(self, held: Held) -> None:
         """Waits until the other side takes another invocation, where that is possible."""
@@ -395,11 +428,8 @@ class References:
         served = () if connection is None else connection._served.values()
         running = [one.number for one in served if isinstance(one, Invocation)]
         here = [Reference("here", given.name, running.count(number)) for number, given in self.given.items()]
-        states = self.replies.values()
-        there = [
-            Reference("there", held.name, sum(state.name == held.name for state in states))
-            for held in self._held.values()
-        ]
+        asked = [state.held for state in self.replies.values()]
+        there = [Reference("there", held.name, asked.count(number)) for number, held in self._held.items()]
         return here + there
 
 

@@ -20,7 +20,7 @@ from workerlib._rpc import starts
 from workerlib._rpc.any_call import NAME as ANY_CALL
 from workerlib._rpc.any_call import AnyCall
 from workerlib._rpc.call_log import CallLog
-from workerlib._rpc.functions_there import FunctionsThere, is_plain
+from workerlib._rpc.functions_there import FunctionsThere, check_parameters, signature_of
 from workerlib._rpc.streams_consumed import AHEAD, Stream
 from workerlib._values.functions import mark_remote
 from workerlib._values.references import References
@@ -106,14 +106,7 @@ def learn(connection: Caller, name: str, title: str, exports: list[ExportDescrip
     for export in exports:
         if len(functions) == _MOST_EXPORTS and export[0] not in functions:
             raise ProtocolError(f"{title} exports more than {_MOST_EXPORTS:,} functions")
-        parameters = export[2]
-        if parameters is not None and not is_plain(parameters):
-            try:
-                _signature(parameters, None)
-            except (ValueError, TypeError) as error:
-                raise ProtocolError(
-                    f"{title} describes its export {export[0]!r} as no function can be: {error}"
-                ) from error
+        check_parameters(title, export[0], export[2])
         functions.add(export[0], partial(_remote_function, connection, name, export))
 
 
@@ -129,32 +122,16 @@ def not_exported(name: str, exported: Mapping[str, object], other: str = "the wo
     return NotExportedError(f"{other} does not export {name!r}; it exports {listed}", name=name)
 
 
-class _Default:
-    """The default of a remote parameter: this side knows its `repr()` only."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text
-
-
 def _remote_function(connection: Caller, other: str, export: ExportDescription) -> RemoteFunction:
     name, doc, parameters, returns, kind = export
     is_stream = kind == STREAM
-    signature = None if parameters is None else _signature(parameters, returns)
+    signature = None if parameters is None else signature_of(parameters, returns)
     least, most = (0, math.inf) if signature is None else _positional(signature)
 
     def with_options(
         *, timeout: float | None = None, on_report: OnReport | None = None, ahead: int | None = None
     ) -> RemoteFunction:
-        if timeout is not None and require_seconds("timeout", timeout) <= 0:
-            raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
-        if ahead is not None and not is_stream:
-            raise TypeError(f"{name}() is no stream: ahead= is for functions with a `yield`")
-        if ahead is not None and require_count("ahead", ahead, 1) >= 1 << 32:
-            raise ValueError(f"ahead={ahead!r}: write a number below 2**32")
-        require_callable("on_report", on_report)
+        check_options(name, is_stream, timeout, on_report, ahead)
 
         def open_stream(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stream[Any]:
             def open_(stream: Stream[Any]) -> Coroutine[Any, Any, Any]:
@@ -205,6 +182,31 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
     return cast("RemoteFunction", AnyCall(made)) if name == ANY_CALL else made
 
 
+def check_options(
+    name: str, is_stream: bool, timeout: float | None, on_report: OnReport | None, ahead: int | None
+) -> None:
+    """Checks the options of a call.
+
+    Args:
+        name: The name of the function.
+        is_stream: Whether it gives a stream.
+        timeout: See `RemoteFunction.options`.
+        on_report: Likewise.
+        ahead: Likewise.
+
+    Raises:
+        ValueError: If a number is none that is possible.
+        TypeError: If an option is of another type, or is not for this function.
+    """
+    if timeout is not None and require_seconds("timeout", timeout) <= 0:
+        raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
+    if ahead is not None and not is_stream:
+        raise TypeError(f"{name}() is no stream: ahead= is for functions with a `yield`")
+    if ahead is not None and require_count("ahead", ahead, 1) >= 1 << 32:
+        raise ValueError(f"ahead={ahead!r}: write a number below 2**32")
+    require_callable("on_report", on_report)
+
+
 def _positional(signature: inspect.Signature) -> tuple[float, float]:
     """Counts the positional arguments, at least and at most, of a call without keyword arguments."""
     least, most = 0.0, 0.0
@@ -218,21 +220,3 @@ def _positional(signature: inspect.Signature) -> tuple[float, float]:
         elif parameter.kind is parameter.KEYWORD_ONLY and is_required:
             least = math.inf
     return least, most
-
-
-def _signature(
-    parameters: list[tuple[str, int, str | None, str | None]], returns: str | None
-) -> inspect.Signature:
-    empty = inspect.Parameter.empty
-    return inspect.Signature(
-        [
-            inspect.Parameter(
-                name,
-                inspect._ParameterKind(kind),
-                default=empty if default is None else _Default(default),
-                annotation=empty if annotation is None else annotation,
-            )
-            for name, kind, default, annotation in parameters
-        ],
-        return_annotation=empty if returns is None else returns,
-    )

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from workerlib._rpc.streams_consumed import Stream
+from workerlib._rpc.described_classes import ClassDescription, MethodThere, described_class, methods_of
+from workerlib._rpc.remote_functions import OnReport, RemoteFunction, check_options
+from workerlib._rpc.streams_consumed import AHEAD, Stream
 from workerlib._values.references import Kept, Remote
 
 
@@ -39,19 +41,21 @@ class RemoteObject(Remote):
     object itself.
     """
 
-    __slots__ = ("__weakref__", "_held", "_methods")
+    __slots__ = ("__weakref__", "_held", "_methods", "_number")
 
-    has_methods = True
+    _has_methods = True
 
-    def __init__(self, held: Any, methods: dict[str, bool]) -> None:
+    def __init__(self, held: Any, methods: dict[str, bool], number: int | None = None) -> None:
         """Wraps a reference that this side holds, a `Held`. Users get handles as results and arguments.
 
         Args:
             held: The reference.
             methods: The names of the methods, and which of them give a stream.
+            number: The number by which the other side has described its class, if it has.
         """
         self._held = held
         self._methods = methods
+        self._number = number
 
     @classmethod
     def _of(cls, held: Any) -> RemoteObject:
@@ -61,45 +65,36 @@ class RemoteObject(Remote):
             ValueError: If the frame says something else.
         """
         description = held.description
-        if type(description) is tuple and len(description) == 2 and type(description[0]) is str:
-            methods = description[1]
-            if type(methods) is tuple and all(_is_method(one) for one in methods):
+        if type(description) is tuple and len(description) in (2, 3) and type(description[0]) is str:
+            _, methods, *number = description
+            if (
+                type(methods) is tuple
+                and all(_is_method(one) for one in methods)
+                and all(type(one) is int and 0 <= one < 1 << 32 for one in number)
+            ):
                 held.name = description[0]
-                return cls(held, dict(methods))
-        raise ValueError("the description of an object is the name of its class, and its methods")
+                return cls(held, dict(methods), *number)
+        raise ValueError("the description of an object is the name of its class, its methods, and a number")
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> RemoteFunction:
         # Protocols of Python's own (copy, pickle …) ask for these.
         if name.startswith("_"):
             raise AttributeError(name)
-        held = self._held
-        if name not in self._methods:
+        gives_stream = self._methods.get(name)
+        if gives_stream is None:
             listed = ", ".join(self._methods) or "none"
-            raise AttributeError(f"{held.name} has no public method {name!r}; its methods are: {listed}")
-        gives_stream = self._methods[name]
-
-        def method(*args: Any, **kwargs: Any) -> Any:
-            if held.is_released:
-                raise ValueError(f"{held.name}.{name}() is called on a handle that has been closed")
-            call: Any = held.references.call(held, name, args, kwargs)
-            # Python's warning for a coroutine that was never awaited shows this name.
-            call.__qualname__ = f"{held.name}.{name}"
-            return call
-
-        def stream(*args: Any, **kwargs: Any) -> Any:
-            if held.is_released:
-                raise ValueError(f"{held.name}.{name}() is called on a handle that has been closed")
-            made: Stream[Any] = Stream(
-                f"{held.name}.{name}", lambda it: _open(it, held.references.call(held, name, args, kwargs))
+            raise AttributeError(
+                f"{self._held.name} has no public method {name!r}; its methods are: {listed}", name=name
             )
-            # The object is closed when its last handle is gone, so the items need one.
-            made.keeps = self
-            return made
+        return _method(self, name, gives_stream, self._known.get(name))
 
-        if gives_stream:
-            method = stream
-        method.__name__, method.__qualname__ = name, f"{held.name}.{name}"
-        return method
+    @property
+    def _known(self) -> Mapping[str, MethodThere]:
+        """What the other side has told of the methods."""
+        if self._number is None:
+            return {}
+        known: Mapping[str, MethodThere] = self._held.references.classes.heard(self._number)
+        return known
 
     def __dir__(self) -> list[str]:
         """Lists the methods."""
@@ -125,6 +120,66 @@ class RemoteObject(Remote):
             held.references.drop(held)
 
 
+def _method(  # noqa: PLR0917 - the options are those of a method
+    handle: RemoteObject,
+    name: str,
+    gives_stream: bool,
+    known: MethodThere | None,
+    timeout: float | None = None,
+    on_report: OnReport | None = None,
+    ahead: int | None = None,
+) -> RemoteFunction:
+    """Makes a method of a handle, with its options.
+
+    It has the handle, as a bound method has its object.
+    """
+    held = handle._held
+    called = f"{held.name}.{name}"
+
+    def method(*args: Any, **kwargs: Any) -> Any:
+        if held.is_released:
+            raise _closed(called)
+        call: Any = held.references.call(held, name, args, kwargs, timeout, on_report, handle)
+        # Python's warning for a coroutine that was never awaited shows this name.
+        call.__qualname__ = called
+        return call
+
+    def stream(*args: Any, **kwargs: Any) -> Any:
+        if held.is_released:
+            raise _closed(called)
+        made: Stream[Any] = Stream(
+            called,
+            lambda it: _open(it, held.references.call(held, name, args, kwargs, timeout, on_report)),
+            timeout=timeout,
+            ahead=ahead or AHEAD,
+        )
+        # The object is closed when its last handle is gone, so the items need one.
+        made.keeps = handle
+        return made
+
+    def options(
+        *, timeout: float | None = None, on_report: OnReport | None = None, ahead: int | None = None
+    ) -> RemoteFunction:
+        check_options(called, gives_stream, timeout, on_report, ahead)
+        return _method(handle, name, gives_stream, known, timeout, on_report, ahead)
+
+    function: Any = stream if gives_stream else method
+    function.__name__, function.__qualname__ = name, called
+    # Python's errors about its arguments show it.
+    options.__qualname__ = f"{called}.options"
+    function.options = options
+    if known is not None:
+        function.__doc__ = known.doc
+        if (signature := known.signature) is not None:
+            function.__signature__ = signature
+    mark = getattr(inspect, "markcoroutinefunction", None)
+    return cast("RemoteFunction", function if mark is None or gives_stream else mark(function))
+
+
+def _closed(called: str) -> ValueError:
+    return ValueError(f"{called}() is called on a handle that has been closed")
+
+
 async def _open(stream: Stream[Any], call: Coroutine[Any, Any, Any]) -> Any:
     """Makes the call of a method that gives a stream, and returns where its items arrive."""
     stream.opening = asyncio.ensure_future(call)
@@ -133,30 +188,21 @@ async def _open(stream: Stream[Any], call: Coroutine[Any, Any, Any]) -> Any:
         return arrived
     inbox = arrived.inbox
     assert inbox is not None
+    inbox.name = stream.name
     inbox.ask(stream.ahead)
     return inbox
 
 
-def described(thing: Any) -> tuple[str, dict[str, bool]]:
-    """Returns the name of an object's class, and its public methods; of a handle those of its object."""
-    if isinstance(thing, RemoteObject):
-        return thing._held.name, thing._methods
-    cls = type(thing)
-    return cls.__qualname__, methods_of(cls)
-
-
-def methods_of(cls: type) -> dict[str, bool]:
-    """Names the public methods of a class, and tells which of them give a stream."""
-    methods: dict[str, bool] = {}
-    for name in dir(cls):
-        if name.startswith("_"):
-            continue
-        member = inspect.getattr_static(cls, name)
-        function = member.__func__ if isinstance(member, staticmethod | classmethod) else member
-        if inspect.isroutine(function):
-            gives_stream = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-            methods[name] = gives_stream
-    return methods
+def described(thing: Any) -> ClassDescription:
+    """Describes the class of an object; of a handle that of its object."""
+    if not isinstance(thing, RemoteObject):
+        return described_class(type(thing))
+    known = thing._known
+    exports = [
+        known[name].export if name in known else (name, None, None, None, int(is_stream))
+        for name, is_stream in thing._methods.items()
+    ]
+    return ClassDescription(thing._held.name, thing._methods, exports)
 
 
 def _is_method(one: object) -> bool:

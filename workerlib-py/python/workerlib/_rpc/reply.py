@@ -9,12 +9,12 @@ callback was passed to (`_rpc/references.py`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar, cast
 
 from workerlib._errors import ConnectionClosedError
 from workerlib._rpc.incoming_call import Served
-from workerlib._rpc.outgoing_call import Outcome, Pending
+from workerlib._rpc.outgoing_call import Outcome, Pending, in_this_context
 from workerlib._rpc.waiting import wait
 from workerlib._values.exception_values import twin_of
 from workerlib._values.exceptions import raise_remote
@@ -31,8 +31,10 @@ class ReplyState:
     """The `References` of the connection."""
     id: int
     """The id of the invocation."""
+    held: int
+    """The number of what is called."""
     name: str
-    """The name of the callback, for messages."""
+    """The name of the callback or of the method, for messages."""
     origin: Served | None
     """The call that the callback was passed to, if it runs."""
 
@@ -51,6 +53,8 @@ class ReplyState:
     """Whether nobody can ask for it any more."""
     is_reported = False
     """Whether the other side raises the error, if there is one."""
+    on_report: None = None
+    """Nobody hears what the callback reports: that is asked for by the `Pending` of a method's call."""
     value: Any = None
     error: BaseException | None = None
 
@@ -93,6 +97,22 @@ class ReplyState:
             origin.replies.pop(number, None)
         if error is not None and self.is_abandoned:
             self.references.report(self, error)
+
+    def expect(self, timeout: float | None, on_report: Callable[..., object] | None) -> None:
+        """Prepares the wait for an answer that takes its time; the time counts from now.
+
+        Args:
+            timeout: How many seconds it may take.
+            on_report: Is called with what the function reports.
+        """
+        connection = self.references.connection()
+        # A channel that fails settles it in no time.
+        if connection is None or self.is_done:
+            return
+        pending = self.pending = connection._expect(self.id, self.name, timeout)
+        if on_report is not None:
+            pending.on_report = in_this_context(on_report)
+        pending.has_started()
 
     def leave(self, connection: Any) -> None:
         """Notes that a wait for the answer has been cancelled."""

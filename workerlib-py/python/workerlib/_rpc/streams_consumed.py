@@ -214,6 +214,11 @@ class Stream(IteratedOnly, Generic[_T_co]):
         """The number of items that the other side may be ahead."""
 
     @property
+    def name(self) -> str:
+        """The stream's name in messages."""
+        return self._name
+
+    @property
     def inbox(self) -> Inbox | None:
         """The items that have arrived; None before the first step."""
         return self._inbox

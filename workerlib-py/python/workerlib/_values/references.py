@@ -43,7 +43,7 @@ class Remote:
 
     __slots__ = ()
 
-    has_methods = False
+    _has_methods = False
     """Whether it stands for an object, whose methods are called, and not for a function."""
 
     def __copy__(self) -> Self:
@@ -118,7 +118,7 @@ def take_apart_reference(references: References | None, value: Any) -> Parts:
         parts = references.carry(value)
         if parts is not None:
             return parts
-        if value.has_methods:
+        if value._has_methods:
             # The other side calls the methods by way of this one.
             return references.give_object(value, False)
     return references.give_function(value.__wrapped__ if type(value) is Marked else value)
