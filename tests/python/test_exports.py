@@ -131,7 +131,9 @@ def _by_inspect(name: str, function: Callable[..., Any]) -> object:
         (one.name, int(one.kind), default(one.default), text(one.annotation))
         for one in signature.parameters.values()
     ]
-    return name, inspect.getdoc(function), parameters, text(signature.return_annotation), int(kind)
+    # A class returns its instance, whatever its `__init__` says.
+    returns = function.__name__ if isinstance(function, type) else text(signature.return_annotation)
+    return name, inspect.getdoc(function), parameters, returns, int(kind)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=repr)

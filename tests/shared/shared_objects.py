@@ -50,6 +50,42 @@ async def test_only_public_methods_are_called(worker: Worker) -> None:
             await references.call(table._held, name, (), {})
 
 
+async def test_methods_of_a_class(worker: Worker) -> None:
+    """Class methods and static methods are called on the class; what they return is as of any function."""
+    table = await worker.Table.make("made", 2)
+    assert isinstance(table, workerlib.RemoteObject)
+    assert await table.query() == [1, 2]
+    assert await (await worker.Table.make_slowly("made slowly")).query() == [1, 2, 3]
+    assert await worker.Table.plus(1, right=2) == 3
+    assert [number async for number in worker.Table.numbers(3)] == [0, 1, 2]
+    assert [number async for number in worker.Table.numbers.options(ahead=1)(3)] == [0, 1, 2]
+    assert await worker.Table.make.options(timeout=seconds(20))("with options") is not table
+    assert str(inspect.signature(worker.Table.make)) == "(name: 'str', rows: 'int' = 3) -> 'Table'"
+    assert worker.Table.make.__doc__ == "Makes a table with so many rows."
+    assert str(inspect.signature(worker.Table)) == "(name: 'str') -> 'Table'"
+    with raises(TypeError, "Table.make\\(\\) missing a required argument: 'name'"):
+        worker.Table.make()
+    assert "Table.make" in worker and worker["Table.make"] is worker.Table.make
+    narrow = await worker.NarrowTable.make("narrow", 1)
+    assert repr(narrow) == "<remote Narrow>"
+    assert await worker.NarrowTable.plus(1, 2) == 103
+
+
+async def test_a_class_of_the_other_side(worker: Worker) -> None:
+    """It is called, has options, is a value, and says what it does not have."""
+    table = await worker.Table.options(timeout=seconds(20))("with options")
+    assert await table.query() == [1, 2, 3]
+    assert worker.Table.options(timeout=1).make.__name__ == "Table.make"
+    with raises(AttributeError, "no exported class method or static method 'query'.*`await handle.query"):
+        worker.Table.query("not on a handle")
+    with raises(AttributeError, "'_hidden'|_hidden"):
+        worker.Table._hidden()
+    assert callable(worker.Table) and copy.deepcopy(worker.Table) is worker.Table
+    assert await worker.is_table(worker.Table)
+    assert await worker.is_table(worker.Table.make, "make")
+    assert repr(worker.Table) == "<remote class Table>"
+
+
 async def test_methods_tell_what_they_say(worker: Worker) -> None:
     """A method has the name, the docstring and the signature of the object's, of classes without an export too."""
     table, model = await worker.Table("described"), await worker.load_model()

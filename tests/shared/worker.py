@@ -436,6 +436,32 @@ class Table:
         self.rows_there = [1, 2, 3]
         Table.open_tables += 1
 
+    @classmethod
+    def make(cls, name: str, rows: int = 3) -> Table:
+        """Makes a table with so many rows."""
+        table = cls(name)
+        table.rows_there = [*range(1, rows + 1)]
+        return table
+
+    @classmethod
+    async def make_slowly(cls, name: str) -> Table:
+        await asyncio.sleep(0.01)
+        return cls(name)
+
+    @staticmethod
+    def plus(left: int, right: int) -> int:
+        return left + right
+
+    @classmethod
+    def numbers(cls, count: int) -> Iterator[int]:
+        for number in range(count):
+            workerlib.report(number)
+            yield number
+
+    @classmethod
+    def _hidden(cls) -> None:
+        raise AssertionError("nobody calls this")
+
     def query(self, factor: int = 1) -> list[int]:
         """Returns the rows.
 
@@ -509,6 +535,15 @@ class Table:
         notes.setdefault("closed tables", []).append(self.name)
 
 
+@workerlib.export(name="NarrowTable")
+class Narrow(Table):
+    """Is exported under another name, and has the class methods of its base."""
+
+    @staticmethod
+    def plus(left: int, right: int) -> int:
+        return left + right + 100
+
+
 class Model:
     """Is not exported: one instance is sent by `workerlib.remote`."""
 
@@ -538,6 +573,11 @@ def load_model() -> Any:
 @workerlib.export
 def signature_of(table: Any, method: str) -> tuple[str, str | None]:
     return str(inspect.signature(getattr(table, method))), getattr(table, method).__doc__
+
+
+@workerlib.export
+def is_table(thing: Any, member: str = "") -> bool:
+    return thing is Table if not member else thing == getattr(Table, member)
 
 
 @workerlib.export

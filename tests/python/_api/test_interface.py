@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
 import textwrap
@@ -448,7 +449,7 @@ def test_an_exported_class_becomes_a_handle() -> None:
         assert f"    {line}" in handle
     for name in ("name(", "other(", "_private", "__init__"):
         assert name not in handle
-    assert "    async def Table(self, path: str, *, size: int=...) -> TableHandle:" in text
+    assert "    async def __call__(self, path: str, *, size: int=...) -> TableHandle:" in text
     assert "    from work import Round as Round_\n" in text
     assert "    async def Circle(self, *args: Any, **fields: Any) -> Round_:" in text
     assert "    async def newest(self, tables: list[TableHandle]) -> TableHandle | None:" in text
@@ -528,3 +529,96 @@ def test_any_name_of_a_script_gives_a_name_of_a_class(file: str, name: str) -> N
     script = Path("folder") / file
     assert stubs.interface_name(script) == name
     compile(stubs.interface_of("def f(): ...", script.stem, name), file, "exec")
+
+
+CLASSES = """
+    from dataclasses import dataclass
+    from typing import Iterator, Self
+    import workerlib
+
+    @workerlib.export
+    class Table:
+        def __init__(self, path: str, *, size: int = 1): ...
+        @classmethod
+        def open(cls, path: str) -> Self: ...
+        @staticmethod
+        def numbers(count: int) -> Iterator[int]:
+            yield count
+        @classmethod
+        def _hidden(cls) -> None: ...
+        def query(self) -> int: ...
+
+    @workerlib.export
+    class Plain:
+        pass
+
+    @workerlib.export
+    @dataclass
+    class Point:
+        x: int
+        @classmethod
+        def origin(cls) -> "Point": ...
+"""
+
+
+def test_class_methods_in_a_written_interface() -> None:
+    """A class with class methods is an object that is called, and `Self` there is the handle."""
+    text = stubs.interface_of(textwrap.dedent(CLASSES), "work", "Work")
+    body = ast.parse(text).body
+    names = [node.name for node in body if isinstance(node, ast.ClassDef)]
+    assert names == ["TableHandle", "PlainHandle", "TableClass", "PointClass", "Work"]
+    cls = text.partition("class TableClass")[2].partition("class PointClass")[0]
+    for line in (
+        "async def __call__(self, path: str, *, size: int=...) -> TableHandle:",
+        "async def open(self, path: str) -> TableHandle:",
+        "def numbers(self, count: int) -> Stream[int]:",
+    ):
+        assert line in cls
+    assert "_hidden" not in text and "query" not in cls
+    assert "    @property\n    def Table(self) -> TableClass:" in text
+    assert "    async def Plain(self) -> PlainHandle:" in text
+    assert "async def origin(self) -> Point:" in text
+    # The script imports it, and the handles need it too.
+    assert "from typing import TYPE_CHECKING, Any, Protocol, Self\n" in text
+
+
+class TableClass(Protocol):
+    """Fits but for the last method."""
+
+    async def __call__(self, path: str) -> object: ...
+    async def open(self, path: str) -> object: ...
+    def numbers(self, count: int) -> Stream[int]: ...
+    async def gone(self) -> None: ...
+
+
+class WithClass(Interface, Protocol):
+    """Has a class as a property, as `workerlib.stubs` writes it."""
+
+    @property
+    def Table(self) -> TableClass: ...
+
+    @property
+    def Unknown(self) -> "NotHere": ...  # type: ignore[name-defined]  # noqa: F821, UP037
+
+
+def test_class_methods_are_checked() -> None:
+    """Those that the worker lacks, and those with other parameters, are told with the name of the class."""
+
+    class Table:
+        def __init__(self, path: str) -> None: ...
+
+        @classmethod
+        def open(cls, name: str) -> None: ...
+
+        @staticmethod
+        def numbers(count: int) -> Iterator[int]:
+            yield count
+
+    _exports.export(Table)
+    with pytest.raises(InterfaceError) as raised:
+        check(WithClass, _exports.describe_exports(), "work")
+    assert str(raised.value).partition("WithClass: ")[2].split("; ") == [
+        "Table.open(path) is Table.open(name) there",
+        "it does not export Table.gone()",
+        "it does not export Unknown()",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import FunctionType
 from typing import Any, TypeVar, cast, overload
 
@@ -29,6 +30,9 @@ idempotent: set[str] = set()
 
 INTERNAL = "workerlib:"
 """How the names of workerlib's own functions begin, which are no exports."""
+
+_of_classes: set[str] = set()
+"""The names of the exports that came with an exported class: its class methods and static methods."""
 
 blocking: dict[str, bool] = {}
 """Whether an exported function blocks, by its name, where the user has said so."""
@@ -72,7 +76,8 @@ def export(
     """Makes functions of the worker callable from the page.
 
     As a decorator, `@export` or `@export(name="…")`, or as a call, `export(f, g)`. The functions may be sync
-    or async and stay as they are: calling them in the worker is what it was before.
+    or async and stay as they are: calling them in the worker is what it was before. Of a class, its public
+    class methods and static methods can be called too: `worker.Table.open(…)`.
 
     Args:
         exported: The functions.
@@ -120,10 +125,24 @@ def _export(function: _F, name: str | None, is_idempotent: bool, is_blocking: bo
         return function
     known = functions.get(name)
     # A cell that is run again replaces its function; anything else would lose one without a word.
-    if known is not None and known is not function and _origin(known) != _origin(function):
+    is_other = known is not None and known is not function and _origin(known) != _origin(function)
+    if is_other and name not in _of_classes:
         raise ValueError(
             f"{name!r} is exported already, as {known!r}: give one of them another name by export(name='…')"
         )
+    _of_classes.discard(name)
+    _enter(name, function, is_idempotent, is_blocking)
+    if isinstance(function, type):
+        for member, method in _methods_of_class(function):
+            full = f"{name}.{member}"
+            # What the user exports under this name goes first.
+            if full not in functions or full in _of_classes:
+                _of_classes.add(full)
+                _enter(full, method, is_idempotent, is_blocking)
+    return function
+
+
+def _enter(name: str, function: Function, is_idempotent: bool, is_blocking: bool | None) -> None:
     functions[name] = function
     (idempotent.add if is_idempotent else idempotent.discard)(name)
     blocking.pop(name, None)
@@ -131,7 +150,26 @@ def _export(function: _F, name: str | None, is_idempotent: bool, is_blocking: bo
         blocking[name] = is_blocking
     for observer in observers:
         observer(name, function)
-    return function
+
+
+def _methods_of_class(cls: type) -> Iterator[tuple[str, Function]]:
+    """Finds the public class methods and static methods of a class, as they are called on it.
+
+    Those of builtins and of bases in another package are left out. Whoever exports a class may not know them,
+    and such a method may read a file or a pickle: pydantic's models have had some that do.
+    """
+    package = cls.__module__.partition(".")[0]
+    for base in cls.__mro__:
+        if base.__module__ == "builtins" or base.__module__.partition(".")[0] != package:
+            continue
+        for name, member in vars(base).items():
+            if name.startswith("_") or not isinstance(member, classmethod | staticmethod):
+                continue
+            # A subclass may have another one of that name.
+            if inspect.getattr_static(cls, name, None) is member:
+                method = _attempt(partial(getattr, cls, name))
+                if callable(method):
+                    yield name, method
 
 
 def describe_exports() -> list[ExportDescription]:
@@ -156,6 +194,9 @@ def describe_export(name: str, function: Function) -> ExportDescription:
         lambda: inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
     )
     kind = STREAM if is_generator is True else 0
+    if isinstance(function, type) and type(signature) is inspect.Signature:
+        # That of `__init__` is None.
+        signature = signature.replace(return_annotation=function.__name__)
     if type(signature) is not inspect.Signature:
         return name, _exact(doc), None, None, kind
     parameters = [

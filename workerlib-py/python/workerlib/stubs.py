@@ -79,12 +79,14 @@ def _methods(view: PageView, script: Module, name: str, function: Function) -> I
 
 
 def _module(script: Module, name: str, methods: list[Function], others: list[str], view: PageView) -> str:
-    handles = list(view.handles())
+    handles = [*view.handles(), *view.classes()]
     written = [one for method in methods for one in ast.walk(method)]
     written += [one for lines in handles for one in ast.walk(ast.parse("\n".join(lines)))]
     wanted = {node.id for node in written if isinstance(node, ast.Name)}
     of_workerlib = sorted({"Interface"} | (view.used & {"Stream", "Reply"}))
-    of_typing = {"Protocol", "TYPE_CHECKING"} | (view.used & {"Any", "Self"} - script.imports.keys())
+    of_typing = {"Protocol", "TYPE_CHECKING"} | (view.used & {"Any"} - script.imports.keys())
+    # The methods of handles have it, whether the script imports it or not.
+    of_typing |= view.used & {"Self"}
     # A decorator is evaluated.
     of_typing |= view.used & {"overload"}
     lines = [

@@ -7,7 +7,9 @@ interface is checked at run time only, since Python's types cannot say "the same
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import typing
 from collections.abc import Awaitable, Iterator
 from types import FunctionType, ModuleType
 from typing import Any, Generic, Protocol, get_origin, overload
@@ -132,6 +134,23 @@ def _functions(interface: object) -> Iterator[tuple[str, _Parameters | None, boo
             elif isinstance(found, staticmethod):
                 function = found.__func__
                 yield name, _wanted(function, _parameters(function)), _gives_stream(function)
+            elif isinstance(found, property) and base.__module__ != __name__:
+                yield from _of_class(name, found)
+
+
+def _of_class(name: str, found: property) -> Iterator[tuple[str, _Parameters | None, bool | None]]:
+    """Finds the functions of an exported class that an interface has as a property: `Table` and `Table.open`."""
+    cls = None
+    with contextlib.suppress(Exception):
+        # An annotation may name what is imported for type checkers alone.
+        cls = typing.get_type_hints(found.fget).get("return")
+    if not isinstance(cls, type):
+        yield name, None, None
+        return
+    for method, one in vars(cls).items():
+        if isinstance(one, FunctionType) and (method == "__call__" or not method.startswith("_")):
+            full = name if method == "__call__" else f"{name}.{method}"
+            yield full, _wanted(one, _parameters(one)[1:]), _gives_stream(one)
 
 
 def _is_generator(function: Any) -> bool:

@@ -26,6 +26,7 @@ class FunctionsThere(Mapping[str, Any]):
         """Starts with none."""
         self._makers: dict[str, Callable[[], Any]] = {}
         self._made: dict[str, Any] = {}
+        self._members: dict[str, list[str]] = {}
 
     def add(self, name: str, make: Callable[[], Any]) -> None:
         """Notes an export, in place of an earlier one of that name.
@@ -36,6 +37,14 @@ class FunctionsThere(Mapping[str, Any]):
         """
         self._makers[name] = make
         self._made.pop(name, None)
+        owner, _, member = name.rpartition(".")
+        if owner:
+            self._members.setdefault(owner, []).append(member)
+            self._made.pop(owner, None)
+
+    def members(self, name: str) -> dict[str, Any]:
+        """Returns the functions that can be called on an exported class, by their names there."""
+        return {member: self.get(f"{name}.{member}") for member in self._members.get(name, ())}
 
     def let_go(self) -> bool:
         """Forgets the functions that nobody else holds; returns whether any is left."""

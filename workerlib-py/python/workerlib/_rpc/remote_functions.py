@@ -6,12 +6,13 @@ the other side arrives among values. The calls themselves are made by the connec
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 from workerlib._arguments import require_callable, require_count, require_seconds
 from workerlib._errors import NotExportedError, ProtocolError
@@ -22,7 +23,7 @@ from workerlib._rpc.any_call import AnyCall
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.functions_there import FunctionsThere, check_parameters, signature_of
 from workerlib._rpc.streams_consumed import AHEAD, Stream
-from workerlib._values.functions import mark_remote
+from workerlib._values.functions import CalledThere, mark_remote
 from workerlib._values.references import References
 
 _MOST_EXPORTS = 10_000
@@ -179,7 +180,70 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
         return cast("RemoteFunction", function if mark is None or is_stream else mark(function))
 
     made = with_options()
-    return cast("RemoteFunction", AnyCall(made)) if name == ANY_CALL else made
+    if name == ANY_CALL:
+        return cast("RemoteFunction", AnyCall(made))
+    members = connection.functions_there.members(name)
+    # A function of the same name as the class that it returns would only get another error for attributes.
+    is_class = returns is not None and returns == name.rpartition(".")[2]
+    return RemoteClass(made, members) if members or is_class else made
+
+
+class RemoteClass(CalledThere):
+    """A class of the other side: it is called as a function, and has class methods and static methods."""
+
+    def __init__(self, function: RemoteFunction, members: Mapping[str, Any]) -> None:
+        """Makes one; users get them as `worker.Table`.
+
+        Args:
+            function: Makes an instance there.
+            members: The functions that can be called on the class, by their names.
+        """
+        self._function = function
+        self._members = members
+        # The name, the docstring, the signature, and what says whose function it is.
+        functools.update_wrapper(self, function)
+        for own in ("__wrapped__", "options"):
+            del self.__dict__[own]
+        for name, member in members.items():
+            # `options` is the class's own: `worker["Table.options"]` is the other one.
+            if name != "options":
+                self.__dict__[name] = member
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Makes an instance there."""
+        return self._function(*args, **kwargs)
+
+    def options(
+        self, *, timeout: float | None = None, on_report: OnReport | None = None, ahead: int | None = None
+    ) -> RemoteFunction:
+        """Returns the class with other options for the call that makes an instance."""
+        return RemoteClass(
+            self._function.options(timeout=timeout, on_report=on_report, ahead=ahead), self._members
+        )
+
+    def __getattr__(self, name: str) -> RemoteFunction:
+        # Protocols of Python's own (copy, inspect …) ask for these.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        cls = self.__name__
+        listed = ", ".join(self._members) or "none"
+        raise AttributeError(
+            f"{cls} has no exported class method or static method {name!r}; it has: {listed}. The methods of"
+            f" its instances are called on a handle: `handle = await worker.{cls}(…)`, then"
+            f" `await handle.{name}(…)`",
+            name=name,
+        )
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # As a function.
+        return self
+
+    def __repr__(self) -> str:
+        """Tells which class it is."""
+        return f"<remote class {self.__name__}>"
 
 
 def check_options(

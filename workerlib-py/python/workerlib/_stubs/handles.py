@@ -11,7 +11,7 @@ import ast
 import copy
 import keyword
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from workerlib._stubs.classes import bases_of, kind_of
 from workerlib._stubs.script import (
@@ -49,14 +49,19 @@ class PageView:
         self._script = script
         self.used: set[str] = set()
         """The names that the written annotations need besides the script's own: see `imports`."""
-        taken = {*script.definitions, *script.imports, *script.functions}
+        self._taken = {*script.definitions, *script.imports, *script.functions}
         self._handles: dict[str, str] = {}
+        self._classes: list[tuple[str, str, list[Function]]] = []
         for node in script.exported_classes().values():
             if kind_of(Defined(script, node.name, node)) == "other":
-                name = f"{node.name}Handle"
-                while name in taken:
-                    name += "_"
-                self._handles[node.name] = name
+                self._handles[node.name] = self._free(f"{node.name}Handle")
+
+    def _free(self, name: str) -> str:
+        """Finds a name that nothing else has."""
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
 
     def method_of(self, name: str, function: Function, variant_of: Function | None = None) -> Function:
         """Writes a function as a method of a Protocol.
@@ -115,7 +120,18 @@ class PageView:
         if handle is None:
             # In the Protocol the method hides the class of the same name.
             self.used.add(f"{node.name} as {node.name}_")
-        return written
+        of_class = [one for one in _methods_of(self._script, node) if _is_of_class(one)]
+        if not of_class:
+            return written
+        # A method has no methods of its own: the class is an object that is called.
+        cls = self._free(f"{node.name}Class")
+        written.name = "__call__"
+        methods = [self.method_of(one.name, _WithoutSelf(node.name).visit(one)) for one in of_class]
+        self._classes.append((cls, doc or f"The class {node.name} of the worker.", [written, *methods]))
+        is_property: list[ast.expr] = [ast.Name("property")]
+        return ast.FunctionDef(
+            name, _no_arguments(), [ast.Expr(ast.Constant(...))], is_property, ast.Name(cls)
+        )
 
     def handles(self) -> Iterator[list[str]]:
         """Writes a Protocol for the handles of each exported class, as its lines."""
@@ -130,13 +146,12 @@ class PageView:
                 if not one.name.startswith("_") and not _is_attribute(one)
             ]
             methods += ast.parse(_HANDLE_METHODS).body
-            head = ast.ClassDef(
-                name, [ast.Name("Protocol")], [], [ast.Expr(ast.Constant(_indented(doc)))], []
-            )
-            lines = ast.unparse(head).splitlines()
-            for method in methods:
-                lines += ["", *within(method)]
-            yield lines
+            yield _protocol(name, doc, methods)
+
+    def classes(self) -> Iterator[list[str]]:
+        """Writes a Protocol for each class that has class methods or static methods, as its lines."""
+        for name, doc, methods in self._classes:
+            yield _protocol(name, doc, methods)
 
     def imports(self) -> Iterator[str]:
         """Writes the imports of the names that annotations need, unless the script binds them."""
@@ -201,6 +216,24 @@ class PageView:
         return ast.Subscript(ast.Name("Callable"), ast.Tuple([given, either]))
 
 
+def _protocol(name: str, doc: str, methods: Sequence[ast.stmt]) -> list[str]:
+    head = ast.ClassDef(name, [ast.Name("Protocol")], [], [ast.Expr(ast.Constant(_indented(doc)))], [])
+    lines = ast.unparse(head).splitlines()
+    for method in methods:
+        lines += ["", *within(method)]
+    return lines
+
+
+class _WithoutSelf(ast.NodeTransformer):
+    """Writes the name of a class in place of `Self`, which would mean the Protocol of the class itself."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(self._name) if node.id == "Self" else node
+
+
 def within(node: ast.stmt) -> list[str]:
     """Writes a statement as lines in the body of a class."""
     return textwrap.indent(ast.unparse(ast.fix_missing_locations(node)), "    ").splitlines()
@@ -251,6 +284,12 @@ def _bound(method: Function) -> Function:
     elif "classmethod" in decorators and positional:
         positional[0] = ast.arg("self")
     return method
+
+
+def _is_of_class(method: Function) -> bool:
+    """Whether a method is a public one that is called on its class."""
+    decorators = {ast.unparse(one) for one in method.decorator_list}
+    return not method.name.startswith("_") and not decorators.isdisjoint({"classmethod", "staticmethod"})
 
 
 def _is_attribute(method: Function) -> bool:

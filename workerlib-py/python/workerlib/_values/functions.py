@@ -29,6 +29,13 @@ OTHER_TYPES: tuple[type, ...] = (
 )
 """Types of what is used as a function, such as `str.upper` or a function with a cache: callbacks, too."""
 
+
+class CalledThere:
+    """The base of what calls the other side and is no function: it is sent as one."""
+
+    __name__: str
+
+
 _REMOTE = "_workerlib_remote"
 """The attribute by which a function of the other side tells its connection and its name."""
 

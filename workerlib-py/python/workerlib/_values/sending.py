@@ -106,6 +106,7 @@ class SendingTable:
             return _HANDLE, Transfer.check
         adapter = self.adapters.find_total() if cls is Whole else self.adapters.find(cls)
         is_function = cls in functions.TYPES or cls in functions.OTHER_TYPES
+        is_function = is_function or issubclass(cls, functions.CalledThere)
         if adapter is None and is_function:
             # Most functions would be refused: where there is a last resort, it takes all of them.
             adapter = self.adapters.find_last_resort()
