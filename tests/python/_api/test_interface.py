@@ -475,7 +475,8 @@ def test_two_exported_classes_with_one_base() -> None:
         """
     )
     compile(text, "work_interface.py", "exec")
-    assert text.count("    async def version(self, of: int) -> str:") == 2
+    # Of handles, and of the classes.
+    assert text.count("    async def version(self, of: int) -> str:") == 4
     shown = "show: Callable[[int], bool | Awaitable[bool]], ids: AsyncIterable[int]"
     assert text.count(f"    async def each(self, {shown}) -> None:") == 2
 

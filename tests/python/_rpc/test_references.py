@@ -231,3 +231,55 @@ def test_values_of_no_connection_have_no_callbacks() -> None:
     """`encode()` alone has nobody who could call it."""
     with pytest.raises(TypeError, match="of no connection"):
         encode(lambda: 1)
+
+
+async def test_a_call_that_takes_its_time_holds_up_no_others(
+    connect: Callable[[], AbstractAsyncContextManager[Worker]],
+) -> None:
+    """More calls of methods than may be without an answer go on while one of them waits, in the order of their calls."""
+    seen: list[int] = []
+
+    @workerlib.export
+    class Slow:
+        async def wait(self) -> None:
+            await asyncio.Event().wait()
+
+        def quick(self, number: int) -> int:
+            seen.append(number)
+            return number
+
+    async with connect() as worker:
+        slow = await worker.Slow()
+        waiting = asyncio.ensure_future(slow.wait())
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20 * PACE):
+            many = [asyncio.ensure_future(slow.quick(number)) for number in range(4_200)]
+            await asyncio.gather(*many)
+        assert seen == [*range(4_200)]
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert worker._connection.references.room is None
+
+
+async def test_a_handle_that_is_closed_before_the_first_step(
+    connect: Callable[[], AbstractAsyncContextManager[Worker]],
+) -> None:
+    """A call or a stream that was made before and begins later says so, by the name of the method."""
+
+    @workerlib.export
+    class Closed:
+        def one(self) -> None: ...
+
+        def many(self) -> Any:
+            yield 1
+
+    async with connect() as worker:
+        async with await worker.Closed() as handle:
+            call, items = handle.one(), handle.many()
+        for awaitable in (call, anext(items)):
+            with pytest.raises(
+                ValueError, match=r"Closed\.(one|many)\(\) is called on a handle that has been closed"
+            ):
+                await awaitable
+        assert repr(handle).endswith(".Closed, closed>")

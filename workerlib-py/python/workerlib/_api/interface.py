@@ -139,7 +139,7 @@ def _functions(interface: object) -> Iterator[tuple[str, _Parameters | None, boo
 
 
 def _of_class(name: str, found: property) -> Iterator[tuple[str, _Parameters | None, bool | None]]:
-    """Finds the functions of an exported class that an interface has as a property: `Table` and `Table.open`."""
+    """Finds the functions of a class that an interface has as a property: `Table` and `Table.open`."""
     cls = None
     with contextlib.suppress(Exception):
         # An annotation may name what is imported for type checkers alone.

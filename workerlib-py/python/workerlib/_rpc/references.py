@@ -22,13 +22,17 @@ from workerlib._rpc.described_classes import DescribedClasses
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.invocations import Invocation
 from workerlib._rpc.remote_functions import OnReport
-from workerlib._rpc.remote_objects import RemoteObject, close, described, hold, let_go
+from workerlib._rpc.remote_objects import RemoteObject, close, closed_handle, described, hold, let_go
 from workerlib._rpc.reply import Reply, ReplyState, UntakenReply, Watcher
+from workerlib._rpc.timers import call_later
 from workerlib._rpc.waiting import wait
 from workerlib._values.references import Parts, Remote
 from workerlib._values.row import RefusedError
 from workerlib._values.safe_text import text_of
 from workerlib._values.streams import stream
+
+_MOMENT = 0.1
+"""After how many seconds a call that waits for room looks for it, whether an answer has come or not."""
 
 _FUNCTION, _OBJECT = "function", "object"
 
@@ -162,6 +166,10 @@ class References:
         self._held: dict[int, Held] = {}
         self.replies: dict[int, ReplyState] = {}
         """The answers that have not been taken in, by invocation."""
+        self._line = asyncio.Lock()
+        """The calls of methods that wait until the other side takes another invocation, in their order."""
+        self.room: asyncio.Future[None] | None = None
+        """What the first of them waits for."""
         self._dropped: list[Held] = []
         self._end: Callable[[str], Exception] = lambda name: ConnectionClosedError(
             f"{name}() is called after the end of its connection"
@@ -301,14 +309,43 @@ class References:
             TimeoutError: If it took longer.
             BaseException: Any exception of the method.
         """
-        while not self._session.may_invoke and (latest := self._latest()) is not None:
-            await Watcher(latest)
-        reply = self.invoke(held, member, args, kwargs)
+        if not self._session.may_invoke or self._line.locked():
+            # One waits for room and the others for their turn: all of them would look for it at each answer.
+            async with self._line:
+                while not self._session.may_invoke and self._session.is_open:
+                    await self._wait_for_answer()
+                reply = self._begin(held, member, args, kwargs)
+        else:
+            reply = self._begin(held, member, args, kwargs)
         # An object lives as long as a call of it runs.
         del handle
         if timeout is not None or on_report is not None:
             reply._state.expect(timeout, on_report)
         return await reply
+
+    async def _wait_for_answer(self) -> None:
+        """Waits until any of the answers is there that are missing; at most for a moment.
+
+        The answer of an invocation that was given up is no event.
+        """
+        room = self.room = self._loop.create_future()
+        timer = call_later(self._loop, _MOMENT, self.note_room)
+        try:
+            await room
+        finally:
+            self.room = None
+            timer.cancel()
+
+    def note_room(self) -> None:
+        """Has a call that waits look for room: an answer is there."""
+        if self.room is not None and not self.room.done():
+            self.room.set_result(None)
+
+    def _begin(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply[Any]:
+        if held.is_released:
+            # It was closed between the call and its first step.
+            raise closed_handle(f"{held.name}.{member}")
+        return self.invoke(held, member, args, kwargs)
 
     def _wait_for_room(self, held: Held) -> None:
         """Waits until the other side takes another invocation, where that is possible."""

@@ -111,8 +111,8 @@ class RemoteObject(Remote):
         self._held.references.release(self._held)
 
     def __repr__(self) -> str:
-        """Tells of which class the object is."""
-        return f"<remote {self._held.name}>"
+        """Tells of which class the object is, and whether the handle has been closed."""
+        return f"<remote {self._held.name}{', closed' if self._held.is_released else ''}>"
 
     def __del__(self) -> None:
         held = getattr(self, "_held", None)
@@ -138,7 +138,7 @@ def _method(  # noqa: PLR0917 - the options are those of a method
 
     def method(*args: Any, **kwargs: Any) -> Any:
         if held.is_released:
-            raise _closed(called)
+            raise closed_handle(called)
         call: Any = held.references.call(held, name, args, kwargs, timeout, on_report, handle)
         # Python's warning for a coroutine that was never awaited shows this name.
         call.__qualname__ = called
@@ -146,7 +146,7 @@ def _method(  # noqa: PLR0917 - the options are those of a method
 
     def stream(*args: Any, **kwargs: Any) -> Any:
         if held.is_released:
-            raise _closed(called)
+            raise closed_handle(called)
         made: Stream[Any] = Stream(
             called,
             lambda it: _open(it, held.references.call(held, name, args, kwargs, timeout, on_report)),
@@ -176,7 +176,8 @@ def _method(  # noqa: PLR0917 - the options are those of a method
     return cast("RemoteFunction", function if mark is None or gives_stream else mark(function))
 
 
-def _closed(called: str) -> ValueError:
+def closed_handle(called: str) -> ValueError:
+    """Makes the error of a call of a method whose handle has been closed."""
     return ValueError(f"{called}() is called on a handle that has been closed")
 
 

@@ -90,6 +90,8 @@ class ReplyState:
         self.pending = None
         references, number, origin = self.references, self.id, self.origin
         references.replies.pop(number, None)
+        if references.room is not None:
+            references.note_room()
         connection = references.connection()
         if connection is not None and connection._calls.get(number) is self:
             del connection._calls[number]
@@ -182,7 +184,7 @@ class Reply(NoValue, Generic[_T_co]):
         value: _T_co = self._state.take()
         return value
 
-    def __await__(self) -> Generator[Any, Any, _T_co]:
+    def __await__(self) -> Generator[Any, Any, _T_co]:  # noqa: PLR0912 - as it says below
         """Waits for the answer: returns what the callback returned, or raises what it raised.
 
         A cancel is passed on, as that of a call.
@@ -226,6 +228,8 @@ class Reply(NoValue, Generic[_T_co]):
                     # As `finish` does it.
                     state.is_done, state.pending = True, None
                     references.replies.pop(number, None)
+                    if references.room is not None:
+                        references.note_room()
                     if (origin := state.origin) is not None and origin.replies is not None:
                         origin.replies.pop(number, None)
                     state.value = outcome[1].pop()
