@@ -108,6 +108,7 @@ FUNCTIONS = [
 def _by_inspect(name: str, function: Callable[..., Any]) -> object:
     """Describes a function by the standard library alone."""
     kind = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    kind += 2 * (function is wrapped)
     try:
         signature = inspect.signature(function)
     except ValueError:

@@ -44,6 +44,16 @@ async def test_wrong_arguments(worker: Worker) -> None:
     assert await worker.add(1, 2) == 3
 
 
+async def test_a_decorator_that_adds_an_argument(worker: Worker) -> None:
+    """The decorated function takes what it takes there, though it shows the signature of the function inside."""
+    assert await worker.add_scaled(2) == 30
+    assert await worker.add_scaled(2, b=3) == 50
+    assert await worker.add_scaled(a=2) == 30
+    assert list(inspect.signature(worker.add_scaled).parameters) == ["scale", "a", "b"]
+    with raises(TypeError, "add_scaled"):
+        await worker.add_scaled()
+
+
 async def test_many_at_a_time(worker: Worker) -> None:
     """A thousand calls in flight each get their own answer."""
     calls = [worker.add_slowly(number, 1) if number % 2 else worker.add(number, 1) for number in range(1000)]

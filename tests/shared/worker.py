@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import functools
 import gc
 import inspect
 import sys
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import workerlib
@@ -48,6 +49,23 @@ def add(a, b=10, *, scale: int = 1) -> int:  # type: ignore[no-untyped-def]
 async def add_slowly(a: int, b: int) -> int:
     await asyncio.sleep(0.01)
     return a + b
+
+
+def with_scale(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a function that gets its first argument here, and not from its caller."""
+
+    @functools.wraps(function)
+    def scaled(*args: Any, **kwargs: Any) -> Any:
+        return function(10, *args, **kwargs)
+
+    return scaled
+
+
+@workerlib.export
+@with_scale
+def add_scaled(scale: int, a: int, *, b: int = 1) -> int:
+    """Adds two numbers, scaled by what the decorator says."""
+    return scale * (a + b)
 
 
 def subtract(a: float, b: float) -> float:

@@ -410,13 +410,22 @@ mod tests {
         );
     }
 
-    /// Protects the difference of a stream and a function, and the bytes of functions, which have no kind.
+    /// Protects the difference of streams, decorated functions and others, and the bytes of functions, which have no
+    /// kind.
     #[test]
-    fn the_kind_of_a_stream_is_told() {
-        let mut export = Export::new("f");
-        export.kind = ExportKind::Stream;
-        let exports = [export].into_iter().collect();
-        round_trip(&Message::Exports(exports), b"\x92\x0f\x91\x95\xa1f\xc0\xc0\xc0\x01");
+    fn the_kind_of_an_export_is_told() {
+        for (kind, number) in
+            [(ExportKind::Stream, 1), (ExportKind::Decorated, 2), (ExportKind::DecoratedStream, 3)]
+        {
+            let mut export = Export::new("f");
+            export.kind = kind;
+            let exports = [export].into_iter().collect();
+            round_trip(
+                &Message::Exports(exports),
+                &[&b"\x92\x0f\x91\x95\xa1f\xc0\xc0\xc0"[..], &[number]].concat(),
+            );
+        }
+        assert_eq!(ExportKind::from_number(4), None);
     }
 
     /// Protects exports that are made after the handshake.

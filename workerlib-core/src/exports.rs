@@ -33,7 +33,7 @@ impl Export {
     }
 }
 
-/// The form of an export's result.
+/// The form of an export's result, and whether its parameters are those that a call has to fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -43,12 +43,19 @@ pub enum ExportKind {
     Function = 0,
     /// A stream of items.
     Stream = 1,
+    /// A value of a decorated function. The parameters are those of the function inside, and only the decorator knows
+    /// which arguments it takes itself.
+    Decorated = 2,
+    /// A stream of items of a decorated function.
+    DecoratedStream = 3,
 }
 
 impl ExportKind {
     /// Returns the kind with that number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Function, Self::Stream].into_iter().find(|kind| kind.number() == number)
+        [Self::Function, Self::Stream, Self::Decorated, Self::DecoratedStream]
+            .into_iter()
+            .find(|kind| kind.number() == number)
     }
 
     /// Returns the number of the kind.
@@ -56,7 +63,7 @@ impl ExportKind {
         self as u8
     }
 
-    /// Returns whether the result is a value.
+    /// Returns whether this is the kind that is not written.
     #[cfg(feature = "serde")]
     fn is_function(&self) -> bool {
         *self == Self::Function

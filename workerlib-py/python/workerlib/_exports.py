@@ -17,10 +17,12 @@ _F = TypeVar("_F", bound=Function)
 ParameterDescription = tuple[str, int, str | None, str | None]
 """Name, `inspect.Parameter.kind`, `repr()` of the default, text of the annotation."""
 ExportDescription = tuple[str, str | None, list[ParameterDescription] | None, str | None, int]
-"""Name, docstring, parameters if Python can tell them, text of the return annotation, `STREAM` or 0."""
+"""Name, docstring, parameters if Python can tell them, text of the return annotation, sum of its kinds."""
 
 STREAM = 1
 """The kind of a generator function, whose items are streamed."""
+DECORATED = 2
+"""The kind of a decorated function, whose parameters are those of the function inside."""
 
 functions: dict[str, Function] = {}
 """The exported functions by name."""
@@ -194,7 +196,9 @@ def describe_export(name: str, function: Function) -> ExportDescription:
         lambda: inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
     )
     kind = STREAM if is_generator is True else 0
-    if isinstance(function, type) and type(signature) is inspect.Signature:
+    if _attempt(lambda: _is_decorated(function)) is True:
+        kind |= DECORATED
+    if issubclass(type(function), type) and type(signature) is inspect.Signature:
         # That of `__init__` is None.
         signature = signature.replace(return_annotation=function.__name__)
     if type(signature) is not inspect.Signature:
@@ -209,6 +213,15 @@ def describe_export(name: str, function: Function) -> ExportDescription:
         for parameter in signature.parameters.values()
     ]
     return name, _exact(doc), parameters, _annotation(signature.return_annotation), kind
+
+
+def _is_decorated(function: Function) -> bool:
+    """Tells whether a function has the signature of another one, which `functools.wraps` gave it.
+
+    It may pass on other arguments than it gets, as a decorator does that opens a database for each call.
+    """
+    signature = inspect.signature(function)
+    return "__wrapped__" in vars(function) and signature != inspect.signature(function, follow_wrapped=False)
 
 
 def _describe_plain(name: str, function: FunctionType) -> ExportDescription | None:

@@ -83,7 +83,7 @@ def check(interface: object, exports: list[ExportDescription], worker: str) -> N
             in kind, and in whether they have a default.
     """
     parameters = {name: described for name, _, described, *_ in exports}
-    streams = {name for name, *_, kind in exports if kind == _exports.STREAM}
+    streams = {name for name, *_, kind in exports if kind & _exports.STREAM}
     complaints = []
     for name, wanted, gives_stream in _functions(interface):
         described = parameters.get(name)

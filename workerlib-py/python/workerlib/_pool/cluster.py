@@ -117,7 +117,7 @@ class Cluster:
             ) from cause
         exports, idempotent = described
         self.exports.update(dict.fromkeys(name for name, _kind in exports))
-        self.streams |= {name for name, kind in exports if kind == STREAM}
+        self.streams |= {name for name, kind in exports if kind & STREAM}
         self.idempotent = frozenset(idempotent)
         if allowed:
             warnings.warn(

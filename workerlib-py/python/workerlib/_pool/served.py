@@ -29,7 +29,7 @@ async def _idle(connection: Connection, served: Served) -> None:
 
 async def _about(_connection: Connection, _served: Served) -> tuple[list[str], list[str]]:
     """Returns the names of the exports that may run again after a death, and of those that are streams."""
-    streams = [export[0] for export in _exports.describe_exports() if export[4] == _exports.STREAM]
+    streams = [export[0] for export in _exports.describe_exports() if export[4] & _exports.STREAM]
     return sorted(_exports.idempotent), streams
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self, cast
 
 from workerlib._arguments import require_callable, require_count, require_seconds
 from workerlib._errors import NotExportedError, ProtocolError
-from workerlib._exports import STREAM, ExportDescription
+from workerlib._exports import DECORATED, STREAM, ExportDescription
 from workerlib._rpc import starts
 from workerlib._rpc.any_call import NAME as ANY_CALL
 from workerlib._rpc.any_call import AnyCall
@@ -125,9 +125,11 @@ def not_exported(name: str, exported: Mapping[str, object], other: str = "the wo
 
 def _remote_function(connection: Caller, other: str, export: ExportDescription) -> RemoteFunction:
     name, doc, parameters, returns, kind = export
-    is_stream = kind == STREAM
+    is_stream = bool(kind & STREAM)
     signature = None if parameters is None else signature_of(parameters, returns)
-    least, most = (0, math.inf) if signature is None else _positional(signature)
+    # What a decorated function takes is known there only.
+    bound = None if kind & DECORATED else signature
+    least, most = (0, math.inf) if bound is None else _positional(bound)
 
     def with_options(
         *, timeout: float | None = None, on_report: OnReport | None = None, ahead: int | None = None
@@ -151,9 +153,9 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
                     if id(caller.f_code) not in starts.known_callers:
                         starts.on_new_caller(caller)
             # Binding takes as long as the rest of a small call. Most calls have positional arguments only.
-            if signature is not None and (kwargs or not least <= len(args) <= most):
+            if bound is not None and (kwargs or not least <= len(args) <= most):
                 try:
-                    signature.bind(*args, **kwargs)
+                    bound.bind(*args, **kwargs)
                 except TypeError as error:
                     raise TypeError(f"{name}() {error}") from None
             if is_stream:
