@@ -37,14 +37,28 @@ def _page_of(item: pytest.Item) -> object:
     return (parameters["site"], parameters["shown"]) if "shown" in parameters else None
 
 
-@functools.cache
-def _shared_context(browser: Browser, site: str) -> tuple[Any, Any]:
-    """Gives a browser context of Chromium's that pages of a site share, and its keeper of snapshots, until the browser ends.
+class SharedContexts:
+    """Browser contexts of Chromium's, each shared by pages of a site until the browser ends.
 
-    The pages run in one process (tests/browser/engines.py), which makes each after the first much cheaper.
+    The pages run in one process (tests/browser/engines.py), which makes each after the first much cheaper. If that process
+    crashes, it takes all pages along, also the keeper of snapshots. The next page gets another context.
     """
-    context = browser.new_context()
-    return context, kept_snapshots.provide(context, site, has_interpreter=False)
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[Browser, str], tuple[Any, Any]] = {}
+
+    def of(self, browser: Browser, site: str) -> tuple[Any, Any]:
+        """Gives the context of a site, and its keeper of snapshots."""
+        key = browser, site
+        if key not in self._made:
+            context = browser.new_context()
+            keeper = kept_snapshots.provide(context, site, has_interpreter=False)
+            keeper.on("crash", lambda _: self._made.pop(key, None))
+            self._made[key] = context, keeper
+        return self._made[key]
+
+
+_shared_contexts = SharedContexts()
 
 
 class Page:
@@ -65,7 +79,7 @@ class Page:
         self._is_sharing = False
         if has_snapshots and isinstance(browser, Browser):
             self._is_sharing = True
-            self._context, self._keeper = _shared_context(browser, site)
+            self._context, self._keeper = _shared_contexts.of(browser, site)
         else:
             self._context = browser.new_context()
         self._page = self._context.new_page()
