@@ -318,6 +318,7 @@ mod tests {
     fn a_release_is_a_commit_with_a_tag() {
         let checkout = checkout("to tag");
         let version = "7.8.9".parse().expect("it is a version");
+        let unreleased = wheel::epoch(&checkout);
         write_version(&checkout, version, "2033-05-18").expect("the files are ours");
         commit(&checkout, version, "2000000000").expect("git is here");
         assert_eq!(wheel::epoch(&checkout), "2000000000");
@@ -325,6 +326,8 @@ mod tests {
         assert_eq!(refusal(&checkout, "7.8.9", true), "");
         let log = fs::read_to_string(checkout.root().join("CHANGELOG.md")).expect("it is there");
         assert!(log.contains("## 7.8.9 - 2033-05-18\n"));
+        git(&checkout, &["commit", "--quiet", "--allow-empty", "--message", "later"]).expect("git is here");
+        assert_eq!(wheel::epoch(&checkout), unreleased, "what is no release has a date of its own");
         fs::remove_dir_all(checkout.root()).expect("the folder is ours");
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn platforms_of_pypi() -> Vec<&'static str> {
     PLATFORMS.into_iter().filter(|name| name.starts_with("pyemscripten_")).collect()
 }
 
-/// The date of the wheel's files where no commit tells one: 2026-01-01.
+/// The date of the wheel's files where no released commit tells one: 2026-01-01.
 const FALLBACK_EPOCH: &str = "1767225600";
 
 /// The compiled module's name in the wheel for Pyodide.
@@ -242,14 +242,22 @@ fn inspect(workspace: &Workspace, tools: &Workspace, kind: Kind, flags: &[&str])
     Ok(format!("module of {} kB, {} kB gzipped", raw.div_ceil(1000), gzipped.div_ceil(1000)))
 }
 
-/// Tells the date that the files in the wheel get: that of the commit.
+/// Tells the date that the files in the wheel get: that of the commit, if it is a release.
+///
+/// Other wheels have a fixed date, since a commit that changes none of their files shall not change the wheel: the tests make
+/// memory snapshots for each wheel.
 pub(crate) fn epoch(workspace: &Workspace) -> String {
     if let Ok(epoch) = env::var("SOURCE_DATE_EPOCH") {
         return epoch;
     }
-    let mut git = Command::new("git");
-    git.args(["log", "-1", "--format=%ct"]).current_dir(workspace.root());
-    process::ask(&mut git).filter(|epoch| !epoch.is_empty()).unwrap_or_else(|| FALLBACK_EPOCH.to_owned())
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(arguments).current_dir(workspace.root());
+        process::ask(&mut git).filter(|answer| !answer.is_empty())
+    };
+    git(&["tag", "--points-at", "HEAD"])
+        .and_then(|_| git(&["log", "-1", "--format=%ct"]))
+        .unwrap_or_else(|| FALLBACK_EPOCH.to_owned())
 }
 
 /// The compiler of a wheel, where it is not the one that runs the rest of the workspace.
