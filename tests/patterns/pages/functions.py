@@ -24,6 +24,11 @@ def keywords(first, *, second=2, third=3):
     return [first, second, third]
 
 
+@export
+def with_defaults(first, second=2, third=None):
+    return [first, second, third]
+
+
 class Colour(enum.Enum):
     RED = "red"
 
@@ -37,6 +42,17 @@ class Dot:
 @export
 def moved(dots: list[Dot], by: int) -> list[Dot]:
     return [dataclasses.replace(dot, at=(dot.at[0] + by, dot.at[1])) for dot in dots]
+
+
+@dataclasses.dataclass
+class Cut:
+    text: str
+    length: int = 2
+
+
+@export
+def cut(given: Cut) -> str:
+    return given.text[: given.length]
 
 
 @export(name="constructor")
@@ -186,6 +202,11 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
+
+@export
+def with_defaults(first, second=2, third=None):
+    return [first, second, third]
+
 
 class Colour(enum.Enum):
     RED = "red"

@@ -68,6 +68,21 @@ def test_arguments_become_what_their_annotations_name(page: Page) -> None:
     ]
 
 
+@pytest.mark.every_engine
+def test_what_is_undefined_takes_its_default(page: Page) -> None:
+    """An argument, a keyword argument and a field that are undefined are left out; null is None."""
+    assert page.run("""
+        const worker = await sharedWorker();
+        return [
+          await worker.with_defaults(1, undefined),
+          await worker.with_defaults(1, undefined, 3),
+          await worker.with_defaults(1, null, undefined),
+          await worker.call("with_defaults", [undefined], { second: undefined, third: null }),
+          await worker.cut({ text: "abc", length: undefined }),
+        ];
+    """) == [[1, 2, None], [1, 2, 3], [1, None, None], [None, 2, None], "ab"]
+
+
 def test_what_is_shared_stays_shared(page: Page) -> None:
     """One object in two places is one, both ways, and a list may contain itself."""
     assert page.run("""

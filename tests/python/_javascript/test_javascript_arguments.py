@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NewType, NotRequir
 from uuid import UUID
 
 import pytest
-from workerlib._javascript.arguments import build_arguments, find_builder
+from workerlib._javascript.arguments import LEFT_OUT, build_arguments, find_builder
 
 if TYPE_CHECKING:
     from nowhere import Missing
@@ -121,6 +121,42 @@ def test_each_kind_of_parameter() -> None:
     args, kwargs = build_arguments(function, ["red", "green", "red"], {"c": "red", "d": "green"})
     assert args == [Colour.RED, Colour.GREEN, Colour.RED]
     assert kwargs == {"c": Colour.RED, "d": Colour.GREEN}
+
+
+def test_an_argument_that_is_left_out_takes_its_default() -> None:
+    """At the end of the call it is not passed, before others the default is; without a default it is None."""
+
+    def function(a: Colour | None, b: Colour = Colour.RED, c: Any = 3, *rest: Any) -> None: ...
+
+    def plain(a: int, b: int = 2, c: int = 3) -> None: ...
+
+    def given(called: Callable[..., Any], *args: Any) -> list[Any]:
+        return build_arguments(called, list(args), {})[0]
+
+    assert given(function, "red", LEFT_OUT, LEFT_OUT) == [Colour.RED]
+    assert given(function, "red", LEFT_OUT, 5) == [Colour.RED, Colour.RED, 5]
+    assert given(function, LEFT_OUT, "green") == [None, Colour.GREEN]
+    assert given(function, LEFT_OUT, "green", LEFT_OUT, LEFT_OUT) == [None, Colour.GREEN, 3, None]
+    assert given(plain, 1, LEFT_OUT, LEFT_OUT) == [1]
+    assert given(plain, LEFT_OUT, LEFT_OUT, 4) == [None, 2, 4]
+    # Python cannot tell the signature of some of its own functions.
+    assert given(max, 1, LEFT_OUT) == [1, None]
+
+
+def test_an_array_beside_an_argument_that_is_left_out() -> None:
+    """An argument is not compared: an array would compare its items."""
+
+    class Array:
+        def __eq__(self, other: object) -> Any:
+            raise ValueError("the truth of an array is ambiguous")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    def function(a: Any, b: int = 2) -> None: ...
+
+    array = Array()
+    [only] = build_arguments(function, [array, LEFT_OUT], {})[0]
+    assert only is array
 
 
 def test_keywords_of_a_typed_dict() -> None:

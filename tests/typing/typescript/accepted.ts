@@ -93,7 +93,7 @@ export async function accepted(picture: ImageBitmap): Promise<void> {
   is<typeof isText, boolean>(true);
 }
 
-// An option that is undefined is one that is left out, also where exactOptionalPropertyTypes makes a difference of it.
+// An option or a property that is undefined is one that is left out, also where exactOptionalPropertyTypes makes a difference of it.
 export async function acceptedOptions(signal?: AbortSignal, timeout?: number, name?: string): Promise<void> {
   const worker = await spawn<Everything>({ script: "./everything_worker.py", signal, timeout, name, onProgress: undefined });
   await worker.with({ signal, timeout, onReport: undefined }).mean([1]);
@@ -101,6 +101,9 @@ export async function acceptedOptions(signal?: AbortSignal, timeout?: number, na
   const pool = await spawnPool<Everything>({ script: "./everything_worker.py", signal, name, size: undefined, backoff: undefined });
   await pool.with({ signal, retries: undefined }).mean([1]);
   pool.map("mean", [[1]], { signal, ahead: undefined, onProgress: undefined, timeout });
+  await worker.plain(1, timeout, name);
+  await worker.options({ digits: timeout, mode: undefined }, { text: "x", limit: timeout });
+  await worker.search({ text: "x", required: 1, demanded: 1, within: undefined, limit: timeout });
 }
 
 export async function acceptedOfPools(): Promise<void> {

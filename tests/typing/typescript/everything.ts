@@ -34,13 +34,13 @@ export type PairInput = [left: unknown, right?: unknown];
 export type Size = [width: number, height: number];
 
 export interface Options {
-  digits?: number;
-  mode?: Mode;
+  digits?: number | undefined;
+  mode?: Mode | undefined;
 }
 
 export interface Filter extends Options {
   text: string;
-  limit?: number;
+  limit?: number | undefined;
 }
 
 export interface Sample {
@@ -50,7 +50,7 @@ export interface Sample {
 
 export interface MarkedInput {
   text: string;
-  times?: number;
+  times?: number | undefined;
 }
 
 export interface Marked {
@@ -71,21 +71,21 @@ export interface Address {
 /** A page may leave out what has a default. */
 export interface SearchInput {
   text: string;
-  within?: CircleInput;
-  limit?: number;
+  within?: CircleInput | undefined;
+  limit?: number | undefined;
   required: number;
   demanded: number;
   /** How often it was annotated. */
-  annotated?: number;
-  size?: SizeInput;
+  annotated?: number | undefined;
+  size?: SizeInput | undefined;
 }
 
 /** A circle: what `*\/` says is no end of the comment. */
 export interface CircleInput extends Point {
-  radius?: number;
-  seed?: number;
-  within?: Point | null;
-  colour?: Colour | null;
+  radius?: number | undefined;
+  seed?: number | undefined;
+  within?: Point | null | undefined;
+  colour?: Colour | null | undefined;
 }
 
 /** A page may leave out what has a default. */
@@ -124,13 +124,13 @@ export interface Date_ {
 export interface Film {
   title: string;
   readonly year: number;
-  readonly rating?: number;
+  readonly rating?: number | undefined;
 }
 
 export interface Ticket {
   /** The seat, if there is one. */
-  readonly seat?: number;
-  price?: number;
+  readonly seat?: number | undefined;
+  price?: number | undefined;
 }
 
 export type Suit = "hearts";
@@ -239,7 +239,7 @@ export interface Everything {
   /** Keyword arguments, for `call("passed", args, kwargs)`: [name]: any */
   passed(function_: (...args: any[]) => unknown, ...args: any[]): void;
 
-  by_name(colours: { [key in Colour]?: number }, modes: { [key in "a" | "b"]?: number }, either: Map<number | string, boolean> | { [key: string]: boolean }): { [key in Mode]?: number };
+  by_name(colours: { [key in Colour]?: number | undefined }, modes: { [key in "a" | "b"]?: number | undefined }, either: Map<number | string, boolean> | { [key: string]: boolean }): { [key in Mode]?: number | undefined };
 
   is_text(value: unknown): boolean;
 

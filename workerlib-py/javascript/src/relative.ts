@@ -24,7 +24,7 @@ type Opened = new (address: any, ...more: any[]) => object;
 /** Reads a file, where the base is one: Node's `fetch` knows no files. */
 export async function readFile(address: string): Promise<Response> {
   const node = "node:fs/promises";
-  const files = (await import(/* @vite-ignore */ node)) as { readFile(path: URL): Promise<BodyInit> };
+  const files = (await import(/* @vite-ignore */ /* webpackIgnore: true */ node)) as { readFile(path: URL): Promise<BodyInit> };
   return new Response(await files.readFile(new URL(address)));
 }
 

@@ -28,8 +28,8 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, cast
+from types import ModuleType, TracebackType
+from typing import Any, Protocol, Self, TypeVar, cast, overload
 
 import pytest
 
@@ -43,8 +43,17 @@ from workerlib._rpc.remote_objects import RemoteObject
 from workerlib._rpc.streams_consumed import Stream
 from workerlib._values.tracebacks import PACKAGE
 
-__all__ = ["BlockingFunction", "BlockingObject", "BlockingStream", "BlockingWorker", "start_worker"]
+__all__ = [
+    "BlockingFunction",
+    "BlockingObject",
+    "BlockingStream",
+    "BlockingWorker",
+    "ConnectWorker",
+    "StartWorker",
+    "start_worker",
+]
 
+_I = TypeVar("_I")
 _T = TypeVar("_T")
 
 
@@ -217,6 +226,38 @@ class BlockingWorker:
         return f"<blocking {self._worker!r}>"
 
 
+class StartWorker(Protocol):
+    """The type of the fixture `start_worker`, for tests that are type-checked."""
+
+    def __call__(self, name: str | os.PathLike[str], **options: Any) -> BlockingWorker:
+        """Starts a worker, which ends with the test.
+
+        Args:
+            name: The worker's script, beside the test's file or in pytest's root folder; or a module's name.
+            options: Those of `workerlib.connect`.
+        """
+
+
+class ConnectWorker(Protocol):
+    """The type of the fixture `connect_worker`, for tests that are type-checked."""
+
+    @overload
+    def __call__(
+        self, name: str | os.PathLike[str], *, interface: Callable[..., _I], **options: Any
+    ) -> Connecting[_I]: ...
+    @overload
+    def __call__(
+        self, name: str | os.PathLike[str], *, interface: ModuleType | None = None, **options: Any
+    ) -> Connecting[Worker]: ...
+    def __call__(self, name: str | os.PathLike[str], **options: Any) -> Connecting[Any]:
+        """Connects to a worker as `workerlib.connect` does: by `async with`, or `await`.
+
+        Args:
+            name: The worker's script, beside the test's file or in pytest's root folder; or a module's name.
+            options: Those of `workerlib.connect`.
+        """
+
+
 class _LoopThread:
     """An event loop that runs in a thread until it is stopped."""
 
@@ -340,7 +381,7 @@ async def _connected(connecting: Connecting[Worker]) -> Worker:
 
 
 @pytest.fixture(name="start_worker")
-def _start_worker(request: pytest.FixtureRequest) -> Iterator[Callable[..., BlockingWorker]]:
+def _start_worker(request: pytest.FixtureRequest) -> Iterator[StartWorker]:
     """`start_worker("worker.py", …)` starts a worker for one test; its functions are called without `await`.
 
     Relative paths are looked up beside the test's file, then in pytest's root folder.
@@ -354,7 +395,7 @@ def _start_worker(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bloc
 
 
 @pytest.fixture(name="connect_worker")
-def _connect_worker(request: pytest.FixtureRequest) -> Callable[..., Connecting[Any]]:
+def _connect_worker(request: pytest.FixtureRequest) -> ConnectWorker:
     """`async with connect_worker("worker.py", …) as worker:` is `workerlib.connect` for async tests.
 
     Relative paths are looked up beside the test's file, then in pytest's root folder.

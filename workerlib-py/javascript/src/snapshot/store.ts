@@ -99,7 +99,7 @@ const ENDING = ".snapshot";
 const FORSAKEN = 3_600_000;
 
 async function openFolder(): Promise<Store | undefined> {
-  const load = (name: string): Promise<any> => import(/* @vite-ignore */ `node:${name}`);
+  const load = (name: string): Promise<any> => import(/* @vite-ignore */ /* webpackIgnore: true */ `node:${name}`);
   const [files, os, process] = (await Promise.all([load("fs/promises"), load("os"), load("process")])) as [
     Files,
     { homedir(): string },

@@ -3,7 +3,8 @@
 JavaScript has no dataclasses, enums or decimals: it sends an object, a value, a text. An argument whose
 annotation names such a class becomes an instance of it, so that whatever `values.py` sends of a type comes
 back as that type. Annotations that need nothing, or that cannot be resolved, leave their argument as it is.
-The module knows nothing of JavaScript.
+An argument that the page left out by `undefined` becomes the parameter's default. The module knows nothing of
+JavaScript.
 """
 
 from __future__ import annotations
@@ -18,13 +19,21 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from workerlib._javascript.text_types import TEXT_TYPES
 from workerlib._values.streams import Streamed
 
 _Build = Callable[[Any], Any]
+
+
+class _LeftOut(Enum):
+    LEFT_OUT = "LEFT_OUT"
+
+
+LEFT_OUT: Final = _LeftOut.LEFT_OUT
+"""Stands for a positional argument that is `undefined` in JavaScript."""
 
 _SEQUENCES: dict[Any, _Build] = {
     list: list,
@@ -69,7 +78,7 @@ def build_arguments(
 
     Args:
         function: The exported function.
-        args: The positional arguments, as `from_javascript` returns them.
+        args: The positional arguments, as `arguments_from_javascript` returns them.
         kwargs: The keyword arguments.
 
     Raises:
@@ -82,16 +91,47 @@ def build_arguments(
     except TypeError:
         # A callable that has no weak references or no hash.
         plan = _plan_of(function)
+    defaults: dict[int, Any] = {}
+    # By identity: an argument may be an array, whose comparison is an array.
+    if any(value is LEFT_OUT for value in args):
+        args, defaults = _fill_in(function, args)
     if plan is None:
-        return args, kwargs
+        return [defaults.get(at) if value is LEFT_OUT else value for at, value in enumerate(args)], kwargs
     built = []
     for at, value in enumerate(args):
+        if at in defaults:
+            built.append(defaults[at])
+            continue
         name, build = plan.positional[at] if at < len(plan.positional) else plan.rest or ("", None)
-        built.append(_built(build, value, name))
+        built.append(_built(build, None if value is LEFT_OUT else value, name))
     named = {
         name: _built(plan.by_name.get(name, plan.other_names), value, name) for name, value in kwargs.items()
     }
     return built, named
+
+
+def _fill_in(function: Callable[..., Any], args: list[Any]) -> tuple[list[Any], dict[int, Any]]:
+    """Finds the defaults of the parameters whose arguments are left out.
+
+    Returns:
+        The arguments without those at the end that the function has defaults for: it takes them itself. The
+        defaults of the others, by their positions.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return args, {}
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    defaults = {
+        at: one.default
+        for at, (one, value) in enumerate(zip(parameters, args, strict=False))
+        if value is LEFT_OUT and one.kind in by_position and one.default is not inspect.Parameter.empty
+    }
+    count = len(args)
+    while count - 1 in defaults:
+        count -= 1
+        del defaults[count]
+    return args[:count], defaults
 
 
 def _built(build: _Build | None, value: Any, name: str) -> Any:

@@ -25,7 +25,7 @@ from workerlib._javascript import page, page_iterables  # noqa: F401 - it regist
 from workerlib._javascript.arguments import build_arguments
 from workerlib._javascript.callbacks import current
 from workerlib._javascript.streams import PageStream, is_streamed
-from workerlib._javascript.values import from_javascript, to_javascript
+from workerlib._javascript.values import arguments_from_javascript, from_javascript, to_javascript
 from workerlib._rpc.guarded_steps import guarded_steps
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.interruptible import Guard
@@ -77,8 +77,8 @@ def call(name: str, args: Any, kwargs: Any, key: int = 0) -> Coroutine[Any, Any,
         function = functions.get(name)
         if function is None:
             raise not_exported(name, functions)
-        given, named = from_javascript(args), from_javascript(kwargs)
-        given, named = build_arguments(function, given or [], named or {})
+        given, named = arguments_from_javascript(args), from_javascript(kwargs)
+        given, named = build_arguments(function, given, named or {})
         return function(*given, **named)
 
     return _outcome(run, _registered(key), name)

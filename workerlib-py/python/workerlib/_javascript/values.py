@@ -22,6 +22,7 @@ import js
 from pyodide.ffi import JsProxy, jsnull, to_js
 
 from workerlib._errors import UnsendableError
+from workerlib._javascript.arguments import LEFT_OUT
 from workerlib._javascript.text_types import TEXT_TYPES
 
 # Numbers of JavaScript are doubles: an int above this becomes a BigInt.
@@ -79,7 +80,7 @@ def from_javascript(value: Any) -> Any:
     """Makes a Python value of a JavaScript value.
 
     A function becomes a `PageFunction`. An instance of a JavaScript class, such as an ImageBitmap, stays a
-    JsProxy.
+    JsProxy. A property that is `undefined` is left out, as JSON leaves it out.
 
     Args:
         value: The value, as Pyodide hands it to Python.
@@ -87,6 +88,24 @@ def from_javascript(value: Any) -> Any:
     if isinstance(value, JsProxy):
         value = value.to_py(default_converter=_convert_object)
     return _Incoming().restore(value)
+
+
+def arguments_from_javascript(args: Any) -> list[Any]:
+    """Makes Python values of the positional arguments of a call.
+
+    Args:
+        args: The arguments, an Array of JavaScript.
+
+    Returns:
+        The arguments. `LEFT_OUT` stands for each that is `undefined`.
+    """
+    given = args.to_py(default_converter=_convert_object)
+    # Pyodide makes None of `undefined`, and something else of `null`.
+    left_out = [at for at, value in enumerate(given) if value is None]
+    restored: list[Any] = _Incoming().restore(given)
+    for at in left_out:
+        restored[at] = LEFT_OUT
+    return restored
 
 
 class _Outgoing:
@@ -241,7 +260,10 @@ class _Incoming:
             value.clear()
             value.update(items)
         else:
-            items = [(self.restore(key), self.restore(item)) for key, item in value.items()]
+            # None is still `undefined` here: a property that is undefined is one that is not there.
+            items = [
+                (self.restore(key), self.restore(item)) for key, item in value.items() if item is not None
+            ]
             value.clear()
             value.update(items)
             if value.keys() == {"data", "shape", "dtype"}:

@@ -316,7 +316,7 @@ class Annotations:
             return f"{{ [key: string]: {value} }}"
         texts = [one for one in members_of_union(key) if self._is_text(one)]
         if texts == members_of_union(key):
-            return f"{{ [key in {key}]?: {value} }}"
+            return f"{{ [key in {key}]?: {union_of([value, 'undefined'])} }}"
         if place.is_sent and not texts:
             return f"Map<{key}, {value}>"
         may_be_text = texts or key == "unknown"
@@ -499,6 +499,9 @@ class Annotations:
                 continue
             kind = self.type_of(one.annotation, replace(place, where=f"{defined.name}.{one.name}"))
             may_lack = one.is_optional or (place.is_sent and one.has_default)
+            if may_lack:
+                # A property that is undefined is left out.
+                kind = union_of([kind, "undefined"])
             lines += [f"  {line}" for line in comment(one.text)]
             name = f"{'readonly ' * one.is_read_only}{property_name(one.name)}"
             lines.append(f"  {name}{'?' * may_lack}: {kind};")
