@@ -63,7 +63,7 @@ CHECKERS = [mypy, pyright]
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
-@pytest.mark.parametrize("name", ["accepted.py", "interfaces.py", "stats_worker.py"])
+@pytest.mark.parametrize("name", ["accepted.py", "interfaces.py", "stats_worker.py", "strict.py"])
 def test_right_calls_are_accepted(checker: Checker, name: str) -> None:
     """The checkers accept right calls and know the types of their results, which the example asserts."""
     assert checker(EXAMPLES / name) == set()

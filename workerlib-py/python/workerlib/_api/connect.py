@@ -34,7 +34,7 @@ from workerlib._rpc.timers import TimeLimit
 from workerlib._values.adapters import AdapterSet
 
 if TYPE_CHECKING:
-    from pyodide.ffi import JsProxy
+    from workerlib._hosts.host import JavaScriptObject
 
 
 _I = TypeVar("_I")
@@ -66,7 +66,7 @@ class Connecting(Opening[_I_co]):
 
 @overload
 def connect(
-    name: str | os.PathLike[str] | JsProxy | None = None,
+    name: str | os.PathLike[str] | JavaScriptObject | None = None,
     *,
     interface: ModuleType | None = None,
     timeout: float | None = 60.0,
@@ -74,14 +74,14 @@ def connect(
     max_in_flight: int | None = None,
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
-    on_output: OnOutput | str | JsProxy | None = None,
+    on_output: OnOutput | str | JavaScriptObject | None = None,
     heartbeat: float | None = None,
     heartbeat_in_calls: bool = False,
     restart: bool = False,
 ) -> Connecting[Worker]: ...
 @overload
 def connect(
-    name: str | os.PathLike[str] | JsProxy | None = None,
+    name: str | os.PathLike[str] | JavaScriptObject | None = None,
     *,
     # Not type[_I]: mypy takes no Protocol for that.
     interface: Callable[..., _I],
@@ -90,13 +90,13 @@ def connect(
     max_in_flight: int | None = None,
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
-    on_output: OnOutput | str | JsProxy | None = None,
+    on_output: OnOutput | str | JavaScriptObject | None = None,
     heartbeat: float | None = None,
     heartbeat_in_calls: bool = False,
     restart: bool = False,
 ) -> Connecting[_I]: ...
 def connect(
-    name: str | os.PathLike[str] | JsProxy | None = None,
+    name: str | os.PathLike[str] | JavaScriptObject | None = None,
     *,
     interface: object = None,
     timeout: float | None = 60.0,
@@ -104,7 +104,7 @@ def connect(
     max_in_flight: int | None = None,
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
-    on_output: OnOutput | str | JsProxy | None = None,
+    on_output: OnOutput | str | JavaScriptObject | None = None,
     heartbeat: float | None = None,
     heartbeat_in_calls: bool = False,
     restart: bool = False,
@@ -197,7 +197,7 @@ async def start_again_by(
 
 
 async def _connect(  # noqa: PLR0917 - what `connect()` takes
-    name: str | os.PathLike[str] | JsProxy | None,
+    name: str | os.PathLike[str] | JavaScriptObject | None,
     interface: object,
     timeout: float | None,
     config: str | os.PathLike[str] | Mapping[str, Any] | None,

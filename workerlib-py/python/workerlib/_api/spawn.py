@@ -27,7 +27,8 @@ from workerlib._hosts.spawned.wanted import Wanted
 from workerlib._rpc.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
-    from pyodide.ffi import JsProxy
+    from workerlib._hosts.host import JavaScriptObject
+
 
 _I = TypeVar("_I")
 # workerlib among packages: by its name, or by the address of its wheel.
@@ -45,7 +46,7 @@ def spawn(
     strict: bool | None = None,
     max_in_flight: int | None = None,
     on_progress: OnProgress | None = None,
-    on_output: OnOutput | str | JsProxy | None = None,
+    on_output: OnOutput | str | JavaScriptObject | None = None,
     heartbeat: float | None = None,
     heartbeat_in_calls: bool = False,
     isolated: bool = False,
@@ -65,7 +66,7 @@ def spawn(
     strict: bool | None = None,
     max_in_flight: int | None = None,
     on_progress: OnProgress | None = None,
-    on_output: OnOutput | str | JsProxy | None = None,
+    on_output: OnOutput | str | JavaScriptObject | None = None,
     heartbeat: float | None = None,
     heartbeat_in_calls: bool = False,
     isolated: bool = False,
@@ -84,7 +85,7 @@ def spawn(
     strict: bool | None = None,
     max_in_flight: int | None = None,
     on_progress: OnProgress | None = None,
-    on_output: OnOutput | str | JsProxy | None = None,
+    on_output: OnOutput | str | JavaScriptObject | None = None,
     heartbeat: float | None = None,
     heartbeat_in_calls: bool = False,
     isolated: bool = False,

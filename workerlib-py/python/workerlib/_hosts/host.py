@@ -11,7 +11,7 @@ import os
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from workerlib._errors import RemoteError, WorkerStartError
 from workerlib._hosts.greeting import Greeting
@@ -42,6 +42,19 @@ OnProgress = Callable[[SpawnProgress], object]
 
 OnOutput = Callable[[str, str], object]
 """Is called with the name of a stream and the text that the worker has written to it."""
+
+
+if TYPE_CHECKING:
+
+    class JavaScriptObject(Protocol):
+        """An object of JavaScript as Python has it: a `pyodide.ffi.JsProxy`.
+
+        Checkers know it without Pyodide's types, which are not installed where workers are tested.
+        """
+
+        @property
+        def js_id(self) -> int:
+            """The number by which Pyodide knows the object."""
 
 
 class Progress:
