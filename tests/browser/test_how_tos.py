@@ -114,7 +114,7 @@ await shows("body", "spin() took too long")
 await shows("body", "the worker is free: 42" if js.crossOriginIsolated else "the page is not isolated")
 """,
 }
-NATIVE = {"dataframe-to-chart", "matplotlib", "from-dask", "testing"}
+NATIVE = {"dataframe-to-chart", "matplotlib", "from-dask", "library", "testing"}
 JAVASCRIPT = {"from-comlink"}
 
 # The same for the sections of README.md. A section without a worker.py has that of the first page.

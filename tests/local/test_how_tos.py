@@ -111,3 +111,23 @@ async def test_dask_on_a_pool(tmp_path: Path, pyscript: Any) -> None:
     pyscript.display = lambda *values: shown.extend(values)
     await run("from-dask", tmp_path)
     assert shown == [499500, 285]
+
+
+async def test_a_library_with_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The library's module is a worker by its name, its adapter serves both sides, and it needs no workerlib itself."""
+    files = documents.files_of("library")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    code = compile(files["main.py"], "main.py", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    try:
+        await eval(code, names)
+        assert capfd.readouterr().out == "0.5\n1.0\n15.71 2\n"
+        monkeypatch.setitem(sys.modules, "workerlib", None)
+        del sys.modules["shapes"]
+        assert __import__("shapes").area(names["Circle"](1)) > 3
+    finally:
+        sys.modules.pop("shapes", None)

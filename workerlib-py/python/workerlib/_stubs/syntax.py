@@ -159,5 +159,17 @@ def union_of(members: list[str]) -> str:
     if "unknown" in unique:
         return "unknown"
     last = [one for one in unique if one in ("null", "undefined", "void")]
-    first = [f"({one})" if "=>" in one and len(unique) > 1 else one for one in unique if one not in last]
+    first = [_as_member(one) if len(unique) > 1 else one for one in unique if one not in last]
     return " | ".join(first + last) or "never"
+
+
+def _as_member(kind: str) -> str:
+    """Puts the type of a function into parentheses, unless it stands in some already."""
+    if "=>" not in kind:
+        return kind
+    depth = 0
+    for at, character in enumerate(kind):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return kind if at == len(kind) - 1 else f"({kind})"
+    return f"({kind})"
