@@ -203,11 +203,6 @@ from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
 
-@export
-def with_defaults(first, second=2, third=None):
-    return [first, second, third]
-
-
 class Colour(enum.Enum):
     RED = "red"
 
