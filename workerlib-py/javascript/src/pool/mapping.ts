@@ -18,8 +18,11 @@ export interface MapOptions extends Omit<TaskOptions, "onReport"> {
   onProgress?: ((done: number, total: number | undefined) => void) | undefined;
 }
 
+// TypeScript before 5.6 knows one type argument of `AsyncIterableIterator`.
 /** The results of a map: for `for await`. */
-export interface PoolMap<R> extends AsyncIterableIterator<R, void, undefined> {
+export interface PoolMap<R> extends AsyncIterableIterator<R> {
+  /** Takes the next result. */
+  next(): Promise<IteratorResult<R, void>>;
   /** Ends the map, also while a result is being waited for, which is then the last one. */
   return(): Promise<IteratorResult<R, void>>;
 }
