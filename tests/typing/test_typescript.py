@@ -131,6 +131,57 @@ def test_a_type_that_javascript_lacks_is_told(tmp_path: Path, annotation: str, p
     assert "g(): number;" in done.stdout
 
 
+def test_class_methods_are_functions_of_their_full_names(tmp_path: Path) -> None:
+    """Class methods and static methods of an exported class, and of its bases in the script, are called on the class."""
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import dataclasses, workerlib\n"
+        "from typing import Iterator, Self, overload\n"
+        "class Base:\n"
+        "    @staticmethod\n"
+        "    def names(path: str, limit: int = 3) -> list[str]: ...\n"
+        "@workerlib.export(name='Tables')\n"
+        "class Table(Base):\n"
+        "    @classmethod\n"
+        "    def rows(cls, path: str, /) -> Iterator[int]:\n"
+        "        yield 1\n"
+        "    @classmethod\n"
+        "    def open(cls) -> Self: ...\n"
+        "    @classmethod\n"
+        "    def taken(cls, a: int) -> int: ...\n"
+        "    @classmethod\n"
+        "    def _private(cls) -> int: ...\n"
+        "    def query(self) -> int: ...\n"
+        "@workerlib.export\n"
+        "@dataclasses.dataclass\n"
+        "class Point:\n"
+        "    x: int\n"
+        "    @classmethod\n"
+        "    def parse(cls, text: str) -> Self: ...\n"
+        "@overload\n"
+        "def names(a: bytes) -> bytes: ...\n"
+        "@overload\n"
+        "def names(a: int) -> int: ...\n"
+        "def names(a): ...\n"
+        "@workerlib.export(name='Tables.taken')\n"
+        "def taken() -> str: ...\n"
+    )
+    done = run(*COMMAND, str(script), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for line in (
+        '  "Tables.names"(path: string, limit?: number): string[];\n',
+        '  "Tables.rows"(path: string): AsyncIterable<number>;\n',
+        '  "Tables.open"(): unknown;\n',
+        '  "Tables.taken"(): string;\n',
+        '  "Point.parse"(text: string): Point;\n',
+    ):
+        assert done.stdout.count(line) == 1, done.stdout
+    assert "_private" not in done.stdout
+    assert "query" not in done.stdout
+    assert "a: number" not in done.stdout
+    assert "Tables.open(), its result: Table has no type in JavaScript" in done.stderr
+
+
 def test_names_of_the_script(tmp_path: Path) -> None:
     """Names are known however the script imports them, and beside a file that starts workerlib."""
     (tmp_path / "workerlib.py").write_text("import sys\n")

@@ -126,7 +126,7 @@ class PageView:
         # A method has no methods of its own: the class is an object that is called.
         cls = self._free(f"{node.name}Class")
         written.name = "__call__"
-        methods = [self.method_of(one.name, _WithoutSelf(node.name).visit(one)) for one in of_class]
+        methods = [self.method_of(one.name, _without_self_type(one, node)) for one in of_class]
         self._classes.append((cls, doc or f"The class {node.name} of the worker.", [written, *methods]))
         is_property: list[ast.expr] = [ast.Name("property")]
         return ast.FunctionDef(
@@ -222,6 +222,26 @@ def _protocol(name: str, doc: str, methods: Sequence[ast.stmt]) -> list[str]:
     for method in methods:
         lines += ["", *within(method)]
     return lines
+
+
+def class_methods_of(script: Module, node: ast.ClassDef) -> Iterator[Function]:
+    """Finds the public class methods and static methods of an exported class, as they are called on it.
+
+    Args:
+        script: The script.
+        node: The class.
+    """
+    for method in _methods_of(script, node):
+        if _is_of_class(method):
+            positional = method.args.posonlyargs or method.args.args
+            # The one that a method of a Protocol has.
+            del positional[0]
+            yield _without_self_type(method, node)
+
+
+def _without_self_type(method: Function, node: ast.ClassDef) -> Function:
+    written: Function = _WithoutSelf(node.name).visit(method)
+    return written
 
 
 class _WithoutSelf(ast.NodeTransformer):

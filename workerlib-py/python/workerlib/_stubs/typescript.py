@@ -13,6 +13,7 @@ from pathlib import Path
 
 from workerlib._stubs.annotations import Annotations, Place, unpacked
 from workerlib._stubs.classes import kind_of
+from workerlib._stubs.handles import class_methods_of
 from workerlib._stubs.script import Defined, Function, Module, is_stream, item_of, unquoted
 from workerlib._stubs.syntax import array_of, comment, parameter_name, property_name, union_of
 
@@ -45,10 +46,18 @@ def typescript_of(source: str, module: str, name: str, folder: Path | None = Non
     script = Module(module, ast.parse(source), folder)
     annotations = Annotations(taken={name})
     methods: list[str] = []
-    for exported, function in script.exported().items():
-        methods += ["", *(f"  {line}" for line in _method(annotations, script, exported, function))]
+    functions = script.exported()
+    for exported, function in functions.items():
+        variants = script.overloads.get(function.name) or [function]
+        methods += ["", *(f"  {line}" for line in _method(annotations, script, exported, function, variants))]
     for exported, node in script.exported_classes().items():
         methods += ["", *(f"  {line}" for line in _constructor(annotations, script, exported, node))]
+        for method in class_methods_of(script, node):
+            name_of_method = f"{exported}.{method.name}"
+            # What the user exports under this name goes first.
+            if name_of_method not in functions:
+                written = _method(annotations, script, name_of_method, method, [method])
+                methods += ["", *(f"  {line}" for line in written)]
     lines = [
         f"// The functions that {module}.py exports, for spawn<{name}>().",
         "// Written by `python -m workerlib.stubs --typescript`.",
@@ -62,11 +71,11 @@ def typescript_of(source: str, module: str, name: str, folder: Path | None = Non
     return Written("\n".join(lines) + "\n", annotations.problems)
 
 
-def _method(annotations: Annotations, script: Module, name: str, function: Function) -> list[str]:
-    """Writes one method, below its docstring."""
+def _method(
+    annotations: Annotations, script: Module, name: str, function: Function, variants: list[Function]
+) -> list[str]:
+    """Writes one method, below its docstring. A function without overloads is its only variant."""
     arguments = function.args
-    variants = script.overloads.get(function.name) or [function]
-
     # `def f[T: Base](…)`, which Python 3.11 cannot parse.
     bounds = {str(one.name): getattr(one, "bound", None) for one in getattr(function, "type_params", ())}
 
