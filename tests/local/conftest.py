@@ -10,7 +10,7 @@ from workerlib._rpc import connection
 
 pytest.register_assert_rewrite(
     *("shared_values", "shared_adapters", "shared_calls", "shared_errors", "shared_endings"),
-    *("shared_pages", "shared_reports", "shared_streams"),
+    *("shared_pages", "shared_reports", "shared_streams", "shared_decorated"),
 )
 
 pytest_plugins = ["limits", "repeated"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from workerlib import _exports
+from workerlib._result_kinds import DECORATED, EITHER, STREAM
 
 
 def nothing(): ...  # type: ignore[no-untyped-def]
@@ -141,3 +143,91 @@ def _by_inspect(name: str, function: Callable[..., Any]) -> object:
 def test_a_description_says_what_inspect_says(function: Callable[..., Any]) -> None:
     """The description of a plain function is read from the function itself: it must be the same as by `inspect`."""
     assert _exports.describe_export("f", function) == _by_inspect("f", function)
+
+
+def passed_on(function: Callable[..., Any]) -> Callable[..., Any]:
+    def around(*args: Any) -> Any:
+        return function(*args)
+
+    return around
+
+
+class Yields:
+    def __call__(self, count: int) -> Iterator[int]:
+        yield from range(count)
+
+    def _from(self, count: int) -> Iterator[int]:
+        yield from range(count)
+
+    three = functools.partialmethod(_from, 3)
+
+
+class Strange:
+    """Has attributes that are no functions, and raises where it is asked for others."""
+
+    __wrapped__ = 3
+    registry = {"a": generator}  # noqa: RUF012
+
+    def __call__(self) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:
+        raise OSError(name)
+
+
+def returns_iterator() -> Iterator[int]:
+    return iter([1])
+
+
+def returns_text() -> "collections.abc.AsyncGenerator[int, None]":  # type: ignore[name-defined,empty-body]  # noqa: F821, UP037
+    ...
+
+
+@functools.singledispatch
+def by_type(count: object) -> Any:
+    raise TypeError(type(count))
+
+
+by_type.register(int, generator)
+
+VALUE = 0
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (generator, STREAM),
+        (async_generator, STREAM),
+        (functools.partial(generator, 1), STREAM),
+        (functools.partial(functools.partial(generator), 1), STREAM),
+        (Yields(), STREAM),
+        (Yields().three, STREAM),
+        (decorated(generator), EITHER | DECORATED),
+        (decorated(decorated(async_generator)), EITHER | DECORATED),
+        (functools.partial(decorated(generator), 1), EITHER),
+        (passed_on(generator), EITHER),
+        (passed_on(passed_on(generator)), EITHER),
+        (passed_on(functools.partial(generator, 1)), EITHER),
+        (functools.cache(generator), EITHER),
+        (contextlib.contextmanager(generator), EITHER | DECORATED),
+        (by_type, EITHER | DECORATED),
+        (returns_iterator, EITHER),
+        (returns_text, EITHER),
+        (decorated(returns_iterator), EITHER | DECORATED),
+        (decorated(nothing), DECORATED),
+        (passed_on(nothing), VALUE),
+        (asynchronous, VALUE),
+        (Yields, VALUE),
+        pytest.param(Strange(), VALUE, id="strange"),
+        (print, VALUE),
+    ],
+)
+def test_the_kind_of_an_export(function: Callable[..., Any], kind: int) -> None:
+    """A generator function is a stream, bound arguments or not; behind a decorator, or an annotation, only a call tells."""
+    assert _exports.describe_export("f", function)[4] == kind
+
+
+def test_a_circle_of_decorators() -> None:
+    """Nothing is looked at without end."""
+    around = decorated(nothing)
+    around.__wrapped__ = around  # type: ignore[attr-defined]
+    assert _exports.describe_export("f", around)[4] & EITHER == 0

@@ -27,6 +27,7 @@ from workerlib import Worker
 import shared_adapters
 import shared_callbacks
 import shared_calls
+import shared_decorated
 import shared_endings
 import shared_errors
 import shared_objects
@@ -50,6 +51,7 @@ TESTS: dict[str, Test] = {
         shared_objects,
         shared_pages,
         shared_streams,
+        shared_decorated,
         shared_reports,
     )
     for name, function in vars(module).items()

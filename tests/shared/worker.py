@@ -20,6 +20,7 @@ from typing import Any
 import workerlib
 
 import worker_callbacks  # noqa: F401 - importing it exports its functions
+import worker_decorated  # noqa: F401 - as above
 import worker_streams  # noqa: F401 - as above
 from worker_state import busy, events, note, notes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MODULES = ("worker_state", "worker_streams", "worker_callbacks")
+MODULES = ("worker_state", "worker_streams", "worker_decorated", "worker_callbacks")
 
 
 def config(folder: str) -> dict[str, dict[str, str]]:

@@ -414,9 +414,14 @@ mod tests {
     /// kind.
     #[test]
     fn the_kind_of_an_export_is_told() {
-        for (kind, number) in
-            [(ExportKind::Stream, 1), (ExportKind::Decorated, 2), (ExportKind::DecoratedStream, 3)]
-        {
+        for (kind, number) in [
+            (ExportKind::Stream, 1),
+            (ExportKind::Decorated, 2),
+            (ExportKind::DecoratedStream, 3),
+            (ExportKind::Either, 4),
+            (ExportKind::DecoratedEither, 6),
+        ] {
+            assert_eq!(ExportKind::from_number(number), Some(kind));
             let mut export = Export::new("f");
             export.kind = kind;
             let exports = [export].into_iter().collect();
@@ -425,7 +430,7 @@ mod tests {
                 &[&b"\x92\x0f\x91\x95\xa1f\xc0\xc0\xc0"[..], &[number]].concat(),
             );
         }
-        assert_eq!(ExportKind::from_number(4), None);
+        assert!([5, 7, 8].map(ExportKind::from_number).iter().all(Option::is_none));
     }
 
     /// Protects exports that are made after the handshake.

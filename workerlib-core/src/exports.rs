@@ -48,14 +48,24 @@ pub enum ExportKind {
     Decorated = 2,
     /// A stream of items of a decorated function.
     DecoratedStream = 3,
+    /// A value or a stream of items, as the caller asks for it: only the call tells which of them there is.
+    Either = 4,
+    /// Either of them, of a decorated function.
+    DecoratedEither = 6,
 }
 
 impl ExportKind {
     /// Returns the kind with that number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Function, Self::Stream, Self::Decorated, Self::DecoratedStream]
-            .into_iter()
-            .find(|kind| kind.number() == number)
+        Some(match number {
+            0 => Self::Function,
+            1 => Self::Stream,
+            2 => Self::Decorated,
+            3 => Self::DecoratedStream,
+            4 => Self::Either,
+            6 => Self::DecoratedEither,
+            _ => return None,
+        })
     }
 
     /// Returns the number of the kind.

@@ -2,8 +2,10 @@
 
 import asyncio
 import builtins
+import contextlib
 import dataclasses
 import enum
+import functools
 import time
 from collections.abc import AsyncIterator
 
@@ -284,6 +286,50 @@ async def one_then_wait():
     finally:
         await asyncio.sleep(0)
         notes.append("closed")
+
+
+def passed_on(function):
+    """Decorates a function as timers and caches do: returns what it returns."""
+
+    @functools.wraps(function)
+    def passing(*args):
+        return function(*args)
+
+    return passing
+
+
+@export
+@passed_on
+def rows_behind(count):
+    yield from range(count)
+
+
+@export
+@passed_on
+async def rows_behind_async(count):
+    for number in range(count):
+        yield number
+
+
+@export
+class Source:
+    """A class whose methods give streams, behind decorators."""
+
+    @classmethod
+    @passed_on
+    def rows(cls, count):
+        yield from range(count)
+
+    @staticmethod
+    @functools.lru_cache
+    def cached(count):
+        yield from range(count)
+
+
+@export
+@contextlib.contextmanager
+def managed():
+    yield 1
 
 
 @export

@@ -33,6 +33,22 @@ def test_items_come_one_by_one(page: Page) -> None:
     assert none == []
 
 
+def test_generators_behind_decorators(page: Page) -> None:
+    """The result decides: what a decorator passes on is a stream, also of a class method and a static method."""
+    items, error, refused = page.run("""
+        const worker = await sharedWorker();
+        const items = [];
+        const streams = ["rows_behind", "rows_behind_async", "Source.rows", "Source.cached"];
+        for (const name of streams) for await (const number of worker[name](2)) items.push(number);
+        const error = await failure((async () => { for await (const _ of worker.managed()); })());
+        return [items, error, await failure(worker.mean([1])[Symbol.asyncIterator]().next())];
+    """)
+    assert items == [0, 1] * 4
+    assert error["name"] == "UnsendableError"
+    assert "_GeneratorContextManager cannot be sent" in error["message"]
+    assert refused["message"].startswith("mean() returned no stream")
+
+
 @pytest.mark.every_engine
 def test_break_closes_the_generator(page: Page) -> None:
     """`finally` has run when the loop is left, for sync and async generators; nothing more is produced then."""

@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Any, TypeVar, cast, overload
 
 from workerlib._arguments import require_flag
+from workerlib._result_kinds import DECORATED, EITHER, STREAM, kind_of, says_iterator
 
 Function = Callable[..., Any]
 _F = TypeVar("_F", bound=Function)
@@ -18,11 +19,6 @@ ParameterDescription = tuple[str, int, str | None, str | None]
 """Name, `inspect.Parameter.kind`, `repr()` of the default, text of the annotation."""
 ExportDescription = tuple[str, str | None, list[ParameterDescription] | None, str | None, int]
 """Name, docstring, parameters if Python can tell them, text of the return annotation, sum of its kinds."""
-
-STREAM = 1
-"""The kind of a generator function, whose items are streamed."""
-DECORATED = 2
-"""The kind of a decorated function, whose parameters are those of the function inside."""
 
 functions: dict[str, Function] = {}
 """The exported functions by name."""
@@ -185,20 +181,19 @@ def _origin(function: Function) -> tuple[object, object]:
 
 def describe_export(name: str, function: Function) -> ExportDescription:
     """Describes one exported function: what its class or a default raises meanwhile is left out."""
-    if type(function) is FunctionType and not function.__dict__:
+    if type(function) is FunctionType and not function.__dict__ and function.__closure__ is None:
         # Most exports are such functions, and `inspect` takes three to five times as long to tell the same.
         described = _attempt(lambda: _describe_plain(name, function))
         if described is not None:
             return cast("ExportDescription", described)
     doc = _attempt(lambda: inspect.getdoc(function))
     signature = _attempt(lambda: inspect.signature(function))
-    is_generator = _attempt(
-        lambda: inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-    )
-    kind = STREAM if is_generator is True else 0
+    is_signed, is_class = type(signature) is inspect.Signature, issubclass(type(function), type)
+    returns = signature.return_annotation if is_signed and not is_class else inspect.Parameter.empty
+    kind: int = _attempt(lambda: kind_of(function, returns)) or 0
     if _attempt(lambda: _is_decorated(function)) is True:
         kind |= DECORATED
-    if issubclass(type(function), type) and type(signature) is inspect.Signature:
+    if is_class and is_signed:
         # That of `__init__` is None.
         signature = signature.replace(return_annotation=function.__name__)
     if type(signature) is not inspect.Signature:
@@ -261,8 +256,11 @@ def _describe_plain(name: str, function: FunctionType) -> ExportDescription | No
         add(parameter, 3, defaults_by_name.get(parameter, empty))
     if flags & inspect.CO_VARKEYWORDS:
         add(names[end + bool(flags & inspect.CO_VARARGS)], 4, empty)
-    kind = STREAM if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR) else 0
-    return name, doc, parameters, _annotation(annotations.get("return", empty)), kind
+    returns = annotations.get("return", empty)
+    kind = EITHER if returns is not empty and says_iterator(returns) else 0
+    if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
+        kind = STREAM
+    return name, doc, parameters, _annotation(returns), kind
 
 
 def _attempt(find: Callable[[], Any]) -> Any:

@@ -41,6 +41,7 @@ from workerlib._rpc.callbacks import Callback
 from workerlib._rpc.remote_functions import OnReport, RemoteFunction
 from workerlib._rpc.remote_objects import RemoteObject
 from workerlib._rpc.streams_consumed import Stream
+from workerlib._values.streams import is_awaitable
 from workerlib._values.tracebacks import PACKAGE
 
 __all__ = [
@@ -316,7 +317,7 @@ def _call(
 
     async def call() -> Any:
         made = function(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
-        return made if isinstance(made, Stream) else await made
+        return await made if is_awaitable(made) else made
 
     return _blocking(loop, loop.run(call()))
 

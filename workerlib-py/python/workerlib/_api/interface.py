@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, get_origin, overload
 from workerlib import _exports
 from workerlib._errors import InterfaceError
 from workerlib._exports import ExportDescription
+from workerlib._result_kinds import EITHER, STREAM
 from workerlib._rpc.references import Reference
 
 
@@ -83,7 +84,8 @@ def check(interface: object, exports: list[ExportDescription], worker: str) -> N
             in kind, and in whether they have a default.
     """
     parameters = {name: described for name, _, described, *_ in exports}
-    streams = {name for name, *_, kind in exports if kind & _exports.STREAM}
+    streams = {name for name, *_, kind in exports if kind & STREAM}
+    either = {name for name, *_, kind in exports if kind & EITHER}
     complaints = []
     for name, wanted, gives_stream in _functions(interface):
         described = parameters.get(name)
@@ -99,7 +101,7 @@ def check(interface: object, exports: list[ExportDescription], worker: str) -> N
             complaints.append(f'{name}() is reached as worker["{name}"]: every worker has its own {name}')
         elif there is not None and wanted is not None and there != wanted:
             complaints.append(f"{_shown(name, wanted)} is {_shown(name, there)} there")
-        elif gives_stream is not None and gives_stream is not (name in streams):
+        elif gives_stream is not None and name not in either and gives_stream is not (name in streams):
             remedy = (
                 "its items come one by one: write `def` and `-> workerlib.Stream[…]`"
                 if name in streams

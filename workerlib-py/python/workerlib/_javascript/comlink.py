@@ -8,7 +8,6 @@ number]`, or `["error", name, message, traceback]`.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import traceback
 import types
 from collections.abc import Callable, Coroutine
@@ -31,6 +30,7 @@ from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.remote_functions import not_exported
 from workerlib._values.safe_text import class_name, notes_of, text_of
+from workerlib._values.streams import is_awaitable
 from workerlib._values.tracebacks import without_own_frames
 
 _running: dict[int, Served] = {}
@@ -214,7 +214,7 @@ async def _settle(run: Callable[[], Any], served: Served, name: str) -> Any:
                 if served.is_answer_due:
                     served.tell()
                 result = await guarded_steps(_guard, served, result, Served.tell)
-            elif inspect.isawaitable(result):
+            elif is_awaitable(result):
                 result = await result
         if served.reporter is not None:
             served.reporter.flush()

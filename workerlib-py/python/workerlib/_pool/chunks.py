@@ -17,7 +17,8 @@ from workerlib._errors import FrameError, UnsendableError
 from workerlib._pool.places import placed
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.incoming_call import Served
-from workerlib._rpc.serving import await_result, is_awaitable
+from workerlib._rpc.serving import await_result
+from workerlib._values.streams import is_awaitable
 
 _BREATH = 0.004
 """For how many seconds a chunk computes before the event loop has a turn, in which a cancel can arrive."""

@@ -28,11 +28,11 @@ from workerlib._errors import (
     NotSupportedError,
     WorkerStartError,
 )
-from workerlib._exports import STREAM
 from workerlib._pool import cluster_tasks
 from workerlib._pool.chunks import RAISED
 from workerlib._pool.member import Member, TasksLostError
 from workerlib._pool.sent_functions import RUN
+from workerlib._result_kinds import STREAM
 from workerlib._rpc.remote_functions import OnReport
 from workerlib._users_line import stacklevel
 from workerlib._values.exceptions import raise_remote, rebuild

@@ -17,6 +17,7 @@ from workerlib._pool.chunks import run_chunk
 from workerlib._pool.graph_tasks import free, run_tasks, take
 from workerlib._pool.sent_functions import RUN, run_function
 from workerlib._pool.shared import shared
+from workerlib._result_kinds import STREAM
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.incoming_call import Served
 
@@ -29,7 +30,7 @@ async def _idle(connection: Connection, served: Served) -> None:
 
 async def _about(_connection: Connection, _served: Served) -> tuple[list[str], list[str]]:
     """Returns the names of the exports that may run again after a death, and of those that are streams."""
-    streams = [export[0] for export in _exports.describe_exports() if export[4] & _exports.STREAM]
+    streams = [export[0] for export in _exports.describe_exports() if export[4] & STREAM]
     return sorted(_exports.idempotent), streams
 
 

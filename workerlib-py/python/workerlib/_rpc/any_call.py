@@ -7,12 +7,12 @@ configuration names besides, in the form of `[exports]`.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from workerlib._errors import NotExportedError
 from workerlib._exports import Function, functions
+from workerlib._values.streams import is_awaitable
 
 NAME = "anyCall"
 
@@ -48,7 +48,7 @@ async def any_call(funcName: str, /, *args: Any, **kwargs: Any) -> Any:
             name=funcName,
         )
     result = function(*args, **kwargs)
-    return await result if inspect.isawaitable(result) else result
+    return await result if is_awaitable(result) else result
 
 
 any_call.__name__ = any_call.__qualname__ = NAME

@@ -7,7 +7,6 @@ exported.
 
 from __future__ import annotations
 
-import inspect
 import reprlib
 import sys
 import time
@@ -17,6 +16,7 @@ from weakref import WeakSet
 
 from workerlib._exports import Function
 from workerlib._values.safe_text import class_name, text_of
+from workerlib._values.streams import is_awaitable
 
 _by_call: bool | None = None
 _logs: WeakSet[CallLog] = WeakSet()
@@ -118,7 +118,7 @@ class CallLog:
             except BaseException as error:
                 self._end(name, start, error)
                 raise
-            if inspect.isawaitable(result):
+            if is_awaitable(result):
                 return self._finish(name, start, result)
             self._end(name, start, None, result)
             return result

@@ -43,7 +43,7 @@ from workerlib._rpc.outgoing_call import Outcome, Pending, driver
 from workerlib._rpc.references import References
 from workerlib._rpc.remote_functions import OnReport, learn, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
-from workerlib._rpc.serving import STARTED_BY, await_result, is_awaitable, start_call
+from workerlib._rpc.serving import STARTED_BY, await_result, start_call
 from workerlib._rpc.streams import DONE_BY as STREAMS_DONE_BY
 from workerlib._rpc.streams import Streams
 from workerlib._rpc.streams_consumed import BYTES_AHEAD, Stream
@@ -54,6 +54,7 @@ from workerlib._values.async_adapters import finish, restore
 from workerlib._values.exceptions import describe, raise_remote, rebuild
 from workerlib._values.functions import enter, leave
 from workerlib._values.sending import DEFAULT, SendingTable
+from workerlib._values.streams import is_awaitable
 
 _T = TypeVar("_T")
 

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from workerlib._errors import ProtocolError
-from workerlib._exports import INTERNAL, STREAM, ExportDescription, describe_export
+from workerlib._exports import INTERNAL, ExportDescription, describe_export
+from workerlib._result_kinds import EITHER, STREAM, kind_of
 from workerlib._rpc.functions_there import check_parameters, signature_of
 
 MOST_METHODS = 10_000
 """The most methods of all classes that one side may describe over a connection."""
 _MOST_TEXT = 16 << 20
 """About how many characters this side describes them by at most."""
+
+Methods = dict[str, "bool | None"]
+"""The names of methods, and whether each gives a stream; None if only a call tells."""
 
 _SELF = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -29,12 +34,12 @@ class ClassDescription:
 
     __slots__ = ("__weakref__", "_cls", "_exports", "name", "names", "pairs", "size")
 
-    def __init__(self, name: str, methods: dict[str, bool], source: type | list[ExportDescription]) -> None:
+    def __init__(self, name: str, methods: Methods, source: type | list[ExportDescription]) -> None:
         """Makes one.
 
         Args:
             name: The name of the class.
-            methods: The names of the public methods, and which of them give a stream.
+            methods: The public methods.
             source: The class, or the descriptions of its methods as the other side has told them.
         """
         self.name = name
@@ -52,7 +57,7 @@ class ClassDescription:
         if self._exports is None:
             cls, self._cls = self._cls, None
             assert cls is not None
-            self._exports = [_describe(cls, name, is_stream) for name, is_stream in self.pairs]
+            self._exports = [_describe(cls, name, gives_stream) for name, gives_stream in self.pairs]
         return self._exports
 
 
@@ -69,27 +74,37 @@ def described_class(cls: type) -> ClassDescription:
     return description
 
 
-def methods_of(cls: type) -> dict[str, bool]:
+def methods_of(cls: type) -> Methods:
     """Names the public methods of a class, and tells which of them give a stream."""
-    methods: dict[str, bool] = {}
+    methods: Methods = {}
     for name in dir(cls):
         if name.startswith("_"):
             continue
         member = inspect.getattr_static(cls, name)
         function = member.__func__ if isinstance(member, staticmethod | classmethod) else member
-        if inspect.isroutine(function):
-            gives_stream = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-            methods[name] = gives_stream
+        # To `inspect` it is a routine, as each descriptor is that cannot be set.
+        if inspect.isroutine(function) and not isinstance(function, cached_property):
+            returns = getattr(function, "__annotations__", {}).get("return")
+            methods[name] = _GIVES_STREAM[kind_of(function, returns)]
     return methods
 
 
-def _describe(cls: type, name: str, gives_stream: bool) -> ExportDescription:
+_GIVES_STREAM = {0: False, STREAM: True, EITHER: None}
+_KINDS = {gives_stream: kind for kind, gives_stream in _GIVES_STREAM.items()}
+
+
+def kind_of_method(gives_stream: bool | None) -> int:
+    """Returns the kind of a method, as exports have one."""
+    return _KINDS[gives_stream]
+
+
+def _describe(cls: type, name: str, gives_stream: bool | None) -> ExportDescription:
     member = inspect.getattr_static(cls, name)
     is_bound = isinstance(member, staticmethod | classmethod)
     _, doc, parameters, returns, _ = describe_export(name, getattr(cls, name))
     if parameters and not is_bound and parameters[0][1] in _SELF:
         parameters = parameters[1:]
-    return name, doc, parameters, returns, STREAM if gives_stream else 0
+    return name, doc, parameters, returns, kind_of_method(gives_stream)
 
 
 class MethodThere:

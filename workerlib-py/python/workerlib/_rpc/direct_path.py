@@ -21,8 +21,9 @@ from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.invocations import Invocation, fail_invocation, finish_invocation
 from workerlib._rpc.references import Given
-from workerlib._rpc.serving import fail, finish_later, hand_over, is_awaitable
+from workerlib._rpc.serving import fail, finish_later, hand_over
 from workerlib._rpc.starts import streams_without_task, without_task
+from workerlib._values.streams import is_awaitable
 
 Connection = Any
 """A `Connection`, whose module needs this one."""

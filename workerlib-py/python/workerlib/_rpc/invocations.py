@@ -16,8 +16,9 @@ from workerlib._errors import RevokedError
 from workerlib._native import Unfinished, dismantle
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.outgoing_call import Pending
-from workerlib._rpc.serving import answer_error, is_awaitable
+from workerlib._rpc.serving import answer_error
 from workerlib._values.async_adapters import finish
+from workerlib._values.streams import is_awaitable
 
 Connection = Any
 """A `Connection`, whose module needs this one."""

@@ -14,6 +14,7 @@ import inspect
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from workerlib._errors import BackPressureError, CannotBlockError, ConnectionClosedError
@@ -22,14 +23,22 @@ from workerlib._rpc.described_classes import DescribedClasses
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.invocations import Invocation
 from workerlib._rpc.remote_functions import OnReport
-from workerlib._rpc.remote_objects import RemoteObject, close, closed_handle, described, hold, let_go
+from workerlib._rpc.remote_objects import (
+    STREAM_OF,
+    RemoteObject,
+    close,
+    closed_handle,
+    described,
+    hold,
+    let_go,
+)
 from workerlib._rpc.reply import Reply, ReplyState, UntakenReply, Watcher
 from workerlib._rpc.timers import call_later
 from workerlib._rpc.waiting import wait
 from workerlib._values.references import Parts, Remote
 from workerlib._values.row import RefusedError
 from workerlib._values.safe_text import text_of
-from workerlib._values.streams import stream
+from workerlib._values.streams import is_awaitable, is_stream, stream, to_stream
 
 _MOMENT = 0.1
 """After how many seconds a call that waits for room looks for it, whether an answer has come or not."""
@@ -95,13 +104,28 @@ class GivenObject(Given):
 
     def find(self, member: str) -> Callable[..., Any]:
         """Finds a method."""
-        if member not in self.methods:
-            raise AttributeError(f"{self.name} has no public method {member!r}")
-        method = getattr(self.function, member)
+        name = member.removeprefix(STREAM_OF)
+        if name not in self.methods:
+            raise AttributeError(f"{self.name} has no public method {name!r}")
+        method = getattr(self.function, name)
+        if name != member:
+            return partial(_streamed, f"{self.name}.{name}", method)
         if inspect.isgeneratorfunction(method):
             return lambda *args, **kwargs: stream(method(*args, **kwargs))
         found: Callable[..., Any] = method
         return found
+
+
+def _streamed(name: str, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Calls a method for a caller who asks for a stream."""
+    result = method(*args, **kwargs)
+    if is_awaitable(result) and not is_stream(type(result)):
+        return _streamed_later(name, result)
+    return stream(to_stream(name, result))
+
+
+async def _streamed_later(name: str, result: Any) -> Any:
+    return stream(to_stream(name, await result))
 
 
 class Held:
@@ -265,7 +289,7 @@ class References:
         origin = held.calls[0] if len(held.calls) == 1 else _origin(held)
         state = _make(ReplyState)
         state.references, state.id, state.held, state.origin = self, number, held.number, origin
-        state.name = f"{held.name}.{member}" if member else held.name
+        state.name = f"{held.name}.{member.removeprefix(STREAM_OF)}" if member else held.name
         if origin is not None and origin.replies is not None:
             origin.replies[number] = state
         reply: Reply[Any] = _make(UntakenReply)
@@ -344,7 +368,7 @@ class References:
     def _begin(self, held: Held, member: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply[Any]:
         if held.is_released:
             # It was closed between the call and its first step.
-            raise closed_handle(f"{held.name}.{member}")
+            raise closed_handle(f"{held.name}.{member.removeprefix(STREAM_OF)}")
         return self.invoke(held, member, args, kwargs)
 
     def _wait_for_room(self, held: Held) -> None:

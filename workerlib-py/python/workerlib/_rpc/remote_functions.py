@@ -16,11 +16,13 @@ from typing import Any, Protocol, Self, cast
 
 from workerlib._arguments import require_callable, require_count, require_seconds
 from workerlib._errors import NotExportedError, ProtocolError
-from workerlib._exports import DECORATED, STREAM, ExportDescription
+from workerlib._exports import ExportDescription
+from workerlib._result_kinds import DECORATED, EITHER, STREAM
 from workerlib._rpc import starts
 from workerlib._rpc.any_call import NAME as ANY_CALL
 from workerlib._rpc.any_call import AnyCall
 from workerlib._rpc.call_log import CallLog
+from workerlib._rpc.calls_or_streams import CallOrStream
 from workerlib._rpc.functions_there import FunctionsThere, check_parameters, signature_of
 from workerlib._rpc.streams_consumed import AHEAD, Stream
 from workerlib._values.functions import CalledThere, mark_remote
@@ -65,7 +67,8 @@ class RemoteFunction(Protocol):
         """Makes a call, which starts when it is awaited or becomes a task.
 
         Returns:
-            A coroutine. Of a function with a `yield`, a `Stream`, which starts at its first step.
+            A coroutine. Of a function with a `yield`, a `Stream`, which starts at its first step. Of one that
+            may return a generator, a `CallOrStream`, which is awaited or iterated over.
         """
 
     def options(
@@ -125,7 +128,7 @@ def not_exported(name: str, exported: Mapping[str, object], other: str = "the wo
 
 def _remote_function(connection: Caller, other: str, export: ExportDescription) -> RemoteFunction:
     name, doc, parameters, returns, kind = export
-    is_stream = bool(kind & STREAM)
+    is_stream, is_either = bool(kind & STREAM), bool(kind & EITHER)
     signature = None if parameters is None else signature_of(parameters, returns)
     # What a decorated function takes is known there only.
     bound = None if kind & DECORATED else signature
@@ -134,13 +137,24 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
     def with_options(
         *, timeout: float | None = None, on_report: OnReport | None = None, ahead: int | None = None
     ) -> RemoteFunction:
-        check_options(name, is_stream, timeout, on_report, ahead)
+        check_options(name, is_stream or is_either, timeout, on_report, ahead)
 
         def open_stream(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stream[Any]:
             def open_(stream: Stream[Any]) -> Coroutine[Any, Any, Any]:
                 return connection.call(name, args, kwargs, timeout, on_report, stream=stream)
 
+            if is_either:
+                call = partial(make_call, args, kwargs)
+                return CallOrStream(name, open_, call, timeout=timeout, ahead=ahead or AHEAD)
             return Stream(name, open_, timeout=timeout, ahead=ahead or AHEAD)
+
+        def make_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
+            call: Any = connection.call(name, args, kwargs, timeout, on_report)
+            if connection.log.is_on:
+                call = connection.log.waiting(name, call)
+            # Python's warning for a coroutine that was never awaited shows this name.
+            call.__qualname__ = called
+            return call  # type: ignore[no-any-return]
 
         def function(*args: Any, **kwargs: Any) -> Any:
             if starts.on_new_caller is not None:
@@ -158,12 +172,12 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
                     bound.bind(*args, **kwargs)
                 except TypeError as error:
                     raise TypeError(f"{name}() {error}") from None
-            if is_stream:
+            if is_stream or is_either:
                 return open_stream(args, kwargs)
+            # As `make_call` does it.
             call: Any = connection.call(name, args, kwargs, timeout, on_report)
             if connection.log.is_on:
                 call = connection.log.waiting(name, call)
-            # Python's warning for a coroutine that was never awaited shows this name.
             call.__qualname__ = called
             return call
 

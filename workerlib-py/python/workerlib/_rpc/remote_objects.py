@@ -10,13 +10,25 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 
-from workerlib._rpc.described_classes import ClassDescription, MethodThere, described_class, methods_of
+from workerlib._rpc.calls_or_streams import CallOrStream
+from workerlib._rpc.described_classes import (
+    ClassDescription,
+    Methods,
+    MethodThere,
+    described_class,
+    kind_of_method,
+    methods_of,
+)
 from workerlib._rpc.remote_functions import OnReport, RemoteFunction, check_options
 from workerlib._rpc.streams_consumed import AHEAD, Stream
 from workerlib._values.references import Kept, Remote
+
+STREAM_OF = "stream:"
+"""What stands before the name of a method in a call that asks for a stream, where only the call tells."""
 
 
 def remote(thing: Any) -> Any:
@@ -45,12 +57,12 @@ class RemoteObject(Remote):
 
     _has_methods = True
 
-    def __init__(self, held: Any, methods: dict[str, bool], number: int | None = None) -> None:
+    def __init__(self, held: Any, methods: Methods, number: int | None = None) -> None:
         """Wraps a reference that this side holds, a `Held`. Users get handles as results and arguments.
 
         Args:
             held: The reference.
-            methods: The names of the methods, and which of them give a stream.
+            methods: The methods.
             number: The number by which the other side has described its class, if it has.
         """
         self._held = held
@@ -81,7 +93,7 @@ class RemoteObject(Remote):
         if name.startswith("_"):
             raise AttributeError(name)
         gives_stream = self._methods.get(name)
-        if gives_stream is None:
+        if gives_stream is None and name not in self._methods:
             listed = ", ".join(self._methods) or "none"
             raise AttributeError(
                 f"{self._held.name} has no public method {name!r}; its methods are: {listed}", name=name
@@ -123,7 +135,7 @@ class RemoteObject(Remote):
 def _method(  # noqa: PLR0917 - the options are those of a method
     handle: RemoteObject,
     name: str,
-    gives_stream: bool,
+    gives_stream: bool | None,
     known: MethodThere | None,
     timeout: float | None = None,
     on_report: OnReport | None = None,
@@ -131,9 +143,9 @@ def _method(  # noqa: PLR0917 - the options are those of a method
 ) -> RemoteFunction:
     """Makes a method of a handle, with its options.
 
-    It has the handle, as a bound method has its object.
+    It has the handle, as a bound method has its object. `gives_stream` is None if only a call tells.
     """
-    held = handle._held
+    held, may_stream = handle._held, gives_stream is not False
     called = f"{held.name}.{name}"
 
     def method(*args: Any, **kwargs: Any) -> Any:
@@ -147,12 +159,17 @@ def _method(  # noqa: PLR0917 - the options are those of a method
     def stream(*args: Any, **kwargs: Any) -> Any:
         if held.is_released:
             raise closed_handle(called)
-        made: Stream[Any] = Stream(
-            called,
-            lambda it: _open(it, held.references.call(held, name, args, kwargs, timeout, on_report)),
-            timeout=timeout,
-            ahead=ahead or AHEAD,
-        )
+        member = name if gives_stream else STREAM_OF + name
+
+        def open_(it: Stream[Any]) -> Coroutine[Any, Any, Any]:
+            return _open(it, held.references.call(held, member, args, kwargs, timeout, on_report))
+
+        made: Stream[Any]
+        if gives_stream:
+            made = Stream(called, open_, timeout=timeout, ahead=ahead or AHEAD)
+        else:
+            call = partial(method, *args, **kwargs)
+            made = CallOrStream(called, open_, call, timeout=timeout, ahead=ahead or AHEAD)
         # The object is closed when its last handle is gone, so the items need one.
         made.keeps = handle
         return made
@@ -160,10 +177,10 @@ def _method(  # noqa: PLR0917 - the options are those of a method
     def options(
         *, timeout: float | None = None, on_report: OnReport | None = None, ahead: int | None = None
     ) -> RemoteFunction:
-        check_options(called, gives_stream, timeout, on_report, ahead)
+        check_options(called, may_stream, timeout, on_report, ahead)
         return _method(handle, name, gives_stream, known, timeout, on_report, ahead)
 
-    function: Any = stream if gives_stream else method
+    function: Any = stream if may_stream else method
     function.__name__, function.__qualname__ = name, called
     # Python's errors about its arguments show it.
     options.__qualname__ = f"{called}.options"
@@ -200,8 +217,8 @@ def described(thing: Any) -> ClassDescription:
         return described_class(type(thing))
     known = thing._known
     exports = [
-        known[name].export if name in known else (name, None, None, None, int(is_stream))
-        for name, is_stream in thing._methods.items()
+        known[name].export if name in known else (name, None, None, None, kind_of_method(gives_stream))
+        for name, gives_stream in thing._methods.items()
     ]
     return ClassDescription(thing._held.name, thing._methods, exports)
 
@@ -210,7 +227,7 @@ def _is_method(one: object) -> bool:
     if type(one) is not tuple or len(one) != 2:
         return False
     name, gives_stream = one
-    return type(name) is str and type(gives_stream) is bool
+    return type(name) is str and (gives_stream is None or type(gives_stream) is bool)
 
 
 _holders: dict[int, tuple[Any, int]] = {}

@@ -26,7 +26,7 @@ from workerlib._rpc.starts import started_by_loop, streams_without_task, without
 from workerlib._values.async_adapters import finish, restore
 from workerlib._values.exceptions import describe
 from workerlib._values.safe_text import add_note, class_name, text_of
-from workerlib._values.streams import IteratedOnly
+from workerlib._values.streams import is_awaitable
 
 Connection = Any
 """A `Connection`, whose module needs this one."""
@@ -396,11 +396,3 @@ STARTED_BY: dict[str, Callable[..., None]] = {
     "bad_call": _on_bad_call,
 }
 """The functions that start a call of the other side, by the name of the step."""
-
-
-def is_awaitable(value: object) -> bool:
-    """Tells what `inspect.isawaitable` tells, which takes as long as the rest of a small call."""
-    kind = type(value)
-    if kind is types.GeneratorType:
-        return inspect.isawaitable(value)
-    return hasattr(kind, "__await__") and not issubclass(kind, IteratedOnly)

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import Context, copy_context
+from types import CoroutineType
 from typing import Any
 
 from workerlib._errors import FrameError
@@ -24,7 +24,7 @@ from workerlib._values.exceptions import rebuild
 from workerlib._values.functions import enter, leave
 from workerlib._values.row import RefusedError
 from workerlib._values.safe_text import class_name
-from workerlib._values.streams import Streamed, is_stream
+from workerlib._values.streams import Streamed, is_awaitable, is_stream, to_stream
 
 _streaming: weakref.WeakValueDictionary[int, Streams] = weakref.WeakValueDictionary()
 """The `Streams` by which an iterator was sent last, by the iterator's id. It tells whether that goes on."""
@@ -184,11 +184,11 @@ class Streams:
         if served.is_cancelled:
             raise asyncio.CancelledError
         made = self.guard.run(served, self.connection.exported(name), *arguments)
-        if inspect.iscoroutine(made):
+        if type(made) is CoroutineType:
             made = await self.connection.steps(served, made)
-        if is_stream(type(made)) or isinstance(made, Iterator):
-            return made
-        raise TypeError(f"{name}() returned {class_name(type(made))}, which is nothing to be streamed")
+        elif is_awaitable(made) and not is_stream(type(made)):
+            made = await made
+        return to_stream(name, made)
 
     def forget(self, stream: int, source: Any) -> None:
         """Forgets a stream that has ended."""

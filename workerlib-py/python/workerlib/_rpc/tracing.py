@@ -10,7 +10,6 @@ which hosts add, show each of them elsewhere. A connection that does not trace r
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,6 +25,7 @@ from workerlib._rpc.outgoing_call import Outcome, Pending
 from workerlib._rpc.streams_consumed import Stream
 from workerlib._rpc.trace_context import TraceContext
 from workerlib._values.safe_text import class_name
+from workerlib._values.streams import is_awaitable
 
 _KEPT = 1000
 PHASES = ("queued", "encoded", "on_the_way", "run", "way_back", "decoded")
@@ -317,7 +317,7 @@ class TracedConnection(Connection):
             except BaseException as error:
                 self._end(run, f"raised {class_name(type(error))}")
                 raise
-            if inspect.isawaitable(result):
+            if is_awaitable(result):
                 return self._finish(run, result)
             self._end(run)
             return result

@@ -12,7 +12,6 @@ A page never blocks: its endpoints are not of that kind.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator
 from types import CoroutineType
 from typing import Any, TypeGuard, TypeVar, cast
@@ -21,8 +20,9 @@ from workerlib._errors import CannotBlockError
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
 from workerlib._rpc.incoming_call import current_call, serving_connections
 from workerlib._rpc.outgoing_call import Pending, driver
-from workerlib._rpc.streams_consumed import STEPS, Stream, cannot_step
+from workerlib._rpc.streams_consumed import STEPS, cannot_step
 from workerlib._values.safe_text import class_name
+from workerlib._values.streams import is_awaitable
 
 _T = TypeVar("_T")
 
@@ -66,7 +66,7 @@ def wait(awaitable: Awaitable[_T]) -> _T:
         DeadlockError: If the page's function calls this worker meanwhile, which starts no call; raised there.
         BaseException: Any exception of the awaitable.
     """
-    if isinstance(awaitable, Stream) or not inspect.isawaitable(awaitable):
+    if not is_awaitable(awaitable):
         raise TypeError(_no_awaitable(awaitable))
     try:
         suspending = ways.suspend()

@@ -80,6 +80,11 @@ def _find(cls: type, lists: bool) -> Likeness | None:
                 "it is of a class of your own: mark the class by @workerlib.portable if its attributes are"
                 f" all that it is, or give it an adapter (docs/adapters.md){called}"
             )
+        if cls.__module__ == "contextlib":
+            return _refused(
+                "it is a context manager, which is entered where it is: export a function that uses it, or a"
+                " class whose instances keep it"
+            )
         if called:
             return _refused(f"send what it is made of{called}")
     return likeness

@@ -7,13 +7,16 @@ connection cannot hold a stream.
 
 from __future__ import annotations
 
+import inspect
 import sys
+import types
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, Generic, NoReturn, SupportsIndex, TypeVar, final, overload
 
 from workerlib._values import functions
 from workerlib._values.no_value import NoValue
 from workerlib._values.row import Built, RefusedError
+from workerlib._values.safe_text import class_name
 
 _T = TypeVar("_T")
 
@@ -49,10 +52,47 @@ class IteratedOnly:
 
     __slots__ = ()
 
+    may_be_awaited = False
+    """Whether `__await__` does more, in a class that is both."""
+
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(
             f"{self!r} cannot be copied or pickled, as no iterator of this kind can: pass it on as it is"
         )
+
+
+def is_awaitable(value: object) -> bool:
+    """Tells whether something is to be awaited, which a stream is not.
+
+    `inspect.isawaitable` takes as long as the rest of a small call.
+
+    Args:
+        value: The value, such as what a function has returned.
+    """
+    kind: Any = type(value)
+    if kind is types.GeneratorType:
+        return inspect.isawaitable(value)
+    return hasattr(kind, "__await__") and (not issubclass(kind, IteratedOnly) or kind.may_be_awaited)
+
+
+def to_stream(name: str, result: Any) -> Any:
+    """Returns what a function has returned in answer to a call that asks for a stream.
+
+    Args:
+        name: The name of the function.
+        result: Its result: an async iterable, a generator or another iterator.
+
+    Raises:
+        TypeError: If there is nothing to iterate over.
+    """
+    kind = type(result)
+    if is_stream(kind) or isinstance(result, Iterator):
+        return result
+    if hasattr(kind, "__enter__") or hasattr(kind, "__aenter__"):
+        remedy = "a context manager is entered where it is: export a function that uses it"
+    else:
+        remedy = f"write `await {name}(…)`"
+    raise TypeError(f"{name}() returned {class_name(kind)}, which is nothing to be streamed: {remedy}")
 
 
 @final

@@ -1,0 +1,148 @@
+"""Generators behind decorators, whatever carries them: a call is awaited or iterated over, as its caller says."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import workerlib
+from workerlib import UnsendableError, Worker
+
+from expecting import raises
+from shared_streams import noted, open_streams, until
+
+Connect = Callable[..., AbstractAsyncContextManager[Worker]]
+
+EITHER = (
+    *("passed_on", "passed_on_async", "passed_on_without_wraps", "passed_on_later", "passed_on_later_async"),
+    *("passed_on_by_class", "passed_on_twice", "of_another", "of_another_async", "by_type"),
+)
+"""Exports that return a generator which a decorator passes on."""
+
+
+async def test_a_generator_behind_a_decorator_is_a_stream(worker: Worker) -> None:
+    """Whoever iterates over a call gets the items of the generator that comes back, by whatever way it comes."""
+    for name in EITHER:
+        assert [row async for row in worker[name](3)] == [0, 1, 2], name
+        assert [row async for row in worker[name].options(ahead=1)(700)] == list(range(700)), name
+    assert [row async for row in worker.partial_passed_on()] == [0, 1, 2]
+    assert [row async for row in worker.cached_rows(2)] == [0, 1]
+    assert [row async for row in worker.cached_rows(2)] == [], "as there: it is the same generator"
+    assert await open_streams(worker) == (0, 0)
+
+
+async def test_what_only_binds_arguments_is_no_decorator(worker: Worker) -> None:
+    """A partial function of a generator function, and an object whose `__call__` yields, are streams as those are."""
+    for stream in (worker.partial_rows(), worker.called_object(3)):
+        assert [row async for row in stream] == [0, 1, 2]
+    with raises(TypeError, match="is a stream: write `async for"):
+        await worker.called_object(3)
+
+
+async def test_a_generator_behind_a_decorator_can_be_awaited(worker: Worker) -> None:
+    """As a result, a generator arrives as a list and an async one as a stream, as they do from any function."""
+    for name in EITHER:
+        result = await worker[name](3)
+        rows = [row async for row in result] if isinstance(result, workerlib.Stream) else result
+        assert rows == [0, 1, 2], name
+        assert isinstance(result, workerlib.Stream) == ("async" in name), name
+    assert await asyncio.gather(worker.passed_on(2), worker.passed_on(1)) == [[0, 1], [0]]
+    assert await asyncio.create_task(worker.passed_on(2)) == [0, 1]
+    assert await asyncio.wait_for(worker.passed_on(2), 60) == [0, 1]
+    assert inspect.iscoroutinefunction(worker.passed_on) == hasattr(inspect, "markcoroutinefunction")
+
+
+async def test_a_decorator_may_make_a_list(worker: Worker) -> None:
+    """The list is awaited. Whoever iterates over the call is told so, also at `async with`."""
+    assert await worker.listed_rows(3) == [0, 1, 2]
+    for step in (
+        lambda: anext(worker.listed_rows(3)),
+        lambda: worker.listed_rows(3).__aenter__(),
+    ):
+        with raises(TypeError, match=r"listed_rows\(\) returned list, .* write `await listed_rows\(…\)`"):
+            await step()
+
+
+async def test_a_context_manager_stays_there(worker: Worker) -> None:
+    """It is a decorated generator too, but nothing to iterate over: each way to call it says what to write instead."""
+    for name in ("managed", "managed_async"):
+        with raises(TypeError, match="nothing to be streamed: a context manager is entered where it is"):
+            async with worker[name](3):
+                pass
+        with raises(UnsendableError, match="it is a context manager, which is entered where it is"):
+            await worker[name](3)
+
+
+async def test_a_call_is_awaited_or_iterated_over(worker: Worker) -> None:
+    """Not both, and it starts as late as a coroutine or a stream does."""
+    call = worker.noting_behind("behind-both", 1)
+    assert repr(call) == "<workerlib.Stream 'noting_behind', not started>"
+    assert await worker.noted("behind-both") == []
+    assert await call == [0]
+    with raises(RuntimeError, match="has been awaited: call it again"):
+        await anext(call)
+    call = worker.passed_on(3)
+    assert await anext(call) == 0
+    with raises(RuntimeError, match="is iterated over: call it again"):
+        await call
+    await call.aclose()
+    never = worker.passed_on(3)
+    never.close()
+    with raises(RuntimeError, match="call it again"):
+        await never
+
+
+async def test_a_stream_behind_a_decorator_ends_as_others_do(worker: Worker) -> None:
+    """`break` and `aclose()` close the generator; a cancelled `await` is that of a call."""
+    async for row in worker.noting_behind("behind-break", 10_000_000):
+        if row == 2:
+            break
+    del row
+    assert await noted(worker, "behind-break", 2) == ["GeneratorExit", "end"]
+    async with worker.noting_behind("behind-close", 10_000_000) as rows:
+        assert await anext(rows) == 0
+    assert await worker.noted("behind-close") == ["GeneratorExit", "end"]
+    assert await open_streams(worker) == (0, 0)
+    call = asyncio.ensure_future(worker.held_behind("behind-cancel"))
+    assert await noted(worker, "behind-cancel") == ["begun"]
+    call.cancel()
+    with raises(asyncio.CancelledError):
+        await call
+    assert await noted(worker, "behind-cancel", 2) == ["begun", "CancelledError"]
+
+
+async def test_a_call_is_passed_on_as_a_stream(worker: Worker) -> None:
+    """Among arguments it streams, as each async iterable."""
+    assert await worker.take(worker.passed_on(4), 9) == [0, 1, 2, 3]
+    assert await open_streams(worker) == (0, 0)
+
+
+async def test_methods_behind_decorators(worker: Worker) -> None:
+    """Methods of handles, class methods and static methods are as functions; a cached property is no method."""
+    decorated = await worker.Decorated()
+    methods = ("behind", "later", "later_async", "by_type", "annotated")
+    for call in (
+        *(getattr(decorated, name) for name in methods),
+        worker.Decorated.of_class,
+        worker.Decorated.static,
+    ):
+        assert [row async for row in call(3)] == [0, 1, 2], call
+        assert [row async for row in call.options(ahead=1)(300)] == list(range(300)), call
+        result = await call(3)
+        rows = [row async for row in result] if isinstance(result, workerlib.Stream) else result
+        assert rows == [0, 1, 2], call
+        assert isinstance(result, workerlib.Stream) == ("async" in call.__name__), call
+    assert [row async for row in decorated.from_zero(3)] == [0, 1, 2]
+    with raises(TypeError, match=r"Decorated\.from_zero\(\) is a stream"):
+        await decorated.from_zero(3)
+    assert [row async for row in decorated.cached(2)] == [0, 1]
+    assert await decorated.listed(3) == [0, 1, 2]
+    with raises(
+        TypeError, match=r"Decorated\.listed\(\) returned list, .* write `await Decorated\.listed\(…\)`"
+    ):
+        await anext(decorated.listed(3))
+    with raises(AttributeError, match="no public method 'no_method'"):
+        decorated.no_method  # noqa: B018
+    await until(lambda: worker._connection._session.streams == (0, 0), "the streams have ended")
