@@ -88,6 +88,30 @@ def test_a_class_that_gets_a_method_is_described_again() -> None:
     assert "late" in described_class(cls).names
 
 
+def test_a_class_with_long_docstrings_is_told_by_their_beginnings() -> None:
+    """The first handle of a large class, such as pandas' DataFrame, does not wait for half a megabyte of text."""
+
+    def made(length: int) -> dict[str, str | None]:
+        def long() -> None: ...
+        def short() -> None: ...
+        def one_line() -> None: ...
+        def without() -> None: ...
+
+        long.__doc__ = f"First line,\n    and second.\n\n    {'x' * length}"
+        short.__doc__ = "Short."
+        one_line.__doc__ = "y" * length
+        members = {function.__name__: staticmethod(function) for function in (long, short, one_line, without)}
+        return {name: doc for name, doc, *_ in described_class(type("Made", (), members)).exports}
+
+    assert made(10_000)["long"] == f"First line,\nand second.\n\n{'x' * 10_000}"
+    assert made(20_000) == {
+        "long": "First line,\nand second.\n\n…",
+        "one_line": f"{'y' * 400}\n\n…",
+        "short": "Short.",
+        "without": None,
+    }
+
+
 def test_what_a_side_describes_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond that, objects are sent without descriptions of their methods, which a call does not need."""
     session = Told()

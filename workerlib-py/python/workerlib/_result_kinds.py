@@ -80,17 +80,19 @@ def _wraps_generator(function: object) -> bool:
     return False
 
 
-def _behind(function: object) -> Iterator[object]:
+def _behind(function: Any) -> Iterator[object]:
     """Finds the functions that a function may call: what it says that it wraps, and what its closure has."""
     if isinstance(function, singledispatchmethod):
         function = function.dispatcher
-    wrapped = inspect.getattr_static(function, "__wrapped__", None)
-    if wrapped is not None:
-        yield wrapped
-    registry = inspect.getattr_static(function, "registry", None)
-    if isinstance(registry, MappingProxyType):
-        yield from registry.values()
-    for cell in function.__closure__ or () if type(function) is FunctionType else ():
+    is_plain = type(function) is FunctionType
+    if not is_plain or function.__dict__:
+        wrapped = inspect.getattr_static(function, "__wrapped__", None)
+        if wrapped is not None:
+            yield wrapped
+        registry = inspect.getattr_static(function, "registry", None)
+        if isinstance(registry, MappingProxyType):
+            yield from registry.values()
+    for cell in function.__closure__ or () if is_plain else ():
         try:
             content = cell.cell_contents
         except ValueError:

@@ -22,6 +22,10 @@ MOST_METHODS = 10_000
 """The most methods of all classes that one side may describe over a connection."""
 _MOST_TEXT = 16 << 20
 """About how many characters this side describes them by at most."""
+_MOST_OF_DOCS = 32 << 10
+"""How many characters the docstrings of a class may have together. Of more, first paragraphs are told."""
+_LONGEST_PARAGRAPH = 400
+"""How many characters that has at most."""
 
 Methods = dict[str, "bool | None"]
 """The names of methods, and whether each gives a stream; None if only a call tells."""
@@ -57,7 +61,11 @@ class ClassDescription:
         if self._exports is None:
             cls, self._cls = self._cls, None
             assert cls is not None
-            self._exports = [_describe(cls, name, gives_stream) for name, gives_stream in self.pairs]
+            exports = [_describe(cls, name, gives_stream) for name, gives_stream in self.pairs]
+            if sum(len(doc or "") for _, doc, *_ in exports) > _MOST_OF_DOCS:
+                # Those of a DataFrame have half a million, and the first handle would wait for them.
+                exports = [(name, doc and _beginning(doc), *rest) for name, doc, *rest in exports]
+            self._exports = exports
         return self._exports
 
 
@@ -105,6 +113,12 @@ def _describe(cls: type, name: str, gives_stream: bool | None) -> ExportDescript
     if parameters and not is_bound and parameters[0][1] in _SELF:
         parameters = parameters[1:]
     return name, doc, parameters, returns, kind_of_method(gives_stream)
+
+
+def _beginning(doc: str) -> str:
+    """Returns the first paragraph of a docstring, with a sign that more follows there."""
+    first = doc.partition("\n\n")[0][:_LONGEST_PARAGRAPH]
+    return doc if len(first) == len(doc) else f"{first}\n\n…"
 
 
 class MethodThere:
