@@ -198,9 +198,9 @@ pub enum Event<P> {
         /// Whether this side has never given it, or has revoked it: then it must raise.
         is_refused: bool,
     },
-    /// Invocations of this side's returned None.
+    /// Invocations of this side's returned None, or the peer takes invocations again.
     Heard {
-        /// The invocations.
+        /// The invocations; none where the answers that made room are of invocations that nobody waits for any more.
         ids: Vec<CallId>,
     },
     /// A call of this side made invocations whose answers its function has neither heard nor asked for. Its

@@ -575,13 +575,17 @@ impl<P> Session<P> {
         if !self.in_flight.get_mut(id).is_some_and(|call| call.stage.is_sent()) {
             return;
         }
+        let was_full = !self.may_invoke();
         let Some(call) = self.in_flight.remove(id) else { return };
         let revokes = !call.gives.is_empty() && matches!(answer, Event::Cancelled { .. });
         call.carries.iter().for_each(|&reference| self.references.unpin(reference));
         if call.is_wanted {
             self.events.push_back(answer);
-        } else if let Event::Return { payload, .. } | Event::Raise { payload, .. } = answer {
-            self.events.push_back(Event::Dropped { payload });
+        } else {
+            if let Event::Return { payload, .. } | Event::Raise { payload, .. } = answer {
+                self.events.push_back(Event::Dropped { payload });
+            }
+            self.note_room(was_full);
         }
         if revokes {
             self.revoke(&call.gives);

@@ -123,6 +123,31 @@ fn a_call_is_made_cancelled_and_answered_while_no_invocation_may_be_sent() {
     }
 }
 
+/// Protects a caller that waits for room from waiting for ever: an answer that nobody waits for makes room, too.
+#[test]
+fn room_for_invocations_is_told_whatever_makes_it() {
+    type Answer = fn(&mut Session<u32>, CallId) -> bool;
+    let answers: [Answer; 3] = [
+        |side, id| side.hear(id),
+        |side, id| side.finish(id, Outcome::Return(1)),
+        |side, id| side.finish(id, Outcome::Raise(1)),
+    ];
+    for answer in answers {
+        let mut pair = Pair::with_windows(2, usize::MAX, 2);
+        let reference = given(&mut pair);
+        let ids = [0, 1].map(|_| invoke(&mut pair.sides[1], reference).expect("the window is 2"));
+        pair.settle();
+        ids.iter().for_each(|&id| assert!(pair.sides[1].give_up(id)));
+        pair.events(1);
+        for (at, &id) in ids.iter().enumerate() {
+            assert!(answer(&mut pair.sides[0], id));
+            pair.settle();
+            let told = pair.events(1).iter().filter(|event| **event == Event::Heard { ids: vec![] }).count();
+            assert_eq!(told, usize::from(at == 0), "once, when there was none before");
+        }
+    }
+}
+
 /// Protects short messages: many answers that say nothing go in one, but an urgent one does not wait for others.
 #[test]
 fn answers_of_none_go_together() {

@@ -148,13 +148,24 @@ impl<P> Session<P> {
 
     /// Settles invocations of this side that returned None.
     pub(super) fn handle_heard(&mut self, mut ids: Vec<CallId>) {
+        let was_full = !self.may_invoke();
         let in_flight = &mut self.in_flight;
         ids.retain(|&id| {
             in_flight.get(id).is_some_and(|call| call.is_invocation)
                 && in_flight.remove(id).is_some_and(|call| call.is_wanted)
         });
-        if !ids.is_empty() {
+        if ids.is_empty() {
+            self.note_room(was_full);
+        } else {
             self.events.push_back(Event::Heard { ids });
+        }
+    }
+
+    /// Tells that the peer takes invocations again, if no other event does: the answers were of some that nobody waits
+    /// for any more.
+    pub(super) fn note_room(&mut self, was_full: bool) {
+        if was_full && self.may_invoke() {
+            self.events.push_back(Event::Heard { ids: Vec::new() });
         }
     }
 

@@ -109,7 +109,7 @@ impl Session {
                     };
                     describe_invocation(slf, (id, reference, &member), Some(&payload), &mut serve)?
                 }
-                (Some(Step::Event(Event::Heard { ids })), Some(direct)) => {
+                (Some(Step::Event(Event::Heard { ids })), Some(direct)) if !ids.is_empty() => {
                     for id in ids {
                         direct.get().settle(id, &PyList::new(py, [py.None()])?, 0)?;
                     }

@@ -216,7 +216,9 @@ def on_gone(connection: Connection, number: int) -> None:
 
 
 def on_heard(connection: Connection, calls: list[int]) -> None:
-    """Takes in that invocations of this side's returned None."""
+    """Takes in that invocations of this side's returned None, or that the other side takes some again."""
+    if not calls:
+        connection.references.note_room()
     for call in calls:
         pending = connection._calls.get(call)
         if pending is not None and not pending.done():

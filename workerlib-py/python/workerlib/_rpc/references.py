@@ -33,15 +33,11 @@ from workerlib._rpc.remote_objects import (
     let_go,
 )
 from workerlib._rpc.reply import Reply, ReplyState, UntakenReply, Watcher
-from workerlib._rpc.timers import call_later
 from workerlib._rpc.waiting import wait
 from workerlib._values.references import Parts, Remote
 from workerlib._values.row import RefusedError
 from workerlib._values.safe_text import text_of
 from workerlib._values.streams import is_awaitable, is_stream, stream, to_stream
-
-_MOMENT = 0.1
-"""After how many seconds a call that waits for room looks for it, whether an answer has come or not."""
 
 _FUNCTION, _OBJECT = "function", "object"
 
@@ -348,20 +344,15 @@ class References:
         return await reply
 
     async def _wait_for_answer(self) -> None:
-        """Waits until any of the answers is there that are missing; at most for a moment.
-
-        The answer of an invocation that was given up is no event.
-        """
+        """Waits until any of the answers is there that are missing, or the connection has ended."""
         room = self.room = self._loop.create_future()
-        timer = call_later(self._loop, _MOMENT, self.note_room)
         try:
             await room
         finally:
             self.room = None
-            timer.cancel()
 
     def note_room(self) -> None:
-        """Has a call that waits look for room: an answer is there."""
+        """Has a call that waits look for room: there is an answer, if only to a call that was given up."""
         if self.room is not None and not self.room.done():
             self.room.set_result(None)
 
@@ -482,6 +473,7 @@ class References:
                 self._let_go(one)
         self._held.clear()
         self.brought.clear()
+        self.note_room()
 
     def list(self) -> list[Reference]:
         """Lists what this side has given and holds."""
