@@ -105,6 +105,20 @@ def compute_rows():
     yield 1
     compute()
 
+class Rows:
+    # Its methods compute before they return an iterator, as only a call of them tells.
+    def rows(self) -> "Iterator[int]":
+        compute()
+        return iter([1])
+
+    async def rows_later(self) -> "Iterator[int]":
+        await asyncio.sleep(0)
+        return self.rows()
+
+@workerlib.export
+def remote_rows():
+    return workerlib.remote(Rows())
+
 @workerlib.export
 def count(number):
     return number
@@ -278,5 +292,17 @@ async def test_a_stream_that_computes(script: Path) -> None:
                     break
                 if end == "break":
                     del rows
+            assert await worker.take_ended() == ["interrupted"]
+        assert worker._connection._session.streams == (0, 0)
+
+
+@pytest.mark.parametrize("method", ["rows", "rows_later"])
+async def test_a_method_that_computes_before_its_stream(script: Path, method: str) -> None:
+    """It is interrupted as any other code of a call, whether its caller awaits it or asks for a stream."""
+    async with workerlib.connect(script) as worker:
+        handle = await worker.remote_rows()
+        for call in (anext(getattr(handle, method)()), getattr(handle, method)()):
+            script.with_name("begun").unlink(missing_ok=True)
+            await cancel_when_begun(script, call)
             assert await worker.take_ended() == ["interrupted"]
         assert worker._connection._session.streams == (0, 0)

@@ -26,7 +26,7 @@ async def test_a_generator_behind_a_decorator_is_a_stream(worker: Worker) -> Non
     """Whoever iterates over a call gets the items of the generator that comes back, by whatever way it comes."""
     for name in EITHER:
         assert [row async for row in worker[name](3)] == [0, 1, 2], name
-        assert [row async for row in worker[name].options(ahead=1)(700)] == list(range(700)), name
+        assert [row async for row in worker[name].options(ahead=1)(20)] == list(range(20)), name
     assert [row async for row in worker.partial_passed_on()] == [0, 1, 2]
     assert [row async for row in worker.cached_rows(2)] == [0, 1]
     assert [row async for row in worker.cached_rows(2)] == [], "as there: it is the same generator"
@@ -119,6 +119,18 @@ async def test_a_call_is_passed_on_as_a_stream(worker: Worker) -> None:
     assert await open_streams(worker) == (0, 0)
 
 
+async def test_a_handle_is_relayed_with_such_methods(worker: Worker, connect: Connect) -> None:
+    """A third side iterates over them, or awaits them, by way of this one."""
+    decorated = await worker.Decorated()
+    async with connect() as other:
+        for method in ("behind", "later_async", "annotated", "from_zero"):
+            assert await other.rows_of(decorated, method, 3) == [0, 1, 2], method
+        assert await other.result_of(decorated, "annotated", 3) == [0, 1, 2]
+        assert await other.result_of(decorated, "listed", 3) == [0, 1, 2]
+        with raises(TypeError, match=r"Decorated\.listed\(\) returned list"):
+            await other.rows_of(decorated, "listed", 3)
+
+
 async def test_methods_behind_decorators(worker: Worker) -> None:
     """Methods of handles, class methods and static methods are as functions; a cached property is no method."""
     decorated = await worker.Decorated()
@@ -129,7 +141,7 @@ async def test_methods_behind_decorators(worker: Worker) -> None:
         worker.Decorated.static,
     ):
         assert [row async for row in call(3)] == [0, 1, 2], call
-        assert [row async for row in call.options(ahead=1)(300)] == list(range(300)), call
+        assert [row async for row in call.options(ahead=1)(20)] == list(range(20)), call
         result = await call(3)
         rows = [row async for row in result] if isinstance(result, workerlib.Stream) else result
         assert rows == [0, 1, 2], call

@@ -141,6 +141,17 @@ async def held_behind(key: str) -> AsyncIterator[int]:
 
 
 @workerlib.export
+async def rows_of(handle: Any, method: str, count: int) -> list[Any]:
+    """Iterates over a method of a handle of another side's object."""
+    return [row async for row in getattr(handle, method)(count)]
+
+
+@workerlib.export
+async def result_of(handle: Any, method: str, count: int) -> Any:
+    return await getattr(handle, method)(count)
+
+
+@workerlib.export
 class Decorated:
     """An exported class whose methods stand behind decorators."""
 

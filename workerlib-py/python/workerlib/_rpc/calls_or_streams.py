@@ -44,6 +44,13 @@ class CallOrStream(Stream[_T_co], Coroutine[Any, Any, Any]):
         # The name of its task in messages of asyncio.
         self.__qualname__ = self.__name__ = name
 
+    def as_stream(self) -> Stream[_T_co]:
+        """Returns the stream alone, which nobody takes for something to be awaited."""
+        stream: Stream[_T_co] = Stream(self.name, self._open, timeout=self._timeout, ahead=self.ahead)
+        stream.keeps = self.keeps
+        self._open = self._make = None
+        return stream
+
     async def __aenter__(self) -> Stream[_T_co]:
         """Makes the call: only its outcome tells whether there is something to iterate over."""
         if self._inbox is None and not self._is_stepping:

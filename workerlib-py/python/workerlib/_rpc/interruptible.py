@@ -35,13 +35,13 @@ _UNTOUCHABLE = frozenset(
             "output",
             "wakeup",
         ),
-        *("streams", "streams_consumed", "streams_produced"),
+        *("streams", "streams_consumed", "streams_produced", "calls_or_streams"),
     )
 )
 
 STEPPING: set[CodeType] = set()
-"""The code of functions in those modules that take steps of the user's generators. An interrupt passes
-through them to the generator, and does not stop the function itself."""
+"""The code of functions in those modules that call the user's code, such as the steps of generators. An
+interrupt passes through them to that code, and does not stop the function itself."""
 
 
 class Guard:

@@ -21,6 +21,7 @@ from workerlib._errors import BackPressureError, CannotBlockError, ConnectionClo
 from workerlib._rpc.callbacks import Callback
 from workerlib._rpc.described_classes import DescribedClasses
 from workerlib._rpc.incoming_call import Served, current_call
+from workerlib._rpc.interruptible import STEPPING
 from workerlib._rpc.invocations import Invocation
 from workerlib._rpc.remote_functions import OnReport
 from workerlib._rpc.remote_objects import (
@@ -122,6 +123,9 @@ def _streamed(name: str, method: Callable[..., Any], /, *args: Any, **kwargs: An
 
 async def _streamed_later(name: str, result: Any) -> Any:
     return stream(to_stream(name, await result))
+
+
+STEPPING.update((_streamed.__code__, _streamed_later.__code__))
 
 
 class Held:

@@ -87,7 +87,7 @@ def to_stream(name: str, result: Any) -> Any:
     """
     kind = type(result)
     if is_stream(kind) or isinstance(result, Iterator):
-        return result
+        return result.as_stream() if getattr(kind, "may_be_awaited", False) is True else result
     if hasattr(kind, "__enter__") or hasattr(kind, "__aenter__"):
         remedy = "a context manager is entered where it is: export a function that uses it"
     else:
