@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import sys
 import textwrap
@@ -127,6 +128,12 @@ class Streaming(Protocol):
     def rows(self, limit: int) -> Stream[int]: ...
 
 
+class Waiting(Protocol):
+    """Awaits it."""
+
+    async def rows(self, limit: int) -> list[int]: ...
+
+
 class Awaiting(Protocol):
     """Takes the stream for a call, and a call for a stream."""
 
@@ -144,6 +151,13 @@ def test_streams_are_no_calls() -> None:
         in message
     )
     assert "mean() is no stream there, and it returns its result at once: write `async def`" in message
+
+
+def test_a_generator_behind_a_decorator_is_both() -> None:
+    """Only a call tells what the decorator returns: an interface may say that it is awaited, or that it is iterated over."""
+    workerlib.export(name="rows")(functools.cache(rows))
+    for interface in (Streaming, Waiting):
+        check(interface, _exports.describe_exports(), "stats")
 
 
 def test_a_name_that_every_worker_has() -> None:
