@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
 import pytest
@@ -98,3 +98,18 @@ async def test_functions_as_values_are_themselves_while_the_log_is_on(
         assert await worker.is_double(function)
         assert await worker.is_double(worker.double)
     assert "Calling double(): (4,) {}" in capsys.readouterr().out
+
+
+async def test_a_function_that_returns_a_stream_is_logged(connect: Connect) -> None:
+    """Nobody awaits a stream: it goes on to whoever iterates over it."""
+
+    @workerlib.export
+    def give_back(items: object) -> object:
+        return items
+
+    async def items() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+
+    async with connect() as worker:
+        assert [item async for item in await worker.give_back(items())] == [1, 2]
