@@ -64,7 +64,7 @@ class ClassDescription:
             exports = [_describe(cls, name, gives_stream) for name, gives_stream in self.pairs]
             if sum(len(doc or "") for _, doc, *_ in exports) > _MOST_OF_DOCS:
                 # Those of a DataFrame have half a million, and the first handle would wait for them.
-                exports = [(name, doc and _beginning(doc), *rest) for name, doc, *rest in exports]
+                exports = [(one[0], one[1] and _beginning(one[1]), *one[2:]) for one in exports]
             self._exports = exports
         return self._exports
 
