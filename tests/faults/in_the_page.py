@@ -178,6 +178,28 @@ async def starting(script, host, tags, limit=30, terminate_at=None, of_frame=Fal
     return ["connected", "", time.monotonic() - start]
 
 
+async def causes():
+    """For starts that fail, and for a death: the errors and their causes, each with its name and text."""
+    nowhere = str(js.URL.new("/nowhere/", js.location.href).href)
+    package = {"packages": ["nobodys-package"], "index_urls": [nowhere]}
+    worker = await workerlib.spawn("/faults/worker.py", name="mortal")
+    failing = {
+        "a package": lambda: workerlib.spawn("/faults/worker.py", **package),
+        "a death": lambda: worker.harm("read_badly"),
+        "a later call": lambda: worker.add(1, 2),
+    }
+    told = {}
+    for what, begin in failing.items():
+        try:
+            await begin()
+        except workerlib.WorkerlibError as caught:
+            error, told[what] = caught, []
+            while error is not None:
+                told[what].append([type(error).__name__, str(error)])
+                error = error.__cause__
+    return told
+
+
 async def dead_before(script, marks, tags, limit=30):
     """A worker of PyScript's that is dead before anybody connects.
 

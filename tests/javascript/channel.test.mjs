@@ -15,6 +15,7 @@ class Memory {
   delivered = [];
   rooms = [];
   reasons = [];
+  /** @type {string[][]} */
   deaths = [];
   heard = () => {};
 
@@ -66,8 +67,8 @@ class Memory {
       this.delivered.push({ beat });
       this.heard();
     },
-    died: (reason) => {
-      this.deaths.push(reason);
+    died: (...told) => {
+      this.deaths.push(told);
       this.heard();
     },
     broken: (reason) => {
@@ -279,7 +280,7 @@ test("frames of one event that wait for each other: all together, in their order
 test("a Python that has failed fatally says so, and nothing after that", LIMIT, async (t) => {
   const [one, other] = [new Memory(), new Memory()].map((memory) => ({ memory }));
   for (const { memory } of [one, other]) memory.inbox = memory.place(8192);
-  /** @type {((reason: string) => void)[]} */
+  /** @type {((reason: string, error?: unknown) => void)[]} */
   const listeners = [];
   const { port1, port2 } = new MessageChannel();
   t.after(() => port1.close());
@@ -293,7 +294,7 @@ test("a Python that has failed fatally says so, and nothing after that", LIMIT, 
   dying.listen(one.memory.inbox, 8192);
   const heard = script.open(other.memory, port2, other.memory.handlers);
   heard.listen(other.memory.inbox, 8192);
-  listeners[0]("a trap");
+  listeners[0]("a trap", new RangeError("out of bounds"));
   // Messages that a broken Python still sends, or is sent, reach nobody.
   dying.send(one.memory.write(bytes(40)), 40);
   dying.sendTogether(one.memory.write(bytes(40)), 40);
@@ -301,7 +302,7 @@ test("a Python that has failed fatally says so, and nothing after that", LIMIT, 
   heard.send(other.memory.write(bytes(40)), 40);
   await other.memory.until(1);
   await new Promise((done) => setTimeout(done, 50));
-  assert.deepEqual(other.memory.deaths, ["a trap"]);
+  assert.deepEqual(other.memory.deaths, [["a trap", "RangeError", "out of bounds"]]);
   assert.deepEqual([one.memory.delivered, other.memory.delivered], [[], []]);
   assert.deepEqual(listeners, []);
 });

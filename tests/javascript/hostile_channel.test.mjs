@@ -82,7 +82,9 @@ class GuardedMemory {
     },
     broken: (reason) => this.reasons.push(reason),
     beat: (beat) => assert.equal(typeof beat, "number"),
-    died: (reason) => {
+    died: (reason, ...error) => {
+      assert.ok(error.length <= 2);
+      for (const text of error) assert.ok(typeof text === "string" && text.length <= 1000);
       assert.ok(typeof reason === "string" && reason.length <= 1000);
       this.reasons.push(reason);
     },

@@ -298,10 +298,10 @@ async def test_scripts_that_fail(write: Write, script: str, kind: type, shows: s
     ],
 )
 async def test_processes_that_die(write: Write, last_words: str, fate: str) -> None:
-    """While their script runs, that is a failed start; later every call ends with how the process did."""
+    """While their script runs, `connect()` ends with how the process did and at which step; later every call does."""
     imports = "import ctypes, os, signal, asyncio, workerlib\n"
     write(imports + last_words, "early.py")
-    with pytest.raises(WorkerStartError, match=fate):
+    with pytest.raises(WorkerDiedError, match=f"{fate}.*waiting for the worker's script to run to its end"):
         await workerlib.connect("early.py")
     write(
         imports

@@ -171,6 +171,28 @@ const functions = {
     }
   },
 
+  /** For starts that fail, and for a death: the errors and their causes, each with its name and text. */
+  async causes() {
+    const raising = URL.createObjectURL(new Blob(["raise ValueError('at import')"]));
+    const nowhere = new URL("/nowhere/", location.href).href;
+    const worker = await start();
+    const failing = {
+      "a script": () => start({ script: raising }),
+      Pyodide: () => start({ pyodide: { indexURL: nowhere } }),
+      "a package": () => start({ packages: ["nobodys-package"], indexURLs: [nowhere] }),
+      "a death": () => worker.harm("read_badly"),
+      "a later call": () => worker.add(1, 2),
+    };
+    const told = {};
+    for (const [what, begin] of Object.entries(failing)) {
+      told[what] = [];
+      const caught = await begin().catch((error) => error);
+      for (let error = caught; error instanceof Error; error = error.cause) told[what].push([error.name, error.message]);
+    }
+    URL.revokeObjectURL(raising);
+    return told;
+  },
+
   /** A worker that is terminated while a call of one kind is under way. */
   async terminated({ how, during }) {
     const worker = await start();

@@ -6,6 +6,7 @@
  */
 import * as Comlink from "comlink";
 
+import { causeOf } from "./causes.js";
 import { WorkerDiedError, WorkerStartError } from "./errors.js";
 import { Interrupts } from "./interrupts.js";
 import { Snapshots } from "./snapshots.js";
@@ -47,6 +48,8 @@ export class Connection {
   readonly #ended = new AbortController();
   #resolveClosed!: (reason: string) => void;
   #step = "loading the worker's own script";
+  /** The error by which the worker's Python failed, if it could tell. */
+  #cause: Error | undefined;
   #keys = 0;
 
   constructor(options: SpawnOptions) {
@@ -59,8 +62,10 @@ export class Connection {
     this.#remote = Comlink.wrap<PyodideWorker>(this.worker);
     this.worker.addEventListener(
       "message",
-      ({ data }: MessageEvent<{ workerlib_died?: unknown } | null>) => {
-        if (typeof data?.workerlib_died === "string") this.end(data.workerlib_died);
+      ({ data }: MessageEvent<{ workerlib_died?: unknown; cause?: unknown } | null>) => {
+        if (typeof data?.workerlib_died !== "string") return;
+        this.#cause = causeOf(data.cause);
+        this.end(data.workerlib_died);
       },
       { signal: this.#ended.signal },
     );
@@ -133,8 +138,9 @@ export class Connection {
       });
       await watching;
     } catch (error) {
-      if (isNamed(error, "WorkerStartError")) throw new WorkerStartError(error.message, error.traceback);
-      throw error instanceof WorkerDiedError ? new WorkerDiedError(`${error.message}; it was ${this.#step}`) : error;
+      if (error instanceof WorkerStartError) throw error;
+      if (isNamed(error, "WorkerStartError")) throw new WorkerStartError(error.message, error.traceback, causeOf(error.cause));
+      throw error instanceof WorkerDiedError ? this.#died(`${error.message}; it was ${this.#step}`) : error;
     } finally {
       loading.abort();
       started?.();
@@ -204,9 +210,14 @@ export class Connection {
     this.#ended.abort(told);
     this.worker.terminate();
     this.#interrupts?.endAll();
-    for (const reject of this.#waiting) reject(error ?? new WorkerDiedError(told));
+    for (const reject of this.#waiting) reject(error ?? this.#died(told));
     this.#waiting.clear();
     this.#resolveClosed(reason);
+  }
+
+  /** Makes the error of a call without an answer. */
+  #died(text: string): WorkerDiedError {
+    return new WorkerDiedError(text, this.#cause === undefined ? undefined : { cause: this.#cause });
   }
 
   /** Calls a function of the page for the worker, or hears of a report. */
@@ -293,7 +304,7 @@ export class Connection {
   /** Makes a call that ends by its outcome, its time limit, its abort, or the worker's end, whatever comes first. */
   #settle<R>(call: () => Promise<R>, { signal, timeout, late, cancel, renewable }: Limits): Promise<R> {
     if (this.#ended.signal.aborted) {
-      return Promise.reject(new WorkerDiedError(this.#ended.signal.reason as string));
+      return Promise.reject(this.#died(this.#ended.signal.reason as string));
     }
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     return new Promise<R>((resolve, reject) => {
@@ -421,7 +432,7 @@ function newWorker(address: string | URL | undefined, name: string): Worker {
     URL.revokeObjectURL(made);
     // WebKit refuses an address that the page's policy forbids at once; other engines tell of it by an event.
     const allowed = `${made.slice(0, made.indexOf(":"))}: workers`;
-    throw new WorkerStartError(`the script of the worker ${name} was not loaded: does the page's policy allow ${allowed}? (${String(error)})`);
+    throw new WorkerStartError(`the script of the worker ${name} was not loaded: does the page's policy allow ${allowed}? (${String(error)})`, undefined, error);
   }
   // Once the worker has loaded it, or has not, the address would only keep the text for the life of the page.
   for (const event of ["message", "error"]) worker.addEventListener(event, () => URL.revokeObjectURL(made), { once: true });
@@ -439,6 +450,6 @@ function packagedWheel(): URL | undefined {
   return new URL("./workerlib.whl", import.meta.url);
 }
 
-function isNamed(error: unknown, name: string): error is Error & { traceback?: string } {
+function isNamed(error: unknown, name: string): error is Error & { traceback?: string; cause?: unknown } {
   return error instanceof Error && error.name === name;
 }

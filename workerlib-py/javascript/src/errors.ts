@@ -6,13 +6,20 @@ export class WorkerStartError extends Error {
   /** The Python traceback, if the script failed. */
   readonly traceback: string | undefined;
 
-  constructor(message: string, traceback?: string) {
-    super(message);
+  /**
+   * Makes the error.
+   *
+   * @param message the text, which names the thing that failed
+   * @param traceback the Python traceback, if the script failed
+   * @param cause the error for which the worker could not be started, where there is one
+   */
+  constructor(message: string, traceback?: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
     this.traceback = traceback;
   }
 }
 
-/** Tells that the worker ended before it answered. */
+/** Tells that the worker ended before it answered; `cause` is the error by which its Python failed, where the worker could tell it. */
 export class WorkerDiedError extends Error {
   override name = "WorkerDiedError";
 }

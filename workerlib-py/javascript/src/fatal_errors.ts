@@ -14,13 +14,14 @@ export interface FatalApi {
   workerlib_fatal?: FatalWatch;
 }
 
-/** Hears why a Pyodide has ended. */
-export type OnFatal = (reason: string) => void;
+/** Hears why a Pyodide has ended, and by which error, if by one. */
+export type OnFatal = (reason: string, error?: unknown) => void;
 
 /** Watches one Pyodide. */
 export class FatalWatch {
   /** Why Pyodide has ended; undefined while it lives. */
   reason: string | undefined;
+  #error: unknown;
   readonly #listeners = new Set<OnFatal>();
   readonly #close: () => void;
 
@@ -33,7 +34,7 @@ export class FatalWatch {
     }
     const original = api.fatal_error.bind(api);
     api.fatal_error = (error) => {
-      if (!isHarmless(error)) this.#fail(reasonOf(error));
+      if (!isHarmless(error)) this.#fail(reasonOf(error), error);
       // It throws an error of its own.
       original(error);
     };
@@ -51,8 +52,8 @@ export class FatalWatch {
     this.listen((reason) => port.postMessage({ mark, reason }));
   }
 
-  #fail(reason: string): void {
-    this.reason ??= reason;
+  #fail(reason: string, error?: unknown): void {
+    if (this.reason === undefined) [this.reason, this.#error] = [reason, error];
     // Again for the listeners that could not be told: the stack of an overflow has no room until outer functions have ended.
     this.#tell(this.reason);
     // Pyodide's own report still goes to the console: a worker that closes itself ends with the current event.
@@ -62,7 +63,7 @@ export class FatalWatch {
   #tell(reason: string): void {
     for (const listener of this.#listeners) {
       try {
-        listener(reason);
+        listener(reason, this.#error);
         this.#listeners.delete(listener);
       } catch (error) {
         console.error("workerlib: the end of Pyodide could not be told:", error);

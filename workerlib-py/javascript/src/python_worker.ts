@@ -5,6 +5,7 @@
  * It says on the worker's own channel how far it is; the calls themselves go over the port or, unseen by this script, over
  * that channel too. It runs in browsers and, as a worker thread, in Node.
  */
+import { describeCause, type DescribedCause } from "./causes.js";
 import { watchFatal } from "./fatal_errors.js";
 import { install, startFrom } from "./relative.js";
 import {
@@ -13,6 +14,7 @@ import {
   installPackages,
   lastLine,
   makeSnapshotOf,
+  StartError,
   startPython,
   text,
   type Offer,
@@ -64,9 +66,9 @@ interface Order extends Equipment {
 /** The messages that are sent back; `_api/spawn.py` has a function for each. */
 type Told =
   | ["progress", stage: string, what: string, done: number | undefined, total: number | undefined]
-  | ["failed", message: string, description: Uint8Array | null]
+  | ["failed", message: string, description: Uint8Array | null, cause?: DescribedCause | undefined]
   | ["locked"]
-  | ["died", reason: string]
+  | ["died", reason: string, cause: DescribedCause | undefined]
   | ["ready"]
   | ["almost"]
   | ["turn"]
@@ -116,7 +118,7 @@ async function start(order: Order, host: Host): Promise<void> {
   const fetchedFiles = Promise.all(order.filesToFetch.map((file) => fetchContent(file, base)));
   const started = startPython(planOf(order), order.snapshot, report);
   const [source, { pyodide, found, failure, module }, more] = await Promise.all([fetched, started, fetchedFiles]);
-  watchFatal(pyodide._api).listen((reason) => tell("died", reason));
+  watchFatal(pyodide._api).listen((reason, error) => tell("died", reason, describeCause(error)));
   if (failure !== undefined) tell("no_snapshot", failure);
   if (module !== undefined) tell("compiled", module);
   const told = found?.then(({ image, module }) => tell("snapshot", image, module));
@@ -168,7 +170,10 @@ function listen(host: Host): void {
         return new Promise(() => {});
       })
       .catch(() => {});
-    start(data, host).catch((error: unknown) => tell("failed", text(error), null));
+    start(data, host).catch((error: unknown) => {
+      // The text of a StartError tells of its cause. Any other error is the cause itself.
+      tell("failed", text(error), null, describeCause(error instanceof StartError ? error.cause : error));
+    });
   });
 }
 

@@ -7,6 +7,7 @@
  */
 import * as Comlink from "comlink";
 
+import { describeCause } from "./causes.js";
 import { watchFatal } from "./fatal_errors.js";
 import { install, startFrom } from "./relative.js";
 import {
@@ -75,8 +76,9 @@ class PythonError extends Error {
     override name: string,
     message: string,
     readonly traceback: string,
+    cause?: unknown,
   ) {
-    super(message);
+    super(message, cause === undefined ? undefined : { cause });
     this.stack = traceback;
   }
 }
@@ -322,7 +324,7 @@ export class PyodideWorker {
   async #start({ snapshot = null, memory, ...options }: InitOptions): Promise<Pyodide> {
     const { pyodide, found, failure, module } = await startPython(this.#plan(options), snapshot, this.#report);
     // Comlink passes over what is not its own.
-    watchFatal(pyodide._api).listen((reason) => self.postMessage({ workerlib_died: reason }));
+    watchFatal(pyodide._api).listen((reason, error) => self.postMessage({ workerlib_died: reason, cause: describeCause(error) }));
     this.#found = found;
     this.#failure = failure;
     this.#compiled = module;
@@ -374,7 +376,8 @@ export class PyodideWorker {
     if (outcome[0] === "error") {
       const [, type, message, traceback] = outcome;
       const remedy = type === "ModuleNotFoundError" ? "; a module must be in a package that stands in `packages`" : "";
-      throw new PythonError("WorkerStartError", `the worker's script, ${file}, failed: ${type}: ${message}${remedy}`, traceback);
+      const told = `the worker's script, ${file}, failed: ${type}: ${message}${remedy}`;
+      throw new PythonError("WorkerStartError", told, traceback, new PythonError(type, message, traceback));
     }
   }
 }
@@ -415,6 +418,10 @@ Comlink.transferHandlers.set("throw", {
     const [sent, transferables] = throwing.serialize(thrown) as [{ value: object }, Transferable[]];
     const { value } = thrown as { value: unknown };
     if (value instanceof PythonError) Object.assign(sent.value, { traceback: value.traceback });
+    // What the error of a start was thrown for: a call's error is an exception of the user's, which is told in its traceback.
+    const isOfStart = value instanceof Error && value.name === "WorkerStartError";
+    const cause = isOfStart ? describeCause(value.cause) : undefined;
+    if (cause !== undefined) Object.assign(sent.value, { cause });
     return [sent, transferables];
   },
 });

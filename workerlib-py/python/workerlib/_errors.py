@@ -45,7 +45,10 @@ class NoSuchWorkerError(ConnectError, LookupError):
 
 
 class WorkerStartError(ConnectError):
-    """Tells that the worker's script failed or could not be loaded; `__cause__` is the script's error."""
+    """Tells that the worker's script failed or could not be loaded.
+
+    `__cause__` is the script's error, or the error for which something could not be loaded, if it is known.
+    """
 
 
 class ConnectTimeoutError(ConnectError, TimeoutError):
@@ -93,7 +96,11 @@ class ConnectionClosedError(WorkerlibError, ConnectionError):
 
 
 class WorkerDiedError(ConnectionClosedError):
-    """Tells that the worker is gone without having closed the connection: terminated, or crashed."""
+    """Tells that the worker is gone without having closed the connection: terminated, or crashed.
+
+    `__cause__` is the error by which it ended, if one is known: a `RemoteError` with the name and text of an
+    error of JavaScript's, or outside of a browser a `subprocess.CalledProcessError`.
+    """
 
 
 class PoolBrokenError(ConnectionClosedError):

@@ -61,12 +61,13 @@
  *   address.
  * @property {(reason: string) => void} broken - Hears that nothing more can come.
  * @property {(beat: number) => void} beat - Hears a question for a sign of life, or an answer.
- * @property {(reason: string) => void} died - Hears that the other side has failed fatally.
+ * @property {(reason: string, ...error: string[]) => void} died - Hears that the other side has failed fatally, and the name and
+ *   text of the error, if by one.
  *
  * @typedef {Record<keyof Handlers, (number: number, ...values: any[]) => any>} Hearing - The same for all channels: each is called
  *   with a channel's number first.
  *
- * @typedef {{listen(listener: (reason: string) => void): () => void}} FatalWatch - Tells when this Python has failed fatally
+ * @typedef {{listen(listener: (reason: string, error?: unknown) => void): () => void}} FatalWatch - Tells when this Python has failed fatally
  *   (javascript/src/fatal_errors.ts).
  *
  * @typedef {{object?: any, refused?: string}} Transferred - An object that is transferred, or why it could not be.
@@ -148,7 +149,7 @@
       room: (size) => room(number, size),
       broken: (reason) => broken(number, reason),
       beat: (beat_) => beat(number, beat_),
-      died: (reason) => died(number, reason),
+      died: (...told) => died(number, ...told),
     };
   };
 
@@ -199,7 +200,7 @@
       /** Whether the other side has broken the rules: nothing more of it is read. */
       this.isBroken = false;
       this.onMessage = (/** @type {any} */ event) => wakefulness.around(() => this.receive(event.data));
-      this.stopWatching = fatal?.listen((reason) => this.die(reason));
+      this.stopWatching = fatal?.listen((reason, error) => this.die(reason, error));
       this.onError = () => this.fail("a message could not be read by the browser (messageerror)");
     }
 
@@ -470,7 +471,7 @@
         }
         this.requireNoPieces();
         if (head === false) this.takeBack(message.slice(1));
-        else if (head === true) this.hearDeath(message[1]);
+        else if (head === true) this.hearDeath(message.slice(1, 4));
         else if (typeof head === "number") this.handlers.beat(head);
         else if (Array.isArray(head)) this.deliverAll(head, message);
         else this.begin(message);
@@ -645,10 +646,12 @@
      * Tells the other side that this Python has failed fatally. Nothing is sent after that, whatever this Python still does.
      *
      * @param {string} reason - Why.
+     * @param {unknown} error - The error by which it failed, if by one.
      */
-    die(reason) {
+    die(reason, error) {
       this.release();
-      this.port.postMessage([true, reason]);
+      const { name, message } = Object(error);
+      this.port.postMessage([true, reason, ...(typeof name === "string" && typeof message === "string" ? [name, message] : [])]);
       this.stopListening();
       this.port = MUTE;
     }
@@ -656,12 +659,14 @@
     /**
      * Tells Python that the other side has failed fatally.
      *
-     * @param {unknown} reason - Why, in the other side's words.
+     * @param {any[]} told - Why, in the other side's words, and the name and text of its error, if it has told one.
      */
-    hearDeath(reason) {
-      if (typeof reason !== "string") throw new TypeError("a death without a reason");
+    hearDeath(told) {
+      // `every` would not look at what an array lacks.
+      if (told.length === 0 || told.findIndex((text) => typeof text !== "string") >= 0) throw new TypeError("a death without a reason");
       this.isBroken = true;
-      this.handlers.died(reason.slice(0, LONGEST_REASON));
+      const [reason, ...error] = told.map((text) => text.slice(0, LONGEST_REASON));
+      this.handlers.died(reason, ...error);
     }
 
     /**

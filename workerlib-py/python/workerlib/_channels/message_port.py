@@ -25,11 +25,12 @@ import pyodide_js
 from pyodide.ffi import JsException, JsProxy, create_proxy, to_js
 
 from workerlib._channels import fatal_errors, loop_shortcuts
-from workerlib._errors import CannotBlockError
+from workerlib._errors import CannotBlockError, RemoteError
 from workerlib._exports import Function
 from workerlib._files import text_of
 from workerlib._native import Inlet, Session, region, room
 from workerlib._rpc.connection import Connection
+from workerlib._rpc.endpoint import OnDeath
 from workerlib._values.transfer import Transfer
 
 # The number of bytes that the size of a frame takes in front of it.
@@ -213,7 +214,7 @@ class PortEndpoint:
         """Where the page writes what this worker waits for while its thread sleeps."""
         self._on_message: Callable[[bytes, list[Any]], None]
         self._on_broken: Callable[[str], None]
-        self._on_death: Callable[[str], None] | None
+        self._on_death: OnDeath | None
         self._on_answer: Callable[[], None] = lambda: None
         handlers: _Handlers = {
             "deliver": self._deliver,
@@ -258,7 +259,7 @@ class PortEndpoint:
         self,
         on_message: Callable[[bytes, list[Any]], None],
         on_broken: Callable[[str], None],
-        on_death: Callable[[str], None] | None = None,
+        on_death: OnDeath | None = None,
     ) -> None:
         """Starts to deliver; what arrived before is delivered too."""
         self._on_message, self._on_broken, self._on_death = on_message, on_broken, on_death
@@ -381,6 +382,11 @@ class PortEndpoint:
         else:
             self._on_answer()
 
-    def _died(self, reason: str) -> None:
+    def _died(self, reason: str, *error: str) -> None:
         self._note_death()
-        (self._on_death or self._on_broken)(f"{self._peer} is gone: {reason}")
+        told = f"{self._peer} is gone: {reason}"
+        if self._on_death is None:
+            self._on_broken(told)
+        else:
+            # Its name, and its text.
+            self._on_death(told, RemoteError(error[1], error[0]) if len(error) == 2 else None)

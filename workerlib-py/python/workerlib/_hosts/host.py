@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workerlib._errors import RemoteError, WorkerStartError
 from workerlib._hosts.greeting import Greeting
-from workerlib._rpc.endpoint import Endpoint
+from workerlib._rpc.endpoint import Endpoint, OnDeath
 from workerlib._values.safe_text import class_name, notes_of, text_of
 
 
@@ -139,9 +139,9 @@ class Found:
     """The channel."""
     worker: Any
     """The host's own object for the worker."""
-    watch: Callable[[Callable[[str], None]], Callable[[], None] | None] | None = None
-    """Has a function called with the reason if the worker dies, where the host can tell; returns what ends
-    that, where it has to be ended."""
+    watch: Callable[[OnDeath], Callable[[], None] | None] | None = None
+    """Has a function called with the reason if the worker dies, where the host can tell; returns the function
+    that ends the watch, where it has to be ended."""
     ended: Callable[[], Awaitable[None]] | None = None
     """Waits until the worker has ended, where it ends with its connection."""
     interrupt: Callable[[int, int], None] | None = None

@@ -39,7 +39,7 @@ from workerlib._rpc.guarded_steps import guarded_steps
 from workerlib._rpc.incoming_call import Served, current_call, on_serving, serving_connections
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.news import DONE_BY as NEWS_DONE_BY
-from workerlib._rpc.outgoing_call import Outcome, Pending, driver
+from workerlib._rpc.outgoing_call import Outcome, Pending, driver, errors_of_end
 from workerlib._rpc.references import References
 from workerlib._rpc.remote_functions import OnReport, learn, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
@@ -116,6 +116,8 @@ class Connection:
         """Whether a side has an async adapter, whose objects no report can carry."""
         self.has_died = False
         """Whether the connection has ended because the other side is gone."""
+        self.cause_of_death: BaseException | None = None
+        """The error by which the other side ended, where the host knows one."""
         self.functions_there = FunctionsThere()
         """Functions that call the other side's functions, by name."""
         self._insistence = interrupt and Insistence(self._loop, interrupt, self._is_in_flight)
@@ -194,8 +196,10 @@ class Connection:
                 # It is sent if that needs no further step, and this is the future of its outcome then.
                 # A future of the loop that runs, which takes half as long as if it was told the loop.
                 begun = self._session.call(self, function, args, kwargs, Pending(), parent, credit)
-            except BaseException:
+            except BaseException as error:
                 self.streams.withdraw()
+                if type(error) is WorkerDiedError:
+                    raise error from self.cause_of_death
                 raise
         else:
             begun = self._session.begin(parent is not None)
@@ -330,8 +334,10 @@ class Connection:
         self._session.close(reason)
         self._carry_out()
 
-    def die(self, reason: str) -> None:
-        """Ends the connection because the other side is gone; calls raise WorkerDiedError."""
+    def die(self, reason: str, cause: BaseException | None = None) -> None:
+        """Ends the connection because the other side is gone; calls raise WorkerDiedError with this cause."""
+        if not self.closed.done():
+            self.cause_of_death = cause
         self._session.die(reason)
         self._carry_out()
 
@@ -574,22 +580,22 @@ class Connection:
 
     def _on_closed(self, kind: str, reason: str, lost: list[int]) -> None:
         self.has_died = kind == "died"
-        cause = WorkerDiedError if kind == "died" else ConnectionClosedError
+        ended = errors_of_end(self.has_died, self.cause_of_death)
         # Before anybody goes on: who hears of the end must not find the connection open.
         self.closed.set_result(reason)
         # Thousands may wait: where nothing else runs, all of them go on at once.
         is_idle = asyncio.current_task(self._loop) is None and current_call.get() is None
         with self._together() if is_idle else contextlib.nullcontext():
-            self._lose(lost, cause, reason)
+            self._lose(lost, ended, reason)
         if not self.opened.done():
-            self.opened.set_exception(ProtocolError(reason) if kind == "protocol" else cause(reason))
+            self.opened.set_exception(ProtocolError(reason) if kind == "protocol" else ended(reason))
         for served in self._served.values():
             served.cancel()
         self.streams.end_all(
-            lambda: cause(f"the connection was closed before the end of the stream: {reason}")
+            lambda: ended(f"the connection was closed before the end of the stream: {reason}")
         )
         self.references.clear(
-            lambda name: cause(f"{name}() is called after the end of its connection: {reason}")
+            lambda name: ended(f"{name}() is called after the end of its connection: {reason}")
         )
         if self._insistence is not None:
             self._insistence.end_all()
@@ -600,7 +606,7 @@ class Connection:
         self._session.be_direct(None)
         self.endpoint.close()
 
-    def _lose(self, lost: list[int], cause: type[ConnectionClosedError], reason: str) -> None:
+    def _lose(self, lost: list[int], ended: Callable[[str], ConnectionClosedError], reason: str) -> None:
         """Settles the calls that will have no answer."""
         for call in lost:
             pending = self._calls.get(call)
@@ -608,7 +614,7 @@ class Connection:
                 # It ends as it was to end anyway.
                 pending.end_cancelled()
             # One error for each: two waiters must not share a traceback.
-            error = cause(f"the connection was closed before the answer: {reason}")
+            error = ended(f"the connection was closed before the answer: {reason}")
             self._settle(call, (False, [error]))
 
     def _on_cancel(self, call: int) -> None:

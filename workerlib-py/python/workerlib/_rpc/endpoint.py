@@ -9,6 +9,13 @@ from workerlib._exports import Function
 from workerlib._native import Session
 
 
+class OnDeath(Protocol):
+    """Hears that the other side has died: `Connection.die`."""
+
+    def __call__(self, reason: str, cause: BaseException | None = None, /) -> None:
+        """Takes the reason, and the error by which the other side ended, where one is known."""
+
+
 class Endpoint(Protocol):
     """One end of a channel that carries frames in order, such as a MessagePort."""
 
@@ -25,7 +32,7 @@ class Endpoint(Protocol):
         self,
         on_message: Callable[[bytes, list[Any]], None],
         on_broken: Callable[[str], None],
-        on_death: Callable[[str], None] | None = None,
+        on_death: OnDeath | None = None,
     ) -> None:
         """Starts to deliver.
 

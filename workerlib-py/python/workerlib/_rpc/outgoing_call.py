@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from workerlib._errors import ConnectionClosedError, WorkerDiedError
 from workerlib._rpc.incoming_call import Served
 from workerlib._rpc.timers import Timer, call_later
 
@@ -23,6 +24,22 @@ The future would keep it alive otherwise until the loop's next turn, and with it
 user is about to dismantle. An exception is no exception of the future's: asyncio would complain of it if
 nobody were left to take it.
 """
+
+
+def errors_of_end(has_died: bool, cause: BaseException | None) -> Callable[[str], ConnectionClosedError]:
+    """Returns the function that makes the errors of a connection's end of their texts.
+
+    Args:
+        has_died: Whether the connection has ended because the other side is gone.
+        cause: The error by which the other side ended, where one is known: the `__cause__` of each error.
+    """
+
+    def make(text: str) -> ConnectionClosedError:
+        error = WorkerDiedError(text) if has_died else ConnectionClosedError(text)
+        error.__cause__ = cause
+        return error
+
+    return make
 
 
 class Driver:

@@ -22,7 +22,7 @@ from pyodide.ffi import JsException, JsProxy, jsnull, to_js
 from workerlib._addresses import base
 from workerlib._channels import fatal_errors
 from workerlib._channels.message_port import PortEndpoint, new_port
-from workerlib._errors import WorkerDiedError, WorkerStartError
+from workerlib._errors import RemoteError, WorkerDiedError, WorkerStartError
 from workerlib._exports import Function
 from workerlib._files import folder, text_of
 from workerlib._hosts.browser.liveness import watch_lock, watch_termination
@@ -40,6 +40,7 @@ from workerlib._hosts.host import (
 from workerlib._hosts.spawned.snapshots import snapshots
 from workerlib._hosts.spawned.wanted import Wanted
 from workerlib._native import Session, decode
+from workerlib._rpc.endpoint import OnDeath
 from workerlib._rpc.timers import call_later
 from workerlib._values.exceptions import rebuild
 
@@ -102,7 +103,8 @@ class SpawnedWorker:
         self._wanted = wanted
         self._progress = progress
         self._lock = f"workerlib {self.name} {js.Math.random()}"
-        self._die: Callable[[str], None] | None = None
+        self._die: OnDeath | None = None
+        self._cause: RemoteError | None = None
         self._stop_watching: Callable[[], None] = lambda: None
         self._stop_lock: Callable[[], None] = lambda: None
         self._stop_following: Callable[[], object] = lambda: None
@@ -144,7 +146,7 @@ class SpawnedWorker:
         self,
         on_message: Callable[[bytes, list[Any]], None],
         on_broken: Callable[[str], None],
-        on_death: Callable[[str], None] | None = None,
+        on_death: OnDeath | None = None,
     ) -> None:
         """Starts to deliver: `Endpoint.listen`."""
         self._port.listen(on_message, on_broken, on_death)
@@ -182,17 +184,17 @@ class SpawnedWorker:
     async def ended(self) -> None:
         """Waits until the worker has ended, which it has when it is closed."""
 
-    def watch(self, die: Callable[[str], None]) -> None:
+    def watch(self, die: OnDeath) -> None:
         """Has a function called with the reason if the worker dies, or gives no sign of life for too long."""
         self._die = die
 
     def _end(self, reason: str) -> None:
         """Tells of the worker's death: the connection, or during its start those who wait for it."""
         if self._die is not None:
-            self._die(f"the worker {self.name!r} is gone: {reason}")
+            self._die(f"the worker {self.name!r} is gone: {reason}", self._cause)
         else:
             during = f"{self._progress.caller} was {self._progress.step}"
-            self._fail(WorkerDiedError(f"the worker {self.name!r} is gone: {reason}; {during}"))
+            self._fail(WorkerDiedError(f"the worker {self.name!r} is gone: {reason}; {during}"), self._cause)
 
     def _receive(self, message: Any) -> None:
         # The script may post messages of its own.
@@ -212,13 +214,13 @@ class SpawnedWorker:
         except Exception as error:
             self._fail(error)
 
-    def _on_failed(self, message: str, description: Any) -> None:
+    def _on_failed(self, message: str, description: Any, cause: Any = None) -> None:
         message = f"the worker {self.name!r} could not be started: {message}"
         if isinstance(description, JsProxy):
             cause = rebuild(decode(description.to_bytes(), []))
             self._fail(script_failed(message.removesuffix(" failed"), cause, MODULES_OF_A_PAGE))
         else:
-            self._fail(WorkerStartError(message))
+            self._fail(WorkerStartError(message), _rebuilt_cause(cause))
 
     def _on_ready(self) -> None:
         if not self.ready.done():
@@ -238,7 +240,8 @@ class SpawnedWorker:
         # Node has no locks, but an event.
         self._stop_lock = watch_lock(self._lock, lambda: self._end("it closed itself, or it crashed"))
 
-    def _on_died(self, reason: str) -> None:
+    def _on_died(self, reason: str, cause: Any = None) -> None:
+        self._cause = _rebuilt_cause(cause)
         if self._die is None:
             self._end(reason)
         else:
@@ -251,9 +254,25 @@ class SpawnedWorker:
             self._end(message)
         self._fail(WorkerStartError(f"the worker {self.name!r} could not be started: {message}"))
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception, cause: BaseException | None = None) -> None:
         if not self.ready.done():
+            error.__cause__ = error.__cause__ or cause
             self.ready.set_exception(error)
+
+
+def _rebuilt_cause(described: Any, most: int = 8) -> RemoteError | None:
+    """Rebuilds an error of JavaScript's that a worker has described: the `DescribedCause` of `causes.ts`.
+
+    Args:
+        described: The description; anything else has no cause.
+        most: The most causes of causes that are rebuilt.
+    """
+    message, name = getattr(described, "message", None), getattr(described, "name", None)
+    if not isinstance(message, str) or not isinstance(name, str) or not most:
+        return None
+    error = RemoteError(message, name)
+    error.__cause__ = _rebuilt_cause(getattr(described, "cause", None), most - 1)
+    return error
 
 
 @functools.cache

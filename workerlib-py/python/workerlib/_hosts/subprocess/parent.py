@@ -27,11 +27,11 @@ from workerlib._arguments import require_config
 from workerlib._channels.socket import OnBroken, OnMessage, PipeEndpoint, open_pipe
 from workerlib._config.files import files
 from workerlib._config.settings import parse
-from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerStartError
+from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerDiedError
 from workerlib._exports import without_exports
 from workerlib._hosts.host import Found, Progress, SpawnProgress, is_file_name, is_module_name, script_failed
 from workerlib._native import decode, encode
-from workerlib._rpc.endpoint import Endpoint
+from workerlib._rpc.endpoint import Endpoint, OnDeath
 from workerlib._values.exceptions import rebuild
 
 Config = str | os.PathLike[str] | Mapping[str, Any]
@@ -132,7 +132,8 @@ async def open_channel(progress: Progress, config: Config | None, parsed: Mappin
 
     Raises:
         NoSuchWorkerError: If there is no such file or module.
-        WorkerStartError: If the script failed, or the process ended before its script had.
+        WorkerStartError: If the script failed.
+        WorkerDiedError: If the process ended before its script had.
     """
     script = _find_script(progress.name)
     path = [*_folders_of_files(config, parsed), *sys.path]
@@ -141,7 +142,7 @@ async def open_channel(progress: Progress, config: Config | None, parsed: Mappin
     try:
         step = "waiting for the worker's script to run to its end"
         progress.enter(step, SpawnProgress("import", script))
-        await worker.run_script(parsed)
+        await worker.run_script(parsed, f"{progress.caller} was {step}")
         if not is_file_name(script):
             _know_classes_of(script, path)
     except BaseException as error:
@@ -240,25 +241,30 @@ class Subprocess(Endpoint):
         self.process = process
         self.pipe = pipe
         self._script = script
-        self._on_death: Callable[[str], None] | None = None
+        self._on_death: OnDeath | None = None
         self._closing = asyncio.Event()
         # A task, because the end of asyncio.run() cancels tasks, and thereby ends what nobody has closed.
         self._life = asyncio.create_task(self._live(), name=f"workerlib: the process of {script}")
 
-    async def run_script(self, config: Mapping[str, Any]) -> None:
+    async def run_script(self, config: Mapping[str, Any], during: str) -> None:
         """Has the process run the worker's script.
+
+        Args:
+            config: The worker's configuration.
+            during: What waits for the script, for the error if the process ends.
 
         Raises:
             NoSuchWorkerError: If there is no such module.
-            WorkerStartError: If the script failed, or the process ended.
+            WorkerStartError: If the script failed.
+            WorkerDiedError: If the process ended before.
         """
         self.pipe.post(*encode({"script": self._script, "config": dict(config)}))
         received = await self.pipe.receive()
         if received is None:
             await self._life
-            raise WorkerStartError(
-                f"the script of the worker {self._script!r} did not run to its end: {self._fate()}"
-            )
+            raise WorkerDiedError(
+                f"the worker {self._script!r} is gone: {self._fate()}; {during}"
+            ) from self._exit_error()
         answer = decode(*received)
         if answer is None:
             return
@@ -277,7 +283,7 @@ class Subprocess(Endpoint):
         self.close()
         await asyncio.shield(self._life)
 
-    def watch(self, on_death: Callable[[str], None]) -> None:
+    def watch(self, on_death: OnDeath) -> None:
         """Has `on_death` called with how the process ended, if nobody has closed the channel before."""
         self._on_death = on_death
         self._life.add_done_callback(self._tell_fate)
@@ -330,7 +336,7 @@ class Subprocess(Endpoint):
 
     def _tell_fate(self, _life: asyncio.Task[None]) -> None:
         if self._on_death is not None:
-            self._on_death(self._fate())
+            self._on_death(self._fate(), self._exit_error())
 
     async def _finish(self) -> None:
         self.pipe.close()
@@ -351,6 +357,11 @@ class Subprocess(Endpoint):
         # The transports say in the loop's next turns that they are closed.
         for _ in range(3):
             await asyncio.sleep(0)
+
+    def _exit_error(self) -> subprocess.CalledProcessError | None:
+        """Makes the error that Python has for a process with such an exit code; None if it ended well."""
+        code = self.process.returncode
+        return subprocess.CalledProcessError(code, [sys.executable, self._script]) if code else None
 
     def _fate(self) -> str:
         code = self.process.returncode
