@@ -49,15 +49,17 @@ class WebWorker:
             message = getattr(event, "message", None)
             on_error(str(message) if message else NOT_LOADED, False)
 
-        self._proxies = [create_proxy(take), create_proxy(fail)]
+        self._listeners = {"message": create_proxy(take), "error": create_proxy(fail)}
         self._address: str | None = None
         try:
             self.worker = js.Worker.new(self._address_of(source), type="module", name=name)
         except BaseException:
             self._revoke()
-            destroy_later(self._proxies)
+            destroy_later(self._listeners.values())
             raise
-        self.worker.onmessage, self.worker.onerror = self._proxies
+        # Not `onmessage` and `onerror`: a page may set these, to hear what its script posts itself.
+        for event, listener in self._listeners.items():
+            self.worker.addEventListener(event, listener)
 
     def post(self, message: Any, transfer: Any) -> None:
         """Posts a JavaScript value, and transfers what an Array of JavaScript's names."""
@@ -66,11 +68,12 @@ class WebWorker:
     def terminate(self) -> None:
         """Ends the worker at once."""
         self._revoke()
-        self.worker.onmessage = self.worker.onerror = None
+        for event, listener in self._listeners.items():
+            self.worker.removeEventListener(event, listener)
         self.worker.terminate()
         # One of them may be what is calling this.
-        proxies, self._proxies = self._proxies, []
-        destroy_later(proxies)
+        destroy_later(self._listeners.values())
+        self._listeners = {}
 
     def _address_of(self, source: str) -> str:
         """Makes an address of the script.
