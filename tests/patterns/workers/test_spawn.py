@@ -45,6 +45,26 @@ def test_a_callback_that_throws(page: Page) -> None:
     assert "not here" in error["message"]
 
 
+def test_an_answer_that_cannot_be_sent(page: Page) -> None:
+    """The error names the function of the page that returned an element, and says what to write instead."""
+    told = page.run("""
+        const exports = { element: () => document.body };
+        const worker = await spawn({ script: "./functions.py", name: "answering", exports });
+        const errors = [await failure(worker.each([1], () => document.body)), await failure(worker.ask_page("element"))];
+        worker.terminate();
+        return errors.map(({ message }) => message);
+    """)
+    remedy = (
+        " returned something that cannot be sent, such as an element or a function; "
+        "return a plain value, or nothing: (value) => { … }"
+    )
+    assert [message.partition(remedy)[0].rpartition(": ")[2] for message in told] == [
+        "the callback",
+        "element() of the page",
+    ]
+    assert all(remedy in message for message in told)
+
+
 def test_a_callback_is_called_from_sync_code(page: Page) -> None:
     """A sync function's calls start at once and arrive in order; the first comes while the function computes."""
     assert page.run("""

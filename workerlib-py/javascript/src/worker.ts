@@ -304,7 +304,8 @@ export class PyodideWorker {
     const tell = (name: string, ...args: unknown[]): void => {
       Promise.resolve(page(name, ...args)).catch((error: unknown) => console.error(error));
     };
-    this.#python.meet_page((name: string, ...args: unknown[]) => page(name, ...args), tell, names);
+    const call = (name: string, ...args: unknown[]): unknown => answered(page(name, ...args), `${name}() of the page`);
+    this.#python.meet_page(call, tell, names);
   }
 
   /** Counts what is fetched until the script can run. All files are announced that can be named. */
@@ -407,7 +408,23 @@ function settle(outcome: Outcome, python?: unknown): unknown {
 
 /** A function as Python can hold it: a proxy of Comlink's answers to every name that Pyodide would look for. */
 function callable(value: unknown): unknown {
-  return typeof value === "function" ? (...args: unknown[]) => value(...args) : value;
+  return typeof value === "function" ? (...args: unknown[]) => answered(value(...args), "the callback") : value;
+}
+
+/** What Comlink says of an answer that cannot be cloned, whatever it is. */
+const NO_ANSWER = "Unserializable return value";
+
+/** Waits for the answer of a function of the page; an error says which function gave one that cannot be sent. */
+async function answered(answer: unknown, what: string): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof Error) || error.message !== NO_ANSWER) throw error;
+    throw new TypeError(
+      `${what} returned something that cannot be sent, such as an element or a function; ` +
+        "return a plain value, or nothing: (value) => { … }",
+    );
+  }
 }
 
 // Comlink sends an error's name, message and stack. This addition reaches pages that know nothing of it, too.
