@@ -87,7 +87,7 @@ def rows_of(results: Results) -> dict[str, Results]:
         " / ".join(filter(None, (page, row["group"], row["name"]))): row
         for page, measured in pages
         for row in measured["rows"]
-        # Memory is no time.
+        # Memory is not time.
         if row["unit"] in {"us", "ms"}
     }
 

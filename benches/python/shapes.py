@@ -49,7 +49,7 @@ def ints() -> list[int]:
 
 
 def floats() -> list[float]:
-    """Makes floats that are no round numbers."""
+    """Makes floats that are not round numbers."""
     source = random.Random(SEED)
     return [source.uniform(-1e6, 1e6) for _ in range(50_000)]
 

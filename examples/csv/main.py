@@ -16,7 +16,7 @@ async def show(name, content):
     try:
         columns = await worker.describe(content)
     except UnicodeDecodeError as error:
-        status.textContent = f"{name} is no text in UTF-8: {error}"
+        status.textContent = f"{name} is not UTF-8 text: {error}"
         return
     caption.textContent = f"{name}: {len(columns)} columns"
     cells = [(*column, "" if mean is None else f"{mean:.2f}") for *column, mean in columns]

@@ -462,7 +462,7 @@ def check_table(visit: Visit, bands: dict[str, list[int]]) -> list[list[str]]:
         expected = [f"{len(delays):,}", f"{mean:.1f} min", f"{late:.1%}"]
         visit.check(cells == expected, f"the row {name} shows {cells}, not {expected}")
         slack = 5 * statistics.stdev(delays) / math.sqrt(len(delays)) + 0.1
-        visit.check(mean - slack < low <= high < mean + slack, f"{low} to {high} is no range of {mean}")
+        visit.check(mean - slack < low <= high < mean + slack, f"{low} to {high} is not a range of {mean}")
     return rows
 
 

@@ -159,7 +159,7 @@ def _unwrap(document: dict[str, Any]) -> list[Any] | dict[str, list[Any]]:
 
 
 def _columns_of_rows(rows: list[list[Any]]) -> dict[str, list[Any]]:
-    """Turns rows into columns; a first row of texts that are no numbers is the header."""
+    """Turns rows into columns; a first row of texts that are not numbers is the header."""
     width = max(map(len, rows))
     first = rows[0]
     has_header = (
@@ -257,7 +257,7 @@ def _typed_json(name: str, values: list[Any]) -> Column:
     """Names the type of a JSON column; a mixture becomes text."""
     kinds = {type(value) for value in values} - {type(None)}
     if float in kinds:
-        # NaN and Infinity are no numbers that one can group by or draw.
+        # NaN and Infinity are not numbers that one can group by or draw.
         values = [
             None if isinstance(value, float) and not math.isfinite(value) else value for value in values
         ]

@@ -2,7 +2,7 @@
 
 MkDocs resolves a link by the names of the files and writes the address that the target has on the site. So a link such as
 `../README.md#install` works unchanged, and one to a file that is missing is a warning, which `--strict` makes an error. A link
-to a file that is no page, such as a licence or a script, adds that file to the site.
+to a file that is not a page, such as a licence or a script, adds that file to the site.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _page(path: Path, name: str, config: MkDocsConfig) -> File:
 
 
 def _linked_files(page: Path) -> set[str]:
-    """The files of the repository that a page links to and that are no pages."""
+    """The files of the repository that a page links to and that are not pages."""
     text = _with_two_pictures(CODE.sub("", page.read_text("utf-8")))
     names = set()
     for target in LINK.findall(text):

@@ -1,7 +1,7 @@
 """Puts a package's modules into one file, `modules.zip`, with their bytecode: run by bundle_modules.mjs, in Pyodide.
 
 The archive has each module twice: its source, and bytecode of this Python's, which other Pythons pass over (`zipimport`).
-The package's own `__init__.py` and files that are no modules stay where they are. Bytecode keeps docstrings and lines, and
+The package's own `__init__.py` and files that are not modules stay where they are. Bytecode keeps docstrings and lines, and
 no columns, which would make it larger by a third. The same sources give the same bytes.
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "how-to"
 README = FOLDER.parents[1] / "README.md"
-# A heading, or a block of code: a line of code that begins with "#" is no heading.
+# A heading, or a block of code: a line of code that begins with "#" is not a heading.
 _PART = re.compile(
     r"^#+ (?P<heading>[^\n]+)$|^```(?P<kind>\w+)(?P<name>[^\n]*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,

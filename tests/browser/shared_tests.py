@@ -36,7 +36,7 @@ def with_marks(
         isolation: Marks the tests that isolation can change.
         only: How the names of these tests begin, or one of the beginnings; all but those of values if it is empty.
         repeated: Marks the tests that another run has, too; all but those of `but`.
-        but: How the names of the tests begin that are no repetitions.
+        but: How the names of the tests begin that are not repetitions.
     """
     values = ("values: ", "adapters: ")
 

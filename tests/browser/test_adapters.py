@@ -165,7 +165,7 @@ async def test_an_adapter_in_the_configuration_of_the_worker_only(
         "adapters": {"fractions": ["Fraction"]},
     }
     tags.worker("adapters-of-one-side", "import workerlib", config=config)
-    with raises(workerlib.ConfigError, match="in the configuration of the worker only") as caught:
+    with raises(workerlib.ConfigError, match="only the configuration of the worker has this entry") as caught:
         await workerlib.connect("adapters-of-one-side")
     assert str(caught.value).startswith('[adapters] "fractions" = ["Fraction"]')
 

@@ -83,6 +83,6 @@ async def test_pyscripts_own_object(worker: Any) -> None:
 
 @in_page
 async def test_aliases(workerlib: Any, worker: Any) -> None:
-    """The seed document's names exist."""
+    """The names of the seed document exist."""
     assert workerlib.connectToWorker is workerlib.connect
     assert isinstance(worker, workerlib.Worker)

@@ -173,7 +173,7 @@ async def test_a_page_without_workers(workerlib: Any, raises: Any) -> None:
 
 @in_page(page="mishaps")
 async def test_giving_up_while_connecting(workerlib: Any, raises: Any, pace: Any) -> None:
-    """A cancelled connect ends at once."""
+    """A connect() that is cancelled ends at once."""
     import asyncio
 
     connecting = asyncio.create_task(workerlib.connect("nobody"))

@@ -84,7 +84,7 @@ async def test_a_page_without_workerlib(tags: Any, script: str) -> None:
 
 @in_page(page="mishaps")
 async def test_a_worker_without_workerlib(workerlib: Any, tags: Any, raises: Any, pace: Any) -> None:
-    """connect() says what the worker lacks."""
+    """The error says that the worker does not import workerlib, and how to mend that."""
     tags.worker("plain", "__export__ = ['f']\ndef f(): return 1\n", config={})
     with raises(workerlib.WorkerStartError, r'packages = \["workerlib"\]'):
         await workerlib.connect("plain", timeout=30 * pace.PACE)

@@ -26,14 +26,14 @@ function makeTag() {
   // The worker has no function of any name.
   port2.addEventListener("message", ({ data }) => {
     heard.push(data);
-    port2.postMessage([data[0], data[1], new TypeError(`${data[1]} is no function`)]);
+    port2.postMessage([data[0], data[1], new TypeError(`${data[1]} is not a function`)]);
   });
   port1.start();
   port2.start();
   open.push(port1, port2);
   const call = (name) => (...args) => {
     port1.postMessage([(calls += 1), name, args]);
-    return Promise.reject(new TypeError("is no function"));
+    return Promise.reject(new TypeError("is not a function"));
   };
   const sync = new Proxy({}, { get: (_, name) => call(name) });
   return { xworker: { sync }, heard, answers };

@@ -309,12 +309,12 @@ for (const [what, messages] of Object.entries({
   "a piece of other elements": () => [[frame, 2 * MEGABYTE], [null, new Float64Array(MEGABYTE / 8)]],
   "a piece that both sides see": () => [[frame, 2 * MEGABYTE], [null, new Uint8Array(new SharedArrayBuffer(MEGABYTE))]],
   "sizes of which one is negative": () => [[[-5, 10], bytes(5)]],
-  "sizes that are no integers": () => [[[2.5, 2.5], bytes(5)]],
+  "sizes that are not integers": () => [[[2.5, 2.5], bytes(5)]],
   "sizes that are missing": () => [[Object.assign([], { 1: 5 }), bytes(5)]],
   "a billion sizes": () => [[Object.assign([], { length: 2 ** 32 - 1 }), bytes(5)]],
   "a billion parts": () => [Object.assign([frame], { length: 2 ** 32 - 1 })],
   "a negative length": () => [[frame, -2 * MEGABYTE]],
-  "a length that is no number of bytes": () => [[frame, 2 * MEGABYTE + 0.5]],
+  "a length that is not a number of bytes": () => [[frame, 2 * MEGABYTE + 0.5]],
   "two buffers in the same memory": () => {
     const buffer = bytes(20_000);
     return [[frame, buffer, buffer.subarray(0, 9000)]];

@@ -79,11 +79,11 @@ test("a snapshot of zeros has an image", () => {
   assert.deepEqual(unpack(read(new WebAssembly.Module(pack(empty, HEAD)))), empty);
 });
 
-test("files that are no images are refused", () => {
+test("files that are not images are refused", () => {
   const image = pack(snapshot(), HEAD);
   const foreign = new WebAssembly.Module(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
   for (const other of [new Uint8Array(), new Uint8Array(100), image.slice(1), foreign]) {
-    assert.throws(() => read(other), /no image of a snapshot/);
+    assert.throws(() => read(other), /not an image of a snapshot/);
   }
 });
 

@@ -54,13 +54,13 @@ async def pool() -> AsyncIterator[Pool]:
         ("recycle_above", 0, ValueError, "more memory than that"),
         ("restart", True, TypeError, "write max_restarts="),
         ("client", 5, TypeError, "write a distributed.Client"),
-        ("packages", "numpy", TypeError, r"write a list of texts, such as \['numpy'\]"),
-        ("index_urls", [5], TypeError, "write a list of texts"),
+        ("packages", "numpy", TypeError, r"write a list of strs, such as \['numpy'\]"),
+        ("index_urls", [5], TypeError, "write a list of strs"),
         ("sizes", 2, TypeError, "pool.. got an unexpected keyword argument 'sizes'"),
     ],
 )
 async def test_options_of_pools(option: str, value: Any, kind: type[Exception], remedy: str) -> None:
-    """They are refused before a worker starts."""
+    """Wrong options of pool() are refused before a worker starts."""
     with pytest.raises(kind, match=remedy) as told:
         await workerlib.pool(SCRIPT, **{option: value})
     assert option in str(told.value)
@@ -87,7 +87,7 @@ async def test_options_of_pools(option: str, value: Any, kind: type[Exception], 
     ],
 )
 async def test_options_of_connections(option: str, value: Any, kind: type[Exception], remedy: str) -> None:
-    """They are refused before a process starts."""
+    """Wrong options of connect() are refused before a process starts."""
     with pytest.raises(kind, match=remedy) as told:
         async with workerlib.connect(SCRIPT, **{option: value}):
             pass
@@ -157,7 +157,7 @@ async def test_what_a_pool_runs(pool: Pool) -> None:
     with pytest.raises(TypeError, match="items=5: write an iterable"):
         pool.map(pool.double, 5)
     for function in (5, "statistics.fmean"):
-        with pytest.raises(TypeError, match=r"is no function: write pool.run\(f, …\)"):
+        with pytest.raises(TypeError, match=r"is not a function: write pool.run\(f, …\)"):
             await pool.run(function)
     with pytest.raises(TypeError, match=r"no graph of dask's: write a dict, or pool.compute"):
         await pool.get(5, "x")
@@ -185,15 +185,15 @@ async def test_scripts_that_cannot_be_meant(script: str) -> None:
     ("mistake", "remedy"),
     [
         (lambda: workerlib.export("mean"), r"write export\(f\), or @export\(name="),
-        (lambda: workerlib.export(name=5)(len), "name=5: write the name"),
-        (lambda: workerlib.export(name="")(len), "name='': write the name"),
+        (lambda: workerlib.export(name=5)(len), "name=5: write a str"),
+        (lambda: workerlib.export(name="")(len), "name='': write a str"),
         (lambda: workerlib.export(idempotent="no")(len), "idempotent='no': write True or False"),
         (lambda: workerlib.export(blocking="no")(len), "blocking='no': write True or False"),
         (lambda: workerlib.stream(5), "takes a generator or another iterable, not 5"),
         (lambda: workerlib.stream(len), r"is a function: call it"),
         (lambda: workerlib.register(lambda: 1), "write a `def` at the top level of a module"),
         (lambda: workerlib.adapter_for(5), r"takes a class, not 5"),
-        (lambda: workerlib.url(5), 'write a text, such as "./data.csv"'),
+        (lambda: workerlib.url(5), 'write a str, such as "./data.csv"'),
     ],
 )
 def test_arguments_of_functions(mistake: Any, remedy: str) -> None:
@@ -204,7 +204,7 @@ def test_arguments_of_functions(mistake: Any, remedy: str) -> None:
 
 @IN_MODULES_LOOP
 async def test_a_worker_among_the_arguments(worker: Worker) -> None:
-    """A Worker is no value, and no class of the user's; the error says what can be sent instead."""
+    """A Worker is not a value, nor an instance of the user's class; the error says what can be sent instead."""
     with pytest.raises(workerlib.UnsendableError, match=r"args\[0\].*send its functions, such as worker.f"):
         await worker.double(worker)
 

@@ -71,7 +71,7 @@ async def test_what_keeps_it_open(tmp_path: Path) -> None:
 
 
 async def test_a_call_of_a_worker_that_nobody_holds(tmp_path: Path) -> None:
-    """It is answered."""
+    """A call that is under way keeps its connection open until the answer is there."""
     script = tmp_path / "temporary.py"
     script.write_text(SCRIPT)
     with pytest.warns(ResourceWarning):  # noqa: PT031 - a warning of the loop

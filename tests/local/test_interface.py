@@ -108,7 +108,7 @@ async def test_a_written_interface(script: Path, written_interface: Any) -> None
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
-    """A file that is not there, that is no Python, or that has no functions."""
+    """A file that is not there, that is not Python, or that has no functions."""
     for name, text in (("missing.py", None), ("broken.py", "def"), ("empty.py", "x = 1")):
         if text is not None:
             (tmp_path / name).write_text(text)
@@ -217,7 +217,7 @@ def test_a_name_that_no_class_can_have(script: Path) -> None:
     """The command says so, and writes nothing."""
     done = stubs("--name", "two words", script)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--name 'two words' is no name of a class" in done.stderr
+    assert "--name 'two words' is not a name of a class" in done.stderr
 
 
 def test_classes_of_a_script_that_no_import_can_name(tmp_path: Path) -> None:

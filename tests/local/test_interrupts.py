@@ -175,7 +175,7 @@ async def test_a_cancelled_call_that_computes(script: Path, function: str, ends:
 
 
 async def test_a_timeout(script: Path) -> None:
-    """It is interrupted as by a cancel."""
+    """A function that computes beyond its timeout is interrupted, as by a cancel."""
     async with workerlib.connect(script) as worker:
         with pytest.raises(TimeoutError):
             await worker.compute.options(timeout=0.1 * PACE)()
@@ -210,7 +210,7 @@ async def test_a_clean_up_is_neither_interrupted_nor_cancelled(script: Path) -> 
 
 
 async def test_what_waits_behind_it_goes_on(script: Path) -> None:
-    """Only the call that was cancelled ends."""
+    """An interrupt ends the call that was cancelled, and none that waits behind it."""
     async with workerlib.connect(script) as worker:
         task = asyncio.ensure_future(worker.compute())
         others = [asyncio.ensure_future(worker.count(number)) for number in range(20)]

@@ -75,7 +75,7 @@ async def test_nothing_is_forwarded_without_the_setting(connect: Any) -> None:
 
 
 async def test_on_output_must_be_callable(connect: Any) -> None:
-    """Elements are for pages."""
+    """Outside of a page there are no elements, so an element's id is refused."""
     with pytest.raises(TypeError, match="on_output=.log.: outside of a browser, write a function"):
         async with connect([], on_output="log"):
             pass

@@ -197,7 +197,7 @@ async def test_what_changes_after_it_was_posted() -> None:
 
 
 async def test_messages_before_there_is_a_listener() -> None:
-    """They wait; `receive()` takes one."""
+    """Messages wait until somebody listens; `receive()` takes one."""
     async with pair() as (one, other):
         for number in range(5):
             one.post(b"%d" % number, [])

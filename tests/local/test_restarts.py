@@ -21,7 +21,7 @@ def start(**options: Any) -> Any:
 
 @pytest.mark.parametrize("name", restarts.TESTS)
 async def test_suite(name: str) -> None:
-    """Every host passes these."""
+    """Restarts of a subprocess pass the tests that every host has to pass."""
     await restarts.TESTS[name](start)
 
 

@@ -321,7 +321,7 @@ async def test_processes_that_die(write: Write, last_words: str, fate: str) -> N
 
 
 async def test_a_process_that_is_killed_from_here(write: Write) -> None:
-    """`worker.worker` is the process."""
+    """`worker.worker` is the process, and its death ends the calls."""
     write("import workerlib, time\nworkerlib.export(time.sleep)")
     async with workerlib.connect("worker.py") as worker:
         call = asyncio.ensure_future(worker.sleep(100))
@@ -359,7 +359,7 @@ async def test_a_start_that_takes_too_long(write: Write) -> None:
 
 
 async def test_a_cancelled_start(write: Write) -> None:
-    """The process is gone then, too."""
+    """A start that is cancelled leaves no process behind."""
     write("import time, os\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(100)")
     task = asyncio.ensure_future(workerlib.connect("worker.py"))
     while not Path("pid").exists() or not Path("pid").read_text():

@@ -127,7 +127,7 @@ async def test_a_deadlock_is_refused(worker: Worker) -> None:
 
 
 async def test_what_needs_the_loop_cannot_be_waited_for(worker: Worker) -> None:
-    """The loop stands: what is no call of the page's would never be done."""
+    """The loop stands: what is not a call of the page's would never be done."""
     with pytest.raises(workerlib.CannotBlockError, match="nothing that needs the event loop"):
         await worker.sleep()
     assert await worker.ask("wait_echo", 1) == 1

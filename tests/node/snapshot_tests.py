@@ -234,7 +234,7 @@ async def broken() -> None:
     async with spawn() as worker:
         assert await worker.echo("x") == "x"
     told = warnings()[before:]
-    assert len(told) == 1 and "without its memory snapshot: it is no image" in told[0], told
+    assert len(told) == 1 and "without its memory snapshot: it is not an image" in told[0], told
     assert not snapshots.is_ready
 
 
@@ -318,7 +318,7 @@ async def foreign() -> None:
     content = b"something else" * 1000
     kept.write_bytes(hashlib.sha256(content).hexdigest().encode() + content)
     snapshots.__init__()
-    await _starts_plainly("it is no image of a snapshot")
+    await _starts_plainly("it is not an image of a snapshot")
 
 
 async def _write_one() -> None:

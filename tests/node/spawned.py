@@ -45,13 +45,13 @@ MISHAPS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         workerlib.WorkerStartError,
         "no-such-package",
     ),
-    "one_text_for_packages": ({"packages": "numpy"}, TypeError, "packages='numpy': write a list of texts"),
+    "one_text_for_packages": ({"packages": "numpy"}, TypeError, "packages='numpy': write a list of strs"),
     "one_text_for_indexes": (
         {"index_urls": "/simple"},
         TypeError,
-        "index_urls='/simple': write a list of texts",
+        "index_urls='/simple': write a list of strs",
     ),
-    "a_name_that_is_none": ({"name": 5}, TypeError, "name=5: write a text"),
+    "a_name_that_is_none": ({"name": 5}, TypeError, "name=5: write a str"),
     "no_script": ({"script": None}, TypeError, "script=None: write its address"),
     "a_script_that_nobody_can_find": ({"script": "a worker"}, ValueError, "or the name of a module"),
     "a_text_for_a_flag": ({"isolated": "no"}, TypeError, "isolated='no': write True or False"),
@@ -69,7 +69,7 @@ def connect(**options: Any) -> AbstractAsyncContextManager[workerlib.Worker]:
 
 
 async def test_mishap(options: dict[str, Any], expected: type[Exception], message: str) -> None:
-    """A worker that cannot start says why."""
+    """The error of a worker that cannot start says why."""
     try:
         await workerlib.spawn(**{"script": "./shared/worker.py", **options})
     except expected as error:

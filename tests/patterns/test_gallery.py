@@ -137,7 +137,7 @@ _VISITED = [
 ]
 
 
-# Without the scope, pytest would close the page behind each of these tests, since `name` is no fixture.
+# Without the scope, pytest would close the page behind each of these tests, since `name` is not a fixture.
 @pytest.mark.parametrize(("shown", "name"), _VISITED, indirect=["shown"], scope="module")
 @pytest.mark.isolation("chromium")
 def test_a_page_does_what_it_shows(shown: Page, name: str) -> None:

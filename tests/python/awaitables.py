@@ -16,7 +16,7 @@ async def add_later(a: int, b: int) -> int:
 
 
 class Later:
-    """An awaitable of the user's own, which is no coroutine: its outcome is 11."""
+    """An awaitable of the user's own, which is not a coroutine: its outcome is 11."""
 
     def __await__(self) -> Generator[Any, None, int]:
         return add_later(5, 6).__await__()

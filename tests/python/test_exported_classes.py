@@ -70,7 +70,7 @@ def test_which_methods_come_with_a_class() -> None:
 
 
 def test_what_the_user_exports_goes_first() -> None:
-    """A name with a dot may be exported before the class or after it; another function is no conflict."""
+    """A name with a dot may be exported before the class or after it; another function is not a conflict."""
 
     def make() -> str:
         return "the user's"

@@ -13,6 +13,8 @@ Connect = Callable[[], AbstractAsyncContextManager[Worker]]
 
 
 async def test_a_late_export_can_be_called(connect: Connect) -> None:
+    """An open connection learns of a new export, with its signature."""
+
     @export
     def make(name: str) -> None:
         export(name=name)(lambda number: [name, number])
@@ -28,6 +30,7 @@ async def test_a_late_export_can_be_called(connect: Connect) -> None:
 
 
 async def test_the_end_of_a_connection_ends_the_announcements(connect: Connect) -> None:
+    """A closed connection does not listen to exports any more, so it can be freed."""
     before = list(_exports.observers)
     async with connect():
         assert len(_exports.observers) == len(before) + 1
@@ -35,6 +38,8 @@ async def test_the_end_of_a_connection_ends_the_announcements(connect: Connect) 
 
 
 async def test_an_export_under_a_known_name_replaces_its_description(connect: Connect) -> None:
+    """The page shows and checks the signature of the newer function."""
+
     def define(default: int) -> Callable[..., int]:
         def f(number: int = default) -> int:
             return number

@@ -52,7 +52,7 @@ async def test_a_configuration_is_the_worker(folder: str) -> None:
 
 
 async def test_exports_of_a_script(folder: str) -> None:
-    """A script need not import workerlib; what it exports itself, and by workerlib.worker, is no conflict."""
+    """A script need not import workerlib; what it exports itself, and by workerlib.worker, is not a conflict."""
     own = "def own(): return 'own'\n"
     config = {"exports": {".": ["own"], "builtins": ["sum"]}}
     for name, text in (

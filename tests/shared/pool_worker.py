@@ -147,6 +147,13 @@ async def wait(seconds: float) -> float:
 
 
 @workerlib.export
+async def tell_and_wait(begin: Any) -> None:
+    """Tells the page that it has begun, and waits until it is cancelled."""
+    await begin()
+    await asyncio.sleep(600)
+
+
+@workerlib.export
 async def clean_up_slowly() -> None:
     """Waits, and takes its time when it is cancelled."""
     try:

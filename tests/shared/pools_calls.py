@@ -197,22 +197,24 @@ async def test_each_that_is_cancelled(start: Start) -> None:
             while pool.stats().restarts < 1:
                 await asyncio.sleep(0.01)
         # A worker that starts meanwhile runs it as well, and not any more when it is cancelled.
-        setting_up = asyncio.ensure_future(pool.each.wait(600))
-        await asyncio.sleep(0)
-        pool_kills.running(pool)[0].terminate()
+        begun = 0
+
+        def begin() -> None:
+            nonlocal begun
+            begun += 1
+
+        setting_up = asyncio.ensure_future(pool.each.tell_and_wait(begin))
         async with asyncio.timeout(60 * PACE):
-            while not _is_set_up_late(pool):
+            while begun < 2:
+                await asyncio.sleep(0.01)
+            pool_kills.running(pool)[0].terminate()
+            while begun < 3:
                 await asyncio.sleep(0.01)
             setting_up.cancel()
             with raises(asyncio.CancelledError):
                 await setting_up
             await all_up(pool)
             assert await asyncio.gather(*(pool.double(number) for number in range(4))) == [0, 2, 4, 6]
-
-
-def _is_set_up_late(pool: Pool) -> bool:
-    """Tells whether a worker that has just started runs a call for each worker; nothing public does."""
-    return bool(pool._driver._for_each._made_up_for)
 
 
 async def test_shared_values(pool: Pool) -> None:

@@ -13,7 +13,7 @@ from pool_states import Start, all_up
 
 
 async def test_a_task_that_cannot_be_interrupted(start: Start) -> None:
-    """A worker that computes on for two seconds after its time is replaced, which is no death; nobody waits for it."""
+    """A worker that computes on for two seconds after its time is replaced, which is not a death; nobody waits for it."""
     async with start(size=1, max_restarts=0) as pool:
         before = await pool.identity()
         with raises(TimeoutError):
@@ -163,7 +163,7 @@ async def test_each_and_share_reach_later_workers(start: Start) -> None:
 
 
 async def test_recycling(start: Start) -> None:
-    """A worker whose memory has grown beyond the limit is replaced between two tasks, which is no death."""
+    """A worker whose memory has grown beyond the limit is replaced between two tasks, which is not a death."""
     async with start(size=1, max_restarts=0, recycle_above=1) as pool:
         first = await pool.identity()
         async with asyncio.timeout(60 * PACE):

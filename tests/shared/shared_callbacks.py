@@ -66,7 +66,7 @@ async def test_progress_arrives_while_the_function_computes(worker: Worker) -> N
 
 
 async def test_progress_from_an_async_function(worker: Worker) -> None:
-    """The same from async code."""
+    """An async function reports its progress by a callback."""
     heard: list[int] = []
     assert await worker.train_slowly(10, heard.append) == 10
     assert heard == list(range(10))
@@ -139,7 +139,7 @@ async def test_callbacks_at_any_depth(worker: Worker) -> None:
 
 
 async def test_a_callback_among_the_attributes_of_an_object(worker: Worker) -> None:
-    """An object brings its callbacks."""
+    """A callback in an attribute of an object can be called by the worker."""
     heard: list[int] = []
     order = types.SimpleNamespace(rows=3, on_row=heard.append)
     assert await worker.call_order(order) == "Callback"

@@ -113,7 +113,7 @@ async def test_a_call_is_a_coroutine(worker: Worker) -> None:
 
 
 async def test_a_call_starts_when_it_is_awaited(worker: Worker) -> None:
-    """Nothing is sent before."""
+    """Calling a function sends nothing before the call is awaited."""
     call = worker.note("starts", 1)
     await asyncio.sleep(0.02)
     assert await worker.noted("starts") == []

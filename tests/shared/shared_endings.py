@@ -41,7 +41,7 @@ async def test_a_cancelled_function_may_clean_up(worker: Worker) -> None:
 
 
 async def test_cancelling_one_of_many(worker: Worker) -> None:
-    """The others go on."""
+    """Of many calls at a time, a cancel ends one, and the others go on."""
     keys = [f"one of many {number}" for number in range(50)]
     tasks = [asyncio.ensure_future(worker.hold(key)) for key in keys]
     await asyncio.sleep(0)

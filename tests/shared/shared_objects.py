@@ -98,7 +98,7 @@ async def test_methods_tell_what_they_say(worker: Worker) -> None:
     assert str(inspect.signature(model.ask)) == "(question: 'str') -> 'str'"
     assert model.ask.__doc__ == "Answers a question."
     assert await model.has_methods() == "a method of the user's"
-    # Descriptions are no exports.
+    # Descriptions are not exports.
     assert not [name for name in worker if name.startswith("workerlib:")]
 
 
@@ -163,7 +163,7 @@ async def test_options_that_a_method_does_not_have(worker: Worker) -> None:
     table = await worker.Table("options")
     with raises(ValueError, "Table.query"):
         table.query.options(timeout=-1)
-    with raises(TypeError, "Table.query\\(\\) is no stream"):
+    with raises(TypeError, "Table.query\\(\\) is not a stream"):
         table.query.options(ahead=1)
     with raises(ValueError, "ahead"):
         table.rows.options(ahead=0)

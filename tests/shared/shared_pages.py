@@ -172,7 +172,7 @@ async def test_sync_code_waits_for_the_page(worker: Worker) -> None:
 
 
 async def test_large_values_for_code_that_waits(worker: Worker) -> None:
-    """Large values arrive too."""
+    """Sync code that waits for the page gets large values too."""
     if await can_wait(worker):
         (data, rows), _ = await worker.wait_for_page("page_echo", bytes(3_000_000), [*range(50_000)])
         assert data == bytes(3_000_000)

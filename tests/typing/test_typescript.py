@@ -111,7 +111,7 @@ def test_the_example_has_the_written_interface() -> None:
     ("annotation", "problem"),
     [
         ("pandas.DataFrame", "f(), its result: JavaScript has no type for pandas.DataFrame"),
-        ("Thing", "f(), its result: Thing has no type in JavaScript, since it is no dataclass"),
+        ("Thing", "f(), its result: Thing has no type in JavaScript, since it is not a dataclass"),
         ("complex", "f(), its result: JavaScript has no type for complex"),
         ("Callable[[], int]", "a function of the worker cannot be sent"),
         ("Missing", "JavaScript has no type for Missing"),

@@ -9,7 +9,7 @@ use slots::Slots;
 
 mod slots;
 
-/// The number of levels of containers that may stand in a dict's key, or in a container that is no list, tuple or dict.
+/// The number of levels of containers that may stand in a dict's key, or in a container that is not a list, tuple or dict.
 ///
 /// Python hashes, compares and frees by recursion, and a browser's stack is small.
 pub const SHALLOW: usize = 200;

@@ -60,7 +60,7 @@ impl<'f, V> Decoder<'f, V> {
     ) -> Result<Self, DecodeError<E>> {
         let mut rest = frame.get(position..).unwrap_or_default();
         let table = metadata::read_positions(&mut rest).map_err(|error| {
-            let kind = Kind::Metadata(format!("no sharing table: {error}"));
+            let kind = Kind::Metadata(format!("the sharing table cannot be read: {error}"));
             DecodeError { offset: position, section: SHARING, kind }
         })?;
         let start = frame.len() - rest.len();
@@ -504,14 +504,14 @@ impl<'f> Reader<'f> {
             ext::HANDLE => sink.handle(self.number(payload)?),
             ext::VIEW => {
                 let header = view_header(payload).map_err(|error| {
-                    wrong(BUFFERS, Kind::Metadata(format!("no header of a memoryview: {error}")))
+                    wrong(BUFFERS, Kind::Metadata(format!("the header of this memoryview cannot be read: {error}")))
                 })?;
                 let data = self.view_data()?;
                 if let Data::Inline(data) = data
                     && header.len() != Some(data.len() as u64)
                 {
                     let text =
-                        format!("{} bytes for a memoryview whose shape has another number", data.len());
+                        format!("a memoryview of this shape cannot have {} bytes", data.len());
                     return Err(wrong(BUFFERS, Kind::Metadata(text)));
                 }
                 return Ok(Read::View(Box::new((header, data))));

@@ -17,9 +17,9 @@ pub const LONGEST_ENVELOPE: usize = 16 << 20;
 /// The number of exports that one message describes at most.
 pub const MOST_EXPORTS: usize = 10_000;
 
-/// Bytes that are no envelope of this version, and why not.
+/// Bytes that are not an envelope of this version, and why not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no envelope: {0}")]
+#[error("the envelope cannot be read: {0}")]
 pub struct EnvelopeError(Malformed);
 
 /// Appends the envelope of a message, whatever its payload is, to `out`.
@@ -382,9 +382,9 @@ mod tests {
         };
         assert!(exports(MOST_EXPORTS, "").is_ok());
         let error = exports(MOST_EXPORTS + 1, "").expect_err("one more");
-        assert_eq!(error.to_string(), "no envelope: at most 10,000 exports in one message should stand here");
+        assert_eq!(error.to_string(), "the envelope cannot be read: expected at most 10,000 exports in one message");
         let error = exports(17, &"x".repeat(1 << 20)).expect_err("17 MB");
-        assert_eq!(error.to_string(), "no envelope: an envelope of at most 16 MiB should stand here");
+        assert_eq!(error.to_string(), "the envelope cannot be read: expected an envelope of at most 16 MiB");
         let text = "x".repeat(LONGEST_ENVELOPE + 1);
         let mut out = Vec::new();
         write(&Message::<()>::Output { stream: "stdout".into(), text }, &mut out);

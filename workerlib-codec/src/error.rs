@@ -26,13 +26,13 @@ pub enum EncodeError<E> {
         limit: usize,
     },
     /// A dict's key, or an element of a set, would have no hash on the other side.
-    #[error("at value{path}: a key, or an element of a set, that has no hash")]
+    #[error("at value{path}: a key, or an element of a set, has no hash")]
     Unhashable {
         /// Its place.
         path: Path,
     },
     /// Keys, or elements of sets, refer to each other so often that to hash them takes too long.
-    #[error("at value{path}: keys, or elements of sets, that take too long to hash")]
+    #[error("at value{path}: keys, or elements of sets, take too long to hash")]
     Hashing {
         /// The place of the value that is too much.
         path: Path,
@@ -72,25 +72,25 @@ pub enum DecodeErrorKind<E: std::error::Error + 'static> {
     #[error("the frame ends here, in the middle of a value")]
     Truncated,
     /// Input is left after the last value.
-    #[error("{0} more bytes than the values take")]
+    #[error("{0} bytes are left behind the values")]
     Trailing(usize),
     /// A marker that this version does not know.
-    #[error("0x{0:02x} is no marker of this version")]
+    #[error("0x{0:02x} is not a marker of this version")]
     UnknownMarker(u8),
     /// An extension type that this version does not know.
-    #[error("extension type {0} is none of this version")]
+    #[error("extension type {0} is unknown to this version")]
     UnknownExtension(i8),
     /// The payload of an extension has a length that its type cannot have.
-    #[error("{1} bytes is no length of extension type {0}")]
+    #[error("the payload of extension type {0} cannot have {1} bytes")]
     ExtensionLength(u8, usize),
     /// The header of a memoryview, or an envelope, is not what it must be.
     #[error("{0}")]
     Metadata(String),
     /// A str is not UTF-8.
-    #[error("a str that is not UTF-8")]
+    #[error("this str is not UTF-8")]
     Utf8,
     /// A container or payload announces more than the input can hold.
-    #[error("{announced} values are announced where {left} bytes are left")]
+    #[error("{announced} values should follow, and only {left} bytes are left")]
     Overlong {
         /// The number of values that all open containers still wait for.
         announced: usize,
@@ -101,7 +101,7 @@ pub enum DecodeErrorKind<E: std::error::Error + 'static> {
     #[error("more than {0} levels of containers")]
     TooDeep(usize),
     /// An out-of-band buffer is used twice or out of order.
-    #[error("buffer {found} stands where buffer {expected} should")]
+    #[error("buffer {expected} should come next, and this is buffer {found}")]
     BufferOrder {
         /// The number in the frame.
         found: usize,
@@ -109,10 +109,10 @@ pub enum DecodeErrorKind<E: std::error::Error + 'static> {
         expected: usize,
     },
     /// A reference to a value that has not been read, or not far enough to be referred to.
-    #[error("value {0} of the sharing table is referred to before it is there")]
+    #[error("this reference is to value {0} of the sharing table, which has not been read yet")]
     Reference(usize),
     /// Keys, or elements of sets, hold references to each other in such a way that to hash them takes for ever.
-    #[error("references in keys make them take longer to hash than the frame accounts for")]
+    #[error("keys that refer to each other would take too long to hash")]
     Hashing,
     /// So many keys of a dict, or elements of a set, have the same hash that to tell them apart takes too long.
     #[error(

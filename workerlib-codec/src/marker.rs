@@ -203,7 +203,7 @@ pub mod ext {
     pub const ADAPTED: u8 = 82;
     /// The slot of a deferred value, which stands for the object that it is restored to: one value follows, its number.
     pub const SLOT: u8 = 83;
-    /// Deferred values, which stand before the values of a frame: the payload is their number. It is no value.
+    /// Deferred values, which stand before the values of a frame: the payload is their number. It is not a value.
     pub const DEFERRED: u8 = 84;
     /// The first of further types that are made from all values that follow: functions, and those of
     /// other people's libraries.

@@ -39,7 +39,7 @@ impl Memo {
         self.refer_if(identity, |_| true)
     }
 
-    /// Does the same for a value that is no container, or still open.
+    /// Does the same for a value that is not a container, or still open.
     #[inline]
     pub(crate) fn refer_flat(&mut self, identity: usize) -> Option<u32> {
         self.refer_if(identity, |nesting| nesting == Nesting::FLAT).map(|(number, _)| number)

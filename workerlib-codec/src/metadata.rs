@@ -44,7 +44,7 @@ const NO_POSITIONS: u8 = 0x90;
 
 /// The thing that should have been there and was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} should stand here")]
+#[error("expected {0}")]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
 /// A field of a struct.

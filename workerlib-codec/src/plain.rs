@@ -50,7 +50,7 @@ impl PlainWriter<'_> {
         write_str(self.out, value).is_ok()
     }
 
-    /// Writes a reference to a value that was written before and is no container; returns whether there is one.
+    /// Writes a reference to a value that was written before and is not a container; returns whether there is one.
     ///
     /// `place` is that of a key in its dict: [`PlainWriter::refer_again`] finds it there in the next dict.
     #[inline]
@@ -117,7 +117,7 @@ pub enum Plain<'f, 'd, V> {
     Float(f64),
     /// Bytes that should be the UTF-8 of a str.
     Str(&'f [u8]),
-    /// A value that was defined before, and is no container and no long int.
+    /// A value that was defined before, and is neither a container nor a long int.
     Known(&'d V),
 }
 

@@ -100,7 +100,7 @@ impl References {
             Some(_) => Err(format!("reference {} was released more often than it was sent", reference.0)),
             // It was revoked since: its release crossed that.
             None if was_given => Ok(false),
-            None => Err(format!("reference {} was released and never sent", reference.0)),
+            None => Err(format!("reference {} was released, and was never sent", reference.0)),
         }
     }
 

@@ -334,7 +334,7 @@ impl<P> Session<P> {
     /// Takes in what the peer sent.
     pub fn handle_message(&mut self, message: Message<P>) {
         match (&self.state, message) {
-            // Messages that were under way when one side closed are no violation.
+            // Messages that were under way when one side closed are not a violation.
             (State::Closed(_), _) => {}
             (_, Message::Close { reason }) => self.end(CloseReason::Peer(reason)),
             (State::Listening, Message::Hello(peer)) => self.handle_hello(peer),

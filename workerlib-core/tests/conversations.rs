@@ -541,7 +541,7 @@ fn a_report_reaches_the_caller_while_the_call_runs() {
     pair.sides[1].report(given_up, 6);
     pair.settle();
     assert_eq!(pair.events(0), []);
-    assert!(pair.sides.iter().all(Session::is_open), "late reports are no violation");
+    assert!(pair.sides.iter().all(Session::is_open), "late reports are not a violation");
 }
 
 /// Protects the detection of calls that wait for each other: the peer hears for which answer this side waits.

@@ -511,7 +511,7 @@ fn run(window: u32, schedule: &[u16]) {
 
 fn number_from<T: std::str::FromStr>(variable: &str) -> Option<T> {
     let text = env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
 }
 
 fn search(seed: u64, cases: u32, run: impl Fn(u32, &[u16])) -> Result<(), TestError<(u32, Vec<u16>)>> {

@@ -58,7 +58,7 @@ fn a_producer_holds_to_its_credit() {
     let mut pair = Pair::new(WINDOW, 1);
     let stream = open(&mut pair);
     assert!(!produce(&mut pair, stream, 5), "there are four");
-    assert!(!produce(&mut pair, stream, 0), "no items are no message");
+    assert!(!produce(&mut pair, stream, 0), "no items are not a message");
     assert!(produce(&mut pair, stream, 4));
     assert!(!produce(&mut pair, stream, 1));
     pair.sides[0].grant(stream, Credit { items: 1, bytes: 0 });

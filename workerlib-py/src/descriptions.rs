@@ -29,7 +29,7 @@ fn read_export(one: &Bound<'_, PyAny>) -> PyResult<Export> {
     let mut export = Export::new(name);
     (export.doc, export.returns) = (doc.extract()?, returns);
     export.kind =
-        ExportKind::from_number(kind).ok_or_else(|| PyValueError::new_err("no such kind of export"))?;
+        ExportKind::from_number(kind).ok_or_else(|| PyValueError::new_err("unknown kind of export"))?;
     if !parameters.is_none() {
         let read = export.parameters.insert(Vec::new());
         for one in parameters.try_iter()? {
@@ -44,7 +44,7 @@ fn read_export(one: &Bound<'_, PyAny>) -> PyResult<Export> {
 fn read_parameter(one: &Bound<'_, PyAny>) -> PyResult<Parameter> {
     let (name, number, default, annotation): Parts<'_> = one.extract()?;
     let kind = ParameterKind::from_number(number.extract()?)
-        .ok_or_else(|| PyValueError::new_err("no such kind of parameter"))?;
+        .ok_or_else(|| PyValueError::new_err("unknown kind of parameter"))?;
     let mut parameter = Parameter::new(name, kind);
     (parameter.default, parameter.annotation) = (default.extract()?, annotation);
     Ok(parameter)

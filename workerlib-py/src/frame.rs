@@ -382,7 +382,7 @@ pub(crate) fn size_of_buffers(py: Python<'_>, buffers: &[Py<PyAny>]) -> usize {
     buffers.iter().map(|buffer| size(buffer).unwrap_or(0)).sum()
 }
 
-/// Replaces buffers by copies; what is no buffer is an object of the host's, of which there is one.
+/// Replaces buffers by copies; what is not a buffer is an object of the host's, of which there is one.
 pub(crate) fn copy(py: Python<'_>, buffers: &mut [Py<PyAny>]) -> PyResult<()> {
     for buffer in buffers {
         // SAFETY: it is alive.

@@ -170,7 +170,7 @@ fn read_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyT
     PyTuple::new(py, [typecode.as_any(), content.as_any()]).map(Some)
 }
 
-/// The number of bytes that a number of an array has on this machine; `None` for what is no typecode of numbers.
+/// The number of bytes that a number of an array has on this machine; `None` for what is not a typecode of numbers.
 fn size_of_item(typecode: &str) -> Option<usize> {
     Some(match typecode {
         "b" | "B" => 1,

@@ -64,7 +64,7 @@ pub(crate) fn with_collector<T>(py: Python<'_>, call: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Has the collector wait for as many containers more as a frame's values have: they have just been built, and are no garbage
+/// Has the collector wait for as many containers more as a frame's values have: they have just been built, and are not garbage
 /// yet. It is called within the pause. `_values/fresh_values.py` does it.
 pub(crate) fn spare(py: Python<'_>, containers: usize) -> PyResult<()> {
     static SPARE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -84,7 +84,7 @@ impl ItemQueue {
 const TAKEN: &str = "another step has taken the item that this one found";
 const COLLECTED: &str = "the stream has been collected";
 
-// The iterator. `am_send`, by which an awaitable gives its result without an exception, is no slot that PyO3 knows, so the
+// The iterator. `am_send`, by which an awaitable gives its result without an exception, is not a slot that PyO3 knows, so the
 // class is made by hand.
 
 /// The iterator of `async for`.

@@ -273,7 +273,7 @@ impl<'py> Recipe<'py> {
         let text = given.cast_exact::<PyString>().ok().filter(|text| !is_pythons(text));
         let Some(text) = text else {
             let text = given.repr().map_or_else(|_| "…".to_owned(), |text| text.to_string());
-            return Err(PyValueError::new_err(format!("{text} is no attribute of an object")));
+            return Err(PyValueError::new_err(format!("{text} cannot be the name of an attribute")));
         };
         let slot = self.slots.get_item(text)?;
         if slot.is_none() && !self.has_dict {

@@ -142,7 +142,7 @@ impl<'py, 'b> PySink<'py, 'b> {
             return Ok(found);
         }
         let number = number.map_or_else(String::new, |number| number.to_string());
-        Err(PyValueError::new_err(format!("no deferred value {number} stands before this value")))
+        Err(PyValueError::new_err(format!("deferred value {number} has not come before this value")))
     }
 
     /// Counts what a builder may copy, and refuses what the frame does not account for.
@@ -184,7 +184,7 @@ impl<'py, 'b> PySink<'py, 'b> {
     ) -> PyResult<Bound<'py, PyAny>> {
         match kind {
             Container::Extension(number) if kind.is_filled() => {
-                let object = made.ok_or_else(|| PyValueError::new_err("no value to make it from"))?;
+                let object = made.ok_or_else(|| PyValueError::new_err("there is no value to make it from"))?;
                 self.types.fill(number, &object, &values)?;
                 Ok(object)
             }
@@ -389,7 +389,7 @@ impl<'py> Sink for PySink<'py, '_> {
         // Only what came through a browser's port has this.
         match self.buffer(number)?.getattr_opt(intern!(self.py, "take_object"))? {
             Some(take) => take.call0(),
-            None => Err(PyValueError::new_err(format!("buffer {number} is no object of JavaScript's"))),
+            None => Err(PyValueError::new_err(format!("buffer {number} is not an object of JavaScript's"))),
         }
     }
 
@@ -547,7 +547,7 @@ impl<'py> Sink for PySink<'py, '_> {
                         self.recipes[build.recipe as usize - 1].finish(&made, &object)?;
                         Ok(made)
                     }
-                    _ if build.recipe > 0 => Err(PyValueError::new_err("an attribute without a value")),
+                    _ if build.recipe > 0 => Err(PyValueError::new_err("the last attribute has no value")),
                     made => self.convert(kind, object, made),
                 }
             }

@@ -278,7 +278,7 @@ pub(crate) fn read_items<'py>(
     while part.at < end {
         let ([run], depth, rest) = frame.decode_part(py, ["item"], settings, part, None)?;
         let run: Bound<'py, PyList> =
-            run.cast_into_exact().map_err(|_| frame_error(py, "items that are no list"))?;
+            run.cast_into_exact().map_err(|_| frame_error(py, "items that are not a list"))?;
         (part, deepest) = (rest, deepest.max(depth));
         match &items {
             None => items = Some(run),

@@ -90,7 +90,7 @@ fn number(text: &str) -> Result<u64> {
     match text.replace('_', "").parse() {
         // libFuzzer takes 0 as no limit at all.
         Ok(number) if number > 0 => Ok(number),
-        _ => bail!("{text} is no number of executions; it should be a number from 1 on"),
+        _ => bail!("{text} is not a number of executions; it should be a number from 1 on"),
     }
 }
 

@@ -157,7 +157,7 @@ pub(crate) fn guard() -> Result<ExitCode> {
         match line.split_at_checked(1).map(|(sign, leader)| (sign, leader.parse::<u32>())) {
             Some(("+", Ok(leader))) => drop(leaders.insert(leader)),
             Some(("-", Ok(leader))) => drop(leaders.remove(&leader)),
-            _ => anyhow::bail!("{line:?} is no message to the warden"),
+            _ => anyhow::bail!("{line:?} is not a message to the warden"),
         }
     }
     end(&leaders.into_iter().collect::<Vec<_>>(), || {});

@@ -1,7 +1,7 @@
 //! A check of the modules of each crate, this program's included: none of them needs itself by way of others.
 //!
 //! The arrows are read from the source: `use` declarations, and paths that begin with `crate`, `super`, `self` or a module that the
-//! file declares. Declaring a module is no arrow, and neither is what unit tests use.
+//! file declares. Declaring a module is not an arrow, and neither is what unit tests use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

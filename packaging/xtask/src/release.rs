@@ -327,7 +327,7 @@ mod tests {
         let log = fs::read_to_string(checkout.root().join("CHANGELOG.md")).expect("it is there");
         assert!(log.contains("## 7.8.9 - 2033-05-18\n"));
         git(&checkout, &["commit", "--quiet", "--allow-empty", "--message", "later"]).expect("git is here");
-        assert_eq!(wheel::epoch(&checkout), unreleased, "what is no release has a date of its own");
+        assert_eq!(wheel::epoch(&checkout), unreleased, "what is not a release has a date of its own");
         fs::remove_dir_all(checkout.root()).expect("the folder is ours");
     }
 }

@@ -97,7 +97,7 @@ fn accept(listener: &TcpListener, site: &Arc<Site>, stopped: &Arc<AtomicBool>) {
             continue;
         };
         let (site, stopped) = (Arc::clone(site), Arc::clone(stopped));
-        // A browser may go away at any time, and that is no error of ours.
+        // A browser may go away at any time, and that is not an error of ours.
         thread::spawn(move || {
             let _ = converse(&stream, &site, &stopped);
         });

@@ -113,7 +113,7 @@ def test_parameters_that_are_left_open() -> None:
 
 
 def test_what_is_inherited_counts() -> None:
-    """Once, and what is missing is missing."""
+    """A function of a base class is checked once, and its absence is a complaint."""
     assert refused(Derived) == "the worker 'stats' does not fit Derived: it does not export median()"
 
 
@@ -150,7 +150,7 @@ def test_streams_are_no_calls() -> None:
         "rows() is a stream there, and its items come one by one: write `def` and `-> workerlib.Stream[…]`"
         in message
     )
-    assert "mean() is no stream there, and it returns its result at once: write `async def`" in message
+    assert "mean() is not a stream there, and it returns its result at once: write `async def`" in message
 
 
 def test_a_generator_behind_a_decorator_is_both() -> None:
@@ -373,13 +373,13 @@ def test_type_parameters_and_type_statements() -> None:
 
 
 def test_a_script_without_functions() -> None:
-    """There is nothing to write."""
+    """The command says that the script exports nothing, and writes no file."""
     with pytest.raises(ValueError, match="work exports no function"):
         written("x = 1")
 
 
 def test_a_generator_becomes_a_stream() -> None:
-    """A function with a `yield` is `async for` for the page, so its method returns a Stream and is no coroutine."""
+    """A function with a `yield` is `async for` for the page, so its method returns a Stream and is not a coroutine."""
     text = written(
         """
         from collections.abc import AsyncGenerator, Iterator

@@ -176,6 +176,7 @@ async def test_the_end_of_the_program(
 
 @BOTH
 async def test_a_call_that_is_cancelled_before_it_begins_is_not_sent(start: Start) -> None:
+    """A `gather()` that is cancelled at once sends none of its calls, and ends as cancelled."""
     heard = export_echo()
     async with over_port() as worker:
         both: Any = start(worker.echo(1), worker.echo(2))

@@ -11,6 +11,7 @@ import workerlib
 
 
 def test_diagnostics_and_versions_are_there() -> None:
+    """Programs of the reference library find both names, with the versions of this Python."""
     from workerlib import diagnostics, systemVersions
 
     assert f"Python {sys.version}" in diagnostics
@@ -18,6 +19,7 @@ def test_diagnostics_and_versions_are_there() -> None:
 
 
 def test_elapsed_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times from a second on are shown in seconds, shorter ones in milliseconds."""
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     assert workerlib.elapsedTime(995.4) == "5s"
     assert workerlib.elapsedTime(999.75) == "250ms"
@@ -25,6 +27,8 @@ def test_elapsed_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_typechecked_is_beartype_where_it_is_installed() -> None:
+    """Elsewhere the decorator returns the function unchanged."""
+
     @workerlib.typechecked
     def double(number: int) -> int:
         return number * 2
@@ -41,6 +45,7 @@ def test_typechecked_is_beartype_where_it_is_installed() -> None:
 
 @pytest.mark.skipif(sys.platform == "emscripten", reason="there are no processes")
 def test_importing_workerlib_imports_none_of_it() -> None:
+    """Programs that do not use these names do not pay for their modules."""
     program = (
         "import sys, workerlib; print(sorted(m for m in sys.modules if m.endswith(('.diagnostics', '.reference',"
         " 'beartype'))))"
@@ -49,9 +54,10 @@ def test_importing_workerlib_imports_none_of_it() -> None:
     assert told.stdout == "[]\n"
 
 
-@pytest.mark.skipif(sys.platform == "emscripten", reason="a native Python is no worker")
+@pytest.mark.skipif(sys.platform == "emscripten", reason="a native Python is not a worker")
 def test_workerlib_worker_is_for_workers() -> None:
+    """A program that imports the module of workers by mistake is told so."""
     told = subprocess.run(
         [sys.executable, "-c", "import workerlib.worker"], capture_output=True, text=True, check=False
     )
-    assert "is for the script of a worker" in told.stderr
+    assert "is for a worker's script" in told.stderr

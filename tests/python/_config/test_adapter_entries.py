@@ -30,9 +30,9 @@ def keyword(data, *, quality): return data
         ('["Typ", "one", "one"]', "the module 'shapes' has no 'Typ'; did you mean 'Type'"),
         ('["Type", "on", "one"]', "the module 'shapes' has no 'on'; did you mean 'one'"),
         ('["Type", "one", "twoo"]', "the module 'shapes' has no 'twoo'; did you mean 'two'"),
-        ('["number", "one", "one"]', "7 is no class"),
-        ('["one", "one", "one"]', "is no class"),
-        ('["Type", "number", "one"]', "the encoder, 7, is no function"),
+        ('["number", "one", "one"]', "7 is not a class"),
+        ('["one", "one", "one"]', "is not a class"),
+        ('["Type", "number", "one"]', "the encoder, 7, is not a function"),
         ('["Type", "two", "one"]', "the encoder two has 2 parameters, it needs one parameter"),
         ('["Type", "nothing", "one"]', "the encoder nothing has 0 parameters, it needs one parameter"),
         ('["Type", "one", "three"]', "the decoder three has 3 parameters, it needs one or two parameters"),
@@ -62,11 +62,20 @@ def test_an_entry_that_cannot_be_right(configure: Configure, names: str, message
     [
         (
             '"shapes" = [["Type", "one"], ["Type", "None", "two"]]',
-            "is for the same class, and stands before it",
+            "the class has an adapter already",
         ),
-        ('"shapes" = ["Type"]\n"shapes2" = ["Type"]', r'"shapes" = \["Type"\] is for the same class'),
-        ('"workerlib" = ["All", "pickle", "pickle"]\n"shapes" = ["Type"]', '"All" is for everything, but'),
-        ('"shapes" = ["Type"]\n"workerlib" = ["All", "pickle", "pickle"]', '"All" is for everything, but'),
+        (
+            '"shapes" = ["Type"]\n"shapes2" = ["Type"]',
+            r'the class has an adapter already, \[adapters\] "shapes" = \["Type"\]',
+        ),
+        (
+            '"workerlib" = ["All", "pickle", "pickle"]\n"shapes" = ["Type"]',
+            '"All" has to be the only adapter',
+        ),
+        (
+            '"shapes" = ["Type"]\n"workerlib" = ["All", "pickle", "pickle"]',
+            '"All" has to be the only adapter',
+        ),
     ],
 )
 def test_entries_that_cannot_stand_together(configure: Configure, text: str, message: str) -> None:
@@ -76,14 +85,14 @@ def test_entries_that_cannot_stand_together(configure: Configure, text: str, mes
 
 
 def test_a_module_that_is_not_there(configure: Configure) -> None:
-    """The remedy is named: [files] or packages."""
+    """The error says that a module belongs under [files] or packages."""
     with pytest.raises(ConfigError, match=r'"no_such" = \["Type"\]: there is no module .*\[files\]'):
         configure('[adapters]\n"no_such" = ["Type"]')
 
 
 def test_a_section_that_is_none(configure: Configure) -> None:
-    """A list in place of the section."""
-    with pytest.raises(ConfigError, match=r"\[adapters\] is a section with a key for each module"):
+    """A list in place of the section is refused."""
+    with pytest.raises(ConfigError, match=r"\[adapters\] should be a section with a key for each module"):
         configure('adapters = ["Type"]')
 
 
@@ -100,7 +109,7 @@ async def test_an_adapter_on_one_side_only(side: str) -> None:
         async with connected(loopback_channel, of_page=of_page, of_worker=of_worker):
             pytest.fail("it was connected")
     assert str(caught.value).startswith(
-        f"{ENTRY} stands in the configuration of the {side} only, the {other} has"
+        f"{ENTRY}: only the configuration of the {side} has this entry, and the {other} has no"
     )
 
 
@@ -113,9 +122,9 @@ async def test_what_python_registered_need_not_be_on_both_sides() -> None:
 
 
 def test_functions_of_the_wrong_number_of_parameters_in_python() -> None:
-    """register_adapter() raises a TypeError then."""
+    """register_adapter() refuses them with a TypeError."""
     with pytest.raises(TypeError, match="the encoder"):
         workerlib.register_adapter(int, lambda: 1)
-    with pytest.raises(TypeError, match="is no class"):
+    with pytest.raises(TypeError, match="is not a class"):
         workerlib.register_adapter("int", str)  # type: ignore[type-var]
     assert AdapterSet().describe() == []

@@ -41,7 +41,7 @@ def test_settings_have_defaults_and_arguments_win() -> None:
         ({"strict": "yes"}, "strict = 'yes' should be of type bool"),
         ({"max_depth": True}, "max_depth = True should be of type int"),
         ({"max_depth": 0}, "max_depth = 0 should be 1 at least"),
-        (["strict"], r"\[workerlib\] is a section"),
+        (["strict"], r"\[workerlib\] should be a section"),
     ],
 )
 def test_a_section_that_cannot_be_right_is_refused(section: object, message: str) -> None:

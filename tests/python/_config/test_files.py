@@ -40,15 +40,15 @@ def test_names_for_parts_of_addresses() -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ([], "is a section with addresses and paths"),
-        ({"a.py": 1}, "should be a path"),
-        ({"{FROM}/a.py": ""}, "under the name '{FROM}'; known names: none"),
-        ({"{A}": "x", "a.py": "{B}/"}, "under the name '{B}'; known names: {A}"),
-        ({"x/a.py": "", "y/a.py": ""}, "'x/a.py' has the path 'a.py' already"),
+        ([], "should be a section with a path for each address"),
+        ({"a.py": 1}, "write a path"),
+        ({"{FROM}/a.py": ""}, "no entry before this one defines '{FROM}'; defined are: none"),
+        ({"{A}": "x", "a.py": "{B}/"}, "no entry before this one defines '{B}'; defined are: {A}"),
+        ({"x/a.py": "", "y/a.py": ""}, "'x/a.py' goes to the path 'a.py' already"),
     ],
 )
 def test_sections_that_cannot_be_right(section: object, message: str) -> None:
-    """The error names the entry."""
+    """The error names the entry, and what should be there."""
     with pytest.raises(ConfigError, match="files") as caught:
         files({"files": section})
     assert message in str(caught.value)

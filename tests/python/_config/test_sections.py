@@ -12,6 +12,7 @@ from workerlib._rpc.any_call import AnyCall, allow
 
 
 def test_names_of_modules_classes_and_builtins() -> None:
+    """A name is found in a module, in a class, or among the builtin functions."""
     config = {"exports": {"math": ["sqrt"], "builtins": "sum", "collections": ["OrderedDict.fromkeys"]}}
     found = functions(config, "exports")
     assert found["sqrt"] is math.sqrt
@@ -20,13 +21,14 @@ def test_names_of_modules_classes_and_builtins() -> None:
 
 
 def test_a_section_that_is_not_there_is_empty() -> None:
+    """A configuration without the section exports nothing, and is no error."""
     assert functions({}, "exports") == {}
 
 
 @pytest.mark.parametrize(
     ("section", "told"),
     [
-        (["math"], "a section with modules"),
+        (["math"], "a section with a key for each module"),
         ({"math": 3}, "a list of names"),
         ({"math": ["sqrt", 3]}, "a list of names"),
         ({"math": [""]}, "a list of names"),
@@ -34,19 +36,22 @@ def test_a_section_that_is_not_there_is_empty() -> None:
         ({"math": ["pow"], "builtins": ["pow"]}, "'pow' twice"),
         ({"math": ["squrt"]}, r"\[exports\] 'math' = \['squrt'\].*did you mean 'sqrt'"),
         ({"no_such_module": ["f"]}, "no_such_module"),
-        (3, "a section with modules"),
+        (3, "a section with a key for each module"),
     ],
 )
 def test_a_section_that_cannot_be_right(section: Any, told: str) -> None:
+    """The error names the section and the entry, and a similar name where there is one."""
     with pytest.raises(ConfigError, match=told):
         functions({"exports": section}, "exports")
 
 
 def test_imports_may_be_anything() -> None:
+    """Unlike exports, imports need not be callable."""
     assert objects({"imports": {"math": ["pi"]}}, "imports") == {"pi": math.pi}
 
 
 async def test_any_call_reaches_what_is_allowed() -> None:
+    """anyCall calls no function that the configuration does not allow, and the error lists those that it does."""
     allow({"sqrt": math.sqrt})
     assert await anyCall("sqrt", 16) == 4
     for name in ("eval", "anyCall", "__import__"):
@@ -55,6 +60,8 @@ async def test_any_call_reaches_what_is_allowed() -> None:
 
 
 async def test_the_pages_any_call_makes_methods_of_names() -> None:
+    """`any_call.f(…)` calls the function 'f', whatever the names of the arguments are."""
+
     async def call(*args: Any, **kwargs: Any) -> Any:
         return args, kwargs
 

@@ -51,7 +51,7 @@ def test_items_without_a_typed_array(array: str) -> None:
 
 @pytest.mark.parametrize("wrong", [{"shape": [4]}, {"dtype": "O"}, {"dtype": "no such"}, {"shape": ["x"]}])
 def test_parts_that_do_not_fit(wrong: dict[str, Any]) -> None:
-    """A page may send anything; what is no array raises."""
+    """A page may send anything; what is not an array raises."""
     from workerlib._javascript.arrays import from_parts
 
     with pytest.raises((TypeError, ValueError)):

@@ -560,7 +560,7 @@ def test_two_deaths_make_a_poison() -> None:
 
 
 def test_a_task_that_ends_too_late_is_terminated() -> None:
-    """An interrupted worker has two seconds; then it is replaced at once, which is no death of its slot's."""
+    """An interrupted worker has two seconds; then it is replaced at once, which is not a death of its slot's."""
     schedule, _ = started()
     schedule.submit(1, timeout=1.0)
     steps(schedule)
@@ -663,5 +663,5 @@ def test_the_delay_doubles_and_is_bounded() -> None:
 
 def test_names_of_internal_functions_cannot_be_exported() -> None:
     """A worker has functions of workerlib's own beside its exports; a user's function must not take their place."""
-    with pytest.raises(ValueError, match="for workerlib itself"):
+    with pytest.raises(ValueError, match="reserved for workerlib"):
         workerlib.export(name="workerlib:chunk")(math.sqrt)

@@ -337,7 +337,7 @@ async def test_a_function_that_vanished(connect: Connect) -> None:
 
 
 async def test_dir_help_repr_and_signature(connect: Connect) -> None:
-    """They tell what the worker's code says."""
+    """A remote function shows what the worker's code says of it."""
     workerlib.export(add, echo)
     async with connect() as worker:
         assert {"add", "echo", "close", "worker"} <= set(dir(worker))
@@ -470,6 +470,6 @@ def test_connect_outside_of_a_page() -> None:
 
 
 def test_aliases() -> None:
-    """The seed document's names exist."""
+    """The names of the seed document exist."""
     assert workerlib.connectToWorker is workerlib.connect
     assert workerlib.Worker is Worker

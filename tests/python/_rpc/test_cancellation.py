@@ -251,7 +251,7 @@ async def test_a_call_in_line_is_cancelled(gate: Gate) -> None:
 
 
 async def test_a_call_is_cancelled_when_its_turn_has_come(gate: Gate) -> None:
-    """Its turn goes to the next."""
+    """A waiting call that is cancelled as its turn comes leaves the turn to the next one."""
     async with limited(1) as worker:
         tasks = [asyncio.create_task(worker.passes(number)) for number in range(3)]
         await until(lambda: gate.begun)

@@ -126,7 +126,7 @@ def test_what_a_side_describes_has_an_end(monkeypatch: pytest.MonkeyPatch) -> No
 async def test_a_method_that_has_not_been_described(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It can be called all the same."""
+    """A method that a class got after its description can be called."""
     monkeypatch.setattr(described_classes, "MOST_METHODS", 0)
 
     @export

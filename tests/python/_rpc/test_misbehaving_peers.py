@@ -187,7 +187,7 @@ async def test_exceptions_that_are_none(description: object) -> None:
     ids=repr,
 )
 async def test_exceptions_cannot_name_what_is_called(change: dict[str, object]) -> None:
-    """A peer's word for a class makes nothing run that is no exception that is here."""
+    """A peer's word for a class makes nothing run that is not an exception that is here."""
     error = await raised([described(**change)])
     assert isinstance(error, workerlib.RemoteError)
     assert (error.type_name, error.args[0]) == ("ValueError", "text")
@@ -216,7 +216,7 @@ async def test_answers_to_no_call(frame: bytes) -> None:
 
 
 async def test_a_second_answer() -> None:
-    """The first answer counts."""
+    """A peer that answers a call twice does not change the first answer."""
     peer = Peer()
     await peer.open()
     task, call = await peer.called()

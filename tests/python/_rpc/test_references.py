@@ -229,7 +229,7 @@ async def test_a_payload_that_nobody_reads_is_released(peer: Peer, monkeypatch: 
 
 def test_values_of_no_connection_have_no_callbacks() -> None:
     """`encode()` alone has nobody who could call it."""
-    with pytest.raises(TypeError, match="of no connection"):
+    with pytest.raises(TypeError, match="there is no connection here"):
         encode(lambda: 1)
 
 

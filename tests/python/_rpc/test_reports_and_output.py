@@ -71,7 +71,7 @@ def test_progress_of_a_long_range() -> None:
 
 @pytest.mark.parametrize("value", [encode([1])[0], encode(None)[0], b"\x90\xc1", b"\x90", b""], ids=repr)
 async def test_reports_that_are_no_arguments(value: bytes) -> None:
-    """A report that is no tuple, or no value, is a FrameError of its call alone."""
+    """A report that is not a tuple, or not a value, is a FrameError of its call alone."""
     peer = Peer()
     await peer.open()
     task, call = await called(peer, print)
@@ -231,7 +231,7 @@ async def test_prints_are_forwarded_and_still_printed(connect: Connect, forward:
 
 
 async def test_each_kind_is_forwarded_once(connect: Connect, forward: Forward) -> None:
-    """Records and warnings are no text of stderr besides, where all kinds are forwarded."""
+    """Where all kinds are forwarded, records and warnings do not arrive a second time as text of stderr."""
     forward("print", "log", "warnings")
     _, heard = await heard_of(connect)
     assert of("log", heard) == "logged 1\n"

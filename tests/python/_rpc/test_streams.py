@@ -130,7 +130,7 @@ async def test_items_that_cannot_be_read(frame: bytes) -> None:
 
 
 async def test_a_producer_that_raises_what_cannot_be_read() -> None:
-    """It is a FrameError for the step."""
+    """An exception that cannot be read is a FrameError of its step."""
     peer = Producing()
     await peer.open()
     peer.say(b"\x92\x13\x07" + encode("no description")[0])
@@ -611,7 +611,7 @@ async def test_an_iterator_and_its_stream_are_collected() -> None:
 
 
 def test_streams_belong_to_connections() -> None:
-    """Values of none cannot hold a stream."""
+    """Values that are encoded for no connection cannot hold a stream."""
 
     with pytest.raises(workerlib.UnsendableError, match="belongs to a connection"):
         encode(rows(1))

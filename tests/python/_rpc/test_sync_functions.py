@@ -175,7 +175,7 @@ async def test_a_sync_function_never_has_a_task_of_others(connect: Connect) -> N
 
 
 async def test_a_function_that_ends_the_connection(connect: Connect) -> None:
-    """The end of the connection within a function is no error of the worker, and what it gives is not awaited for ever."""
+    """The end of the connection within a function is not an error of the worker, and what it gives is not awaited for ever."""
     ended = asyncio.Event()
 
     async def forever() -> None:

@@ -159,7 +159,7 @@ async def test_time_limit() -> None:
 
 
 async def test_time_limit_of_none() -> None:
-    """A limit of None is none."""
+    """A limit of None never ends the code."""
     async with TimeLimit(None) as limit:
         limit.begin_anew()
         await sleep(0.01)

@@ -186,7 +186,7 @@ async def _endless(_: Thing) -> Thing:
 
 
 async def test_a_cycle_of_async_and_sync_adapters(connect: Connect) -> None:
-    """Each way round."""
+    """Objects that refer to each other through both kinds of adapters are refused, whichever comes first."""
     register_adapter(Smaller, content_later, Smaller)
     register_adapter(Thing, content_of, Thing)
     thing, smaller = Thing(), Smaller()
@@ -263,7 +263,7 @@ async def test_adapters_that_enter_the_codec_again(connect: Connect) -> None:
 
 
 async def test_an_async_encoder_that_calls_the_worker(connect: Connect) -> None:
-    """Its call is one as any other."""
+    """An encoder may call the worker while its own call waits to be sent."""
     async with connect() as worker:
 
         async def ask(thing: Thing) -> Any:

@@ -76,7 +76,7 @@ def test_attributes_of_buffers() -> None:
 
 
 def test_a_closed_buffer() -> None:
-    """Its content is gone."""
+    """A closed buffer is refused, because its content is gone."""
     for buffer in (io.BytesIO(b"x"), io.StringIO("x")):
         buffer.close()
         with pytest.raises(UnsendableError, match="closed"):
@@ -124,7 +124,7 @@ def by_name(row: Any, key: str = "name") -> Any:
     ids=["by keyword", "positional", "nested", "of a class"],
 )
 def test_a_partial_function(value: Any) -> None:
-    """It travels if its function does."""
+    """A partial travels if its function does."""
     value.label = "a label"
     back: Any = round_trip(value)
     assert type(back) is functools.partial
@@ -145,7 +145,7 @@ def test_a_partial_function_of_what_stays() -> None:
 
 
 def test_a_partial_function_arrives_strictly_and_twice() -> None:
-    """It is no likeness of something: there is no warning, and two places have the same one."""
+    """It is not a likeness of something: there is no warning, and two places have the same one."""
     partial = functools.partial(int, base=2)
     data, _ = encode([partial, partial], table=sending.STRICT)
     one, other = decode(bytes(data), [])

@@ -108,7 +108,7 @@ def test_a_class_that_is_exported() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_class_that_the_module_does_not_have(kind: str) -> None:
-    """The error names both."""
+    """The error names the module and the class."""
     extension, values = named(kind, "users_classes:Missing")
     message = refused(extension, *values)
     assert "the class Missing is not known here: users_classes has no such class" in message

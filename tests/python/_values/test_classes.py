@@ -361,7 +361,7 @@ def test_a_portable_class_with_a_getattr() -> None:
 
 
 def test_a_class_that_does_not_say_so_is_refused() -> None:
-    """The error names class and path."""
+    """An instance of a class that is not portable is refused; the error names class and path."""
     with pytest.raises(workerlib.UnsendableError, match=r"value\['a'\]: users_classes.Plain cannot be sent"):
         round_trip({"a": users.Plain()})
 
@@ -384,7 +384,7 @@ def test_portable_refuses_what_holds_more_than_attributes(base: type) -> None:
 
 
 def test_portable_is_for_classes() -> None:
-    """A function is none."""
+    """The decorator refuses a function."""
     with pytest.raises(TypeError, match="decorator for classes"):
         workerlib.portable(test_portable_is_for_classes)  # type: ignore[type-var]
 
@@ -510,7 +510,7 @@ def test_a_class_arrives_as_itself(cls: type) -> None:
 
 
 def test_a_class_of_no_kind_is_refused() -> None:
-    """The message names it."""
+    """A frame with an unknown kind of class is refused, and the error names the kind."""
     with pytest.raises(workerlib.UnsendableError, match="users_classes.Plain"):
         round_trip([users.Plain])
 

@@ -28,7 +28,7 @@ Connect = Callable[[], contextlib.AbstractAsyncContextManager[Worker]]
 
 
 class OwnMapping(collections.abc.Mapping[str, int]):
-    """A mapping that is no dict."""
+    """A mapping that is not a dict."""
 
     def __getitem__(self, key: str) -> int:
         return {"a": 1, "b": 2}[key]
@@ -136,7 +136,7 @@ def test_strict_refuses_it(name: str) -> None:
 
 
 def test_strict_lets_the_listed_types_pass() -> None:
-    """It is about conversions only."""
+    """A strict connection refuses conversions, and no value that arrives as itself."""
     from library_values import LIBRARY_VALUES
 
     data, buffers = encode(list(LIBRARY_VALUES.values()), strict=True)
@@ -203,7 +203,7 @@ def test_warnings_that_are_errors_are_raised() -> None:
 
 
 def test_a_generator_in_two_places_is_read_once() -> None:
-    """Its list stands in both."""
+    """A generator that occurs twice arrives as one list."""
     numbers = (n for n in range(3))
     with pytest.warns(ConversionWarning):
         back = cast(list[Any], round_trip([numbers, numbers, {"k": numbers}]))
@@ -315,7 +315,7 @@ def test_what_iterating_raises_is_told_with_path_and_type(error: BaseException) 
         round_trip([1, bad_iterable])
     if isinstance(caught.value, UnsendableError):
         assert (caught.value.path, caught.value.type_name) == ("value[1]", "tests.Ownobject")
-        assert f"to iterate over it raised {type(error).__name__}" in str(caught.value)
+        assert f"iterating over it raised {type(error).__name__}" in str(caught.value)
         assert caught.value.__cause__ is error
     keys = own(
         collections.abc.Mapping,

@@ -116,7 +116,7 @@ NAMES = _names()
 
 
 def test_the_tables_were_read() -> None:
-    """An empty table would test nothing."""
+    """Protects the tests of this file, which would pass with an empty table."""
     assert len(ROWS) > 100
     sections = {section for section, _, _ in ROWS}
     assert {"Scalars", "Buffers", "numpy", "Containers", "Standard library", CONVERSIONS} < sections

@@ -104,8 +104,8 @@ def test_zones_that_there_are_arrive(name: str) -> None:
 @pytest.mark.parametrize("content", [b"\xff" * 4, bytearray(b"\xff" * 8), memoryview(b"\xff" * 4), ["a"], 3])
 @pytest.mark.parametrize("typecode", ["u", "w"])
 def test_an_array_of_characters_is_made_of_text(typecode: str, content: object) -> None:
-    """Bytes would give it numbers beyond U+10FFFF, which are no characters and end CPython where they become a str."""
-    assert "no text of an array" in refusal(extension(51, typecode, content))
+    """Bytes would give it numbers beyond U+10FFFF, which are not characters and end CPython where they become a str."""
+    assert "an array of characters has to be made from a str" in refusal(extension(51, typecode, content))
 
 
 def impossible(dtype: Any, order: Any) -> tuple[Any, memoryview]:

@@ -115,7 +115,7 @@ def test_exceptions_with_a_constructor_of_their_own_keep_what_it_sets(error: Bas
 
 @pytest.mark.parametrize("name", ["int", "print", "eval", "ValueError ", "", "Warning:x"])
 def test_a_frame_names_no_other_builtin_as_an_exception(name: str) -> None:
-    """A builtin that is no exception is not called."""
+    """A builtin that is not an exception is not called."""
     with pytest.raises(workerlib.FrameError):
         decode(extension(24, ("x", name), None, None, False, {}), [])
 

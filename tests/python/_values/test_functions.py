@@ -183,7 +183,7 @@ async def test_a_function_of_another_connection_is_called_by_way_of_this_side(
             (2, f"{__name__}:double"),
             (4, f"{__name__}:double"),
         ]
-    with pytest.raises(UnsendableError, match="of no connection"):
+    with pytest.raises(UnsendableError, match="there is no connection here"):
         encode(worker.double)
 
 

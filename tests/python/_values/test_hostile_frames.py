@@ -39,9 +39,9 @@ LIARS = {
     "list of lists of 2**32-1": b"\xdd\x00\x00\x00\x05" + b"\xdd\xff\xff\xff\xff" * 5,
     "unhashable key": b"\x81\x90\xc0",
     "unhashable key deep down": b"\x81\xd4\x10\x01\x80\xc0",
-    "str that is no UTF-8": b"\xa2\xff\xff",
+    "str that is not UTF-8": b"\xa2\xff\xff",
     "a surrogate in a plain str": b"\xa3\xed\xa0\x80",
-    "extension of surrogates that is no UTF-8": b"\xd5\x02\xff\xff",
+    "extension of surrogates that is not UTF-8": b"\xd5\x02\xff\xff",
     "big int of no bytes": b"\xc7\x00\x01",
     "buffer that did not come": b"\xd6\x05\x00\x00\x00\x00",
     "buffer number 2**32-1": b"\xd6\x05\xff\xff\xff\xff",
@@ -197,7 +197,7 @@ def test_memory_of_a_good_frame(name: str) -> None:
 
 
 def test_random_bytes() -> None:
-    """No bytes crash the decoder."""
+    """No bytes crash the decoder: each frame is a value or a FrameError."""
     chance = random.Random(20261122)
     outcomes = set()
     for number in range(RUNS):
@@ -256,7 +256,7 @@ def test_deep_frames() -> None:
 
 def test_a_buffer_is_no_object_of_a_hosts() -> None:
     """A reader that has no such objects refuses the frame."""
-    with pytest.raises(workerlib.FrameError, match="buffer 0 is no object of JavaScript's"):
+    with pytest.raises(workerlib.FrameError, match="buffer 0 is not an object of JavaScript's"):
         decode(TABLE + b"\xd6\x60\x00\x00\x00\x00", [b"buffer"])
 
 

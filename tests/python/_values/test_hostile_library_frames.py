@@ -97,7 +97,7 @@ def is_refused_or_usable(data: bytes, buffers: list[bytes]) -> bool:
     except workerlib.FrameError as error:
         assert str(error)
         return True
-    # Errors of Python's are fine here: a Decimal may have no hash, an exception a name that is no name.
+    # Errors of Python's are fine here: a Decimal may have no hash, an exception a name that is not a name.
     with contextlib.suppress(Exception):
         repr(value)
     with contextlib.suppress(Exception):
@@ -115,7 +115,7 @@ def is_refused_or_usable(data: bytes, buffers: list[bytes]) -> bool:
 def test_every_extension_type_with_no_values() -> None:
     """Numbers that are not in the table too."""
     outcomes = {kind: is_refused_or_usable(b"\x90" + extension(kind, []), []) for kind in NUMBERS}
-    # A payload of one zero is an int, a str and a bytearray; empty containers are those that are no others.
+    # A payload of one zero is an int, a str and a bytearray; empty containers are those that are not others.
     assert [kind for kind, refused in outcomes.items() if not refused] == [1, 2, 3, 16, 17, 18]
 
 
@@ -185,7 +185,7 @@ REPLACED = list(GOOD)
 
 @pytest.mark.parametrize("name", GOOD)
 def test_the_good_frames_are_good(name: str) -> None:
-    """Else nothing was replaced in them."""
+    """The frames of which the other tests replace a part are accepted whole."""
     kind, values = GOOD[name]
     if name == "ZoneInfo" and BERLIN is None:
         pytest.skip("this Python has no time zones: the package tzdata is missing")
@@ -351,7 +351,7 @@ def test_a_frame_can_name_no_function_and_no_module(name: str) -> None:
 
 
 def test_attributes_that_python_acts_on_are_refused() -> None:
-    """An exception's attributes are data."""
+    """A frame cannot set attributes of an exception that Python itself acts on."""
     for name in ("__class__", "__traceback__", "__dict__", "__setattr__", "__cause__", "__reduce__"):
         values = (("x", "ValueError"), None, None, False, {name: None})
         data = b"\x90" + extension(24, [frame_of(value)[0][1:] for value in values])

@@ -66,7 +66,7 @@ def test_buffers_of_any_size_keep_their_order(buffers: list[bytes]) -> None:
 @BOUNDED
 @given(st.integers(min_value=0, max_value=5000), st.booleans())
 def test_ints_at_each_length(bits: int, negative: bool) -> None:
-    """Around each power of two."""
+    """Ints on both sides of each power of two arrive as they were."""
     for step in (-1, 0, 1):
         number = (1 << bits) + step
         number = -number if negative else number

@@ -180,14 +180,14 @@ if HYPOTHESIS:
     )
     @given(st.randoms(use_true_random=False), st.integers(min_value=1, max_value=25))
     def test_graphs_of_hypothesis_arrive_as_pickle_makes_them(chance: random.Random, size: int) -> None:
-        """The same on graphs that hypothesis chooses, and makes small when one is wrong."""
+        """Pickle is the oracle: random graphs keep their identities and cycles as pickle keeps them."""
         compare_with_pickle(GraphMaker(chance).graph(size))
 
 else:
 
     @pytest.mark.skip(reason="hypothesis's wheel is not among those given to this run")
     def test_graphs_of_hypothesis_arrive_as_pickle_makes_them() -> None:
-        """See above."""
+        """Pickle is the oracle: random graphs keep their identities and cycles as pickle keeps them."""
 
 
 def test_the_comparison_sees_lost_and_invented_sharing() -> None:

@@ -21,7 +21,7 @@ async def main() -> None:
         counting.close()  # rejected: an interface that does not say so
     async for row in worker.rows("3"):  # rejected: another type
         print(row.median)  # rejected: no field of an item
-    await worker.rows(3)  # rejected: a stream is no awaitable
+    await worker.rows(3)  # rejected: a stream is not an awaitable
     for _ in worker.rows(3):  # rejected: a stream is async
         pass
     await worker.total([1.0])  # rejected: no async iterable

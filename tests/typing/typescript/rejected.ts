@@ -38,7 +38,7 @@ export async function rejected(): Promise<void> {
   await worker.heard((text: string) => void text, () => true); // rejected: the argument of a callback's alias
   await worker.heard(() => {}, () => "text"); // rejected: the result of a callback's generic alias
   await worker.unpacked("one", "two"); // rejected: an item of unpacked arguments
-  await worker.by_name({ blue: 1 }, {}, {}); // rejected: a key that is no member of the enum
+  await worker.by_name({ blue: 1 }, {}, {}); // rejected: a key that is not a member of the enum
   void text;
 }
 
@@ -46,7 +46,7 @@ export async function rejectedOfPools(): Promise<void> {
   const pool = await spawnPool<Everything>({ script: "./everything_worker.py", size: "2" }); // rejected: a text as the size
   await pool.mean(["text"]); // rejected: items
   pool.map("maen", [[1]]); // rejected: no such function
-  pool.map("mean", [1]); // rejected: an item that is no argument
+  pool.map("mean", [1]); // rejected: an item that is not an argument
   pool.map("mean", [[1]], { ordered: 1 }); // rejected: an option
   for await (const one of pool.map("mean", [[1]])) one.length; // rejected: a result
   await pool.each.mean("text"); // rejected: an argument of all workers

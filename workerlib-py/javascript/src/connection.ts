@@ -345,7 +345,7 @@ export class Connection {
   #failToLoad(event: ErrorEvent): void {
     const why =
       event.message ||
-      "it cannot be fetched, is no script, or the page's Content Security Policy (worker-src) does not allow it";
+      "it cannot be fetched, is not a script, or the page's Content Security Policy (worker-src) does not allow it";
     this.end(why, new WorkerStartError(`the script of the worker ${this.name} failed: ${why}`));
   }
 

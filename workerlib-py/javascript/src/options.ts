@@ -21,7 +21,7 @@ const texts = (example: string): Check => [
 const MILLISECONDS: Check = ["a number of milliseconds from 0 on", (value) => typeof value === "number" && value >= 0];
 const FLAG: Check = ["true or false", (value) => typeof value === "boolean"];
 
-// The signal of another frame is no instance of this page's class.
+// The signal of another frame is not an instance of this page's class.
 const SIGNAL: Check = [
   "the signal of an AbortController, controller.signal",
   (value) => isFunction(value?.throwIfAborted) && isFunction(value.addEventListener),

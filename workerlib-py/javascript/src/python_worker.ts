@@ -109,7 +109,7 @@ async function start(order: Order, host: Host): Promise<void> {
   const tell = (...told: Told): void => host.postMessage(told);
   const script = new URL(order.script, base).href;
   const what = order.source === null ? script : order.script;
-  // A script that is no file of the server's has the base of its caller.
+  // A script that is not a file of the server's has the base of its caller.
   const relativeTo = order.source === null ? script : base;
   startFrom(relativeTo);
   const report = ({ stage, what, done, total }: { stage: string; what: string; done?: number; total?: number }): void =>

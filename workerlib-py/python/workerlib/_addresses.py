@@ -67,10 +67,10 @@ def url(address: str) -> str:
 
     Raises:
         ConnectError: If PyScript has not told the worker where its script is.
-        TypeError: If the address is no text.
+        TypeError: If the address is not a str.
     """
     if not isinstance(address, str):
-        raise TypeError(f'address={address!r}: write a text, such as "./data.csv"')
+        raise TypeError(f'address={address!r}: write a str, such as "./data.csv"')
     from urllib.parse import urljoin
 
     start = base()

@@ -21,7 +21,7 @@ def require_number(option: str, value: Any, what: str) -> float:
         what: The rest of "a number", such as "of seconds".
 
     Raises:
-        TypeError: If it is no number.
+        TypeError: If it is not a number.
         ValueError: If it is not a number, as IEEE 754 has it.
     """
     # `float()` reads texts, and False would be no time at all.
@@ -83,7 +83,7 @@ def require_flag(option: str, value: Any) -> None:
 
 
 def require_texts(option: str, value: Any, example: str) -> list[str]:
-    """Returns a list of texts. A single text is none, although its letters are texts.
+    """Returns a list of strs. Refuses a single str, although its letters are strs.
 
     Args:
         option: The name of the option, for the error.
@@ -97,11 +97,11 @@ def require_texts(option: str, value: Any, example: str) -> list[str]:
         texts = [*value]
         if all(isinstance(text, str) for text in texts):
             return texts
-    raise TypeError(f"{option}={value!r}: write a list of texts, such as [{example!r}]")
+    raise TypeError(f"{option}={value!r}: write a list of strs, such as [{example!r}]")
 
 
 def require_config(value: Any) -> None:
-    """Checks that a configuration that is no dict can be read: that it is a path, or the text of a file.
+    """Checks that a configuration that is not a dict can be read: that it is a path, or the text of a file.
 
     Args:
         value: The value of `config=`.

@@ -27,7 +27,7 @@ idempotent: set[str] = set()
 """The names of the exports that may run again if their worker dies."""
 
 INTERNAL = "workerlib:"
-"""How the names of workerlib's own functions begin, which are no exports."""
+"""How the names of workerlib's own functions begin, which are not exports."""
 
 _of_classes: set[str] = set()
 """The names of the exports that came with an exported class: its class methods and static methods."""
@@ -110,7 +110,7 @@ def _export(function: _F, name: str | None, is_idempotent: bool, is_blocking: bo
             ' write export(f), or @export(name="…") above the function'
         )
     if name is not None and (not isinstance(name, str) or not name):
-        raise TypeError(f"name={name!r}: write the name by which the page calls the function, as a text")
+        raise TypeError(f"name={name!r}: write a str, the name by which the page calls the function")
     require_flag("idempotent", is_idempotent)
     require_flag("blocking", is_blocking)
     if name is None:
@@ -118,7 +118,7 @@ def _export(function: _F, name: str | None, is_idempotent: bool, is_blocking: bo
     if not isinstance(name, str) or not name or name == "<lambda>":
         raise TypeError(f"{function!r} has no name to be called by: use export(name='…')")
     if name.startswith(INTERNAL):
-        raise ValueError(f"{name!r}: names that begin with {INTERNAL!r} are for workerlib itself")
+        raise ValueError(f"{name!r}: names that begin with {INTERNAL!r} are reserved for workerlib")
     if _is_muted:
         return function
     known = functions.get(name)

@@ -1,4 +1,4 @@
-"""The files of the installed package that are no modules: scripts that run in the browser.
+"""The files of the installed package that are not modules: scripts that run in the browser.
 
 They stand in the folder of the package. `importlib.resources` finds them too, but importing it takes a tenth
 of the time that importing workerlib takes.

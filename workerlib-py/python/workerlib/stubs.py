@@ -168,7 +168,7 @@ def main() -> None:
     output: pathlib.Path | None = arguments.output
     name = arguments.name or interface_name(script)
     if not name.isidentifier() or keyword.iskeyword(name):
-        parser.error(f"--name {name!r} is no name of a class")
+        parser.error(f"--name {name!r} is not a name of a class")
     if output is not None and (problem := problem_of(output, script, typescript=arguments.typescript)):
         parser.error(f"--output: {problem}")
     try:

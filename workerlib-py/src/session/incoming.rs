@@ -355,7 +355,7 @@ fn about_error<'py>(name: &str, id: u32, py: Python<'py>, error: PyErr) -> PyRes
     about_with(name, id, error.into_value(py).into_bound(py).into_any())
 }
 
-/// Describes a report: as "bad_report" if it is no tuple, or cannot be read.
+/// Describes a report: as "bad_report" if it is not a tuple, or cannot be read.
 #[inline(never)]
 fn describe_report<'py>(
     py: Python<'py>,
@@ -365,7 +365,7 @@ fn describe_report<'py>(
 ) -> PyResult<Described<'py>> {
     let error = match payload.decode(py, ["report"], settings) {
         Ok(([values], _)) if values.is_instance_of::<PyTuple>() => return about_with("report", id, values),
-        Ok(_) => frame_error(py, "a report that is no tuple"),
+        Ok(_) => frame_error(py, "a report that is not a tuple"),
         Err(error) => error,
     };
     about_with("bad_report", id, error.into_value(py).into_bound(py).into_any())

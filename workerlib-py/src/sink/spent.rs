@@ -35,7 +35,7 @@ impl Spent {
             return Ok(());
         }
         if !self.handed.allows(len, frame_len, out_of_band)? {
-            let text = "references to long values make more memory than the frame accounts for";
+            let text = "references to long values would take too much memory for a frame of this size";
             return Err(PyValueError::new_err(text));
         }
         Ok(())

@@ -23,7 +23,7 @@ use crate::types;
 const REFERENCE_VALUES: usize = 4;
 
 impl<'py> PySource<'py> {
-    /// Takes what is no builtin object: one of a user's class, if the way to read such is known, or any other.
+    /// Takes what is not a builtin object: one of a user's class, if the way to read such is known, or any other.
     #[inline(never)]
     pub(super) fn composite(&mut self, node: Object) -> Result<Item<'_, Object, Walk>, Refusal> {
         let object = self.owned(node);

@@ -54,7 +54,7 @@ fn measured(workspace: &Workspace) -> Result<Value> {
     let file = workspace.results(false)?.join("chromium.json");
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let results: Value =
-        serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))?;
     Ok(results["plain"].clone())
 }
 

@@ -87,7 +87,7 @@ pub(super) fn crates(copy: &Workspace, target: &Path, dry_run: bool) -> Result<O
     for name in CRATES {
         cargo.args(["--package", name]);
     }
-    // The copy is no checkout, so that cargo finds no commit to name in the archive.
+    // The copy is not a checkout, so that cargo finds no commit to name in the archive.
     cargo.arg("--target-dir").arg(copy.target().join("crates"));
     process::run(copy, "release-crates", &mut cargo)?;
     for file in files_under(&copy.target().join("crates").join("package"))? {

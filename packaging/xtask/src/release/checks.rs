@@ -53,7 +53,7 @@ pub(super) fn npm(workspace: &Workspace, target: &Path) -> Result<Outcome> {
     publint.arg("--strict").arg(archive);
     process::run(workspace, "release-publint", &mut publint)?;
     let mut attw = Command::new(node::release_program(workspace, "attw"));
-    // The package is ECMAScript only; the wheel is no module, and package.json is none either.
+    // The package is ECMAScript only; the wheel is not a module, and package.json is none either.
     attw.args(["--profile", "esm-only", "--no-emoji", "--no-color", "--exclude-entrypoints"]);
     attw.args(["./workerlib.whl", "--"]).arg(archive);
     process::run(workspace, "release-attw", &mut attw)?;
@@ -81,7 +81,7 @@ pub(crate) fn python_for_audit() -> Result<Option<PathBuf>> {
 fn checked(named: PathBuf) -> Result<PathBuf> {
     if !works(&named) {
         bail!(
-            "{OVERRIDE} names {}, which is no Python 3.12 or later with venv and ensurepip",
+            "{OVERRIDE} names {}, which is not Python 3.12 or later with venv and ensurepip",
             named.display()
         );
     }
@@ -129,7 +129,7 @@ mod tests {
         let error = checked(PathBuf::from("no/python3.14")).expect_err("there is none").to_string();
         assert_eq!(
             error,
-            "WORKERLIB_AUDIT_PYTHON names no/python3.14, which is no Python 3.12 or later with venv and ensurepip"
+            "WORKERLIB_AUDIT_PYTHON names no/python3.14, which is not Python 3.12 or later with venv and ensurepip"
         );
     }
 }

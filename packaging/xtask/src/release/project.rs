@@ -27,7 +27,7 @@ impl Project {
     /// Reads Cargo.toml.
     ///
     /// # Errors
-    /// If it says nothing of the project, or something that is no address or no name.
+    /// If it says nothing of the project, or something that is not an address or not a name.
     pub(super) fn of(workspace: &Workspace) -> Result<Self> {
         let text = read(workspace, "Cargo.toml")?;
         let table = text.split_once(TABLE).with_context(|| format!("Cargo.toml has no {}", TABLE.trim()))?.1;
@@ -40,7 +40,7 @@ impl Project {
         let (repository, distribution) = (value("repository")?, value("distribution")?);
         if !repository.is_empty() && (!repository.starts_with("https://") || repository.ends_with('/')) {
             bail!(
-                "repository = {repository:?} in Cargo.toml is no address such as https://example.org/workerlib"
+                "repository = {repository:?} in Cargo.toml is not an address such as https://example.org/workerlib"
             );
         }
         let is_end = |one: Option<char>| one.is_some_and(|one| one.is_ascii_alphanumeric());
@@ -48,7 +48,7 @@ impl Project {
         let mut ends = [distribution.chars().next(), distribution.chars().next_back()].into_iter();
         if !ends.all(is_end) || !distribution.chars().all(is_part) {
             bail!(
-                "distribution = {distribution:?} in Cargo.toml is no name that PyPI takes: write letters and digits of \
+                "distribution = {distribution:?} in Cargo.toml is not a name that PyPI takes: write letters and digits of \
                  ASCII, with `-`, `_` or `.` between them"
             );
         }

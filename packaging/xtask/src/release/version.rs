@@ -24,7 +24,7 @@ impl FromStr for Version {
         // "01" and "+1" are numbers to Rust, and no parts of a version.
         version
             .filter(|version| version.to_string() == text)
-            .with_context(|| format!("{text:?} is no version; a version is three numbers, such as 0.2.0"))
+            .with_context(|| format!("{text:?} is not a version; a version is three numbers, such as 0.2.0"))
     }
 }
 

@@ -103,7 +103,7 @@ def test_content_goes_out_of_band_and_is_not_copied_again() -> None:
 
 
 def test_a_table_in_two_places_is_one() -> None:
-    """Sharing is kept."""
+    """A table that occurs twice in a value arrives as one object."""
     one, other = round_trip([TABLE, TABLE])  # type: ignore[misc]
     assert one is other
 

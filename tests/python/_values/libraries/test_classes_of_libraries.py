@@ -249,7 +249,7 @@ def test_fields_of_pydantics_own_types() -> None:
     "values", [(), (5,), ("no url",), ("http://a", 1), (b"http://a",), ("x" * 70_000,)], ids=len
 )
 def test_urls_that_lie(kind: int, values: tuple[object, ...]) -> None:
-    """Each is refused."""
+    """A frame with a wrong value in place of a URL is refused."""
     data, buffers = frame_of_extension(kind, values)
     with pytest.raises(workerlib.FrameError):
         decode(data, list(buffers))
@@ -281,7 +281,7 @@ def test_a_model_can_be_used_when_it_arrives() -> None:
 
 
 def test_a_model_that_contains_itself() -> None:
-    """Cycles are kept."""
+    """A model that refers to itself arrives as one that does."""
     value = Model(x=1)
     value.children.append(value)
     back = trip(value)
@@ -335,7 +335,7 @@ def test_models_that_lie(wrong: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("missing", STATE)
 def test_models_that_are_not_complete(missing: str) -> None:
-    """All four of them must be there."""
+    """A frame that lacks one of a model's four parts is refused."""
     with pytest.raises(workerlib.FrameError):
         decode(model_frame({name: value for name, value in STATE.items() if name != missing}), [])
 

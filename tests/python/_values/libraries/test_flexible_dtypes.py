@@ -116,7 +116,7 @@ def test_strings_that_lie(values: tuple[object, ...]) -> None:
 
 
 def test_a_scalar_of_strings_that_lies() -> None:
-    """Sixteen bytes are no string of any length: numpy would follow an address."""
+    """Sixteen bytes are not a string of any length: numpy would follow an address."""
     frame, buffers = frame_of_extension(74, ({"coerce": True}, b"\x01" * 16))
     with pytest.raises(FrameError, match="string"):
         decode(frame, list(buffers))
@@ -156,7 +156,7 @@ def test_masked_itself() -> None:
 
 
 def test_data_of_a_subclass_under_a_mask_is_refused() -> None:
-    """Its base alone would be another value."""
+    """The base of the data would be another value."""
 
     class Metres(np.ndarray):  # type: ignore[misc]
         pass

@@ -112,7 +112,7 @@ def test_what_is_no_array_is_refused(body: bytes, reason: str) -> None:
 
 
 def test_a_buffer_that_did_not_come() -> None:
-    """It is named."""
+    """A frame that lacks a buffer is refused, and the error names the buffer."""
     data, _ = frame_of(large("d"))
     with pytest.raises(workerlib.FrameError, match="buffer 0 did not come"):
         decode(data, [])

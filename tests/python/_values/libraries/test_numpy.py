@@ -62,7 +62,7 @@ LAYOUTS: dict[str, Any] = {
 
 
 def filled(dtype: Any, shape: Any) -> Any:
-    """Makes an array with bytes that are not all the same; those that are no bool are none."""
+    """Makes an array with bytes that are not all the same; the bytes of bools are 0 or 1."""
     count = int(np.prod(shape)) * dtype.itemsize
     content = bytes(index * 7 % 251 % (2 if dtype == np.dtype("?") else 256) for index in range(count))
     if dtype.kind == "U":
@@ -136,7 +136,7 @@ def test_metadata_of_a_dtype_stays() -> None:
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_a_scalar_of_every_dtype(name: str) -> None:
-    """A scalar is no 0-d array and no Python number."""
+    """A scalar is neither a 0-d array nor a Python number."""
     scalar = filled(DTYPES[name], (1,))[0]
     back: Any = round_trip(scalar)
     assert type(back) is type(scalar)
@@ -179,7 +179,7 @@ def test_an_array_of_every_layout(name: str) -> None:
 @pytest.mark.parametrize("count", [3, 100_000])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_the_flag_writeable_travels(count: int, order: Any) -> None:
-    """Both ways, whatever the size."""
+    """An array that is read-only arrives read-only, small or large."""
     for writeable in (True, False):
         array = np.zeros((count, 2), order=order)
         array.flags.writeable = writeable
@@ -336,7 +336,7 @@ LARGE = frame_of(np.arange(24_000.0).reshape(200, 120))
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (LARGE[0].replace(b"\xcc\xc8\x78", b"\xcc\xc8\x79"), "192000 bytes for an array of shape"),
+        (LARGE[0].replace(b"\xcc\xc8\x78", b"\xcc\xc8\x79"), "192000 bytes do not fit an array of shape"),
         (LARGE[0].replace(b"\xd4\x49\x05", b"\xd4\x49\x06") + b"\xc0", "argument"),
         (LARGE[0].replace(b"\xa3<f8", b"\xa3|O8"), "Python objects"),
         (LARGE[0].replace(b"\xa1C", b"\xa1K"), "no array"),

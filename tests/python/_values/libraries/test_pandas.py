@@ -150,7 +150,7 @@ def test_an_array_of_every_dtype(name: str) -> None:
     ["int64[pyarrow]", "string[pyarrow]", "list<item: double>[pyarrow]", "timestamp[us, tz=UTC][pyarrow]"],
 )
 def test_columns_that_pyarrow_holds(dtype: str) -> None:
-    """Such columns travel as Arrow's stream."""
+    """Columns that pyarrow holds travel as Arrow's stream."""
     pa = pytest.importorskip("pyarrow")
     values: dict[str, list[Any]] = {
         "int64": [1, None],
@@ -182,7 +182,7 @@ def test_every_kind_of_index(name: str) -> None:
 
 @pytest.mark.parametrize("scalar", SCALARS, ids=repr)
 def test_every_scalar(scalar: Any) -> None:
-    """A Timestamp is no datetime, and NaT and NA are the only ones of their kind."""
+    """A Timestamp is not a datetime, and NaT and NA are the only ones of their kind."""
     back: Any = round_trip([scalar, {"k": scalar}])
     for one in (back[0], back[1]["k"]):
         assert type(one) is type(scalar)
@@ -257,7 +257,7 @@ def test_large_columns_go_out_of_band_without_a_copy() -> None:
 
 
 def test_a_table_in_two_places_is_one() -> None:
-    """Sharing is kept, of indexes too."""
+    """A table, or an index, that occurs twice in a value arrives as one object."""
     frame = table()
     one, other, labels = round_trip([frame, frame, frame.index])  # type: ignore[misc]
     assert one is other
@@ -325,8 +325,8 @@ INT = np.arange(3)
 LABELS = pd.RangeIndex(3)
 HOSTILE: dict[str, tuple[int, tuple[object, ...]]] = {
     "a table of nothing": (88, ()),
-    "columns that are no index": (88, (["a"], LABELS, [INT], {}, True)),
-    "rows that are no index": (88, (LABELS, None, [INT], {}, True)),
+    "columns that are not an index": (88, (["a"], LABELS, [INT], {}, True)),
+    "rows that are not an index": (88, (LABELS, None, [INT], {}, True)),
     "too few columns": (88, (LABELS, LABELS, [INT], {}, True)),
     "columns of other lengths": (88, (pd.RangeIndex(2), LABELS, [INT, INT[:2]], {}, True)),
     "a column for too many rows": (88, (pd.RangeIndex(1), pd.RangeIndex(2**62), [INT], {}, True)),

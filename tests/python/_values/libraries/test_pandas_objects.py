@@ -231,7 +231,7 @@ def starts(*numbers: int) -> Any:
     ids=lambda parts: repr(parts[1:])[:60],
 )
 def test_strings_that_lie(parts: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offsets that lead elsewhere, bytes that are no UTF-8: with pyarrow and without."""
+    """Offsets that lead elsewhere, bytes that are not UTF-8: with pyarrow and without."""
     from workerlib._values.libraries import pandas_arrays
 
     frame, buffers = frame_of_extension(91, ("texts", *parts))
@@ -243,7 +243,7 @@ def test_strings_that_lie(parts: tuple[object, ...], monkeypatch: pytest.MonkeyP
 
 
 def test_strings_for_a_receiver_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They arrive in Python's storage."""
+    """Strings that pyarrow held arrive in Python's storage."""
     pytest.importorskip("pyarrow")
     from workerlib._values.libraries import pandas_arrays
 

@@ -108,7 +108,7 @@ def test_info_is_of_builtin_types() -> None:
 
 
 def test_what_arrives_can_be_drawn_on_and_pixels_go_out_of_band() -> None:
-    """It has memory of its own."""
+    """The image that arrives has memory of its own."""
     image = image_of("RGBA", (200, 100))
     data, buffers = encode(image)
     assert len(data) < 200
@@ -120,7 +120,7 @@ def test_what_arrives_can_be_drawn_on_and_pixels_go_out_of_band() -> None:
 
 
 def test_an_image_in_two_places_is_one() -> None:
-    """Sharing is kept."""
+    """An image that occurs twice in a value arrives as one object."""
     image = image_of("L", (3, 3))
     one, other = round_trip([image, image])  # type: ignore[misc]
     assert one is other
@@ -162,7 +162,7 @@ RGB = ("RGB", (2, 2), bytes(12), None, {}, None)
 HOSTILE: dict[str, tuple[object, ...]] = {
     "nothing": (),
     "a mode that is none": ("XYZ", *RGB[1:]),
-    "a mode that is no text": (5, *RGB[1:]),
+    "a mode that is not a text": (5, *RGB[1:]),
     "a size that is a list": ("RGB", [2, 2], *RGB[2:]),
     "a size of three": ("RGB", (2, 2, 1), *RGB[2:]),
     "a size of floats": ("RGB", (2.0, 2), *RGB[2:]),

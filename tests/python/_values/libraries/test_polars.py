@@ -164,7 +164,7 @@ def test_lengths_that_lie(size: int) -> None:
     "content", [b"x", b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\x7f\xff\xff\x7f", b"\0" * 64], ids=repr
 )
 def test_what_is_no_stream(content: bytes) -> None:
-    """It is refused before polars sees it."""
+    """Bytes that are not a stream are refused before polars reads them."""
     with pytest.raises(ValueError, match="Arrow"):
         check_stream(memoryview(content))
     assert outcome(content) == "refused"
@@ -189,9 +189,9 @@ def test_values_that_are_none(values: tuple[object, ...]) -> None:
 
 
 def test_a_series_of_several_columns() -> None:
-    """It has one."""
+    """A frame that gives a Series two columns is refused."""
     sink = io.BytesIO()
     pl.DataFrame({"a": [1], "b": [2]}).write_ipc_stream(sink)
     frame, buffers = frame_of_extension(78, ("polars.Series", memoryview(sink.getvalue())))
-    with pytest.raises(FrameError, match="a series of 2 columns"):
+    with pytest.raises(FrameError, match="a Series cannot have 2 columns"):
         decode(frame, list(buffers))

@@ -65,7 +65,7 @@ def test_the_parts_are_the_same() -> None:
 
 
 def test_one_dimension() -> None:
-    """Arrays may have one; matrices not."""
+    """Sparse arrays may have one dimension, sparse matrices may not."""
     array = sparse.coo_array(np.array([0, 1, 0, 2]))
     assert_same(round_trip(array), array)
 
@@ -82,7 +82,7 @@ def test_a_large_one_takes_no_time() -> None:
 
 
 def test_a_subclass_is_refused() -> None:
-    """It has no row of its own."""
+    """A subclass of a sparse array has no row, and its base would be another value."""
     own = type("Own", (sparse.csr_array,), {})
     with pytest.raises(UnsendableError, match="tocoo"):
         encode(own(DENSE))

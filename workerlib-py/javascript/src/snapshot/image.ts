@@ -133,7 +133,7 @@ export function pack(snapshot: Uint8Array, start: number): Uint8Array<ArrayBuffe
 export function read(given: Uint8Array<ArrayBuffer> | WebAssembly.Module): Image {
   if (given instanceof WebAssembly.Module) {
     const [content] = WebAssembly.Module.customSections(given, NAME);
-    if (content === undefined) throw new Error("it is no image of a snapshot");
+    if (content === undefined) throw new Error("it is not an image of a snapshot");
     const { head, length, runs } = contentOf(new Uint8Array(content));
     return {
       head,
@@ -145,7 +145,7 @@ export function read(given: Uint8Array<ArrayBuffer> | WebAssembly.Module): Image
     };
   }
   if (given.length < CONTENT + 4 * FIGURES || !isSame(given, PREAMBLE, 0) || !isSame(given, ascii(NAME), CONTENT - NAME.length)) {
-    throw new Error("it is no image of a snapshot");
+    throw new Error("it is not an image of a snapshot");
   }
   const { end, head, length, runs } = contentOf(given.subarray(CONTENT));
   if (end > given.length) throw new Error(CUT_OFF);

@@ -59,7 +59,7 @@ class Connecting(Opening[_I_co]):
         super().__init__(
             coroutine,
             caller,
-            f"{call} is no worker yet, and has no {{name}}: `worker = await {call}` first, or"
+            f"{call} is not a worker yet, and has no {{name}}: `worker = await {call}` first, or"
             f" `async with {call} as worker:`",
         )
 

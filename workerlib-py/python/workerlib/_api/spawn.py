@@ -132,7 +132,7 @@ def spawn(
         ConnectTimeoutError: If no new step was made in time.
         InterfaceError: If the worker does not fit the interface.
         ConfigError: If a section of the configuration is malformed, or names something that does not exist.
-        ConnectError: If this Python is no Pyodide.
+        ConnectError: If this Python is not Pyodide.
         TypeError: If an argument is of another type.
         ValueError: If a number makes no sense.
     """
@@ -151,7 +151,7 @@ def spawn(
             f'script={script!r}: write its address, such as "./worker.py", or the name of a module'
         )
     if name is not None and not isinstance(name, str):
-        raise TypeError(f"name={name!r}: write a text, or None for the script's own")
+        raise TypeError(f"name={name!r}: write a str, or None for the name of the script")
     signs = heartbeat_of(heartbeat, heartbeat_in_calls)
 
     def start() -> Coroutine[Any, Any, Worker]:
@@ -169,7 +169,7 @@ def require_packages(packages: Any, index_urls: Any) -> tuple[list[str], list[st
     """Returns two arguments of `spawn()` as lists.
 
     Raises:
-        TypeError: If one of them is no list of texts.
+        TypeError: If one of them is not a list of strs.
     """
     addresses = require_texts("index_urls", index_urls, "https://example.org/simple")
     return require_texts("packages", packages, "numpy"), addresses
@@ -253,5 +253,5 @@ def _name_of(script: str | PurePath) -> str:
 def _names(config: Mapping[str, Any], key: str) -> list[str]:
     names = config.get(key, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{key} = {names!r}: there should be a list of texts")
+        raise ConfigError(f"{key} = {names!r}: write a list of strs")
     return names

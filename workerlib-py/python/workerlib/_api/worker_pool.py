@@ -51,7 +51,7 @@ class PoolFunction(Protocol):
 
         Raises:
             ValueError: If the timeout is not positive, or `retries` is negative.
-            TypeError: If one of them is no number, or `on_report` is no function.
+            TypeError: If one of them is not a number, or `on_report` is not a function.
             NotSupportedError: If the pool is a cluster's, and `timeout` or `on_report` is given.
         """
 
@@ -126,9 +126,9 @@ class Pool:
                 all, or None while that is not known. An exception of its own ends the map.
 
         Raises:
-            TypeError: If `function` is no function of this pool, if there is more than one iterable, or if a
-                number is none.
-            ValueError: If an option is none of these.
+            TypeError: If `function` is not a function of this pool, if there is more than one iterable, or if
+                an option that should be a number is not one.
+            ValueError: If an option has a value that it cannot have.
         """
         look_at_caller()
         if further:
@@ -165,7 +165,7 @@ class Pool:
             kwargs: The keyword arguments.
 
         Raises:
-            TypeError: If `function` is no function of this pool.
+            TypeError: If `function` is not a function of this pool.
         """
         look_at_caller()
         self._name_of(function, "submit")
@@ -367,8 +367,8 @@ class Pool:
     def _name_of(self, function: Any, method: str) -> str:
         if getattr(function, "_pool", None) is not self._driver:
             raise TypeError(
-                f"{function!r} is no function of this pool: write pool.{method}(pool.f, …) with an export of"
-                " its workers; pool.run(…) runs a function that they do not export"
+                f"{function!r} is not a function of this pool: write pool.{method}(pool.f, …) with an export"
+                " of its workers; pool.run(…) runs a function that they do not export"
             )
         return str(function.__name__)
 

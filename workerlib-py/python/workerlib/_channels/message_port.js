@@ -492,7 +492,7 @@
      */
     takeBack(buffers) {
       // `every` would not look at what an array lacks.
-      if (buffers.findIndex((buffer) => !isOwn(buffer)) >= 0) throw new TypeError("what is given back is no memory");
+      if (buffers.findIndex((buffer) => !isOwn(buffer)) >= 0) throw new TypeError("what is given back is not memory");
       for (const buffer of buffers) this.memory.keep(buffer);
     }
 
@@ -585,7 +585,7 @@
     take(number, address) {
       const buffer = this.arrived.get(number);
       if (buffer === undefined) {
-        // To let go of what a closed channel has forgotten already is no mistake.
+        // To let go of what a closed channel has forgotten already is not a mistake.
         if (address < 0) return;
         throw new Error(`buffer ${number} was taken before`);
       }
@@ -607,7 +607,7 @@
     takeObject(number) {
       const part = this.arrived.get(number);
       this.arrived.delete(number);
-      if (part === undefined || part instanceof Uint8Array) throw new Error(`buffer ${number} is no object`);
+      if (part === undefined || part instanceof Uint8Array) throw new Error(`buffer ${number} is not an object`);
       if (part.refused !== undefined) throw new Error(part.refused);
       return part.object;
     }

@@ -151,7 +151,7 @@ class _Arrived:
         self.byteLength = length
 
     def take_object(self) -> Any:
-        """Takes out an object that is no buffer.
+        """Takes out an object that is not a buffer.
 
         Raises:
             ValueError: If it is a buffer, or the sender could not transfer it.

@@ -180,7 +180,7 @@ class Channel:
         """Takes out an object that arrived."""
         part = self._arrived.pop(number)
         if not _is_object(part):
-            raise ValueError(f"buffer {number} is no object")
+            raise ValueError(f"buffer {number} is not an object")
         if isinstance(refused := getattr(part, "refused", None), str):
             raise ValueError(refused)
         return part.object

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-# More parts than that are a sign of bytes that are no message.
+# More parts than that are a sign of bytes that are not a message.
 _MOST_PARTS = 1 << 20
 _COUNT = struct.Struct("<I")
 # The number of bytes that are read at once, while it is not known where they belong.
@@ -155,7 +155,7 @@ class PipeEndpoint(asyncio.BufferedProtocol):
         try:
             self._reader.take(nbytes)
         except _NoMessageError as error:
-            self.abort(f"what arrived is no message: {error}")
+            self.abort(f"what arrived is not a message: {error}")
         self._deliver()
 
     def eof_received(self) -> None:

@@ -43,7 +43,7 @@ def read_adapters(section: object) -> list[Adapter]:
         ConfigError: If an entry is malformed, or names something that does not exist; the message quotes it.
     """
     if not isinstance(section, Mapping):
-        raise ConfigError(f"[{_SECTION}] is a section with a key for each module, not {section!r}")
+        raise ConfigError(f"[{_SECTION}] should be a section with a key for each module, and is {section!r}")
     made: list[Adapter] = []
     for module, value in section.items():
         for names in _descriptors(module, value):
@@ -100,9 +100,11 @@ def _check_beside(adapters: list[Adapter]) -> None:
     last = adapters[-1]
     for other in adapters[:-1]:
         if All in (last.cls, other.cls):
-            raise ConfigError(f'{last.entry}: "All" is for everything, but {other.entry} stands beside it')
+            raise ConfigError(
+                f'{last.entry}: "All" has to be the only adapter, and there is also {other.entry}'
+            )
         if other.key == last.key or other.cls is last.cls:
-            raise ConfigError(f"{last.entry}: {other.entry} is for the same class, and stands before it")
+            raise ConfigError(f"{last.entry}: the class has an adapter already, {other.entry}")
 
 
 def _entry(module: str, names: object) -> str:

@@ -76,16 +76,16 @@ def objects(config: Mapping[str, Any], section: str) -> dict[str, Any]:
     """
     entries = config.get(section, {})
     if not isinstance(entries, Mapping):
-        raise ConfigError(f"[{section}] is a section with modules, not {entries!r}")
+        raise ConfigError(f"[{section}] should be a section with a key for each module, and is {entries!r}")
     found: dict[str, Any] = {}
     for module, value in entries.items():
         entry = f"[{section}] {module!r} = {value!r}"
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-            raise ConfigError(f"{entry}: there should be a list of names")
+            raise ConfigError(f"{entry}: write a list of names")
         for name in names:
             if name in found:
-                raise ConfigError(f"{entry}: [{section}] has the name {name!r} twice")
+                raise ConfigError(f"{entry}: [{section}] names {name!r} twice")
             found[name] = resolve(module, name, entry)
     return found
 

@@ -33,13 +33,13 @@ def files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     section = config.get("files", {})
     if not isinstance(section, Mapping):
-        raise ConfigError(f"[files] is a section with addresses and paths, not {section!r}")
+        raise ConfigError(f"[files] should be a section with a path for each address, and is {section!r}")
     texts: dict[str, str] = {}
     places: dict[str, str] = {}
     for source, target in section.items():
         entry = f"[files] {source!r} = {target!r}"
         if not isinstance(target, str):
-            raise ConfigError(f"{entry}: there should be a path, or nothing for the file's own name")
+            raise ConfigError(f"{entry}: write a path, or  for the file's own name")
         if _TEMPLATE.fullmatch(source):
             texts[source] = _fill(target, texts, entry)
             continue
@@ -48,7 +48,7 @@ def files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
             # The address may have a query.
             path += PurePosixPath(re.split(r"[?#]", address)[0]).name
         if path in places:
-            raise ConfigError(f"{entry}: {places[path]!r} has the path {path!r} already")
+            raise ConfigError(f"{entry}: {places[path]!r} goes to the path {path!r} already")
         places[path] = address
     return [(address, path) for path, address in places.items()]
 
@@ -59,9 +59,7 @@ def _fill(text: str, texts: Mapping[str, str], entry: str) -> str:
     def text_of(found: re.Match[str]) -> str:
         if found[0] not in texts:
             known = ", ".join(texts) or "none"
-            raise ConfigError(
-                f"{entry}: nothing stands before this entry under the name {found[0]!r}; known names: {known}"
-            )
+            raise ConfigError(f"{entry}: no entry before this one defines {found[0]!r}; defined are: {known}")
         return texts[found[0]]
 
     return _TEMPLATE.sub(text_of, text)

@@ -116,7 +116,7 @@ def settings(config: Mapping[str, Any], **overrides: Any) -> Settings:
     """
     section = config.get(_SECTION, {})
     if not isinstance(section, Mapping):
-        raise ConfigError(f"[{_SECTION}] is a section with keys, not {section!r}")
+        raise ConfigError(f"[{_SECTION}] should be a section with keys, and is {section!r}")
     known = {field.name: field.default for field in fields(Settings)}
     chosen = {**section, **{key: value for key, value in overrides.items() if value is not None}}
     for key, value in chosen.items():

@@ -17,7 +17,7 @@ def start() -> None:
     """Exports what the configuration of this worker names and prints what it runs on.
 
     Raises:
-        ConnectError: If this is no worker.
+        ConnectError: If this is not a worker.
         ConfigError: If the section is missing, or cannot be right.
     """
     host = _host()
@@ -52,7 +52,7 @@ def _host() -> _Host:
     """Finds the host that has this worker's configuration.
 
     Raises:
-        ConnectError: If this is no worker.
+        ConnectError: If this is not a worker.
     """
     if sys.platform == "emscripten":
         from workerlib._hosts.pyscript import config
@@ -68,5 +68,7 @@ def _host() -> _Host:
 
         host = _Host(worker.is_worker, worker.read_config, worker.hint_at_files)
     if not host.is_worker():
-        raise ConnectError("`import workerlib.worker` is for the script of a worker, and this is none")
+        raise ConnectError(
+            "`import workerlib.worker` is for a worker's script, and this Python is not a worker"
+        )
     return host

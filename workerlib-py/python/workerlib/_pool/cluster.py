@@ -91,8 +91,8 @@ class Cluster:
             raise NoSuchWorkerError(f"there is no script {str(self.script)!r}, looked for in {Path.cwd()}")
         if not self.module.isidentifier():
             raise ConnectError(
-                f"the workers of a cluster import the script by its name, and {self.module!r} is no name of a"
-                " module: rename the file"
+                f"the workers of a cluster import the script by its name, and {self.module!r} cannot be the"
+                " name of a module: rename the file"
             )
         await self._wait_for_client()
         try:

@@ -25,13 +25,13 @@ def nodes_of(graph: Any) -> dict[Any, Any]:
 
     Raises:
         NotSupportedError: If it shuffles by files, which each worker has of its own.
-        TypeError: If it is no graph.
+        TypeError: If it is not a graph.
     """
     from dask.task_spec import DataNode, GraphNode
 
     if not isinstance(graph, Mapping):
         if not hasattr(graph, "__dask_graph__"):
-            raise TypeError(f"{graph!r} is no graph of dask's: write a dict, or pool.compute(collection)")
+            raise TypeError(f"{graph!r} is not a graph of dask's: write a dict, or pool.compute(collection)")
         graph = graph.__dask_graph__()
     raw = dict(graph)
     nodes = {}

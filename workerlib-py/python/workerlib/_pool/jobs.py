@@ -54,7 +54,7 @@ class Job:
     on_report: OnReport | None = None
     """Is called with what the function reports while it runs."""
     title: str = ""
-    """The function's name for messages, if it is no export."""
+    """The function's name for messages, if it is not an export."""
     fate: str = ""
     """The death of the worker that ran it last, as text."""
     line: Line | None = None

@@ -36,7 +36,7 @@ def policy(max_restarts: int | None, backoff: float | tuple[float, float] | None
         backoff: The first and the longest delay in seconds, or one number for both; None for no delay.
 
     Raises:
-        TypeError: If one of them is no number.
+        TypeError: If one of them is not a number.
         ValueError: If a number is negative, or the longest delay is shorter than the first.
     """
     given = (0.0, 0.0) if backoff is None else backoff if isinstance(backoff, tuple) else (backoff, backoff)

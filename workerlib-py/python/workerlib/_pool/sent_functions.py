@@ -37,12 +37,12 @@ def describe_function(function: Callable[..., Any], by: By) -> tuple[str, str | 
         The name of its module and its own name in there; or an empty name and bytes.
 
     Raises:
-        TypeError: If it is no function, or the worker could not import it; the message has the remedy.
+        TypeError: If it is not a function, or the worker could not import it; the message has the remedy.
         ValueError: If `by` is neither.
         ModuleNotFoundError: If cloudpickle is not installed.
     """
     if not callable(function):
-        raise TypeError(f"{function!r} is no function: write pool.run(f, …), with the function itself")
+        raise TypeError(f"{function!r} is not a function: write pool.run(f, …), with the function itself")
     if _calls_workers(function):
         called = getattr(function, "__qualname__", repr(function))
         raise TypeError(

@@ -94,9 +94,10 @@ class Connection:
             interrupt: Interrupts a call in the other side that has been cancelled so many times, if its code
                 is running there at that moment.
             guard: The other side's way to do so here.
-            internal: Returns the function of workerlib's own of that name, which the other side may call
-                though it is no export. It is called with this connection and the `Served` call first, and is
-                not interrupted as a whole: it runs code of the user's by `run_function`.
+            internal: Finds a function of workerlib's own by its name. The other side may call these
+                functions, although they are not exports. Such a function takes this connection and the
+                `Served` call as its first arguments. An interrupt does not reach the function itself, only
+                the user's code, which the function runs by `run_function`.
             wake: Tells the other side something while its thread sleeps; returns False if there is no room.
         """
         self._loop = asyncio.get_running_loop()

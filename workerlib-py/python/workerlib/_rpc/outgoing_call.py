@@ -21,7 +21,7 @@ Outcome = tuple[bool, list[Any]]
 """Whether the call returned, and its result or its exception in a list, out of which it is taken.
 
 The future would keep it alive otherwise until the loop's next turn, and with it memory, or a depth that its
-user is about to dismantle. An exception is no exception of the future's: asyncio would complain of it if
+user is about to dismantle. An exception is not an exception of the future's: asyncio would complain of it if
 nobody were left to take it.
 """
 

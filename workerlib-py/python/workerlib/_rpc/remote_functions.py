@@ -281,7 +281,7 @@ def check_options(
     if timeout is not None and require_seconds("timeout", timeout) <= 0:
         raise ValueError(f"a timeout of {timeout} seconds is over before {name}() can run")
     if ahead is not None and not is_stream:
-        raise TypeError(f"{name}() is no stream: ahead= is for functions with a `yield`")
+        raise TypeError(f"{name}() is not a stream: ahead= is for functions with a `yield`")
     if ahead is not None and require_count("ahead", ahead, 1) >= 1 << 32:
         raise ValueError(f"ahead={ahead!r}: write a number below 2**32")
     require_callable("on_report", on_report)

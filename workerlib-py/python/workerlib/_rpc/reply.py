@@ -1,8 +1,8 @@
 """Provides `Reply`: the answer of a callback, which has been called when its `Reply` is there.
 
 Calling a callback sends at once, so that sync code can call one too. The answer is taken by `await reply`, or
-by `reply.result()` in sync code. A `Reply` is no value: where code uses it as one, it raises TypeError, since
-the code would be silently wrong otherwise. An error in an answer that nobody takes ends the call that the
+by `reply.result()` in sync code. A `Reply` is not a value: code that uses it as one gets a TypeError, instead
+of a wrong result. An error in an answer that nobody takes ends the call that the
 callback was passed to (`_rpc/references.py`).
 """
 

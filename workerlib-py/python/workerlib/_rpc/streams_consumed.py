@@ -331,7 +331,7 @@ class Stream(IteratedOnly, Generic[_T_co]):
         finally:
             self.opening = None
         if type(inbox) is not Inbox:
-            raise TypeError(f"{self._name}() returned {type(inbox).__qualname__}, which is no stream")
+            raise TypeError(f"{self._name}() returned {type(inbox).__qualname__}, which is not a stream")
         self._inbox = inbox
         return inbox
 

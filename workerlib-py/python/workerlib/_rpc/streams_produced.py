@@ -81,7 +81,7 @@ class Producer:
         Args:
             streams: The streams of the connection.
             stream: The stream's id.
-            source: An async iterable, or an iterator that is no async one.
+            source: An async iterable, or an iterator that is not an async one.
             name: The stream's name in messages.
             served: By what the other side interrupts the steps, if it is not the stream's id.
             first: The first step, if it has been taken.

@@ -135,7 +135,7 @@ def suspended(awaitable: Awaitable[_T], suspending: Callable[[Awaitable[Any]], A
 
 
 def _sender(steps: Generator[Any, Any, Any]) -> Callable[[Any], Any]:
-    # An iterator that is no generator takes no value.
+    # An iterator that is not a generator takes no value.
     send = getattr(steps, "send", None)
     return send if send is not None else lambda _value: next(steps)
 
@@ -144,7 +144,7 @@ def _sleep_until_done(awaited: Any) -> None:
     """Sleeps until a call has been answered; the event loop stands.
 
     Raises:
-        CannotBlockError: If it is no call, or its connection cannot be waited at.
+        CannotBlockError: If it is not a call, or its connection cannot be waited at.
     """
     if not isinstance(awaited, Pending):
         raise CannotBlockError(

@@ -381,7 +381,7 @@ class Annotations:
         value = _alias(defined)
         if value is None and kind == "other":
             self.problems.append(
-                f"{place.where}: {defined.name} has no type in JavaScript, since it is no dataclass, "
+                f"{place.where}: {defined.name} has no type in JavaScript, since it is not a dataclass, "
                 "TypedDict, named tuple, enum, attrs class or pydantic model; it is unknown"
             )
             return "unknown"

@@ -188,7 +188,7 @@ class PageView:
             return self._callback(arguments[0], arguments[1], is_sent=is_sent)
         if subscript is None or found in ("typing.Literal", "typing_extensions.Literal"):
             return node
-        # The further arguments of Annotated are no types.
+        # The further arguments of Annotated are not types.
         types = arguments[:1] if found in ("typing.Annotated", "typing_extensions.Annotated") else arguments
         inner = [self.seen(one, is_sent=is_sent) for one in types] + arguments[len(types) :]
         return ast.Subscript(subscript.value, inner[0] if len(inner) == 1 else ast.Tuple(inner))

@@ -119,7 +119,7 @@ class Module:
 
         Returns:
             A definition of this module or of one beside it; the full name of a thing from elsewhere, such as
-            "numpy.typing.NDArray" or "list"; None if nothing binds the name, or the node is no name.
+            "numpy.typing.NDArray" or "list"; None if nothing binds the name, or the node is not a name.
         """
         parts = _parts(node)
         return None if parts is None else self._find(parts)

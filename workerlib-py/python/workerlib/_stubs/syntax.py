@@ -76,7 +76,7 @@ def comment(text: str | None, notes: list[str] | None = None) -> list[str]:
 
 
 def property_name(name: str) -> str:
-    """Quotes a name that is no identifier.
+    """Quotes a name that is not an identifier.
 
     Args:
         name: The name of a field, or of an exported function.

@@ -62,7 +62,7 @@ def register_adapter(
         The class.
 
     Raises:
-        TypeError: If these are no class and no functions of as many parameters.
+        TypeError: If these are not a class and functions with so many parameters.
     """
     try:
         made = make_adapter(name or key_of(cls), cls, encode, decode, None)
@@ -84,7 +84,7 @@ def adapter(cls: _C) -> _C:
         cls: The class.
 
     Raises:
-        TypeError: If it is no class, or one without `__workerlib_encode__`.
+        TypeError: If it is not a class, or one without `__workerlib_encode__`.
     """
     if not isinstance(cls, type) or not callable(getattr(cls, "__workerlib_encode__", None)):
         raise TypeError(
@@ -191,7 +191,7 @@ class AdapterSet:
             ValueError: If the values are none of an adapter's.
         """
         if not isinstance(key, str) or not isinstance(class_name, str):
-            raise ValueError("no key of an adapter, or no name of a class")
+            raise ValueError("an adapter's value needs the adapter's key and the name of a class, both strs")
         made = self.decode(key, data, class_name)
         if inspect.iscoroutine(made):
             made.close()
@@ -245,8 +245,8 @@ def check_peer(
         for key, entry, _ in some:
             if entry is not None and key not in known:
                 raise ConfigError(
-                    f"{entry} stands in the configuration of {who} only, {whom} has no adapter {key!r}:"
-                    " both sides need it"
+                    f"{entry}: only the configuration of {who} has this entry, and {whom} has no adapter"
+                    f" {key!r}: write it into both configurations"
                 )
 
 
@@ -261,11 +261,11 @@ def make_adapter(key: str, cls: object, encode: object, decode: object, entry: s
     """
     subject = entry or f"the adapter {key}"
     if not isinstance(cls, type):
-        raise ConfigError(f"{subject}: {cls!r} is no class")
+        raise ConfigError(f"{subject}: {cls!r} is not a class")
     try:
         issubclass(object, cls)
     except TypeError as error:
-        raise ConfigError(f"{subject}: no object can be told to be a {cls.__qualname__}: {error}") from error
+        raise ConfigError(f"{subject}: isinstance(…, {cls.__qualname__}) does not work: {error}") from error
     if encode is not None:
         _count_parameters(encode, "encoder", 1, subject)
     takes_name = False
@@ -291,7 +291,7 @@ def _is_coroutine_function(function: Any) -> bool:
 def _count_parameters(function: object, role: str, most: int, subject: str) -> int:
     """Returns how many positional arguments a function is to be called with, at most that many."""
     if not callable(function):
-        raise ConfigError(f"{subject}: the {role}, {function!r}, is no function")
+        raise ConfigError(f"{subject}: the {role}, {function!r}, is not a function")
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

@@ -25,7 +25,7 @@ def _build_bytes(content: object, position: object, *state: Any) -> Any:
     from io import BytesIO
 
     if not isinstance(content, bytes):
-        raise ValueError("no content of a BytesIO")
+        raise ValueError("the content of a BytesIO has to be bytes")
     return _positioned(BytesIO(content), position, state)
 
 
@@ -40,7 +40,7 @@ def _build_text(content: object, position: object, newline: object, *state: Any)
     from io import StringIO
 
     if not isinstance(content, str) or newline not in (None, "", "\n", "\r", "\r\n"):
-        raise ValueError("no content of a StringIO")
+        raise ValueError("a StringIO has to be made from a str and a newline of its own")
     made: Any = StringIO(newline=newline)
     # Not by the constructor, which would translate the ends of lines once more.
     made.__setstate__((content, newline, 0, None))
@@ -59,10 +59,10 @@ def _with_attributes(buffer: Any, *parts: Any) -> tuple[Any, ...]:
 
 def _positioned(made: Any, position: object, state: tuple[Any, ...]) -> Any:
     if type(position) is not int or not 0 <= position < 2**63:
-        raise ValueError("no position in a buffer")
+        raise ValueError("the position in a buffer has to be an int of 63 bits")
     if state:
         if len(state) != 1 or type(state[0]) is not dict or not all(type(name) is str for name in state[0]):
-            raise ValueError("no attributes of a buffer")
+            raise ValueError("the attributes of a buffer have to be a dict with strs as keys")
         vars(made).update(state[0])
     made.seek(position)
     return made
@@ -92,7 +92,7 @@ def _structure_row(module: str, attribute: str) -> Named:
     def build(items: object, further: object) -> Any:
         cls: Any = getattr(importlib.import_module(module), attribute)
         if type(items) is not tuple or len(items) != cls.n_sequence_fields or type(further) is not dict:
-            raise ValueError(f"no content of a {name}")
+            raise ValueError(f"a {name} has to be made from a tuple of its items and a dict")
         return cls(items, further)
 
     return Named(name, name, _take_apart_structure, build)
@@ -108,13 +108,13 @@ def _take_apart_partial(value: Any) -> tuple[Any, ...]:
 
 def _build_partial(function: object, args: object, keywords: object, *state: Any) -> Any:
     if not isinstance(function, (*_CALLED, type)) or type(args) is not tuple or type(keywords) is not dict:
-        raise ValueError("no function with some of its arguments")
+        raise ValueError("a partial has to have a function, a tuple and a dict")
     if not all(type(name) is str for name in keywords):
-        raise ValueError("a keyword argument without a name")
+        raise ValueError("the names of a partial's keyword arguments have to be strs")
     made = functools.partial(function, *args, **keywords)
     if state:
         if len(state) != 1 or type(state[0]) is not dict or not all(type(name) is str for name in state[0]):
-            raise ValueError("no attributes of a partial")
+            raise ValueError("the attributes of a partial have to be a dict with strs as keys")
         vars(made).update(state[0])
     return made
 

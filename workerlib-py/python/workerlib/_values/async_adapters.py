@@ -89,7 +89,7 @@ def _check(value: tuple[object, ...]) -> None:
     number, key, _data, class_name, path = value
     if type(number) is not int or not all(isinstance(text, str) for text in (key, class_name, path)):
         raise FrameError(
-            "no deferred value: a number, a key, data, a class's name and a path should stand here"
+            "a deferred value should be a number, a key, data, the name of a class and a path"
             " (docs/wire-format.md, section 4.8)"
         )
 

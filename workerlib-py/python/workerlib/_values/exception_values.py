@@ -127,7 +127,7 @@ def make_exception(first: object, text: str | None = None) -> BaseException:
         return made
     kind = getattr(builtins, name, None) if isinstance(name, str) else None
     if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        raise ValueError("no builtin exception")
+        raise ValueError("the class has to be a builtin exception")
     kind = kind if text is None else _saying(kind, text)
     if issubclass(kind, BaseExceptionGroup):
         return kind(*arguments)
@@ -147,7 +147,7 @@ def fill_exception(error: BaseException, values: list[Any]) -> None:
     error.__context__ = context
     error.__suppress_context__ = bool(suppress)
     if type(state) is not dict:
-        raise ValueError("no attributes of an exception")
+        raise ValueError("the attributes of an exception have to be a dict")
     if state:
         user_classes.set_attributes(error, state, _SLOTS)
     check_positions(error)
@@ -193,7 +193,7 @@ def check_positions(error: BaseException) -> None:
     if isinstance(error, UnicodeDecodeError | UnicodeEncodeError | UnicodeTranslateError):
         kind = bytes if isinstance(error, UnicodeDecodeError) else str
         if type(error.object) is not kind or error.start < 0:
-            raise ValueError("no position of a UnicodeError")
+            raise ValueError("a UnicodeError has to have its object, and a position from 0 on")
 
 
 ROW = Filled(24, "builtins.BaseException", take_apart_exception, make_exception, fill_exception)

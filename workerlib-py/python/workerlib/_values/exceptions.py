@@ -22,7 +22,7 @@ from workerlib._values.sending import DEFAULT, SendingTable
 from workerlib._values.tracebacks import Frame, describe_frames, make_traceback
 
 # A generator or asyncio would take these for messages of its own if they were raised in the caller, and
-# likewise every exception that is no `Exception`.
+# likewise every exception that is not an `Exception`.
 _NOT_AS_THEMSELVES = (StopIteration, StopAsyncIteration)
 
 # A user's class may have something else of these names, which may raise.
@@ -168,7 +168,7 @@ def rebuild(description: object, table: SendingTable = DEFAULT) -> BaseException
         table: How values are sent over the connection.
 
     Raises:
-        FrameError: If it is no description of one.
+        FrameError: If it is not a description of one.
     """
     try:
         root = _Graph(description, table).make()
@@ -176,7 +176,7 @@ def rebuild(description: object, table: SendingTable = DEFAULT) -> BaseException
         raise
     except BaseException as failure:
         text = f"no exception (docs/wire-format.md, section 5): {text_of(failure)}"
-        # An exception that is no `Exception` asyncio would take for its own, as a cause too.
+        # An exception that is not an `Exception` asyncio would take for its own, as a cause too.
         raise FrameError(text) from (failure if issubclass(type(failure), Exception) else None)
     kind = type(root)
     if issubclass(kind, Exception) and not issubclass(kind, _NOT_AS_THEMSELVES):
@@ -215,7 +215,7 @@ class _Graph:
 
     def __init__(self, description: object, table: SendingTable) -> None:
         if type(description) is not list or not all(type(one) is dict for one in description):
-            raise ValueError("it should be a list of dicts")
+            raise ValueError("an exception has to be described by a list of dicts")
         self._table = table
         self._described: list[dict[str, Any]] = description
         self._made: dict[int, BaseException] = {}

@@ -1,7 +1,7 @@
 """Keeps the garbage collector from looking at a large value as soon as it has been built.
 
 Python collects when so many more containers were made than freed (`gc.get_threshold()`). A decoded value may
-have more than that, and is no garbage yet. Rust calls `spare()` when it has built one: the next collection
+have more than that, and is not garbage yet. Rust calls `spare()` when it has built one: the next collection
 comes when the program has made as many containers of its own as without the value. Nothing here turns the
 collector on or off.
 """

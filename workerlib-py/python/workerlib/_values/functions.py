@@ -31,7 +31,7 @@ OTHER_TYPES: tuple[type, ...] = (
 
 
 class CalledThere:
-    """The base of what calls the other side and is no function: it is sent as one."""
+    """The base of what calls the other side and is not a function: it is sent as one."""
 
     __name__: str
 
@@ -84,8 +84,8 @@ def register(thing: _T) -> _T:
     key = _key_of(thing)
     if key is None:
         raise TypeError(
-            f"{thing!r} is no function that the other side could find by its name: write a `def` at the top"
-            " level of a module that both sides import"
+            f"{thing!r} is not a function that the other side could find by its name: write a `def` at the"
+            " top level of a module that both sides import"
         )
     _registered[key] = thing
     return thing
@@ -120,7 +120,7 @@ def take_apart_function(function: Any) -> tuple[Any, ...]:
     here = _current.get()
     known = take_apart_known(function)
     if known is None and here is None:
-        raise _refused(function, "these values are of no connection, by which it could be called")
+        raise _refused(function, "there is no connection here, by which it could be called")
     return known or references.take_apart_reference(_references(), function)
 
 
@@ -174,7 +174,7 @@ def take_apart_strictly(function: Any) -> tuple[str, str]:
 def take_apart_named(function: Any) -> tuple[str, str]:
     """Says how a function stands in a frame that has no references, such as one of an exception."""
     if (known := take_apart_known(function)) is None:
-        raise _refused(function, "its name is all that could be sent")
+        raise _refused(function, "an exception's attributes can hold a function by its name only")
     return known
 
 

@@ -136,7 +136,7 @@ def _iterating(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
         except Exception as error:
             text = text_of(error)
             said = f"{class_name(type(error))}{': ' if text else ''}{text}"
-            raise RefusedError(f"to iterate over it raised {said}") from error
+            raise RefusedError(f"iterating over it raised {said}") from error
 
     return iterate
 

@@ -10,7 +10,7 @@ import sys
 from typing import NoReturn
 
 _REMEDY = (
-    "the answer of {name}() is not there yet: a Reply is no value. Use `await {name}(…)` in async code,"
+    "the answer of {name}() is not there yet: a Reply is not a value. Use `await {name}(…)` in async code,"
     " `{name}(…).result()` in sync code, or `workerlib.wait({name}(…))`"
 )
 

@@ -41,7 +41,7 @@ def take_apart_pattern(value: re.Pattern[str] | re.Pattern[bytes]) -> tuple[str 
 def build_pattern(pattern: object, flags: object) -> object:
     """Compiles a pattern, which `weigh` has let pass."""
     if not isinstance(pattern, str | bytes) or not isinstance(flags, int) or len(pattern) > LONGEST:
-        raise ValueError("no pattern")
+        raise ValueError(f"a pattern has to be a str or bytes of at most {LONGEST:,} characters, with flags")
     with warnings.catch_warnings():
         # The author of the pattern was warned where it was compiled first.
         warnings.simplefilter("ignore")

@@ -99,7 +99,7 @@ def take_apart_object(references: References | None, value: Any) -> Parts:
         value: A `Kept` object, or an instance of an exported class.
     """
     if references is None:
-        raise RefusedError("a handle needs a connection, and these values are of none")
+        raise RefusedError("a handle can only be sent over a connection, and there is none here")
     if type(value) is Kept:
         return references.give_object(value.__wrapped__, False)
     return references.give_object(value, True)
@@ -113,7 +113,7 @@ def take_apart_reference(references: References | None, value: Any) -> Parts:
         value: A function, a `Marked` one, or a `Remote`.
     """
     if references is None:
-        raise RefusedError("a callback needs a connection, and these values are of none")
+        raise RefusedError("a callback can only be sent over a connection, and there is none here")
     if isinstance(value, Remote):
         parts = references.carry(value)
         if parts is not None:
@@ -127,7 +127,7 @@ def take_apart_reference(references: References | None, value: Any) -> Parts:
 def build_reference(references: References | None, *values: Any) -> Any:
     """Makes what a reference in a frame means."""
     if references is None:
-        raise ValueError("a reference needs a connection, and these values are of none")
+        raise ValueError("a reference needs a connection, and there is none here")
     if len(values) != 4:
         raise ValueError("a reference has four values: owner, number, kind and description")
     return references.receive(*values)

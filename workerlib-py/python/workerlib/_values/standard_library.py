@@ -38,7 +38,7 @@ def _take_apart_range(value: range) -> Parts:
 def _build_range(*parts: Any) -> Any:
     for part in parts:
         if type(part) is not int or part.bit_length() > _LONGEST_OF_RANGE:
-            raise ValueError("no ints of a range")
+            raise ValueError("a range has to be made from ints")
     return range(*parts)
 
 
@@ -57,7 +57,7 @@ def _from_text(path: str) -> Callable[..., Any]:
 
     def from_text(text: object) -> Any:
         if not isinstance(text, str):
-            raise ValueError(f"no text of {path.partition(':')[2]}")
+            raise ValueError(f"a {path.partition(':')[2]} has to be made from a str")
         return build(text)
 
     return from_text
@@ -74,7 +74,7 @@ def _pairs(mapping: Mapping[Any, Any]) -> Iterator[Any]:
 
 def _fill_mapping(mapping: Any, values: list[Any]) -> None:
     if len(values) % 2:
-        raise ValueError("a key without a value")
+        raise ValueError("the last key has no value")
     # The class's own method: an instance cannot be asked what it thinks of it.
     set_item = type(mapping).__setitem__
     for key, value in zip(values[::2], values[1::2], strict=True):
@@ -95,7 +95,7 @@ def _make_default_dict(factory: object) -> Any:
     from collections import defaultdict
 
     if factory is not None and not isinstance(factory, (type, *functions.TYPES)):
-        raise ValueError("a defaultdict whose factory is neither a class nor a function")
+        raise ValueError("the factory of a defaultdict has to be a class or a function")
     return defaultdict(factory)
 
 
@@ -118,7 +118,7 @@ def _build_mapping_proxy(content: object) -> Any:
     from types import MappingProxyType
 
     if type(content) is not dict:
-        raise ValueError("a mappingproxy of something else than a dict")
+        raise ValueError("a mappingproxy has to be made from a dict")
     return MappingProxyType(content)
 
 
@@ -140,7 +140,7 @@ _FOLD = 0x80
 
 def _build_datetime(state: object, *zone: Any) -> datetime:
     if type(state) is not bytes or len(state) != 10 or len(zone) > 1:
-        raise ValueError("no state of a datetime")
+        raise ValueError("a datetime has to be made from 10 bytes, and a time zone")
     date_and_time = (int.from_bytes(state[:2]), state[2] & ~_FOLD, *state[3:7], int.from_bytes(state[7:]))
     tzinfo = _time_zone(*zone) if zone else None
     # A zone of pytz has one offset: there is no second of two equal times.
@@ -167,7 +167,7 @@ def _build_time(*parts: Any) -> Any:
 
 def _time_zone(tzinfo: Any) -> Any:
     if tzinfo is not None and not isinstance(tzinfo, datetime_tzinfo):
-        raise ValueError("a time zone that is none")
+        raise ValueError("a time zone has to be a tzinfo")
     return tzinfo
 
 
@@ -195,7 +195,7 @@ def _build_fraction(numerator: object, denominator: object) -> Any:
     from fractions import Fraction
 
     if type(numerator) is not int or type(denominator) is not int or denominator < 1:
-        raise ValueError("no numerator and denominator")
+        raise ValueError("a Fraction has to be made from two ints, the second one above 0")
     fraction = object.__new__(Fraction)
     # Not by Fraction(n, d): reducing what another Fraction had reduced may take minutes for long numbers.
     fraction._numerator, fraction._denominator = numerator, denominator  # type: ignore[attr-defined]
@@ -244,11 +244,11 @@ def _build_array(typecode: object, content: Any) -> Any:
     if typecode in ("u", "w"):
         # Of bytes, an array takes characters that Unicode does not have.
         if not isinstance(content, str):
-            raise ValueError("no text of an array")
+            raise ValueError("an array of characters has to be made from a str")
         # 'u' is on its way out of Python, 'w' came with 3.13.
         return array("w" if sys.version_info >= (3, 13) else "u", content)
     if not isinstance(content, memoryview) or not isinstance(typecode, str):
-        raise ValueError("no content of an array")
+        raise ValueError("an array has to be made from a typecode and a memoryview")
     made = array(typecode)
     if made.itemsize != content.itemsize:
         # 'l' has four bytes here and eight there: the content decides.

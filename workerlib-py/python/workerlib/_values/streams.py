@@ -42,7 +42,7 @@ def stream(iterable: Any) -> Any:
         is.
 
     Raises:
-        TypeError: If it is no iterable.
+        TypeError: If it is not an iterable.
     """
     return iterable if is_stream(type(iterable)) else Streamed(iterable)
 

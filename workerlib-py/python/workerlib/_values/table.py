@@ -47,7 +47,7 @@ def _build_class(name: object, *kind: Any) -> Any:
         return user_classes.find_class(name, *kind)
     found = _class_of_name(name) if isinstance(name, str) else None
     if found is None:
-        raise ValueError("no class that can be named")
+        raise ValueError("the class is unknown to this version")
     return found
 
 
@@ -104,11 +104,11 @@ def find_builder(kind: int) -> Callable[..., Any]:
         kind: The extension type.
 
     Raises:
-        ValueError: If it is none of this version.
+        ValueError: If this version does not know it.
     """
     row = _BUILT.get(kind)
     if row is None:
-        raise ValueError(f"extension type {kind} is none of this version")
+        raise ValueError(f"extension type {kind} is unknown to this version")
     return row.build
 
 
@@ -116,7 +116,7 @@ def make(kind: int, first: object) -> Any:
     """Makes an object from the first of its values."""
     row = _FILLED.get(kind)
     if row is None:
-        raise ValueError(f"extension type {kind} is none of this version")
+        raise ValueError(f"extension type {kind} is unknown to this version")
     return row.make(first)
 
 

@@ -47,7 +47,7 @@ def find_zone(name: object) -> tzinfo:
     """Finds the standard library's zone of that name.
 
     Raises:
-        ValueError: If it is no name of a zone.
+        ValueError: If it is not a name of a zone.
         zoneinfo.ZoneInfoNotFoundError: If this Python does not know the zone.
     """
     from zoneinfo import ZoneInfo
@@ -79,7 +79,7 @@ def _build_pytz(kind: object, *parts: Any) -> tzinfo:
                 offset, dst = (timedelta(seconds=seconds) for seconds in which[:2])
                 return zone._tzinfos.get((offset, dst, which[2]), zone)  # type: ignore[no-any-return]
             return zone  # type: ignore[no-any-return]
-    raise ValueError("no zone of pytz")
+    raise ValueError("a zone of pytz has to be a name, or an offset")
 
 
 # Zones of dateutil.
@@ -115,12 +115,12 @@ def _build_dateutil(kind: object, *parts: Any) -> tzinfo:
         case ("name", str(name)):
             found = None if tz is None else tz.gettz(_checked(name))
             return find_zone(name) if found is None else found
-    raise ValueError("no zone of dateutil")
+    raise ValueError("a zone of dateutil has to be a name, or an offset")
 
 
 def _checked(name: object) -> str:
     if not isinstance(name, str) or len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
-        raise ValueError("no name of a time zone")
+        raise ValueError("the name of a time zone has to be a short str")
     return name
 
 

@@ -115,7 +115,7 @@ def _checked(entry: Any) -> Frame:
         is_known = all(type(number) is int and 0 <= number < 1 << 30 for number in numbers)
         if is_text and is_known and (positions[0] is None or positions[0] >= line):
             return entry
-    raise ValueError("no frame of a traceback")
+    raise ValueError("a stack frame has to have names, lines and columns")
 
 
 def _make_frame(name: str, file: str, line: int, location: bytes) -> FrameType:

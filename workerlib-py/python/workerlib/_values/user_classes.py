@@ -83,7 +83,7 @@ def portable(cls: _C) -> _C:
         cls: The class.
 
     Raises:
-        TypeError: If it is no class, or one whose instances Python cannot make empty.
+        TypeError: If it is not a class, or one whose instances Python cannot make empty.
     """
     if not isinstance(cls, type):
         raise TypeError(f"portable is a decorator for classes, not for {cls!r}")
@@ -166,7 +166,7 @@ def find_class(key: object, kind: str) -> type:
         ValueError: If it is of another kind here.
     """
     if not isinstance(key, str):
-        raise ValueError(f"{key!r} is no name of a class")
+        raise ValueError(f"{key!r} cannot be the name of a class")
     cls: object = _portable.get(key)
     found_here = _look_up(key)
     if found_here is not cls and isinstance(found_here, type) and find_kind(found_here) == kind:
@@ -336,7 +336,7 @@ def build_enum(key: object, name: object, *value: Any) -> Any:
         made = vars(enum.Flag)["_missing_"].__func__(cls, value[0]) if known is None else known
         # Early releases of 3.11 drop the bits that a Flag does not know.
         if not isinstance(made, cls) or made._value_ != value[0]:
-            raise ValueError(f"{value[0]} is no combination of {key} on this side")
+            raise ValueError(f"{value[0]} is no combination of the members of {key} on this side")
         return made
     if not isinstance(name, str) or name not in cls.__members__:
         raise ValueError(f"{key} has no member {name!r} on this side; it has {', '.join(cls.__members__)}")
@@ -397,7 +397,7 @@ def recipe(first: object) -> Recipe:
 def _class_of(first: object) -> type:
     kind, key, names = first if isinstance(first, tuple) and len(first) == 3 else (None, None, None)
     if kind not in ("dataclass", "attrs", "pydantic", "portable"):
-        raise ValueError(f"{kind!r} is no kind of an object")
+        raise ValueError(f"{kind!r} is an unknown kind of object")
     cls = find_class(key, kind)
     _check_fields(cls, names, _described(cls).first[2])
     return cls
@@ -419,7 +419,7 @@ def _fill_pydantic(set_state: Callable[[Any, dict[Any, Any]], None], made: Any, 
 
 def _state_of(values: list[Any]) -> dict[Any, Any]:
     if len(values) % 2:
-        raise ValueError("an attribute without a value")
+        raise ValueError("the last attribute has no value")
     each = iter(values)
     return dict(zip(each, each, strict=True))
 
@@ -461,7 +461,7 @@ def set_attributes(made: Any, state: dict[Any, Any], also_slots: Collection[str]
     content = _dict_of(made)
     for name, value in state.items():
         if not isinstance(name, str) or _is_pythons(name):
-            raise ValueError(f"{name!r} is no attribute of an object")
+            raise ValueError(f"{name!r} cannot be the name of an attribute")
         slot = _find_slot(cls, name, also_slots) if name in slots or name in also_slots else None
         if slot is not None:
             slot.__set__(made, value)
@@ -516,7 +516,7 @@ _STR = frozenset({str})
 
 def _check_pydantic(state: dict[Any, Any]) -> None:
     if state.keys() != _PYDANTIC_NAMES:
-        raise ValueError("no content of a pydantic model")
+        raise ValueError("a pydantic model has to have its content, fields, extra and private attributes")
     content, fields, extra, private = parts = _get_pydantic_state(state)
     if (
         type(content) is not dict
@@ -524,10 +524,10 @@ def _check_pydantic(state: dict[Any, Any]) -> None:
         or not (extra is None or type(extra) is dict)
         or not (private is None or type(private) is dict)
     ):
-        raise ValueError("the content of a pydantic model is of another type")
+        raise ValueError("the parts of a pydantic model have to be dicts, and a set of its fields")
     for names in parts:
         if names and not _STR.issuperset(map(type, names)):
-            raise ValueError("a name in the content of a pydantic model is no str")
+            raise ValueError("the names in a pydantic model have to be strs")
 
 
 def _refused(reason: str) -> ValueError:

@@ -31,7 +31,7 @@ def check(name: object) -> str:
     import zoneinfo
 
     if not isinstance(name, str) or len(name) > _LONGEST or not _NAME.fullmatch(name):
-        raise ValueError("no name of a time zone")
+        raise ValueError("the name of a time zone has to be a short str")
     files = (os.path.join(folder, *name.split("/")) for folder in zoneinfo.TZPATH)
     if not any(map(os.path.isfile, files)) and name not in _names_in_tzdata():
         raise zoneinfo.ZoneInfoNotFoundError(f"No time zone found with key {name}")

@@ -173,7 +173,7 @@ def notice_terminations() -> None:
     forbids the script, only the terminations of watched workers are noted.
     """
     if is_page() and (script := _terminations()):
-        # It is no worker: the function that all workers have is replaced, and nothing else.
+        # It is not a worker: the function that all workers have is replaced, and nothing else.
         script(js.Object.new())
 
 

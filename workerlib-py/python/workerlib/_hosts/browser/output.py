@@ -65,6 +65,6 @@ def ask(question: str) -> str | None:
         RuntimeError: If this Python has no dialog, because it is a worker itself.
     """
     if not is_page() or not hasattr(js, "prompt"):
-        raise RuntimeError("there is no dialog here: have the page export a function `input`, which is asked")
+        raise RuntimeError("input() has no dialog here: export a function `input` from the page")
     answer = js.prompt(question)
     return answer if isinstance(answer, str) else None

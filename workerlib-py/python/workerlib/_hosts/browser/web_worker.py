@@ -45,7 +45,7 @@ class WebWorker:
 
         def fail(event: Any) -> None:
             self._revoke()
-            # Where no script was loaded, the event is no ErrorEvent: it says nothing.
+            # Where no script was loaded, the event is not an ErrorEvent: it says nothing.
             message = getattr(event, "message", None)
             on_error(str(message) if message else NOT_LOADED, False)
 

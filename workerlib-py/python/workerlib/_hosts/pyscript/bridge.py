@@ -31,7 +31,7 @@ def is_there() -> bool:
 
 
 def bridge_of_worker() -> Any:
-    """Returns PyScript's bridge from this worker to its page; None if this is no worker of PyScript's."""
+    """Returns PyScript's bridge from this worker to its page; None if this is not a worker of PyScript's."""
     try:
         import polyscript
     except ImportError:

@@ -99,7 +99,7 @@ async def open_channel(progress: Progress, greet: Callable[[], Greeting], worker
     else:
         if not hasattr(worker, "sync"):
             raise TypeError(
-                f"connect() takes the name of a worker's script tag, as a text, or what pyscript.PyWorker(…)"
+                f"connect() takes the name of a worker's script tag, as a str, or what pyscript.PyWorker(…)"
                 f" returned, not {worker!r}"
             )
         # It has none of a tag's attributes.

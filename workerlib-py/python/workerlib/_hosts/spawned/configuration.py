@@ -32,7 +32,7 @@ async def read(config: Config | None) -> tuple[dict[str, Any], str]:
 
     Raises:
         ConfigError: If there is no such file, or it cannot be parsed.
-        TypeError: If it is no configuration.
+        TypeError: If it is not a configuration.
     """
     if config is None or isinstance(config, Mapping):
         return dict(config or {}), base()

@@ -53,7 +53,7 @@ def read_config(config: Config | None) -> dict[str, Any]:
 
     Raises:
         ConfigError: If there is no such file, or it is neither JSON nor TOML.
-        TypeError: If it is no configuration.
+        TypeError: If it is not a configuration.
     """
     if config is None:
         return {}

@@ -29,13 +29,13 @@ def check_stream(stream: memoryview) -> None:
         while position < len(stream):
             position = _check_message(stream, position)
     except struct.error:
-        raise ValueError("a stream of Arrow's that ends too early") from None
+        raise ValueError("the Arrow stream ends too early") from None
 
 
 def _check_message(stream: memoryview, position: int) -> int:
     mark, size = struct.unpack_from("<Ii", stream, position)
     if mark != _CONTINUATION or size < 0 or position + 8 + size > len(stream):
-        raise ValueError("no message of Arrow's")
+        raise ValueError("the Arrow stream has bytes that are not a message")
     start = position + 8
     if size == 0:
         # The end of the stream: nothing may follow.
@@ -43,14 +43,14 @@ def _check_message(stream: memoryview, position: int) -> int:
     message = _Table.root(stream[start : start + size])
     body = message.number(3, "<q", 0)
     if body < 0 or start + size + body > len(stream):
-        raise ValueError("a body of Arrow's that is not there")
+        raise ValueError("the Arrow stream lacks the body of a message")
     kind, header = message.number(1, "<B", 0), message.table(2)
     if header is None or kind not in (_SCHEMA, _DICTIONARY, _BATCH):
-        raise ValueError("a message of Arrow's of another kind")
+        raise ValueError("the Arrow stream has a message that is not a schema, a dictionary or a batch")
     batch = header.table(1) if kind == _DICTIONARY else header if kind == _BATCH else None
     if kind != _SCHEMA:
         if batch is None:
-            raise ValueError("a dictionary of Arrow's without content")
+            raise ValueError("the Arrow stream has a dictionary without content")
         _check_batch(batch, body)
     end: int = start + size + body
     return end
@@ -58,14 +58,14 @@ def _check_message(stream: memoryview, position: int) -> int:
 
 def _check_batch(batch: _Table, body: int) -> None:
     if batch.table(3) is not None:
-        raise ValueError("a compressed body of Arrow's")
+        raise ValueError("the Arrow stream has a compressed body")
     most = max(8 * body, _MOST_ROWS)
     for length in (batch.number(0, "<q", 0), *(one for node in batch.structs(1) for one in node)):
         if not 0 <= length <= most:
-            raise ValueError("a column of Arrow's with more rows than its body has")
+            raise ValueError("the Arrow stream has a column of more rows than its body")
     for offset, length in batch.structs(2):
         if offset < 0 or length < 0 or offset + length > body:
-            raise ValueError("a buffer of Arrow's that is not in its body")
+            raise ValueError("the Arrow stream has a buffer outside of its body")
 
 
 class _Table:
@@ -76,7 +76,7 @@ class _Table:
         self._position = position
         self._vtable = position - struct.unpack_from("<i", data, position)[0]
         if not 0 <= self._vtable <= len(data) - 4:
-            raise ValueError("metadata of Arrow's that lead elsewhere")
+            raise ValueError("the Arrow stream has metadata that point outside of it")
         self._size = struct.unpack_from("<H", data, self._vtable)[0]
 
     @classmethod
@@ -112,7 +112,7 @@ class _Table:
         start = self._follow(position)
         count = struct.unpack_from("<I", self._data, start)[0]
         if start + 4 + 16 * count > len(self._data):
-            raise ValueError("a list of Arrow's that is not there")
+            raise ValueError("the Arrow stream has a list that is longer than the stream")
         return list(struct.iter_unpack("<qq", self._data[start + 4 : start + 4 + 16 * count]))
 
     def _follow(self, position: int) -> int:
@@ -121,5 +121,5 @@ class _Table:
 
 def _at(data: memoryview, position: int) -> int:
     if not 0 <= position <= len(data) - 4:
-        raise ValueError("metadata of Arrow's that lead elsewhere")
+        raise ValueError("the Arrow stream has metadata that point outside of it")
     return position

@@ -30,7 +30,7 @@ def take_apart_table(value: Any) -> tuple[Any, ...]:
 def build_table(kind: Any, content: Any) -> Any:
     """Reads the stream."""
     if not isinstance(content, memoryview):
-        raise ValueError("no stream of Arrow's")
+        raise ValueError("an Arrow table has to be made from a memoryview")
     schema, batches = _read(content)
     if kind == "table":
         return pa.Table.from_batches(batches, schema)
@@ -48,7 +48,7 @@ def build_table(kind: Any, content: Any) -> Any:
 def as_chunks(value: Any) -> Any:
     """Checks that a value is a ChunkedArray."""
     if not isinstance(value, pa.ChunkedArray):
-        raise ValueError("no chunks of Arrow's")
+        raise ValueError("the value has to be a ChunkedArray")
     return value
 
 
@@ -70,7 +70,7 @@ def _read(content: memoryview) -> tuple[Any, list[Any]]:
         for batch in batches:
             batch.validate(full=True)
     except (pa.ArrowException, struct.error) as error:
-        raise ValueError(f"no stream of Arrow's: {error}") from error
+        raise ValueError(f"the Arrow stream cannot be read: {error}") from error
     return reader.schema, batches
 
 
@@ -103,7 +103,7 @@ def _check_plain(metadata: memoryview) -> None:
         data = field(batch, 1)
         batch = follow(data) if data else 0
     if number in (_DICTIONARY_BATCH, _RECORD_BATCH) and batch and field(batch, _COMPRESSION):
-        raise ValueError("a stream of Arrow's whose bodies are compressed")
+        raise ValueError("the Arrow stream has compressed bodies")
 
 
 # Of Arrow's Message.fbs: kinds of messages, and a field of the table RecordBatch.

@@ -25,7 +25,7 @@ def _url_row(kind: int, type_name: str) -> Built:
 
     def from_text(text: object) -> Any:
         if not isinstance(text, str):
-            raise ValueError("no text of a URL")
+            raise ValueError("a URL has to be made from a str")
         return build(text)
 
     return Built(kind, type_name, lambda url: (str(url),), from_text)

@@ -86,9 +86,9 @@ def _check_array(descr: Any, shape: Any, order: Any, length: int) -> Any:
     _check_shape(shape, order)
     # The memory of strings of any length holds addresses.
     if dtype.hasobject:
-        raise ValueError("strings of any length as bytes")
+        raise ValueError("an array of StringDType has to be made from strs, not from bytes")
     if dtype.itemsize * math.prod(shape) != length:
-        raise ValueError(f"{length} bytes for an array of shape {shape!r} of {dtype}")
+        raise ValueError(f"{length} bytes do not fit an array of shape {shape!r} of {dtype}")
     return dtype
 
 
@@ -97,7 +97,7 @@ def _check_shape(shape: Any, order: Any) -> None:
         raise ValueError("no array")
     for count in shape:
         if type(count) is not int or count < 0:
-            raise ValueError(f"no shape of an array: {shape!r}")
+            raise ValueError(f"the shape of an array cannot be {shape!r}")
 
 
 def _texts(array: Any, fortran: bool) -> list[str | None]:
@@ -112,13 +112,13 @@ def _build_strings(descr: Any, shape: Any, order: Any, writeable: Any, texts: li
     dtype = _dtype(descr)
     _check_shape(shape, order)
     if not _is_strings(dtype) or len(texts) != math.prod(shape):
-        raise ValueError(f"{len(texts)} strings for an array of shape {shape!r} of {dtype}")
+        raise ValueError(f"{len(texts)} strs do not fit an array of shape {shape!r} of {dtype}")
     missing = getattr(dtype, "na_object", _NO_NA)
     for index, text in enumerate(texts):
         if text is None and missing is not _NO_NA:
             texts[index] = missing
         elif type(text) is not str:
-            raise ValueError("something else than a string in an array of strings")
+            raise ValueError("the items of an array of strings have to be strs")
     array = np.array(texts, dtype).reshape(shape, order=order)
     if not writeable:
         array.flags.writeable = False
@@ -149,7 +149,7 @@ def _check_characters(array: Any) -> None:
         # A field of a structure is copied, any other array is looked at as it lies.
         numbers = np.ravel(array, order="K").view(np.dtype("u4").newbyteorder(dtype.byteorder))
         if numbers.max() > 0x10FFFF:
-            raise ValueError("a character that Unicode does not have")
+            raise ValueError("the array has a character that Unicode does not have")
 
 
 def take_apart_scalar(scalar: Any) -> tuple[Any, ...]:
@@ -162,9 +162,9 @@ def build_scalar(descr: Any, content: Any) -> Any:
     """Builds a scalar."""
     dtype = _dtype(descr)
     if not isinstance(content, bytes) or len(content) != dtype.itemsize:
-        raise ValueError(f"no {dtype}")
+        raise ValueError(f"a scalar of {dtype} has to be made from {dtype.itemsize} bytes")
     if dtype.hasobject:
-        raise ValueError("a string of any length as bytes")
+        raise ValueError("a scalar of StringDType cannot be made from bytes")
     # A scalar with fields is a view, and may be written to.
     memory = bytearray(content) if dtype.names is not None else content
     array = np.ndarray((), dtype, buffer=memory) if content else np.ndarray((), dtype)
@@ -275,8 +275,8 @@ def _dtype(descr: Any) -> Any:
         missing = {"na_object": descr["na"]} if "na" in descr else {}
         return np.dtypes.StringDType(coerce=descr["coerce"], **missing)
     else:
-        raise ValueError(f"no description of a dtype: {descr!r}")
+        raise ValueError(f"{descr!r} describes no dtype")
     # Pointers from the other side would be followed.
     if dtype.hasobject:
-        raise ValueError("a dtype of Python objects")
+        raise ValueError("a dtype of Python objects is refused")
     return dtype

@@ -47,11 +47,11 @@ def build_masked(data: Any, mask: Any, fill: Any, hard: Any) -> Any:
     if mask is not None:
         _check_array(mask)
         if mask.shape != data.shape or mask.dtype != np.ma.make_mask_descr(data.dtype):
-            raise ValueError("a mask that does not fit its data")
+            raise ValueError("the mask does not fit the data")
     if fill is not None:
         _check_array(fill)
         if fill.shape != () or fill.dtype != data.dtype:
-            raise ValueError("a fill value that does not fit its data")
+            raise ValueError("the fill value does not fit the data")
     made = np.ma.MaskedArray(data, np.ma.nomask if mask is None else mask, hard_mask=hard is True, copy=False)
     if fill is not None:
         made.fill_value = fill[()]
@@ -77,7 +77,7 @@ def build_matrix(array: Any) -> Any:
     """Builds a matrix over an array of two dimensions."""
     _check_array(array)
     if array.ndim != 2:
-        raise ValueError(f"a matrix of {array.ndim} dimensions")
+        raise ValueError(f"a matrix cannot have {array.ndim} dimensions")
     return array.view(np.matrix)
 
 
@@ -91,10 +91,10 @@ def build_chars(array: Any) -> Any:
     """Builds an array of chars over an array of strings of one length."""
     _check_array(array)
     if array.dtype.kind not in "SU":
-        raise ValueError(f"an array of chars of {array.dtype}")
+        raise ValueError(f"an array of chars cannot be of {array.dtype}")
     return array.view(np.char.chararray)
 
 
 def _check_array(array: Any) -> None:
     if type(array) is not np.ndarray:
-        raise ValueError("no array of numpy's")
+        raise ValueError("the value has to be an array of numpy")

@@ -67,16 +67,16 @@ def as_array(content: Any) -> Any:
         return np.fromiter(content, dtype=object, count=len(content))
     is_plain = isinstance(content, np.ndarray)
     if not is_plain and not isinstance(content, pd.api.extensions.ExtensionArray):
-        raise ValueError("no content of a column")
+        raise ValueError("a column has to be an array or a list")
     if is_plain and (content.ndim not in (1, 2) or content.dtype.kind not in "biufcmM"):
-        raise ValueError(f"no column is of {content.dtype}, in {content.ndim} dimensions")
+        raise ValueError(f"a column cannot be of {content.dtype} in {content.ndim} dimensions")
     return content
 
 
 def check_index(labels: Any) -> None:
-    """Raises ValueError if labels are no Index."""
+    """Raises ValueError if labels are not an Index."""
     if not isinstance(labels, pd.Index):
-        raise ValueError("labels that are no Index")
+        raise ValueError("the labels have to be an Index")
 
 
 def find_hidden(cls: Any, name: str) -> Any:
@@ -107,14 +107,14 @@ def make_range_index(numbers: range, name: Any) -> Any:
 def integers(content: Any) -> Any:
     """Takes an array of numbers of labels."""
     if not isinstance(content, np.ndarray) or content.ndim != 1 or content.dtype.kind != "i":
-        raise ValueError("no numbers of labels")
+        raise ValueError("the numbers of labels have to be an array of ints")
     return content
 
 
 def short_text(text: Any) -> str:
     """Takes the name of a unit or a zone."""
     if not isinstance(text, str) or len(text) > _NAME_LENGTH:
-        raise ValueError("no name of a unit or a zone")
+        raise ValueError("the name of a unit or a zone has to be a short str")
     return text
 
 
@@ -156,7 +156,7 @@ def build_array(kind: Any, *parts: Any) -> Any:
     """Builds an array of any kind."""
     build = _BUILDERS.get(kind) if isinstance(kind, str) else None
     if build is None:
-        raise ValueError(f"no kind of an array of pandas': {kind!r}")
+        raise ValueError(f"{kind!r} is an unknown kind of pandas array")
     return build(*parts)
 
 
@@ -197,11 +197,11 @@ def _build_masked(values: Any, mask: Any) -> Any:
 
 def _build_string(storage: Any, has_nan: Any, texts: Any) -> Any:
     if storage not in ("python", "pyarrow") or type(texts) is not list:
-        raise ValueError("no texts")
+        raise ValueError("an array of strings has to have a known storage and a list")
     if storage == "pyarrow" and _pyarrow() is None:
         storage = "python"
     if not all(text is None or type(text) is str for text in texts):
-        raise ValueError("texts that are none")
+        raise ValueError("the items of an array of strings have to be strs or None")
     return pd.array(texts, dtype=_string_dtype(storage, bool(has_nan)))
 
 
@@ -234,13 +234,13 @@ def _texts_of_arrow(texts: Any) -> Parts:
 def _build_texts(has_nan: Any, starts: Any, content: Any, missing: Any) -> Any:
     _of_kind(starts, "i")
     if starts.dtype != np.int64 or len(starts) < 1 or not isinstance(content, bytes | memoryview):
-        raise ValueError("no texts")
+        raise ValueError("an array of strings has to have a known storage and a list")
     count = len(starts) - 1
     if missing is not None and len(_of_kind(missing, "b")) != count:
-        raise ValueError("texts of which nobody knows whether they are missing")
+        raise ValueError("each string of the array needs a bool that says whether it is missing")
     size = len(content) if type(content) is bytes else memoryview(content).nbytes
     if not _is_rising(starts, size):
-        raise ValueError("texts that do not stand where they should")
+        raise ValueError("the positions in the content of an array of strings have to rise")
     pa = _pyarrow()
     if pa is None:
         return _build_string("python", has_nan, _texts(starts, content, missing))
@@ -299,7 +299,7 @@ def _build_numpy(content: Any) -> Any:
     is_plain_array = isinstance(content, np.ndarray) and content.dtype.kind in "SU"
     array = content if is_plain_array else as_array(content)
     if not isinstance(array, np.ndarray) or array.ndim != 1:
-        raise ValueError("no array of numpy's")
+        raise ValueError("the value has to be an array of numpy")
     return _of_numpy()(array)
 
 
@@ -319,7 +319,7 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
 
 def _of_kind(array: Any, kinds: str) -> Any:
     if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in kinds:
-        raise ValueError(f"no array of kind {kinds!r}")
+        raise ValueError(f"the value has to be an array of the kinds {kinds!r}")
     return array
 
 
@@ -361,7 +361,7 @@ def time_zone(zone: Any) -> Any:
         pytz = sys.modules.get("pytz")
         return find_zone(zone) if pytz is None else pytz.timezone(short_text(zone))
     if not isinstance(zone, tzinfo):
-        raise ValueError("a time zone that is none")
+        raise ValueError("a time zone has to be a tzinfo")
     return zone
 
 
@@ -388,7 +388,7 @@ def build_dtype(given: Any) -> Any:
     """Finds a dtype by its name, or takes that of an array."""
     dtype = pd.api.types.pandas_dtype(short_text(given)) if isinstance(given, str) else given.dtype
     if not isinstance(dtype, pd.api.extensions.ExtensionDtype):
-        raise ValueError("no dtype of pandas'")
+        raise ValueError("the dtype has to be one of pandas")
     return dtype
 
 

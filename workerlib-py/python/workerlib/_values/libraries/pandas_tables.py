@@ -67,14 +67,14 @@ def build_frame(columns: Any, index: Any, content: Any, attrs: Any, unique: Any)
     if type(content) is list:
         arrays = [as_array(column) for column in content]
         if len(arrays) != len(columns):
-            raise ValueError(f"{len(arrays)} arrays for {len(columns)} columns")
+            raise ValueError(f"{len(arrays)} arrays do not fit {len(columns)} columns")
         for array in arrays:
             _check_length(array, index)
         frame = _assembled(arrays, columns, index)
     else:
         array = as_array(content)
         if not isinstance(array, np.ndarray) or array.shape != (len(index), len(columns)):
-            raise ValueError(f"no content for {len(index)} rows and {len(columns)} columns")
+            raise ValueError(f"the content does not fit {len(index)} rows and {len(columns)} columns")
         frame = pd.DataFrame(array, index=index, columns=columns, copy=False)
     return _with_remarks(frame, attrs, unique)
 
@@ -132,7 +132,7 @@ def series_without_subclass(series: Any) -> Any:
 
 def _check_length(array: Any, index: Any) -> None:
     if array.ndim != 1 or len(array) != len(index):
-        raise ValueError(f"an array of shape {array.shape} for an index of {len(index)}")
+        raise ValueError(f"an array of shape {array.shape} does not fit an index of {len(index)}")
 
 
 def _remarks(of: Any) -> Parts:
@@ -141,7 +141,7 @@ def _remarks(of: Any) -> Parts:
 
 def _with_remarks(made: Any, attrs: Any, unique: Any) -> Any:
     if type(attrs) is not dict:
-        raise ValueError("attrs that are no dict")
+        raise ValueError("attrs has to be a dict")
     if attrs:
         made.attrs = attrs
     if not unique:
@@ -168,12 +168,12 @@ def build_index(kind: Any, *parts: Any) -> Any:
     if kind == "range" and len(parts) == 4:
         start, stop, step, name = parts
         if not all(type(number) is int and -(2**63) <= number < 2**63 for number in (start, stop, step)):
-            raise ValueError("a RangeIndex of other numbers")
+            raise ValueError("a RangeIndex has to be made from ints of 64 bits")
         return make_range_index(range(start, stop, step), name)
     if kind == "multi" and len(parts) == 3:
         levels, codes, names = parts
         if not all(type(part) is list for part in parts) or not len(levels) == len(codes) == len(names):
-            raise ValueError("a MultiIndex without levels, codes and names")
+            raise ValueError("a MultiIndex has to have as many levels, codes and names")
         for level in levels:
             check_index(level)
         codes = [integers(one) for one in codes]
@@ -184,10 +184,10 @@ def build_index(kind: Any, *parts: Any) -> Any:
         index = make_index(array, name)
         if freq is not None:
             if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
-                raise ValueError("a freq of an Index that has none")
+                raise ValueError("only a DatetimeIndex or a TimedeltaIndex has a freq")
             index.freq = short_text(freq)
         return index
-    raise ValueError(f"no kind of an Index: {kind!r}")
+    raise ValueError(f"{kind!r} is an unknown kind of Index")
 
 
 def _name_of_freq(freq: Any) -> str | None:
@@ -233,7 +233,7 @@ def build_scalar(kind: Any, *parts: Any) -> Any:
             return pd.Period(ordinal=ordinal, freq=short_text(freq))
         case ("interval", left, right, str(closed)):
             return pd.Interval(left, right, closed)
-    raise ValueError(f"no kind of a scalar of pandas': {kind!r}")
+    raise ValueError(f"{kind!r} is an unknown kind of pandas scalar")
 
 
 _UNITS = ("s", "ms", "us", "ns")

@@ -56,20 +56,22 @@ def build_image(mode: Any, size: Any, content: Any, *rest: Any) -> Any:
     palette, info, file_format = rest
     bits = _BITS.get(mode) if isinstance(mode, str) else None
     if bits is None or not isinstance(content, bytes) or type(info) is not dict:
-        raise ValueError("no image")
+        raise ValueError("an image has to have a known mode, bytes, and a dict of info")
     if not isinstance(size, tuple) or [type(length) for length in size] != [int, int] or min(size) < 0:
-        raise ValueError(f"no size of an image: {size!r}")
+        raise ValueError(f"the size of an image cannot be {size!r}")
     width, height = size
     # Before there is memory for it: an image of any size may be announced.
     if (width * bits + 7) // 8 * height != len(content) or max(size) > len(content) * 8 + _EMPTY:
-        raise ValueError(f"{len(content)} bytes for an image of {width} x {height} pixels of mode {mode}")
+        raise ValueError(
+            f"{len(content)} bytes do not fit an image of {width} x {height} pixels of mode {mode}"
+        )
     image = Image.frombytes(mode, size, content) if content else Image.new(mode, size)
     if palette is not None:
         palette_mode, colours = palette
         step = _PALETTES[palette_mode]
         is_content = isinstance(colours, bytes) and len(colours) in range(0, 256 * step + 1, step)
         if mode not in ("P", "PA") or not is_content:
-            raise ValueError("no palette")
+            raise ValueError("the palette does not fit the image")
         image.putpalette(colours, palette_mode)
     if file_format is not None:
         image.format = str(file_format)

@@ -34,19 +34,19 @@ def take_apart_frame(frame: Any) -> tuple[Any, ...]:
 def build_frame(stream: Any) -> Any:
     """Builds a DataFrame from its stream."""
     if not isinstance(stream, memoryview):
-        raise ValueError("no stream of a frame of polars'")
+        raise ValueError("a frame of polars has to be made from a memoryview")
     check_stream(stream)
     try:
         frame = pl.read_ipc_stream(io.BytesIO(stream))
     except Exception:
         raise
     except BaseException as panic:
-        # Polars raises an error that its own code did not expect as something that is no `Exception`.
+        # Polars raises an error that its own code did not expect as something that is not an `Exception`.
         if type(panic).__name__ != "PanicException":
             raise
-        raise ValueError("a stream that polars cannot read") from None
+        raise ValueError("polars cannot read the stream") from None
     if any(map(_holds_objects, frame.schema.values())):
-        raise ValueError("a frame of Python objects")
+        raise ValueError("a frame of Python objects is refused")
     return frame
 
 
@@ -63,7 +63,7 @@ def build_series(stream: Any) -> Any:
     """Builds a Series from its stream."""
     frame = build_frame(stream)
     if frame.width != 1:
-        raise ValueError(f"a series of {frame.width} columns")
+        raise ValueError(f"a Series cannot have {frame.width} columns")
     return frame.to_series(0)
 
 

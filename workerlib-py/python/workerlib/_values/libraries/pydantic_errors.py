@@ -36,7 +36,7 @@ def build_error(cause: Any, context: Any, suppress: Any, state: Any, *parts: Any
     """Builds the error, given what `take_apart_error` gave."""
     title, mode, hides, failures = parts
     if type(title) is not str or mode not in ("python", "json") or type(failures) is not list:
-        raise ValueError("no error of pydantic's")
+        raise ValueError("an error of pydantic has to have a title, a mode and a list of failures")
     error = _make(title, mode, hides is True, failures)
     exception_values.fill_exception(error, [cause, context, suppress, state])
     return error
@@ -50,7 +50,7 @@ def _make(title: str, mode: str, hides: bool, failures: list[dict[str, Any]]) ->
 
 def _detail(failure: Any) -> dict[str, Any]:
     if type(failure) is not dict or not failure.keys() <= _KEYS or type(failure["loc"]) is not tuple:
-        raise ValueError("no failure of a validation")
+        raise ValueError("a failure of a validation has to be a dict of known keys")
     kind, context = failure["type"], failure.get("ctx")
     detail = {"type": kind, "loc": failure["loc"], "input": failure["input"]}
     try:

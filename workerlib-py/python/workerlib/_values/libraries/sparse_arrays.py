@@ -57,9 +57,9 @@ def builder_of(name: str) -> Any:
 
 def _check(shape: Any, data: Any, parts: tuple[Any, ...]) -> None:
     if type(shape) is not tuple or not all(type(size) is int and 0 <= size < 2**62 for size in shape):
-        raise ValueError(f"no shape of a sparse array: {shape!r}")
+        raise ValueError(f"the shape of a sparse array cannot be {shape!r}")
     if not isinstance(data, np.ndarray) or data.dtype.kind not in "biufc":
-        raise ValueError("no content of a sparse array")
+        raise ValueError("the content of a sparse array has to be an array of numbers")
     for part in parts:
         if not isinstance(part, np.ndarray) or part.ndim != 1 or part.dtype.kind != "i":
-            raise ValueError("no indices of a sparse array")
+            raise ValueError("the indices of a sparse array have to be arrays of ints")
