@@ -504,14 +504,16 @@ impl<'f> Reader<'f> {
             ext::HANDLE => sink.handle(self.number(payload)?),
             ext::VIEW => {
                 let header = view_header(payload).map_err(|error| {
-                    wrong(BUFFERS, Kind::Metadata(format!("the header of this memoryview cannot be read: {error}")))
+                    wrong(
+                        BUFFERS,
+                        Kind::Metadata(format!("the header of this memoryview cannot be read: {error}")),
+                    )
                 })?;
                 let data = self.view_data()?;
                 if let Data::Inline(data) = data
                     && header.len() != Some(data.len() as u64)
                 {
-                    let text =
-                        format!("a memoryview of this shape cannot have {} bytes", data.len());
+                    let text = format!("a memoryview of this shape cannot have {} bytes", data.len());
                     return Err(wrong(BUFFERS, Kind::Metadata(text)));
                 }
                 return Ok(Read::View(Box::new((header, data))));

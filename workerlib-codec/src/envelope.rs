@@ -382,7 +382,10 @@ mod tests {
         };
         assert!(exports(MOST_EXPORTS, "").is_ok());
         let error = exports(MOST_EXPORTS + 1, "").expect_err("one more");
-        assert_eq!(error.to_string(), "the envelope cannot be read: expected at most 10,000 exports in one message");
+        assert_eq!(
+            error.to_string(),
+            "the envelope cannot be read: expected at most 10,000 exports in one message"
+        );
         let error = exports(17, &"x".repeat(1 << 20)).expect_err("17 MB");
         assert_eq!(error.to_string(), "the envelope cannot be read: expected an envelope of at most 16 MiB");
         let text = "x".repeat(LONGEST_ENVELOPE + 1);

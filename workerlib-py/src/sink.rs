@@ -184,7 +184,8 @@ impl<'py, 'b> PySink<'py, 'b> {
     ) -> PyResult<Bound<'py, PyAny>> {
         match kind {
             Container::Extension(number) if kind.is_filled() => {
-                let object = made.ok_or_else(|| PyValueError::new_err("there is no value to make it from"))?;
+                let object =
+                    made.ok_or_else(|| PyValueError::new_err("there is no value to make it from"))?;
                 self.types.fill(number, &object, &values)?;
                 Ok(object)
             }
