@@ -148,7 +148,7 @@ async def test_options_of_maps(
 @IN_MODULES_LOOP
 async def test_what_a_pool_runs(pool: Pool) -> None:
     """Functions of somebody else, and several iterables as `map()` takes them, are refused with the remedy."""
-    with pytest.raises(TypeError, match=r"no function of this pool: write pool.submit\(pool.f"):
+    with pytest.raises(TypeError, match=r"not a function of this pool: write pool.submit\(pool.f"):
         pool.submit(len, [])
     with pytest.raises(TypeError, match=r"write pool.map\(pool.f, …\) with an export"):
         pool.map(len, [])
@@ -159,7 +159,7 @@ async def test_what_a_pool_runs(pool: Pool) -> None:
     for function in (5, "statistics.fmean"):
         with pytest.raises(TypeError, match=r"is not a function: write pool.run\(f, …\)"):
             await pool.run(function)
-    with pytest.raises(TypeError, match=r"no graph of dask's: write a dict, or pool.compute"):
+    with pytest.raises(TypeError, match=r"not a graph of dask's: write a dict, or pool.compute"):
         await pool.get(5, "x")
 
 

@@ -73,7 +73,7 @@ async def test_submit(pool: Pool) -> None:
     """`submit` gives a task of asyncio's."""
     tasks = [pool.submit(pool.double, number) for number in range(10)]
     assert sorted([await task for task in asyncio.as_completed(tasks)]) == list(range(0, 20, 2))
-    with raises(TypeError, "no function of this pool"):
+    with raises(TypeError, "not a function of this pool"):
         pool.submit(len, "abc")  # type: ignore[arg-type]
     # A function that calls a worker is none that a worker could run.
     with raises(TypeError, r"double\(\) is called here and runs in workers already"):

@@ -112,7 +112,7 @@ pub enum DecodeErrorKind<E: std::error::Error + 'static> {
     #[error("this reference is to value {0} of the sharing table, which has not been read yet")]
     Reference(usize),
     /// Keys, or elements of sets, hold references to each other in such a way that to hash them takes for ever.
-    #[error("keys that refer to each other would take too long to hash")]
+    #[error("keys with so many references would take too long to hash")]
     Hashing,
     /// So many keys of a dict, or elements of a set, have the same hash that to tell them apart takes too long.
     #[error(

@@ -141,8 +141,11 @@ impl<'py, 'b> PySink<'py, 'b> {
         {
             return Ok(found);
         }
-        let number = number.map_or_else(String::new, |number| number.to_string());
-        Err(PyValueError::new_err(format!("deferred value {number} has not come before this value")))
+        let text = match number {
+            Some(number) => format!("deferred value {number} has not come before its slot"),
+            None => "a slot has to have one value, the number of a deferred value".to_owned(),
+        };
+        Err(PyValueError::new_err(text))
     }
 
     /// Counts what a builder may copy, and refuses what the frame does not account for.

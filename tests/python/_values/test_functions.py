@@ -246,7 +246,7 @@ def test_registering_a_class_makes_it_portable(monkeypatch: pytest.MonkeyPatch) 
 )
 def test_what_has_no_name_cannot_be_registered(thing: Any) -> None:
     """Another Python could not find it."""
-    with pytest.raises(TypeError, match="no function that the other side could find"):
+    with pytest.raises(TypeError, match="not a function that the other side could find"):
         workerlib.register(thing)
 
 

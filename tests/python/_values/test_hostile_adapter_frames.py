@@ -48,17 +48,17 @@ KEY, NAME = b"\xa3m:C", b"\xa3m.C"
         (b"\xd4\x52\x02" + KEY + b"\x07", "missing 1 required"),
         (b"\xd4\x52\x04" + KEY + b"\x07" + NAME + b"\x07", "takes 4 positional arguments"),
         (b"\xd4\x52\x03" + KEY + b"\x07", "values should follow|ends here"),
-        (b"\xd4\x52\x03\x90\x07" + NAME, "no key of an adapter"),
-        (b"\xd4\x53\x01\x00", "no deferred value 0 stands before"),
-        (b"\xd4\x53\x00", "no deferred value"),
-        (b"\xd4\x53\x02\x00\x00", "no deferred value"),
-        (b"\xd4\x53\x01" + KEY, "no deferred value"),
+        (b"\xd4\x52\x03\x90\x07" + NAME, "needs the adapter's key"),
+        (b"\xd4\x53\x01\x00", "deferred value 0 has not come before"),
+        (b"\xd4\x53\x00", "a slot has to have one value"),
+        (b"\xd4\x53\x02\x00\x00", "deferred value 0 has not come|a slot has to have one value"),
+        (b"\xd4\x53\x01" + KEY, "a slot has to have one value"),
         (b"\xd4\x54\x00", "extension type 84 is unknown"),
         (b"\xd4\x55\x01\x00", "extension type 85 is unknown"),
     ],
 )
 def test_values_that_are_none(values: bytes, message: str) -> None:
-    """Wrong numbers of values, keys that are none, slots without one, deferred values where a value should be."""
+    """Wrong numbers of values, keys that are not strs, slots without a number, deferred values where a value should be."""
     with pytest.raises(FrameError, match=message):
         decode(b"\x90" + values, [])
 

@@ -191,7 +191,7 @@ def test_a_long_int_in_many_tuples_is_refused() -> None:
     """Python does not keep the hash of an int: a reference of three bytes has it computed again."""
     long, count = value(1 << 8_000_000), 60_000
     tuples = [counted(16, [b"\xd4\x50\x00", value(number)]) for number in range(count)]
-    with pytest.raises(workerlib.FrameError, match="take them longer to hash|take longer to hash"):
+    with pytest.raises(workerlib.FrameError, match="too long to hash"):
         decode(b"\x91\x06" + counted(16, [long, counted(17, tuples)]), [])
 
 
@@ -199,7 +199,7 @@ def test_a_fraction_in_many_tuples_is_refused() -> None:
     """The hash of a library type is a function of its own, and counts for more than that of an int."""
     fraction, count = value(fractions.Fraction(1, 3)), 200_000
     tuples = [counted(16, [b"\xd4\x50\x00"] * 20)] * (count // 20)
-    with pytest.raises(workerlib.FrameError, match="longer to hash|same hash"):
+    with pytest.raises(workerlib.FrameError, match="too long to hash|same hash"):
         decode(b"\x91\x06" + counted(16, [fraction, counted(17, tuples * 4)]), [])
 
 

@@ -339,7 +339,7 @@ LARGE = frame_of(np.arange(24_000.0).reshape(200, 120))
         (LARGE[0].replace(b"\xcc\xc8\x78", b"\xcc\xc8\x79"), "192000 bytes do not fit an array of shape"),
         (LARGE[0].replace(b"\xd4\x49\x05", b"\xd4\x49\x06") + b"\xc0", "argument"),
         (LARGE[0].replace(b"\xa3<f8", b"\xa3|O8"), "Python objects"),
-        (LARGE[0].replace(b"\xa1C", b"\xa1K"), "no array"),
+        (LARGE[0].replace(b"\xa1C", b"\xa1K"), "the order C or F"),
     ],
     ids=["another shape", "one value more", "objects", "no order"],
 )

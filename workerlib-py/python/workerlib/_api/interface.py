@@ -107,7 +107,7 @@ def check(interface: object, exports: list[ExportDescription], worker: str) -> N
                 if name in streams
                 else "it returns its result at once: write `async def`"
             )
-            complaints.append(f"{name}() is {'a' if name in streams else 'no'} stream there, and {remedy}")
+            complaints.append(f"{name}() is {'' if name in streams else 'not '}a stream there, and {remedy}")
     if complaints:
         what = getattr(interface, "__qualname__", None) or getattr(interface, "__name__", interface)
         raise InterfaceError(f"the worker {worker!r} does not fit {what}: {'; '.join(complaints)}")

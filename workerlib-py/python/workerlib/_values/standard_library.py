@@ -248,7 +248,7 @@ def _build_array(typecode: object, content: Any) -> Any:
         # 'u' is on its way out of Python, 'w' came with 3.13.
         return array("w" if sys.version_info >= (3, 13) else "u", content)
     if not isinstance(content, memoryview) or not isinstance(typecode, str):
-        raise ValueError("an array has to be made from a typecode and a memoryview")
+        raise ValueError("the content of an array has to be a memoryview, behind its typecode")
     made = array(typecode)
     if made.itemsize != content.itemsize:
         # 'l' has four bytes here and eight there: the content decides.

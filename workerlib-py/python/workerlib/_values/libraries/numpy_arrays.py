@@ -51,7 +51,7 @@ def build_array(descr: Any, shape: Any, order: Any, writeable: Any, content: Any
     if type(content) is list:
         return _build_strings(descr, shape, order, writeable, content)
     if not isinstance(content, memoryview):
-        raise ValueError("no array")
+        raise ValueError("an array has to be made from a memoryview, or a list of strs")
     dtype = _check_array(descr, shape, order, content.nbytes)
     if content.nbytes == 0:
         # Not by numpy.empty(): it takes items of no bytes for items of one byte, and leaves that as it is.
@@ -86,7 +86,7 @@ def _check_array(descr: Any, shape: Any, order: Any, length: int) -> Any:
     _check_shape(shape, order)
     # The memory of strings of any length holds addresses.
     if dtype.hasobject:
-        raise ValueError("an array of StringDType has to be made from strs, not from bytes")
+        raise ValueError("an array of StringDType has to be made from strings, not from bytes")
     if dtype.itemsize * math.prod(shape) != length:
         raise ValueError(f"{length} bytes do not fit an array of shape {shape!r} of {dtype}")
     return dtype
@@ -94,7 +94,7 @@ def _check_array(descr: Any, shape: Any, order: Any, length: int) -> Any:
 
 def _check_shape(shape: Any, order: Any) -> None:
     if not isinstance(shape, tuple) or order not in ("C", "F"):
-        raise ValueError("no array")
+        raise ValueError("an array has to have a tuple as its shape, and the order C or F")
     for count in shape:
         if type(count) is not int or count < 0:
             raise ValueError(f"the shape of an array cannot be {shape!r}")
@@ -164,7 +164,7 @@ def build_scalar(descr: Any, content: Any) -> Any:
     if not isinstance(content, bytes) or len(content) != dtype.itemsize:
         raise ValueError(f"a scalar of {dtype} has to be made from {dtype.itemsize} bytes")
     if dtype.hasobject:
-        raise ValueError("a scalar of StringDType cannot be made from bytes")
+        raise ValueError("a scalar of StringDType has to be made from a string, not from bytes")
     # A scalar with fields is a view, and may be written to.
     memory = bytearray(content) if dtype.names is not None else content
     array = np.ndarray((), dtype, buffer=memory) if content else np.ndarray((), dtype)
