@@ -274,7 +274,7 @@ def _typed_json(name: str, values: list[Any]) -> Column:
 
 
 def _number(text: str) -> float | None:
-    """Reads a decimal number; a code such as 00501 or 1_000 is none."""
+    """Reads a decimal number; a code such as 00501 or 1_000 is not a number."""
     if not NUMBER.fullmatch(text):
         return None
     try:

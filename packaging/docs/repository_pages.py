@@ -43,7 +43,7 @@ PLACES = {
 SECTIONS = {"docs/adr/": "Decisions", "benches/results/": "Explanation"}
 
 FENCE = re.compile(r"^(\s*)(```+|~~~+)(\w+) ([\w./-]+)$", re.MULTILINE)
-# Blocks of code, then code in a line: what looks like a link in them is none.
+# Blocks of code, then code in a line: they hold no links, whatever they look like.
 CODE = re.compile(r"^\s*(```+|~~~+).*?^\s*\1\s*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 # A picture for each colour scheme, as the repository's host shows it. The source of the dark one stands first.
 PICTURE = re.compile(

@@ -275,7 +275,7 @@ impl Encoder {
         if stack.len() >= self.limits.depth {
             return Err(Box::new(Refusal::TooDeep(self.limits.depth)));
         }
-        // The outermost is none of the levels in it.
+        // The outermost container does not count as a level in itself.
         if self.foreign > SHALLOW + 1 {
             return Err(Box::new(Refusal::TooDeep(SHALLOW)));
         }

@@ -195,7 +195,7 @@ impl<'py, 'b> PySink<'py, 'b> {
             Container::Extension(ext::SLOT) => self.slot(&values),
             Container::Extension(number) => {
                 let values: Bound<'py, PyTuple> = values.cast_into()?;
-                // An array that has its content: with other values behind that it is none.
+                // The array has its content, so no other values may follow.
                 if let Some(array) = made
                     && values.len() == if number == ext::ARRAY { 2 } else { 5 }
                 {

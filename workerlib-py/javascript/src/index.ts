@@ -29,7 +29,7 @@ export type { InitOptions, PyodideWorker } from "./worker.js";
  * Starts a worker and returns it when its script has run.
  *
  * @throws WorkerStartError if Pyodide, a package or the script cannot be fetched, or the script fails
- * @throws TypeError if an option is none of `SpawnOptions`, or of another type
+ * @throws TypeError if `SpawnOptions` has no such option, or its type is another one
  * @throws DOMException "TimeoutError" if it takes too long, "AbortError" if it was aborted
  */
 export async function spawn<T = AnyFunctions>(options: SpawnOptions = {}): Promise<PythonWorker<T>> {

@@ -5,7 +5,7 @@ use serde_json::Value;
 /// The name of the library among the peers: ratios are of its times.
 pub(super) const OWN: &str = "workerlib";
 
-/// Reads a text; what is none is empty.
+/// Reads a text; anything else reads as an empty text.
 pub(super) fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }

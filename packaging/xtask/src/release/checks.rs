@@ -53,7 +53,7 @@ pub(super) fn npm(workspace: &Workspace, target: &Path) -> Result<Outcome> {
     publint.arg("--strict").arg(archive);
     process::run(workspace, "release-publint", &mut publint)?;
     let mut attw = Command::new(node::release_program(workspace, "attw"));
-    // The package is ECMAScript only; the wheel is not a module, and package.json is none either.
+    // The package is ECMAScript only; neither the wheel nor package.json is a module.
     attw.args(["--profile", "esm-only", "--no-emoji", "--no-color", "--exclude-entrypoints"]);
     attw.args(["./workerlib.whl", "--"]).arg(archive);
     process::run(workspace, "release-attw", &mut attw)?;

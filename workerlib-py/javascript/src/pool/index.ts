@@ -90,8 +90,8 @@ export type WorkerPool<T = AnyFunctions> = PoolHandle<T> & Omit<Remote<T>, keyof
  * Starts workers that run the same script, one after the other, and returns the pool when the first one can be called.
  *
  * @throws WorkerStartError if the first worker cannot be started: see `spawn()`
- * @throws TypeError if an option is none of `PoolOptions`, or of another type
- * @throws RangeError if a number is none that makes sense
+ * @throws TypeError if `PoolOptions` has no such option, or its type is another one
+ * @throws RangeError if a number is out of its range
  */
 export async function spawnPool<T = AnyFunctions>(options: PoolOptions = {}): Promise<WorkerPool<T>> {
   checkOptions(options, "spawnPool", ["size", "maxRestarts", "backoff", "poisonAfter"]);

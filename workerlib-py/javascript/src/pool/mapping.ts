@@ -58,7 +58,7 @@ export class ItemMap implements PoolMap<unknown> {
    * @param items the items, which may be endless
    * @param options how
    * @param ended tells why nothing runs any more, once that is so
-   * @throws RangeError if an option is none that makes sense
+   * @throws RangeError if an option is out of its range
    */
   constructor(
     run: (item: unknown, options: TaskOptions) => Promise<unknown>,

@@ -128,7 +128,7 @@ export function pack(snapshot: Uint8Array, start: number): Uint8Array<ArrayBuffe
  * Reads an image.
  *
  * @param given its bytes, or the module that was compiled from them
- * @throws Error if it is none, or is damaged in such a way that it could not be written
+ * @throws Error if it is not an image, or is damaged in such a way that it could not be written
  */
 export function read(given: Uint8Array<ArrayBuffer> | WebAssembly.Module): Image {
   if (given instanceof WebAssembly.Module) {

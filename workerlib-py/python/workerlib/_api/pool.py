@@ -89,7 +89,7 @@ def pool(
         NotSupportedError: If an argument is not for the cluster that `client` gives.
         ConfigError: If a section of the configuration is malformed, or names something that does not exist.
         TypeError: If there is no such option, or an option is of another type.
-        ValueError: If a number is none that makes sense.
+        ValueError: If a number is out of its range.
     """
     look_at_caller()
     chosen = policy(max_restarts, backoff)

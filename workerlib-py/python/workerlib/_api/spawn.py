@@ -232,7 +232,7 @@ def _files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _absolute(names: list[str], base: str, are_addresses: bool = False) -> list[str]:
-    """Makes relative addresses absolute; the name of a package is none."""
+    """Makes relative addresses absolute; the names of packages stay as they are."""
     if not any(are_addresses or name.startswith((".", "/")) for name in names):
         return names
     # It takes long to import, and few configurations have addresses.

@@ -54,7 +54,7 @@ class Callback(Remote):
             ValueError: If the frame says something else.
         """
         if type(held.description) is not str:
-            raise ValueError("the description of a function is its name")
+            raise ValueError("a function has to be described by its name")
         return cls(held)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Reply[Any]:

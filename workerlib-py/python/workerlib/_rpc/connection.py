@@ -536,7 +536,7 @@ class Connection:
         """Makes an exception of the other side's again.
 
         Raises:
-            FrameError: If the description is none.
+            FrameError: If the description does not describe an exception.
         """
         token = enter(self)
         try:

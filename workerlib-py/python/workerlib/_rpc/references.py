@@ -236,7 +236,7 @@ class References:
     def receive(self, owner: object, number: object, kind: object, description: object) -> Any:
         """Finds or makes the object that a reference in a frame means."""
         if type(number) is not int or not 0 <= number < 1 << 32:
-            raise ValueError("a reference has no number of 32 bits")
+            raise ValueError("the number of a reference has to have 32 bits")
         if owner == "receiver":
             given = self.given.get(number)
             if given is None:
@@ -244,7 +244,7 @@ class References:
             return given.function
         make = _PROXIES.get((owner, kind))
         if make is None:
-            raise ValueError("a reference of a kind that is not known here")
+            raise ValueError("the kind of a reference is unknown to this version")
         held = self._held.get(number)
         proxy = held and held.proxy and held.proxy()
         if held is None or proxy is None:

@@ -275,7 +275,7 @@ def check_options(
         ahead: Likewise.
 
     Raises:
-        ValueError: If a number is none that is possible.
+        ValueError: If a number is out of its range.
         TypeError: If an option is of another type, or is not for this function.
     """
     if timeout is not None and require_seconds("timeout", timeout) <= 0:

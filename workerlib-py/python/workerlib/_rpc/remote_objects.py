@@ -86,7 +86,7 @@ class RemoteObject(Remote):
             ):
                 held.name = description[0]
                 return cls(held, dict(methods), *number)
-        raise ValueError("the description of an object is the name of its class, its methods, and a number")
+        raise ValueError("an object has to be described by the name of its class, its methods, and a number")
 
     def __getattr__(self, name: str) -> RemoteFunction:
         # Protocols of Python's own (copy, pickle …) ask for these.

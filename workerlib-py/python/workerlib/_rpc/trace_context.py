@@ -39,7 +39,7 @@ class TraceContext:
 
     @classmethod
     def read(cls, text: str | None) -> TraceContext | None:
-        """Reads a `traceparent`; None if it is none, as another side may send any text.
+        """Reads a `traceparent`; None if the text is not one, since another side may send any text.
 
         Args:
             text: The text that the other side has sent; None if it has sent none.

@@ -69,7 +69,7 @@ class PageView:
         Args:
             name: The name of the method.
             function: The function, whose first parameter is `self`.
-            variant_of: The function of which it is an overload; None if it is none.
+            variant_of: The function of which it is an overload; None if it is not an overload.
         """
         arguments = function.args
         # The kind of a default is all that a caller's checker needs.

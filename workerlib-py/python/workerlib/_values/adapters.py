@@ -188,7 +188,7 @@ class AdapterSet:
 
         Raises:
             AdapterFailure: With what the decoder raised, or if this side has no such adapter.
-            ValueError: If the values are none of an adapter's.
+            ValueError: If these are not three values of an adapter.
         """
         if not isinstance(key, str) or not isinstance(class_name, str):
             raise ValueError("an adapter's value needs the adapter's key and the name of a class, both strs")

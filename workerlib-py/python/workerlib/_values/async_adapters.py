@@ -62,7 +62,7 @@ async def restore(arrival: Arrival, adapters: AdapterSet) -> None:
     """Restores the deferred values of a call or an answer that arrived.
 
     Raises:
-        FrameError: If they are none.
+        FrameError: If the values are not deferred values.
         BaseException: A decoder's exception, with a note that names the adapter and the place.
     """
     while (group := arrival.deferred_values()) is not None:

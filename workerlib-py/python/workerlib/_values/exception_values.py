@@ -188,7 +188,7 @@ def check_positions(error: BaseException) -> None:
     """Checks what CPython believes when it makes the text of a UnicodeError: it would read any address.
 
     Raises:
-        ValueError: If the error's position is none in what could not be converted.
+        ValueError: If the error's position lies outside of what could not be converted.
     """
     if isinstance(error, UnicodeDecodeError | UnicodeEncodeError | UnicodeTranslateError):
         kind = bytes if isinstance(error, UnicodeDecodeError) else str

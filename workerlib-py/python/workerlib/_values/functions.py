@@ -63,7 +63,7 @@ enter = _current.set
 leave = _current.reset
 """Takes that back, given what `enter` returned."""
 current = _current.get
-"""Returns the connection of the values that are written or read; None if they are of none."""
+"""Returns the connection of the values that are written or read; None if they belong to no connection."""
 
 
 def register(thing: _T) -> _T:

@@ -150,7 +150,7 @@ def build_stream(stream: object) -> Any:
     """Makes the stream that a frame means."""
     connection = functions.current()
     if connection is None or type(stream) is not int or not 0 <= stream < 1 << 32:
-        raise ValueError(f"the stream {stream!r} is none of a connection")
+        raise ValueError(f"the stream {stream!r} belongs to no connection")
     return connection.streams.receive(stream)
 
 

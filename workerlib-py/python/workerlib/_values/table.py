@@ -39,7 +39,10 @@ def _take_apart_class(value: type) -> Parts:
         return (user_classes.key_of(value), kind)
     if _class_of_name(name) is value:
         return (name,)
-    raise RefusedError(f"the class {name} is none of those that both sides are sure to have")
+    raise RefusedError(
+        f"the other side may not have the class {name}: mark a class of your own by @workerlib.portable, or"
+        " send its name"
+    )
 
 
 def _build_class(name: object, *kind: Any) -> Any:

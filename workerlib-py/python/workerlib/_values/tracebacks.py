@@ -94,7 +94,7 @@ def make_traceback(frames: list[Any]) -> TracebackType | None:
     """Makes a traceback object of described frames.
 
     Raises:
-        ValueError: If they are none.
+        ValueError: If these are not stack frames.
     """
     made: TracebackType | None = None
     for entry in reversed(frames):

@@ -83,7 +83,7 @@ _NOT = object()
 
 
 def _simple(value: Any) -> Any:
-    """Gives a value of an image's info as one of builtin types; `_NOT` if it is none.
+    """Gives a value of an image's info as one of builtin types; `_NOT` if that is impossible.
 
     Pillow's decoders put things of their own there: numbers of TIFF, texts of PNG that know their language.
     """
