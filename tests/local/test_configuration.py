@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import workerlib
+from workerlib._hosts.subprocess.parent import read_config
 
 CONFIG = """
 packages = ["workerlib"]
@@ -52,6 +53,21 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+async def test_a_text_of_one_line() -> None:
+    """The configuration may be given as its text; a text of one line is not taken for a path."""
+    async with workerlib.connect("workerlib.worker", config='exports.math = ["sqrt"]') as worker:
+        assert await worker.sqrt(16) == 4
+
+
+def test_a_file_that_cannot_be_parsed(site: Path) -> None:
+    """The error names the file."""
+    (site / "worker.toml").write_text("[workerlib")
+    with pytest.raises(
+        workerlib.ConfigError, match=r"worker\.toml: the configuration is neither JSON nor TOML"
+    ):
+        read_config(site / "worker.toml")
+
+
 async def test_adapters(site: Path) -> None:
     """Both sides import the module that `[files]` lists, and send through it."""
     path = list(sys.path)
@@ -92,7 +108,7 @@ async def test_a_worker_of_a_configuration_alone(site: Path, capfd: pytest.Captu
     with pytest.raises(workerlib.WorkerStartError) as caught:
         await workerlib.connect("workerlib.worker")
     assert isinstance(caught.value.__cause__, workerlib.ConfigError)
-    with pytest.raises(workerlib.ConnectError, match="the script of a worker"):
+    with pytest.raises(workerlib.ConnectError, match="a worker's script"):
         importlib.import_module("workerlib.worker")
 
 

@@ -28,8 +28,8 @@ if (!recordsDir) {
 
 const here = dirname(fileURLToPath(import.meta.url));
 const indexURL = resolve(pyodideDir);
-const { WORKERLIB_TEST_PACE = "1" } = process.env;
-const env = { HOME: "/home/pyodide", PYTHONDONTWRITEBYTECODE: "1", WORKERLIB_TEST_PACE };
+const { WORKERLIB_TEST_PACE = "1", WORKERLIB_FULL = "1" } = process.env;
+const env = { HOME: "/home/pyodide", PYTHONDONTWRITEBYTECODE: "1", WORKERLIB_TEST_PACE, WORKERLIB_FULL };
 const { loadPyodide } = await import(pathToFileURL(join(indexURL, "pyodide.mjs")).href);
 const pyodide = await loadPyodide({ indexURL, env });
 

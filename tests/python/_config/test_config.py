@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import workerlib
-from workerlib._config.settings import Settings, parse, settings
+from workerlib._config.settings import Settings, is_text, parse, settings
 
 
 def test_a_configuration_is_json_or_toml() -> None:
@@ -18,6 +18,23 @@ def test_a_configuration_is_json_or_toml() -> None:
 def test_a_configuration_with_a_mark_of_its_encoding(text: str) -> None:
     """An editor of Windows may put the mark before the text, and a page takes such a file."""
     assert parse(f"\ufeff{text}") == {"packages": []}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"packages": []}', "packages = []", "workerlib.strict=true", '"exports".math = ["sqrt"]', "[files]\n"],
+)
+def test_a_text_is_told_from_a_path(text: str) -> None:
+    """A text may have one line, on every host."""
+    assert is_text(text)
+
+
+@pytest.mark.parametrize(
+    "path", ["worker.toml", "./worker.toml?version=2", "sites/a=b/worker.json", "C:\\a=b.toml"]
+)
+def test_a_path_is_told_from_a_text(path: str) -> None:
+    """An address may have a query, and a folder any name."""
+    assert not is_text(path)
 
 
 @pytest.mark.parametrize("text", ["{", "strict = yes", "[workerlib"])

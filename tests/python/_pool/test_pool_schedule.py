@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -323,6 +324,9 @@ TestWorld = World.TestCase
 TestWorld.__doc__ = (
     "Callers, feeds, deaths, timeouts and cancels in random order break none of the invariants."
 )
+if sys.platform == "emscripten":
+    # A schedule is Python alone, without a clock: it decides the same natively.
+    pytest.mark.repeated(TestWorld)
 
 
 def started(size: int = 1, **options: Any) -> tuple[Schedule, list[Step]]:

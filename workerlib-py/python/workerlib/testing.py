@@ -35,8 +35,8 @@ import pytest
 
 from workerlib._api.connect import Connecting, connect
 from workerlib._api.worker import Worker
+from workerlib._config.settings import is_text
 from workerlib._hosts.host import is_file_name
-from workerlib._hosts.subprocess.parent import is_text
 from workerlib._rpc.callbacks import Callback
 from workerlib._rpc.remote_functions import OnReport, RemoteFunction
 from workerlib._rpc.remote_objects import RemoteObject

@@ -39,7 +39,7 @@ def files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     for source, target in section.items():
         entry = f"[files] {source!r} = {target!r}"
         if not isinstance(target, str):
-            raise ConfigError(f"{entry}: write a path, or  for the file's own name")
+            raise ConfigError(f"{entry}: write a path, or an empty str for the file's own name")
         if _TEMPLATE.fullmatch(source):
             texts[source] = _fill(target, texts, entry)
             continue

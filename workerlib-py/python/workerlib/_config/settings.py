@@ -84,6 +84,22 @@ def parse(text: str) -> dict[str, Any]:
     return parsed
 
 
+def is_text(config: object) -> bool:
+    """Tells whether a configuration is given as its own text, and not by a path or an address.
+
+    Text in one line is TOML with a key before the first "=". A path or an address has one only behind a
+    character that no plain key has, as in "./worker.toml?version=2".
+
+    Args:
+        config: The value of `config=`.
+    """
+    if not isinstance(config, str):
+        return False
+    key, equals, _ = config.partition("=")
+    is_line = equals != "" and not any(character in key for character in "/\\?:")
+    return is_line or "\n" in config or config.lstrip().startswith("{")
+
+
 def _check_forward(value: object) -> None:
     if not isinstance(value, list | tuple) or not all(kind in KINDS for kind in value):
         raise ConfigError(

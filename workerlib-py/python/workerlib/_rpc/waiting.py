@@ -173,7 +173,7 @@ def _no_awaitable(thing: object) -> str:
             " in async code, or wait for a step where the event loop goes on meanwhile:"
             " workerlib.wait(anext(items))"
         )
-    return f"workerlib.wait(…) takes what `await` takes, such as a call of the page's function, and no {name}"
+    return f"workerlib.wait(…) takes what `await` takes, such as a call of the page's function, not {name}"
 
 
 def _can_block(endpoint: Endpoint) -> TypeGuard[BlockingEndpoint]:

@@ -12,7 +12,7 @@ from pyodide.ffi import JsException
 
 from workerlib._addresses import base
 from workerlib._arguments import require_config
-from workerlib._config.settings import parse
+from workerlib._config.settings import is_text, parse
 from workerlib._errors import ConfigError
 from workerlib._hosts.browser.web_worker import node_module
 from workerlib._hosts.host import is_html
@@ -43,7 +43,7 @@ async def read(config: Config | None) -> tuple[dict[str, Any], str]:
         except (OSError, UnicodeError) as error:
             path = os.fspath(config)
             raise ConfigError(f"the configuration {path!r} cannot be read: {error}") from error
-    if config.lstrip().startswith("{") or "\n" in config or "=" in config:
+    if is_text(config):
         return parse(config), base()
     address = str(js.URL.new(config, base()).href)
     try:

@@ -26,7 +26,7 @@ from typing import Any
 from workerlib._arguments import require_config
 from workerlib._channels.socket import OnBroken, OnMessage, PipeEndpoint, open_pipe
 from workerlib._config.files import files
-from workerlib._config.settings import parse
+from workerlib._config.settings import is_text, parse
 from workerlib._errors import ConfigError, ConnectError, NoSuchWorkerError, WorkerDiedError
 from workerlib._exports import without_exports
 from workerlib._hosts.host import Found, Progress, SpawnProgress, is_file_name, is_module_name, script_failed
@@ -66,7 +66,10 @@ def read_config(config: Config | None) -> dict[str, Any]:
         text = Path(config).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise ConfigError(f"the configuration {os.fspath(config)!r} cannot be read: {error}") from error
-    return parse(text)
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{os.fspath(config)}: {error}") from error
 
 
 def _know_classes_of(module: str, path: list[str]) -> None:
@@ -87,11 +90,6 @@ def _know_classes_of(module: str, path: list[str]) -> None:
         sys.modules.pop(module, None)
     finally:
         sys.path[:] = before
-
-
-def is_text(config: str | os.PathLike[str]) -> bool:
-    """Tells whether this is a configuration itself, not the path of one."""
-    return isinstance(config, str) and (config.lstrip().startswith("{") or "\n" in config)
 
 
 def _folders_of_files(config: Config | None, parsed: Mapping[str, Any]) -> list[str]:
