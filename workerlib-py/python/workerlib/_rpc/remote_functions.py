@@ -171,7 +171,9 @@ def _remote_function(connection: Caller, other: str, export: ExportDescription) 
                 try:
                     bound.bind(*args, **kwargs)
                 except TypeError as error:
-                    raise TypeError(f"{name}() {error}") from None
+                    # `inspect` leaves the verb out of these two texts.
+                    text = f"got {error}" if str(error).startswith(("too many", "multiple")) else str(error)
+                    raise TypeError(f"{name}() {text}; its signature is {name}{bound}") from None
             if is_stream or is_either:
                 return open_stream(args, kwargs)
             # As `make_call` does it.
