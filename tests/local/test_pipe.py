@@ -236,4 +236,4 @@ async def test_garbage_from_the_other_side() -> None:
         there.sendall(b"\0\0\0\0")
         while not reasons:
             await asyncio.sleep(0)
-    assert "no message: it has 0 parts" in reasons[0]
+    assert "not a message: it has 0 parts" in reasons[0]

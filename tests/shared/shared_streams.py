@@ -522,7 +522,7 @@ async def test_sync_code_waits_for_a_step(worker: Worker) -> None:
         assert one[0] == "TypeError"
         assert "workerlib.wait(anext(items))" in one[1]
     assert number[0] == "TypeError"
-    assert "and no int" in number[1]
+    assert "not int" in number[1]
 
 
 async def numbers_for_steps() -> AsyncIterator[int]:
