@@ -57,8 +57,8 @@ async def _compute(worker):
 
 
 async def made():
-    """Waits until there is a snapshot, which a first worker leads to."""
+    """Waits until there is a snapshot, which a first worker leads to, and its maker has ended."""
     await _answer(True)
     async with asyncio.timeout(_LIMIT_SECONDS):
-        while not snapshots.is_ready:
+        while not snapshots.is_ready or snapshots._maker is not None:
             await asyncio.sleep(0.1)

@@ -7,7 +7,7 @@
 // snapshot_tests.py; each visit is a process of its own, so this file runs itself for each, with --visit in front of its
 // name. A test's name may follow. Exits with 1 if one failed.
 import { spawnSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -37,6 +37,9 @@ process.chdir(testsDir);
 // A worker's warnings reach this process by its standard error, which Python cannot read.
 globalThis.warnings = [];
 process.stderr.write = (chunk) => (globalThis.warnings.push(String(chunk)), process.stdout.write(chunk));
+// The modules that the interpreter module has in its snapshot.
+const source = readFileSync(resolve(testsDir, "../workerlib-py/javascript/src/interpreter.ts"), "utf8");
+globalThis.interpreterModules = [.../const MODULES = \[(.*?)\n\];/s.exec(source)[1].matchAll(/"([\w.]+)"/g)].map(([, name]) => name);
 const { loadPyodide } = await import(pathToFileURL(`${pyodideDir}/pyodide.mjs`).href);
 const { WORKERLIB_TEST_PACE = "1", WORKERLIB_FULL = "1" } = process.env;
 const pyodide = await loadPyodide({ indexURL: pyodideDir, env: { HOME: "/home/pyodide", WORKERLIB_TEST_PACE, WORKERLIB_FULL } });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import importlib
 import os
 import sys
 import traceback
@@ -13,17 +14,26 @@ from time import perf_counter
 from typing import Any
 
 import js
+import pyodide_js
 import workerlib
+from workerlib._files import folder
 from workerlib._hosts.spawned.snapshots import snapshots
 
 _CACHE = Path("/cache")
 _SCRIPT = """
-import json, logging, os, random, sys, tempfile, threading, time, uuid
+import json, logging, os, random, secrets, sys, tempfile, threading, time, uuid
 import workerlib
 
 @workerlib.export
 def draw() -> list[object]:
-    return [random.random(), tempfile.mktemp(), str(uuid.uuid4()), str(uuid.uuid1()), os.urandom(8), random.Random().random()]
+    import email.generator, multiprocessing.process
+
+    return [
+        random.random(), random.Random().random(), random.SystemRandom().random(), random.sample(range(10**9), 2),
+        tempfile.mktemp(), str(uuid.uuid4()), str(uuid.uuid1()), uuid.getnode(), os.urandom(8), secrets.token_hex(),
+        email.generator.Generator._make_boundary(), bytes(multiprocessing.process.current_process().authkey),
+        str(uuid.uuid7()) if hasattr(uuid, "uuid7") else os.urandom(8),
+    ]
 
 @workerlib.export
 def state() -> dict[str, object]:
@@ -78,9 +88,9 @@ class Steps(list[Any]):
 
 
 async def made(timeout: float = 60) -> None:
-    """Waits until the snapshot is there."""
+    """Waits until the snapshot is there, and is kept."""
     async with asyncio.timeout(timeout * float(os.environ.get("WORKERLIB_TEST_PACE", "1"))):
-        while not snapshots.is_ready:
+        while not snapshots.is_ready or snapshots._maker is not None:
             assert not snapshots.is_given_up
             await asyncio.sleep(0.05)
 
@@ -126,17 +136,10 @@ async def first() -> None:
 
 
 _TAKING = {
-    "urandom",
-    "time",
-    "time_ns",
-    "getpid",
-    "getcwd",
-    "getenv",
-    "Random",
-    "gethostname",
-    "getnode",
-    "uuid1",
-    "now",
+    *("urandom", "Random", "SystemRandom", "random", "randrange", "getrandbits", "token_bytes", "uuid1"),
+    *("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "now", "today"),
+    *("localtime", "gmtime", "getpid", "get_ident", "getcwd", "getenv", "gethostname", "getnode", "uname"),
+    *("gettempdir", "mkdtemp"),
 }
 
 
@@ -179,8 +182,12 @@ async def complete() -> None:
     }
     async with spawn() as worker:
         names = await worker.modules()
+    # The snapshot of PyScript's Pythons has more.
+    assert "importlib.metadata" in js.interpreterModules
+    for name in js.interpreterModules:
+        importlib.import_module(name)
     taking = set()
-    for name in names:
+    for name in {*names, *sys.modules}:
         spec = getattr(sys.modules.get(name), "__spec__", None)
         # A module may stand under two names, and a part of JavaScript's has no source.
         source = getattr(getattr(spec, "loader", None), "get_source", lambda _: None)(
@@ -274,6 +281,12 @@ async def shared() -> None:
 async def second() -> None:
     """The second visit: its first worker finds the snapshot, and the next one gets it from the page."""
     [kept] = _CACHE.glob("*.snapshot")
+    # On PyScript's first visit micropip installs workerlib; on later ones Pyodide does, by a lock file that micropip has frozen.
+    [metadata] = folder().parent.glob("workerlib-*.dist-info")
+    (metadata / "INSTALLER").write_text("another program")
+    frozen = js.JSON.parse(js.JSON.stringify(pyodide_js.lockfile.packages.workerlib))
+    frozen.file_name = "https://example.org/workerlib.whl"
+    pyodide_js.lockfile.packages.workerlib = frozen
     steps = Steps()
     async with spawn(on_progress=steps.append) as worker:
         assert steps.had_snapshot

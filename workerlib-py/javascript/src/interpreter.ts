@@ -21,7 +21,7 @@ import {
   unknownOption,
   type Interpreter,
 } from "./snapshot/python.js";
-import { digest, openStore, placeOf, type Store } from "./snapshot/store.js";
+import { digest, openStore, placeOf, type Key, type Store } from "./snapshot/store.js";
 import { EXTENSION, lastLine, PYODIDE_VERSION } from "./start.js";
 
 /**
@@ -94,12 +94,11 @@ interface Kept {
   onCompiled?: (module: WebAssembly.Module | undefined) => void;
 }
 
-/** Looks for a kept snapshot, and begins to read it; undefined where none can be kept. */
-async function look(): Promise<Found | undefined> {
+/** Looks for a kept snapshot, and begins to read it. @throws Error where none can be kept */
+async function look(): Promise<Found> {
   const store = await openStore();
-  if (store === undefined) return undefined;
-  const start = await keyOfSnapshot();
-  const keys = (await store.keys()).filter((one) => one.startsWith(start));
+  const start = await startOfKeys();
+  const keys = await keysOf(store, start);
   // The newest with workerlib in it: a page with another workerlib may have kept one, too.
   const key = keys.filter((one) => one !== start).at(-1) ?? keys.at(-1);
   if (key === undefined) return { store };
@@ -143,7 +142,7 @@ function keptForAll(store: Store, key: string): Kept {
 }
 
 /** The result for the first Python: the snapshot is read while PyScript gets ready. */
-let looked: Promise<Found | undefined> | undefined = look();
+let looked: Promise<Found> | undefined = look();
 looked.catch(() => {});
 
 function startsWithout(error: unknown): undefined {
@@ -157,8 +156,8 @@ export async function loadPyodide(options: object = {}): Promise<Interpreter> {
   const looking = looked ?? look();
   // The page keeps no bytes of it.
   looked = undefined;
-  const found = await looking.catch(startsWithout);
   const isPlain = unknownOption(given) !== undefined;
+  const found = await looking.catch(isPlain ? () => undefined : startsWithout);
   if (isPlain) found?.kept?.giver?.close();
   if (isPlain || found === undefined) return pyodide.loadPyodide(given);
   const { store, kept } = found;
@@ -228,18 +227,24 @@ export async function keepSnapshot({ files, record }: Installed): Promise<void> 
     ...(record === "" ? { modules: [], extension: "" } : { modules: [ENTRY], extension: EXTENSION, again: [PACKAGE] }),
   };
   const { bytes } = await makeSnapshot(pyodide, { indexURL: folder }, content);
-  await store?.write(await keyWith(record), bytes);
+  await store.write(await keyWith(record), bytes);
 }
 
-/** Has a worker make a snapshot after some milliseconds, unless there is one, or another page or worker has one made. */
+/** Has a worker make a snapshot after some milliseconds, unless there is one, or another page or worker makes it. */
 function haveSnapshotMade(store: Store, python: Python, later: number): void {
   const make = async (): Promise<void> => {
     const key = await keyWith(recordOf(python));
-    const options: LockOptions = { ifAvailable: true };
-    await navigator.locks.request(`workerlib ${key}`, options, async (lock) => {
+    // One after the other, whichever workerlib is installed: each making keeps a processor busy.
+    await navigator.locks.request(`workerlib ${key.start}`, async () => {
+      const keys = await keysOf(store, key.text);
       // A Python without workerlib starts from a snapshot with it, too.
-      if (lock === null || (await store.keys()).some((one) => one.startsWith(key))) return;
-      await makeInWorker(installedIn(python));
+      if (keys.length === 0) {
+        await store.checkRoom(key);
+        await makeInWorker(installedIn(python));
+      } else if (recordOf(python) !== "" && (await keysOf(store, key.start)).at(-1) !== key.text) {
+        // Another workerlib's has been kept since, such as that of a version that was taken back. The newest one is used.
+        await store.write(key, await store.read(key.text));
+      }
     });
   };
   const tell = (error: unknown): void => console.warn(`workerlib: no memory snapshot can be made: ${lastLine(error)}`);
@@ -272,15 +277,20 @@ async function makeInWorker(installed: Installed): Promise<void> {
  * Tells how the keys of this file's snapshots begin. No lock file has a part in it: its packages are not in the snapshot, and
  * PyScript hands over another one on each visit. That Pyodide's build is the same is checked by Pyodide.
  */
-async function keyOfSnapshot(): Promise<string> {
+async function startOfKeys(): Promise<string> {
   const text = FRESH + JSON.stringify([FORM, placeOf(folder), MODULES, ENTRY]);
-  return `${version}-${await shortDigest(text)}`;
+  return `page-${version}-${await shortDigest(text)}`;
 }
 
 /** Names the snapshot that has the modules of an installed package in it, by the list of its files. */
-async function keyWith(record: string): Promise<string> {
-  const start = await keyOfSnapshot();
-  return record === "" ? start : `${start}-${await shortDigest(record)}`;
+async function keyWith(record: string): Promise<Key> {
+  const start = await startOfKeys();
+  return { start, text: record === "" ? start : `${start}-${await shortDigest(record)}` };
+}
+
+/** Lists the keys that are a text, or begin with it and a hyphen; those that were written last at the end. */
+async function keysOf(store: Store, text: string): Promise<string[]> {
+  return (await store.keys()).filter((key) => key === text || key.startsWith(`${text}-`));
 }
 
 async function shortDigest(text: string): Promise<string> {

@@ -22,7 +22,7 @@ import {
   type Pyodide,
   type PyodideSource,
 } from "./start.js";
-import type { Kept } from "./snapshot/python.js";
+import type { Kept, Snapshot } from "./snapshot/python.js";
 import { digest } from "./snapshot/store.js";
 
 /** Which Python: what a worker and a maker of snapshots are both told. */
@@ -74,6 +74,7 @@ type Told =
   | ["turn"]
   | ["compiled", module: WebAssembly.Module]
   | ["snapshot", image: Kept, module: WebAssembly.Module | undefined]
+  | ["done"]
   | ["no_snapshot", cause: string];
 
 interface Host {
@@ -91,7 +92,9 @@ function planOf({ pyodide, base, files }: Equipment): Plan {
     entry: ENTRY,
     install: (python) => Promise.resolve(write(python, files)),
     async build() {
-      const digests = await Promise.all(files.map(async ([path, content]) => `${path} ${await digest(content)}`));
+      // Metadata tells who has installed the package: micropip on PyScript's first visit, Pyodide on later ones.
+      const modules = files.filter(([path]) => !path.includes(".dist-info/"));
+      const digests = await Promise.all(modules.map(async ([path, content]) => `${path} ${await digest(content)}`));
       return digest(new TextEncoder().encode(digests.join("\n")));
     },
   };
@@ -141,14 +144,25 @@ async function fetchContent([address, path]: [string, string], base: string): Pr
 /** Goes on with making a snapshot, while the caller's turn is awaited. */
 let goOn: (() => void) | undefined;
 
-/** Makes a snapshot, and sends it. Each step waits for the caller, which has it wait for calls that are in flight. */
+/**
+ * Makes a snapshot, and sends it as soon as it can be used. Each step waits for the caller, which has it wait for calls that are in
+ * flight.
+ */
 async function make(order: SnapshotOrder, host: Host): Promise<void> {
-  const { image, module } = await makeSnapshotOf(planOf(order), order.compiled, (step) => {
+  let isSent = false;
+  const send = ({ image, module }: Snapshot): void => {
+    if (!isSent) host.postMessage(["snapshot", image, module]);
+    isSent = true;
+  };
+  const made = await makeSnapshotOf(planOf(order), order.compiled, (step, snapshot) => {
     if (step === "write") host.postMessage(["almost"]);
+    if (snapshot !== undefined) send(snapshot);
     host.postMessage(["turn"]);
     return new Promise((resolve) => (goOn = resolve));
   });
-  host.postMessage(["snapshot", image, module]);
+  // One that another page has made comes without steps.
+  send(made);
+  host.postMessage(["done"]);
 }
 
 function listen(host: Host): void {

@@ -100,8 +100,7 @@ export class Snapshots {
   async #takeFrom(remote: Comlink.Remote<PyodideWorker>): Promise<void> {
     const { found, failure, compiled } = await remote.takeSnapshot();
     this.#compiled ??= compiled;
-    // A snapshot of an earlier visit has been removed, and another can be made.
-    if (failure !== undefined) this.#cannot = this.#kept !== undefined;
+    if (failure !== undefined) this.#cannot = true;
     this.#kept = failure === undefined ? (this.#kept ?? found) : undefined;
   }
 
@@ -126,8 +125,14 @@ export class Snapshots {
 
   async #make(worker: Worker, options: InitOptions): Promise<void> {
     let settle = (): void => {};
-    const before: Before = async (step) => {
+    const before: Before = async (step, snapshot) => {
       if (step === "write") this.#soon = new Promise((resolve) => (settle = resolve));
+      if (snapshot !== undefined) {
+        // Workers that start now do not wait until it is kept.
+        this.#kept = snapshot;
+        this.#soon = undefined;
+        settle();
+      }
       await callsInFlight();
     };
     const failed = new Promise<never>((_, reject) => {
@@ -135,8 +140,11 @@ export class Snapshots {
     });
     try {
       const made = Comlink.wrap<PyodideWorker>(worker).makeSnapshot(options, this.#compiled, Comlink.proxy(before));
-      this.#kept = await Promise.race([made, failed]);
+      const snapshot = await Promise.race([made, failed]);
+      this.#kept ??= snapshot;
     } catch (error) {
+      // It may have been made, and could not be kept.
+      if (this.#kept !== undefined) return;
       this.#cannot = true;
       const cause = (error instanceof Error ? error.message : String(error)).trimEnd().split("\n").at(-1);
       console.warn(`workerlib: no memory snapshot can be made, workers start without: ${cause}`);

@@ -19,7 +19,7 @@ import {
   type PyodideModule,
   type Snapshot,
 } from "./snapshot/python.js";
-import { digest, openStore, placeOf } from "./snapshot/store.js";
+import { digest, openStore, placeOf, type Key, type Store } from "./snapshot/store.js";
 
 /** The Pyodide that is loaded where nobody says which. */
 export const PYODIDE_VERSION = "314.0.7";
@@ -133,7 +133,7 @@ export interface Started {
   pyodide: Pyodide;
   /** The snapshot that it started from, if that was found in the store: the other workers' starts can use it. */
   found?: Promise<Snapshot>;
-  /** Why it started without the snapshot that there was. */
+  /** Why it started without the snapshot that it was offered. */
   failure?: string;
   /** Pyodide's compiled module, if it started without a snapshot: whoever makes one need not compile it again. */
   module?: WebAssembly.Module | undefined;
@@ -158,8 +158,10 @@ export async function startPython(plan: Plan, offer: Offer | null, report: Repor
       );
       if (started !== undefined) return started;
     } catch (error) {
-      failure = lastLine(error);
-      console.warn(`workerlib: Python starts without its memory snapshot: ${failure}`);
+      const cause = lastLine(error);
+      console.warn(`workerlib: Python starts without its memory snapshot: ${cause}`);
+      // A kept one has been removed, and concerns nobody else.
+      if (offer.snapshot) failure = cause;
     }
   }
   let pyodide: Pyodide;
@@ -189,10 +191,11 @@ async function startFromAny(
     const image = Promise.resolve(read(snapshot.image));
     return { pyodide: (await startFromSnapshot(imported.module, imported.options, plan, image, snapshot.module)).loaded };
   }
-  const store = await openStore();
+  // Whoever makes the snapshot says in the log why it cannot be kept.
+  const store = await openStore().catch(() => undefined);
   if (store === undefined) return undefined;
-  const key = await keyOf(imported, plan);
-  if (!(await store.has(key))) return undefined;
+  const key = (await keyOf(imported, plan)).text;
+  if (!(await store.keys()).includes(key)) return undefined;
   begin();
   plan.expects?.([wasm]);
   try {
@@ -201,16 +204,26 @@ async function startFromAny(
     const found = bytes.then(async (image) => ({ image: await shareable(image), module }));
     return { pyodide: loaded, found };
   } catch (error) {
-    await store.remove(key);
+    await store.remove(key).catch(() => {});
     throw error;
   }
 }
 
+/** Where a snapshot is kept, and its name there. */
+interface Place {
+  store: Store;
+  key: Key;
+}
+
+/** For how many milliseconds the maker of a snapshot waits for one that makes the same for another page. */
+const LONGEST_MAKING = 20_000;
+
 /**
- * Makes the snapshot from which workers of this plan can start, and keeps it for the next visit where that is possible.
+ * Makes the snapshot from which workers of this plan can start, and keeps it for the next visit where that is possible. If
+ * another page makes or has made the same meanwhile, its snapshot is taken.
  *
  * @param compiled Pyodide's compiled module, where there is one
- * @param before is called before each step
+ * @param before is called before each step; before the last one, the snapshot can be used already
  */
 export async function makeSnapshotOf(
   plan: Plan,
@@ -219,36 +232,76 @@ export async function makeSnapshotOf(
 ): Promise<Snapshot> {
   await before("load");
   const imported = await prepare(plan.source, plan.base);
-  const content = { modules: [plan.entry], optional: OPTIONAL, extension: EXTENSION, install: plan.install };
-  const { bytes, snapshot } = await makeSnapshot(imported.module, imported.options, content, compiled, before);
-  await before("keep");
+  let place: Place | undefined;
+  let cause: unknown;
   try {
-    const store = await openStore();
-    await store?.write(await keyOf(imported, plan), bytes);
+    // Without a store there may be no digests either, of which a key is made.
+    place = { store: await openStore(), key: await keyOf(imported, plan) };
   } catch (error) {
-    console.warn(`workerlib: the memory snapshot is not kept for the next visit: ${text(error)}`);
+    cause = error;
   }
-  return snapshot;
+  const make = async (): Promise<Snapshot> => {
+    const kept = place && (await readIfKept(place));
+    if (kept !== undefined) return { image: await shareable(kept), module: compiled };
+    const content = { modules: [plan.entry], optional: OPTIONAL, extension: EXTENSION, install: plan.install };
+    const { bytes, snapshot } = await makeSnapshot(imported.module, imported.options, content, compiled, before);
+    await before("keep", snapshot);
+    try {
+      if (place === undefined) throw cause;
+      await place.store.write(place.key, bytes);
+    } catch (error) {
+      console.warn(`workerlib: the memory snapshot is not kept for the next visit: ${text(error)}`);
+    }
+    return snapshot;
+  };
+  return place === undefined ? make() : alone(`workerlib ${place.key.text}`, make);
 }
 
-/** Names the snapshot of a plan: by Pyodide's version, the lock file and workerlib's build. */
-async function keyOf({ module, folder }: Imported, plan: Plan): Promise<string> {
-  const lock = await lockFile(plan.source, folder);
-  const parts = await Promise.all([
-    digestOf(lock),
-    plan.build(),
-    digestOf(FRESH + JSON.stringify([FORM, plan.entry, OPTIONAL, EXTENSION, placeOf(folder)])),
-  ]);
-  return [module.version, ...parts.map((part) => part.slice(0, 16))].join("-");
+/** Reads an image if there is one that is whole. */
+async function readIfKept({ store, key }: Place): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  try {
+    return (await store.keys()).includes(key.text) ? await store.read(key.text) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Does something that pages of a site do one after the other, for some seconds; at once where there are no locks. */
+async function alone<T>(name: string, action: () => Promise<T>): Promise<T> {
+  let done: Promise<T> | undefined;
+  const signal = AbortSignal.timeout(LONGEST_MAKING);
+  await globalThis.navigator?.locks?.request(name, { signal }, () => (done = action()).catch(() => {})).catch(() => {});
+  // Node has no locks, and a page of another tab may stand still.
+  return done ?? action();
+}
+
+/**
+ * Names the snapshot of a plan: by Pyodide's version and platform, and workerlib's build.
+ *
+ * No package of the lock file is in a snapshot but workerlib, if it comes from there. The rest of the lock file has no part in the
+ * key: PyScript hands over another one on the second visit, in which micropip has frozen what it has installed.
+ */
+async function keyOf({ module, folder }: Imported, plan: Plan): Promise<Key> {
+  const [build, lock] = await Promise.all([plan.build(), lockFile(plan.source, folder)]);
+  const { info, packages } = JSON.parse(lock) as { info?: object; packages?: Record<string, object> };
+  const locked = build === "" ? packages?.["workerlib"] : undefined;
+  const start = ["spawn", module.version, await shortDigest(JSON.stringify([build, locked]))];
+  const rest = FRESH + JSON.stringify([FORM, plan.entry, OPTIONAL, EXTENSION, placeOf(folder), sorted(info)]);
+  return { start: start.join("-"), text: [...start, await shortDigest(rest)].join("-") };
+}
+
+/** Gives the entries of an object in the order of their names. */
+function sorted(object: object = {}): [string, unknown][] {
+  return Object.entries(object).sort(([one], [other]) => (one < other ? -1 : 1));
+}
+
+async function shortDigest(content: string): Promise<string> {
+  return (await digest(new TextEncoder().encode(content))).slice(0, 16);
 }
 
 /** Gives the text of the lock file: the caller's own, or that of the folder. */
 async function lockFile({ lockFileContents }: PyodideSource, folder: string): Promise<string> {
   return lockFileContents ?? (await (await fetchFile(folder + LOCK, "Pyodide's lock file")).text());
-}
-
-function digestOf(content: string): Promise<string> {
-  return digest(new TextEncoder().encode(content));
 }
 
 function folderOf({ indexURL, version = PYODIDE_VERSION }: PyodideSource): string {

@@ -68,8 +68,8 @@ export interface Content<P extends Interpreter = Interpreter> {
 
 /** The steps of making a snapshot. Each keeps a processor busy for some tenths of a second, the first for seconds. */
 export type Step = "load" | "write" | "check" | "keep";
-/** Is called before each step, which waits for it. */
-export type Before = (step: Step) => Promise<void> | void;
+/** Is called before each step, which waits for it; before the last one with the snapshot, which has been checked. */
+export type Before = (step: Step, snapshot?: Snapshot) => Promise<void> | void;
 
 const MODULE = "_workerlib_snapshot";
 /** Identifies the code that is in a snapshot with it. */

@@ -103,8 +103,7 @@ class Snapshots:
 
     def refuse(self, _cause: str) -> None:
         """Gives up a snapshot from which a worker could not start. The worker has told the log why."""
-        # A snapshot of an earlier visit does not count: it has been removed, and another can be made.
-        self._cannot = self._kept is not None
+        self._cannot = True
         self._kept = None
 
     async def _offer(self, wanted: bool) -> Any:
@@ -152,23 +151,31 @@ class Snapshots:
                 self._give_turn()
             elif kind == "snapshot":
                 self.keep(*details)
+                # Workers that start now do not wait until it is kept for the next visit.
+                settle()
+            elif kind == "done":
                 end()
             else:
                 fail(*details)
 
         def fail(cause: str, _has_ended: bool = False) -> None:
-            self._cannot = True
-            js.console.warn(f"workerlib: no memory snapshot can be made, workers start without: {cause}")
+            # It may have been made, and could not be kept.
+            if self._kept is None:
+                self._cannot = True
+                js.console.warn(f"workerlib: no memory snapshot can be made, workers start without: {cause}")
             end()
+
+        def settle() -> None:
+            if self._soon is not None:
+                self._soon.set_result(None)
+                self._soon = None
 
         def end() -> None:
             self._compiled = None
             if self._maker is not None:
                 self._maker.terminate()
                 self._maker = None
-            if self._soon is not None:
-                self._soon.set_result(None)
-                self._soon = None
+            settle()
 
         self._maker = new_worker(script, "workerlib's snapshot", receive, fail)
         if isinstance(self._maker, NodeWorker):
