@@ -70,6 +70,24 @@ async def test_items_of_every_kind(worker: Worker) -> None:
     assert [type(item) for item in received] == [type(item) for item in items]
 
 
+async def test_items_that_python_would_take_for_something_else(worker: Worker) -> None:
+    """A step ends by an exception that has the item: tuples are not its arguments, and exceptions are not itself."""
+    items = [(1, 2), (), ((3,),), None, ValueError(4), StopIteration(5), StopIteration((6, 7)), LookupError()]
+    received = [item async for item in worker.each_of(items)]
+    assert [(type(item), getattr(item, "args", item)) for item in received] == [
+        (type(item), getattr(item, "args", item)) for item in items
+    ]
+    stream = worker.each_of(items)
+    assert await anext(stream) == (1, 2)
+    await until(lambda: len(stream.queue) == len(items) - 1, "the others have arrived")
+    steps = aiter(stream)
+    for item in items[1:]:
+        with raises(StopIteration) as end:
+            steps.__anext__().send(None)
+        assert type(end.value.value) is type(item)
+    assert [item async for item in steps] == []
+
+
 async def test_an_item_is_what_it_was_when_it_was_produced(worker: Worker) -> None:
     """A generator may change an object after its `yield`, and yield it again: no earlier item changes."""
     rows = [row async for row in worker.growing(5)]

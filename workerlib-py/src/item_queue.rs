@@ -227,9 +227,26 @@ unsafe extern "C" fn raise(steps: Object) -> Object {
     // SAFETY: Python calls this.
     unsafe {
         let py = Python::assume_attached();
-        let end = take(steps).and_then(|item| py.get_type::<PyStopIteration>().call1((item,)));
-        raised(py, end.map_or_else(|error| error, PyErr::from_value))
+        match take(steps) {
+            Ok(item) if may_be_raised(item.as_ptr()) => {
+                // Python makes the exception. Each item of a stream comes by here, since Python 3.12.
+                ffi::PyErr_SetObject(ffi::PyExc_StopIteration, item.as_ptr());
+                ptr::null_mut()
+            }
+            Ok(item) => {
+                let end = py.get_type::<PyStopIteration>().call1((item,));
+                raised(py, end.map_or_else(|error| error, PyErr::from_value))
+            }
+            Err(error) => raised(py, error),
+        }
     }
+}
+
+/// Returns whether Python makes a StopIteration with that value of it: it takes a tuple for the arguments, and an exception for
+/// the StopIteration itself.
+unsafe fn may_be_raised(item: Object) -> bool {
+    // SAFETY: the item is alive.
+    unsafe { ffi::PyTuple_Check(item) == 0 && ffi::PyExceptionInstance_Check(item) == 0 }
 }
 
 unsafe extern "C" fn send(steps: Object, _: Object) -> Object {
