@@ -1,5 +1,6 @@
 // Tests of workerlib-py/javascript/src/pool, the workers and maps of spawnPool(), with workers that are objects: node --test.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -14,8 +15,9 @@ async function imported(contents) {
   return import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
 }
 
-const { Slots, ItemMap, WorkerDiedError, PoolBrokenError } = await imported(
-  'export { Slots } from "./slots.js"; export { ItemMap } from "./mapping.js"; export * from "../errors.js";',
+const { BatchedStream, Slots, ItemMap, WorkerDiedError, PoolBrokenError } = await imported(
+  'export { Slots } from "./slots.js"; export { ItemMap } from "./mapping.js"; export * from "../errors.js"; ' +
+    'export { BatchedStream } from "../streams.js";',
 );
 
 /** A worker whose functions wait for the test. */
@@ -224,11 +226,40 @@ test("restart() replaces all workers, a busy one after its task, and counts no d
   assert.equal(slots.stats().parked, 0);
 });
 
-test("a first worker that cannot be started fails the pool; a later one is parked", LIMIT, async () => {
+test("a first worker that cannot be started fails the pool; a later one is parked", LIMIT, async (t) => {
+  t.mock.method(console, "warn", () => {});
   await assert.rejects(open({}, () => Promise.reject(new Error("no such script"))), /no such script/);
   const { slots } = await open({}, (count) => (count === 0 ? new FakeWorker() : Promise.reject(new Error("only one"))));
   assert.equal(slots.stats().parked, 1);
   assert.equal(await slots.run("f", ["at once"]), "at once");
+});
+
+test("a worker that stays down while others run is told on the console, with the cause", LIMIT, async (t) => {
+  const warn = t.mock.method(console, "warn", () => {});
+  const { slots, workers } = await open({ maxRestarts: 0 }, (count) => {
+    if (count === 2) throw new Error("never again");
+    return new FakeWorker();
+  });
+  workers[0].end("it crashed");
+  await until(() => slots.stats().parked === 1);
+  assert.equal(warn.mock.callCount(), 1);
+  assert.match(warn.mock.calls[0].arguments[0], /goes on with 1 of 2 workers: .* the last cause: it crashed$/);
+  workers[1].end("it crashed, too");
+  await until(() => slots.stats().parked === 2);
+  // The calls say so now.
+  assert.equal(warn.mock.callCount(), 1);
+  await assert.rejects(slots.run("f"), PoolBrokenError);
+});
+
+test("a stream is refused, and closed in its worker", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1 });
+  let isClosed = false;
+  const source = { next: () => Promise.resolve([[1], true]), close: async () => void (isClosed = true), forget() {} };
+  const streamed = slots.run("f", [1]);
+  workers[0].calls[0].answer(new BatchedStream(source));
+  await assert.rejects(streamed, /^TypeError: f\(\) is a stream, which no pool runs: return an array, or call it on a single worker$/);
+  assert.ok(isClosed);
+  await until(() => slots.stats().idle === 1);
 });
 
 test("a first worker whose start brings no news is tried again", LIMIT, async () => {
@@ -400,4 +431,91 @@ test("return() ends a map whose result is being waited for", LIMIT, async () => 
   assert.deepEqual(await waiting, { value: undefined, done: true });
   assert.ok([...calls.values()].every(({ signal }) => signal.aborted));
   assert.deepEqual(await map.next(), { value: undefined, done: true });
+});
+
+test("a source of which the next item is awaited ends with its map, and nobody waits for that item", LIMIT, async () => {
+  for (const comes of [true, false]) {
+    let isCleanedUp = false;
+    let goOn;
+    async function* slow() {
+      try {
+        yield 1;
+        await new Promise((resolve) => (goOn = resolve));
+        yield 2;
+      } finally {
+        isCleanedUp = true;
+      }
+    }
+    for await (const one of mapped(async (item) => item, slow(), { ahead: 5 })) {
+      assert.equal(one, 1);
+      await until(() => goOn !== undefined);
+      break;
+    }
+    if (comes) {
+      goOn();
+      await until(() => isCleanedUp);
+    }
+    // An iterator that is no generator hears of the end at once.
+    let isReturned = false;
+    const source = {
+      next: () => (isReturned ? Promise.resolve({ done: true }) : new Promise(() => {})),
+      return: async () => void (isReturned = true),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+    const map = mapped(async (item) => item, source, { ahead: 5 });
+    const step = map.next();
+    await map.return();
+    assert.ok(isReturned);
+    assert.equal((await step).done, true);
+  }
+});
+
+test("an async onProgress that rejects ends the map", LIMIT, async () => {
+  const onProgress = async (done) => {
+    if (done === 2) throw new RangeError("no bar");
+  };
+  const { calls, run } = byHand();
+  const map = mapped(run, [1, 2, 3], { ahead: 3, onProgress });
+  const all = (async () => {
+    for await (const one of map) assert.ok(one < 3);
+  })();
+  await until(() => calls.size === 3);
+  calls.get(1).resolve(1);
+  calls.get(2).resolve(2);
+  await assert.rejects(all, /no bar/);
+});
+
+test("tasks that share a signal have one listener, and a map may read many items ahead", LIMIT, async () => {
+  const { slots, workers } = await open();
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  for (const worker of workers) worker.call = async (_name, [item]) => (item % 1000 === 0 && (await turn()), item);
+  const items = Array.from({ length: 20_000 }, (_, item) => item);
+  for (const ordered of [true, false]) {
+    let most = 0;
+    const run = (item, options) => {
+      const task = slots.run("f", [item], {}, options);
+      if (item % 1000 === 0) most = Math.max(most, getEventListeners(options.signal, "abort").length);
+      return task;
+    };
+    const told = [];
+    for await (const one of mapped(run, items, { ahead: Infinity, ordered })) told.push(one);
+    assert.deepEqual(told.sort((one, other) => one - other), items);
+    assert.equal(most, 1);
+  }
+});
+
+test("an abort drops the tasks of its signal that wait, and no other", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1 });
+  const abort = new AbortController();
+  const running = slots.run("f", [0], {}, { signal: abort.signal });
+  const waiting = Array.from({ length: 30 }, (_, item) => slots.run("f", [item], {}, item % 2 ? { signal: abort.signal } : {}));
+  const outcomes = Promise.allSettled(waiting);
+  abort.abort(new DOMException("enough", "AbortError"));
+  await assert.rejects(running, { name: "AbortError" });
+  workers[0].call = async (_name, [item]) => item;
+  for (const [item, outcome] of (await outcomes).entries()) assert.equal(outcome.reason?.name ?? outcome.value, item % 2 ? "AbortError" : item);
+  const { lost, done, waiting: left } = slots.stats();
+  assert.deepEqual([lost, done, left], [16, 15, 0]);
 });

@@ -177,6 +177,63 @@ async def test_warnings_point_to_the_users_line(tmp_path: Path) -> None:
     assert told == [("pool", __file__), ("pool", __file__), ("worker", __file__)]
 
 
+FLAKY = """
+import os, pathlib, signal, workerlib
+
+starts = pathlib.Path(__file__).with_name("starts")
+with starts.open("a") as file:
+    file.write(".")
+count = len(starts.read_text())
+if count in {failing}:
+    {fails}
+
+@workerlib.export
+def double(number: int) -> int:
+    return 2 * number
+"""
+RAISES, DIES = 'raise LookupError(f"start {count}")', "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def flaky(folder: Path, failing: set[int], fails: str) -> Path:
+    """Writes a script of which some starts fail, counted from 1."""
+    script = folder / "flaky.py"
+    script.write_text(FLAKY.replace("{failing}", str(failing)).replace("{fails}", fails))
+    return script
+
+
+async def test_a_script_that_fails_is_started_once(tmp_path: Path) -> None:
+    """The first worker's error is that of `pool()`, at once: the others would fail likewise."""
+    with pytest.raises(workerlib.WorkerStartError, match="LookupError: start 1"):
+        await workerlib.pool(flaky(tmp_path, {1, 2, 3}, RAISES), size=3)
+    assert (tmp_path / "starts").read_text() == "."
+
+
+async def test_a_worker_of_several_that_cannot_be_started(tmp_path: Path) -> None:
+    """The pool goes on with the others, and warns with the cause at the line that has opened it."""
+
+    async def use() -> None:
+        async with workerlib.pool(flaky(tmp_path, {2}, RAISES), size=3) as pool:
+            await all_up(pool)
+            assert [result async for result in pool.map(pool.double, range(20))] == list(range(0, 40, 2))
+            assert (pool.stats().idle, pool.stats().parked) == (2, 1)
+
+    with pytest.warns(UserWarning, match=r"goes on with 2 of 3 workers: .* LookupError: start 2") as told:
+        await use()
+    assert [warning.filename for warning in told] == [__file__]
+
+
+async def test_a_worker_that_dies_while_it_starts(tmp_path: Path) -> None:
+    """A death may be the machine's, so the worker is started again, the first one too."""
+    async with workerlib.pool(flaky(tmp_path, {1, 3}, DIES), size=2) as pool:
+        await all_up(pool)
+        assert await pool.double(2) == 4
+        assert (pool.stats().idle, pool.stats().parked) == (2, 0)
+    (tmp_path / "starts").unlink()
+    always = flaky(tmp_path, set(range(99)), DIES)
+    with pytest.raises(workerlib.WorkerDiedError, match="killed by SIGKILL"):
+        await workerlib.pool(always, size=2, max_restarts=1, backoff=None)
+
+
 async def test_another_event_loop() -> None:
     """A call of another thread's loop is refused before anything is sent, with the remedy."""
     async with start(size=1) as pool:

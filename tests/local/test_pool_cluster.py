@@ -51,17 +51,23 @@ OTHERWISE = {
     },
     "reports": {"reports"},
     "cancel": {"break_ends_a_map", "cancel", "closing"},
-    "`timeout=`": {"time_limits", "a_task_that_cannot_be_interrupted"},
+    "`timeout=`": {"time_limits", "a_task_that_cannot_be_interrupted", "the_options_of_a_maps_function"},
     "`each`, `share`": {
         "each_and_share_reach_later_workers",
         "each_and_share_refuse_iterators",
+        "each_refuses_streams",
         "each_while_a_worker_is_interrupted",
         "each_that_fails",
         "each_that_is_cancelled",
         "shared_values",
         "an_idempotent_export_runs_again",
     },
-    "the death of a worker costs": {"a_death_costs_one_item", "a_death_in_a_large_chunk", "poison"},
+    "the death of a worker costs": {
+        "a_death_costs_one_item",
+        "a_death_in_a_large_chunk",
+        "a_map_whose_function_has_retries",
+        "poison",
+    },
     "restarts": {"a_broken_pool", "deaths_with_the_defaults", "recycling"},
 }
 SUITE = [*(set(pools.TESTS) - set().union(*OTHERWISE.values())), "break_ends_a_map_soon"]

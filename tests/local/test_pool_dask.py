@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import operator
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -279,3 +281,47 @@ async def test_many_tasks(pool: workerlib.Pool) -> None:
     assert results == [number + 9 for number in range(100)]
     assert tree == sum(range(250))
     assert await kept(pool) == [0, 0]
+
+
+INTERRUPTED = """
+import asyncio, os, pathlib, signal, sys, threading, time
+
+import dask, workerlib
+
+begun = pathlib.Path(sys.argv[2])
+loop = asyncio.new_event_loop()
+threading.Thread(target=loop.run_forever, daemon=True).start()
+
+def run(coroutine):
+    return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+async def start():
+    return await workerlib.pool(sys.argv[1], size=2)
+
+def slow(number, path):
+    import pathlib, time
+    pathlib.Path(path).touch()
+    time.sleep(600)
+
+def interrupt():
+    while not begun.exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+pool = run(start())
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    dask.compute(*(dask.delayed(slow)(number, str(begun)) for number in range(4)), scheduler=pool.scheduler)
+except KeyboardInterrupt:
+    while pool.stats().busy:
+        time.sleep(0.01)
+    print(run(pool.double(2)))
+run(pool.close())
+"""
+
+
+def test_an_interrupt_ends_the_computation(tmp_path: Path) -> None:
+    """Ctrl-C ends the wait of dask's function, and the tasks in the workers."""
+    command = [sys.executable, "-c", INTERRUPTED, str(SCRIPT), str(tmp_path / "begun")]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60 * PACE)
+    assert ended.stdout == "4\n", ended.stderr

@@ -18,6 +18,7 @@ import pytest
 import workerlib
 
 import pools
+from pace import PACE
 
 SCRIPT = Path(pools.__file__).with_name("pool_worker.py")
 
@@ -167,6 +168,47 @@ def test_many_threads(pool: workerlib.Pool) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_the_end_of_the_loop() -> None:
+    """Tasks of threads end with the loop, and later ones are refused; `shutdown()` waits for neither."""
+    told: list[Any] = []
+    executors: list[Any] = []
+    pools_left: list[Any] = []
+
+    def use(pool: workerlib.Pool) -> None:
+        with pool.executor as executor:
+            futures = [executor.submit(pool.wait, 600) for _ in range(2)]
+            executors.append(executor)
+            told.extend(type(future.exception()) for future in futures)
+
+    def use_later(double: Any) -> None:
+        with executors[0], pytest.raises(RuntimeError, match="shutdown"):
+            executors[0].submit(double, 1)
+        with pools_left[0].executor as executor, pytest.raises(RuntimeError, match="closed"):
+            executor.submit(double, 1)
+        told.append("refused")
+
+    def thread(function: Any, argument: Any) -> threading.Thread:
+        # A thread that hangs must not keep pytest from its end.
+        made = threading.Thread(target=function, args=(argument,), daemon=True)
+        made.start()
+        return made
+
+    async def main() -> threading.Thread:
+        pool = await start(size=1)
+        pools_left.append(pool)
+        using = thread(use, pool)
+        while not (executors and pool.stats().busy):
+            await asyncio.sleep(0.01)
+        return using
+
+    using = asyncio.run(main())
+    using.join(60 * PACE)
+    assert told == [workerlib.ConnectionClosedError] * 2
+    later = thread(use_later, pools_left[0].double)
+    later.join(60 * PACE)
+    assert told[2:] == ["refused"]
 
 
 async def test_the_thread_of_the_loop_is_never_blocked() -> None:

@@ -150,6 +150,12 @@ async def test_each_and_share_refuse_iterators(pool: Pool) -> None:
         pool.share(rows=workerlib.stream([1, 2]))
 
 
+async def test_each_refuses_streams(pool: Pool) -> None:
+    """No worker of a pool runs a stream, also not each of them."""
+    with raises(workerlib.NotSupportedError, "is a stream"):
+        await pool.each.numbers(3)
+
+
 async def test_each_while_a_worker_is_interrupted(start: Start) -> None:
     """A worker that is being interrupted runs what all workers run as soon as it is idle."""
     async with start(size=1) as pool:

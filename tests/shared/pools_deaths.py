@@ -94,6 +94,17 @@ async def test_a_task_with_an_iterator_runs_once(start: Start) -> None:
         assert isinstance(results[2], workerlib.UnsendableError)
 
 
+async def test_a_map_whose_function_has_retries(start: Start) -> None:
+    """The item that kills its worker runs again, as it does with the map's own `retries`."""
+    async with start(size=1, backoff=None) as pool:
+        results = [
+            result async for result in pool.map(pool.die.options(retries=9), [4, 5, 6], errors="yield")
+        ]
+        assert results[::2] == [4, 6]
+        assert "not tried again" in str(results[1])
+        assert pool.stats().restarts == 2
+
+
 async def test_an_idempotent_export_runs_again(start: Start) -> None:
     """A function that may run twice does so after a death, without retries."""
     async with start(size=1, backoff=0.2) as pool:

@@ -216,6 +216,17 @@ async def test_map_with_errors(pool: Pool) -> None:
     assert results == [0, 1, 2]
 
 
+async def test_the_options_of_a_maps_function(pool: Pool) -> None:
+    """The options of the function hold for each item, and those of the map come before them."""
+    limited = pool.wait.options(timeout=0.1)
+    results = [result async for result in pool.map(limited, [0, 600, 0], errors="yield")]
+    assert results[::2] == [0, 0]
+    assert isinstance(results[1], TimeoutError)
+    assert [result async for result in pool.map(limited, [0, 0.2], timeout=60 * PACE)] == [0, 0.2]
+    with raises(workerlib.NotSupportedError, "on_progress= hears"):
+        pool.map(pool.steps.options(on_report=lambda *_: None), [1])
+
+
 async def test_map_of_what_raises_the_end(pool: Pool) -> None:
     """StopAsyncIteration of the items or of `on_progress` is an error, and no end with results missing."""
 

@@ -596,6 +596,23 @@ def test_parked_slots_and_a_broken_pool() -> None:
     assert steps(schedule) == [Settle(range(1, 2), Ending.BROKEN)]
 
 
+def test_a_first_worker_that_cannot_be_started() -> None:
+    """It ends the pool, since each other worker would fail likewise; a later one stays down alone."""
+    schedule = Schedule(3)
+    assert steps(schedule) == [Start(0, 1)]
+    schedule.submit(1)
+    schedule.handle_start_failed(0, 1, is_final=True)
+    assert steps(schedule) == [Break(), Settle(range(1, 2), Ending.BROKEN)]
+    assert schedule.deadline() == math.inf
+    schedule, _ = started(2)
+    schedule.handle_died(1, 1)
+    schedule.handle_time(0.1)
+    assert steps(schedule) == [Start(1, 2)]
+    schedule.handle_start_failed(1, 2, is_final=True)
+    assert steps(schedule) == []
+    assert not schedule.is_broken
+
+
 def test_chunks_grow_and_shrink() -> None:
     """A chunk at most doubles, takes about 20 ms, and towards the end all workers get a part."""
     schedule, _ = started(2)

@@ -104,6 +104,9 @@ export async function acceptedOptions(signal?: AbortSignal, timeout?: number, na
   await worker.plain(1, timeout, name);
   await worker.options({ digits: timeout, mode: undefined }, { text: "x", limit: timeout });
   await worker.search({ text: "x", required: 1, demanded: 1, within: undefined, limit: timeout });
+  const untyped = await spawnPool({ script: "./everything_worker.py" });
+  await untyped.anything(1, "two").then((result) => result.whatever);
+  await untyped.each.anything(1);
 }
 
 export async function acceptedOfPools(): Promise<void> {

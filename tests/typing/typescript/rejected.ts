@@ -52,4 +52,7 @@ export async function rejectedOfPools(): Promise<void> {
   await pool.each.mean("text"); // rejected: an argument of all workers
   await pool.submit("mean"); // rejected: a missing argument
   pool.terminate(); // rejected: a member of single workers
+  pool.streamed(); // rejected: a stream
+  pool.each.streamed(); // rejected: a stream of all workers
+  pool.with({ retrys: 1 }).mean([1]); // rejected: a slip of an option
 }

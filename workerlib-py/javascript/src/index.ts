@@ -33,7 +33,7 @@ export type { InitOptions, PyodideWorker } from "./worker.js";
  * @throws DOMException "TimeoutError" if it takes too long, "AbortError" if it was aborted
  */
 export async function spawn<T = AnyFunctions>(options: SpawnOptions = {}): Promise<PythonWorker<T>> {
-  checkOptions(options, "spawn");
+  checkOptions(options);
   options.signal?.throwIfAborted();
   Connection.check(options);
   const connection = new Connection(options);

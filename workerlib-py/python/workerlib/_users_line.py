@@ -52,14 +52,15 @@ def users_line() -> Line | None:
     return Line(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
 
 
-def warn(text: str, category: type[Warning]) -> None:
+def warn(text: str, category: type[Warning], line: Line | None = None) -> None:
     """Warns; the warning points to the user's line, if that is known.
 
     Args:
         text: The text of the warning.
         category: Its class.
+        line: The user's line; by default the one on the stack, or the one that is noted.
     """
-    line = users_line()
+    line = line or users_line()
     if line is None:
         warnings.warn(text, category, stacklevel=2)
         return

@@ -9,7 +9,7 @@
 import { Connection } from "../connection.js";
 import { WorkerDiedError } from "../errors.js";
 import { hiddenBy, methodsOf } from "../members.js";
-import { checkOptions } from "../options.js";
+import { checkMap, checkName, checkPoolOptions, checkTaskOptions } from "../options.js";
 import type { AnyFunctions, Remote, SpawnOptions } from "../types.js";
 import { ItemMap, type MapOptions, type PoolMap } from "./mapping.js";
 import { Slots, type PoolStats, type TaskOptions } from "./slots.js";
@@ -40,9 +40,15 @@ export interface PoolTask<R> extends Promise<R> {
 type Arguments<T, K extends keyof T> = T[K] extends (...args: infer A) => unknown ? A : never;
 type Result<T, K extends keyof T> = T[K] extends (...args: never[]) => infer R ? Awaited<R> : never;
 
+/** The functions that a pool runs: those of a worker, but for streams. */
+type Runnable<T> = { [K in keyof T]: IsStream<T[K]> extends true ? never : T[K] };
+
+// A function of any type may be one that is none.
+type IsStream<F> = F extends (...args: never[]) => infer R ? (unknown extends R ? false : R extends AsyncIterable<unknown> ? true : false) : false;
+
 /** The functions of all workers of a pool: each returns an array of the results. */
 export type Each<T> = {
-  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>[]> : never;
+  [K in keyof T]: Runnable<T>[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>[]> : never;
 };
 
 /** The members that every pool has besides the exported functions; `call` reaches an export of the same name. */
@@ -57,7 +63,7 @@ export interface PoolHandle<T> {
     options?: TaskOptions,
   ): Promise<Result<T, K>>;
   /** The same pool for calls with these options: `pool.with({ timeout: 500, retries: 1 }).mean(…)`. */
-  with(options: TaskOptions): Remote<T>;
+  with(options: TaskOptions): Remote<Runnable<T>>;
   /** Calls an exported function, and returns a promise with `cancel()`. */
   submit<K extends keyof T & string>(name: K, ...args: Arguments<T, K>): PoolTask<Result<T, K>>;
   /** Calls an exported function for each item: `for await (const result of pool.map("f", items))`. */
@@ -84,7 +90,7 @@ export interface PoolHandle<T> {
 }
 
 /** Workers whose exported functions are methods, each call of which runs on whichever worker is free. */
-export type WorkerPool<T = AnyFunctions> = PoolHandle<T> & Omit<Remote<T>, keyof PoolHandle<T>>;
+export type WorkerPool<T = AnyFunctions> = PoolHandle<T> & Omit<Remote<Runnable<T>>, keyof PoolHandle<T>>;
 
 /**
  * Starts workers that run the same script, one after the other, and returns the pool when the first one can be called.
@@ -94,7 +100,7 @@ export type WorkerPool<T = AnyFunctions> = PoolHandle<T> & Omit<Remote<T>, keyof
  * @throws RangeError if a number is out of its range
  */
 export async function spawnPool<T = AnyFunctions>(options: PoolOptions = {}): Promise<WorkerPool<T>> {
-  checkOptions(options, "spawnPool", ["size", "maxRestarts", "backoff", "poisonAfter"]);
+  checkPoolOptions(options);
   const { size = defaultSize(), maxRestarts = 3, backoff = [100, 5000], poisonAfter = 2, signal, ...each } = options;
   if (!Number.isInteger(size) || size < 1) throw new RangeError(`size: ${size}: a pool has at least one worker`);
   if (!(maxRestarts >= 0)) throw new RangeError(`maxRestarts: ${maxRestarts}: write the number of restarts in a minute`);
@@ -142,21 +148,30 @@ function handle<T>(slots: Slots, name: string, size: number, end: (reason: strin
   };
   const members: Record<PropertyKey, unknown> = {
     exports,
-    call: (name: string, args?: unknown[], kwargs?: Record<string, unknown>, options?: TaskOptions) =>
-      slots.run(name, args, kwargs, options),
-    with: (options: TaskOptions) => methodsOf({}, exports, (name, args) => slots.run(name, args, {}, options)),
+    call: async (name: string, args?: unknown[], kwargs?: Record<string, unknown>, options: TaskOptions = {}) => {
+      checkName(name, "call", ", args");
+      checkTaskOptions(options, "call");
+      return slots.run(name, args, kwargs, options);
+    },
+    with: (options: TaskOptions) => {
+      checkTaskOptions(options, "with");
+      return methodsOf({}, exports, (name, args) => slots.run(name, args, {}, options));
+    },
     submit: (name: string, ...args: unknown[]) => {
+      checkName(name, "submit", ", …args");
       const abort = new AbortController();
       const cancel = (): void => abort.abort(new DOMException(`${name}() was cancelled`, "AbortError"));
       return Object.assign(slots.run(name, args, {}, { signal: abort.signal }), { cancel });
     },
-    map: (name: string, items: Iterable<unknown> | AsyncIterable<unknown>, options: MapOptions = {}) =>
-      new ItemMap(
+    map: (name: string, items: Iterable<unknown> | AsyncIterable<unknown>, options: MapOptions = {}) => {
+      checkMap(name, items, options);
+      return new ItemMap(
         (item, rest) => slots.run(name, [item], {}, rest),
         items,
         { ...options, ahead: options.ahead ?? 4 * size },
         () => slots.ended,
-      ),
+      );
+    },
     each: methodsOf({}, exports, (name, args) => slots.each(name, args)),
     stats: () => slots.stats(),
     restart: () => slots.restart(),

@@ -4,6 +4,7 @@
  * Items are read as far as there are workers for them. The end of the loop, also by `break`, ends the map: items that wait are
  * dropped, those that run are cancelled.
  */
+import { Line } from "./line.js";
 import type { TaskOptions } from "./slots.js";
 
 /** The options of a map. */
@@ -28,6 +29,13 @@ export interface PoolMap<R> extends AsyncIterableIterator<R> {
 }
 
 type Outcome = { value: unknown } | { error: unknown };
+
+/** An item that has been read and whose result has not been taken. */
+interface Item {
+  /** Undefined as long as it waits or runs. */
+  outcome: Outcome | undefined;
+}
+
 type Step = IteratorResult<unknown, void>;
 
 /** A map that runs. Its items are read from the first `next()` on. */
@@ -39,10 +47,10 @@ export class ItemMap implements PoolMap<unknown> {
   /** Aborted when the map has ended. */
   readonly #end = new AbortController();
   readonly #results: AsyncGenerator<unknown, void, undefined>;
-  /** The items that have been read and whose results have not been taken. */
-  readonly #waiting: Promise<Outcome>[] = [];
-  /** The outcomes that have come, in their order. */
-  readonly #ready: Promise<Outcome>[] = [];
+  /** The items in the order in which their results are taken: that of their reading, or that in which they have ended. */
+  readonly #line = new Line<Item>();
+  /** The number of items that have been read and whose results have not been taken. */
+  #untaken = 0;
   #total: number | undefined;
   #read = 0;
   #done = 0;
@@ -106,14 +114,14 @@ export class ItemMap implements PoolMap<unknown> {
   };
 
   async *#give(): AsyncGenerator<unknown, void, undefined> {
-    const { ordered = true, errors = "throw" } = this.#options;
+    const { errors = "throw" } = this.#options;
     for (;;) {
       if (this.#isOver) return;
       this.#end.signal.throwIfAborted();
       void this.#fill();
-      const taken = ordered ? this.#waiting[0] : this.#ready[0];
-      if (taken === undefined || !this.#ready.includes(taken)) {
-        if (this.#hasEnded && this.#waiting.length === 0) {
+      const outcome = this.#line.first?.outcome;
+      if (outcome === undefined) {
+        if (this.#hasEnded && this.#untaken === 0) {
           // The error of the items' own iterator comes after the results of those before it.
           if (this.#failure !== undefined) throw this.#failure.error;
           return;
@@ -123,9 +131,8 @@ export class ItemMap implements PoolMap<unknown> {
         });
         continue;
       }
-      void this.#waiting.splice(this.#waiting.indexOf(taken), 1);
-      void this.#ready.splice(this.#ready.indexOf(taken), 1);
-      const outcome = await taken;
+      this.#line.shift();
+      this.#untaken -= 1;
       if ("error" in outcome) {
         // Endless items would give endless errors.
         const ended = this.#ended();
@@ -141,7 +148,7 @@ export class ItemMap implements PoolMap<unknown> {
     if (this.#isReading) return;
     this.#isReading = true;
     try {
-      while (!this.#hasEnded && this.#waiting.length < this.#options.ahead && !this.#end.signal.aborted) {
+      while (!this.#hasEnded && this.#untaken < this.#options.ahead && !this.#end.signal.aborted) {
         const next = await this.#source.next();
         if (next.done === true) {
           this.#hasEnded = true;
@@ -160,25 +167,39 @@ export class ItemMap implements PoolMap<unknown> {
     }
   }
 
-  #begin(item: unknown): void {
-    const { onProgress, timeout, retries } = this.#options;
-    const outcome: Promise<Outcome> = this.#run(item, { signal: this.#end.signal, ...(timeout && { timeout }), ...(retries && { retries }) }).then(
-      (value) => ({ value }),
-      (error: unknown) => ({ error }),
-    );
-    this.#waiting.push(outcome);
-    void outcome.then(() => {
+  #begin(value: unknown): void {
+    const { ordered = true, timeout, retries } = this.#options;
+    const item: Item = { outcome: undefined };
+    this.#untaken += 1;
+    if (ordered) this.#line.push(item);
+    const end = (outcome: Outcome): void => {
       if (this.#end.signal.aborted) return;
+      item.outcome = outcome;
+      if (!ordered) this.#line.push(item);
       this.#done += 1;
-      this.#ready.push(outcome);
-      try {
-        onProgress?.(this.#done, this.#hasEnded ? this.#read : this.#total);
-      } catch (error) {
-        // The page's error ends its map. Here nobody else would hear of it.
-        this.#end.abort(error);
-      }
+      this.#tellProgress();
       this.#wake();
-    });
+    };
+    const options = { signal: this.#end.signal, ...(timeout && { timeout }), ...(retries && { retries }) };
+    this.#run(value, options).then(
+      (value) => end({ value }),
+      (error: unknown) => end({ error }),
+    );
+  }
+
+  #tellProgress(): void {
+    // The page's error ends its map. Here nobody else would hear of it.
+    const fail = (error: unknown): void => {
+      this.#end.abort(error);
+      this.#wake();
+    };
+    try {
+      const told: unknown = this.#options.onProgress?.(this.#done, this.#hasEnded ? this.#read : this.#total);
+      // An async function is taken for one without a result.
+      if (told instanceof Promise) told.catch(fail);
+    } catch (error) {
+      fail(error);
+    }
   }
 
   /** Drops items that wait, and cancels those that run. */
@@ -188,8 +209,11 @@ export class ItemMap implements PoolMap<unknown> {
     this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#end.abort(new DOMException("the map has ended", "AbortError"));
     this.#wake();
-    // A source that is being read hears of the end with its next item.
-    if (!this.#hasEnded && !this.#isReading) await this.#source.return?.();
+    if (this.#hasEnded) return;
+    const returned = this.#source.return?.();
+    // An async generator ends with its next item, which may never come.
+    if (!this.#isReading) await returned;
+    else Promise.resolve(returned).catch(() => {});
   }
 }
 

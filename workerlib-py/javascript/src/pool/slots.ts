@@ -5,8 +5,9 @@
  * `index.ts` says how a worker is started.
  */
 import { PoolBrokenError, WorkerDiedError } from "../errors.js";
-import { isAsyncIterable } from "../streams.js";
+import { BatchedStream, isAsyncIterable } from "../streams.js";
 import type { CallOptions } from "../types.js";
+import { Line } from "./line.js";
 
 /** The milliseconds for which a death counts. */
 const WINDOW = 60_000;
@@ -70,8 +71,6 @@ interface Task {
   args: unknown[];
   kwargs: Record<string, unknown>;
   options: TaskOptions;
-  /** The only slot whose worker may run it. */
-  slot: Slot | undefined;
   deaths: number;
   /** The death of the last worker that ran it. */
   fate: string;
@@ -84,6 +83,8 @@ type State = "waiting" | "starting" | "idle" | "busy" | "condemned" | "parked";
 interface Slot {
   state: State;
   member: Member | undefined;
+  /** The tasks for its worker and no other. */
+  pinned: Task[];
   /** The times of the deaths that count. */
   deaths: number[];
   /** Whether its worker is replaced when it is idle, and who waits for that. */
@@ -112,7 +113,9 @@ export class Slots {
   readonly #policy: Policy;
   readonly #start: () => Promise<Member>;
   readonly #slots: Slot[];
-  readonly #queue: Task[] = [];
+  readonly #queue = new Line<Task>();
+  /** The tasks that have not settled, by their signals. Each signal has one listener: a map has one signal for all its items. */
+  readonly #bySignal = new Map<AbortSignal, { tasks: Set<Task>; drop: () => void }>();
   /** The calls that every worker runs before anything else. */
   readonly #first: FirstCall[] = [];
   readonly #exports: string[] = [];
@@ -132,7 +135,7 @@ export class Slots {
     this.#policy = policy;
     this.#start = start;
     this.#slots = Array.from({ length: policy.size }, () => {
-      return { state: "starting", member: undefined, deaths: [], renewals: [], timer: undefined };
+      return { state: "starting", member: undefined, pinned: [], deaths: [], renewals: [], timer: undefined };
     });
   }
 
@@ -171,24 +174,37 @@ export class Slots {
     const closed = this.ended;
     if (closed !== undefined) return Promise.reject(closed);
     return new Promise((resolve, reject) => {
-      const task: Task = { name, args, kwargs, options, slot, deaths: 0, fate: "", resolve, reject };
-      const drop = (): void => {
-        const at = this.#queue.indexOf(task);
-        // A task that runs is aborted by its worker's connection.
-        if (at < 0) return;
-        this.#queue.splice(at, 1);
-        this.#lose(task, signal!.reason);
-      };
-      if (signal !== undefined) {
-        signal.addEventListener("abort", drop);
-        const release = (): void => signal.removeEventListener("abort", drop);
-        task.resolve = (value) => (release(), resolve(value));
-        const fail: (error: unknown) => void = reject;
-        task.reject = (error) => (release(), fail(error));
-      }
-      this.#queue.push(task);
+      const task: Task = { name, args, kwargs, options, deaths: 0, fate: "", resolve, reject };
+      if (signal !== undefined) this.#follow(signal, task);
+      if (slot === undefined) this.#queue.push(task);
+      else slot.pinned.push(task);
       this.#assign();
     });
+  }
+
+  /** Has a task dropped if its signal is aborted while it waits. A task that runs is aborted by its worker's connection. */
+  #follow(signal: AbortSignal, task: Task): void {
+    let followed = this.#bySignal.get(signal);
+    if (followed === undefined) {
+      const tasks = new Set<Task>();
+      const drop = (): void => {
+        for (const waiting of this.#queue.remove((one) => tasks.has(one))) this.#lose(waiting, signal.reason);
+      };
+      followed = { tasks, drop };
+      this.#bySignal.set(signal, followed);
+      signal.addEventListener("abort", drop);
+    }
+    const { tasks, drop } = followed;
+    tasks.add(task);
+    const release = (): void => {
+      tasks.delete(task);
+      if (tasks.size > 0) return;
+      this.#bySignal.delete(signal);
+      signal.removeEventListener("abort", drop);
+    };
+    const { resolve, reject } = task;
+    task.resolve = (value) => (release(), resolve(value));
+    task.reject = (error) => (release(), reject(error));
   }
 
   /**
@@ -241,7 +257,7 @@ export class Slots {
       busy: count("busy", "condemned"),
       starting: count("starting", "waiting"),
       parked: count("parked"),
-      waiting: this.#queue.length,
+      waiting: slots.reduce((count, { pinned }) => count + pinned.length, this.#queue.length),
       done: this.#done,
       lost: this.#lost,
       restarts: this.#restarts,
@@ -252,7 +268,8 @@ export class Slots {
   close(reason: string): void {
     if (this.#closing !== undefined) return;
     this.#closing = new WorkerDiedError(`the pool has ended: ${reason}`);
-    for (const task of this.#queue.splice(0)) this.#lose(task, this.#closing);
+    const waiting = [...this.#queue.remove(), ...this.#slots.flatMap(({ pinned }) => pinned.splice(0))];
+    for (const task of waiting) this.#lose(task, this.#closing);
     for (const slot of this.#slots) {
       clearTimeout(slot.timer);
       slot.member?.end(reason);
@@ -269,11 +286,10 @@ export class Slots {
   #assign(): void {
     for (const slot of this.#slots) {
       if (slot.state !== "idle") continue;
-      const at = this.#queue.findIndex((task) => task.slot === undefined || task.slot === slot);
-      if (at < 0) continue;
-      const [task] = this.#queue.splice(at, 1);
+      const task = slot.pinned.shift() ?? this.#queue.shift();
+      if (task === undefined) continue;
       slot.state = "busy";
-      void this.#execute(slot, slot.member!, task!);
+      void this.#execute(slot, slot.member!, task);
     }
   }
 
@@ -281,6 +297,11 @@ export class Slots {
     let isLate = false;
     try {
       const value = await member.call(task.name, task.args, task.kwargs, task.options);
+      if (value instanceof BatchedStream) {
+        // Its worker would be neither idle nor busy while it is read.
+        await value.return();
+        throw new TypeError(`${task.name}() is a stream, which no pool runs: return an array, or call it on a single worker`);
+      }
       this.#done += 1;
       task.resolve(value);
     } catch (error) {
@@ -407,6 +428,14 @@ export class Slots {
 
   #park(slot: Slot): void {
     slot.state = "parked";
+    const left = this.#slots.filter(({ state }) => state !== "parked").length;
+    // As long as others run, no call rejects because of it. A first worker that cannot be started is the pool's own error.
+    if (left > 0 && this.#exports.length > 0) {
+      console.warn(
+        `workerlib: a pool goes on with ${left} of ${this.#slots.length} workers: one died too often, or cannot be started, and ` +
+          `stays down; the last cause: ${text(this.#cause)}`,
+      );
+    }
     this.#dropTasksOf(slot);
     this.#tellRenewed(slot);
     this.#endIfBroken();
@@ -433,8 +462,7 @@ export class Slots {
 
   /** Ends the calls that were for a worker which is gone. */
   #dropTasksOf(slot: Slot): void {
-    for (const task of this.#queue.filter((task) => task.slot === slot)) {
-      this.#queue.splice(this.#queue.indexOf(task), 1);
+    for (const task of slot.pinned.splice(0)) {
       this.#lost += 1;
       task.resolve(GONE);
     }
@@ -446,15 +474,18 @@ export class Slots {
 
   #broken(): PoolBrokenError | undefined {
     if (this.#slots.some(({ state }) => state !== "parked")) return undefined;
-    const why = this.#cause instanceof Error ? this.#cause.message : String(this.#cause);
-    const text = `the pool has no worker left: each died too often or could not be started again; the last cause: ${why}`;
-    return new PoolBrokenError(text, { cause: this.#cause });
+    const why = `each died too often or could not be started again; the last cause: ${text(this.#cause)}`;
+    return new PoolBrokenError(`the pool has no worker left: ${why}`, { cause: this.#cause });
   }
 
   #endIfBroken(): void {
     const broken = this.#broken();
-    if (broken !== undefined) for (const task of this.#queue.splice(0)) this.#lose(task, broken);
+    if (broken !== undefined) for (const task of this.#queue.remove()) this.#lose(task, broken);
   }
+}
+
+function text(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Makes the error of a task whose worker died. */

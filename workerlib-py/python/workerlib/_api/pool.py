@@ -86,6 +86,7 @@ def pool(
 
     Raises:
         ConnectError: If the first worker cannot be started: one of its kinds, as `spawn()` and `connect()`.
+        WorkerDiedError: If the first worker dies while it starts, more than `max_restarts` times.
         NotSupportedError: If an argument is not for the cluster that `client` gives.
         ConfigError: If a section of the configuration is malformed, or names something that does not exist.
         TypeError: If there is no such option, or an option is of another type.

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Never, Protocol
+from typing import Any, NamedTuple, Never, Protocol
 
 from workerlib._arguments import require_callable, require_count, require_flag, require_seconds
 from workerlib._errors import NotSupportedError, UnsendableError
@@ -111,7 +111,8 @@ class Pool:
         items up to a sixteenth may be lost with it.
 
         Args:
-            function: A function of this pool.
+            function: A function of this pool. Its own options hold for each item, as far as the map has none:
+                `pool.map(pool.f.options(retries=1), items)`.
             items: The items: an iterable, or an async iterable.
             further: Further iterables, as `map()` takes them, are refused: have the function take a tuple.
             ordered: Whether results come in the order of their items; otherwise as they are ready.
@@ -129,6 +130,8 @@ class Pool:
             TypeError: If `function` is not a function of this pool, if there is more than one iterable, or if
                 an option that should be a number is not one.
             ValueError: If an option has a value that it cannot have.
+            NotSupportedError: If the function's own options have `on_report`; if the pool is a cluster's, and
+                there is a timeout.
         """
         look_at_caller()
         if further:
@@ -153,6 +156,13 @@ class Pool:
                 " may start a task"
             )
         _check(self._driver, name, timeout, retries)
+        own: _Options = function._options  # type: ignore[attr-defined]
+        if own.on_report is not None:
+            raise NotSupportedError(
+                f"on_report= of {name}() in pool.map(): nobody hears the reports of items; on_progress= hears"
+                " how many items have ended"
+            )
+        timeout, retries = own.timeout if timeout is None else timeout, retries or own.retries
         options = MapOptions(ordered, errors, ahead or 2 * self.size, chunk, timeout, retries, on_progress)
         return PoolMap(self._driver, name, items, options)
 
@@ -389,10 +399,12 @@ class Each:
 
         Raises:
             NotExportedError: If the workers do not export it.
+            NotSupportedError: If it is a stream.
         """
         driver = self._driver
         if name not in driver.exports:
             raise not_exported(name, driver.exports)
+        driver.check_export(name)
 
         async def on_each(*args: Any, **kwargs: Any) -> list[Any]:
             look_at_caller()
@@ -439,6 +451,14 @@ def _naming_places(end: OnEnd) -> OnEnd:
     return named
 
 
+class _Options(NamedTuple):
+    """The options of a pool's function."""
+
+    timeout: float | None
+    retries: int
+    on_report: OnReport | None
+
+
 def _pool_function(
     driver: Driver, name: str, timeout: float | None, retries: int, on_report: OnReport | None = None
 ) -> Any:
@@ -466,4 +486,5 @@ def _pool_function(
     function.options = options  # type: ignore[attr-defined]
     function._pool = driver  # type: ignore[attr-defined]
     function._call = call  # type: ignore[attr-defined]
+    function._options = _Options(timeout, retries, on_report)  # type: ignore[attr-defined]
     return function

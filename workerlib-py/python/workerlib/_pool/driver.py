@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ from workerlib._pool.steps import (
     feed_of,
 )
 from workerlib._rpc.timers import Timer, call_at
+from workerlib._users_line import users_line, warn
 from workerlib._values.safe_text import class_name, text_of
 
 # After how many seconds the memory of a worker is looked at again.
@@ -117,6 +119,8 @@ class Driver:
         self._is_pump_due = False
         self._background: set[asyncio.Task[Any]] = set()
         self._cause: BaseException | None = None
+        self._line = users_line()
+        """The user's line that has made the pool, for warnings."""
         self._first: asyncio.Future[None] = self.loop.create_future()
         self._for_each = CallsForEach(size)
         self._version = 0
@@ -135,18 +139,30 @@ class Driver:
             ConnectError: If it cannot be started.
         """
         self.pump()
+        if sys.platform != "emscripten":
+            # A task, because the end of asyncio.run() cancels tasks. Threads may wait for the pool then.
+            self._spawn(self._live())
         try:
             await asyncio.shield(self._first)
         except BaseException:
             await self.close()
             raise
 
-    async def close(self) -> None:
-        """Ends all workers; tasks without an answer raise ConnectionClosedError."""
+    async def _live(self) -> None:
+        try:
+            await self.loop.create_future()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         if not self.schedule.is_closed:
             self.schedule.close()
             self.pump()
             self._tell_end()
+
+    async def close(self) -> None:
+        """Ends all workers; tasks without an answer raise ConnectionClosedError."""
+        self._end()
         if self._timer is not None:
             self._timer.cancel()
         members = [place.member for place in self._places if place.member is not None]
@@ -498,8 +514,7 @@ class Driver:
         if self.schedule.is_broken:
             error = PoolBrokenError(
                 f"the pool of {self.name!r} has no worker left: each died too often or could not be started"
-                " again; the last cause: "
-                + (f"{class_name(type(self._cause))}: {text_of(self._cause)}" if self._cause else "unknown")
+                f" again; the last cause: {self._told_cause()}"
             )
             error.__cause__ = self._cause
             return error
@@ -555,6 +570,7 @@ class Driver:
             # A script that fails would fail again. A start without news, or a death, may be the machine's.
             is_final = not isinstance(error, (ConnectTimeoutError, WorkerDiedError))
             self._at(self.schedule.handle_start_failed, step.slot, step.incarnation, is_final)
+            self._tell_parked(step.slot)
             return
         if step.incarnation > 1:
             self.stats.restarts += 1
@@ -586,6 +602,23 @@ class Driver:
         # Its process is waited for, so that nothing is left of it.
         self._spawn(_quietly(member.close()))
         self.schedule.handle_died(slot, incarnation, once)
+        self._tell_parked(slot)
+
+    def _tell_parked(self, slot: int) -> None:
+        """Warns of a worker that stays down: as long as others run, no call raises because of it."""
+        states = [state for state, _ in self.schedule.states()]
+        if states[slot] is not State.PARKED or self.schedule.is_broken:
+            return
+        left = len(states) - states.count(State.PARKED)
+        text = (
+            f"the pool of {self.name!r} goes on with {left} of {len(states)} workers: one died too often, or"
+            f" cannot be started, and stays down; the last cause: {self._told_cause()}"
+        )
+        # A filter may have the warning raised, and what follows a death must be done first.
+        self.loop.call_soon(warn, text, UserWarning, self._line)
+
+    def _told_cause(self) -> str:
+        return f"{class_name(type(self._cause))}: {text_of(self._cause)}" if self._cause else "unknown"
 
     def _at(self, handle: Callable[..., object], *args: Any) -> None:
         self.schedule.handle_time(self.loop.time())

@@ -131,7 +131,7 @@ class PoolExecutor(concurrent.futures.Executor):
             A future of the standard library's.
 
         Raises:
-            RuntimeError: If the executor has been shut down.
+            RuntimeError: If the executor has been shut down, or the pool's event loop is closed.
             NotSupportedError: If it is a function of dask's, whose scheduler would wait for ever.
         """
         if getattr(fn, "__module__", None) == "dask.local":
@@ -150,7 +150,12 @@ class PoolExecutor(concurrent.futures.Executor):
         else:
             context = copy_context()
             context.run(noted.set, users_line())
-            self._loop.call_soon_threadsafe(self._start, future, fn, args, kwargs, context=context)
+            try:
+                self._loop.call_soon_threadsafe(self._start, future, fn, args, kwargs, context=context)
+            except RuntimeError:
+                # The loop is closed. `shutdown()` would wait for ever for a future that nobody settles.
+                future.cancel()
+                raise
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -237,7 +242,12 @@ def run_blocking(
         BaseException: Any exception of the coroutine.
     """
     if sys.platform != "emscripten" and threading.get_ident() != thread:
-        return asyncio.run_coroutine_threadsafe(make(), loop).result()
+        outcome = asyncio.run_coroutine_threadsafe(make(), loop)
+        try:
+            return outcome.result()
+        finally:
+            # An interrupt by Ctrl-C ends this wait, and must end the work too.
+            outcome.cancel()
     suspend = ways.suspend()
     if suspend is None:
         raise CannotBlockError(

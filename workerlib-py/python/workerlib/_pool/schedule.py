@@ -85,8 +85,10 @@ class Schedule:
         """The order of turns: the feeds, and None for the tasks that are submitted one by one."""
         self._steps: deque[Step] = deque()
         self._now = 0.0
+        self._has_started = False
+        """Whether a worker has ever started."""
         self.is_broken = False
-        """Whether every slot is parked."""
+        """Whether every slot is parked, or the first worker cannot be started."""
         self.is_closed = False
         """Whether the pool is closed: nothing is started any more."""
 
@@ -230,6 +232,7 @@ class Schedule:
         known = self._current(slot, incarnation)
         if known is not None and known.state is State.STARTING:
             known.state = State.IDLE
+            self._has_started = True
 
     def handle_start_failed(self, slot: int, incarnation: int, is_final: bool) -> None:
         """Notes that a worker could not be started.
@@ -379,9 +382,10 @@ class Schedule:
     def deadline(self) -> float:
         """Returns the time of the next `handle_time`; infinity if there is none."""
         times = [math.inf]
+        has_ended = self.is_closed or self.is_broken
         is_starting = any(slot.state is State.STARTING for slot in self._slots)
         for slot in self._slots:
-            if slot.state is State.WAITING and not is_starting and not self.is_closed:
+            if slot.state is State.WAITING and not is_starting and not has_ended:
                 times.append(slot.start_at)
             elif slot.state is State.BUSY and (run := slot.current) is not None and run.task is not None:
                 times.append(slot.begun_at + (math.inf if run.task.timeout is None else run.task.timeout))
@@ -504,7 +508,9 @@ class Schedule:
 
     def _park(self, slot: Slot) -> None:
         slot.state = State.PARKED
-        if all(slot.state is State.PARKED for slot in self._slots) and not self.is_broken:
+        # A script that has never run would fail as often as there are slots.
+        is_hopeless = not self._has_started or all(slot.state is State.PARKED for slot in self._slots)
+        if is_hopeless and not self.is_broken:
             self.is_broken = True
             self._steps.append(Break())
             self._settle_all(Ending.BROKEN)
