@@ -41,14 +41,14 @@ type Arguments<T, K extends keyof T> = T[K] extends (...args: infer A) => unknow
 type Result<T, K extends keyof T> = T[K] extends (...args: never[]) => infer R ? Awaited<R> : never;
 
 /** The functions that a pool runs: those of a worker, but for streams. */
-type Runnable<T> = { [K in keyof T]: IsStream<T[K]> extends true ? never : T[K] };
+type Runnable<T> = { [K in keyof T as IsStream<T[K]> extends true ? never : K]: T[K] };
 
 // A function of any type may be one that is none.
 type IsStream<F> = F extends (...args: never[]) => infer R ? (unknown extends R ? false : R extends AsyncIterable<unknown> ? true : false) : false;
 
 /** The functions of all workers of a pool: each returns an array of the results. */
 export type Each<T> = {
-  [K in keyof T]: Runnable<T>[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>[]> : never;
+  [K in keyof Runnable<T>]: Runnable<T>[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>[]> : never;
 };
 
 /** The members that every pool has besides the exported functions; `call` reaches an export of the same name. */
