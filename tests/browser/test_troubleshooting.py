@@ -67,6 +67,7 @@ def _named(wheel: str, **more: object) -> str:
 # Nothing in the name of this wheel is for the Pyodide of the page.
 FOREIGN = "workerlib-0.1.0-cp311-abi3-pyodide_2024_0_wasm32.whl"
 PYODIDE = "https://cdn.jsdelivr.net/pyodide/**"
+CORE = "https://cdn.jsdelivr.net/npm/@pyscript/core@0.7.31/dist/core.js"
 PLAIN = """<!doctype html>
 <title>plain</title>
 <script type="module">
@@ -127,6 +128,13 @@ SETTINGS: dict[str, Callable[[str], Setting]] = {
     "A warning about SharedArrayBuffer": lambda wheel: Setting(),
     "A policy without `unsafe-eval`": lambda wheel: Setting(
         policy="script-src 'self' https://cdn.jsdelivr.net 'wasm-unsafe-eval'; worker-src blob:"
+    ),
+    "PyScript in a sandboxed frame": lambda wheel: Setting(
+        has_worker=False,
+        files={
+            "index.html": '<!doctype html><iframe sandbox="allow-scripts" src="./frame.html"></iframe>',
+            "frame.html": f'<!doctype html><script type="module" src="{CORE}"></script><script type="py">1</script>',
+        },
     ),
     "A policy without workers": lambda wheel: Setting(
         policy="script-src 'self' https://cdn.jsdelivr.net 'unsafe-eval'"
