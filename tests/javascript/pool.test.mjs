@@ -251,6 +251,26 @@ test("a worker that stays down while others run is told on the console, with the
   await assert.rejects(slots.run("f"), PoolBrokenError);
 });
 
+test("a pool that is closed while a worker starts neither warns of that worker nor starts it again", LIMIT, async (t) => {
+  const warn = t.mock.method(console, "warn", () => {});
+  for (const maxRestarts of [0, 3]) {
+    let count = 0;
+    let fail;
+    const slots = new Slots({ ...POLICY, maxRestarts }, () => {
+      count += 1;
+      return count === 1 ? Promise.resolve(new FakeWorker()) : new Promise((_, reject) => (fail = reject));
+    });
+    await slots.open();
+    await until(() => fail !== undefined);
+    slots.close("it was closed");
+    const later = t.mock.method(globalThis, "setTimeout");
+    fail(new WorkerDiedError("the pool has ended: it was closed"));
+    await slots.closed();
+    assert.deepEqual([warn.mock.callCount(), later.mock.callCount()], [0, 0]);
+    later.mock.restore();
+  }
+});
+
 test("a stream is refused, and closed in its worker", LIMIT, async () => {
   const { slots, workers } = await open({ size: 1 });
   let isClosed = false;
@@ -485,6 +505,17 @@ test("an async onProgress that rejects ends the map", LIMIT, async () => {
   calls.get(1).resolve(1);
   calls.get(2).resolve(2);
   await assert.rejects(all, /no bar/);
+});
+
+test("an async onProgress that rejects after the end of its map is told on the console", LIMIT, async (t) => {
+  const told = t.mock.method(console, "error", () => {});
+  let fail;
+  const onProgress = () => new Promise((_, reject) => (fail = reject));
+  for await (const one of mapped(async (item) => item, [1], { ahead: 1, onProgress })) assert.equal(one, 1);
+  const error = new RangeError("no bar");
+  fail(error);
+  await until(() => told.mock.callCount() === 1);
+  assert.equal(told.mock.calls[0].arguments.at(-1), error);
 });
 
 test("tasks that share a signal have one listener, and a map may read many items ahead", LIMIT, async () => {

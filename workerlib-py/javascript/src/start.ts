@@ -271,7 +271,7 @@ async function alone<T>(name: string, action: () => Promise<T>): Promise<T> {
   let done: Promise<T> | undefined;
   const signal = AbortSignal.timeout(LONGEST_MAKING);
   await globalThis.navigator?.locks?.request(name, { signal }, () => (done = action()).catch(() => {})).catch(() => {});
-  // Node has no locks, and a page of another tab may stand still.
+  // Sandboxed frames and older versions of Node have no locks, and a page of another tab may stand still.
   return done ?? action();
 }
 

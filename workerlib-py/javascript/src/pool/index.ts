@@ -43,7 +43,7 @@ type Result<T, K extends keyof T> = T[K] extends (...args: never[]) => infer R ?
 /** The functions that a pool runs: those of a worker, but for streams. */
 type Runnable<T> = { [K in keyof T as IsStream<T[K]> extends true ? never : K]: T[K] };
 
-// A function of any type may be one that is none.
+// A result of the type `any` may be a stream or not: its function stays.
 type IsStream<F> = F extends (...args: never[]) => infer R ? (unknown extends R ? false : R extends AsyncIterable<unknown> ? true : false) : false;
 
 /** The functions of all workers of a pool: each returns an array of the results. */

@@ -190,6 +190,8 @@ export class ItemMap implements PoolMap<unknown> {
   #tellProgress(): void {
     // The page's error ends its map. Here nobody else would hear of it.
     const fail = (error: unknown): void => {
+      // An async one may fail when the results have all been taken.
+      if (this.#isOver) console.error("workerlib: onProgress failed after the end of its map:", error);
       this.#end.abort(error);
       this.#wake();
     };

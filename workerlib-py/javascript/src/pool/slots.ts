@@ -383,6 +383,8 @@ export class Slots {
         this.#cause = error;
         slot.member = undefined;
         member?.end("it could not be set up");
+        // The end of the pool ends starts, too: nothing is amiss.
+        if (this.#closing !== undefined) return;
         // A script that fails would fail again. A start without news, or a death, may be the machine's.
         const isMachines = error instanceof WorkerDiedError || (error instanceof DOMException && error.name === "TimeoutError");
         if (isMachines) this.#startLater(slot);

@@ -1,9 +1,9 @@
 /**
  * Keeps images of snapshots from one visit to the next: in a browser in Cache Storage, in Node in a folder.
  *
- * An entry is written whole or not at all, and is read only if its length and its SHA-256 digest are right. There are few
- * entries at a time: those of older builds and then the oldest make room, before a new one is written. Each step ends: a store
- * that does not answer is an error. This file knows nothing of what an image holds.
+ * An entry is written whole or not at all, and is read only if its SHA-256 digest is right. There are few entries at a time:
+ * those of older builds and then the oldest make room, before a new one is written. Each step ends: a store that does not
+ * answer is an error. This file knows nothing of what an image holds.
  */
 
 /** The number of images that there may be: a site may have a page and workers, and a version before this one. */
