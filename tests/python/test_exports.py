@@ -226,6 +226,31 @@ def test_the_kind_of_an_export(function: Callable[..., Any], kind: int) -> None:
     assert _exports.describe_export("f", function)[4] == kind
 
 
+class Unbound:
+    """A proxy that stands for something only later, as werkzeug's `request` does."""
+
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("working outside of request context")
+
+
+def test_a_proxy_in_a_closure_is_not_asked() -> None:
+    """What it stands for is not made for a description, nor is the error of its absence the function's."""
+    absent = Unbound()
+
+    def reads(count: int) -> Any:
+        return absent, generator(count)
+
+    def passes_on(function: Callable[..., Any]) -> Callable[..., Any]:
+        def around(*args: Any) -> Any:
+            return absent, function(*args)
+
+        return around
+
+    assert _exports.describe_export("f", reads)[4] == VALUE
+    assert _exports.describe_export("f", passes_on(generator))[4] == EITHER
+
+
 def test_a_circle_of_decorators() -> None:
     """Nothing is looked at without end."""
     around = decorated(nothing)

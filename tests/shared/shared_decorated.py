@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -92,6 +94,26 @@ async def test_a_call_is_awaited_or_iterated_over(worker: Worker) -> None:
     never.close()
     with raises(RuntimeError, match="call it again"):
         await never
+
+
+async def test_a_call_that_nobody_awaits_is_told(worker: Worker) -> None:
+    """A forgotten `await` is a warning, as of any coroutine; a call that was given up, awaited or iterated over is none."""
+    decorated = await worker.Decorated()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert await worker.listed_rows(2) == [0, 1]
+        assert [row async for row in worker.passed_on(2)] == [0, 1]
+        worker.passed_on(2).close()
+        await worker.passed_on(2).aclose()
+        assert not [str(one.message) for one in caught if one.category is RuntimeWarning]
+        worker.listed_rows(3)
+        decorated.listed(3)
+        gc.collect()
+        texts = [str(one.message) for one in caught if one.category is RuntimeWarning]
+    assert texts == [
+        "listed_rows() was never awaited, nor iterated over",
+        "Decorated.listed() was never awaited, nor iterated over",
+    ]
 
 
 async def test_a_stream_behind_a_decorator_ends_as_others_do(worker: Worker) -> None:

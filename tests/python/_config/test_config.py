@@ -22,7 +22,10 @@ def test_a_configuration_with_a_mark_of_its_encoding(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"packages": []}', "packages = []", "workerlib.strict=true", '"exports".math = ["sqrt"]', "[files]\n"],
+    [
+        *('{"packages": []}', "packages = []", "workerlib.strict=true", "[files]\n"),
+        *('"exports".math = ["sqrt"]', 'files."./a.csv" = "b.csv"', "files.'https://example.org/?a=b' = ''"),
+    ],
 )
 def test_a_text_is_told_from_a_path(text: str) -> None:
     """A text may have one line, on every host."""

@@ -88,6 +88,36 @@ def test_a_class_that_gets_a_method_is_described_again() -> None:
     assert "late" in described_class(cls).names
 
 
+class Absent:
+    """What a proxy is before there is something that it stands for; asking for its class raises."""
+
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("working outside of request context")
+
+
+class Annotated:
+    """A method whose annotations have a name that only a type checker imports, as Python 3.14 evaluates them."""
+
+    @property
+    def __annotations__(self) -> Any:  # type: ignore[override]
+        raise NameError("name 'DataFrame' is not defined")
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return lambda: 1
+
+
+def test_a_class_is_described_whatever_its_methods_hold() -> None:
+    """Handles are made though code of the user's raises when a method is looked at."""
+    absent = Absent()
+
+    def behind(self: Any) -> Any:
+        return absent
+
+    cls = type("Made", (), {"annotated": Annotated(), "behind": behind})
+    assert described_class(cls).pairs == (("annotated", False), ("behind", False))
+
+
 def test_a_class_with_long_docstrings_is_told_by_their_beginnings() -> None:
     """The first handle of a large class, such as pandas' DataFrame, does not wait for half a megabyte of text."""
 

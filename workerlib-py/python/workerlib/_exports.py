@@ -165,7 +165,7 @@ def _methods_of_class(cls: type) -> Iterator[tuple[str, Function]]:
                 continue
             # A subclass may have another one of that name.
             if inspect.getattr_static(cls, name, None) is member:
-                method = _attempt(partial(getattr, cls, name))
+                method = attempt(partial(getattr, cls, name))
                 if callable(method):
                     yield name, method
 
@@ -183,15 +183,15 @@ def describe_export(name: str, function: Function) -> ExportDescription:
     """Describes one exported function: what its class or a default raises meanwhile is left out."""
     if type(function) is FunctionType and not function.__dict__ and function.__closure__ is None:
         # Most exports are such functions, and `inspect` takes three to five times as long to tell the same.
-        described = _attempt(lambda: _describe_plain(name, function))
+        described = attempt(lambda: _describe_plain(name, function))
         if described is not None:
             return cast("ExportDescription", described)
-    doc = _attempt(lambda: inspect.getdoc(function))
-    signature = _attempt(lambda: inspect.signature(function))
+    doc = attempt(lambda: inspect.getdoc(function))
+    signature = attempt(lambda: inspect.signature(function))
     is_signed, is_class = type(signature) is inspect.Signature, issubclass(type(function), type)
     returns = signature.return_annotation if is_signed and not is_class else inspect.Parameter.empty
-    kind: int = _attempt(lambda: kind_of(function, returns)) or 0
-    if _attempt(lambda: _is_decorated(function)) is True:
+    kind: int = attempt(lambda: kind_of(function, returns)) or 0
+    if attempt(lambda: _is_decorated(function)) is True:
         kind |= DECORATED
     if is_class and is_signed:
         # That of `__init__` is None.
@@ -263,8 +263,15 @@ def _describe_plain(name: str, function: FunctionType) -> ExportDescription | No
     return name, doc, parameters, _annotation(returns), kind
 
 
-def _attempt(find: Callable[[], Any]) -> Any:
-    """Finds out something about a user's object; None if code of the user's raises then, whatever it is."""
+def attempt(find: Callable[[], Any]) -> Any:
+    """Finds out something about a user's object.
+
+    Args:
+        find: Finds it.
+
+    Returns:
+        What it finds; None if code of the user's raises meanwhile, whatever that is.
+    """
     try:
         return find()
     except BaseException:
@@ -279,7 +286,7 @@ def _exact(text: object) -> str | None:
 def _default(value: object) -> str | None:
     if value is inspect.Parameter.empty:
         return None
-    return _exact(_attempt(lambda: repr(value))) or "..."
+    return _exact(attempt(lambda: repr(value))) or "..."
 
 
 def _annotation(annotation: object) -> str | None:
@@ -287,4 +294,4 @@ def _annotation(annotation: object) -> str | None:
         return None
     if issubclass(type(annotation), str):
         return _exact(annotation)
-    return _exact(_attempt(lambda: inspect.formatannotation(annotation))) or "..."
+    return _exact(attempt(lambda: inspect.formatannotation(annotation))) or "..."

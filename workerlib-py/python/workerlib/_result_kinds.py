@@ -56,15 +56,16 @@ def says_iterator(returns: object) -> bool:
 def _is_generator(function: object) -> bool:
     """Tells whether calling a function runs a `yield`, with nothing around it but bound arguments."""
     function = _unbound(function)
-    if not isinstance(function, FunctionType) and not issubclass(type(function), type):
+    if not issubclass(type(function), FunctionType | type):
         function = _unbound(inspect.getattr_static(type(function), "__call__", None))
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 def _unbound(function: Any) -> object:
     """Returns the function behind bound arguments, which change nothing of what it gives."""
-    while isinstance(function, partial | partialmethod | MethodType | staticmethod | classmethod):
-        function = function.func if isinstance(function, partial | partialmethod) else function.__func__
+    while issubclass(type(function), partial | partialmethod | MethodType | staticmethod | classmethod):
+        is_partial = issubclass(type(function), partial | partialmethod)
+        function = function.func if is_partial else function.__func__
     return function
 
 
@@ -82,7 +83,7 @@ def _wraps_generator(function: object) -> bool:
 
 def _behind(function: Any) -> Iterator[object]:
     """Finds the functions that a function may call: what it says that it wraps, and what its closure has."""
-    if isinstance(function, singledispatchmethod):
+    if issubclass(type(function), singledispatchmethod):
         function = function.dispatcher
     is_plain = type(function) is FunctionType
     if not is_plain or function.__dict__:
@@ -90,7 +91,7 @@ def _behind(function: Any) -> Iterator[object]:
         if wrapped is not None:
             yield wrapped
         registry = inspect.getattr_static(function, "registry", None)
-        if isinstance(registry, MappingProxyType):
+        if type(registry) is MappingProxyType:
             yield from registry.values()
     for cell in function.__closure__ or () if is_plain else ():
         try:
@@ -98,9 +99,10 @@ def _behind(function: Any) -> Iterator[object]:
         except ValueError:
             # Nothing is in it yet.
             continue
-        if isinstance(content, FunctionType | partial | MethodType):
+        # `isinstance` would ask a proxy for the class of what it stands for, which need not be there yet.
+        if issubclass(type(content), FunctionType | partial | MethodType):
             yield content
-    if not isinstance(function, FunctionType) and not issubclass(type(function), type):
+    if not issubclass(type(function), FunctionType | type):
         call = inspect.getattr_static(type(function), "__call__", None)
-        if isinstance(_unbound(call), FunctionType):
+        if type(_unbound(call)) is FunctionType:
             yield call

@@ -7,6 +7,7 @@ does not.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -19,6 +20,7 @@ from workerlib._values.adapters import AdapterSet
 from workerlib._values.sending import SendingTable
 
 _SECTION = "workerlib"
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _DEPTH = 1_000 if sys.platform == "emscripten" else 1_000_000
 """The depth of values that may arrive, unless `max_depth` says otherwise; `_native` knows it too."""
 
@@ -88,14 +90,14 @@ def is_text(config: object) -> bool:
     """Tells whether a configuration is given as its own text, and not by a path or an address.
 
     Text in one line is TOML with a key before the first "=". A path or an address has one only behind a
-    character that no plain key has, as in "./worker.toml?version=2".
+    character that a key has in quotation marks only, as in "./worker.toml?version=2".
 
     Args:
         config: The value of `config=`.
     """
     if not isinstance(config, str):
         return False
-    key, equals, _ = config.partition("=")
+    key, equals, _ = _QUOTED.sub("", config).partition("=")
     is_line = equals != "" and not any(character in key for character in "/\\?:")
     return is_line or "\n" in config or config.lstrip().startswith("{")
 

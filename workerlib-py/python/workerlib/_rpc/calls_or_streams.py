@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 from workerlib._rpc.streams_consumed import AHEAD, Inbox, Stream
+from workerlib._users_line import warn
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -86,6 +87,11 @@ class CallOrStream(Stream[_T_co], Coroutine[Any, Any, Any]):
         if self._call is not None:
             self._call.close()
         self._make = None
+
+    def __del__(self) -> None:
+        # Python warns so of its own coroutines. Streams that nobody iterates over have no warning.
+        if self._make is not None and self._open is not None and not self._is_closed:
+            warn(f"{self.name}() was never awaited, nor iterated over", RuntimeWarning)
 
     def _begun(self) -> Coroutine[Any, Any, Any]:
         if self._call is None:

@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from workerlib._errors import ProtocolError
-from workerlib._exports import INTERNAL, ExportDescription, describe_export
+from workerlib._exports import INTERNAL, ExportDescription, attempt, describe_export
 from workerlib._result_kinds import EITHER, STREAM, kind_of
 from workerlib._rpc.functions_there import check_parameters, signature_of
 
@@ -92,9 +92,14 @@ def methods_of(cls: type) -> Methods:
         function = member.__func__ if isinstance(member, staticmethod | classmethod) else member
         # To `inspect` it is a routine, as each descriptor is that cannot be set.
         if inspect.isroutine(function) and not isinstance(function, cached_property):
-            returns = getattr(function, "__annotations__", {}).get("return")
-            methods[name] = _GIVES_STREAM[kind_of(function, returns)]
+            methods[name] = _gives_stream(function)
     return methods
+
+
+def _gives_stream(function: Any) -> bool | None:
+    # Python 3.14 evaluates the annotations now. They may have names that only a type checker imports.
+    returns = attempt(lambda: getattr(function, "__annotations__", {}).get("return"))
+    return _GIVES_STREAM[attempt(lambda: kind_of(function, returns)) or 0]
 
 
 _GIVES_STREAM = {0: False, STREAM: True, EITHER: None}
