@@ -174,6 +174,32 @@ def test_pools_that_cannot_start(page: Page) -> None:
     assert told["aborted"]["name"] == "AbortError"
 
 
+def test_streams_are_refused(page: Page) -> None:
+    """However a stream is called and iterated over, the error says what to write, and the worker is idle again."""
+    told = page.run(f"""{HELPERS}
+        const pool = await start({{ size: 1 }});
+        const errors = [];
+        for (const stream of [
+          () => pool.rows(3),
+          () => pool.with({{ retries: 1 }}).rows(3),
+          () => pool.call("rows", [3]),
+          () => pool.map("rows", [3]),
+        ]) errors.push(await failure(collect(stream())));
+        errors.push(await failure(pool.rows(3)), await failure(pool.each.rows(3)));
+        const none = await failure(collect(pool.double(1)));
+        await until(() => pool.stats().idle === 1);
+        const restarts = pool.stats().restarts;
+        await pool.close();
+        return {{ errors: errors.map(({{ name, message }}) => `${{name}}: ${{message}}`), none, restarts }};
+    """)
+    refused = (
+        "TypeError: rows() is a stream, which no pool runs: return an array, or call it on a single worker"
+    )
+    assert told["errors"] == [refused] * 6
+    assert told["none"]["message"].startswith("double() returned no stream")
+    assert told["restarts"] == 0
+
+
 def test_maps_that_end_early(page: Page) -> None:
     """A signal, a throw in the loop, an error of onProgress and the end of the pool end a map, and its workers are idle again."""
     told = page.run(f"""{HELPERS}

@@ -10,6 +10,7 @@ import { Connection } from "../connection.js";
 import { WorkerDiedError } from "../errors.js";
 import { hiddenBy, methodsOf } from "../members.js";
 import { checkMap, checkName, checkPoolOptions, checkTaskOptions } from "../options.js";
+import { iterable } from "../streams.js";
 import type { AnyFunctions, Remote, SpawnOptions } from "../types.js";
 import { ItemMap, type MapOptions, type PoolMap } from "./mapping.js";
 import { Slots, type PoolStats, type TaskOptions } from "./slots.js";
@@ -146,16 +147,19 @@ function handle<T>(slots: Slots, name: string, size: number, end: (reason: strin
     end("it was closed");
     await slots.closed();
   };
+  // Where the call of a stream is iterated over, that throws the error which says that no pool runs it.
+  const run = (name: string, args: unknown[], options?: TaskOptions): Promise<unknown> => iterable(slots.run(name, args, {}, options), name);
+  const call = async (name: string, args?: unknown[], kwargs?: Record<string, unknown>, options: TaskOptions = {}): Promise<unknown> => {
+    checkName(name, "call", ", args");
+    checkTaskOptions(options, "call");
+    return slots.run(name, args, kwargs, options);
+  };
   const members: Record<PropertyKey, unknown> = {
     exports,
-    call: async (name: string, args?: unknown[], kwargs?: Record<string, unknown>, options: TaskOptions = {}) => {
-      checkName(name, "call", ", args");
-      checkTaskOptions(options, "call");
-      return slots.run(name, args, kwargs, options);
-    },
+    call: (...given: Parameters<typeof call>) => iterable(call(...given), given[0]),
     with: (options: TaskOptions) => {
       checkTaskOptions(options, "with");
-      return methodsOf({}, exports, (name, args) => slots.run(name, args, {}, options));
+      return methodsOf({}, exports, (name, args) => run(name, args, options));
     },
     submit: (name: string, ...args: unknown[]) => {
       checkName(name, "submit", ", …args");
@@ -187,7 +191,7 @@ function handle<T>(slots: Slots, name: string, size: number, end: (reason: strin
         `call the function by pool.call(${JSON.stringify(hidden)}, args), or export it by another name`,
     );
   }
-  return methodsOf(members, exports, (name, args) => slots.run(name, args)) as WorkerPool<T>;
+  return methodsOf(members, exports, (name, args) => run(name, args)) as WorkerPool<T>;
 }
 
 function defaultSize(): number {
