@@ -40,6 +40,19 @@ async def test_a_signal() -> None:
     await worker.close()
 
 
+async def test_a_worker_of_a_pool() -> None:
+    """The task that ran has the exit code as the cause of its error; the next one by way of the pool's last death."""
+    async with workerlib.pool(SCRIPT, 1, max_restarts=0) as pool:
+        with pytest.raises(workerlib.WorkerDiedError) as died:
+            await pool.harm("exit_at_once")
+        with pytest.raises(workerlib.PoolBrokenError) as broken:
+            await pool.add(1, 2)
+    for error in (died.value, broken.value.__cause__):
+        assert isinstance(error, workerlib.WorkerDiedError)
+        assert isinstance(error.__cause__, subprocess.CalledProcessError)
+        assert error.__cause__.returncode == 3
+
+
 async def test_a_script_that_ends_its_process(tmp_path: Path) -> None:
     """An exit during the script's run."""
     script = tmp_path / "exits.py"

@@ -373,6 +373,9 @@ class ClusterMember(Member):
         """Why the connection to the scheduler has ended."""
         return self._link.result()
 
+    cause = None
+    """The error by which it ended: the scheduler tells none."""
+
     def when_gone(self, listener: Callable[[], object]) -> None:
         """Has a function called when the connection to the scheduler has ended."""
         self._link.add_done_callback(lambda _: listener())

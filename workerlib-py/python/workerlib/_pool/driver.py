@@ -42,6 +42,7 @@ from workerlib._pool.steps import (
     Terminate,
     feed_of,
 )
+from workerlib._rpc.outgoing_call import errors_of_end
 from workerlib._rpc.timers import Timer, call_at
 from workerlib._users_line import users_line, warn
 from workerlib._values.safe_text import class_name, text_of
@@ -483,17 +484,17 @@ class Driver:
         """Makes the exception by which the caller of a task hears of its end; None if it returned."""
         if ending is Ending.ANSWERED:
             return job.answer if job.is_error else None
-        called = f"{job.title or job.function}()"
+        called, died = f"{job.title or job.function}()", errors_of_end(True, job.cause)
         match ending:
             case Ending.DIED:
-                return WorkerDiedError(f"the worker died while it ran {called}: {job.fate}")
+                return died(f"the worker died while it ran {called}: {job.fate}")
             case Ending.LOST:
-                return WorkerDiedError(
+                return died(
                     f"the worker died while it ran {called} or had just run it, and the outcome is lost;"
                     f" with retries=1 it would run again: {job.fate}"
                 )
             case Ending.POISONED:
-                return WorkerDiedError(
+                return died(
                     f"{called} is not tried again, since each worker that ran it with these arguments died;"
                     f" the last one: {job.fate}"
                 )
@@ -596,9 +597,9 @@ class Driver:
         place.member, place.is_up = None, False
         # The run that follows had not begun.
         run = next((run for run in place.runs if not run.is_complete), None)
-        once = set() if run is None else run.note_fate(member.fate)
+        once = set() if run is None else run.note_fate(member.fate, member.cause)
         place.runs.clear()
-        self._cause = WorkerDiedError(member.fate)
+        self._cause = errors_of_end(True, member.cause)(member.fate)
         # Its process is waited for, so that nothing is left of it.
         self._spawn(_quietly(member.close()))
         self.schedule.handle_died(slot, incarnation, once)

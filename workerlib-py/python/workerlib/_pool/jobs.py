@@ -57,6 +57,8 @@ class Job:
     """The function's name for messages, if it is not an export."""
     fate: str = ""
     """The death of the worker that ran it last, as text."""
+    cause: BaseException | None = None
+    """The error by which that worker ended, where one is known."""
     line: Line | None = None
     """The line of the user's that has asked for it, for warnings."""
 

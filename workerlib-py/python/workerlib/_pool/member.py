@@ -62,6 +62,11 @@ class Member:
         return self.connection.closed.result()
 
     @property
+    def cause(self) -> BaseException | None:
+        """The error by which the worker ended, where one is known."""
+        return self.connection.cause_of_death
+
+    @property
     def takes_chunks(self) -> bool:
         """Whether many items may travel in one call."""
         return not self.connection.needs_deferred

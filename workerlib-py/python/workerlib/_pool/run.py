@@ -89,12 +89,12 @@ class TaskRun:
                     raise
         return before.is_complete and not before.is_interrupted
 
-    def note_fate(self, fate: str) -> set[int]:
+    def note_fate(self, fate: str, cause: BaseException | None) -> set[int]:
         """Notes how the worker died, for the tasks that it may have run; returns those that run once."""
         once: set[int] = set()
         for number in self.step.tasks[self.outcomes :][: self.step.together]:
             if (job := self.told.job(number)) is not None:
-                job.fate = fate
+                job.fate, job.cause = fate, cause
                 if holds_sent_once([job.args, job.kwargs]):
                     once.add(number)
                     job.fate += (
