@@ -2,8 +2,8 @@
 
     python drive.py ENGINE URL [--quick] [--only PART,…]
 
-`cargo xtask bench --browser ENGINE` runs it. `--only starts` measures how workers and pages start, and no
-more.
+`cargo xtask bench --browser ENGINE` runs it. `--only starts,small` measures how workers and pages start, and
+small calls, and no more.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from engines import AnyBrowser, launch
 START_MILLISECONDS = 120_000
 
 
-def calls(browser: AnyBrowser, url: str, quick: bool, only: str) -> dict[str, Any]:
-    """Has the page of suite.py measure calls."""
+def calls(browser: AnyBrowser, url: str, quick: bool, parts: str) -> dict[str, Any]:
+    """Has the page of suite.py measure calls: the named parts, or all."""
     context = browser.new_context()
     page = context.new_page()
     page.on("console", lambda message: print(f"{message.type}: {message.text}", file=sys.stderr))
     page.goto(f"{url}/bench/", timeout=START_MILLISECONDS)
     page.wait_for_function("() => window.bench?.isReady", timeout=START_MILLISECONDS)
     measured: dict[str, Any] = json.loads(
-        page.evaluate("(chosen) => window.bench.run(...chosen)", [quick, only])
+        page.evaluate("(chosen) => window.bench.run(...chosen)", [quick, parts])
     )
     context.close()
     return measured
@@ -46,8 +46,10 @@ def main() -> None:
     parser.add_argument("engine", choices=["chromium", "firefox", "webkit"])
     parser.add_argument("url")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="", help='parts of suite.py, "starts" or "pools"')
+    parser.add_argument("--only", default="", help='parts of suite.py, "starts", "pools", with commas')
     options = parser.parse_args()
+    chosen = set(filter(None, options.only.split(",")))
+    of_suite = ",".join(sorted(chosen - {"starts", "pools"}))
     results: dict[str, Any] = {"rows": [], "goals": []}
 
     def add(part: str, measure: Callable[[], dict[str, Any]]) -> None:
@@ -55,17 +57,18 @@ def main() -> None:
         try:
             measured = measure()
         except Exception as error:
+            print(f"{part}: {error}", file=sys.stderr)
             measured = {"goals": [pools.not_measured(part, error)]}
         for key, value in measured.items():
             results[key] = results[key] + value if key in ("rows", "goals") else value
 
     with launch(options.engine) as browser:
-        if options.only not in ("starts", "pools"):
-            add("calls", lambda: calls(browser, options.url, options.quick, options.only))
-        if options.only in ("", "starts"):
+        if of_suite or not chosen:
+            add("calls", lambda: calls(browser, options.url, options.quick, of_suite))
+        if "starts" in chosen or not chosen:
             rounds = 3 if options.quick else 5
             add("starts", lambda: starts.measure(browser, options.url, rounds, options.engine))
-        if options.only in ("", "pools"):
+        if "pools" in chosen or not chosen:
             add("pools", lambda: pools.measure(browser, options.url, options.quick))
     results["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     print(json.dumps(results, indent=1))

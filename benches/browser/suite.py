@@ -100,6 +100,8 @@ class Suite:
             "connect": self.connecting,
             "memory": self.memories,
         }
+        if unknown := sorted(set(only) - set(parts)):
+            raise ValueError(f"no part is called {', '.join(unknown)}; there are {', '.join(parts)}")
         for name in only or parts:
             await parts[name]()
         return {

@@ -56,7 +56,7 @@ pub(crate) struct Options {
     /// Calls between a page and its worker, and starts of workers, in these browsers
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     browser: Vec<Engine>,
-    /// One part of the browser's benchmark, such as `starts`; the results go to target/bench
+    /// Parts of the browser's benchmark with commas between them, such as `starts,small`; the results go to target/bench
     #[arg(long, requires = "browser")]
     only: Option<String>,
     /// Fewer rounds; of the codec not the Rust side, of buffers not the largest; the results go to target/bench
