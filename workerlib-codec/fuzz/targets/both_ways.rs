@@ -64,7 +64,8 @@ struct Side {
     asked: BTreeMap<CallId, u64>,
     producing: Vec<StreamId>,
     consuming: BTreeMap<StreamId, Account>,
-    ended: BTreeSet<StreamId>,
+    /// How many calls for a stream were given up, and may still be answered by one, which ends without having been announced.
+    unannounced: usize,
     holding: Vec<RefId>,
     given: Vec<RefId>,
     /// Frames on their way to the other side.
@@ -81,7 +82,7 @@ impl Side {
             asked: BTreeMap::new(),
             producing: Vec::new(),
             consuming: BTreeMap::new(),
-            ended: BTreeSet::new(),
+            unannounced: 0,
             holding: Vec::new(),
             given: Vec::new(),
             sent: VecDeque::new(),
@@ -139,7 +140,6 @@ impl Side {
             }
             Luggage::Stream(stream) => {
                 if self.session.consume(stream) {
-                    self.ended.remove(&stream);
                     self.consuming.insert(stream, Account::default());
                 }
             }
@@ -200,7 +200,6 @@ impl Side {
             Event::Stream { id, stream } => {
                 self.settle(id);
                 let granted = self.asked.remove(&id).expect("a call that asks for a stream");
-                self.ended.remove(&stream);
                 self.consuming.insert(stream, Account { granted, taken: 0 });
             }
             Event::Items { stream, count, payload, .. } => {
@@ -210,9 +209,11 @@ impl Side {
                 self.unpack(&payload);
             }
             Event::Ended { stream } | Event::Failed { stream, .. } | Event::Stopped { stream } => {
-                // A stream that answers a call which was given up ends without having been announced.
-                self.consuming.remove(&stream);
-                assert!(self.ended.insert(stream), "a stream that ends twice");
+                if self.consuming.remove(&stream).is_none() {
+                    // Frames may be repeated: one number may answer several calls that were given up.
+                    assert!(self.unannounced > 0, "a stream that ends twice");
+                    self.unannounced -= 1;
+                }
             }
             Event::Stop { stream, .. } if !self.producing.contains(&stream) => {
                 panic!("a stop of a stream that this side does not produce");
@@ -346,6 +347,7 @@ impl Side {
         } else {
             self.session.give_up(id);
             self.settle(id);
+            self.unannounced += usize::from(self.asked.remove(&id).is_some());
         }
     }
 }
