@@ -16,6 +16,8 @@ AnyBrowser = Browser | WebDriverBrowser
 ENGINE = os.environ.get("WORKERLIB_ENGINE", "chromium")
 """The engine of this run."""
 
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+"""The program of Chromium, as the machine has it."""
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -48,8 +50,7 @@ def launch(engine: str, shares_processes: bool = False) -> Iterator[AnyBrowser]:
             yield browser
     else:
         with sync_playwright() as playwright:
-            path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
             flags = [*CHROMIUM_FLAGS, _ANY_CERTIFICATE, *([_ONE_PROCESS] if shares_processes else [])]
-            chromium = playwright.chromium.launch(executable_path=path, args=flags)
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
             yield chromium
             chromium.close()

@@ -5,7 +5,6 @@ The browser hides and freezes the page. A further page has the timers of a hidde
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,7 +12,7 @@ import pytest
 from fault_page import FaultPage
 from hideable import HideableBrowser, HideableTab
 
-from engines import CHROMIUM_FLAGS, AnyBrowser
+from engines import CHROMIUM, CHROMIUM_FLAGS, AnyBrowser
 from pace import PACE
 
 pytestmark = pytest.mark.timeout(300)
@@ -33,8 +32,7 @@ NOTE_FREEZING = """() => {
 @pytest.fixture(scope="module")
 def hideable(browser: AnyBrowser, site: str) -> Iterator[FaultPage]:
     """A page in a browser that can hide it."""
-    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    own = HideableBrowser(browser, path, CHROMIUM_FLAGS)
+    own = HideableBrowser(browser, CHROMIUM, CHROMIUM_FLAGS)
     try:
         with FaultPage(own, site, "spawn.html") as page:
             yield page

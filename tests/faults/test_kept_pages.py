@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 
@@ -11,7 +10,7 @@ from fault_page import FaultPage
 from playwright.sync_api import Browser
 from test_hidden_pages import WORK_IS_DONE, try_heartbeats
 
-from engines import CHROMIUM_FLAGS, AnyBrowser
+from engines import CHROMIUM, CHROMIUM_FLAGS, AnyBrowser
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -29,7 +28,7 @@ def keeping(browser: AnyBrowser, site: str) -> Iterator[FaultPage]:
     """A page in a Chromium that keeps pages: playwright turns that off."""
     assert isinstance(browser, Browser)
     own = browser.browser_type.launch(
-        executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+        executable_path=CHROMIUM,
         args=CHROMIUM_FLAGS,
         ignore_default_args=["--disable-back-forward-cache"],
     )
