@@ -235,7 +235,7 @@ class Unbound:
 
 
 def test_a_proxy_in_a_closure_is_not_asked() -> None:
-    """What it stands for is not made for a description, nor is the error of its absence the function's."""
+    """A description makes no proxy look for its object, and does not fail where there is none."""
     absent = Unbound()
 
     def reads(count: int) -> Any:

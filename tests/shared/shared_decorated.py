@@ -25,7 +25,7 @@ EITHER = (
 
 
 async def test_a_generator_behind_a_decorator_is_a_stream(worker: Worker) -> None:
-    """Whoever iterates over a call gets the items of the generator that comes back, by whatever way it comes."""
+    """A loop over a call gets the items of the generator that the function returns, whichever decorator returns it."""
     for name in EITHER:
         assert [row async for row in worker[name](3)] == [0, 1, 2], name
         assert [row async for row in worker[name].options(ahead=1)(20)] == list(range(20)), name

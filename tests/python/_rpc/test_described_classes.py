@@ -89,7 +89,7 @@ def test_a_class_that_gets_a_method_is_described_again() -> None:
 
 
 class Absent:
-    """What a proxy is before there is something that it stands for; asking for its class raises."""
+    """A proxy without an object: the question for its class raises."""
 
     @property
     def __class__(self) -> Any:  # type: ignore[override]

@@ -160,7 +160,7 @@ async function make(order: SnapshotOrder, host: Host): Promise<void> {
     host.postMessage(["turn"]);
     return new Promise((resolve) => (goOn = resolve));
   });
-  // One that another page has made comes without steps.
+  // A snapshot that another page has made comes without steps.
   send(made);
   host.postMessage(["done"]);
 }

@@ -191,7 +191,7 @@ async function startFromAny(
     const image = Promise.resolve(read(snapshot.image));
     return { pyodide: (await startFromSnapshot(imported.module, imported.options, plan, image, snapshot.module)).loaded };
   }
-  // Whoever makes the snapshot says in the log why it cannot be kept.
+  // The maker of the snapshot says in the log why it cannot be kept.
   const store = await openStore().catch(() => undefined);
   if (store === undefined) return undefined;
   const key = (await keyOf(imported, plan)).text;

@@ -435,7 +435,7 @@ Comlink.transferHandlers.set("throw", {
     const [sent, transferables] = throwing.serialize(thrown) as [{ value: object }, Transferable[]];
     const { value } = thrown as { value: unknown };
     if (value instanceof PythonError) Object.assign(sent.value, { traceback: value.traceback });
-    // What the error of a start was thrown for: a call's error is an exception of the user's, which is told in its traceback.
+    // The cause of an error of a start. A call's error is an exception of the user's: its traceback tells the cause.
     const isOfStart = value instanceof Error && value.name === "WorkerStartError";
     const cause = isOfStart ? describeCause(value.cause) : undefined;
     if (cause !== undefined) Object.assign(sent.value, { cause });

@@ -133,7 +133,7 @@ def _export(function: _F, name: str | None, is_idempotent: bool, is_blocking: bo
     if isinstance(function, type):
         for member, method in _methods_of_class(function):
             full = f"{name}.{member}"
-            # What the user exports under this name goes first.
+            # An export of the user under this name comes first.
             if full not in functions or full in _of_classes:
                 _of_classes.add(full)
                 _enter(full, method, is_idempotent, is_blocking)
@@ -270,7 +270,7 @@ def attempt(find: Callable[[], Any]) -> Any:
         find: Finds it.
 
     Returns:
-        What it finds; None if code of the user's raises meanwhile, whatever that is.
+        The result of `find`; None if code of the user's raises any exception meanwhile.
     """
     try:
         return find()

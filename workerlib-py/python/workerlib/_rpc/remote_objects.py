@@ -28,7 +28,7 @@ from workerlib._rpc.streams_consumed import AHEAD, Stream
 from workerlib._values.references import Kept, Remote
 
 STREAM_OF = "stream:"
-"""What stands before the name of a method in a call that asks for a stream, where only the call tells."""
+"""The prefix of a method's name in a call that asks for a stream, where only the call tells."""
 
 
 def remote(thing: Any) -> Any:

@@ -54,7 +54,7 @@ def typescript_of(source: str, module: str, name: str, folder: Path | None = Non
         methods += ["", *(f"  {line}" for line in _constructor(annotations, script, exported, node))]
         for method in class_methods_of(script, node):
             name_of_method = f"{exported}.{method.name}"
-            # What the user exports under this name goes first.
+            # An export of the user under this name comes first.
             if name_of_method not in functions:
                 written = _method(annotations, script, name_of_method, method, [method])
                 methods += ["", *(f"  {line}" for line in written)]
