@@ -17,6 +17,7 @@ from workerlib._rpc.tracing import PHASES
 
 SCRIPT = """
 import asyncio
+import os
 import workerlib
 
 @workerlib.export
@@ -26,6 +27,11 @@ def add(left, right):
 @workerlib.export
 async def rest(seconds):
     await asyncio.sleep(seconds)
+
+@workerlib.export
+async def rest_and_die(seconds):
+    await asyncio.sleep(seconds)
+    os._exit(3)
 
 @workerlib.export
 def fail():
@@ -43,6 +49,12 @@ def report_and_return():
 async def ask_the_page():
     answer = await workerlib.page().answer()
     return answer, [(trace.name, trace.trace_id, trace.parent_id) for trace in workerlib.traces()]
+
+@workerlib.export
+class Model:
+    def predict(self, value):
+        workerlib.report("half")
+        return value
 
 @workerlib.export
 def spans():
@@ -125,6 +137,45 @@ async def test_outcomes(script: Path) -> None:
     assert failed.run is not None
     assert rested.queued < 0.15 <= waited.queued
     assert cancelled.outcome == "cancelled"
+
+
+async def test_a_call_that_is_not_sent_spends_its_time_where_it_was(script: Path) -> None:
+    """The time of an argument that cannot be sent is in `encoded`, that of a call cancelled in the queue in `queued`."""
+    async with workerlib.connect(script, config=TRACED, max_in_flight=1) as worker:
+        with pytest.raises(workerlib.UnsendableError):
+            await worker.add([["x"]] * 100_000, object())
+        first, second = (asyncio.ensure_future(worker.rest(0.2)) for _ in range(2))
+        await asyncio.sleep(0.1)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        await first
+    refused, cancelled, _ = workerlib.traces()
+    for trace in (refused, cancelled):
+        assert (trace.on_the_way, trace.decoded, trace.sent_bytes) == (0, 0, 0)
+    assert refused.encoded > refused.queued
+    assert cancelled.queued > 0.05
+    assert cancelled.encoded == 0
+
+
+async def test_a_call_without_an_answer_has_nothing_decoded(script: Path) -> None:
+    """The time until the worker's death counts as the way, not as the decoding of some earlier message."""
+    async with workerlib.connect(script, config=TRACED) as worker:
+        await worker.add(1, 2)
+        with pytest.raises(workerlib.WorkerDiedError):
+            await worker.rest_and_die(0.2)
+    _, ended = workerlib.traces()
+    assert ended.outcome == "raised workerlib.WorkerDiedError"
+    assert ended.on_the_way >= 0.2
+    assert (ended.decoded, ended.received_bytes) == (0, 0)
+
+
+async def test_methods_have_options_on_a_connection_that_traces(script: Path) -> None:
+    """The call of an object's method takes a timeout and on_report, and its reports arrive."""
+    heard: list[Any] = []
+    async with workerlib.connect(script, config=TRACED) as worker, await worker.Model() as model:
+        assert await model.predict.options(timeout=60, on_report=heard.append)(5) == 5
+    assert heard == ["half"]
 
 
 async def test_reports_of_the_function_are_not_lost(script: Path) -> None:

@@ -45,7 +45,7 @@ async def send_in_steps(
     call, is_ready, *unfinished = begun
     del begun
     timeout, on_report, stream = options
-    outcome: Outcome | None = None if is_ready else await connection._expect(call, function, timeout)
+    outcome: Outcome | None = None if is_ready else await connection._expect_turn(call, function, timeout)
     if outcome is not None:
         return outcome
     # Before anything is sent: a channel that fails settles the call in no time.

@@ -272,6 +272,10 @@ class Connection:
                 " loop that makes the call, or hand the call over by asyncio.run_coroutine_threadsafe()"
             )
 
+    def _expect_turn(self, call: int, function: str, timeout: float | None) -> Pending:
+        """Has a future settled when the turn of a call has come, or the call has ended before that."""
+        return self._expect(call, function, timeout)
+
     def _expect(self, call: int, function: str, timeout: float | None) -> Pending:
         return self._await(Pending(loop=self._loop), call, function, timeout)
 

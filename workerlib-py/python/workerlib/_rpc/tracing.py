@@ -55,9 +55,10 @@ class Trace:
     queued: float
     """For how long it waited for its turn (`max_in_flight`)."""
     encoded: float
-    """The time that the arguments took to become bytes and to be posted."""
+    """The time that the arguments took to become bytes and to be posted, or until one could not be sent."""
     on_the_way: float
-    """The time until its function began: the way of the message, and the wait for a worker that was busy."""
+    """The time until its function began: the way of the message, and the wait for a worker that was busy.
+    It is 0 for a call that was not sent."""
     run: float | None
     """The time for which the function ran."""
     way_back: float | None
@@ -156,7 +157,11 @@ class Span:
         self.name = name
         self.worker = worker
         self.number = 0
-        self.began = self.encoding = self.sent = clock()
+        self.began = clock()
+        self.encoding: float | None = None
+        """When its turn came."""
+        self.sent: float | None = None
+        """When its message was posted."""
         self.sent_bytes = self.received_bytes = 0
         self.arrived = self.decoded = 0.0
         self.ran: tuple[float, float] | None = None
@@ -174,7 +179,9 @@ class Span:
             outcome: The end of the call, in a word.
         """
         end = clock()
-        sent = max(self.sent, self.encoding)
+        # A call may end while it waits for its turn, or because an argument cannot be sent.
+        encoding = end if self.encoding is None else self.encoding
+        sent = end if self.sent is None else self.sent
         # A call that ended without an answer has none that arrived and was decoded.
         arrived = self.arrived or end
         waited = max(arrived - sent, 0.0)
@@ -190,8 +197,8 @@ class Span:
             number=self.number,
             outcome=outcome,
             start=self.began,
-            queued=self.encoding - self.began,
-            encoded=sent - self.encoding,
+            queued=encoding - self.began,
+            encoded=sent - encoding,
             on_the_way=on_the_way,
             run=run,
             way_back=way_back,
@@ -253,22 +260,36 @@ class TracedConnection(Connection):
             if self._spans.get(span.number) is span:
                 del self._spans[span.number]
                 self._session.set_trace(span.number, None)
+            if self._beginning is span:
+                self._beginning = None
+            if self._encoding is span:
+                self._encoding = None
             span.end(outcome)
 
-    def _expect(self, call: int, function: str, timeout: float | None) -> Pending:
-        # For the first time in the first step of `call`, and once more when its turn has come.
+    def _span_of(self, call: int) -> Span | None:
+        """Finds the span of a call. The calls of an object's methods have none."""
         if (beginning := self._beginning) is not None:
+            # This is the first step of `call`.
             self._beginning = None
             beginning.number = call
             self._spans[call] = beginning
-        span = self._encoding = self._spans[call]
+        return self._spans.get(call)
+
+    def _expect_turn(self, call: int, function: str, timeout: float | None) -> Pending:
+        self._span_of(call)
+        return super()._expect(call, function, timeout)
+
+    def _expect(self, call: int, function: str, timeout: float | None) -> Pending:
+        pending = super()._expect(call, function, timeout)
+        span = self._span_of(call)
+        if span is None:
+            return pending
+        self._encoding = span
         span.encoding = clock()
         self._session.set_trace(call, str(span.context))
-        pending = super()._expect(call, function, timeout)
         settle = pending.set_result
 
         def note(outcome: Outcome | None) -> None:
-            # Without an outcome its turn has come.
             if outcome is not None:
                 span.arrived, span.decoded = self._arrived, clock()
                 span.received_bytes = self._arrived_bytes
@@ -293,7 +314,11 @@ class TracedConnection(Connection):
 
     def _receive(self, frame: bytes, buffers: list[Any]) -> None:
         self._arrived, self._arrived_bytes = clock(), _size(frame, buffers)
-        super()._receive(frame, buffers)
+        try:
+            super()._receive(frame, buffers)
+        finally:
+            # A call that times out, or ends with the connection, has no answer that arrived.
+            self._arrived, self._arrived_bytes = 0.0, 0
 
     def _be_direct(self) -> None:
         # Each step is measured.
