@@ -24,6 +24,7 @@ def test_a_configuration_with_a_mark_of_its_encoding(text: str) -> None:
     "text",
     [
         *('{"packages": []}', "packages = []", "workerlib.strict=true", "[files]\n"),
+        *("[workerlib]", "[[fetch]]", "strict = true # see worker.toml", "name = 'worker.toml'", "x=1#.toml"),
         *('"exports".math = ["sqrt"]', 'files."./a.csv" = "b.csv"', "files.'https://example.org/?a=b' = ''"),
     ],
 )
@@ -33,7 +34,18 @@ def test_a_text_is_told_from_a_path(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["worker.toml", "./worker.toml?version=2", "sites/a=b/worker.json", "C:\\a=b.toml"]
+    "path",
+    [
+        *("worker.toml", "./worker.toml?version=2", "sites/a=b/worker.json", "C:\\a=b.toml"),
+        *(
+            "my=conf.toml",
+            "a=b/worker.TOML",
+            "v=1.toml?version=2",
+            "site=1.json#a",
+            "a = my conf.toml",
+            "[a]/worker.toml",
+        ),
+    ],
 )
 def test_a_path_is_told_from_a_text(path: str) -> None:
     """An address may have a query, and a folder any name."""

@@ -20,6 +20,8 @@ from workerlib._values.adapters import AdapterSet
 from workerlib._values.sending import SendingTable
 
 _SECTION = "workerlib"
+_END_OF_PATH = re.compile(r"[^\"'#?]*\.(toml|json)([?#].*)?", re.IGNORECASE)
+_SECTION_ALONE = re.compile(r"\s*\[[^/\\]*\]\s*(#.*)?")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _DEPTH = 1_000 if sys.platform == "emscripten" else 1_000_000
 """The depth of values that may arrive, unless `max_depth` says otherwise; `_native` knows it too."""
@@ -89,17 +91,20 @@ def parse(text: str) -> dict[str, Any]:
 def is_text(config: object) -> bool:
     """Tells whether a configuration is given as its own text, and not by a path or an address.
 
-    Text in one line is TOML with a key before the first "=". A path or an address has one only behind a
-    character that a key has in quotation marks only, as in "./worker.toml?version=2".
+    Text in one line is TOML: a section, or a key before the first "=". A path or an address has a "=" only
+    behind a character that a key has in quotation marks only, as in "./worker.toml?version=2", or ends like
+    a file's name, as in "site=1.toml".
 
     Args:
         config: The value of `config=`.
     """
     if not isinstance(config, str):
         return False
-    key, equals, _ = _QUOTED.sub("", config).partition("=")
-    is_line = equals != "" and not any(character in key for character in "/\\?:")
-    return is_line or "\n" in config or config.lstrip().startswith("{")
+    if "\n" in config or config.lstrip().startswith("{") or _SECTION_ALONE.fullmatch(config):
+        return True
+    key, equals, value = _QUOTED.sub('""', config).partition("=")
+    is_key = equals != "" and not any(character in key for character in "/\\?:")
+    return is_key and not _END_OF_PATH.fullmatch(value)
 
 
 def _check_forward(value: object) -> None:
