@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import inspect
 import sys
 import typing
@@ -141,6 +142,54 @@ def test_an_argument_that_is_left_out_takes_its_default() -> None:
     assert given(plain, LEFT_OUT, LEFT_OUT, 4) == [None, 2, 4]
     # Python cannot tell the signature of some of its own functions.
     assert given(max, 1, LEFT_OUT) == [1, None]
+
+
+def supply(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a function that gets its first argument of the decorator."""
+
+    @functools.wraps(function)
+    def supplied(*args: Any, **kwargs: Any) -> Any:
+        return function("database", *args, **kwargs)
+
+    return supplied
+
+
+def test_a_decorator_that_supplies_an_argument() -> None:
+    """Arguments that are left out at the end take the defaults of their parameters, whose places are shifted."""
+
+    @supply
+    def query(database: str, text: str, limit: int = 10, day: Colour = Colour.RED) -> Any:
+        return database, text, limit, day
+
+    @supply
+    def find(database: str, text: str | None) -> Any:
+        return database, text
+
+    def called(function: Callable[..., Any], *args: Any) -> Any:
+        args, kwargs = build_arguments(function, list(args), {})
+        return function(*args, **kwargs)
+
+    assert called(query, "x", LEFT_OUT) == ("database", "x", 10, Colour.RED)
+    assert called(query, "x", LEFT_OUT, LEFT_OUT) == ("database", "x", 10, Colour.RED)
+    assert called(find, LEFT_OUT) == ("database", None)
+
+
+def test_a_decorator_that_says_what_remains() -> None:
+    """By `__signature__` each argument has its place: its default if it is left out, and its annotation."""
+
+    def query(database: Colour, text: str = "all", colour: Colour = Colour.RED) -> Any:
+        return database, text, colour
+
+    decorated = supply(query)
+    with pytest.raises(
+        TypeError, match="argument database does not fit .*; a decorator that supplies .*__signature__"
+    ):
+        build_arguments(decorated, ["x", "green"], {})
+    signature = inspect.signature(query)
+    decorated = supply(query)
+    decorated.__signature__ = signature.replace(parameters=[*signature.parameters.values()][1:])  # type: ignore[attr-defined]
+    args, _ = build_arguments(decorated, [LEFT_OUT, "green"], {})
+    assert decorated(*args) == ("database", "all", Colour.GREEN)
 
 
 def test_an_array_beside_an_argument_that_is_left_out() -> None:

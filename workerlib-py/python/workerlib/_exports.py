@@ -191,7 +191,7 @@ def describe_export(name: str, function: Function) -> ExportDescription:
     is_signed, is_class = type(signature) is inspect.Signature, issubclass(type(function), type)
     returns = signature.return_annotation if is_signed and not is_class else inspect.Parameter.empty
     kind: int = attempt(lambda: kind_of(function, returns)) or 0
-    if attempt(lambda: _is_decorated(function)) is True:
+    if attempt(lambda: is_decorated(function)) is True:
         kind |= DECORATED
     if is_class and is_signed:
         # That of `__init__` is None.
@@ -210,7 +210,7 @@ def describe_export(name: str, function: Function) -> ExportDescription:
     return name, _exact(doc), parameters, _annotation(signature.return_annotation), kind
 
 
-def _is_decorated(function: Function) -> bool:
+def is_decorated(function: Function) -> bool:
     """Tells whether a function has the signature of another one, which `functools.wraps` gave it.
 
     It may pass on other arguments than it gets, as a decorator does that opens a database for each call.

@@ -3,8 +3,9 @@
 JavaScript has no dataclasses, enums or decimals: it sends an object, a value, a text. An argument whose
 annotation names such a class becomes an instance of it, so that whatever `values.py` sends of a type comes
 back as that type. Annotations that need nothing, or that cannot be resolved, leave their argument as it is.
-An argument that the page left out by `undefined` becomes the parameter's default. The module knows nothing of
-JavaScript.
+An argument that the page left out by `undefined` becomes the parameter's default. A decorator may supply
+arguments by itself, so that the places of the others are not those of the signature: arguments that are left
+out at the end of such a call are not passed at all. The module knows nothing of JavaScript.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from enum import Enum
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from workerlib._exports import attempt, is_decorated
 from workerlib._javascript.text_types import TEXT_TYPES
 from workerlib._values.streams import Streamed
 
@@ -57,6 +59,11 @@ _TRANSPARENT = (
     getattr(typing, "ReadOnly", None),
 )
 _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+
+_SUPPLIED = (
+    "; a decorator that supplies arguments by itself has to say which ones remain, by the attribute"
+    " __signature__ of the function that it returns"
+)
 
 _plans: WeakKeyDictionary[Callable[..., Any], _Plan | None] = WeakKeyDictionary()
 
@@ -103,9 +110,10 @@ def build_arguments(
             built.append(defaults[at])
             continue
         name, build = plan.positional[at] if at < len(plan.positional) else plan.rest or ("", None)
-        built.append(_built(build, None if value is LEFT_OUT else value, name))
+        built.append(_built(function, build, None if value is LEFT_OUT else value, name))
     named = {
-        name: _built(plan.by_name.get(name, plan.other_names), value, name) for name, value in kwargs.items()
+        name: _built(function, plan.by_name.get(name, plan.other_names), value, name)
+        for name, value in kwargs.items()
     }
     return built, named
 
@@ -122,6 +130,12 @@ def _fill_in(function: Callable[..., Any], args: list[Any]) -> tuple[list[Any], 
     except (TypeError, ValueError):
         return args, {}
     by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if attempt(lambda: is_decorated(function)) is True and any(
+        one.kind in by_position and one.default is not inspect.Parameter.empty for one in parameters
+    ):
+        args = list(args)
+        while args and args[-1] is LEFT_OUT:
+            args.pop()
     defaults = {
         at: one.default
         for at, (one, value) in enumerate(zip(parameters, args, strict=False))
@@ -134,13 +148,14 @@ def _fill_in(function: Callable[..., Any], args: list[Any]) -> tuple[list[Any], 
     return args[:count], defaults
 
 
-def _built(build: _Build | None, value: Any, name: str) -> Any:
+def _built(function: Callable[..., Any], build: _Build | None, value: Any, name: str) -> Any:
     if build is None:
         return value
     try:
         return build(value)
     except Exception as error:
-        raise TypeError(f"the argument {name} does not fit its annotation: {error}") from error
+        remedy = _SUPPLIED if attempt(lambda: is_decorated(function)) is True else ""
+        raise TypeError(f"the argument {name} does not fit its annotation: {error}{remedy}") from error
 
 
 def _plan_of(function: Callable[..., Any]) -> _Plan | None:
