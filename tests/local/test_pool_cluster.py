@@ -18,7 +18,7 @@ from typing import Any
 import dask
 import pytest
 import workerlib
-from distributed import Client
+from distributed import Client, KilledWorker
 
 import pools
 from pace import PACE
@@ -285,15 +285,22 @@ async def test_scripts_that_cannot_be_used(client: Any, tmp_path: Path) -> None:
 
 
 async def test_deaths(address: str) -> None:
-    """A task whose worker dies is lost, or runs again by the pool's own retries."""
+    """A task whose worker dies is lost, or runs again by the pool's own retries; the error has the cluster's as its cause."""
     async with (
         Client(address, asynchronous=True, set_as_default=False) as client,
         workerlib.pool(SCRIPT, client=client) as pool,
     ):
-        with pytest.raises(workerlib.WorkerDiedError, match="while it ran die"):
+        with pytest.raises(workerlib.WorkerDiedError, match="while it ran die") as once:
             await pool.die(5)
-        with pytest.raises(workerlib.WorkerDiedError, match="not tried again"):
+        with pytest.raises(workerlib.WorkerDiedError, match="not tried again") as again:
             await pool.die.options(retries=5)(5)
+        # A map gives a chunk to the cluster, and not a task.
+        (of_map,) = [one async for one in pool.map(pool.die, [5], errors="yield")]
+        for error in (once.value, again.value, of_map):
+            assert isinstance(error, workerlib.WorkerDiedError)
+            assert isinstance(error.__cause__, KilledWorker)
+            # The error holds none of the frames of this package, and by them the arguments.
+            assert error.__cause__.__traceback__ is None
         assert await pool.double(4) == 8
         # Other tests need both workers.
         await client.wait_for_workers(2)

@@ -210,8 +210,10 @@ async def test_errors_and_deaths() -> None:
             result, each = await pool.compute(add(once, total), parts)
             assert result == 110
             assert each == list(range(1, 11))
-        with pytest.raises(workerlib.WorkerDiedError, match="not tried again"):
+        with pytest.raises(workerlib.WorkerDiedError, match="not tried again") as poison:
             await pool.compute(die(1))
+        assert isinstance(poison.value.__cause__, subprocess.CalledProcessError)
+        assert poison.value.__cause__.returncode == 3
         assert await pool.compute(add(1)) == (2,)
 
 

@@ -6,6 +6,7 @@ Each takes `start`, which starts a worker that runs `pool_worker.py`: `async wit
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -63,19 +64,52 @@ async def test_a_dead_worker_is_started_again(start: Start) -> None:
 
 
 async def test_restarts_are_bounded(start: Start) -> None:
-    """The fourth death within a minute is the last one."""
-    async with start(restart=True) as worker:
-        for _ in range(3):
+    """The fourth death within a minute is the last one: a warning at the line of the start says so, with the cause."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        async with start(restart=True) as worker:
+            for _ in range(3):
+                with raises(workerlib.WorkerDiedError):
+                    await worker.die(5)
+                await back(worker)
+            assert not [one for one in told if one.category is UserWarning]
             with raises(workerlib.WorkerDiedError):
                 await worker.die(5)
-            await back(worker)
-        with raises(workerlib.WorkerDiedError):
-            await worker.die(5)
-        await asyncio.sleep(1.5)
-        assert worker.closed
-        # A restart that the user asks for gives a new one all the same.
-        await worker.restart()
-        assert await worker.double(1) == 2
+            await asyncio.sleep(1.5)
+            assert worker.closed
+            (down,) = [one for one in told if one.category is UserWarning]
+            assert down.filename == test_restarts_are_bounded.__code__.co_filename
+            text = str(down.message)
+            assert "died too often, and stays down; await worker.restart() starts it again" in text, text
+            assert "the last cause: workerlib.WorkerDiedError: " in text, text
+            # A restart that the user asks for gives a new one all the same.
+            await worker.restart()
+            assert await worker.double(1) == 2
+
+
+async def test_a_restart_that_fails_is_told(start: Start) -> None:
+    """A worker that died and whose script cannot be started again stays down, whatever the error is; a warning says so."""
+    async with start(restart=True) as worker:
+        for error in (workerlib.WorkerStartError("the script is broken"), OSError("no memory")):
+            begin = worker._start_another
+
+            async def fail(_name: str, error: BaseException = error) -> Worker:
+                raise error
+
+            worker._start_another = fail
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                with raises(workerlib.WorkerDiedError):
+                    await worker.die(5)
+                async with asyncio.timeout(60 * PACE):
+                    while not (texts := [str(one.message) for one in told if one.category is UserWarning]):
+                        await asyncio.sleep(0.01)
+            (text,) = texts
+            assert "died and cannot be started again, and stays down" in text, text
+            assert f"{type(error).__name__}: {error}" in text, text
+            worker._start_another = begin
+            await worker.restart()
+            assert await worker.double(1) == 2
 
 
 async def test_restart(start: Start) -> None:

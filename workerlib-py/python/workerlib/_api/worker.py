@@ -17,15 +17,17 @@ from typing import Any
 
 from workerlib._api.dropped import Closing, close_when_dropped
 from workerlib._api.remote_side import RemoteSide
-from workerlib._errors import ConnectError, ConnectionClosedError, ConnectTimeoutError, WorkerDiedError
+from workerlib._errors import ConnectionClosedError, ConnectTimeoutError, WorkerDiedError
 from workerlib._exports import ExportDescription
 from workerlib._pool.restarts import Restarts
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.incoming_call import current_call
+from workerlib._rpc.outgoing_call import errors_of_end
 from workerlib._rpc.references import Reference
 from workerlib._rpc.remote_functions import learn
 from workerlib._rpc.timers import sleep
-from workerlib._users_line import stacklevel
+from workerlib._users_line import Line, stacklevel, users_line, warn
+from workerlib._values.safe_text import class_name, text_of
 
 is_of_pool = ContextVar("is_of_pool", default=False)
 """Whether a worker that is started in this context is one of a pool, whose user never has the `Worker`."""
@@ -93,6 +95,8 @@ class Worker(RemoteSide):
         self._restarts: Restarts | None = None
         self._restart: _Restart | None = None
         """The restart that is under way."""
+        self._line: Line | None = None
+        """The user's line that has started the worker, for warnings."""
         self._is_closed = False
         self._is_terminated = False
 
@@ -104,6 +108,7 @@ class Worker(RemoteSide):
             restarts: Tells when a worker that has died is started again; None if it is not.
         """
         self._start_another, self._restarts = start, restarts
+        self._line = users_line()
         self._watch()
 
     async def restart(self) -> None:
@@ -209,8 +214,20 @@ class Worker(RemoteSide):
             return
         loop = asyncio.get_running_loop()
         delay = restarts.delay_after_death(loop.time())
-        if delay is not None:
+        if delay is None:
+            died = errors_of_end(True, connection.cause_of_death)
+            self._tell_down("died too often", died(connection.closed.result()))
+        else:
             self._begin_restart(self._restart_after(delay), is_asked=False)
+
+    def _tell_down(self, why: str, cause: BaseException) -> None:
+        """Warns of a worker that is not started again: its next call says only that it is closed."""
+        text = (
+            f"the worker {self._name!r} {why}, and stays down; await worker.restart() starts it again; the"
+            f" last cause: {class_name(type(cause))}: {text_of(cause)}"
+        )
+        # A filter may have the warning raised, and what follows a death must be done first.
+        asyncio.get_running_loop().call_soon(warn, text, UserWarning, self._line)
 
     async def _restart_after(self, delay: float) -> None:
         """Starts the script anew after a death, and again if that fails for now."""
@@ -222,16 +239,15 @@ class Worker(RemoteSide):
         while True:
             try:
                 other = await self._start_another(self._name)
-            except (ConnectTimeoutError, WorkerDiedError):
+            except (ConnectTimeoutError, WorkerDiedError) as error:
                 next_delay = self._restarts.delay_after_death(asyncio.get_running_loop().time())
                 if next_delay is None:
+                    self._tell_down("died too often", error)
                     return
                 await sleep(next_delay)
-            except ConnectError as error:
+            except Exception as error:
                 # A script that fails would fail again.
-                warnings.warn(
-                    f"the worker {self._name!r} died and cannot be started again: {error}", stacklevel=1
-                )
+                self._tell_down("died and cannot be started again", error)
                 return
             else:
                 self._adopt(other)

@@ -178,7 +178,7 @@ class Cluster:
             future = self.client.submit(function, *args, pure=False)
         except ClosedClientError as error:
             self.check()
-            raise TasksLostError(str(error)) from error
+            raise TasksLostError(str(error)) from error.with_traceback(None)
         except TypeError as error:
             raise cluster_tasks.by_pickle("arguments", error) from error
         ended: asyncio.Future[None] = self.loop.create_future()
@@ -207,16 +207,18 @@ class Cluster:
             # Exceptions of the function are outcomes, so that this one is of the result's way.
             raise cluster_tasks.by_pickle("result", error) from error
         except LinkLostError as lost:
-            raise TasksLostError(str(lost)) from lost
+            raise TasksLostError(str(lost)) from None
         except KilledWorker as killed:
-            raise TasksLostError(f"its worker in the cluster died: {killed}") from killed
+            fate = f"its worker in the cluster died: {killed}"
+            # It becomes the cause of the task's error, which is not to hold the frames of this package.
+            raise TasksLostError(fate) from killed.with_traceback(None)
         except CancelledError as dropped:
             # The client may have a connection again by now.
             if getattr(dropped, "reason", None) == _LOST:
                 self._lose("the connection to the cluster's scheduler was lost")
             self.check()
             fate = self.link.result() if self.link.done() else f"the cluster has dropped the task: {dropped}"
-            raise TasksLostError(fate) from dropped
+            raise TasksLostError(fate) from dropped.with_traceback(None)
 
     def check(self) -> bool:
         """Tells whether the client has had the same connection to its scheduler all the time."""

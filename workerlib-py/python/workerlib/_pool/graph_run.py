@@ -22,6 +22,7 @@ from workerlib._pool.graphs import nodes_of
 from workerlib._pool.jobs import Job
 from workerlib._pool.slots import State
 from workerlib._pool.steps import Ending
+from workerlib._rpc.outgoing_call import errors_of_end
 from workerlib._values.safe_text import text_of
 
 
@@ -191,10 +192,10 @@ class GraphRun:
                 inputs[node.number] = packed
         changes = _Changes(self._plan.garbage(batch.place))
         self._freed[batch] = changes.freed
-        answer, ending, fate = await self._call(batch, self._message(batch, inputs, changes))
+        job, ending = await self._call(batch, self._message(batch, inputs, changes))
         del self._freed[batch]
         if ending is Ending.ANSWERED:
-            seconds, sizes, results = answer
+            seconds, sizes, results = job.answer
             self._plan.handle_ended(batch, sizes, seconds)
             return results  # type: ignore[no-any-return]
         # The worker may live: while it is interrupted for another caller, it gets nothing.
@@ -205,9 +206,9 @@ class GraphRun:
         self._forget_the_dead()
         poison = self._plan.handle_failed(batch, ending in {Ending.DIED, Ending.POISONED})
         if poison is not None:
-            raise WorkerDiedError(
+            raise errors_of_end(True, job.cause)(
                 f"the task {poison.key!r} is not tried again, since each worker that ran it died; the last"
-                f" one: {fate}"
+                f" one: {job.fate}"
             )
         return None
 
@@ -274,27 +275,27 @@ class GraphRun:
             known = self._functions[id(function)] = _Function(next_number(), _pickled(function))
         return known
 
-    async def _call(self, batch: Batch, arguments: tuple[Any, ...]) -> tuple[Any, Ending, str]:
+    async def _call(self, batch: Batch, arguments: tuple[Any, ...]) -> tuple[Job, Ending]:
         """Has a worker run tasks.
 
         Returns:
-            The result of `run_tasks`, how the call ended, and how the worker died.
+            The call of `run_tasks` with its result, or with the death of its worker; and how it ended.
         """
         driver = self._driver
-        outcome: asyncio.Future[tuple[Any, Ending, str]] = driver.loop.create_future()
+        outcome: asyncio.Future[tuple[Job, Ending]] = driver.loop.create_future()
         title = f"the task {batch.nodes[0].key!r}"
 
         def end(job: Job, ending: Ending) -> None:
             if outcome.done():
                 return
             if ending in {Ending.DIED, Ending.GONE, Ending.POISONED}:
-                outcome.set_result((None, ending, job.fate))
+                outcome.set_result((job, ending))
             elif (error := driver.error_of(job, ending)) is not None:
                 outcome.set_exception(error)
             elif ending is Ending.CANCELLED:
                 outcome.cancel()
             else:
-                outcome.set_result((job.answer, ending, ""))
+                outcome.set_result((job, ending))
 
         job = Job("workerlib:tasks", arguments, {}, end, title=title)
         number = driver.submit(job, slot=batch.place.slot)

@@ -22,7 +22,10 @@ _T = TypeVar("_T")
 
 
 class TasksLostError(Exception):
-    """Tells that a cluster has lost the tasks of a run with one of its workers, which it replaces itself."""
+    """Tells that a cluster has lost the tasks of a run with one of its workers, which it replaces itself.
+
+    Its `__cause__` is distributed's own error, where there is one.
+    """
 
 
 class Member:

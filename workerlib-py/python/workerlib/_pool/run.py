@@ -229,6 +229,6 @@ class TaskRun:
     def _lose(self, numbers: Iterable[int], lost: TasksLostError) -> None:
         for number in numbers:
             if (job := self.told.job(number)) is not None:
-                job.fate = str(lost)
+                job.fate, job.cause = str(lost), lost.__cause__
         self.told.schedule.handle_time(self.told.now())
         self.told.schedule.handle_lost(self.step.slot, self.step.incarnation)
