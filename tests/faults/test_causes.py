@@ -16,9 +16,12 @@ def test_under_javascript(javascript: JavaScriptPage) -> None:
         "a package": ["WorkerStartError", "PythonError"],
         "a death": ["WorkerDiedError", "RuntimeError"],
         "a later call": ["WorkerDiedError", "RuntimeError"],
+        "a task of a pool": ["WorkerDiedError", "RuntimeError"],
+        "a pool without workers": ["PoolBrokenError", "WorkerDiedError"],
     }, told
     assert told["a script"][1][1] == "at import"
     assert told["a death"][1][1] in told["a death"][0][1]
+    assert told["a pool without workers"][2][0] == "RuntimeError"
 
 
 def test_under_spawn(spawning: FaultPage) -> None:

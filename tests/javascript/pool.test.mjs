@@ -45,9 +45,10 @@ class FakeWorker {
     return this.isStubborn ? new Promise(() => {}) : Promise.resolve();
   }
 
-  end(reason) {
+  end(reason, cause) {
     if (this.isEnded) return;
     this.isEnded = true;
+    this.cause = cause;
     for (const { fail } of this.calls) fail(new WorkerDiedError(reason));
     this.resolveClosed(reason);
   }
@@ -105,6 +106,32 @@ test("a death costs the task that ran; with retries it runs again; the second de
   await assert.rejects(tried, (error) => error instanceof WorkerDiedError && /not tried again.*second/.test(error.message));
   await until(() => slots.stats().idle === 1);
   assert.equal(slots.stats().restarts, 3);
+});
+
+test("the errors of a death have the error behind it as their cause, where one is known", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1, maxRestarts: 3 });
+  const fatal = new Error("memory access out of bounds");
+  const isOf = (cause) => (error) => error instanceof WorkerDiedError && error.cause === cause;
+  const plain = assert.rejects(slots.run("f", [1]), isOf(fatal));
+  workers[0].end("it crashed", fatal);
+  const poison = assert.rejects(slots.run("f", [2], {}, { retries: 5 }), isOf(fatal));
+  for (const at of [1, 2]) {
+    await until(() => workers[at]?.calls.length === 1);
+    workers[at].end("again", fatal);
+  }
+  await until(() => workers[3] !== undefined);
+  const unknown = assert.rejects(slots.run("f", [3]), (error) => isOf(undefined)(error) && !("cause" in error));
+  await until(() => workers[3].calls.length === 1);
+  workers[3].end("without a word");
+  await Promise.all([plain, poison, unknown]);
+});
+
+test("a pool without workers has the last death as its cause, and by it the error behind that", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1, maxRestarts: 0 });
+  const fatal = new Error("unreachable");
+  workers[0].end("it crashed", fatal);
+  await until(() => slots.stats().parked === 1);
+  await assert.rejects(slots.run("f"), ({ cause }) => cause instanceof WorkerDiedError && cause.cause === fatal);
 });
 
 test("a task whose arguments can be sent once does not run again, and says why", LIMIT, async () => {

@@ -1,5 +1,5 @@
 // The fault suite's page in JavaScript: does for the ES module's `spawn()` what `injecting.py` and `in_the_page.py` do in Python.
-import { spawn } from "/workerlib/workerlib.js";
+import { spawn, spawnPool } from "/workerlib/workerlib.js";
 
 const UNSETTLED = "does not settle";
 const SNAPSHOT_TRIES = 20;
@@ -176,12 +176,15 @@ const functions = {
     const raising = URL.createObjectURL(new Blob(["raise ValueError('at import')"]));
     const nowhere = new URL("/nowhere/", location.href).href;
     const worker = await start();
+    const pool = await spawnPool({ script: "./worker.py", pyodide: { indexURL: "/pyodide/" }, size: 1, maxRestarts: 0 });
     const failing = {
       "a script": () => start({ script: raising }),
       Pyodide: () => start({ pyodide: { indexURL: nowhere } }),
       "a package": () => start({ packages: ["nobodys-package"], indexURLs: [nowhere] }),
       "a death": () => worker.harm("read_badly"),
       "a later call": () => worker.add(1, 2),
+      "a task of a pool": () => pool.harm("read_badly"),
+      "a pool without workers": () => pool.add(1, 2),
     };
     const told = {};
     for (const [what, begin] of Object.entries(failing)) {
@@ -190,6 +193,7 @@ const functions = {
       for (let error = caught; error instanceof Error; error = error.cause) told[what].push([error.name, error.message]);
     }
     URL.revokeObjectURL(raising);
+    await pool.close();
     return told;
   },
 

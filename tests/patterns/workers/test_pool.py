@@ -200,6 +200,43 @@ def test_streams_are_refused(page: Page) -> None:
     assert told["restarts"] == 0
 
 
+def test_slips(page: Page) -> None:
+    """A function that gives a promise rejects, and one that gives something else throws; nothing is sent either way."""
+    told = page.run(f"""{HELPERS}
+        const pool = await start({{ size: 1 }});
+        const fate = async (run) => {{
+          let given;
+          try {{
+            given = run();
+          }} catch (error) {{
+            return ["thrown", error.name, error.message];
+          }}
+          const error = await failure(given);
+          return ["rejected", error.name, error.message];
+        }};
+        const fates = [
+          await fate(() => pool.call(5)),
+          await fate(() => pool.submit(5)),
+          await fate(() => pool.call("double", [1], {{}}, {{ tiemout: 1 }})),
+          await fate(() => pool.map(5, [1])),
+          await fate(() => pool.with({{ tiemout: 1 }})),
+        ];
+        const cancel = typeof pool.submit("double", 1).cancel;
+        const {{ done, lost }} = pool.stats();
+        await pool.close();
+        return {{ fates, cancel, tasks: done + lost }};
+    """)
+    assert [fate[:2] for fate in told["fates"]] == [["rejected", "TypeError"]] * 3 + [
+        ["thrown", "TypeError"]
+    ] * 2
+    assert (
+        told["fates"][1][2]
+        == 'submit(): the name of the function is 5: write a text, such as submit("f", …args)'
+    )
+    assert told["cancel"] == "function"
+    assert told["tasks"] == 0
+
+
 def test_maps_that_end_early(page: Page) -> None:
     """A signal, a throw in the loop, an error of onProgress and the end of the pool end a map, and its workers are idle again."""
     told = page.run(f"""{HELPERS}

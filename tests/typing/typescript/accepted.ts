@@ -107,6 +107,9 @@ export async function acceptedOptions(signal?: AbortSignal, timeout?: number, na
   const untyped = await spawnPool({ script: "./everything_worker.py" });
   await untyped.anything(1, "two").then((result) => result.whatever);
   await untyped.each.anything(1);
+  await untyped.call("anything", [1]).then((result) => result.whatever);
+  await untyped.submit("anything", 1).then((result) => result.whatever);
+  for await (const one of untyped.map("anything", [1])) one.whatever;
 }
 
 export async function acceptedOfPools(): Promise<void> {
@@ -115,6 +118,8 @@ export async function acceptedOfPools(): Promise<void> {
   is<typeof mean, number>(true);
   const patient = await pool.with({ retries: 1, timeout: 500 }).find(1, null);
   is<typeof patient, string | undefined>(true);
+  const called = await pool.call("find", [1], {}, { retries: 1 });
+  is<typeof called, string | undefined>(true);
   const task = pool.submit("mean", [1]);
   task.cancel();
   const submitted = await task;

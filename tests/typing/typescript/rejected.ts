@@ -54,5 +54,8 @@ export async function rejectedOfPools(): Promise<void> {
   pool.terminate(); // rejected: a member of single workers
   pool.streamed(); // rejected: a stream
   pool.each.streamed(); // rejected: a stream of all workers
+  pool.call("streamed", [1]); // rejected: a stream by its name
+  pool.submit("streamed", 1); // rejected: a stream as a task
+  pool.map("streamed", [1]); // rejected: a stream for each item
   pool.with({ retrys: 1 }).mean([1]); // rejected: a slip of an option
 }

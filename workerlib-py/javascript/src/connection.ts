@@ -215,6 +215,11 @@ export class Connection {
     this.#resolveClosed(reason);
   }
 
+  /** The error by which the worker's Python failed, where the worker could tell it. */
+  get cause(): Error | undefined {
+    return this.#cause;
+  }
+
   /** Makes the error of a call without an answer. */
   #died(text: string): WorkerDiedError {
     return new WorkerDiedError(text, this.#cause === undefined ? undefined : { cause: this.#cause });

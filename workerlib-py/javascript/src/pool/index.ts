@@ -57,27 +57,31 @@ export interface PoolHandle<T> {
   /** The names that the script exports. */
   readonly exports: readonly string[];
   /** Calls an exported function with keyword arguments and options. */
-  call<K extends keyof T & string>(
+  call<K extends keyof Runnable<T> & string>(
     name: K,
-    args?: Partial<Arguments<T, K>>,
+    args?: Partial<Arguments<Runnable<T>, K>>,
     kwargs?: Record<string, unknown>,
     options?: TaskOptions,
-  ): Promise<Result<T, K>>;
+  ): Promise<Result<Runnable<T>, K>>;
   /** The same pool for calls with these options: `pool.with({ timeout: 500, retries: 1 }).mean(…)`. */
   with(options: TaskOptions): Remote<Runnable<T>>;
   /** Calls an exported function, and returns a promise with `cancel()`. */
-  submit<K extends keyof T & string>(name: K, ...args: Arguments<T, K>): PoolTask<Result<T, K>>;
-  /** Calls an exported function for each item: `for await (const result of pool.map("f", items))`. */
-  map<K extends keyof T & string>(
+  submit<K extends keyof Runnable<T> & string>(name: K, ...args: Arguments<Runnable<T>, K>): PoolTask<Result<Runnable<T>, K>>;
+  /**
+   * Calls an exported function for each item: `for await (const result of pool.map("f", items))`.
+   *
+   * @throws TypeError or RangeError at once, if the name, the items or an option cannot be meant
+   */
+  map<K extends keyof Runnable<T> & string>(
     name: K,
-    items: Iterable<Arguments<T, K>[0]> | AsyncIterable<Arguments<T, K>[0]>,
+    items: Iterable<Arguments<Runnable<T>, K>[0]> | AsyncIterable<Arguments<Runnable<T>, K>[0]>,
     options: MapOptions & { errors: "yield" },
-  ): PoolMap<Result<T, K> | Error>;
-  map<K extends keyof T & string>(
+  ): PoolMap<Result<Runnable<T>, K> | Error>;
+  map<K extends keyof Runnable<T> & string>(
     name: K,
-    items: Iterable<Arguments<T, K>[0]> | AsyncIterable<Arguments<T, K>[0]>,
+    items: Iterable<Arguments<Runnable<T>, K>[0]> | AsyncIterable<Arguments<Runnable<T>, K>[0]>,
     options?: MapOptions,
-  ): PoolMap<Result<T, K>>;
+  ): PoolMap<Result<Runnable<T>, K>>;
   /** Runs a function on every worker; workers that start later run it first. */
   readonly each: Each<T>;
   /** The number of workers that are idle, busy, starting and parked, and how many tasks wait and have ended. */
@@ -154,6 +158,11 @@ function handle<T>(slots: Slots, name: string, size: number, end: (reason: strin
     checkTaskOptions(options, "call");
     return slots.run(name, args, kwargs, options);
   };
+  // A function that gives a promise tells of a slip by that, as those of a worker do.
+  const submit = async (name: string, args: unknown[], signal: AbortSignal): Promise<unknown> => {
+    checkName(name, "submit", ", …args");
+    return slots.run(name, args, {}, { signal });
+  };
   const members: Record<PropertyKey, unknown> = {
     exports,
     call: (...given: Parameters<typeof call>) => iterable(call(...given), given[0]),
@@ -162,10 +171,9 @@ function handle<T>(slots: Slots, name: string, size: number, end: (reason: strin
       return methodsOf({}, exports, (name, args) => run(name, args, options));
     },
     submit: (name: string, ...args: unknown[]) => {
-      checkName(name, "submit", ", …args");
       const abort = new AbortController();
       const cancel = (): void => abort.abort(new DOMException(`${name}() was cancelled`, "AbortError"));
-      return Object.assign(slots.run(name, args, {}, { signal: abort.signal }), { cancel });
+      return Object.assign(submit(name, args, abort.signal), { cancel });
     },
     map: (name: string, items: Iterable<unknown> | AsyncIterable<unknown>, options: MapOptions = {}) => {
       checkMap(name, items, options);

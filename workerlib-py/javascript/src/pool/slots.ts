@@ -19,6 +19,8 @@ export interface Member {
   readonly exports: readonly string[];
   /** Resolves with the reason when the worker has ended. */
   readonly closed: Promise<string>;
+  /** The error by which it ended, where one is known. */
+  readonly cause?: Error | undefined;
   /** Calls an exported function. */
   call(name: string, args: unknown[], kwargs: Record<string, unknown>, options: CallOptions): Promise<unknown>;
   /** Resolves when no function runs in the worker, or the worker has ended. */
@@ -74,6 +76,8 @@ interface Task {
   deaths: number;
   /** The death of the last worker that ran it. */
   fate: string;
+  /** The error by which that worker ended, where one is known. */
+  cause: Error | undefined;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;
 }
@@ -174,7 +178,7 @@ export class Slots {
     const closed = this.ended;
     if (closed !== undefined) return Promise.reject(closed);
     return new Promise((resolve, reject) => {
-      const task: Task = { name, args, kwargs, options, deaths: 0, fate: "", resolve, reject };
+      const task: Task = { name, args, kwargs, options, deaths: 0, fate: "", cause: undefined, resolve, reject };
       if (signal !== undefined) this.#follow(signal, task);
       if (slot === undefined) this.#queue.push(task);
       else slot.pinned.push(task);
@@ -308,7 +312,7 @@ export class Slots {
       const reason = await settled(member.closed);
       if (reason !== undefined) {
         this.#onDeath(slot, member, reason);
-        this.#blame(task, reason);
+        this.#blame(task, reason, member.cause);
         return;
       }
       const kind = error instanceof DOMException ? error.name : undefined;
@@ -335,9 +339,10 @@ export class Slots {
   }
 
   /** Settles a task of which a worker died, or lets it run again. */
-  #blame(task: Task, reason: string): void {
+  #blame(task: Task, reason: string, cause: Error | undefined): void {
     task.deaths += 1;
     task.fate = reason;
+    task.cause = cause;
     if (this.#closing !== undefined) {
       this.#lose(task, this.#closing);
     } else if (task.deaths > (task.options.retries ?? 0)) {
@@ -346,7 +351,7 @@ export class Slots {
       this.#lose(task, died(task, ITERATOR));
     } else if (task.deaths >= this.#policy.poisonAfter) {
       const why = `each worker that ran it with these arguments died; the last one: ${reason}`;
-      this.#lose(task, new WorkerDiedError(`${task.name}() is not tried again, since ${why}`));
+      this.#lose(task, deadly(`${task.name}() is not tried again, since ${why}`, cause));
     } else {
       // Before tasks that have not begun.
       this.#queue.unshift(task);
@@ -409,7 +414,7 @@ export class Slots {
   #onDeath(slot: Slot, member: Member, reason: string): void {
     if (slot.member !== member || this.#closing !== undefined) return;
     slot.member = undefined;
-    this.#cause = new WorkerDiedError(reason);
+    this.#cause = deadly(reason, member.cause);
     this.#dropTasksOf(slot);
     this.#startLater(slot);
   }
@@ -491,8 +496,13 @@ function text(cause: unknown): string {
 }
 
 /** Makes the error of a task whose worker died. */
-function died({ name, fate }: Task, why = ""): WorkerDiedError {
-  return new WorkerDiedError(`the worker died while it ran ${name}(): ${fate}${why}`);
+function died({ name, fate, cause }: Task, why = ""): WorkerDiedError {
+  return deadly(`the worker died while it ran ${name}(): ${fate}${why}`, cause);
+}
+
+/** Makes the error of a death; its `cause` is the error behind the death, where one is known. */
+function deadly(text: string, cause: Error | undefined): WorkerDiedError {
+  return new WorkerDiedError(text, cause === undefined ? undefined : { cause });
 }
 
 /** Tells whether an argument is sent as a stream, and gives each of its items once: a generator, and not what makes one. */
