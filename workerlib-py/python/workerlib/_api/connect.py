@@ -141,8 +141,8 @@ def connect(
         heartbeat_in_calls: Whether the time in which calls are in flight counts too, so that a function that
             computes for longer ends its worker.
         restart: Whether the worker's script is started again when the worker has died: after 0.1 s, which
-            doubles up to 5 s, and at most three times in a minute. Then a warning says that it stays down, with
-            the cause. Under PyScript by a copy of its tag.
+            doubles up to 5 s, and at most three times in a minute. Then a warning says that it stays down,
+            with the cause. Under PyScript by a copy of its tag.
 
     Returns:
         An object to be awaited, or used by `async with`; it gives the `Worker`.
