@@ -16,8 +16,8 @@ from typing import Any
 import js
 import pyodide_js
 import workerlib
-from workerlib._files import folder
 from workerlib._hosts.spawned.snapshots import snapshots
+from workerlib._location.package_files import folder
 
 _CACHE = Path("/cache")
 _SCRIPT = """

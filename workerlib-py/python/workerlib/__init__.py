@@ -30,7 +30,6 @@ if sys.platform == "emscripten":
 
 from typing import TYPE_CHECKING
 
-from workerlib._addresses import url
 from workerlib._api.connect import connect
 from workerlib._api.page import Page, page
 from workerlib._api.worker import Worker
@@ -59,6 +58,7 @@ from workerlib._errors import (
 )
 from workerlib._exports import export
 from workerlib._hosts.host import SpawnProgress
+from workerlib._location.addresses import url
 from workerlib._pool.shared import shared
 from workerlib._rpc.any_call import any_call
 from workerlib._rpc.call_log import elapsed_time, log

@@ -9,8 +9,8 @@ from functools import partial
 from types import FunctionType
 from typing import Any, TypeVar, cast, overload
 
-from workerlib._arguments import require_flag
 from workerlib._result_kinds import DECORATED, EITHER, STREAM, kind_of, says_iterator
+from workerlib._users.options import require_flag
 
 Function = Callable[..., Any]
 _F = TypeVar("_F", bound=Function)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from workerlib import _exports
 from workerlib._api.opening import Opening
 from workerlib._api.worker import Worker
-from workerlib._arguments import require_callable, require_count, require_flag, require_seconds
 from workerlib._config.adapters import load_adapters
 from workerlib._config.settings import Settings, settings
 from workerlib._errors import ConnectError, ConnectTimeoutError
@@ -31,6 +30,7 @@ from workerlib._rpc.heartbeat import Heartbeat, note_connection, watch
 from workerlib._rpc.questions import answer_by
 from workerlib._rpc.starts import say
 from workerlib._rpc.timers import TimeLimit
+from workerlib._users.options import require_callable, require_count, require_flag, require_seconds
 from workerlib._values.adapters import AdapterSet
 
 if TYPE_CHECKING:

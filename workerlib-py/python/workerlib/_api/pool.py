@@ -18,12 +18,12 @@ from workerlib._api.opening import Opening
 from workerlib._api.spawn import require_packages, spawn
 from workerlib._api.worker import Worker, is_of_pool
 from workerlib._api.worker_pool import Pool
-from workerlib._arguments import require_count, require_number
 from workerlib._pool.driver import Driver
 from workerlib._pool.member import Member
 from workerlib._pool.restarts import Policy, policy
 from workerlib._rpc.starts import look_at_caller
-from workerlib._users_line import stacklevel
+from workerlib._users.line import stacklevel
+from workerlib._users.options import require_count, require_number
 
 _LARGEST_DEFAULT = 4
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from workerlib._api.connect import Connecting, check_options, establish, heartbeat_of, start_again_by
 from workerlib._api.worker import Worker
-from workerlib._arguments import require_texts
 from workerlib._config.adapters import load_adapters
 from workerlib._config.files import files
 from workerlib._config.settings import settings
@@ -25,6 +24,7 @@ from workerlib._errors import ConfigError, ConnectError
 from workerlib._hosts.host import OnOutput, OnProgress, Progress, is_file_name, is_module_name
 from workerlib._hosts.spawned.wanted import Wanted
 from workerlib._rpc.heartbeat import Heartbeat
+from workerlib._users.options import require_texts
 
 if TYPE_CHECKING:
     from workerlib._hosts.host import JavaScriptObject

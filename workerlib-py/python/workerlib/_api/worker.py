@@ -26,7 +26,7 @@ from workerlib._rpc.outgoing_call import errors_of_end
 from workerlib._rpc.references import Reference
 from workerlib._rpc.remote_functions import learn
 from workerlib._rpc.timers import sleep
-from workerlib._users_line import Line, stacklevel, users_line, warn
+from workerlib._users.line import Line, stacklevel, users_line, warn
 from workerlib._values.safe_text import class_name, text_of
 
 is_of_pool = ContextVar("is_of_pool", default=False)

@@ -12,7 +12,6 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Any, NamedTuple, Never, Protocol
 
-from workerlib._arguments import require_callable, require_count, require_flag, require_seconds
 from workerlib._errors import NotSupportedError, UnsendableError
 from workerlib._pool.driver import Driver
 from workerlib._pool.executor import PoolExecutor, run_blocking
@@ -24,7 +23,8 @@ from workerlib._pool.sent_once import check_for_each
 from workerlib._pool.steps import Ending
 from workerlib._rpc.remote_functions import OnReport, not_exported
 from workerlib._rpc.starts import look_at_caller
-from workerlib._users_line import noted, users_line
+from workerlib._users.line import noted, users_line
+from workerlib._users.options import require_callable, require_count, require_flag, require_seconds
 
 
 class PoolFunction(Protocol):

@@ -14,7 +14,7 @@ import js
 import pyodide_js
 from pyodide.ffi import JsException, to_js
 
-from workerlib._files import text_of
+from workerlib._location.package_files import text_of
 
 _EVENT = "workerlib_fatal"
 _MESSAGE = (True, "its Python has failed fatally")

@@ -27,7 +27,7 @@ from pyodide.ffi import JsException, JsProxy, create_proxy, to_js
 from workerlib._channels import fatal_errors, loop_shortcuts
 from workerlib._errors import CannotBlockError, RemoteError
 from workerlib._exports import Function
-from workerlib._files import text_of
+from workerlib._location.package_files import text_of
 from workerlib._native import Inlet, Session, region, room
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.endpoint import OnDeath

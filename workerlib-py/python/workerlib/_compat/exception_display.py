@@ -106,7 +106,7 @@ def _hide_in_page() -> None:
         return
     import js
 
-    from workerlib._scope import is_page
+    from workerlib._location.scope import is_page
 
     if is_page():
         sheet = js.CSSStyleSheet.new()

@@ -18,13 +18,13 @@ from pyodide.code import eval_code_async
 from pyodide.ffi import to_js
 
 import __main__
-from workerlib._addresses import start_from
 from workerlib._exports import functions
 from workerlib._javascript import page, page_iterables  # noqa: F401 - it registers itself
 from workerlib._javascript.arguments import build_arguments
 from workerlib._javascript.callbacks import current
 from workerlib._javascript.streams import PageStream, is_streamed
 from workerlib._javascript.values import arguments_from_javascript, from_javascript, to_javascript
+from workerlib._location.addresses import start_from
 from workerlib._rpc.guarded_steps import guarded_steps
 from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.interruptible import Guard

@@ -34,7 +34,7 @@ from workerlib._pool.member import Member, TasksLostError
 from workerlib._pool.sent_functions import RUN
 from workerlib._result_kinds import STREAM
 from workerlib._rpc.remote_functions import OnReport
-from workerlib._users_line import stacklevel
+from workerlib._users.line import stacklevel
 from workerlib._values.exceptions import raise_remote, rebuild
 
 _CONNECTED = "running"

@@ -44,7 +44,7 @@ from workerlib._pool.steps import (
 )
 from workerlib._rpc.outgoing_call import errors_of_end
 from workerlib._rpc.timers import Timer, call_at
-from workerlib._users_line import users_line, warn
+from workerlib._users.line import users_line, warn
 from workerlib._values.safe_text import class_name, text_of
 
 # After how many seconds the memory of a worker is looked at again.

@@ -14,7 +14,7 @@ from workerlib._errors import ConnectionClosedError
 from workerlib._pool.jobs import Answer, Job, OnEnd
 from workerlib._pool.member import Member
 from workerlib._pool.steps import Ending
-from workerlib._users_line import users_line
+from workerlib._users.line import users_line
 
 _GONE = object()
 """Stands for the result of a worker that died before its turn."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from workerlib._errors import CannotBlockError, NotSupportedError
 from workerlib._rpc.waiting import suspended, ways
-from workerlib._users_line import noted, users_line
+from workerlib._users.line import noted, users_line
 
 Call = Callable[
     [Callable[..., Any], tuple[Any, ...], dict[str, Any], Callable[[], object]], asyncio.Future[Any]

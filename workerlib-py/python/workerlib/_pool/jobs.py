@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from workerlib._pool.steps import Ending
 from workerlib._rpc.remote_functions import OnReport
-from workerlib._users_line import Line
+from workerlib._users.line import Line
 
 
 class Answer(asyncio.Future[Any]):

@@ -19,7 +19,7 @@ from workerlib._pool.driver import Driver
 from workerlib._pool.jobs import Job
 from workerlib._pool.steps import Ending, feed_of, items_of
 from workerlib._rpc.reports import length_of
-from workerlib._users_line import users_line
+from workerlib._users.line import users_line
 from workerlib._values.streams import IteratedOnly
 
 Errors = Literal["raise", "yield"]

@@ -18,7 +18,7 @@ from workerlib._pool.schedule import Schedule
 from workerlib._pool.slots import State
 from workerlib._pool.steps import Ending
 from workerlib._rpc.incoming_call import current_call
-from workerlib._users_line import noted
+from workerlib._users.line import noted
 
 
 class Place(Protocol):

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from workerlib._arguments import require_count, require_number
+from workerlib._users.options import require_count, require_number
 
 WINDOW = 60.0
 """For how many seconds a death counts."""

@@ -16,7 +16,7 @@ from workerlib._pool.chunks import INTERRUPTED, NOT_BEGUN, RETURNED, TOGETHER
 from workerlib._pool.jobs import Items, Job
 from workerlib._pool.member import Member, TasksLostError
 from workerlib._pool.sent_once import any_sent_once, holds_sent_once
-from workerlib._users_line import noted
+from workerlib._users.line import noted
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 from workerlib._rpc.streams_consumed import AHEAD, Inbox, Stream
-from workerlib._users_line import warn
+from workerlib._users.line import warn
 
 _T_co = TypeVar("_T_co", covariant=True)
 

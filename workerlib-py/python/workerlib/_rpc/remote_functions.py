@@ -14,7 +14,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Protocol, Self, cast
 
-from workerlib._arguments import require_callable, require_count, require_seconds
 from workerlib._errors import NotExportedError, ProtocolError
 from workerlib._exports import ExportDescription
 from workerlib._result_kinds import DECORATED, EITHER, STREAM
@@ -25,6 +24,7 @@ from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.calls_or_streams import CallOrStream
 from workerlib._rpc.functions_there import FunctionsThere, check_parameters, signature_of
 from workerlib._rpc.streams_consumed import AHEAD, Stream
+from workerlib._users.options import require_callable, require_count, require_seconds
 from workerlib._values.functions import CalledThere, mark_remote
 from workerlib._values.references import References
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 from workerlib._errors import ConversionWarning
-from workerlib._users_line import warn
+from workerlib._users.line import warn
 from workerlib._values import remedies
 from workerlib._values.bases import BASES
 from workerlib._values.libraries import families

@@ -18,9 +18,9 @@ import js
 from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from workerlib._channels.proxies import destroy_later
-from workerlib._files import text_of
+from workerlib._location.package_files import text_of
+from workerlib._location.scope import is_page
 from workerlib._rpc.timers import call_later
-from workerlib._scope import is_page
 
 _name = ""
 _is_held = False

@@ -9,7 +9,7 @@ import js
 from pyodide.ffi import JsProxy
 
 from workerlib._errors import ConnectError
-from workerlib._scope import is_page
+from workerlib._location.scope import is_page
 
 _ERRORS = frozenset({"stderr", "warnings"})
 

@@ -15,8 +15,8 @@ from pyodide.ffi import can_run_sync
 
 from workerlib._channels.suspended_stacks import suspend
 from workerlib._hosts.browser.shared_memory_interrupts import can_share
+from workerlib._location.scope import is_page
 from workerlib._rpc import waiting
-from workerlib._scope import is_page
 
 
 class BrowserWays(waiting.Ways):

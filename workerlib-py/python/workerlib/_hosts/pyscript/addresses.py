@@ -12,8 +12,8 @@ from typing import Any
 import js
 from pyodide.ffi import JsException, create_proxy, to_js
 
-from workerlib import _addresses
 from workerlib._errors import ConnectError
+from workerlib._location import addresses
 
 _told: str | None = None
 _PROBE = "workerlib"
@@ -28,7 +28,7 @@ def tell(address: str) -> None:
     global _told
     if not address:
         return
-    for asked, answer in _addresses.given().items():
+    for asked, answer in addresses.given().items():
         right = str(js.URL.new(asked, address).href)
         if right != answer:
             js.console.warn(

@@ -18,7 +18,6 @@ import js
 from pyodide.ffi import to_js
 
 import __main__
-from workerlib._addresses import start_from
 from workerlib._channels import fatal_errors
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._config import exports_and_imports
@@ -31,6 +30,7 @@ from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard, new_m
 from workerlib._hosts.pyscript import addresses, bridge
 from workerlib._hosts.pyscript.config import hint_at_files, read_config
 from workerlib._hosts.traces import traced_connection
+from workerlib._location.addresses import start_from
 from workerlib._native import Session, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection

@@ -10,12 +10,12 @@ from typing import Any
 import js
 from pyodide.ffi import JsException
 
-from workerlib._addresses import base
-from workerlib._arguments import require_config
 from workerlib._config.settings import is_text, parse
 from workerlib._errors import ConfigError
 from workerlib._hosts.browser.web_worker import node_module
 from workerlib._hosts.host import is_html
+from workerlib._location.addresses import base
+from workerlib._users.options import require_config
 
 Config = str | os.PathLike[str] | Mapping[str, Any]
 

@@ -19,12 +19,10 @@ import js
 import pyodide_js
 from pyodide.ffi import JsException, JsProxy, jsnull, to_js
 
-from workerlib._addresses import base
 from workerlib._channels import fatal_errors
 from workerlib._channels.message_port import PortEndpoint, new_port
 from workerlib._errors import RemoteError, WorkerDiedError, WorkerStartError
 from workerlib._exports import Function
-from workerlib._files import folder, text_of
 from workerlib._hosts.browser.liveness import watch_lock, watch_termination
 from workerlib._hosts.browser.shared_memory_answers import AnswerWriter, new_answers
 from workerlib._hosts.browser.shared_memory_interrupts import Interrupter, new_memory
@@ -39,6 +37,8 @@ from workerlib._hosts.host import (
 )
 from workerlib._hosts.spawned.snapshots import snapshots
 from workerlib._hosts.spawned.wanted import Wanted
+from workerlib._location.addresses import base
+from workerlib._location.package_files import folder, text_of
 from workerlib._native import Session, decode
 from workerlib._rpc.endpoint import OnDeath
 from workerlib._rpc.timers import call_later

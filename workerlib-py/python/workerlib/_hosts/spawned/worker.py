@@ -14,7 +14,6 @@ from pyodide.code import eval_code_async
 from pyodide.ffi import to_js
 
 import __main__
-from workerlib._addresses import start_from
 from workerlib._channels.message_port import PortEndpoint, own_channel
 from workerlib._config import exports_and_imports
 from workerlib._config.settings import serve, settings
@@ -23,6 +22,7 @@ from workerlib._hosts.browser.shared_memory_answers import AnswerReader
 from workerlib._hosts.browser.shared_memory_interrupts import MemoryGuard
 from workerlib._hosts.host import internal_function
 from workerlib._hosts.traces import traced_connection
+from workerlib._location.addresses import start_from
 from workerlib._native import Session, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from workerlib._arguments import require_config
 from workerlib._channels.socket import OnBroken, OnMessage, PipeEndpoint, open_pipe
 from workerlib._config.files import files
 from workerlib._config.settings import is_text, parse
@@ -32,6 +31,7 @@ from workerlib._exports import without_exports
 from workerlib._hosts.host import Found, Progress, SpawnProgress, is_file_name, is_module_name, script_failed
 from workerlib._native import decode, encode
 from workerlib._rpc.endpoint import Endpoint, OnDeath
+from workerlib._users.options import require_config
 from workerlib._values.exceptions import rebuild
 
 Config = str | os.PathLike[str] | Mapping[str, Any]

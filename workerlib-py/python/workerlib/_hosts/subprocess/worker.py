@@ -24,13 +24,13 @@ from types import ModuleType
 from typing import Any
 
 from workerlib import _exports
-from workerlib._addresses import address_of, start_from
 from workerlib._channels.socket import open_pipe
 from workerlib._config import exports_and_imports
 from workerlib._config.settings import serve, settings
 from workerlib._hosts.host import internal_function, is_file_name
 from workerlib._hosts.subprocess.signal_interrupts import SignalGuard
 from workerlib._hosts.traces import traced_connection
+from workerlib._location.addresses import address_of, start_from
 from workerlib._native import Session, decode, encode
 from workerlib._rpc.call_log import CallLog
 from workerlib._rpc.connection import Connection

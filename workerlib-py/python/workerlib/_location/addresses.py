@@ -31,7 +31,7 @@ def base() -> str:
         return address_of(f"{os.getcwd()}{os.sep}")
     import js
 
-    from workerlib._scope import is_page
+    from workerlib._location.scope import is_page
 
     if is_page():
         return str(js.document.baseURI)
