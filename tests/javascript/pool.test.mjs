@@ -238,6 +238,53 @@ test("each() that fails on all workers keeps no later one from its work, and one
   assert.deepEqual(workers[2].calls.map(({ name, args }) => [name, args]), [["setUp", [7]]]);
 });
 
+test("each() without a worker has the outcome of the first one that starts, and a mistake costs no worker", LIMIT, async () => {
+  const { slots, workers } = await open({ size: 1, maxRestarts: 3 });
+  workers[0].end("it crashed");
+  await until(() => slots.stats().starting === 1);
+  const wrong = assert.rejects(slots.each("f", ["wrong"]), RangeError);
+  await until(() => workers[1]?.calls.length === 1);
+  workers[1].calls[0].fail(new RangeError("it is wrong"));
+  await wrong;
+  await until(() => slots.stats().idle === 1);
+  assert.equal(slots.stats().parked, 0);
+  workers[1].end("it crashed");
+  await until(() => slots.stats().starting === 1);
+  let isClosed = false;
+  const source = { next: () => Promise.resolve([[1], true]), close: async () => void (isClosed = true), forget() {} };
+  const streamed = assert.rejects(slots.each("f", [1]), /f\(\) is a stream, which no pool runs/);
+  await until(() => workers[2]?.calls.length === 1);
+  workers[2].calls[0].answer(new BatchedStream(source));
+  await streamed;
+  assert.ok(isClosed);
+  await until(() => slots.stats().idle === 1);
+  workers[2].end("it crashed");
+  await until(() => slots.stats().starting === 1);
+  const setUp = slots.each("f", [7]);
+  await until(() => workers[3]?.calls.length === 1);
+  workers[3].calls[0].answer("ready");
+  assert.deepEqual(await setUp, ["ready"]);
+  workers[3].end("it crashed");
+  await until(() => slots.stats().parked === 1);
+  await assert.rejects(slots.each("f", [8]), PoolBrokenError);
+});
+
+test("each() that waits for a worker ends with its pool", LIMIT, async () => {
+  for (const end of ["close", "break"]) {
+    let mayStart = true;
+    const { slots, workers } = await open({ size: 1, maxRestarts: 1, backoff: [50, 50] }, () => {
+      if (!mayStart) throw new Error("no worker any more");
+      return new FakeWorker();
+    });
+    mayStart = false;
+    workers[0].end("it crashed");
+    await until(() => slots.stats().starting === 1);
+    const waiting = assert.rejects(slots.each("f", [1]), end === "close" ? WorkerDiedError : PoolBrokenError);
+    if (end === "close") slots.close("it was closed");
+    await waiting;
+  }
+});
+
 test("restart() replaces all workers, a busy one after its task, and counts no death", LIMIT, async () => {
   const { slots, workers } = await open({ maxRestarts: 0 });
   const running = slots.run("f", [1]);

@@ -58,6 +58,7 @@ OTHERWISE = {
         "each_refuses_streams",
         "each_while_a_worker_is_interrupted",
         "each_that_fails",
+        "each_without_a_worker",
         "each_that_is_cancelled",
         "shared_values",
         "an_idempotent_export_runs_again",

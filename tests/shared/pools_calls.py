@@ -181,13 +181,40 @@ async def test_each_that_fails(start: Start) -> None:
             await pool.die(5)
         assert await pool.double(1) == 2
         assert pool.stats().restarts == 1
-        # A worker that dies before its turn has no result: the one in its place runs the set-up first of all.
+
+
+async def test_each_without_a_worker(start: Start) -> None:
+    """If no worker runs the set-up, its outcome is that of the first one that starts; a mistake costs no worker."""
+    async with start(size=1, backoff=None, max_restarts=3) as pool:
+        # The worker dies before its turn, and the one in its place runs the set-up first of all.
         dying = pool.submit(pool.die_later)
         while not pool.stats().busy:
             await asyncio.sleep(0.001)
-        assert await pool.each.set_up("a") == []
+        assert await pool.each.set_up("a") == [1]
         with raises(workerlib.WorkerDiedError):
             await dying
+        assert await pool.set_up_with() == ["a"]
+        # Each call begins while no worker runs.
+        for _ in range(2):
+            with raises(workerlib.WorkerDiedError):
+                await pool.die(5)
+            assert pool.stats().starting == 1
+            with raises(ValueError, "3 is odd"):
+                await pool.each.check(3)
+            assert await pool.set_up_with() == ["a"]
+        with raises(workerlib.WorkerDiedError):
+            await pool.die(5)
+        with raises(workerlib.PoolBrokenError):
+            await pool.each.set_up("b")
+    async with start(size=1, backoff=(600, 600)) as pool:
+        with raises(workerlib.WorkerDiedError):
+            await pool.die(5)
+        waiting = asyncio.ensure_future(pool.each.set_up("c"))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        await pool.close()
+        with raises(workerlib.ConnectionClosedError, "is closed"):
+            await waiting
 
 
 async def test_each_that_is_cancelled(start: Start) -> None:

@@ -97,12 +97,23 @@ interface Slot {
 }
 
 /** A call that every worker runs before anything else. */
-interface FirstCall {
-  name: string;
-  args: unknown[];
-  kwargs: Record<string, unknown>;
+class FirstCall {
   /** Whether it has failed on all workers: it would keep each later one from its work. */
-  isDropped: boolean;
+  isDropped = false;
+  /** Whether a worker that has started since has run it. */
+  hasSucceeded = false;
+  /** Notes the first outcome in a worker that has started since, or the error by which the pool ended. */
+  tell!: (outcome: PromiseSettledResult<unknown>) => void;
+  readonly told = new Promise<PromiseSettledResult<unknown>>((resolve) => (this.tell = resolve));
+  /** Notes that its caller has an outcome. */
+  settle!: () => void;
+  readonly settled = new Promise<void>((resolve) => (this.settle = resolve));
+
+  constructor(
+    readonly name: string,
+    public args: unknown[],
+    public kwargs: Record<string, unknown>,
+  ) {}
 }
 
 /** Stands for the result of a worker that died before its turn. */
@@ -214,7 +225,8 @@ export class Slots {
   /**
    * Has every worker run a function, also those that start later, unless it fails on all.
    *
-   * The result of a worker that dies before its turn is missing: the one in its place runs the function first of all.
+   * The result of a worker that dies before its turn is missing: the one in its place runs the function first of all. If there is
+   * no other result, it is that of the first worker that starts.
    */
   async each(name: string, args: unknown[], kwargs: Record<string, unknown> = {}): Promise<unknown[]> {
     const closed = this.ended;
@@ -224,17 +236,25 @@ export class Slots {
       const remedy = "send an array, or an object whose Symbol.asyncIterator begins anew each time";
       throw new TypeError(`each.${name}(): args[${at}] is an iterator, which gives its items to one worker only; ${remedy}`);
     }
-    const first: FirstCall = { name, args, kwargs, isDropped: false };
+    const first = new FirstCall(name, args, kwargs);
     this.#first.push(first);
-    const running = this.#slots.filter((slot) => slot.member !== undefined && slot.state !== "starting");
-    const outcomes = await Promise.allSettled(running.map((slot) => this.run(name, args, kwargs, {}, slot)));
-    const failed = outcomes.filter((outcome) => outcome.status === "rejected");
-    if (failed.length > 0) {
-      const isItsOwn = failed.every(({ reason }) => !(reason instanceof WorkerDiedError || reason instanceof PoolBrokenError));
-      if (isItsOwn && failed.length === outcomes.length) Object.assign(first, { args: [], kwargs: {}, isDropped: true });
-      throw failed[0]!.reason;
+    try {
+      const running = this.#slots.filter((slot) => slot.member !== undefined && slot.state !== "starting");
+      const all = await Promise.allSettled(running.map((slot) => this.run(name, args, kwargs, {}, slot)));
+      const known = all.filter((outcome) => outcome.status === "rejected" || outcome.value !== GONE);
+      const outcomes = known.length > 0 ? known : [await first.told];
+      const failed = outcomes.filter((outcome) => outcome.status === "rejected");
+      if (failed.length > 0) {
+        const isItsOwn = failed.every(({ reason }) => !(reason instanceof WorkerDiedError || reason instanceof PoolBrokenError));
+        if (isItsOwn && failed.length === outcomes.length && !first.hasSucceeded) {
+          Object.assign(first, { args: [], kwargs: {}, isDropped: true });
+        }
+        throw failed[0]!.reason;
+      }
+      return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+    } finally {
+      first.settle();
     }
-    return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" && outcome.value !== GONE ? [outcome.value] : []));
   }
 
   /** Replaces every worker, those that run a task when it has ended; resolves when all have started. */
@@ -272,6 +292,7 @@ export class Slots {
   close(reason: string): void {
     if (this.#closing !== undefined) return;
     this.#closing = new WorkerDiedError(`the pool has ended: ${reason}`);
+    this.#endFirst(this.#closing);
     const waiting = [...this.#queue.remove(), ...this.#slots.flatMap(({ pinned }) => pinned.splice(0))];
     for (const task of waiting) this.#lose(task, this.#closing);
     for (const slot of this.#slots) {
@@ -300,12 +321,7 @@ export class Slots {
   async #execute(slot: Slot, member: Member, task: Task): Promise<void> {
     let isLate = false;
     try {
-      const value = await member.call(task.name, task.args, task.kwargs, task.options);
-      if (value instanceof BatchedStream) {
-        // Its worker would be neither idle nor busy while it is read.
-        await value.return();
-        throw new TypeError(`${task.name}() is a stream, which no pool runs: return an array, or call it on a single worker`);
-      }
+      const value = await refuseStream(task.name, await member.call(task.name, task.args, task.kwargs, task.options));
       this.#done += 1;
       task.resolve(value);
     } catch (error) {
@@ -368,9 +384,15 @@ export class Slots {
   async #runFirst(member: Member, first: FirstCall): Promise<void> {
     if (first.isDropped) return;
     try {
-      await member.call(first.name, first.args, first.kwargs, {});
+      const value = await refuseStream(first.name, await member.call(first.name, first.args, first.kwargs, {}));
+      first.hasSucceeded = true;
+      first.tell({ status: "fulfilled", value });
     } catch (error) {
-      if (!first.isDropped || (await settled(member.closed)) !== undefined) throw error;
+      if ((await settled(member.closed)) !== undefined) throw error;
+      first.tell({ status: "rejected", reason: error });
+      // A call that fails everywhere is its caller's mistake, and must not cost this worker.
+      await first.settled;
+      if (!first.isDropped) throw error;
     }
   }
 
@@ -487,7 +509,14 @@ export class Slots {
 
   #endIfBroken(): void {
     const broken = this.#broken();
-    if (broken !== undefined) for (const task of this.#queue.remove()) this.#lose(task, broken);
+    if (broken === undefined) return;
+    this.#endFirst(broken);
+    for (const task of this.#queue.remove()) this.#lose(task, broken);
+  }
+
+  /** Ends the calls for each worker that wait for one to start. */
+  #endFirst(reason: Error): void {
+    for (const first of this.#first) first.tell({ status: "rejected", reason });
   }
 }
 
@@ -503,6 +532,13 @@ function died({ name, fate, cause }: Task, why = ""): WorkerDiedError {
 /** Makes the error of a death; its `cause` is the error behind the death, where one is known. */
 function deadly(text: string, cause: Error | undefined): WorkerDiedError {
   return new WorkerDiedError(text, cause === undefined ? undefined : { cause });
+}
+
+/** Closes a stream, and rejects in its place: its worker would be neither idle nor busy while it is read. */
+async function refuseStream(name: string, value: unknown): Promise<unknown> {
+  if (!(value instanceof BatchedStream)) return value;
+  await value.return();
+  throw new TypeError(`${name}() is a stream, which no pool runs: return an array, or call it on a single worker`);
 }
 
 /** Tells whether an argument is sent as a stream, and gives each of its items once: a generator, and not what makes one. */

@@ -343,7 +343,8 @@ class Driver:
 
         Returns:
             The results of the workers that run now. The result of one that dies before its turn is missing:
-            the worker in its place runs the function first of all.
+            the worker in its place runs the function first of all. If there is no other result, it is that of
+            the first worker that starts.
 
         Raises:
             BaseException: The first exception of the function. Workers that start later run it all the same,
@@ -527,6 +528,7 @@ class Driver:
         self._tell_end()
 
     def _tell_end(self) -> None:
+        self._for_each.end(self.closing_error())
         for listener in list(self.on_end):
             listener()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from workerlib._errors import ConnectionClosedError
@@ -20,6 +21,30 @@ _GONE = object()
 """Stands for the result of a worker that died before its turn."""
 
 
+@dataclass(slots=True, eq=False)
+class _Kept:
+    """A call that every worker runs, also those that start later."""
+
+    job: Job
+    first: asyncio.Future[Any]
+    """The first outcome in a worker that has started since the call, or the error by which the pool ended."""
+    settled: asyncio.Future[None]
+    """Done when the caller has an outcome."""
+    has_succeeded: bool = False
+    """Whether a worker that has started since the call has run it."""
+
+    def tell(self, value: Any, error: BaseException | None = None) -> None:
+        """Notes an outcome in a worker that has started since the call, for a caller that has none yet."""
+        if self.first.done() or self.settled.done():
+            return
+        if error is None:
+            self.first.set_result(value)
+        else:
+            self.first.set_exception(error)
+            # It is the caller's error only if no other worker has an outcome.
+            self.first.exception()
+
+
 class CallsForEach:
     """The calls for every worker of a pool, in their order, and how many of them each worker has begun."""
 
@@ -29,10 +54,10 @@ class CallsForEach:
         Args:
             size: The number of the pool's slots.
         """
-        self._calls: list[Job] = []
+        self._calls: list[_Kept] = []
         self._begun = [0] * size
         """The number of calls that the worker of each slot has been given."""
-        self._made_up_for: dict[int, tuple[Job, asyncio.Task[Any]]] = {}
+        self._made_up_for: dict[int, tuple[_Kept, asyncio.Task[Any]]] = {}
         """The call that a worker which has just started runs, by its slot."""
 
     async def call(
@@ -53,28 +78,46 @@ class CallsForEach:
             submit: Adds a task for the worker of a slot.
 
         Returns:
-            The results. The result of a worker that dies before its turn is missing.
+            The results. The result of a worker that dies before its turn is missing. If there is no other
+            one, the result is that of the first worker that starts.
 
         Raises:
             BaseException: The first exception of the function.
             CancelledError: If it is cancelled; then later workers do not run the function either.
         """
-        call = Job(function, args, kwargs, _ignore, line=users_line())
+        job = Job(function, args, kwargs, _ignore, line=users_line())
+        loop = asyncio.get_running_loop()
+        call = _Kept(job, loop.create_future(), loop.create_future())
         self._calls.append(call)
-        answers = [self._begin(slot, call, submit) for slot in slots]
+        answers = [self._begin(slot, job, submit) for slot in slots]
         try:
             outcomes = await asyncio.gather(*answers, return_exceptions=True)
+            outcomes = [outcome for outcome in outcomes if outcome is not _GONE]
+            if not outcomes:
+                outcomes = list(await asyncio.gather(call.first, return_exceptions=True))
         except asyncio.CancelledError:
             # The function may never end, and each later worker would wait for it before its first task.
             self._forget(call)
             raise
-        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        if errors:
+        else:
+            errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+            if not errors:
+                return outcomes
             is_its_own = not any(isinstance(error, ConnectionClosedError) for error in errors)
-            if is_its_own and len(errors) == len(outcomes):
+            if is_its_own and len(errors) == len(outcomes) and not call.has_succeeded:
                 self._forget(call)
             raise errors[0]
-        return [outcome for outcome in outcomes if outcome is not _GONE]
+        finally:
+            call.settled.set_result(None)
+
+    def end(self, error: BaseException) -> None:
+        """Notes that no further worker starts, for the calls that wait for one.
+
+        Args:
+            error: Why.
+        """
+        for call in self._calls:
+            call.tell(None, error)
 
     async def make_up_for(self, slot: int, member: Member) -> None:
         """Has a worker that has just started run all calls so far.
@@ -90,18 +133,27 @@ class CallsForEach:
         while self._begun[slot] < len(self._calls):
             call = self._calls[self._begun[slot]]
             self._begun[slot] += 1
-            running = asyncio.ensure_future(member.call(call.function, call.args, call.kwargs))
+            job = call.job
+            running = asyncio.ensure_future(member.call(job.function, job.args, job.kwargs))
             self._made_up_for[slot] = call, running
             try:
-                await running
-            except Exception:
-                if member.is_gone or self._is_known(call):
+                result = await running
+            except Exception as error:
+                if member.is_gone:
+                    raise
+                call.tell(None, error)
+                # A call that raises everywhere is its caller's mistake, and must not cost this worker.
+                await asyncio.wait([call.settled])
+                if self._is_known(call):
                     raise
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if self._is_known(call) or (task is not None and task.cancelling()):
                     raise
                 await member.wait_until_idle()
+            else:
+                call.has_succeeded = True
+                call.tell(result)
             finally:
                 del self._made_up_for[slot]
 
@@ -118,10 +170,10 @@ class CallsForEach:
 
         return submit(slot, job)
 
-    def _is_known(self, call: Job) -> bool:
+    def _is_known(self, call: _Kept) -> bool:
         return any(one is call for one in self._calls)
 
-    def _forget(self, call: Job) -> None:
+    def _forget(self, call: _Kept) -> None:
         """Drops a call that has failed everywhere, or was cancelled: later workers would wait for it."""
         index = next(index for index, one in enumerate(self._calls) if one is call)
         del self._calls[index]
