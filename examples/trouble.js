@@ -1,7 +1,20 @@
 // Shows an error that nobody caught, with a button that tries again: a worker that does not start, a file that is missing.
-// Python pages call showTrouble() for what their worker's start raises.
+// Python pages call showTrouble() for the error of their worker's start.
 addEventListener("error", ({ target, error, message }) => showTrouble(target?.src ? `${target.src} cannot be loaded` : (error ?? message)), true);
 addEventListener("unhandledrejection", ({ reason }) => showTrouble(reason));
+// PyScript shows the error of a script, such as a package that could not be installed, in an element at the end of the page.
+addEventListener("DOMContentLoaded", () => {
+  const showScriptsError = () => {
+    const shown = document.querySelector(".py-error");
+    if (shown) showTrouble(shown.textContent);
+  };
+  new MutationObserver(showScriptsError).observe(document.body, { childList: true });
+});
+// Pyodide waits for ever if one of its own files is missing. The browser knows the status of each file.
+new PerformanceObserver((files) => {
+  const missing = files.getEntries().find(({ responseStatus }) => responseStatus >= 400);
+  if (missing) showTrouble(`${missing.name} cannot be loaded: HTTP ${missing.responseStatus}`);
+}).observe({ type: "resource", buffered: true });
 
 function showTrouble(reason) {
   if (document.querySelector("#trouble")) return;

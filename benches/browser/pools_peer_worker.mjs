@@ -1,5 +1,5 @@
 // A worker of pools_peer.mjs: runs a pickled call in a Pyodide, and answers with the pickled result or exception.
-import { loadPyodide } from "/pyodide/pyodide.mjs";
+import { loadPyodide } from "../pyodide/pyodide.mjs";
 
 const starting = loadPyodide();
 const loaded = new Set();

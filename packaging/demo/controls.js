@@ -34,6 +34,11 @@ new MutationObserver(() => {
   const shown = document.querySelector(".py-error");
   if (shown) showEarlyTrouble({ message: shown.textContent });
 }).observe(document.body, { childList: true });
+// Pyodide waits for ever if one of its own files is missing. The browser knows the status of each file.
+new PerformanceObserver((files) => {
+  const missing = files.getEntries().find(({ responseStatus }) => responseStatus >= 400);
+  if (missing) showEarlyTrouble({ message: `${missing.name} cannot be loaded: HTTP ${missing.responseStatus}` });
+}).observe({ type: "resource", buffered: true });
 
 function showEarlyTrouble({ target, reason, error, message }) {
   if (element("stage-page").dataset.state !== "waiting") return;

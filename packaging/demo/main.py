@@ -322,7 +322,7 @@ def listen(page: Page) -> None:
 
 async def show_versions(worker: workerlib.Worker) -> None:
     """Names in the footer what this page runs on."""
-    package = await (await js.fetch("/pyscript/package.json")).json()
+    package = await (await js.fetch("./pyscript/package.json")).json()
     there = await worker.versions()
     view.text("version-workerlib", workerlib.__version__)
     view.text(

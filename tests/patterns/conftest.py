@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 import kept_snapshots
 from engines import AnyBrowser
@@ -101,13 +101,26 @@ class Page:
         self._page.route(
             "**/examples/page.toml",
             lambda route: route.fulfill(
-                body=route.fetch().text().replace("/pyodide/pyodide.mjs", interpreter)
+                body=route.fetch().text().replace("../../pyodide/pyodide.mjs", interpreter)
             ),
         )
 
     def refuse(self, pattern: str) -> None:
         """Answers requests for addresses of a pattern by 404; in Chromium only."""
         self._page.route(pattern, lambda route: route.fulfill(status=404, body="not here"))
+
+    def move_site(self, folder: str) -> None:
+        """Has the site's files in a folder of its host, and nothing anywhere else; in Chromium only."""
+        root = f"{self.site}/"
+
+        def answer(route: Route) -> None:
+            if route.request.url.startswith(f"{root}{folder}/"):
+                path = route.request.url.removeprefix(f"{root}{folder}/")
+                route.fulfill(response=route.fetch(url=root + path))
+            else:
+                route.fulfill(status=404, body="not here")
+
+        self._page.route(f"{root}**", answer)
 
     def show_as(self, scheme: str, width: int = 1280, height: int = 800) -> None:
         """Shows the page in light or dark mode and in a size; in Chromium only."""

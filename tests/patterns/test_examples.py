@@ -71,7 +71,8 @@ def test_the_index_page_leads_to_each_example(new_page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "example", ["plain_pyodide/", pytest.param("comlink_rpc/", marks=pytest.mark.repeated)]
+    "example",
+    ["plain_pyodide/", "vite-typescript/", pytest.param("comlink_rpc/", marks=pytest.mark.repeated)],
 )
 def test_a_worker_that_does_not_start_is_told(new_page: Page, example: str) -> None:
     """The page shows the error, and a button that tries again."""

@@ -250,20 +250,42 @@ def test_a_visitor_kills_a_worker_of_the_pool(new_page: Page) -> None:
     assert told[2] == ["Kill worker 2", "Kill worker 3", "Kill worker 4"]
 
 
-# Each page shows it by the same lines of its main.py.
+# Each page shows the error of its worker's start by the same lines of its main.py, and those of its files by trouble.js.
 _STARTED = [
-    pytest.param(name, marks=[] if name == "progress" else pytest.mark.repeated)
-    for name in VISITS
-    if name != "javascript"
+    pytest.param(path, refused, marks=[] if is_apart else pytest.mark.repeated)
+    for path, refused, is_apart in [
+        *((_address(name), "worker.py", name in ("progress", "javascript")) for name in VISITS),
+        (_address("progress"), "workerlib*.whl", True),
+        (_address("progress"), "pyodide.asm.wasm", True),
+        ("bench/", "worker.py", True),
+        ("", "pyodide.asm.wasm", True),
+    ]
 ]
 
 
-@pytest.mark.parametrize("name", _STARTED)
-def test_a_worker_that_does_not_start_is_told(new_page: Page, name: str) -> None:
-    """The page shows the error of the worker's start, and a button that tries again."""
-    new_page.refuse("**/worker.py")
-    new_page.open(f"examples/{name}/", "() => document.querySelector('#trouble button')")
-    assert "worker.py" in new_page.run("return document.querySelector('[role=alert]').textContent")
+@pytest.mark.parametrize(("path", "refused"), _STARTED)
+def test_a_start_that_fails_is_told(new_page: Page, path: str, refused: str) -> None:
+    """The page names the file without which a Python does not start, and has a button that tries again."""
+    new_page.refuse(f"**/{refused}")
+    button = "() => [...document.querySelectorAll('#trouble button')].some((one) => one.checkVisibility())"
+    new_page.open(path, button)
+    told = new_page.run("return document.querySelector('#trouble[role=alert]').textContent")
+    assert refused.partition("*")[0] in told
+
+
+@pytest.mark.parametrize(
+    ("path", "until"),
+    [
+        ("", "() => document.querySelector('#again:enabled')"),
+        (_address("progress"), READY),
+        pytest.param("bench/", READY, marks=pytest.mark.repeated),
+    ],
+    ids=["demo", "gallery", "bench"],
+)
+def test_the_site_in_a_folder_of_its_host(new_page: Page, path: str, until: str) -> None:
+    """The demo, the gallery and the benchmark ask for no file outside of the folder that has them."""
+    new_page.move_site("a/folder")
+    new_page.open(f"a/folder/{path}", until)
 
 
 def code_lines(source: str) -> Iterator[str]:

@@ -2,6 +2,21 @@ import { spawn, type PythonError } from "workerlib";
 
 import type { Statistics } from "./statistics";
 
+// Shows an error that nobody caught, with a button that tries again: a worker that does not start, a file that is missing.
+const showTrouble = (reason: unknown): void => {
+  const trouble = document.createElement("div");
+  trouble.role = "alert";
+  trouble.id = "trouble";
+  const button = document.createElement("button");
+  button.textContent = "Try again";
+  button.addEventListener("click", () => location.reload());
+  trouble.append(`This did not work. ${reason} `, button);
+  document.querySelector("#trouble")?.remove();
+  document.querySelector("main")!.append(trouble);
+};
+addEventListener("error", ({ error, message }) => showTrouble(error ?? message));
+addEventListener("unhandledrejection", ({ reason }) => showTrouble(reason));
+
 const output = document.querySelector("#output")!;
 const show = (...words: unknown[]): void => output.append(`${words.join(" ")}\n`);
 
@@ -11,9 +26,6 @@ const worker = await spawn<Statistics>({
   script: "./worker.py",
   ...(indexURL && { pyodide: { indexURL } }),
   onProgress: ({ stage, what }) => show(stage, what),
-}).catch((error: Error) => {
-  show(`This did not work. ${error.name}: ${error.message}`);
-  throw error;
 });
 
 const mean: number = await worker.mean([1, 2.5]);

@@ -3,8 +3,8 @@
  *
  *     <py-config>interpreter = "/workerlib/workerlib-pyodide.mjs"</py-config>
  *
- * It loads the Pyodide of `?pyodide=FOLDER`, an address that starts from this file's own, or that of a fixed version from
- * its CDN. The first visit starts as with Pyodide's own module; afterwards a worker makes a snapshot and keeps it for the
+ * It loads the Pyodide of `?pyodide=FOLDER`, or of a folder's pyodide.mjs, an address that starts from this file's own, or that
+ * of a fixed version from its CDN. The first visit starts as with Pyodide's own module; afterwards a worker makes a snapshot and keeps it for the
  * Pythons that start later, in the page and in workers. This file passes on every option.
  *
  * If workerlib is installed, the snapshot has its modules in it, and a script's `import workerlib` runs the package's first file
@@ -49,7 +49,9 @@ const MODULES = [
 const here = new URL(import.meta.url);
 const asked = here.searchParams.get("pyodide");
 const address = asked ?? `https://cdn.jsdelivr.net/pyodide/v${PYODIDE_VERSION}/full/`;
-const folder = new URL(address.replace(/\/?$/, "/"), here).href;
+const named = new URL(address, here);
+// PyScript resolves an address of the configuration only if it ends like a module's.
+const folder = named.pathname.endsWith(".mjs") ? new URL("./", named).href : named.href.replace(/\/?$/, "/");
 const pyodide = await importPyodide<Python>(folder, asked === null ? PYODIDE_VERSION : undefined);
 
 /** The package whose modules are in the snapshot, and the module that has PyScript's Pythons need the others. */
