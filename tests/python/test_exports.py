@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+import sys
+import typing
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Annotated, Any, Literal, Optional, Union
 
 import pytest
 from workerlib import _exports
 from workerlib._result_kinds import DECORATED, EITHER, STREAM
+from workerlib._rpc.described_classes import methods_of
 
 
 def nothing(): ...  # type: ignore[no-untyped-def]
@@ -178,6 +182,173 @@ def returns_iterator() -> Iterator[int]:
     return iter([1])
 
 
+def helper_call(count: int = 3):  # type: ignore[no-untyped-def]
+    return generator(count)
+
+
+def one_of_two(count: int) -> Any:
+    if count:
+        return []
+    return async_generator()
+
+
+async def helper_call_later(count: int):  # type: ignore[no-untyped-def]
+    return generator(count)
+
+
+def helper_call_by_name(count: int):  # type: ignore[no-untyped-def]
+    return generator(count=count)
+
+
+def module_call():  # type: ignore[no-untyped-def]
+    return ast.walk(ast.parse("1"))
+
+
+def expression(rows: list[int]):  # type: ignore[no-untyped-def]
+    return (row + 1 for row in rows)
+
+
+def with_inner(count: int):  # type: ignore[no-untyped-def]
+    def inner() -> Iterator[int]:
+        yield count
+
+    return inner()
+
+
+def sums(rows: list[int]):  # type: ignore[no-untyped-def]
+    return sum(row + 1 for row in rows) + sum(generator(1))
+
+
+def sums_at_last(rows: list[int]):  # type: ignore[no-untyped-def]
+    return sum(row + len(list(generator(row))) for row in rows)
+
+
+def first_of(count: int):  # type: ignore[no-untyped-def]
+    return next(generator(count))
+
+
+def sends(count: int):  # type: ignore[no-untyped-def]
+    return generator(count).send(None)  # type: ignore[attr-defined]
+
+
+def lists(count: int):  # type: ignore[no-untyped-def]
+    return list(generator(count))
+
+
+class HasRows:
+    def _rows(self) -> Iterator[int]:
+        yield 1
+
+    def rows(self):  # type: ignore[no-untyped-def]
+        return self._rows()
+
+    def total(self):  # type: ignore[no-untyped-def]
+        return sum(self._rows())
+
+
+# ruff: noqa: UP007, UP045 - these are the forms to be read.
+Rows = Iterator[int]
+Later = AsyncIterator
+NAMED = "Iterator[int]"
+
+
+def annotated(returns: Any) -> Callable[..., Any]:
+    """Makes a function of this module with that annotation of its result."""
+
+    def function() -> None: ...
+
+    function.__annotations__["return"] = returns
+    return function
+
+
+SAYING = [
+    *("Iterator[int] | None", "None | Iterator[int]", "Optional[Iterator[int]]", "typing.Optional[Iterator]"),
+    *(
+        "Union[list[int], 'Iterator[int]']",
+        "Annotated[Iterator[int], 'rows']",
+        "Rows",
+        "Rows | None",
+        "Later[int]",
+    ),
+    *("Optional['Rows']", " Iterator[int]", "NAMED", "Awaitable[Iterator[int]]", "'Iterator[int] | None'"),
+    *(Iterator[int] | None, Optional[Iterator[int]], Annotated[Iterator[int], "rows"], Rows, Rows | None),
+    *(Optional["Iterator[int]"], Union[list[int], AsyncIterator[int]], typing.Iterator, Iterator, Later[int]),
+    *(Annotated[Optional[Rows], 1], Annotated[Iterator[int] | None, 1], Coroutine[Any, Any, Iterator[int]]),
+]
+NOT_SAYING = [
+    *(
+        "list[Iterator[int]]",
+        "Callable[[], Iterator[int]]",
+        "Rows_",
+        "tuple[Rows, ...]",
+        "Iterator[",
+        "",
+        "x" * 9000,
+    ),
+    *("NAMED_", "dict[str, Any] | None", "Annotated[int, Iterator]", "Literal['Iterator']", "itself", "("),
+    *(
+        list[Iterator[int]],
+        Callable[[], Iterator[int]],
+        Annotated[int, Iterator],
+        Literal["Iterator"],
+        int | None,
+    ),
+    *(None, 3, Any, Optional["int"], typing.NoReturn),
+]
+itself = "itself"
+
+
+@pytest.mark.parametrize("returns", SAYING, ids=repr)
+def test_annotations_that_say_an_iterator(returns: object) -> None:
+    """An annotation says an iterator also where `None`, metadata, quotes or an alias stand around it."""
+    assert _exports.describe_export("f", annotated(returns))[4] == EITHER
+    assert _exports.describe_export("f", decorated(annotated(returns)))[4] & EITHER
+
+
+@pytest.mark.parametrize("returns", NOT_SAYING, ids=lambda one: repr(one)[:40])
+def test_annotations_that_say_no_iterator(returns: object) -> None:
+    """An iterator within another type is a part of the result, and text that is no annotation is none."""
+    assert _exports.describe_export("f", annotated(returns))[4] == VALUE
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="`type X = …` is Python 3.12's")
+def test_annotations_by_type_statements() -> None:
+    """`type Rows = Iterator[int]` says an iterator, with parameters too; one that names itself ends."""
+    names: dict[str, Any] = {"Iterator": Iterator}
+    exec(  # noqa: S102 - the statement is a syntax error before Python 3.12
+        "type Rows = Iterator[int]\ntype Of[T] = Iterator[T] | None\ntype Itself = Itself | None\n"
+        "type Missing = Absent[int]\n"
+        "def rows() -> Rows: ...\ndef of() -> Of[int]: ...\ndef text() -> 'Rows | None': ...\n"
+        "def itself() -> Itself: ...\ndef missing() -> Missing: ...\n",
+        names,
+    )
+    kinds = [
+        _exports.describe_export(name, names[name])[4] for name in ("rows", "of", "text", "itself", "missing")
+    ]
+    assert kinds == [EITHER, EITHER, EITHER, VALUE, VALUE]
+
+
+def test_methods_that_return_a_generator() -> None:
+    """A method that returns the generator of another method gives either."""
+    methods = methods_of(HasRows)
+    assert methods == {"rows": None, "total": False}
+
+
+def test_a_partial_function_of_itself() -> None:
+    """A partial function that is its own function, and one of a circle of two, are described and not followed for ever."""
+    own, one = functools.partial(nothing), functools.partial(nothing)
+    two = functools.partial(one)
+    own.__setstate__((own, (), {}, {}))
+    one.__setstate__((two, (), {}, {}))
+    try:
+        for function in (own, one, decorated(own), passed_on(own)):
+            assert _exports.describe_export("f", function)[4] & ~DECORATED == VALUE
+    finally:
+        # The interpreter cannot free such circles by itself.
+        own.__setstate__((nothing, (), {}, {}))
+        one.__setstate__((nothing, (), {}, {}))
+
+
 def returns_text() -> "collections.abc.AsyncGenerator[int, None]":  # type: ignore[name-defined,empty-body]  # noqa: F821, UP037
     ...
 
@@ -213,6 +384,20 @@ VALUE = 0
         (returns_iterator, EITHER),
         (returns_text, EITHER),
         (decorated(returns_iterator), EITHER | DECORATED),
+        (helper_call, EITHER),
+        (helper_call_by_name, EITHER),
+        (one_of_two, EITHER),
+        (helper_call_later, EITHER),
+        (module_call, EITHER),
+        (expression, EITHER),
+        (with_inner, EITHER),
+        (decorated(helper_call), EITHER | DECORATED),
+        (functools.partial(helper_call, 1), EITHER),
+        (sums, VALUE),
+        (sums_at_last, VALUE),
+        (first_of, VALUE),
+        (sends, VALUE),
+        (lists, VALUE),
         (decorated(nothing), DECORATED),
         (passed_on(nothing), VALUE),
         (asynchronous, VALUE),

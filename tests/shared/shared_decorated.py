@@ -19,6 +19,7 @@ Connect = Callable[..., AbstractAsyncContextManager[Worker]]
 
 EITHER = (
     *("passed_on", "passed_on_async", "passed_on_without_wraps", "passed_on_later", "passed_on_later_async"),
+    *("without_annotation", "without_annotation_async", "by_expression", "perhaps"),
     *("passed_on_by_class", "passed_on_twice", "of_another", "of_another_async", "by_type"),
 )
 """Exports that return a generator which a decorator passes on."""
@@ -92,8 +93,47 @@ async def test_a_call_is_awaited_or_iterated_over(worker: Worker) -> None:
     await call.aclose()
     never = worker.passed_on(3)
     never.close()
-    with raises(RuntimeError, match="call it again"):
+    with raises(RuntimeError, match=r"passed_on\(\) has been closed: call it again to await its result"):
         await never
+
+
+async def test_a_call_that_has_been_closed(worker: Worker) -> None:
+    """A call is not made after `close()` or `aclose()`, and its `repr()` says how it was used."""
+    for end in ("close", "aclose"):
+        call = worker.noting_behind("behind-closed", 1)
+        if (ending := getattr(call, end)()) is not None:
+            await ending
+        assert repr(call) == "<workerlib.Stream 'noting_behind', ended>", end
+        with raises(
+            RuntimeError, match=r"noting_behind\(\) has been closed: call it again to await its result"
+        ):
+            await call
+        assert [row async for row in call] == [], end
+        call.close()
+        await call.aclose()
+    assert await worker.noted("behind-closed") == []
+    call = worker.listed_rows(2)
+    assert await call == [0, 1]
+    assert repr(call) == "<workerlib.Stream 'listed_rows', awaited>"
+    call.close()
+    rows = worker.passed_on(1_000_000)
+    assert await anext(rows) == 0
+    assert repr(rows) == "<workerlib.Stream 'passed_on', open>"
+    with raises(RuntimeError, match=r"passed_on\(\) is iterated over, .* write `await ….aclose\(\)`"):
+        rows.close()
+    await rows.aclose()
+    rows.close()
+    assert await open_streams(worker) == (0, 0)
+
+
+async def test_an_export_that_returns_a_call_of_a_generator(worker: Worker) -> None:
+    """An export without annotation is a stream if it returns a generator function's call, and a value if not."""
+    assert await worker.sum_of_rows(4) == 6
+    assert inspect.iscoroutine(call := worker.sum_of_rows(1))
+    assert await call == 0
+    assert await worker.perhaps(0) is None
+    with raises(TypeError, match=r"perhaps\(\) returned NoneType, .* write `await perhaps\(…\)`"):
+        await anext(worker.perhaps(0))
 
 
 async def test_a_call_that_nobody_awaits_is_told(worker: Worker) -> None:

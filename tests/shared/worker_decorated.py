@@ -86,6 +86,26 @@ async def of_another_async(count: int) -> AsyncIterator[int]:
     return plain_async(count)
 
 
+def without_annotation(count: int):  # type: ignore[no-untyped-def]
+    return plain(count)
+
+
+async def without_annotation_async(count: int):  # type: ignore[no-untyped-def]
+    return plain_async(count)
+
+
+def by_expression(count: int):  # type: ignore[no-untyped-def]
+    return (number for number in range(count))
+
+
+def perhaps(count: int) -> Iterator[int] | None:
+    return iter(range(count)) if count else None
+
+
+def sum_of_rows(count: int):  # type: ignore[no-untyped-def]
+    return sum(plain(count))
+
+
 @functools.singledispatch
 def by_type(count: object) -> Any:
     raise TypeError(type(count))
@@ -104,6 +124,11 @@ for _name, _function in {
     "partial_passed_on": functools.partial(passed_on(plain), 3),
     "of_another": of_another,
     "of_another_async": of_another_async,
+    "without_annotation": without_annotation,
+    "without_annotation_async": without_annotation_async,
+    "by_expression": by_expression,
+    "perhaps": perhaps,
+    "sum_of_rows": sum_of_rows,
     "by_type": by_type,
     "cached_rows": functools.lru_cache(maxsize=None)(plain),
     "partial_rows": functools.partial(plain, 3),

@@ -9,7 +9,14 @@ from functools import partial
 from types import FunctionType
 from typing import Any, TypeVar, cast, overload
 
-from workerlib._result_kinds import DECORATED, EITHER, STREAM, kind_of, says_iterator
+from workerlib._result_kinds import (
+    DECORATED,
+    EITHER,
+    STREAM,
+    kind_of,
+    returns_call_of_generator,
+    says_iterator,
+)
 from workerlib._users.options import require_flag
 
 Function = Callable[..., Any]
@@ -257,9 +264,10 @@ def _describe_plain(name: str, function: FunctionType) -> ExportDescription | No
     if flags & inspect.CO_VARKEYWORDS:
         add(names[end + bool(flags & inspect.CO_VARARGS)], 4, empty)
     returns = annotations.get("return", empty)
-    kind = EITHER if returns is not empty and says_iterator(returns) else 0
     if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
         kind = STREAM
+    else:
+        kind = EITHER if says_iterator(returns, function) or returns_call_of_generator(function) else 0
     return name, doc, parameters, _annotation(returns), kind
 
 

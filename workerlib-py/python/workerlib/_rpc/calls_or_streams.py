@@ -62,6 +62,10 @@ class CallOrStream(Stream[_T_co], Coroutine[Any, Any, Any]):
                 self._is_stepping = False
         return self
 
+    async def aclose(self) -> None:
+        self._make = None
+        await super().aclose()
+
     async def _opened(self) -> Inbox:
         if self._make is None and not self._is_closed:
             raise RuntimeError(f"{self.name}() has been awaited: call it again to iterate over its items")
@@ -83,10 +87,25 @@ class CallOrStream(Stream[_T_co], Coroutine[Any, Any, Any]):
         return self._begun().throw(*error)
 
     def close(self) -> None:
-        """Gives the call up, as a coroutine does; one that has not begun is never made."""
+        """Gives the call up, as a coroutine does; one that has not begun is never made.
+
+        Raises:
+            RuntimeError: If it is iterated over: the end of a stream has to be awaited.
+        """
         if self._call is not None:
             self._call.close()
+        elif self._open is not None:
+            self._is_closed = True
+        elif self._is_stepping or not (self._is_closed or self._inbox is None or self._inbox.is_over):
+            raise RuntimeError(
+                f"{self.name}() is iterated over, and its end has to be awaited: write `await ….aclose()`"
+            )
         self._make = None
+
+    def __repr__(self) -> str:
+        if self._call is not None:
+            return f"<workerlib.Stream {self.name!r}, awaited>"
+        return super().__repr__()
 
     def __del__(self) -> None:
         # Python warns so of its own coroutines. Streams that nobody iterates over have no warning.
@@ -97,6 +116,7 @@ class CallOrStream(Stream[_T_co], Coroutine[Any, Any, Any]):
         if self._call is None:
             make, self._make = self._make, None
             if make is None or self._open is None:
-                raise RuntimeError(f"{self.name}() is iterated over: call it again to await its result")
+                state = "has been closed" if self._is_closed else "is iterated over"
+                raise RuntimeError(f"{self.name}() {state}: call it again to await its result")
             self._call = make()
         return self._call

@@ -92,14 +92,14 @@ def methods_of(cls: type) -> Methods:
         function = member.__func__ if isinstance(member, staticmethod | classmethod) else member
         # To `inspect` it is a routine, as each descriptor is that cannot be set.
         if inspect.isroutine(function) and not isinstance(function, cached_property):
-            methods[name] = _gives_stream(function)
+            methods[name] = _gives_stream(function, cls)
     return methods
 
 
-def _gives_stream(function: Any) -> bool | None:
+def _gives_stream(function: Any, cls: type) -> bool | None:
     # Python 3.14 evaluates the annotations now. They may have names that only a type checker imports.
     returns = attempt(lambda: getattr(function, "__annotations__", {}).get("return"))
-    return _GIVES_STREAM[attempt(lambda: kind_of(function, returns)) or 0]
+    return _GIVES_STREAM[attempt(lambda: kind_of(function, returns, cls)) or 0]
 
 
 _GIVES_STREAM = {0: False, STREAM: True, EITHER: None}
