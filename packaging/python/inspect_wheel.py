@@ -12,11 +12,13 @@ import gzip
 import hashlib
 import io
 import json
+import marshal
 import sys
 import zipfile
 from pathlib import Path
 
 MODULES = "workerlib/modules.zip"
+BYTECODE = "workerlib/bytecode.cpython-314"
 """The wheel for Pyodide has its modules there: bundle_modules.py."""
 
 
@@ -37,7 +39,7 @@ def check_files(wheel: zipfile.ZipFile) -> None:
     if wheel.filename and "wasm32" in wheel.filename:
         scripts = ("python_worker.js", "worker.js", "workerlib.js", "workerlib-pyodide.mjs")
         needed |= {f"workerlib/javascript/{name}" for name in scripts}
-        needed.add(MODULES)
+        needed |= {MODULES, BYTECODE}
     missing = needed - names
     if missing:
         raise SystemExit(f"the wheel lacks {sorted(missing)}")
@@ -49,15 +51,21 @@ def check_files(wheel: zipfile.ZipFile) -> None:
 
 
 def check_modules(wheel: zipfile.ZipFile) -> None:
-    """Checks that all modules are in one archive, each with its source and its bytecode."""
+    """Checks that all modules are in one archive, and that each has bytecode, there or in the file for it."""
     loose = [name for name in wheel.namelist() if name.endswith(".py")]
-    if loose != ["workerlib/__init__.py", "workerlib/starter/workerlib.py"]:
+    if loose != ["workerlib/__init__.py", "workerlib/_bytecode.py", "workerlib/starter/workerlib.py"]:
         raise SystemExit(f"modules should be in {MODULES}, and the wheel holds {loose}")
     with zipfile.ZipFile(io.BytesIO(wheel.read(MODULES))) as archive:
         names = set(archive.namelist())
     sources = {name for name in names if name.endswith(".py")}
-    if names != sources | {f"{name}c" for name in sources} or "_api/connect.py" not in sources:
-        raise SystemExit(f"{MODULES} lacks sources or bytecode")
+    compiled = {name[:-1] for name in names - sources}
+    content = wheel.read(BYTECODE)
+    for name, (is_package, _, length) in marshal.loads(content[8:]).items():
+        path = "/".join(name.split(".")[1:])
+        if length:
+            compiled.add(f"{path}/__init__.py" if is_package else f"{path}.py")
+    if sources != compiled or "_api/connect.py" not in sources:
+        raise SystemExit(f"without source or bytecode: {sorted(sources ^ compiled)}")
 
 
 def check_order(wheel: zipfile.ZipFile) -> None:

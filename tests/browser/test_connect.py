@@ -142,6 +142,32 @@ def connections():
 
 
 @in_page(page="mishaps")
+async def test_a_first_call_reads_no_archive(workerlib: Any, tags: Any) -> None:
+    """All modules that a worker's first call needs come from the file of bytecode (ADR 136).
+
+    `zipimport` reads the archive of the other modules in Python code, which takes longer than the call.
+    """
+    script = """
+import sys
+import workerlib
+
+@workerlib.export
+def modules():
+    own = [module for name, module in sys.modules.items() if name.partition(".")[0] == "workerlib"]
+    loaders = {module.__name__: type(module.__loader__).__name__ for module in own}
+    return loaders, sys.version_info[:2]
+"""
+    tags.worker("modules", script)
+    async with workerlib.connect("modules") as worker:
+        loaders, version = await worker.modules()
+    assert len(loaders) > 100
+    # The two loose files, and the extension module.
+    loose = {"workerlib", "workerlib._bytecode", "workerlib._native"}
+    archived = [name for name, loader in loaders.items() if loader != "BytecodeFinder" and name not in loose]
+    assert version != (3, 14) or archived == []
+
+
+@in_page(page="mishaps")
 async def test_an_unknown_name(workerlib: Any, raises: Any, pace: Any) -> None:
     """It says so after a grace of a second, and lists the names that there are."""
     import time

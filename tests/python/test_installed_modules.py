@@ -1,7 +1,11 @@
-"""The modules of the installed package: the wheel for Pyodide has them in one file, with their bytecode (ADR 64)."""
+"""The modules of the installed package: the wheel for Pyodide has them in two files, with their bytecode.
+
+The decisions are ADR 64 and ADR 136.
+"""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import traceback
@@ -13,6 +17,7 @@ import workerlib
 from pace import IN_PYODIDE
 
 pytestmark = pytest.mark.skipif(not IN_PYODIDE, reason="the native wheel has its modules as files")
+bytecode = pytest.mark.skipif(sys.version_info[:2] != (3, 14), reason="the bytecode is that of Pyodide 314")
 
 
 def _modules() -> list[ModuleType]:
@@ -20,17 +25,31 @@ def _modules() -> list[ModuleType]:
     return [sys.modules[name] for name in names]
 
 
-def test_modules_come_from_one_file() -> None:
-    """Installing a hundred files takes longer than installing one: no module is a file of its own."""
+def test_no_module_is_a_file() -> None:
+    """Installing a hundred files takes longer than installing two: the modules are in an archive."""
     modules = _modules()
     assert len(modules) > 50
-    assert {type(module.__loader__).__name__ for module in modules} == {"zipimporter"}
+    assert [module.__name__ for module in modules if "/modules.zip/" not in str(module.__file__)] == []
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 14), reason="the bytecode is that of Pyodide 314")
+@bytecode
 def test_no_module_is_compiled() -> None:
-    """Compiling the sources took most of the time of `import workerlib`."""
-    assert [module.__name__ for module in _modules() if not str(module.__file__).endswith(".pyc")] == []
+    """Compiling the sources took most of the time of `import workerlib`; modules of the archive have bytecode there."""
+    import workerlib.testing  # one that is imported from the archive
+
+    others = [module for module in _modules() if type(module.__loader__).__name__ != "BytecodeFinder"]
+    assert workerlib.testing in others
+    assert [module.__name__ for module in others if not str(module.__file__).endswith(".pyc")] == []
+
+
+@bytecode
+def test_a_module_is_reloaded_from_the_file() -> None:
+    """The content of the file is freed after the import of the package, and modules are still read from it."""
+    from workerlib import _users_line
+
+    code = _users_line.__loader__.get_code(_users_line.__name__)  # type: ignore[union-attr]
+    assert code.co_filename == _users_line.__file__
+    assert importlib.reload(_users_line) is _users_line
 
 
 def test_sources_and_documentation_are_there() -> None:

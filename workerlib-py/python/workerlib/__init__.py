@@ -25,8 +25,11 @@ if sys.implementation.name == "micropython":
     raise ImportError('workerlib needs Pyodide: write type="py", not type="mpy", in the script tag')
 
 if sys.platform == "emscripten":
-    # The wheel for Pyodide has its modules in one file, with their bytecode: ADR 64.
+    # The wheel for Pyodide has its modules in two files: ADR 64, ADR 136.
+    from workerlib import _bytecode
+
     __path__.insert(0, f"{__path__[0]}/modules.zip")
+    _bytecode.use(__path__[1], __path__[0])
 
 from typing import TYPE_CHECKING
 
@@ -176,6 +179,7 @@ if sys.platform == "emscripten":
     from workerlib._hosts.pyscript import worker
 
     suspending.install()
+    _bytecode.release()
 
     # Last, because it may import modules of the user, and they may import this one.
     worker.serve()
