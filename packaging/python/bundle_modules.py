@@ -49,8 +49,8 @@ def bundle(package: Path) -> int:
     Returns:
         How many modules were moved.
     """
-    # The place of an installed package in Pyodide, which tracebacks show.
-    place = f"{sysconfig.get_paths()['purelib']}/{package.name}/{ARCHIVE}"
+    # The place of an installed package in Pyodide, which tracebacks show. Pyodide's own path may begin with two slashes.
+    place = f"/{sysconfig.get_paths()['purelib'].lstrip('/')}/{package.name}/{ARCHIVE}"
     files = [path.relative_to(package) for path in sorted(package.rglob("*.py"))]
     modules = [path for path in files if path.as_posix() not in KEPT]
     table: dict[str, tuple[bool, int, int]] = {}
