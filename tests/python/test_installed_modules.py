@@ -49,11 +49,11 @@ def test_no_module_is_compiled() -> None:
 @bytecode
 def test_a_module_is_reloaded_from_the_file() -> None:
     """The content of the file is freed after the import of the package, and modules are still read from it."""
-    from workerlib import _users_line
+    from workerlib._users import line
 
-    code = _users_line.__loader__.get_code(_users_line.__name__)  # type: ignore[union-attr]
-    assert code.co_filename == _users_line.__file__
-    assert importlib.reload(_users_line) is _users_line
+    code = line.__loader__.get_code(line.__name__)  # type: ignore[union-attr]
+    assert code.co_filename == line.__file__
+    assert importlib.reload(line) is line
 
 
 def test_sources_and_documentation_are_there() -> None:

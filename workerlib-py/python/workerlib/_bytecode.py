@@ -60,12 +60,12 @@ class Bytecode:
         """Returns the code of a module whose length is not 0."""
         _, offset, length = self.table[name]
         begin = self._begin + offset
-        if self._content is not None:
-            code: CodeType = marshal.loads(self._content[begin : begin + length])
-            return code
-        with open(self._path, "rb") as file:
-            file.seek(begin)
-            code = marshal.loads(file.read(length))
+        if self._content is None:
+            with open(self._path, "rb") as file:
+                file.seek(begin)
+                code: CodeType = marshal.loads(file.read(length))
+        else:
+            code = marshal.loads(self._content[begin : begin + length])
         return code
 
 
