@@ -14,7 +14,6 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from workerlib._errors import (
-    ConfigError,
     ConnectionClosedError,
     DeadlockError,
     FrameError,
@@ -36,20 +35,20 @@ from workerlib._rpc.direct_path import direct_path
 from workerlib._rpc.endpoint import BlockingEndpoint, Endpoint
 from workerlib._rpc.functions_there import FunctionsThere
 from workerlib._rpc.guarded_steps import guarded_steps
-from workerlib._rpc.incoming_call import Served, current_call, on_serving, serving_connections
+from workerlib._rpc.handshake import DONE_BY as HANDSHAKE_DONE_BY
+from workerlib._rpc.handshake import SIDES
+from workerlib._rpc.incoming_call import Served, current_call
 from workerlib._rpc.interruptible import Guard
 from workerlib._rpc.news import DONE_BY as NEWS_DONE_BY
 from workerlib._rpc.outgoing_call import Outcome, Pending, driver, errors_of_end
 from workerlib._rpc.references import References
-from workerlib._rpc.remote_functions import OnReport, learn, not_exported
+from workerlib._rpc.remote_functions import OnReport, not_exported
 from workerlib._rpc.repeated_interrupts import Insistence
 from workerlib._rpc.serving import STARTED_BY, await_result, start_call
 from workerlib._rpc.streams import DONE_BY as STREAMS_DONE_BY
 from workerlib._rpc.streams import Streams
 from workerlib._rpc.streams_consumed import BYTES_AHEAD, Stream
 from workerlib._rpc.wakeup import Wakeup
-from workerlib._values.adapter import AdapterDescription
-from workerlib._values.adapters import check_peer
 from workerlib._values.async_adapters import finish, restore
 from workerlib._values.exceptions import describe, raise_remote, rebuild
 from workerlib._values.functions import enter, leave
@@ -61,10 +60,6 @@ _T = TypeVar("_T")
 # The seconds that the other side has to say that it has passed a cancel on. A side that does not say so is
 # busy with something that cannot be cancelled: the call is given up then.
 _GRACE = 0.5
-_MOST_LATE_TEXT = 64 << 20
-"""The most characters by which the other side may describe exports after the handshake, all in all."""
-_SIDES = {True: ("the worker", "the page"), False: ("the page", "the worker")}
-"""The titles of the other side and of this one, by whether this one connects."""
 
 
 class Connection:
@@ -144,7 +139,8 @@ class Connection:
         """Done when the connection has ended: with the reason."""
         self.on_exports: Callable[[list[ExportDescription]], None] | None = None
         """Called when the other side exports more than the handshake told."""
-        self._late_text = 0
+        # The characters by which the other side has described exports after the handshake.
+        self.late_text = 0
         self.outlet: Any = None
         """This side's output that has not been sent yet (`_rpc/output.py`)."""
         self.on_output: Callable[[str, str], object] = lambda _stream, _text: None
@@ -442,61 +438,9 @@ class Connection:
         """The seconds that the other side has to say that it has passed a cancel on."""
         return _GRACE
 
-    def _on_opened(
-        self,
-        _version: str,
-        exports: list[ExportDescription],
-        ours: list[AdapterDescription],
-        theirs: list[AdapterDescription],
-    ) -> None:
-        self.needs_deferred = any(is_async for _key, _entry, is_async in (*ours, *theirs))
-        self._be_direct()
-        try:
-            check_peer(ours, theirs, *_SIDES[self._session.connects])
-        except ConfigError as error:
-            if not self.opened.done():
-                self.opened.set_exception(error)
-            self._session.close(str(error))
-        if not self._session.connects and not self.closed.done():
-            self.on_exports = self._learn
-            self._learn(exports)
-            serving_connections.append(self)
-            for listener in on_serving:
-                listener(self)
-            self.closed.add_done_callback(lambda _: serving_connections.remove(self))
-        if not self.opened.done():
-            self.opened.set_result(exports)
-
     def _be_direct(self) -> None:
         """Has the commonest steps done without Python, which a connection that sees each step does not."""
         self._session.be_direct(direct_path(self))
-
-    def _learn(self, exports: list[ExportDescription]) -> None:
-        try:
-            learn(self, "page", "the page", exports)
-        except ProtocolError as error:
-            self._session.close(str(error))
-
-    def _on_exports(self, exports: list[ExportDescription]) -> None:
-        self._late_text += len(str(exports))
-        try:
-            exports = self.references.classes.hear(exports)
-        except ProtocolError as error:
-            self._session.close(str(error))
-            return
-        if self._late_text > _MOST_LATE_TEXT:
-            self._session.close(
-                "the other side has described exports again and again, with more than 64 MiB of text"
-            )
-        elif self.on_exports is None:
-            # The task that awaits the handshake has not looked at its result yet.
-            if self.opened.done() and not self.opened.cancelled() and not self.opened.exception():
-                self.opened.result().extend(exports)
-        else:
-            try:
-                self.on_exports(exports)
-            except ProtocolError as error:
-                self._session.close(str(error))
 
     def _on_ready(self, call: int) -> None:
         self._settle(call, None)
@@ -568,7 +512,7 @@ class Connection:
 
     def deadlock(self, function: str) -> DeadlockError:
         """Makes the error of a call that the other side would never start."""
-        there, here = _SIDES[self._session.connects]
+        there, here = SIDES[self._session.connects]
         return DeadlockError(
             f"{function}() cannot be called: {there} waits in workerlib.wait(…) for the answer of the"
             f" function of {here} that calls it, and starts no call before; await in {there} instead of"
@@ -675,7 +619,7 @@ class Connection:
         if function is None and self._session.connects:
             function = built_in.get(name)
         if function is None:
-            raise not_exported(name, self.functions, _SIDES[self._session.connects][1])
+            raise not_exported(name, self.functions, SIDES[self._session.connects][1])
         # Not in the table of functions: a function among values must be found there as itself.
         return self.log.logged(name, function) if self.log.is_on else function
 
@@ -687,8 +631,7 @@ class Connection:
 # Not looked up in the connection by names that are made anew each time: a small call has no time for that.
 _DONE_BY: dict[str, Callable[..., None]] = {
     "transmit": Connection._on_transmit,
-    "opened": Connection._on_opened,
-    "exports": Connection._on_exports,
+    **HANDSHAKE_DONE_BY,
     "ready": Connection._on_ready,
     "started": Connection._on_started,
     "cancelling": Connection._on_cancelling,
