@@ -32,7 +32,7 @@ pub(crate) fn npm_folder(workspace: &Workspace) -> PathBuf {
 
 /// Makes the archive of the npm package, as npm's registry would have it, in a folder; returns its path.
 pub(crate) fn pack(workspace: &Workspace, folder: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(folder)?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let npm = process::find_program("npm").context("npm is missing")?;
     let mut pack = Command::new(npm);
     pack.args(["pack", "--silent"]).arg(npm_folder(workspace)).arg("--pack-destination").arg(folder);

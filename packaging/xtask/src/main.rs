@@ -18,6 +18,7 @@ use crate::workspace::Workspace;
 mod bench;
 mod compiler;
 mod demo;
+mod disk;
 mod docs;
 mod folder;
 mod fuzz;
@@ -106,7 +107,11 @@ fn main() -> ExitCode {
         run(&Arguments::parse().command)
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        let error = format!("{error:#}");
+        eprintln!("error: {error}");
+        if let Some(remedy) = disk::remedy(&Workspace::of_this_program(), &error) {
+            eprintln!("\n{remedy}");
+        }
         ExitCode::FAILURE
     })
 }

@@ -68,14 +68,14 @@ pub(crate) fn capture_within(
 ) -> Result<Run> {
     let path = log_path(workspace, name)?;
     let mut log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    writeln!(log, "$ {}", line_of(command))?;
-    let start = fs::metadata(&path)?.len();
+    writeln!(log, "$ {}", line_of(command)).with_context(|| format!("cannot write {}", path.display()))?;
+    let start = fs::metadata(&path).with_context(|| format!("cannot look at {}", path.display()))?.len();
     // A Python that keeps no bytecode compiles the standard library at each start, which takes a second.
     command.env(BYTECODE, workspace.bytecode()).env_remove(NO_BYTECODE);
     // Both streams go to one file, so that the lines keep the order in which they were written.
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let status = wait(command, &path, limit)?;
-    let bytes = fs::read(&path)?;
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut output =
         String::from_utf8_lossy(bytes.get(usize::try_from(start)?..).unwrap_or_default()).into_owned();
     if status.is_none() {
@@ -105,7 +105,8 @@ fn wait(command: &mut Command, log: &Path, limit: Limit) -> Result<Option<ExitSt
         let longest = match limit {
             Limit::Total(longest) => longest,
             Limit::Silence(longest) => {
-                let now = fs::metadata(log)?.len();
+                let about = fs::metadata(log).with_context(|| format!("cannot look at {}", log.display()))?;
+                let now = about.len();
                 if now != length {
                     (since, length) = (Instant::now(), now);
                 }
@@ -196,6 +197,20 @@ mod tests {
             .env(NO_BYTECODE, "1");
         let output = run(&workspace, "told", &mut sh).expect("there is a shell");
         assert_eq!(output.trim_end(), format!("{} unset", workspace.bytecode().display()));
+        fs::remove_dir_all(folder).expect("the folder is ours");
+    }
+
+    /// A full disk is met at the first line of a log: the error names the log.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_log_that_cannot_be_written_is_named() {
+        let folder = std::env::temp_dir().join(format!("xtask full log {}", std::process::id()));
+        let workspace = Workspace::at(folder.clone());
+        let path = log_path(&workspace, "told").expect("it can be made");
+        std::os::unix::fs::symlink("/dev/full", &path).expect("it can be made");
+        let error = run(&workspace, "told", &mut Command::new("true")).expect_err("the disk is full");
+        let error = format!("{error:#}");
+        assert!(error.contains(&path.display().to_string()) && error.contains("No space left"), "{error}");
         fs::remove_dir_all(folder).expect("the folder is ours");
     }
 

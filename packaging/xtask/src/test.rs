@@ -24,6 +24,7 @@ use self::remembered::{Remembered, Tools};
 use self::report::{Ending, Report};
 use self::sites::Sites;
 use self::table::{LeftOut, Row};
+use crate::disk;
 use crate::pyodide::{self, Pyodide};
 use crate::setup::{self, need::Need};
 use crate::site;
@@ -147,6 +148,12 @@ pub(crate) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode>
     let left_out = LeftOut { parts: left_out.iter().map(|part| part.name).collect(), too_slow };
     print!("{}", table::write(&rows, &left_out, start.elapsed().as_secs_f64()));
     let failed = rows.iter().any(|row| row.report.failed > 0);
+    if failed {
+        let told: String = rows.iter().map(|row| row.report.output.as_str()).collect();
+        if let Some(remedy) = disk::remedy(workspace, &told) {
+            println!("\n{remedy}");
+        }
+    }
     if rows.iter().all(|row| row.report.passed == 0) && !failed {
         bail!("no test ran; do the arguments for pytest choose one?");
     }

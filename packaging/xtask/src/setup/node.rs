@@ -127,7 +127,7 @@ fn ensure(workspace: &Workspace, source: &Path, folder: &Path) -> Result<Outcome
     if stamp::is_fresh(&packages, &fingerprint) {
         return Ok(Outcome::Unchanged);
     }
-    fs::create_dir_all(folder)?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     stamp::clear(&packages);
     for name in ["package.json", "package-lock.json", ".npmrc"] {
         fs::copy(source.join(name), folder.join(name))

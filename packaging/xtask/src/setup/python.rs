@@ -139,7 +139,7 @@ pub(crate) fn ensure_library(workspace: &Workspace, library: &Path) -> Result<Ou
     // The version stays while the content changes, so pip has to be told to install it again.
     pip.args(["install", "--no-compile", "--no-index", "--no-deps", "--force-reinstall"]);
     process::run(workspace, "pip-workerlib", pip.arg(library))?;
-    fs::write(&mark, "")?;
+    fs::write(&mark, "").with_context(|| format!("cannot write {}", mark.display()))?;
     stamp::set(&mark, &fingerprint)?;
     Ok(Outcome::Done)
 }
