@@ -197,7 +197,7 @@ impl Encoder {
         }
     }
 
-    /// Does the same for a node of any kind that is not known.
+    /// Writes a node that `Source::enter` does not open, of any kind.
     #[inline(never)]
     fn write_seldom<S: Source>(
         &mut self,

@@ -33,13 +33,13 @@ const NOBODY: usize = usize::MAX;
 const MOST_KEYS: usize = 32;
 
 impl Memo {
-    /// Returns the number in the sharing table of a value that was written before, and what there is in it.
+    /// Returns the number in the sharing table of a value that was written before, and how deep its content is nested.
     #[inline]
     pub(crate) fn refer(&mut self, identity: usize) -> Option<(u32, Nesting)> {
         self.refer_if(identity, |_| true)
     }
 
-    /// Does the same for a value that is not a container, or still open.
+    /// Returns the number of a value that was written before, if it is no container or a container that is still open.
     #[inline]
     pub(crate) fn refer_flat(&mut self, identity: usize) -> Option<u32> {
         self.refer_if(identity, |nesting| nesting == Nesting::FLAT).map(|(number, _)| number)

@@ -129,7 +129,7 @@ pub trait Sink {
     /// Splits a value that the sharing table has as `number` into the one that stands here and the one that
     /// references to it are made of.
     fn define(&mut self, number: usize, value: Self::Value) -> (Self::Value, Self::Value);
-    /// Does the same for a container that is not finished, if it can be referred to yet.
+    /// Splits a container that is not finished in the same way, if references to it are already possible.
     fn define_open(&mut self, number: usize, build: &mut Self::Build) -> Option<Self::Value>;
     /// Builds a reference to a defined value.
     fn refer(&mut self, defined: &Self::Value) -> Self::Value;

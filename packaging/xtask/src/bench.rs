@@ -41,7 +41,7 @@ const PICKLE: &str = "pickle 5";
 /// The shape that has a goal of its own in Pyodide, and by how much it should be faster than pickle there.
 const RECORDS: (&str, f64) = ("records", 1.5);
 
-/// The shape that may be slower than by pickle, and how much: an exception has more that may be anything.
+/// The shape that may be slower than by pickle, and by how much: an exception has many attributes of any type.
 const EXCEPTIONS: (&str, f64) = ("exceptions", 0.5);
 
 /// The arguments of `cargo xtask bench`.
@@ -50,7 +50,7 @@ pub(crate) struct Options {
     /// A benchmark that needs no browser
     #[arg(required_unless_present = "browser", conflicts_with = "browser")]
     benchmark: Option<Benchmark>,
-    /// Of `compare`: the commit before and the commit after, or files of results with commas between them
+    /// For `compare`: two commits, the earlier one first, or files of results with commas between them
     #[arg(value_name = "COMMIT", num_args = 2)]
     sides: Vec<String>,
     /// Calls between a page and its worker, and starts of workers, in these browsers
@@ -59,7 +59,7 @@ pub(crate) struct Options {
     /// Parts of the browser's benchmark with commas between them, such as `starts,small`; the results go to target/bench
     #[arg(long, requires = "browser")]
     only: Option<String>,
-    /// Fewer rounds; of the codec not the Rust side, of buffers not the largest; the results go to target/bench
+    /// Measures fewer rounds, without the codec in Rust and without the largest buffers; the results go to target/bench
     #[arg(long)]
     quick: bool,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Options {
 enum Benchmark {
     /// The codec: natively, in Pyodide and in Rust
     Codec,
-    /// Calls by the time on the processor
+    /// The processor time of calls
     Calls,
     /// Rows that became slower between two commits
     Compare,

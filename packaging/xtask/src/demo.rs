@@ -18,13 +18,13 @@ use crate::workspace::Workspace;
 /// The arguments of `cargo xtask demo`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Another port than 8000
+    /// The port on which the page is served; 8000 by default
     #[arg(long, value_name = "N")]
     port: Option<u16>,
     /// Which Pyodide: 314, 0.29 or 315
     #[arg(long, value_name = "VERSION", default_value = "314")]
     pyodide: String,
-    /// No COOP and COEP headers
+    /// Serves the page without COOP and COEP headers, so that it is not isolated
     #[arg(long)]
     no_isolation: bool,
     /// Drives the page in Chromium and checks what it shows (on a free port)
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     headless: bool,
 }
 
-/// Does everything from set-up to a page that can be looked at.
+/// Sets up, builds and serves the demo page.
 ///
 /// # Errors
 /// If a step fails or the port is in use.

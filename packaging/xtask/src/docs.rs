@@ -21,10 +21,10 @@ use crate::workspace::{Workspace, program_of};
 /// The arguments of `cargo xtask docs`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Then serves the site, on this port of the machine itself; 0 takes a free one
+    /// Serves the site when it is built, on this port of localhost; 0 takes a free port
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "8001")]
     serve: Option<u16>,
-    /// Makes the pictures in docs/ anew, by Chromium, and builds nothing else of the documentation
+    /// Only takes the pictures in docs/ anew, by Chromium
     #[arg(long, conflicts_with = "serve")]
     pictures: bool,
 }

@@ -60,7 +60,7 @@ pub(crate) struct Options {
     /// Only these targets
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = TARGETS)]
     target: Vec<String>,
-    /// No address sanitizer (it needs a nightly compiler anyway)
+    /// Builds without the address sanitizer, which needs a nightly compiler
     #[arg(long)]
     no_sanitizer: bool,
 }

@@ -56,7 +56,7 @@ pub(crate) fn capture(workspace: &Workspace, name: &str, command: &mut Command) 
     capture_within(workspace, name, command, Limit::Silence(LONGEST_SILENCE))
 }
 
-/// Does the same, and ends a program that reaches its limit.
+/// Runs `command`, ends it if it reaches its limit, and returns how it ended and all that it wrote.
 ///
 /// # Errors
 /// If the program cannot be started.

@@ -19,7 +19,7 @@ use crate::workspace::Workspace;
 /// The arguments of `cargo xtask publish`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Where the folder will be served, such as https://example.org/workerlib/
+    /// The address at which the folder will be served, such as https://example.org/workerlib/
     #[arg(long, value_name = "URL", value_parser = check)]
     address: String,
 }

@@ -146,7 +146,7 @@ fn check_checkout(workspace: &Workspace, options: &Options) -> Result<String> {
     version::notes(workspace, version)
 }
 
-/// Checks that the checkout is still what the files were made from, which takes minutes.
+/// Checks that nobody has edited the checkout while the files were made, which takes minutes.
 fn check_unchanged(workspace: &Workspace, head: &str) -> Result<()> {
     let changed = git(workspace, &["status", "--porcelain"])?;
     if !changed.is_empty() || git(workspace, &["rev-parse", "HEAD"])? != head {

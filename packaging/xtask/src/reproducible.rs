@@ -23,7 +23,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Outcome> {
     check_dated(workspace, &wheel::epoch(workspace))
 }
 
-/// Does the same with a wheel whose files have the date `epoch`.
+/// Builds a wheel whose files have the date `epoch` again elsewhere, and compares the bytes.
 ///
 /// # Errors
 /// If the bytes differ, or it cannot be built.

@@ -24,10 +24,10 @@ const BEYOND: Duration = Duration::from_secs(600);
 /// The arguments of `cargo xtask soak`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// For how many minutes each engine is kept busy
+    /// The number of minutes for which each engine is kept busy
     #[arg(long, value_name = "N", default_value_t = 30.0)]
     minutes: f64,
-    /// In which engines: chromium, firefox, webkit
+    /// The engines: chromium, firefox, webkit
     #[arg(long, value_name = "ENGINE", num_args = 1.., value_delimiter = ',', default_value = "chromium")]
     browser: Vec<Engine>,
 }

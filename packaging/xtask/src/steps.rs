@@ -42,7 +42,7 @@ impl<'a> Steps<'a> {
         })
     }
 
-    /// Does the same in whole lines, since other lines may come between the start and the end of a step.
+    /// Runs the steps until one fails, and prints whole lines: other jobs may print between the start and the end of a step.
     ///
     /// # Errors
     /// The error of the step that failed, with its name.

@@ -68,16 +68,16 @@ pub(crate) struct Options {
     /// Tells what each part checks, and ends
     #[arg(long)]
     list: bool,
-    /// Also the parts and the tests that repeat a check of others, in another engine or Pyodide
+    /// Also runs the parts and the tests that repeat a check in another engine or Pyodide
     #[arg(long)]
     full: bool,
-    /// Like --full on a machine that is fast enough to end within so many minutes; elsewhere a plain run, which tells what it left out
+    /// Runs as with --full if the machine can end within so many minutes; otherwise runs plainly, and tells what was left out
     #[arg(long, value_name = "MINUTES", conflicts_with_all = ["full", "rerun_failed", "matrix"])]
     full_within: Option<NonZero<u32>>,
     /// Only the tests that failed when they last ran; they are kept in target/failed-tests.json
     #[arg(long)]
     rerun_failed: bool,
-    /// Instead: the supported PyScripts, in Chromium each with the supported Pyodides, in Firefox and WebKit with Pyodide 314
+    /// Runs other parts: each supported PyScript in Chromium with each Pyodide, in Firefox and WebKit with Pyodide 314
     #[arg(long)]
     matrix: bool,
     /// The number of parts that run side by side

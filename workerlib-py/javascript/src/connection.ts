@@ -38,7 +38,7 @@ export class Connection {
   readonly #options: SpawnOptions;
   readonly #remote: Comlink.Remote<PyodideWorker>;
   readonly #waiting = new Set<(error: unknown) => void>();
-  /** There where the page is isolated. */
+  /** Interrupts of the worker. Only an isolated page has them. */
   readonly #interrupts = Interrupts.make();
   /** The calls whose functions may run, also those that nobody waits for any more. */
   readonly #running = new Set<Promise<unknown>>();
@@ -354,9 +354,9 @@ export class Connection {
     this.end(why, new WorkerStartError(`the script of the worker ${this.name} failed: ${why}`));
   }
 
-  /** Notices the worker's death, whatever it died of: it holds a lock that the page gets then. */
+  /** Notices the worker's death by any cause: the worker holds a lock, which the page gets when the worker is gone. */
   async #watch(timeout: number): Promise<void> {
-    // There are no locks where the page is not in a secure context; what ends the worker from here is noticed anyway.
+    // A page outside of a secure context has no locks. It still notices workers that it ends itself.
     if (globalThis.navigator?.locks === undefined) return;
     const name = `workerlib ${crypto.randomUUID()}`;
     try {

@@ -91,7 +91,7 @@ interface Kept {
   image: Promise<Image>;
   /** Pyodide's compiled module, if this is a worker whose page hands it over. */
   module?: Promise<WebAssembly.Module | undefined>;
-  /** There in a page that hands the snapshot over to its workers, which it does when it has Pyodide's compiled module. */
+  /** Hands the snapshot over to the workers of this page, when the page has Pyodide's compiled module. Only a page has one. */
   giver?: Giver;
   onCompiled?: (module: WebAssembly.Module | undefined) => void;
 }
@@ -236,7 +236,7 @@ export async function keepSnapshot({ files, record }: Installed): Promise<void> 
 function haveSnapshotMade(store: Store, python: Python, later: number): void {
   const make = async (): Promise<void> => {
     const key = await keyWith(recordOf(python));
-    // One after the other, whichever workerlib is installed: each making keeps a processor busy.
+    // The lock makes snapshots one after the other, also those of other versions of workerlib: each keeps a processor busy.
     await navigator.locks.request(`workerlib ${key.start}`, async () => {
       const keys = await keysOf(store, key.text);
       // A Python without workerlib starts from a snapshot with it, too.

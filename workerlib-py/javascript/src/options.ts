@@ -7,7 +7,7 @@
 import type { MapOptions, PoolOptions, TaskOptions } from "./pool/index.js";
 import type { CallOptions, SpawnOptions } from "./types.js";
 
-/** What to write, and whether a value is that. */
+/** The words for a valid value, which an error shows, and the function that tells whether a value is one. */
 type Check = readonly [what: string, holds: (value: any) => boolean];
 
 const isText = (value: unknown): boolean => typeof value === "string";

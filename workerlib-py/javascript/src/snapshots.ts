@@ -34,7 +34,7 @@ interface Caller {
   readonly isCalling: boolean;
 }
 
-/** Those of all workers, of any kind. */
+/** The callers of all workers of this page. */
 const callers = new Set<Caller>();
 
 /** The snapshot of workers that have the same Pyodide and the same workerlib. */
@@ -47,10 +47,10 @@ export class Snapshots {
   #making = false;
   /** The number of workers that have started without a snapshot. */
   #plainStarts = 0;
-  /** There while a snapshot is nearly made: resolved when it is, or cannot be. */
+  /** Set while a snapshot is nearly made. Resolves when the snapshot is made, or cannot be made. */
   #soon: Promise<void> | undefined;
 
-  /** Returns those of workers with these options. */
+  /** Returns the snapshots of workers with these options. */
   static of(options: InitOptions): Snapshots {
     const key = JSON.stringify(options);
     let known = Snapshots.#known.get(key);

@@ -411,7 +411,7 @@ function callable(value: unknown): unknown {
   return typeof value === "function" ? (...args: unknown[]) => answered(value(...args), "the callback") : value;
 }
 
-/** What Comlink says of an answer that cannot be cloned, whatever it is. */
+/** Comlink's message for any answer that cannot be cloned. */
 const NO_ANSWER = "Unserializable return value";
 
 /** Waits for the answer of a function of the page; an error says which function gave one that cannot be sent. */

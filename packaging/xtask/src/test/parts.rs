@@ -373,7 +373,7 @@ const MATRIX: &[Part] = &[
     }),
 ];
 
-/// What the parts of the matrix check.
+/// The text that `--list` shows for each part of the matrix.
 const COMBINATION: &str = "the tests that each combination of a PyScript and a Pyodide must pass";
 
 /// The npm packages of the PyScripts.

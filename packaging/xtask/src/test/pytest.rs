@@ -66,7 +66,7 @@ pub(super) fn command(workspace: &Workspace) -> Command {
     command_by(workspace, Command::new(workspace.python()))
 }
 
-/// Does the same with a Python that runs in some way of its own.
+/// Makes such a command of another one that runs a Python, such as valgrind.
 pub(crate) fn command_by(workspace: &Workspace, mut pytest: Command) -> Command {
     pytest.args(["-m", "pytest"]).current_dir(workspace.target());
     pytest.env("HYPOTHESIS_STORAGE_DIRECTORY", workspace.target().join("hypothesis"));
