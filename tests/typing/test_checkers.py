@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import workerlib
 
 from pace import PACE
 
@@ -63,10 +64,19 @@ CHECKERS = [mypy, pyright]
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
-@pytest.mark.parametrize("name", ["accepted.py", "interfaces.py", "stats_worker.py", "strict.py"])
+@pytest.mark.parametrize(
+    "name", ["accepted.py", "interfaces.py", "stats_worker.py", "strict.py", "everything.py"]
+)
 def test_right_calls_are_accepted(checker: Checker, name: str) -> None:
     """The checkers accept right calls and know the types of their results, which the example asserts."""
     assert checker(EXAMPLES / name) == set()
+
+
+def test_the_example_of_everything_has_every_public_name() -> None:
+    """A new name is checked as its users see it: under strict checkers it has a type that can be used."""
+    text = (EXAMPLES / "everything.py").read_text(encoding="utf-8")
+    used = set(re.findall(r"workerlib\.(\w+)", text))
+    assert set(workerlib.__all__) <= used
 
 
 @pytest.mark.parametrize("checker", CHECKERS)

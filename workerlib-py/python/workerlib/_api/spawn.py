@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from pathlib import PurePath
 from types import ModuleType
@@ -39,7 +39,8 @@ _OWN = re.compile(r"workerlib|(.*/)?workerlib-[^/]*\.whl")
 def spawn(
     script: str | PurePath,
     *,
-    interface: type[_I],
+    # Not type[_I]: mypy takes no Protocol for that.
+    interface: Callable[..., _I],
     packages: Iterable[str] = (),
     name: str | None = None,
     timeout: float | None = 60.0,
