@@ -406,3 +406,9 @@ test("a large buffer arrives whole, though room for it is made late", () => {
   assert.equal(peer.memory.HEAPU8[address + length - 1], 71);
   peer.memory.check(() => "the pieces");
 });
+
+test("the reason of a death is cut, however long it is", () => {
+  const peer = open(evaluateChannel());
+  peer.port.say([true, "x".repeat(5_000_000)]);
+  assert.deepEqual(peer.memory.reasons, ["x".repeat(1000)]);
+});

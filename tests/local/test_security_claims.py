@@ -10,6 +10,16 @@ from pathlib import Path
 _ROOT = Path(__file__).parents[2]
 _PACKAGE = _ROOT / "workerlib-py" / "python" / "workerlib"
 _NAMED = re.compile(r"`((?:tests|workerlib-codec|workerlib-core)/[\w./-]+)::([^`]+)`")
+_TESTS = {
+    ".py": r"^(?:async )?def {}\(",
+    ".mjs": r"^(?:test\(|  )[\"`]{}[\"`:,]",
+    ".rs": r"(?:^|\s)fn {}\(|^{}!\(",
+}
+"""How a test of a name begins, in a file of a kind. A title of JavaScript's may go on behind what is named, after a comma or colon."""
+_LIMIT = re.compile(r"^\| [^|]+ \| ([^|]+) \| `(\w+)`, `([\w./-]+)` \|", re.MULTILINE)
+"""A row of the limits: the value, the constant, its file."""
+_VALUE = re.compile(r"([\d_]+)(?: << (\d+))?")
+_UNITS = {"MiB": 1 << 20, "Mi": 1 << 20}
 
 
 def test_each_claim_names_a_test_that_is_there() -> None:
@@ -18,7 +28,9 @@ def test_each_claim_names_a_test_that_is_there() -> None:
     named = _NAMED.findall(text)
     assert len(named) > 20
     for file, test in named:
-        assert test in (_ROOT / file).read_text(), f"{file} has no test {test}"
+        path = _ROOT / file
+        beginning = _TESTS[path.suffix].replace("{}", re.escape(test))
+        assert re.search(beginning, path.read_text(), re.MULTILINE), f"{file} has no test {test}"
 
 
 def test_each_row_of_claims_has_a_test() -> None:
@@ -29,6 +41,24 @@ def test_each_row_of_claims_has_a_test() -> None:
         assert len(rows) > 1
         for row in rows:
             assert row.startswith("| ---") or _NAMED.search(row) or row.endswith("| the first table |"), row
+
+
+def test_each_limit_has_the_value_of_its_constant() -> None:
+    """A constant that is changed changes the page."""
+    text = (_ROOT / "docs" / "security.md").read_text()
+    limits = _LIMIT.findall(text)
+    assert len(limits) >= 9
+    for told, constant, file in limits:
+        path = _ROOT / file if file.startswith("workerlib-") else _PACKAGE / file
+        found = re.search(rf"\b{constant}(?:: \w+)? = ([^;\n]+)", path.read_text())
+        assert found, f"{file} has no constant {constant}"
+        value = _VALUE.fullmatch(found[1])
+        assert value, f"{file}: {constant} is {found[1]}"
+        number, unit = re.findall(r"([\d,]+)(?: (\w+))?", told)[0]
+        expected = int(number.replace(",", "")) * _UNITS.get(unit, 1)
+        assert int(value[1]) << int(value[2] or 0) == expected, (
+            f"{constant}: {told} is told, {found[1]} holds"
+        )
 
 
 def test_few_modules_unpickle() -> None:
