@@ -218,10 +218,10 @@ def test_a_page_is_small_and_shows_its_source(shown: Page, name: str) -> None:
     assert {script.read_text(encoding="utf-8") for script in scripts} <= set(visible)
 
 
-def test_a_visitor_kills_a_worker_of_the_pool(new_page: Page) -> None:
+@pytest.mark.parametrize("shown", [_address("fractal")], indirect=True)
+def test_a_visitor_kills_a_worker_of_the_pool(shown: Page) -> None:
     """A worker that is killed in the middle of a stripe costs none: the picture is painted whole, and a new worker paints too."""
-    new_page.open("examples/fractal/", "() => document.querySelector('#workers button')")
-    told = new_page.run(
+    told = shown.run(
         HELP
         + """
         const canvas = document.querySelector("#picture");

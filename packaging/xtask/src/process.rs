@@ -144,10 +144,14 @@ pub(crate) fn ask(command: &mut Command) -> Option<String> {
 
 /// Finds a program on the PATH.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
+    find_program_in(name, std::env::split_paths(&std::env::var_os("PATH")?))
+}
+
+/// Finds a program in the first of these folders that has it.
+pub(crate) fn find_program_in(name: &str, folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
     // npm and its relatives are scripts on Windows.
     let suffixes: &[&str] = if cfg!(windows) { &[".exe", ".cmd", ""] } else { &[""] };
-    std::env::split_paths(&path)
+    folders
         .flat_map(|folder| suffixes.iter().map(move |suffix| folder.join(format!("{name}{suffix}"))))
         .find(|file| is_program(file))
 }

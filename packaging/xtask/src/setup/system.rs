@@ -4,6 +4,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -88,11 +89,16 @@ fn lack_of(need: Need) -> Option<Lack> {
             }
         }),
         Need::Node | Need::NodePackages | Need::ReleasePackages => {
-            (!node::is_there() || process::find_program("npm").is_none()).then(|| Lack {
-                what: "Node 20.16 or later (on Linux 18), with npm".into(),
-                why: "npm fetches Pyodide and PyScript; Node runs the tests inside Pyodide",
-                debian: &["nodejs", "npm"],
-                elsewhere: "install Node from nodejs.org or your system's packages".into(),
+            (!node::is_there() || process::find_program("npm").is_none()).then(|| {
+                let hidden = off_the_path(&["node", "npm"], &SYSTEM_FOLDERS.map(PathBuf::from));
+                Lack {
+                    what: "Node 20.16 or later (on Linux 18), with npm".into(),
+                    why: "npm fetches Pyodide and PyScript; Node runs the tests inside Pyodide",
+                    // No package puts a folder on the PATH.
+                    debian: if hidden.is_some() { &[] } else { &["nodejs", "npm"] },
+                    elsewhere: hidden
+                        .unwrap_or_else(|| "install Node from nodejs.org or your system's packages".into()),
+                }
             })
         }
         Need::Browser => browser::find().is_none().then(|| Lack {
@@ -163,6 +169,17 @@ fn lack_of(need: Need) -> Option<Lack> {
     }
 }
 
+/// The folders in which systems and their package managers put programs.
+const SYSTEM_FOLDERS: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin"];
+
+/// Returns the remedy for a program that is installed in one of these folders, which is not on the PATH.
+fn off_the_path(names: &[&str], folders: &[PathBuf]) -> Option<String> {
+    let name = names.iter().find(|name| !has_program(name))?;
+    let program = process::find_program_in(name, folders.iter().cloned())?;
+    let folder = program.parent()?.display();
+    Some(format!("{} exists, but its folder is not on the PATH: add {folder} to PATH", program.display()))
+}
+
 fn has_program(name: &str) -> bool {
     process::find_program(name).is_some()
 }
@@ -212,4 +229,29 @@ fn explain(lacks: &[Lack]) -> String {
         let _ = writeln!(text, "    elsewhere: {}", lack.elsewhere);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A PATH without the folder of Node: the remedy is to add the folder, since no package changes the PATH.
+    #[cfg(unix)]
+    #[test]
+    fn a_program_off_the_path_is_not_installed_again() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = env::temp_dir().join(format!("xtask path {}", std::process::id()));
+        fs::create_dir_all(&folder).expect("it can be made");
+        let (name, folders) = ("a-program-of-this-test", [folder.clone()]);
+        assert_eq!(off_the_path(&[name], &folders), None);
+        let program = folder.join(name);
+        fs::write(&program, "").expect("the folder is ours");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+        let told = off_the_path(&["sh", name], &folders).expect("it is there");
+        assert!(told.ends_with(&format!("add {} to PATH", folder.display())), "{told}");
+        // A program on the PATH is not hidden.
+        assert_eq!(off_the_path(&["sh"], &["/bin".into()]), None);
+        fs::remove_dir_all(folder).expect("the folder is ours");
+    }
 }
