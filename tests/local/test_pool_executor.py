@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 import workerlib
 
@@ -248,6 +249,31 @@ async def test_functions_of_modules() -> None:
             import os
 
             await pool.run(os._exit, 3)
+
+
+async def test_functions_of_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that this side imports from the script runs there, in any way it is sent; the script runs only once."""
+    script = tmp_path / "primes_of_a_script.py"
+    script.write_text(
+        "import workerlib\nruns = []\nruns.append(1)\n"
+        "@workerlib.export\ndef is_prime(number):\n    return all(number % part for part in range(2, number))\n"
+        "def count():\n    return len(runs)\n"
+        "@workerlib.export\ndef calls():\n    runs.append(2)\n    return len(runs)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import primes_of_a_script as primes
+
+    async with workerlib.pool(script, 1) as pool:
+        assert await pool.run(primes.is_prime, 7)
+        assert await pool.run(primes.is_prime, 8, by="cloudpickle") is False
+        assert await asyncio.wrap_future(pool.executor.submit(primes.is_prime, 7))
+        assert await pool.compute(dask.delayed(primes.is_prime)(9), dask.delayed(primes.is_prime)(11)) == (
+            False,
+            True,
+        )
+        # It sees the state of the script, as the exports do.
+        assert await pool.calls() == 2
+        assert await pool.run(primes.count) == 2
 
 
 async def test_functions_by_cloudpickle() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from workerlib._errors import UnsendableError
 from workerlib._native import decode, encode
+from workerlib._pool.sent_functions import name_script
 from workerlib._rpc.connection import Connection
 from workerlib._rpc.incoming_call import Served
 
@@ -81,6 +82,7 @@ async def run_tasks(
     functions, freed = changes
     for number in freed:
         _kept.pop(number, None)
+    name_script()
     for number, function in functions.items():
         _kept[number] = pickle.loads(function)
     values = {number: unpack(packed) for number, packed in inputs.items()}

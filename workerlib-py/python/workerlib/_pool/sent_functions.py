@@ -8,7 +8,8 @@ more than it could do before; a worker that is only connected to (`connect()` in
 from __future__ import annotations
 
 import functools
-import importlib
+import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from operator import attrgetter
@@ -112,11 +113,29 @@ async def run_function(
     kwargs: dict[str, Any],
 ) -> Any:
     """Runs a function that `describe_function` has described: the worker's side."""
+    name_script()
     module, name = described
     function = _imported(module, name) if isinstance(name, str) else _unpickled(name)
     result: list[Any] = []
     await connection.run_function(served, function, [args, kwargs], result)
     return result.pop()
+
+
+def name_script() -> None:
+    """Gives the worker's script the name by which the other side imports it.
+
+    A function of the script is found by that name then. Python would run the script a second time, as a
+    module, and have its functions twice.
+    """
+    main = sys.modules["__main__"]
+    file = str(getattr(main, "__file__", None) or "")
+    module = os.path.basename(file).removesuffix(".py")
+    if not module.isidentifier() or module in sys.modules:
+        return
+    spec = importlib.util.find_spec(module)
+    # In a browser `file` is a name alone. A file of that name in this folder is a copy of the script.
+    if spec is None or os.path.abspath(spec.origin or "") == os.path.abspath(file):
+        sys.modules[module] = main
 
 
 def _imported(module: str, name: str) -> Callable[..., Any]:
