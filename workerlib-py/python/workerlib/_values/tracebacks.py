@@ -7,6 +7,7 @@ and are left with `linecache`, where whatever prints a traceback looks for them.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import linecache
 import os
@@ -28,6 +29,8 @@ _MOST_LINES_OF_FRAME = 40
 # Lines that stand further down in a file are not shown.
 _MOST_LINES_OF_FILE = 20_000
 _MOST_FILES = 100
+# Of all files together, in characters.
+_MOST_TEXT = 4 << 20
 
 Frame = tuple[str, str, int, int | None, int | None, int | None, str]
 """Function, file, line; last line, first and last column, where they are known; source lines."""
@@ -163,21 +166,34 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-_files: dict[str, list[str]] = {}
+_files: dict[str, dict[int, str]] = {}
+"""Lines of files that are not here, by the files' names and the lines' numbers."""
+_characters = 0
+"""How much text they have all together."""
 
 
 def _leave_source(file: str, line: int, source: str) -> None:
-    """Has `linecache` know lines of a file that is not here."""
-    wanted = source.splitlines(keepends=True)
-    end = line - 1 + len(wanted)
-    if not wanted or line < 1 or end > _MOST_LINES_OF_FILE:
+    """Has `linecache` know lines of a file that is not here.
+
+    The other side chooses the number of the line, and the time is in proportion to the source alone:
+    `linecache` gets a function, which makes the text of the file when somebody wants to see it.
+    """
+    global _characters
+    wanted = source.splitlines()
+    if not wanted or line < 1 or line - 1 + len(wanted) > _MOST_LINES_OF_FILE:
         return
-    lines = _files.setdefault(file, [])
-    if len(_files) > _MOST_FILES:
+    lines = _files.setdefault(file, {})
+    for number, text in enumerate(wanted, line):
+        _characters += len(text) - len(lines.get(number, ""))
+        lines[number] = text
+    while len(_files) > _MOST_FILES or _characters > _MOST_TEXT:
         oldest = next(iter(_files))
-        del _files[oldest]
+        _characters -= sum(map(len, _files.pop(oldest).values()))
         linecache.cache.pop(oldest, None)
-    lines.extend("\n" for _ in range(end - len(lines)))
-    lines[line - 1 : end] = wanted
-    # Without a time of change it is never taken for outdated.
-    linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
+    if file in _files:
+        # The form of `linecache.lazycache`. It has no time of change, so it is never taken for outdated.
+        linecache.cache[file] = (functools.partial(_text_of, lines),)
+
+
+def _text_of(lines: dict[int, str]) -> str:
+    return "\n".join(lines.get(number, "") for number in range(1, max(lines) + 1))
