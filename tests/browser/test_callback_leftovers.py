@@ -1,4 +1,4 @@
-"""A thousand connections with callbacks leave neither references nor tasks nor proxies, on the page and in the worker."""
+"""A thousand connections with callbacks, a stream and an object leave neither references nor tasks nor proxies, on the page and in the worker."""
 
 from __future__ import annotations
 
@@ -37,6 +37,15 @@ async def use(callback):
     return lambda: "of the worker"
 
 @workerlib.export
+def rows(count):
+    yield from range(count)
+
+@workerlib.export
+class Table:
+    def rows(self, count):
+        yield from range(count)
+
+@workerlib.export
 def count():
     import pyodide_js
 
@@ -52,7 +61,7 @@ SCRIPTS = {"counting": COUNTING, "worker": WORKER}
 async def test_nothing_is_left_of_a_thousand_connections(
     workerlib: Any, tags: Any, scripts: dict[str, str]
 ) -> None:
-    """Callbacks that were called, awaited, kept by the worker and returned to the page end with their connection."""
+    """Callbacks, streams and handles end with their connection: those that were used up, kept, or stand open."""
     import asyncio
     from collections import Counter
 
@@ -61,11 +70,18 @@ async def test_nothing_is_left_of_a_thousand_connections(
     names: dict[str, Any] = {}
     exec(scripts["counting"], names)  # noqa: S102 - as the worker's script has it
     tags.worker("callback leftovers", scripts["worker"])
+    kept: dict[str, Any] = {}
 
     async def cycle() -> None:
         async with workerlib.connect("callback leftovers") as worker:
             function = await worker.use(lambda value: 2 * value)
             assert await function() == "of the worker"
+            assert [row async for row in worker.rows(2)] == [0, 1]
+            kept["rows"] = worker.rows.options(ahead=4)(100)
+            assert await anext(kept["rows"]) == 0
+            kept["table"] = await worker.Table()
+            kept["rows of the table"] = kept["table"].rows.options(ahead=4)(100)
+            assert await anext(kept["rows of the table"]) == 0
 
     async with workerlib.connect("callback leftovers") as counting:
 
