@@ -67,6 +67,28 @@ def test_a_strict_content_security_policy(strict: PyScriptPage) -> None:
     assert not [fault for fault in strict.faults if "workerlib" in fault]
 
 
+@in_page(page="strict")
+async def spawned_under_a_strict_policy(workerlib: Any, values: Any, exact: Any) -> None:
+    """Values both ways; a worker that fails fatally says why, and by which error."""
+    async with workerlib.spawn("../faults/worker.py") as worker:
+        for value in values.VALUES.values():
+            exact.assert_same(await worker.echo(value), value)
+        try:
+            await worker.harm("read_badly")
+        except workerlib.WorkerDiedError as error:
+            assert "RuntimeError: memory access out of bounds" in str(error), error
+            assert str(error.__cause__).endswith("memory access out of bounds"), repr(error.__cause__)
+        else:
+            raise AssertionError("the worker lives")
+
+
+def test_spawn_under_a_strict_content_security_policy(strict: PyScriptPage) -> None:
+    """`spawn()` needs no more than PyScript's workers, and its workers' ends are told as elsewhere."""
+    strict.faults.clear()
+    spawned_under_a_strict_policy(strict=strict)
+    assert not [fault for fault in strict.faults if "workerlib" in fault]
+
+
 @pytest.mark.every_engine
 @pytest.mark.isolation("chromium")
 @pytest.mark.repeated("firefox", "webkit", "isolated")

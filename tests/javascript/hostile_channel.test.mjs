@@ -174,7 +174,9 @@ HOSTILE.push(shared, resizable);
 /** Messages as a good peer posts them. */
 function goodMessage(random) {
   const frame = bytes(random(2) ? random(200) + 1 : random(3 * INBOX) + 1);
-  switch (random(7)) {
+  switch (random(8)) {
+    case 7:
+      return [true, ...Array.from({ length: random(4) + 1 }, () => "x".repeat(random(3000)))];
     case 0:
       return frame;
     case 1:
@@ -350,6 +352,16 @@ for (const [what, messages] of Object.entries({
     assert.equal(peer.memory.reasons.length, 1);
   });
 }
+
+test("of a death that a peer tells, three texts of 1,000 characters are taken", () => {
+  const peer = open(evaluateChannel());
+  let heard;
+  peer.memory.handlers.died = (...told) => (heard = told);
+  peer.port.say([true, ...Array.from({ length: 100_000 }, () => "x".repeat(5000))]);
+  assert.deepEqual(heard, ["x", "x", "x"].map((text) => text.repeat(1000)));
+  assert.deepEqual(peer.memory.reasons, []);
+  peer.channel.close();
+});
 
 test("room grows as pieces come: a length alone costs nothing", () => {
   const peer = open(evaluateChannel());

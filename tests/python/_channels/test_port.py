@@ -122,6 +122,9 @@ HOSTILE = {
     "a frame of other elements": "[new Float64Array(3), F]",
     "two buffers in the same memory": "[F, ...(b => [b, b.subarray(0, 9000)])(new Uint8Array(20000))]",
     "a message between the pieces of another one": "[F, 2 * M], F",
+    "a death without a reason": "[true]",
+    "a death whose reason is no text": "[true, 5]",
+    "a death whose error is no text": "[true, 'gone', {}]",
 }
 """Messages that break the rules of docs/wire-format.md, section 2, in JavaScript; `F` is a frame, `M` a megabyte."""
 
@@ -142,6 +145,37 @@ async def test_a_message_that_breaks_the_rules_ends_the_channel_alone(messages: 
     )
     assert "could not be taken in" in await broken
     assert heard == []
+    endpoint.close()
+
+
+@pytest.mark.parametrize("may_eval", [True, False], ids=["script", "without eval"])
+@pytest.mark.parametrize(
+    ("message", "reason", "cause"),
+    [
+        ("[true, 'a trap']", "a trap", None),
+        ("[true, 'a trap', 'RangeError', 'too far']", "a trap", "RangeError: too far"),
+        ("[true, ...Array(1e5).fill('x'.repeat(5000))]", "x" * 1000, f"{'x' * 1000}: {'x' * 1000}"),
+    ],
+    ids=["a reason", "an error", "endless texts"],
+)
+async def test_a_death_that_the_other_side_tells(
+    message: str, reason: str, cause: str | None, may_eval: bool
+) -> None:
+    """The reason arrives, and the error behind it, each text cut to 1,000 characters."""
+    import js
+
+    ports = js.MessageChannel.new()
+    endpoint = port_endpoint(ports.port1, may_eval)
+    died: asyncio.Future[tuple[str, BaseException | None]] = asyncio.get_running_loop().create_future()
+
+    def on_death(told: str, error: BaseException | None = None) -> None:
+        died.set_result((told, error))
+
+    endpoint.listen(lambda *_: None, lambda broken: died.set_exception(RuntimeError(broken)), on_death)
+    ports.port2.postMessage(js.eval(message))
+    told, error = await died
+    assert told.endswith(f" is gone: {reason}")
+    assert (None if error is None else str(error)) == cause
     endpoint.close()
 
 

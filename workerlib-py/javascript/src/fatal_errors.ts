@@ -52,6 +52,15 @@ export class FatalWatch {
     this.listen((reason) => port.postMessage({ mark, reason }));
   }
 
+  /** Has the last message of a connection's channel posted when Pyodide ends (docs/wire-format.md, section 2). */
+  endChannel(port: { postMessage(message: unknown): void }): () => void {
+    return this.listen((reason, error) => {
+      const { name, message } = Object(error) as { name?: unknown; message?: unknown };
+      const isNamed = typeof name === "string" && typeof message === "string";
+      port.postMessage([true, reason, ...(isNamed ? [name, message] : [])]);
+    });
+  }
+
   #fail(reason: string, error?: unknown): void {
     if (this.reason === undefined) [this.reason, this.#error] = [reason, error];
     // Again for the listeners that could not be told: the stack of an overflow has no room until outer functions have ended.

@@ -8,7 +8,7 @@ functions of JavaScript's own are bound to arguments: they tell that there was a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import js
 import pyodide_js
@@ -72,7 +72,9 @@ def _add_last(tell: Any) -> None:
 
 
 def tell_by_port(port: Any) -> Callable[[], None]:
-    """Has the other side of a port told, without a script of workerlib's.
+    """Has the other side of a port told, where the port has no channel of JavaScript's.
+
+    A worker whose own script has brought the watch along tells why its Python has ended, and by which error.
 
     Args:
         port: The MessagePort.
@@ -80,6 +82,8 @@ def tell_by_port(port: Any) -> Callable[[], None]:
     Returns:
         A function that ends the watch.
     """
+    if (installed := watch()) is not None:
+        return cast("Callable[[], None]", installed.endChannel(port))
     tell = port.postMessage.bind(port, to_js(_MESSAGE))
     _add_last(tell)
     return lambda: _bound_target().removeEventListener(_EVENT, tell)

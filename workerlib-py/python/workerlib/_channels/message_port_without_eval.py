@@ -228,17 +228,18 @@ class Channel:
         if type(parts[0]) is int:
             self._handlers["beat"](parts[0])
         elif parts[0] is True:
-            self._hear_death(parts[1] if len(parts) > 1 else None)
+            self._hear_death(parts[1:])
         elif _is(parts[0], "Array"):
             self._deliver_all(parts[0], parts[1] if len(parts) > 1 else None)
         else:
             self._begin(parts)
 
-    def _hear_death(self, reason: Any) -> None:
-        if type(reason) is not str:
+    def _hear_death(self, told: list[Any]) -> None:
+        """Tells of the other side's end: why, and the name and text of its error, if it has told one."""
+        if not told or any(type(text) is not str for text in told):
             raise ValueError("a death without a reason")
         self._end()
-        self._handlers["died"](reason[:_LONGEST_REASON])
+        self._handlers["died"](*(text[:_LONGEST_REASON] for text in told[:3]))
 
     def _require_no_pieces(self) -> None:
         if self._coming is not None:
