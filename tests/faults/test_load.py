@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fault_page import FaultPage, Records
+from javascript_page import JavaScriptPage
 
 from pace import PACE
 
@@ -67,3 +68,29 @@ def test_a_flood_of_another_kind(spawning: FaultPage, kind: str, count: int) -> 
     result, after = spawning.call("flooded_by", kind=kind, count=count, limit=120)
     assert result == sum(range(count))
     assert after <= before + (16 << 20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("calls", 20_000),
+        pytest.param("calls", 140_000, marks=[pytest.mark.repeated, pytest.mark.timeout(600)]),
+        ("callbacks", 4_000),
+    ],
+)
+def test_a_flood_under_javascript(javascript: JavaScriptPage, kind: str, count: int) -> None:
+    """Calls that a page in JavaScript makes all at once have few places in the worker's Python; all have their results."""
+    result, grown = javascript.call("flooded", kind=kind, count=count, limit=240)
+    assert result == sum(range(count))
+    assert grown <= 8 << 20
+
+
+def test_calls_behind_a_flood_under_javascript(javascript: JavaScriptPage) -> None:
+    """Functions that wait take no place of others, and a call that was cancelled while it waited does not run."""
+    count = 500
+    # A busy page may not have sent all calls while the worker computes.
+    for seconds in (0.2, 2):
+        told = javascript.call("behind_a_flood", count=count, seconds=seconds)
+        if told["ran"] == ["later"]:
+            break
+    assert told == {"released": count, "cancelled": "AbortError", "ran": ["later"]}

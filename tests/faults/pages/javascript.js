@@ -197,6 +197,40 @@ const functions = {
     return told;
   },
 
+  /** Calls that are made at once, or callbacks that the worker makes at once: the sum of the results, and how the worker's heap grew. */
+  async flooded({ kind, count }) {
+    const worker = await start();
+    const flood = async (number) => {
+      if (kind === "callbacks") return worker.use_at_once((item) => item, number);
+      const calls = Array.from({ length: number }, (_, item) => worker.add(item, 0));
+      return (await Promise.all(calls)).reduce((sum, item) => sum + item, 0);
+    };
+    await flood(1000);
+    const before = await worker.heap();
+    const sum = await flood(count);
+    const grown = (await worker.heap()) - before;
+    worker.terminate();
+    return [sum, grown];
+  },
+
+  /** Calls behind a flood, of which one is cancelled while it waits: how many calls were released, how it ended, and what ran. */
+  async behind_a_flood({ count, seconds }) {
+    const worker = await start();
+    // Meanwhile all messages arrive, that of the cancel too.
+    const computing = worker.compute(seconds);
+    const flood = Array.from({ length: count }, (_, item) => worker.add(item, 0));
+    const held = Array.from({ length: count }, () => worker.hold());
+    const controller = new AbortController();
+    const cancelled = worker.call("noted", ["cancelled"], {}, { signal: controller.signal }).catch(({ name }) => name);
+    controller.abort();
+    const later = worker.noted("later");
+    const released = await worker.release();
+    await Promise.all([computing, ...flood, ...held]);
+    const answer = { released, cancelled: await cancelled, ran: await later };
+    worker.terminate();
+    return answer;
+  },
+
   /** A worker that is terminated while a call of one kind is under way. */
   async terminated({ how, during }) {
     const worker = await start();

@@ -197,6 +197,32 @@ async def wait():
     await asyncio.Event().wait()
 
 
+_held = []
+_noted = []
+
+
+@workerlib.export
+async def hold():
+    """Waits until `release` is called."""
+    _held.append(asyncio.get_running_loop().create_future())
+    await _held[-1]
+
+
+@workerlib.export
+def release():
+    """Lets the calls of `hold` go on, and returns how many there are."""
+    for future in _held:
+        future.set_result(None)
+    return len(_held)
+
+
+@workerlib.export
+def noted(word):
+    """Notes a word, and returns all that were noted."""
+    _noted.append(word)
+    return list(_noted)
+
+
 @workerlib.export
 def add(left, right):
     return left + right

@@ -7,6 +7,7 @@
  */
 import * as Comlink from "comlink";
 
+import { Beginnings } from "./beginnings.js";
 import { describeCause } from "./causes.js";
 import { watchFatal } from "./fatal_errors.js";
 import { install, startFrom } from "./relative.js";
@@ -166,6 +167,7 @@ class PageIterable {
 
 /** Python in this worker, for a page. */
 export class PyodideWorker {
+  readonly #beginnings = new Beginnings(() => this.#turn());
   #starting: Promise<Pyodide> | undefined;
   #python: any;
   #base = self.location.href;
@@ -190,8 +192,7 @@ export class PyodideWorker {
 
   /** Runs Python code and returns the value of its last expression. */
   async runPython(code: string, key = 0): Promise<unknown> {
-    await this.#pyodide();
-    return settle(await awaited(this.#python.run_python(code, key)), this.#python);
+    return this.#outcome(key, () => this.#python.run_python(code, key));
   }
 
   /** Runs a script as the worker's own: the functions that it exports can be called from then on. */
@@ -249,8 +250,7 @@ export class PyodideWorker {
 
   /** Calls an exported function. */
   async call(name: string, args: unknown[] = [], kwargs: Record<string, unknown> = {}, key = 0): Promise<unknown> {
-    await this.#pyodide();
-    return settle(await awaited(this.#python.call(name, args.map(callable), kwargs, key)), this.#python);
+    return this.#outcome(key, () => this.#python.call(name, args.map(callable), kwargs, key));
   }
 
   /** Calls an exported function with arguments of which each may be a proxy of Comlink's, some of them for async iterables. */
@@ -267,7 +267,7 @@ export class PyodideWorker {
 
   /** Ends a call that was given this key, a positive integer, by a CancelledError at its await. */
   cancel(key: number): void {
-    this.#python?.cancel(key);
+    if (!this.#beginnings.cancel(key)) this.#python?.cancel(key);
   }
 
   /** Lists the exported names. */
@@ -284,7 +284,7 @@ export class PyodideWorker {
   /** Answers out of Python's event loop: while the worker lives, and its loop turns. */
   async ping(): Promise<void> {
     await this.#pyodide();
-    await this.#python.ping();
+    await this.#turn();
   }
 
   /** Holds a lock while the worker lives: who gets it next knows that the worker is gone. */
@@ -297,6 +297,22 @@ export class PyodideWorker {
         })
         .catch(reject);
     });
+  }
+
+  /** Makes a call when it may begin. The coroutine that `make` makes gives its outcome. */
+  async #outcome(key: number, make: () => PromiseLike<Outcome> & { destroy(): void }): Promise<unknown> {
+    await this.#pyodide();
+    return this.#beginnings.run(key, async (isCancelled) => {
+      const coroutine = make();
+      // Python knows the call now, and does not begin it.
+      if (isCancelled) this.#python.cancel(key);
+      return settle(await awaited(coroutine), this.#python);
+    });
+  }
+
+  /** Resolves after a turn of Python's event loop: it runs the callbacks in their order. */
+  async #turn(): Promise<void> {
+    await awaited(this.#python.ping());
   }
 
   /** Gives Python the page's functions; a proxy of Comlink's itself answers to every name that Pyodide would look for. */
@@ -373,7 +389,7 @@ export class PyodideWorker {
   async #run({ file, source }: Script): Promise<void> {
     this.#report({ stage: "import", what: file });
     startFrom(file);
-    const outcome = await awaited(this.#python.run_script(source, file));
+    const outcome = await awaited<Outcome>(this.#python.run_script(source, file));
     if (outcome[0] === "error") {
       const [, type, message, traceback] = outcome;
       const remedy = type === "ModuleNotFoundError" ? "; a module must be in a package that stands in `packages`" : "";
@@ -391,7 +407,7 @@ function fromQuery(): InitOptions {
 }
 
 /** Waits for a coroutine of Python's, and frees it. */
-async function awaited(coroutine: PromiseLike<Outcome> & { destroy(): void }): Promise<Outcome> {
+async function awaited<R>(coroutine: PromiseLike<R> & { destroy(): void }): Promise<R> {
   try {
     return await coroutine;
   } finally {

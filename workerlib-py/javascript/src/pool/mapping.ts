@@ -4,7 +4,7 @@
  * Items are read as far as there are workers for them. The end of the loop, also by `break`, ends the map: items that wait are
  * dropped, those that run are cancelled.
  */
-import { Line } from "./line.js";
+import { Line } from "../line.js";
 import type { TaskOptions } from "./slots.js";
 
 /** The options of a map. */

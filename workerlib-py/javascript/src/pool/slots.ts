@@ -7,7 +7,7 @@
 import { PoolBrokenError, WorkerDiedError } from "../errors.js";
 import { BatchedStream, isAsyncIterable } from "../streams.js";
 import type { CallOptions } from "../types.js";
-import { Line } from "./line.js";
+import { Line } from "../line.js";
 
 /** The milliseconds for which a death counts. */
 const WINDOW = 60_000;

@@ -1,5 +1,6 @@
 /**
- * A line of tasks or of results: `slots.ts` and `mapping.ts` have many thousands in one, if a map reads far ahead.
+ * A line of tasks, results or calls. Pools have many thousands in one if a map reads far ahead, and a worker if a page makes as
+ * many calls at once.
  *
  * Its steps take the same time however long it is. An array moves all elements when its first one is taken.
  */
