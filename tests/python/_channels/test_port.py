@@ -154,7 +154,7 @@ async def test_a_message_that_breaks_the_rules_ends_the_channel_alone(messages: 
     [
         ("[true, 'a trap']", "a trap", None),
         ("[true, 'a trap', 'RangeError', 'too far']", "a trap", "RangeError: too far"),
-        ("[true, ...Array(1e5).fill('x'.repeat(5000))]", "x" * 1000, f"{'x' * 1000}: {'x' * 1000}"),
+        ("[true, ...Array(1e4).fill('x'.repeat(5000))]", "x" * 1000, f"{'x' * 1000}: {'x' * 1000}"),
     ],
     ids=["a reason", "an error", "endless texts"],
 )
