@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import os
@@ -154,11 +155,7 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
                 self._keeper = kept_snapshots.provide(self._context, site)
             elif keeps_storage:
                 kept_snapshots.hold(self._context, site)
-            self.page = self._context.new_page()
-            self.page.on("console", self._note_console)
-            self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
-            self.page.on("response", lambda answer: self._note_answer(answer.status, answer.url))
-            self.visit()
+            self._open()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -172,6 +169,20 @@ class PyScriptPage(AbstractContextManager["PyScriptPage"]):
             self.off_site.__exit__()
         elif self.page is not None:
             self.page.close()
+
+    def _open(self) -> None:
+        self.page = self._context.new_page()
+        self.page.on("console", self._note_console)
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.on("response", lambda answer: self._note_answer(answer.status, answer.url))
+        self.visit()
+
+    def tab(self) -> PyScriptPage:
+        """Opens the page once more in another tab of the same browser context, which closes with this page; in Chromium only."""
+        other = copy.copy(self)
+        other.console, other.faults, other.fetched = [], [], []
+        other._open()
+        return other
 
     def visit(self) -> None:
         """Opens the page, or opens it again as a visitor does who comes back, and waits until it is ready."""
