@@ -1,10 +1,15 @@
-"""Snapshots that pages of one site share: several tabs and Pyodides, and pages that end at any moment (docs/starting.md)."""
+"""Snapshots that pages of one site share: several tabs, Pyodides and wheels, and pages that end at any moment (docs/starting.md)."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import json
 import time
 import urllib.parse
+import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -189,4 +194,80 @@ def test_a_page_of_pyscript_without_workerlib(browser: AnyBrowser, site: str) ->
         for _ in range(2):
             assert _visit(page, path) == {"had_snapshot": True, "leftovers": 0}
         assert _kept(page) == kept
+        assert not page.faults
+
+
+@pytest.mark.every_pyscript
+def test_packages_that_are_never_cached(browser: AnyBrowser, site: str) -> None:
+    """With PyScript's `packages_cache = "never"`, later visits start from one snapshot, and import workerlib from its files.
+
+    PyScript has micropip install it when Python has started, and by then Python has forgotten the modules.
+    """
+    path = _configured(packages=["workerlib"], packages_cache="never")
+    with _pages(browser, site, path) as page:
+        page.wait_for("() => window.started")
+        kept = _wait_for_kept(page, 1)
+        for _ in range(2):
+            started = _visit(page, path)
+            assert started["had_snapshot"] and started["mark"] == "none", (started, page.console)
+            assert not started["had_modules"]
+        assert _kept(page) == kept
+        assert not page.faults
+
+
+def _marked_wheel(site: str) -> tuple[dict[str, Any], str, bytes]:
+    """Gives the site's lock file with another wheel of workerlib in it, that wheel's name, and its content."""
+    with urllib.request.urlopen(f"{site}/pyodide/pyodide-lock.json") as answer:
+        lock: dict[str, Any] = json.load(answer)
+    entry = lock["packages"]["workerlib"]
+    with urllib.request.urlopen(f"{site}/pyodide/{entry['file_name']}") as answer:
+        original = zipfile.ZipFile(io.BytesIO(answer.read()))
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as wheel:
+        for name in original.namelist():
+            content = original.read(name)
+            if name == "workerlib/__init__.py":
+                content += b'\nmark_of_the_test = "another wheel"\n'
+                changed = content
+            elif name.endswith(".dist-info/RECORD"):
+                sha = base64.urlsafe_b64encode(hashlib.sha256(changed).digest()).rstrip(b"=").decode()
+                lines = content.decode().splitlines(keepends=True)
+                own = f"workerlib/__init__.py,sha256={sha},{len(changed)}\n"
+                content = "".join(
+                    own if line.startswith("workerlib/__init__.py,") else line for line in lines
+                ).encode()
+            wheel.writestr(name, content)
+    entry["sha256"] = hashlib.sha256(made.getvalue()).hexdigest()
+    return lock, entry["file_name"], made.getvalue()
+
+
+def test_two_wheels_on_one_site(browser: AnyBrowser, site: str) -> None:
+    """Pages with different wheels never get each other's modules. Each has a snapshot, and their number is bounded."""
+    path = _configured(packages=["workerlib"], packages_cache="passthrough")
+    lock, name, wheel = _marked_wheel(site)
+    with _pages(browser, site, path) as page:
+        page.wait_for("() => window.started")
+        assert page.page.evaluate("() => window.started.mark") == "none"
+        _wait_for_kept(page, 1)
+        page.page.route("**/pyodide-lock.json", lambda route: route.fulfill(json=lock))
+        page.page.route(f"**/{name}", lambda route: route.fulfill(body=wheel, content_type="application/zip"))
+        started = _visit(page, path)
+        assert (started["mark"], started["had_snapshot"], started["had_modules"]) == (
+            "another wheel",
+            True,
+            False,
+        )
+        kept = _wait_for_kept(page, 2)
+        started = _visit(page, path)
+        assert (started["mark"], started["had_modules"]) == ("another wheel", True)
+        page.page.unroute_all()
+        # The site goes back to the first wheel, whose snapshot is there, and becomes the newest one again.
+        assert _visit(page, path)["mark"] == "none"
+        deadline = time.monotonic() + LOAD_MILLISECONDS / 1000
+        while _kept(page)[-1] != kept[0]:
+            assert time.monotonic() < deadline, _kept(page)
+            time.sleep(0.2)
+        assert sorted(_kept(page)) == sorted(kept)
+        started = _visit(page, path)
+        assert (started["mark"], started["had_modules"]) == ("none", True)
         assert not page.faults
