@@ -70,6 +70,8 @@ def main() -> None:
             add("starts", lambda: starts.measure(browser, options.url, rounds, options.engine))
         if "pools" in chosen or not chosen:
             add("pools", lambda: pools.measure(browser, options.url, options.quick))
+    if not results["rows"]:
+        sys.exit("no part has measured anything")
     results["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     print(json.dumps(results, indent=1))
 
