@@ -18,8 +18,9 @@ import zipfile
 from pathlib import Path
 
 MODULES = "workerlib/modules.zip"
-BYTECODE = "workerlib/bytecode.cpython-314"
 """The wheel for Pyodide has its modules there: bundle_modules.py."""
+BYTECODE = "workerlib/bytecode.cpython-314"
+"""It has the bytecode of most of them there."""
 
 
 def module_of(wheel: zipfile.ZipFile) -> str:

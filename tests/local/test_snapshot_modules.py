@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 FRESH = Path(__file__).parents[2] / "workerlib-py" / "javascript" / "src" / "snapshot" / "fresh.py"
@@ -16,6 +17,7 @@ sys.path.insert(0, {folder!r})
 fresh = types.ModuleType("fresh")
 sys.modules["fresh"] = fresh
 exec(open({fresh!r}).read(), vars(fresh))
+{before}
 fresh.keep(json.dumps({{"version": "", "modules": ["parcel.inner"], "optional": [], "extension": "parcel.native",
                        "again": ["parcel"], "record": "old"}}))
 assert sys.modules["parcel"].starts == 1
@@ -27,13 +29,13 @@ MODULES = {
 }
 
 
-def run(folder: Path, code: str) -> None:
-    """Runs code after `keep`, in a process of its own in which a folder has the package."""
+def run(folder: Path, code: str, before: str = "") -> None:
+    """Runs code before and after `keep`, in a process of its own in which a folder has the package."""
     package = folder / "parcel"
     package.mkdir()
     for name, source in MODULES.items():
         (package / name).write_text(source)
-    script = KEEP.format(folder=str(folder), fresh=str(FRESH)) + code
+    script = KEEP.format(folder=str(folder), fresh=str(FRESH), before=before) + code
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -74,4 +76,26 @@ def test_a_python_without_the_package_starts(tmp_path: Path) -> None:
         "    pass\n"
         "else:\n"
         "    raise AssertionError\n",
+    )
+
+
+def test_the_directory_of_another_archive_is_read(tmp_path: Path) -> None:
+    """A wheel has its modules in an archive, whose directory Python keeps: that of another wheel is read anew."""
+    (archives := tmp_path / "archives").mkdir()
+    for name, content in (("old", "'old'"), ("new", f"'new'  # {'much longer ' * 100}")):
+        with zipfile.ZipFile(archives / f"{name}.zip", "w") as archive:
+            archive.writestr("first.py", f"first = {content}\n")
+            archive.writestr("second.py", f"second = {content}\n")
+    run(
+        tmp_path,
+        "assert sys.modules['parcel.second'].second == 'old'\n"
+        "import shutil; shutil.copy(pathlib.Path(sys.path[0]) / 'archives' / 'new.zip', archive)\n"
+        "assert fresh.complete(json.dumps({'record': 'new'})) is False\n"
+        "import parcel.second\n"
+        "assert parcel.second.second == 'new'\n",
+        before="archive = pathlib.Path(sys.path[0]) / 'parcel' / 'modules.zip'\n"
+        "import shutil; shutil.copy(pathlib.Path(sys.path[0]) / 'archives' / 'old.zip', archive)\n"
+        "inner = archive.parent / 'inner.py'\n"
+        "inner.write_text('import parcel; parcel.__path__.insert(0, parcel.__path__[0] + \"/modules.zip\")\\n'"
+        " + inner.read_text() + 'import parcel.first, parcel.second\\n')\n",
     )

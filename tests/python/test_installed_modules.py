@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import sys
 import traceback
 from types import ModuleType
@@ -54,6 +55,16 @@ def test_a_module_is_reloaded_from_the_file() -> None:
     code = line.__loader__.get_code(line.__name__)  # type: ignore[union-attr]
     assert code.co_filename == line.__file__
     assert importlib.reload(line) is line
+
+
+def test_tools_list_the_modules() -> None:
+    """`pkgutil` finds the modules of both files, and so `help(workerlib)` shows the content of the package."""
+    import workerlib._pool
+
+    names = {module.name: module.ispkg for module in pkgutil.iter_modules(workerlib.__path__)}
+    assert {"_api": True, "_version": False, "stubs": False, "_bytecode": False}.items() <= names.items()
+    pool = {module.name for module in pkgutil.iter_modules(workerlib._pool.__path__, "workerlib._pool.")}
+    assert {"workerlib._pool.restarts", "workerlib._pool.graphs"} <= pool
 
 
 def test_sources_and_documentation_are_there() -> None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import marshal
 import sys
+from collections.abc import Iterator
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import MAGIC_NUMBER
@@ -99,6 +100,20 @@ class BytecodeFinder(Loader):
             spec.submodule_search_locations.append(folder)
             sys.path_importer_cache[folder] = BytecodeFinder(folder, name, self._bytecode)
         return spec
+
+    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        """Lists the modules of the folder, as `pkgutil` and `help()` ask for them.
+
+        Args:
+            prefix: The text that is put before each name.
+
+        Returns:
+            The names of the modules, each with whether it is a package.
+        """
+        for name, (is_package, _, _) in self._bytecode.table.items():
+            package, _, last = name.rpartition(".")
+            if package == self._package:
+                yield prefix + last, is_package
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Has Python make the module."""

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import types
+import zipimport
 from collections.abc import Callable
 from typing import Any
 
@@ -150,9 +151,12 @@ def _forget_package(package: str) -> None:
         if name == package or name.startswith(f"{package}."):
             del sys.modules[name]
     _places.clear()
-    for path in [*sys.path_importer_cache]:
-        if f"/{package}" in path:
-            del sys.path_importer_cache[path]
+    # The second has the directories of archives: places in the files of the snapshot's version.
+    caches: list[dict[str, Any]] = [sys.path_importer_cache, vars(zipimport)["_zip_directory_cache"]]
+    for cache in caches:
+        for path in [*cache]:
+            if f"/{package}" in path:
+                del cache[path]
     _forget_folders()
 
 
