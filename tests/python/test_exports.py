@@ -192,6 +192,10 @@ def one_of_two(count: int) -> Any:
     return async_generator()
 
 
+def one_in_line(count: int):  # type: ignore[no-untyped-def]
+    return generator(count) if count else None
+
+
 async def helper_call_later(count: int):  # type: ignore[no-untyped-def]
     return generator(count)
 
@@ -272,6 +276,7 @@ SAYING = [
     ),
     *("Optional['Rows']", " Iterator[int]", "NAMED", "Awaitable[Iterator[int]]", "'Iterator[int] | None'"),
     *(Iterator[int] | None, Optional[Iterator[int]], Annotated[Iterator[int], "rows"], Rows, Rows | None),
+    *(Optional["Rows"], Union[None, "Later[int]"]),
     *(Optional["Iterator[int]"], Union[list[int], AsyncIterator[int]], typing.Iterator, Iterator, Later[int]),
     *(Annotated[Optional[Rows], 1], Annotated[Iterator[int] | None, 1], Coroutine[Any, Any, Iterator[int]]),
 ]
@@ -387,6 +392,7 @@ VALUE = 0
         (helper_call, EITHER),
         (helper_call_by_name, EITHER),
         (one_of_two, EITHER),
+        (one_in_line, EITHER),
         (helper_call_later, EITHER),
         (module_call, EITHER),
         (expression, EITHER),

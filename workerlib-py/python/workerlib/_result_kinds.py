@@ -59,7 +59,8 @@ def says_iterator(returns: object, function: object = None) -> bool:
     if type(returns) is not str:
         if returns is inspect.Parameter.empty or not _may_name_iterator(returns):
             return False
-        names: Any = {}
+        # A part of it may be a text: `Optional["Rows"]`.
+        names = _names_of(function)
     elif returns in _PLAIN:
         return False
     else:
@@ -152,14 +153,14 @@ def _member(owner: type, name: str) -> object:
 
 
 _RETURNED_CALL = re.compile(
-    b"[%b]\0*%b"
+    b"[%b]\0*[%b]"
     % (
         b"".join(re.escape(bytes([code])) for name, code in dis.opmap.items() if name.startswith("CALL")),
-        re.escape(bytes([dis.opmap["RETURN_VALUE"]])),
+        b"".join(re.escape(bytes([dis.opmap[name]])) for name in ("RETURN_VALUE", "JUMP_FORWARD")),
     ),
     re.DOTALL,
 )
-"""Finds, among the opcodes of a function, a call whose result is returned. Caches are zeros."""
+"""Finds, among the opcodes of a function, a call whose result may be returned. Caches are zeros."""
 _YIELDS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 

@@ -117,9 +117,13 @@ def returned_functions(function: FunctionType, owner: type | None) -> Iterator[o
         The functions; True for a generator expression, and for a generator function within the function.
     """
     instructions = [one for one in dis.get_instructions(function) if one.opname != "CACHE"]
+    ends = {one.offset for one in instructions if one.opname == "RETURN_VALUE"}
     for index, instruction in enumerate(instructions):
-        last = instructions[index - 1]
-        if index and instruction.opname == "RETURN_VALUE" and last.opname.startswith("CALL"):
+        # Python 3.11 jumps to the end of `return rows(path) if path else None`.
+        is_end = instruction.opname == "RETURN_VALUE" or (
+            instruction.opname == "JUMP_FORWARD" and instruction.argval in ends
+        )
+        if index and is_end and instructions[index - 1].opname.startswith("CALL"):
             yield _called(function, owner, instructions[:index])
 
 
