@@ -472,6 +472,18 @@ def test_what_cannot_be_started(page: Page, case: str) -> None:
     assert re.search(message, error["message"]), error["message"]
 
 
+@pytest.mark.parametrize("file", ["pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json"])
+def test_a_file_of_pyodide_that_is_missing(new_page: Page, file: str) -> None:
+    """Its address and the server's answer are told at once; Pyodide itself tells neither, or waits for ever."""
+    new_page.open("patterns/blank.html")
+    new_page.refuse(f"**/{file}")
+    error = new_page.run("return failure(spawn({ timeout: given, snapshot: false }))", 50_000 * PACE)
+    assert error is not None
+    assert error["name"] == "WorkerStartError"
+    assert f"/{file}" in error["message"]
+    assert "HTTP 404" in error["message"]
+
+
 def test_a_script_that_fails(page: Page) -> None:
     """The script's own error and its traceback."""
     error = page.run('return failure(spawn({ script: "./broken.py" }))')

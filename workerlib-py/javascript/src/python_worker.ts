@@ -16,6 +16,7 @@ import {
   makeSnapshotOf,
   StartError,
   startPython,
+  tellIfAwaited,
   text,
   type Offer,
   type Plan,
@@ -118,20 +119,22 @@ async function start(order: Order, host: Host): Promise<void> {
   const report = ({ stage, what, done, total }: { stage: string; what: string; done?: number; total?: number }): void =>
     tell("progress", stage, what, done, total);
   const fetched = order.source ?? fetchText(script, "the worker's script");
-  const fetchedFiles = Promise.all(order.filesToFetch.map((file) => fetchContent(file, base)));
+  const files = Promise.all(order.filesToFetch.map((file) => fetchContent(file, base)));
+  const fetchedAll = Promise.all([fetched, files]);
   const started = startPython(planOf(order), order.snapshot, report);
-  const [source, { pyodide, found, failure, module }, more] = await Promise.all([fetched, started, fetchedFiles]);
+  const told = started.then(() => tellIfAwaited(fetchedAll, what, report));
+  const [[source, more], { pyodide, found, failure, module }] = await Promise.all([fetchedAll, started, told]);
   watchFatal(pyodide._api).listen((reason, error) => tell("died", reason, describeCause(error)));
   if (failure !== undefined) tell("no_snapshot", failure);
   if (module !== undefined) tell("compiled", module);
-  const told = found?.then(({ image, module }) => tell("snapshot", image, module));
+  const given = found?.then(({ image, module }) => tell("snapshot", image, module));
   report({ stage: "install", what: "workerlib" });
   write(pyodide, more);
   await installPackages(pyodide, packages, indexURLs, base, report);
   report({ stage: "import", what });
   const python = pyodide.pyimport(ENTRY);
   const error = await python.start(source, script, relativeTo, order);
-  await told;
+  await given;
   if (error) tell("failed", `the worker's script, ${what}, failed`, error);
   else tell("ready");
 }

@@ -171,10 +171,16 @@ export async function startPython(plan: Plan, offer: Offer | null, report: Repor
   try {
     ({ loaded: pyodide, module } = await withModule(undefined, () => imported.module.loadPyodide(imported.options)));
   } catch (error) {
-    throw new StartError(`Pyodide from ${folder} cannot be started: ${text(error)}`, { cause: error });
+    throw new StartError(`Pyodide from ${folder} cannot be started: ${await reasonOf(error, folder, files)}`, { cause: error });
   }
   await plan.install(pyodide);
   return { pyodide, module, ...(failure !== undefined && { failure }) };
+}
+
+/** Gives the reason of a start that failed. Pyodide names no file: a file that the server does not have is looked for. */
+async function reasonOf(error: unknown, folder: string, files: readonly string[]): Promise<string> {
+  const missing = files.filter((file) => file !== COMPILED).map((file) => fetchText(folder + file, "Pyodide's file"));
+  return Promise.all(missing).then(() => text(error), text);
 }
 
 /** Starts Pyodide from the snapshot that is offered, or from a kept one; undefined if there is none. */
@@ -311,14 +317,14 @@ function folderOf({ indexURL, version = PYODIDE_VERSION }: PyodideSource): strin
 /**
  * Installs workerlib: from a wheel, else that of the lock file. PyPI's is somebody else's.
  *
- * @param fetchWheel fetches the wheel, where there is one
+ * @param wheel fetches the wheel, where there is one
  */
 export async function installWorkerlib(
   pyodide: Pyodide,
-  fetchWheel: (() => Promise<ArrayBuffer>) | undefined,
+  wheel: (() => Promise<ArrayBuffer>) | undefined,
   report: Report,
 ): Promise<void> {
-  if (fetchWheel === undefined) {
+  if (wheel === undefined) {
     if (!("workerlib" in pyodide.lockfile.packages)) {
       throw new StartError("workerlib is not in Pyodide's lock file: say where its wheel is, by the option `workerlib`");
     }
@@ -326,7 +332,7 @@ export async function installWorkerlib(
     return;
   }
   report({ stage: "download", what: "workerlib" });
-  const content = await fetchWheel();
+  const content = await wheel();
   report({ stage: "install", what: "workerlib" });
   // By its content and not by its address: bundlers rename files, and a wheel's name says what it is for.
   pyodide.unpackArchive(content, "wheel");
@@ -447,18 +453,41 @@ export async function fetchFile(address: string, what: string): Promise<Response
 /** Fetches a text; a page that a server sends for a file that it does not have is an error, too. */
 export async function fetchText(address: string, what: string): Promise<string> {
   const content = await (await fetchFile(address, what)).text();
-  if (/^[\ufeff\s]*<(!doctype\s+html|html)\b/i.test(content)) {
-    throw new StartError(
-      `${what}, ${address}, cannot be fetched: the server sent a page (HTML) in its place, as servers of single-page ` +
-        "applications do for files that do not exist; check the address",
-    );
-  }
+  if (isPage(content)) throw pageInstead(address, what);
   return content;
+}
+
+/** Fetches a wheel; what a server sends in its place is an error. */
+export async function fetchWheel(address: string, what: string): Promise<ArrayBuffer> {
+  const content = await (await fetchFile(address, what)).arrayBuffer();
+  const beginning = new TextDecoder().decode(content.slice(0, 100));
+  if (beginning.startsWith("PK")) return content;
+  if (isPage(beginning)) throw pageInstead(address, what);
+  throw new StartError(`${what}, ${address}, is not a wheel; check the address`);
+}
+
+function isPage(content: string): boolean {
+  return /^[\ufeff\s]*<(!doctype\s+html|html)\b/i.test(content);
+}
+
+function pageInstead(address: string, what: string): StartError {
+  return new StartError(
+    `${what}, ${address}, cannot be fetched: the server sent a page (HTML) in its place, as servers of single-page ` +
+      "applications do for files that do not exist; check the address",
+  );
+}
+
+/** Tells that a file is awaited when all else is there, so that the worker's step is not one that has ended. */
+export async function tellIfAwaited(file: Promise<unknown>, what: string, report: Report): Promise<void> {
+  const late = Symbol("late");
+  if ((await Promise.race([file, Promise.resolve(late)])) === late) report({ stage: "download", what });
 }
 
 /** Gives an error's message, without its place. */
 export function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  // The error by which an Emscripten program exits has a message, and is no Error.
+  const { message } = Object(error) as { message?: unknown };
+  return typeof message === "string" ? message : String(error);
 }
 
 /** Gives the last line of a Python error: Pyodide's message is the whole traceback. */

@@ -12,14 +12,15 @@ import { describeCause } from "./causes.js";
 import { watchFatal } from "./fatal_errors.js";
 import { install, startFrom } from "./relative.js";
 import {
-  fetchFile,
   fetchText,
+  fetchWheel,
   installPackages,
   installWorkerlib,
   lockedFiles,
   makeSnapshotOf,
   StartError,
   startPython,
+  tellIfAwaited,
   type Offer,
   type Plan,
   type Progress,
@@ -213,7 +214,9 @@ export class PyodideWorker {
     const downloads = countsBytes ? this.#countDownloads(packages, { ...fromQuery(), ...options }) : undefined;
     const fetched = script === undefined ? undefined : this.#fetchScript(script);
     try {
-      await Promise.all([fetched, this.init(options, onProgress)]);
+      const started = this.init(options, onProgress);
+      const told = started.then(() => fetched && tellIfAwaited(fetched, script!, this.#report));
+      await Promise.all([fetched, told]);
       await this.install(packages, indexURLs);
     } finally {
       downloads?.end();
@@ -357,17 +360,16 @@ export class PyodideWorker {
     this.#base = base ?? this.#base;
     const address = this.#wheel(workerlib);
     let wheel: Promise<ArrayBuffer> | undefined;
-    const fetchWheel = (address: string): Promise<ArrayBuffer> =>
-      (wheel ??= fetchFile(address, "workerlib's wheel").then((response) => response.arrayBuffer()));
+    const wheelOf = (address: string): Promise<ArrayBuffer> => (wheel ??= fetchWheel(address, "workerlib's wheel"));
     return {
       source,
       base: this.#base,
       entry: ENTRY,
       install: (pyodide) =>
-        installWorkerlib(pyodide, address === undefined ? undefined : () => fetchWheel(address), this.#report),
+        installWorkerlib(pyodide, address === undefined ? undefined : () => wheelOf(address), this.#report),
       ...(this.#expects && { expects: this.#expects }),
       // Without a wheel of its own it is the lock file's, which is in the key.
-      build: async () => (address === undefined ? "" : digest(new Uint8Array(await fetchWheel(address)))),
+      build: async () => (address === undefined ? "" : digest(new Uint8Array(await wheelOf(address)))),
     };
   }
 
