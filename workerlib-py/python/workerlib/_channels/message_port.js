@@ -665,7 +665,7 @@
       // `every` would not look at what an array lacks.
       if (told.length === 0 || told.findIndex((text) => typeof text !== "string") >= 0) throw new TypeError("a death without a reason");
       this.isBroken = true;
-      const [reason, ...error] = told.slice(0, 3).map((text) => text.slice(0, LONGEST_REASON));
+      const [reason, ...error] = told.map((text) => text.slice(0, LONGEST_REASON));
       this.handlers.died(reason, ...error);
     }
 
