@@ -3,9 +3,9 @@
  *
  *     <py-config>interpreter = "/workerlib/workerlib-pyodide.mjs"</py-config>
  *
- * It loads the Pyodide of `?pyodide=FOLDER`, or of a folder's pyodide.mjs, an address that starts from this file's own, or that
- * of a fixed version from its CDN. The first visit starts as with Pyodide's own module; afterwards a worker makes a snapshot and keeps it for the
- * Pythons that start later, in the page and in workers. This file passes on every option.
+ * `?pyodide=` names the folder of a Pyodide, or the pyodide.mjs in it; a relative address starts from this file's own. By default
+ * a fixed version comes from its CDN. The first visit starts as with Pyodide's own module; afterwards a worker makes a snapshot and
+ * keeps it for the Pythons that start later, in the page and in workers. This file passes on every option.
  *
  * If workerlib is installed, the snapshot has its modules in it, and a script's `import workerlib` runs the package's first file
  * only. A Python that has no workerlib, or another one, forgets these modules.
