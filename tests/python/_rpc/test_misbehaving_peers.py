@@ -213,6 +213,20 @@ async def test_the_sources_of_many_files_are_not_kept() -> None:
     assert kept_bytes < 12 * MILLION
 
 
+async def test_empty_lines_of_tracebacks_are_not_kept_without_end() -> None:
+    """A line takes memory also if it is empty: fifty bytes and more, which have an end together."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(60):
+            frames = [("f", f"<empty {number}>", 1, None, None, None, "\n" * 10_000)]
+            assert isinstance(await raised([described(frames=frames)]), ValueError)
+        kept_bytes = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 15 * MILLION
+
+
 async def test_the_lines_of_a_traceback_take_no_time_out_of_proportion() -> None:
     """Frames that stand far down in their files cost no more than others: 10,000 of them took nine seconds."""
     seconds = []

@@ -31,6 +31,8 @@ _MOST_LINES_OF_FILE = 20_000
 _MOST_FILES = 100
 # Of all files together, in characters.
 _MOST_TEXT = 4 << 20
+# A line counts for so many characters more, for its place: an empty one takes memory too.
+_PLACE = 64
 
 Frame = tuple[str, str, int, int | None, int | None, int | None, str]
 """Function, file, line; last line, first and last column, where they are known; source lines."""
@@ -169,7 +171,7 @@ def _varint(number: int) -> bytes:
 _files: dict[str, dict[int, str]] = {}
 """Lines of files that are not here, by the files' names and the lines' numbers."""
 _characters = 0
-"""How much text they have all together."""
+"""The characters of all of them together, with their places."""
 
 
 def _leave_source(file: str, line: int, source: str) -> None:
@@ -184,11 +186,11 @@ def _leave_source(file: str, line: int, source: str) -> None:
         return
     lines = _files.setdefault(file, {})
     for number, text in enumerate(wanted, line):
-        _characters += len(text) - len(lines.get(number, ""))
+        _characters += len(text) - len(lines[number]) if number in lines else len(text) + _PLACE
         lines[number] = text
     while len(_files) > _MOST_FILES or _characters > _MOST_TEXT:
         oldest = next(iter(_files))
-        _characters -= sum(map(len, _files.pop(oldest).values()))
+        _characters -= sum(len(text) + _PLACE for text in _files.pop(oldest).values())
         linecache.cache.pop(oldest, None)
     if file in _files:
         # The form of `linecache.lazycache`. It has no time of change, so it is never taken for outdated.
