@@ -1,4 +1,4 @@
-// Puts the modules of an unpacked wheel into one file, with the bytecode of one Pyodide's Python (bundle_modules.py).
+// Puts the modules of an unpacked wheel into two files, with the bytecode of one Pyodide's Python (bundle_modules.py).
 //
 //     node bundle_modules.mjs PYODIDE PACKAGE
 //

@@ -10,6 +10,8 @@ import inspect
 import pkgutil
 import sys
 import traceback
+import zipfile
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -65,6 +67,23 @@ def test_tools_list_the_modules() -> None:
     assert {"_api": True, "_version": False, "stubs": False, "_bytecode": False}.items() <= names.items()
     pool = {module.name for module in pkgutil.iter_modules(workerlib._pool.__path__, "workerlib._pool.")}
     assert {"workerlib._pool.restarts", "workerlib._pool.graphs"} <= pool
+
+
+@bytecode
+def test_an_archive_in_the_place_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an installation, Python looks for sources at their places in the new archive."""
+    from workerlib._bytecode import Bytecode, BytecodeFinder
+
+    archive = tmp_path / "modules.zip"
+    package = Path(str(workerlib.__file__)).parent
+    finder = BytecodeFinder(str(archive), "workerlib", Bytecode(f"{package}/bytecode.cpython-314"))
+    monkeypatch.setitem(sys.path_importer_cache, str(archive), finder)
+    for version in ("1", f"2  # {'longer ' * 100}"):
+        with zipfile.ZipFile(archive, "w") as written:
+            written.writestr("_errors.py", version)
+            written.writestr("_version.py", version)
+        importlib.invalidate_caches()
+        assert finder.get_source("workerlib._version") == version
 
 
 def test_sources_and_documentation_are_there() -> None:

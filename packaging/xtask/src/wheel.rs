@@ -134,7 +134,7 @@ pub(crate) fn build_of(workspace: &Workspace, tools: &Workspace, kind: Kind, epo
 }
 
 /// Makes the module of the wheel that lies in `packed` smaller, puts the JavaScript into the wheel (its worker's script, and the
-/// module for pages), and the Python modules into one file with their bytecode.
+/// module for pages), and the Python modules into two files with their bytecode.
 fn complete_wasm(workspace: &Workspace, tools: &Workspace, packed: &Path, epoch: &str) -> Result<()> {
     let wheel = only_file(packed)?;
     let unpacked = workspace.target().join("wasm").join("unpacked");

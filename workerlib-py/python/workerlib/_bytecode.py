@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import marshal
 import sys
+import zipimport
 from collections.abc import Iterator
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import MAGIC_NUMBER
 from types import CodeType, ModuleType
-from zipimport import zipimporter
 
 
 class Bytecode:
@@ -115,6 +115,13 @@ class BytecodeFinder(Loader):
             if package == self._package:
                 yield prefix + last, is_package
 
+    def invalidate_caches(self) -> None:
+        """Has the directory of the archive read anew: another wheel may have been installed in its place."""
+        directories = vars(zipimport)["_zip_directory_cache"]
+        for path in [*directories]:
+            if self._folder == path or self._folder.startswith(f"{path}/"):
+                del directories[path]
+
     def create_module(self, spec: ModuleSpec) -> None:
         """Has Python make the module."""
 
@@ -136,8 +143,8 @@ class BytecodeFinder(Loader):
         """Tells whether a module is a package."""
         return self._bytecode.table[name][0]
 
-    def _archive(self) -> zipimporter:
-        return zipimporter(self._folder)
+    def _archive(self) -> zipimport.zipimporter:
+        return zipimport.zipimporter(self._folder)
 
 
 _used: list[Bytecode] = []
