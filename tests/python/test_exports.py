@@ -291,6 +291,8 @@ NOT_SAYING = [
         "x" * 9000,
     ),
     *("NAMED_", "dict[str, Any] | None", "Annotated[int, Iterator]", "Literal['Iterator']", "itself", "("),
+    # Names that name each other: each was looked up again for every name that leads to it.
+    *("tree", "tree | branch", Optional["tree"]),
     *(
         list[Iterator[int]],
         Callable[[], Iterator[int]],
@@ -301,6 +303,9 @@ NOT_SAYING = [
     *(None, 3, Any, Optional["int"], typing.NoReturn),
 ]
 itself = "itself"
+tree = "tree | leaf | branch"
+leaf = "leaf | branch | tree"
+branch = "branch | tree | leaf"
 
 
 @pytest.mark.parametrize("returns", SAYING, ids=repr)

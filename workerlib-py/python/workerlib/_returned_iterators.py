@@ -34,6 +34,8 @@ class AnnotationReader:
         """
         self._names = names
         self._iterators = iterators
+        # Aliases may name each other, and each several times.
+        self._seen: set[object] = set()
 
     def says_iterator(self, returns: Any, left: int = _MOST_ALIASES) -> bool:
         """Tells it of an annotation.
@@ -46,6 +48,8 @@ class AnnotationReader:
             return False
         left -= 1
         if issubclass(type(returns), str):
+            if not self._is_new(str(returns)):
+                return False
             try:
                 parsed = ast.parse(str(returns).strip(), mode="eval").body
             except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -64,11 +68,19 @@ class AnnotationReader:
             return any(self.says_iterator(one, left) for one in arguments[-1:])
         if type(alias).__name__ != "TypeAliasType":
             return name in self._iterators
+        if not self._is_new(id(alias)):
+            return False
         try:
             return self.says_iterator(alias.__value__, left)
         except Exception:
             # It is evaluated now, and may name types that only a type checker imports.
             return False
+
+    def _is_new(self, alias: object) -> bool:
+        """Notes an alias or a text; tells whether it is met for the first time. Before, it named no iterator."""
+        is_new = alias not in self._seen
+        self._seen.add(alias)
+        return is_new
 
     def _text_says(self, node: ast.expr, left: int) -> bool:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
