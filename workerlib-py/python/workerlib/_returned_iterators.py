@@ -77,7 +77,7 @@ class AnnotationReader:
             return False
 
     def _is_new(self, alias: object) -> bool:
-        """Notes an alias or a text; tells whether it is met for the first time. Before, it named no iterator."""
+        """Notes an alias or a text; tells whether it is met for the first time."""
         is_new = alias not in self._seen
         self._seen.add(alias)
         return is_new
