@@ -22,6 +22,9 @@ from workerlib._users.options import require_flag
 Function = Callable[..., Any]
 _F = TypeVar("_F", bound=Function)
 
+_MOST_BEHIND = 64
+"""How many functions may stand behind one: decorators and partial functions are few."""
+
 ParameterDescription = tuple[str, int, str | None, str | None]
 """Name, `inspect.Parameter.kind`, `repr()` of the default, text of the annotation."""
 ExportDescription = tuple[str, str | None, list[ParameterDescription] | None, str | None, int]
@@ -194,7 +197,7 @@ def describe_export(name: str, function: Function) -> ExportDescription:
         if described is not None:
             return cast("ExportDescription", described)
     doc = attempt(lambda: inspect.getdoc(function))
-    signature = attempt(lambda: inspect.signature(function))
+    signature = attempt(lambda: _signature_of(function))
     is_signed, is_class = type(signature) is inspect.Signature, issubclass(type(function), type)
     returns = signature.return_annotation if is_signed and not is_class else inspect.Parameter.empty
     kind: int = attempt(lambda: kind_of(function, returns)) or 0
@@ -217,12 +220,30 @@ def describe_export(name: str, function: Function) -> ExportDescription:
     return name, _exact(doc), parameters, _annotation(signature.return_annotation), kind
 
 
+def _signature_of(function: Function) -> inspect.Signature:
+    """Returns the signature of a function.
+
+    Raises:
+        ValueError: If there is none, or if the function is behind itself: `inspect` follows partial functions
+            by recursion, by which the stack of Pyodide would overflow.
+    """
+    inner: Any = function
+    for _ in range(_MOST_BEHIND):
+        if issubclass(type(inner), partial):
+            inner = inner.func
+        elif (behind := getattr(inner, "__wrapped__", None)) is not None:
+            inner = behind
+        else:
+            return inspect.signature(function)
+    raise ValueError(f"more than {_MOST_BEHIND} functions are behind one")
+
+
 def is_decorated(function: Function) -> bool:
     """Tells whether a function has the signature of another one, which `functools.wraps` gave it.
 
     It may pass on other arguments than it gets, as a decorator does that opens a database for each call.
     """
-    signature = inspect.signature(function)
+    signature = _signature_of(function)
     return "__wrapped__" in vars(function) and signature != inspect.signature(function, follow_wrapped=False)
 
 
