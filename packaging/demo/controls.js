@@ -34,15 +34,21 @@ new MutationObserver(() => {
   const shown = document.querySelector(".py-error");
   if (shown) showEarlyTrouble({ message: shown.textContent });
 }).observe(document.body, { childList: true });
-// Pyodide waits for ever if one of its own files is missing. The browser knows the status of each file.
+// Pyodide waits for ever if one of its own files is missing. The browser knows the status of each file. The status of a file of
+// this site is 0 if the connection broke off.
 new PerformanceObserver((files) => {
-  const missing = files.getEntries().find(({ responseStatus }) => responseStatus >= 400);
-  if (missing) showEarlyTrouble({ message: `${missing.name} cannot be loaded: HTTP ${missing.responseStatus}` });
+  for (const { name, responseStatus, decodedBodySize } of files.getEntries()) {
+    const isPyodides = name.startsWith(`${location.origin}/`) && name.endsWith(".wasm");
+    const isBroken = isPyodides && responseStatus === 0 && decodedBodySize === 0;
+    const why = isBroken ? "the connection broke off" : `HTTP ${responseStatus}`;
+    if (isBroken || responseStatus >= 400) showEarlyTrouble({ message: `${name} cannot be loaded: ${why}` });
+  }
 }).observe({ type: "resource", buffered: true });
 
 function showEarlyTrouble({ target, reason, error, message }) {
   if (element("stage-page").dataset.state !== "waiting") return;
-  const words = target?.src ? `${target.src} cannot be loaded` : String(reason ?? error ?? message);
+  const file = target?.src ?? target?.href;
+  const words = file ? `${file} cannot be loaded` : String(reason ?? error ?? message);
   // At the end of a Python traceback stands the error itself.
   const lines = words.trim().split("\n");
   element("trouble-text").textContent = lines.findLast((line) => line.includes("Error: ")) ?? lines.at(-1);

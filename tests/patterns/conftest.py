@@ -109,6 +109,10 @@ class Page:
         """Answers requests for addresses of a pattern by 404; in Chromium only."""
         self._page.route(pattern, lambda route: route.fulfill(status=404, body="not here"))
 
+    def cut_off(self, pattern: str) -> None:
+        """Breaks off the connection of requests for addresses of a pattern, as a network that is lost does; in Chromium only."""
+        self._page.route(pattern, lambda route: route.abort("connectionfailed"))
+
     def move_site(self, folder: str) -> None:
         """Has the site's files in a folder of its host, and nothing anywhere else; in Chromium only."""
         root = f"{self.site}/"

@@ -257,20 +257,31 @@ _STARTED = [
         *((_address(name), "worker.py", name in ("progress", "javascript")) for name in VISITS),
         (_address("progress"), "workerlib*.whl", True),
         (_address("progress"), "pyodide.asm.wasm", True),
+        (_address("progress"), "style.css", True),
         ("bench/", "worker.py", True),
         ("", "pyodide.asm.wasm", True),
     ]
 ]
 
 
+_TRY_AGAIN = "() => [...document.querySelectorAll('#trouble button')].some((one) => one.checkVisibility())"
+
+
 @pytest.mark.parametrize(("path", "refused"), _STARTED)
 def test_a_start_that_fails_is_told(new_page: Page, path: str, refused: str) -> None:
-    """The page names the file without which a Python does not start, and has a button that tries again."""
+    """The page names the file that is missing, also one without which Python starts, and has a button that tries again."""
     new_page.refuse(f"**/{refused}")
-    button = "() => [...document.querySelectorAll('#trouble button')].some((one) => one.checkVisibility())"
-    new_page.open(path, button)
+    new_page.open(path, _TRY_AGAIN)
     told = new_page.run("return document.querySelector('#trouble[role=alert]').textContent")
     assert refused.partition("*")[0] in told
+
+
+def test_a_network_that_is_lost_is_told(new_page: Page) -> None:
+    """The demo has a button that tries again if the connection of Pyodide's module broke off, for which Pyodide waits for ever."""
+    new_page.cut_off("**/pyodide.asm.wasm")
+    new_page.open("", _TRY_AGAIN)
+    told = new_page.run("return document.querySelector('#trouble[role=alert]').textContent")
+    assert "pyodide.asm.wasm" in told or "Failed to fetch" in told
 
 
 @pytest.mark.parametrize(
