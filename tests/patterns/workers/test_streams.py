@@ -344,6 +344,20 @@ def test_python_closes_the_pages_iterator(page: Page) -> None:
     assert at_most <= 1 + 2 + 4 + 8
 
 
+def test_an_iterator_of_a_call_that_does_not_run_is_closed(page: Page) -> None:
+    """A ReadableStream would stay open and locked if the call of a function that is not exported forgot its iterator."""
+    error, closed = page.run("""
+        const worker = await sharedWorker();
+        let hasClosed;
+        const closing = new Promise((resolve) => { hasClosed = resolve; });
+        const stream = new ReadableStream({ cancel: () => hasClosed("closed") });
+        const error = await failure(worker.call("nobodys_function", [stream.values()]));
+        return [error, await closing];
+    """)
+    assert error["name"] == "NotExportedError"
+    assert closed == "closed"
+
+
 def test_an_iterator_of_the_page_that_throws(page: Page) -> None:
     """The items before it come first, then the error is raised in Python. An item that cannot be cloned is such an error."""
     thrown, unsendable = page.run("""

@@ -74,10 +74,11 @@ def call(name: str, args: Any, kwargs: Any, key: int = 0) -> Coroutine[Any, Any,
     """
 
     def run() -> Any:
+        # First of all: an iterator of the page that has arrived is closed, whatever becomes of the call.
+        given, named = arguments_from_javascript(args), from_javascript(kwargs)
         function = functions.get(name)
         if function is None:
             raise not_exported(name, functions)
-        given, named = arguments_from_javascript(args), from_javascript(kwargs)
         given, named = build_arguments(function, given, named or {})
         return function(*given, **named)
 
