@@ -123,7 +123,15 @@ async def reach(step: str) -> None:
     assert snapshots._maker is not None, "the step has ended already"
 
 
-@pytest.mark.parametrize("step", ["load", "write", "keep"])
+# Each case starts Pyodide four times; the last step has the most that could be left behind.
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param("load", marks=pytest.mark.repeated),
+        pytest.param("write", marks=pytest.mark.repeated),
+        "keep",
+    ],
+)
 def test_a_tab_that_closes_while_a_snapshot_is_made(browser: AnyBrowser, site: str, step: str) -> None:
     """What is kept then is whole or nothing, and holds up nobody: another tab starts its workers, and has a snapshot."""
     with PyScriptPage(browser, site, "spawn.html?plain", keeps_storage=True) as page:
@@ -162,6 +170,8 @@ async def started_from_snapshot(workerlib: Any) -> None:
         assert await worker.double([1]) == [2]
 
 
+# Which snapshots are kept for which key is tested without a browser, too (tests/javascript).
+@pytest.mark.repeated
 def test_two_pyodides_on_one_site(browser: AnyBrowser, site: str) -> None:
     """Pages with different Pyodides have a snapshot each. Neither takes the other's away, however often they take turns."""
     folders = {"/pyodide": "314.", "/pyodide-0.29": "0.29."}
@@ -183,7 +193,9 @@ def _configured(**config: object) -> str:
     )
 
 
+# A Python that forgets the modules of a snapshot is tested by two wheels below, and under Node.
 @pytest.mark.every_pyscript
+@pytest.mark.repeated
 def test_a_page_of_pyscript_without_workerlib(browser: AnyBrowser, site: str) -> None:
     """A page that has the interpreter module, and no workerlib, starts from a snapshot on its next visit, and sees no module of workerlib."""
     path = _configured(packages_cache="passthrough")
@@ -198,6 +210,7 @@ def test_a_page_of_pyscript_without_workerlib(browser: AnyBrowser, site: str) ->
 
 
 @pytest.mark.every_pyscript
+@pytest.mark.repeated
 def test_packages_that_are_never_cached(browser: AnyBrowser, site: str) -> None:
     """With PyScript's `packages_cache = "never"`, later visits start from one snapshot, and import workerlib from its files.
 
