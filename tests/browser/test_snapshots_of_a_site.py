@@ -133,7 +133,7 @@ async def reach(step: str) -> None:
     ],
 )
 def test_a_tab_that_closes_while_a_snapshot_is_made(browser: AnyBrowser, site: str, step: str) -> None:
-    """What is kept then is whole or nothing, and holds up nobody: another tab starts its workers, and has a snapshot."""
+    """A snapshot is kept whole or not at all, and nobody waits: another tab starts its workers, and has a snapshot."""
     with PyScriptPage(browser, site, "spawn.html?plain", keeps_storage=True) as page:
         closing = page.tab()
         begin_first_worker(tab=closing)

@@ -24,7 +24,7 @@ bytecode = pytest.mark.skipif(sys.version_info[:2] != (3, 14), reason="the bytec
 
 
 LOOSE = {"workerlib._native", "workerlib._bytecode"}
-"""What is a file of its own: the extension module, and the module that imports the others."""
+"""Modules with a file of their own: the extension module, and the module that imports the others."""
 
 
 def _modules() -> list[ModuleType]:

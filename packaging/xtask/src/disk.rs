@@ -1,4 +1,4 @@
-//! Tells the remedy when a command failed since a disk is full.
+//! Tells the remedy when a command failed because a disk is full.
 //!
 //! Each tool says so in its own words, or says nothing. So the words are looked for, and it is tried whether the folders that every
 //! command writes to still take a file.
@@ -28,7 +28,7 @@ pub(crate) fn remedy(workspace: &Workspace, told: &str) -> Option<String> {
     let [target, temporary] = &folders;
     let place = match full {
         Some(folder) => format!("the disk of {} is full", folder.display()),
-        // Whatever filled it has been removed with its program.
+        // The program that filled the disk has removed its files by now.
         None => format!("the disk of {} or of {} was full", target.display(), temporary.display()),
     };
     let remedy = if full == Some(temporary) && temporary != target {
